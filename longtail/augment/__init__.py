@@ -1,0 +1,28 @@
+"""Augmentation of whole batches of uint8 images, with an own random draw for every image."""
+
+from longtail.augment.base import Operator, View
+from longtail.augment.colour import ColourJitter, Greyscale
+from longtail.augment.cutout import Cutout
+from longtail.augment.geometric import HorizontalFlip, PadCrop, ResizedCrop
+from longtail.augment.normalise import Normalise
+from longtail.augment.policies import AutoAugment, RandAugment
+from longtail.augment.views import AutoAugmentView, ClassifierView, PlainView, RandView, SimView
+
+__all__ = [
+    "AutoAugment",
+    "AutoAugmentView",
+    "ClassifierView",
+    "ColourJitter",
+    "Cutout",
+    "Greyscale",
+    "HorizontalFlip",
+    "Normalise",
+    "Operator",
+    "PadCrop",
+    "PlainView",
+    "RandAugment",
+    "RandView",
+    "ResizedCrop",
+    "SimView",
+    "View",
+]

@@ -1,0 +1,15 @@
+"""Metrics of long-tailed recognition; sums over batches and over processes."""
+
+from longtail.metrics.calibration import CalibrationError
+from longtail.metrics.long_tail import LongTailMetrics
+from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean
+from longtail.metrics.shots import shot_accuracy
+
+__all__ = [
+    "CalibrationError",
+    "LongTailMetrics",
+    "PerClassAccuracy",
+    "geometric_mean",
+    "harmonic_mean",
+    "shot_accuracy",
+]

@@ -1,0 +1,1 @@
+"""What a person reads about a run, made from the run's ``results.json`` alone."""

@@ -1,0 +1,6 @@
+"""Tasks: the Lightning engines around the methods."""
+
+from longtail.tasks.classification import Classification
+from longtail.tasks.schedules import CosineSchedule, StepSchedule
+
+__all__ = ["Classification", "CosineSchedule", "StepSchedule"]

@@ -1,0 +1,93 @@
+"""The contract of an augmentation, the view that strings several together, and the helpers they share.
+
+Every random number is drawn on the CPU, one per image, and the images are grouped by operator on the host. The device
+therefore never has to answer before the next kernel can be queued, and one seed gives the same parameters everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Operator(Protocol):
+    """A random change of a batch of images, with an own draw for every image.
+
+    ``images`` is uint8 of shape (N, 3, H, W) on any device and in any memory format, N may be 0; it is never modified.
+    The result is uint8, on the same device and contiguous, and may share memory with ``images`` where nothing changed.
+    ``generator`` lives on the CPU, and its state alone decides the draws.
+    """
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor: ...
+
+
+class View:
+    """Operators applied one after the other; itself an operator.
+
+    Args:
+        ops: the operators, the first is applied first. An empty sequence gives the images unchanged.
+    """
+
+    def __init__(self, ops: Sequence[Operator]) -> None:
+        self.ops = tuple(ops)
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        images = as_batch(images)
+        for op in self.ops:
+            images = op(images, generator)
+        return images
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.ops))})"
+
+
+def as_batch(images: Tensor) -> Tensor:
+    """``images``, contiguous.
+
+    Raises:
+        ValueError: if it is not uint8 of shape (N, 3, H, W) with at least one pixel.
+    """
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
+        raise ValueError(f"expected uint8 images of shape (N, 3, H, W), got {images.dtype} {tuple(images.shape)}")
+    return images.contiguous()
+
+
+def check_range(name: str, value: float, low: float, high: float = float("inf")) -> None:
+    """Raises ``ValueError`` unless ``low`` <= ``value`` <= ``high``."""
+    if not low <= value <= high:
+        raise ValueError(f"expected {name} in [{low:g}, {high:g}], got {value}")
+
+
+def per_image(values: Tensor, images: Tensor) -> Tensor:
+    """``values`` (N,) as (N, 1, 1, 1) on the device of ``images``, to be broadcast against them."""
+    return values.to(images.device, non_blocking=True).view(-1, 1, 1, 1)
+
+
+def apply_grouped(
+    images: Tensor, group: Tensor, amount: Tensor, functions: Sequence[Callable[[Tensor, Tensor], Tensor]]
+) -> Tensor:
+    """Each image changed by the function of its own group, one call per group.
+
+    Args:
+        images: (N, 3, H, W), contiguous.
+        group: (N,) int64 on the CPU, the index in ``functions`` for each image.
+        amount: (N,) on the CPU; a function gets the entries of its images, on their device.
+        functions: ``(images, amount) -> images``; not called for an empty group.
+    """
+    order = group.argsort(stable=True)
+    back = torch.empty_like(order)
+    back[order] = torch.arange(len(order))
+    sizes = torch.bincount(group, minlength=len(functions)).tolist()
+    device = images.device
+    parts = images.index_select(0, order.to(device, non_blocking=True)).split(sizes)
+    amounts = amount[order].to(device, non_blocking=True).split(sizes)
+    done = [f(part, a) if len(a) else part for f, part, a in zip(functions, parts, amounts, strict=True)]
+    return torch.cat(done).index_select(0, back.to(device, non_blocking=True))
+
+
+def keep(images: Tensor, amount: Tensor) -> Tensor:
+    """The function of a group that stays as it is; ``amount`` means nothing here."""
+    return images

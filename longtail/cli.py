@@ -1,0 +1,343 @@
+"""The command ``longtail``: words for people, translated to Lightning's options. Heavy imports wait until needed."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from longtail import __version__
+from longtail.errors import InputError
+
+HELP = """\
+longtail - train, look at and use classifiers for long-tailed image sets
+
+Start
+  longtail fit --recipe bcl --data photos/     train on a folder with one subfolder for each class
+  longtail fit --recipe digits_lt/bcl          try it on data that comes along
+  longtail recipes                             what can be trained
+
+Commands
+  fit        train, evaluate on validation and test, write everything to a run folder
+  validate   RUN     evaluate a run again on its validation split
+  test       RUN     evaluate a run again on its test split
+  predict    RUN IMAGE...   classify files and folders
+  report     RUN     write report.html: who gained, who paid, what is confused
+  compare    RUN RUN...     put runs side by side, seeds merged
+  export     RUN     write ONNX and safetensors
+  recipes            list the recipes
+
+longtail COMMAND --help tells the options of a command. Documentation: README.md and docs/.
+"""
+
+FIT_HELP = """\
+usage: longtail fit --recipe NAME [--data WHAT] [options]
+
+  --recipe NAME        a shipped recipe (longtail recipes) or a YAML file
+  --data WHAT          a folder, a table (CSV, TSV, Parquet, list file), or cifar10_lt, cifar100_lt, digits_lt
+  --run FOLDER         where the run goes; by default runs/<data>-<recipe>
+  --resume RUN         go on with a stopped run
+
+  --epochs N           --batch-size N        --lr X             --seed N
+  --backbone NAME      a timm name, or resnet20_cifar, resnet32_cifar, resnet56_cifar
+  --pretrained         start from timm's weights       --weights FILE   start from a local file
+  --image-size N       --workers N           --skip-bad-images
+  --precision P        bf16-mixed, 32-true, ... (by default bfloat16 where the hardware has it)
+  --compile            use torch.compile               --no-channels-last
+  --ema DECAY          average the weights, such as 0.999
+  --clip NORM          clip the gradient to this norm
+
+Every other option of the trainer, the model and the data can be given by its full name, such as
+--trainer.devices 2, --model.many 50, --data.val_fraction 0.1, --trainer.logger WandbLogger.
+longtail fit --help-all lists them.
+"""
+
+# What people type, and the option it stands for; a pair sets a flag.
+SHORT: dict[str, str | tuple[str, str]] = {
+    "--epochs": "--trainer.max_epochs",
+    "--batch-size": "--data.batch_size",
+    "--lr": "--model.optimizer.lr",
+    "--seed": "--seed_everything",
+    "--backbone": "--model.method.backbone.name",
+    "--weights": "--model.method.backbone.weights",
+    "--pretrained": ("--model.method.backbone.pretrained", "true"),
+    "--image-size": "--data.image_size",
+    "--workers": "--data.num_workers",
+    "--skip-bad-images": ("--data.skip_bad_images", "true"),
+    "--precision": "--trainer.precision",
+    "--compile": ("--model.compile", "true"),
+    "--no-channels-last": ("--model.channels_last", "false"),
+    "--clip": "--trainer.gradient_clip_val",
+}
+NAMED_DATA = {
+    "cifar10_lt": "longtail.data.CIFAR10LT",
+    "cifar100_lt": "longtail.data.CIFAR100LT",
+    "digits_lt": "longtail.data.DigitsLT",
+}
+TABLES = {".csv", ".tsv", ".parquet", ".txt", ".lst"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0, 2 for what the user can put right, 130 when stopped."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        sys.stdout.write(HELP)
+        return 0
+    if args[0] == "--version":
+        sys.stdout.write(f"longtail {__version__}\n")
+        return 0
+    try:
+        if args[0] not in COMMANDS:
+            raise InputError(f'unknown command "{args[0]}": choose from {", ".join(COMMANDS)}')
+        return COMMANDS[args[0]](args[1:]) or 0
+    except InputError as error:
+        sys.stderr.write(f"longtail: error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("longtail: stopped\n")
+        return 130
+
+
+def fit(args: list[str]) -> int:
+    """Train a run."""
+    if not args or args[0] in ("-h", "--help"):
+        sys.stdout.write(FIT_HELP)
+        return 0
+    args = ["--help" if arg == "--help-all" else arg for arg in args]
+    resume = take(args, "--resume")
+    recipe = take(args, "--recipe")
+    given = take(args, "--run")
+    options = short_options(args)
+    if resume is not None:
+        for name, value in (("--recipe", recipe), ("--run", given)):
+            if value is not None:
+                raise InputError(f"--resume continues a run as it was configured: leave out {name}")
+        run = Path(resume)
+        if not (run / "config.yaml").is_file() or not (run / "last.ckpt").is_file():
+            raise InputError(f"{run} holds no stopped run (config.yaml and last.ckpt): give the folder of one")
+        options = ["--config", str(run / "config.yaml"), *options]
+        return _train(options, run, resume=True)
+    if recipe is None and "--config" not in args and "--help" not in args:
+        raise InputError("give --recipe NAME (longtail recipes lists them), or --config FILE")
+    config: dict[str, Any] = {}
+    if recipe is not None:
+        from longtail.recipes import load_recipe
+
+        config = load_recipe(recipe)
+        config.pop("about", None)
+    data = take(options, "--data")
+    if data is not None:
+        options = [*data_options(data, config), *options]
+    elif (
+        recipe is not None
+        and "init_args" in (own := config.get("data", {}))
+        and own.get("class_path", "").endswith("Folder")
+    ):
+        if not any(option.startswith(("--data.root", "--data.init_args.root")) for option in options):
+            raise InputError(f'the recipe "{recipe}" needs images: give --data FOLDER or --data TABLE')
+    if recipe is not None:
+        import yaml
+
+        options = ["--config", yaml.safe_dump(config), "--recipe", recipe, *options]
+    run = Path(given) if given is not None else default_run(recipe, data)
+    return _train(options, run, resume=False)
+
+
+def _train(options: list[str], run: Path, resume: bool) -> int:
+    started_by_lightning = "LOCAL_RANK" in os.environ
+    if started_by_lightning:
+        run = Path(os.environ["LONGTAIL_RUN"])
+    elif not resume and run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise InputError(f"{run} exists: choose another --run, or continue it by --resume {run}")
+    os.environ["LONGTAIL_RUN"] = str(run)
+
+    from longtail.tasks import train
+    from longtail.tasks.checkpoints import TrainingStopped
+
+    try:
+        train.fit(options, run, resume)
+    except TrainingStopped:
+        sys.stderr.write(f"longtail: stopped and saved; go on by: longtail fit --resume {run}\n")
+        return 130
+    sys.stdout.write(f"run: {run}\nnext: longtail report {run}\n")
+    return 0
+
+
+def take(args: list[str], name: str) -> str | None:
+    """Remove an option with a value from the arguments, and return the value."""
+    for i, arg in enumerate(args):
+        if arg == name:
+            if i + 1 == len(args) or args[i + 1].startswith("--"):
+                raise InputError(f"{name} needs a value")
+            del args[i]
+            return args.pop(i)
+        if arg.startswith(f"{name}="):
+            return args.pop(i).split("=", 1)[1]
+    return None
+
+
+def short_options(args: Sequence[str]) -> list[str]:
+    """Write the short options out in full."""
+    full = []
+    for arg in args:
+        name, equals, value = arg.partition("=")
+        long = SHORT.get(name)
+        if isinstance(long, tuple):
+            full.append(f"{long[0]}={value if equals else long[1]}")
+        else:
+            full.append(f"{long}{equals}{value}" if long else arg)
+    return full
+
+
+def data_options(value: str, config: dict[str, Any]) -> list[str]:
+    """What ``--data VALUE`` stands for, beside the data that the recipe names."""
+    if value in NAMED_DATA:
+        return ["--data", NAMED_DATA[value]]
+    own = config.get("data", {}).get("class_path", "")
+    path = Path(value)
+    if path.suffix.lower() in TABLES:
+        if not path.is_file():
+            raise InputError(f"no table at {path}")
+        return ["--data", "longtail.data.Table", f"--data.table={path}"]
+    if path.is_dir() or "/" in value or os.sep in value:
+        if not path.is_dir():
+            raise InputError(f"no folder at {path}")
+        if own and not own.endswith((".Folder", ".Table")):
+            return [f"--data.root={path}"]
+        return ["--data", "longtail.data.Folder", f"--data.root={path}"]
+    if "." in value or (value.isidentifier() and value[0].isupper()):
+        return ["--data", value]
+    raise InputError(f'no folder or table at "{value}", and no data set of that name: {", ".join(NAMED_DATA)}')
+
+
+def default_run(recipe: str | None, data: str | None) -> Path:
+    """A folder that does not exist yet, named after the data and the recipe."""
+    name = (recipe or "run").removesuffix(".yaml").split("/")
+    parts = name if "/" in (recipe or "") and data is None else [Path(data).stem if data else "", name[-1]]
+    stem = "-".join(part for part in parts[-2:] if part)
+    run, count = Path("runs") / stem, 1
+    while run.exists():
+        count += 1
+        run = Path("runs") / f"{stem}-{count}"
+    return run
+
+
+def recipes(args: list[str]) -> int:
+    """List the recipes."""
+    _parser("recipes", "list the shipped recipes").parse_args(args)
+    from longtail.recipes import load_recipe, recipe_names
+
+    names = recipe_names()
+    width = max(map(len, names))
+    for name in names:
+        sys.stdout.write(f"{name:<{width}}  {load_recipe(name)['about']}\n")
+    return 0
+
+
+def validate(args: list[str]) -> int:
+    """Evaluate a run on its validation split."""
+    return _evaluate("val", args)
+
+
+def test(args: list[str]) -> int:
+    """Evaluate a run on its test split."""
+    return _evaluate("test", args)
+
+
+def _evaluate(split: str, args: list[str]) -> int:
+    parser = _parser({"val": "validate"}.get(split, split), f"evaluate a run on its {split} split")
+    parser.add_argument("run", type=Path, help="folder of the run; further options as for fit")
+    known, rest = parser.parse_known_args(args)
+    from longtail.tasks.train import evaluate_run
+
+    evaluate_run(split, known.run, short_options(rest))
+    return 0
+
+
+def predict(args: list[str]) -> int:
+    """Classify images."""
+    parser = _parser("predict", "classify image files and folders with a run")
+    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("images", type=Path, nargs="+", help="image files, and folders of them")
+    parser.add_argument("--top-k", type=int, default=5, help="classes to name for each image (default 5)")
+    parser.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="of the answer (default csv)")
+    parser.add_argument("--output", type=Path, help="file for the answer; by default it is printed")
+    parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--skip-bad-images", action="store_true", help="leave out files that cannot be read")
+    known = parser.parse_args(args)
+    from longtail.inference import load_run, predict_files
+
+    predict_files(
+        load_run(known.run, known.checkpoint),
+        known.images,
+        known.output,
+        known.format,
+        known.top_k,
+        known.batch_size,
+        known.skip_bad_images,
+    )
+    return 0
+
+
+def report(args: list[str]) -> int:
+    """Write report.html."""
+    parser = _parser("report", "write one self-contained report.html about a run")
+    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("--output", type=Path, help="by default report.html in the run's folder")
+    known = parser.parse_args(args)
+    from longtail.reports.html import write_report
+
+    sys.stdout.write(f"{write_report(known.run, known.output)}\n")
+    return 0
+
+
+def compare(args: list[str]) -> int:
+    """Put runs side by side."""
+    parser = _parser("compare", "put runs side by side; runs that differ only by seed are merged")
+    parser.add_argument("runs", type=Path, nargs="+", help="folders of runs; changes are against the first")
+    parser.add_argument("--output", type=Path, default=Path("compare.html"), help="default compare.html")
+    known = parser.parse_args(args)
+    from rich.console import Console
+
+    from longtail.reports.compare import comparison_text, write_comparison
+
+    Console().print(comparison_text(known.runs))
+    sys.stdout.write(f"{write_comparison(known.runs, known.output)}\n")
+    return 0
+
+
+def export(args: list[str]) -> int:
+    """Write ONNX and safetensors."""
+    parser = _parser("export", "write a run's model as ONNX and safetensors, checked against torch")
+    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("--output", type=Path, help="folder; by default export/ in the run's folder")
+    parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+    known = parser.parse_args(args)
+    from longtail.export import export_run
+
+    for path in export_run(known.run, known.output or known.run / "export", known.checkpoint):
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise InputError(f"{message} ({self.prog} --help tells more)")
+
+
+def _parser(command: str, description: str) -> argparse.ArgumentParser:
+    return _Parser(prog=f"longtail {command}", description=description, allow_abbrev=False)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "fit": fit,
+    "validate": validate,
+    "test": test,
+    "predict": predict,
+    "report": report,
+    "compare": compare,
+    "export": export,
+    "recipes": recipes,
+}

@@ -1,0 +1,179 @@
+"""What every image data module shares: splits, loaders, views and normalisation."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from longtail.augment.base import Operator, View
+from longtail.augment.normalise import Normalise
+from longtail.augment.views import PlainView
+from longtail.data.loader import EpochBatches, Loader
+from longtail.errors import InputError
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a data set: what fetches its images, and their labels (M,)."""
+
+    images: Dataset[dict[str, Any]]
+    targets: np.ndarray[Any, np.dtype[np.int64]]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set as it was read. ``val`` and ``test`` are None where the set has none."""
+
+    classes: list[str]
+    train: Split
+    val: Split | None
+    test: Split | None
+
+
+class ImageData(pl.LightningDataModule, ABC):
+    """Base of the image data modules.
+
+    Batches are dicts: "views", one float batch (N, 3, H, W) for every entry of ``views`` (one, unaugmented, outside
+    training), "targets" (N,) and "rows" (N,), the rows in the split.
+
+    Args:
+        views: what augments each view of a training image; as many as the method wants.
+        batch_size: images of a batch in one process.
+        num_workers: processes that decode images.
+    """
+
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __init__(self, views: Sequence[View] | None = None, batch_size: int = 64, num_workers: int = 0) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        self.views: list[View] = [PlainView()] if views is None else list(views)
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = torch.initial_seed()  # of the order and the augmentation: that of seed_everything
+        self._normalise = Normalise(self.mean, self.std)
+
+    @abstractmethod
+    def read(self) -> Splits:
+        """Read the set. Called once, through ``splits``.
+
+        Raises:
+            InputError: if something in it cannot be used.
+        """
+
+    @property
+    @abstractmethod
+    def source(self) -> str:
+        """Where the images come from, for people."""
+
+    @property
+    @abstractmethod
+    def image_size(self) -> int:
+        """Side of the images that the network sees, in pixels."""
+
+    @abstractmethod
+    def picture(self, split: str, row: int) -> Image.Image:
+        """An image as a person would look at it."""
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The set, read on first use."""
+        splits = self.read()
+        counts = np.bincount(splits.train.targets, minlength=len(splits.classes))
+        if len(splits.classes) < 2:
+            raise InputError(f"{self.source} has a single class: there is nothing to tell apart")
+        if counts.min() == 0:
+            empty = [splits.classes[c] for c in np.flatnonzero(counts == 0)]
+            raise InputError(f"{self.source}: no training image of {_some(empty)}: add some or remove the class")
+        if len(splits.train) < self.batch_size:
+            raise InputError(
+                f"batch_size {self.batch_size} is larger than the training set of {len(splits.train)} images: "
+                f"give --batch-size {max(2, len(splits.train) // 2)} or less"
+            )
+        return splits
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names in the order of their indices."""
+        return self.splits.classes
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Training images of each class."""
+        counts: list[int] = np.bincount(self.splits.train.targets, minlength=len(self.classes)).tolist()
+        return counts
+
+    def split(self, name: str) -> Split | None:
+        """The split called "train", "val" or "test"."""
+        return {"train": self.splits.train, "val": self.splits.val, "test": self.splits.test}[name]
+
+    def classes_without(self, name: str) -> list[str]:
+        """Classes of which a split has no image."""
+        split = self.split(name)
+        present = set() if split is None else set(split.targets.tolist())
+        return [label for c, label in enumerate(self.classes) if c not in present]
+
+    def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
+        """Cut a training view: uint8 (N, 3, H, W) from the images (N, V, 3, H, W) of a batch."""
+        return images[:, view]
+
+    def setup(self, stage: str) -> None:
+        """Read the set."""
+        _ = self.splits
+
+    def _loader(self, name: str) -> Any:
+        split = self.split(name)
+        if split is None:
+            return []
+        trainer = self.trainer
+        world, rank = (trainer.world_size, trainer.global_rank) if trainer is not None else (1, 0)
+        batches = EpochBatches(len(split), self.batch_size, name == "train", self.seed, rank, world)
+        return self.make_loader(split.images, batches)
+
+    @abstractmethod
+    def make_loader(self, images: Dataset[dict[str, Any]], batches: EpochBatches) -> Loader:
+        """Make the loader of a split."""
+
+    def train_dataloader(self) -> Any:
+        """Shuffled training batches."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> Any:
+        """Validation batches in order; none if nothing is held out."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> Any:
+        """Test batches in order; none without a test split."""
+        return self._loader("test")
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Draw the views of a batch on its device."""
+        images: Tensor = batch.pop("images")  # uint8 (N, V, 3, H, W)
+        generator = torch.Generator().manual_seed(batch.pop("seed"))
+        if self.trainer is not None and self.trainer.training:
+            views = [view(self.crop(images, v, generator), generator) for v, view in enumerate(self.views)]
+        else:
+            views = [images[:, 0]]
+        batch["views"] = [self._normalise(view) for view in views]
+        return batch
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(f'"{name}"' for name in names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+__all__ = ["ImageData", "Operator", "Split", "Splits"]

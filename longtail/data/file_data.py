@@ -1,0 +1,222 @@
+"""Data modules for images in files: a folder of class folders, or a table of paths and labels."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+from PIL import Image
+from torch.utils.data import Dataset
+
+from longtail.augment.base import View
+from longtail.data.base import ImageData, Split, Splits
+from longtail.data.files import ImageFiles, Sample
+from longtail.data.folder import scan_folder
+from longtail.data.images import check_images, decode
+from longtail.data.listing import Listing, some
+from longtail.data.loader import EpochBatches, Loader
+from longtail.data.split import stratified_split
+from longtail.data.table import read_table
+from longtail.errors import InputError
+
+LARGEST_DEFAULT_SIZE = 224
+
+
+def _collate(samples: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "images": torch.stack([sample["images"] for sample, _ in samples]),
+        "targets": torch.tensor([sample["target"] for sample, _ in samples]),
+        "rows": torch.tensor([sample["row"] for sample, _ in samples]),
+        "seed": samples[0][1],
+    }
+
+
+class _WithDraw(Dataset[Any]):
+    """Hands the random number of an image on to the batch."""
+
+    def __init__(self, images: ImageFiles) -> None:
+        self.images = images
+
+    def __getitem__(self, index: tuple[int, int]) -> tuple[Sample, int]:
+        return self.images[index], index[1]
+
+
+class FileData(ImageData):
+    """Base of the data modules that read image files.
+
+    Args:
+        views: what augments each view of a training image.
+        batch_size: images of a batch in one process.
+        num_workers: processes that decode images; by default one for each core, at most 8.
+        image_size: side of the images in pixels; by default the usual shorter side of the images, in steps of 32, at
+            most 224.
+        min_scale: smallest area of a random crop, as a part of the image.
+        val_fraction: part of every class held out of the training images for validation, where the set has no
+            validation split; 0 for none.
+        test_fraction: part of every class held out for a final test, where the set has no test split; 0 for none.
+        split_seed: of those two splits; apart from the run's seed, so that runs with several seeds compare.
+        check_images: look at every file before training.
+        skip_bad_images: leave out the files that cannot be read, and say how many; otherwise they are an error.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[View] | None = None,
+        batch_size: int = 64,
+        num_workers: int | None = None,
+        image_size: int | None = None,
+        min_scale: float = 0.25,
+        val_fraction: float = 0.2,
+        test_fraction: float = 0.0,
+        split_seed: int = 0,
+        check_images: bool = True,
+        skip_bad_images: bool = False,
+    ) -> None:
+        super().__init__(views, batch_size, min(8, os.cpu_count() or 1) if num_workers is None else num_workers)
+        for name, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
+            if not 0 <= fraction < 1:
+                raise InputError(f"{name} must be in [0, 1), got {fraction}")
+        if skip_bad_images and not check_images:
+            raise InputError("skip_bad_images needs the check: leave out --data.check_images false")
+        self._image_size = image_size
+        self.min_scale = min_scale
+        self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
+        self.check_images, self.skip_bad_images = check_images, skip_bad_images
+
+    @abstractmethod
+    def list_images(self) -> dict[str, Listing]:
+        """List the images: "train", "val" and "test", or "all" for a set that is not split."""
+
+    @cached_property
+    def _listings(self) -> dict[str, Listing]:
+        listings = self.list_images()
+        if self.check_images:
+            listings = {name: self._without_bad(listing) for name, listing in listings.items()}
+        train = listings.pop("all", None) or listings.pop("train")
+        for name, fraction in (("test", self.test_fraction), ("val", self.val_fraction)):
+            if name not in listings and fraction:
+                kept, held_out = stratified_split(train.targets, fraction, self.split_seed)
+                listings[name], train = train.subset(held_out), train.subset(kept)
+                without = [train.classes[c] for c in np.flatnonzero(listings[name].class_counts() == 0)]
+                if without:
+                    rank_zero_info(
+                        f"{len(without)} of {len(train.classes)} classes have no {name} image: {some(without)}"
+                    )
+        return {"train": train, **{name: listing for name, listing in listings.items() if len(listing)}}
+
+    def _without_bad(self, listing: Listing) -> Listing:
+        bad = check_images(listing.paths)
+        if not bad:
+            return listing
+        path, reason = bad[0]
+        if not self.skip_bad_images:
+            more = f" (and {len(bad) - 1} more bad files)" if len(bad) > 1 else ""
+            raise InputError(
+                f"{path}: {reason}{more}; repair or remove it, or leave such files out by --skip-bad-images"
+            )
+        rank_zero_info(f"left out {len(bad)} bad image files: {some([f'{p} ({why})' for p, why in bad])}")
+        names = {path for path, _ in bad}
+        return listing.subset(np.array([i for i, p in enumerate(listing.paths) if p not in names], dtype=np.int64))
+
+    def read(self) -> Splits:
+        """List, check and split the set."""
+        listings = self._listings
+
+        def split(name: str) -> Split | None:
+            if name not in listings:
+                return None
+            train = name == "train"
+            views = len(self.views) if train else 1
+            files = ImageFiles(listings[name], self.image_size, train, views, (self.min_scale, 1.0))
+            return Split(_WithDraw(files), listings[name].targets)
+
+        train = split("train")
+        assert train is not None
+        return Splits(listings["train"].classes, train, split("val"), split("test"))
+
+    @cached_property
+    def image_size(self) -> int:
+        """Side of the images that the network sees, in pixels."""
+        if self._image_size is not None:
+            return self._image_size
+        paths = self._listings["train"].paths
+        sides = [min(decode(path).size) for path in paths[:: max(1, len(paths) // 32)]]
+        return int(min(max(32, round(float(np.median(sides)) / 32) * 32), LARGEST_DEFAULT_SIZE))
+
+    def make_loader(self, images: Dataset[dict[str, Any]], batches: EpochBatches) -> Loader:
+        """Make the loader of a split, with worker processes."""
+        return Loader(images, batches, self.num_workers, _collate, torch.cuda.is_available())
+
+    def picture(self, split: str, row: int) -> Image.Image:
+        """An image as it lies in its file."""
+        return decode(self._listings[split].paths[row])
+
+
+class Folder(FileData):
+    """Images in one folder for each class, below train/, val/ and test/ or flat.
+
+    Args:
+        root: the folder.
+        kwargs: see ``FileData``.
+    """
+
+    def __init__(self, root: Path, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.root = root
+
+    @property
+    def source(self) -> str:
+        """The folder."""
+        return str(self.root)
+
+    def list_images(self) -> dict[str, Listing]:
+        """List the images below the class folders."""
+        return scan_folder(self.root)
+
+
+class Table(FileData):
+    """Images named by a table: CSV, TSV, Parquet, or a list file with "path label" lines.
+
+    Args:
+        table: the training images.
+        root: folder that relative paths start from; by default that of the table.
+        path_column: header of the column with the paths.
+        label_column: header of the column with the labels.
+        val: table of the validation images; without it they are held out of the training images.
+        test: table of the test images.
+        kwargs: see ``FileData``.
+    """
+
+    def __init__(
+        self,
+        table: Path,
+        root: Path | None = None,
+        path_column: str = "path",
+        label_column: str = "label",
+        val: Path | None = None,
+        test: Path | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.tables = {"train": table, "val": val, "test": test}
+        self.root = root
+        self.columns = (path_column, label_column)
+
+    @property
+    def source(self) -> str:
+        """The training table."""
+        return str(self.tables["train"])
+
+    def list_images(self) -> dict[str, Listing]:
+        """Read the tables; validation and test share the classes of the training table."""
+        listings: dict[str, Listing] = {}
+        for name, table in self.tables.items():
+            if table is not None:
+                classes = listings["train"].classes if listings else None
+                listings[name] = read_table(table, self.root, *self.columns, classes=classes)
+        return listings

@@ -1,0 +1,98 @@
+"""Seeded, sharded, resumable batches, the same for images in memory and in files."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+Draws = list[tuple[int, int]]
+
+
+class EpochBatches(Sampler[Draws]):
+    """Batches of (row, draw): the row of an image and the random number that its augmentation starts from.
+
+    Both follow from (seed, epoch) alone, so a resumed run continues with the batches of the uninterrupted one. With
+    several processes each takes every world-th row.
+
+    Args:
+        rows: size of the set.
+        batch_size: rows of a batch in one process.
+        shuffle: a new order in every epoch, equal shards (the set is filled up by repeating a few rows), and no last
+            batch of a single row, on which batch statistics are not defined; without it rows come in order, once.
+        seed: of the order and the draws.
+        rank, world: this process, and the number of processes.
+    """
+
+    def __init__(self, rows: int, batch_size: int, shuffle: bool, seed: int = 0, rank: int = 0, world: int = 1) -> None:
+        self.rows, self.batch_size, self.shuffle = rows, batch_size, shuffle
+        self.seed, self.rank, self.world = seed, rank, world
+        self.epoch = 0
+        self.start = 0  # batches to leave out at the next iteration
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iteration."""
+        self.epoch = epoch
+
+    def _shard(self) -> int:
+        """Rows of this process."""
+        if self.shuffle:
+            return -(-self.rows // self.world)
+        return len(range(self.rank, self.rows, self.world))
+
+    def __len__(self) -> int:
+        full, rest = divmod(self._shard(), self.batch_size)
+        return full + (rest > (1 if self.shuffle and full else 0))
+
+    def __iter__(self) -> Iterator[Draws]:
+        random = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**63)
+        order = torch.randperm(self.rows, generator=random) if self.shuffle else torch.arange(self.rows)
+        draws = torch.randint(2**62, (self.rows,), generator=random)
+        if self.shuffle:
+            order = torch.cat([order, order[: self._shard() * self.world - self.rows]])
+        mine = order[self.rank :: self.world]
+        pairs = list(zip(mine.tolist(), draws[mine].tolist(), strict=True))
+        start, self.start = self.start, 0
+        for batch in range(start, len(self)):
+            yield pairs[batch * self.batch_size : (batch + 1) * self.batch_size]
+
+
+class Loader:
+    """A data loader that knows how far it is, so that a checkpoint taken inside an epoch resumes at the next batch."""
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        batches: EpochBatches,
+        num_workers: int = 0,
+        collate: Callable[[Any], Any] | None = None,
+        pin_memory: bool = False,
+    ) -> None:
+        self.sampler = self.batch_sampler = batches  # under these names Lightning finds it and sets the epoch
+        self.dataset = dataset
+        self._inner = DataLoader(
+            dataset,
+            batch_sampler=batches,
+            num_workers=num_workers,
+            collate_fn=collate,
+            pin_memory=pin_memory,
+            persistent_workers=num_workers > 0,
+        )
+        self._position = 0
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._position = self.sampler.start
+        for batch in self._inner:
+            self._position += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Batches done in this epoch; 0 once all are."""
+        return {"position": self._position % len(self)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Leave out the batches done, once."""
+        self.sampler.start = state["position"]

@@ -1,0 +1,51 @@
+"""Base of the data modules whose images fit into memory: one tensor on the device, cropped and augmented there."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from longtail.augment.base import View
+from longtail.augment.geometric import PadCrop
+from longtail.data.base import ImageData
+from longtail.data.loader import EpochBatches, Loader
+from longtail.data.memory import TensorImages
+
+
+def _as_fetched(batch: Any) -> Any:
+    return batch
+
+
+class MemoryData(ImageData):
+    """Base of the data modules that hold their images as one tensor on the device.
+
+    Args:
+        views: what augments each view of a training image.
+        batch_size: images of a batch in one process.
+        padding: zero padding of the random crop, in pixels.
+    """
+
+    def __init__(self, views: Sequence[View] | None = None, batch_size: int = 128, padding: int = 4) -> None:
+        super().__init__(views, batch_size)
+        self._crop = PadCrop(padding)
+
+    def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
+        """Cut every view from the one image, each with its own draw."""
+        return self._crop(images[:, 0], generator)
+
+    def make_loader(self, images: Dataset[dict[str, Any]], batches: EpochBatches) -> Loader:
+        """Make a loader that fetches whole batches, on the device of the trainer."""
+        assert isinstance(images, TensorImages)
+        trainer = self.trainer
+        device = trainer.strategy.root_device if trainer is not None else torch.device("cpu")
+        return Loader(images.to(device), batches, collate=_as_fetched)
+
+    def picture(self, split: str, row: int) -> Image.Image:
+        """An image of the tensor."""
+        found = self.split(split)
+        assert found is not None
+        assert isinstance(found.images, TensorImages)
+        return Image.fromarray(found.images.images[row].permute(1, 2, 0).cpu().numpy())

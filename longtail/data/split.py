@@ -1,0 +1,44 @@
+"""Holding out a part of every class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def stratified_split(
+    targets: NDArray[np.integer[Any]], fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Hold out ``round(fraction * n)`` of the n rows of every class, but never all of them.
+
+    The choice depends on ``seed``, on the class sizes and on the order of the rows within their class; how the classes
+    interleave does not matter.
+
+    Args:
+        targets: (M,) integer classes.
+        fraction: the part to hold out, in [0, 1).
+        seed: of the random choice, not negative.
+
+    Returns:
+        Row numbers that are kept and that are held out, both int64 and ascending; together 0..M-1.
+
+    Raises:
+        ValueError: ``fraction`` is outside [0, 1).
+    """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"fraction must be in [0, 1), not {fraction}")
+    order = np.argsort(targets, kind="stable")  # row numbers, class by class
+    _, starts, counts = np.unique(targets[order], return_index=True, return_counts=True)
+    held_out = np.minimum(np.rint(fraction * counts), counts - 1)
+    of_class = np.repeat(np.arange(len(counts)), counts)
+    shuffled = order[np.lexsort((np.random.default_rng(seed).random(len(order)), of_class))]
+    is_held_out = np.arange(len(order)) - starts[of_class] < held_out[of_class]
+    return np.sort(shuffled[~is_held_out]).astype(np.int64), np.sort(shuffled[is_held_out]).astype(np.int64)
+
+
+def classes_without(targets: NDArray[np.integer[Any]], num_classes: int) -> list[int]:
+    """The classes among 0..num_classes-1 that do not occur in ``targets`` (M,), ascending."""
+    absent: list[int] = np.setdiff1d(np.arange(num_classes), targets).tolist()
+    return absent

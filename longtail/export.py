@@ -1,0 +1,80 @@
+"""A trained run as ONNX and safetensors."""
+
+import json
+import warnings
+from pathlib import Path
+
+import torch
+
+from longtail.errors import InputError
+from longtail.inference import Inference, load_run
+
+TOLERANCE = 1e-3  # of the logits, between onnxruntime and torch in float32
+
+
+def export_run(run: Path, output: Path, checkpoint: str | None = None) -> list[Path]:
+    """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.
+
+    The network takes "images", float32 (N, 3, size, size), normalised, N free, and gives "logits" (N, C). Size, mean,
+    deviation and class names are metadata of both files.
+
+    Args:
+        run: folder of the run.
+        output: folder for the files.
+        checkpoint: "best" or "last"; by default the one best on validation if there is one.
+
+    Raises:
+        InputError: if something that is needed is not installed, or the outputs differ.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401 - torch's exporter needs it
+    except ImportError as error:
+        raise InputError(f'export needs {error.name}: pip install "longtail[onnx]"') from error
+    from safetensors.torch import save_file
+
+    classifier = load_run(run, checkpoint)
+    network = Inference(classifier.method.cpu()).eval()
+    images = torch.randn(4, 3, classifier.size, classifier.size)
+    metadata = {
+        "classes": json.dumps(classifier.classes),
+        "size": str(classifier.size),
+        "mean": json.dumps(list(classifier.normalise.mean)),
+        "std": json.dumps(list(classifier.normalise.std)),
+        "checkpoint": classifier.source.name,
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    onnx_file, tensors_file = output / "model.onnx", output / "model.safetensors"
+    part = onnx_file.with_name("model.part.onnx")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                network,
+                (images,),
+                part,
+                input_names=["images"],
+                output_names=["logits"],
+                dynamic_shapes={"images": {0: torch.export.Dim("N", min=1)}},
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        model = onnx.load(part)
+        onnx.helper.set_model_props(model, metadata)
+        onnx.save(model, part)
+        session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
+        for batch in (images, images[:1]):
+            with torch.inference_mode():
+                expected = network(batch)
+            found = torch.from_numpy(session.run(None, {"images": batch.numpy()})[0])
+            difference = float((found - expected).abs().max())
+            if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
+                raise InputError(f"the ONNX model differs from torch by {difference:.2g}: it was not written")
+        part.replace(onnx_file)
+    finally:
+        part.unlink(missing_ok=True)
+    state = {name: value.contiguous() for name, value in classifier.method.state_dict().items()}
+    save_file(state, tensors_file, metadata)
+    return [onnx_file, tensors_file]

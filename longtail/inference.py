@@ -1,0 +1,183 @@
+"""A trained run, used: load it, and classify image files."""
+
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from longtail.augment.normalise import Normalise
+from longtail.checkpoint import load_state, read_checkpoint
+from longtail.data.files import prepare
+from longtail.data.images import SUFFIXES, decode
+from longtail.errors import InputError
+from longtail.methods.base import Method
+from longtail.reports.results import load_results
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A method out of training, with what it needs to be used.
+
+    Attributes:
+        method: in evaluation mode.
+        classes: class names in the order of the logits.
+        size: side of the images in pixels.
+        normalise: from uint8 images to what the method takes.
+        source: the checkpoint it came from.
+    """
+
+    method: Method
+    classes: list[str]
+    size: int
+    normalise: Normalise
+    source: Path
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Class probabilities (N, C) of uint8 images (N, 3, size, size)."""
+        device = next(self.method.parameters()).device
+        with torch.inference_mode():
+            return self.method.classify(self.normalise(images.to(device))).float().softmax(1).cpu()
+
+
+class Inference(nn.Module):
+    """Images to logits, as a module of its own for export."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, C) of normalised images (N, 3, H, W)."""
+        return self.method.classify(images)
+
+
+def load_run(run: Path, checkpoint: str | None = None) -> Classifier:
+    """Load the classifier of a run.
+
+    Args:
+        run: folder of the run.
+        checkpoint: "best" or "last"; by default the one best on validation if there is one.
+
+    Raises:
+        InputError: if the run, or its checkpoint, is not there or damaged.
+    """
+    import yaml
+    from jsonargparse import ArgumentParser
+
+    results = load_results(run)
+    name = checkpoint or ("best" if (run / "best.ckpt").is_file() else "last")
+    path = run / f"{name}.ckpt"
+    state = read_checkpoint(path)["state_dict"]
+    config: dict[str, Any] = yaml.safe_load(results["config"])["model"]["init_args"]["method"]
+    config.setdefault("init_args", {})["class_counts"] = results["train_counts"]
+    backbone = config["init_args"].get("backbone", {}).get("init_args", {})
+    for start in ("pretrained", "weights"):  # the checkpoint holds the weights
+        if start in backbone:
+            backbone[start] = None if start == "weights" else False
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(Method, "method", required=True)
+    method: Method = parser.instantiate(parser.parse_object({"method": config})).method
+    own = {key.removeprefix("method."): value for key, value in state.items() if key.startswith("method.")}
+    load_state(method, own, path)
+    method.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    given = results["data"]["input"]
+    return Classifier(method, results["classes"], given["size"], Normalise(given["mean"], given["std"]), path)
+
+
+def image_files(paths: Sequence[Path]) -> list[str]:
+    """The files given, and the image files in the folders given.
+
+    Raises:
+        InputError: if one is missing, or there is no image.
+    """
+    files: list[str] = []
+    for path in paths:
+        if path.is_dir():
+            found = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
+            files += [
+                str(file) for file in found if not any(part.startswith(".") for part in file.parts[len(path.parts) :])
+            ]
+        elif path.exists():
+            files.append(str(path))
+        else:
+            raise InputError(f"no image at {path}")
+    if not files:
+        raise InputError(f"no image files in {', '.join(map(str, paths))}")
+    return files
+
+
+def predictions(
+    classifier: Classifier, files: Sequence[str], top_k: int, batch_size: int, skip_bad_images: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield {"path", "top": [{"class", "probability"}, ...]} for every file, most probable class first."""
+    for start in range(0, len(files), batch_size):
+        names, images = [], []
+        for file in files[start : start + batch_size]:
+            try:
+                images.append(prepare(decode(file), classifier.size))
+            except InputError as error:
+                if not skip_bad_images:
+                    raise InputError(f"{error}; leave such files out by --skip-bad-images") from error
+                sys.stderr.write(f"left out {error}\n")
+                continue
+            names.append(file)
+        if not names:
+            continue
+        top = classifier.probabilities(torch.stack(images)).topk(min(top_k, len(classifier.classes)))
+        for name, values, indices in zip(names, top.values.tolist(), top.indices.tolist(), strict=True):
+            ranked = zip(indices, values, strict=True)
+            yield {
+                "path": name,
+                "top": [{"class": classifier.classes[c], "probability": round(p, 6)} for c, p in ranked],
+            }
+
+
+def predict_files(
+    classifier: Classifier,
+    paths: Sequence[Path],
+    output: Path | None,
+    style: str,
+    top_k: int,
+    batch_size: int,
+    skip_bad_images: bool,
+) -> None:
+    """Classify files and folders, and write CSV or JSON lines; a file is written whole or not at all.
+
+    Raises:
+        InputError: on an image that cannot be read, or an output that cannot be written.
+    """
+    if top_k < 1 or batch_size < 1:
+        raise InputError(f"--top-k and --batch-size must be at least 1, got {top_k} and {batch_size}")
+    rows = predictions(classifier, image_files(paths), top_k, batch_size, skip_bad_images)
+    if output is None:
+        write_rows(rows, style, top_k, sys.stdout)
+        return
+    text = io.StringIO()
+    write_rows(rows, style, top_k, text)
+    part = output.with_name(output.name + ".part")
+    try:
+        part.write_text(text.getvalue(), encoding="utf-8")
+        os.replace(part, output)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"cannot write {output} ({error.strerror})") from error
+
+
+def write_rows(rows: Iterator[dict[str, Any]], style: str, top_k: int, stream: Any) -> None:
+    """Write predictions as "csv" (a column pair for each rank) or "jsonl"."""
+    if style == "jsonl":
+        for row in rows:
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        return
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(["path", *(f"{name}_{k + 1}" for k in range(top_k) for name in ("class", "probability"))])
+    for row in rows:
+        table.writerow([row["path"], *(value for entry in row["top"] for value in entry.values())])

@@ -1,0 +1,40 @@
+"""Logit-adjusted cross-entropy (balanced softmax)."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from longtail.counts import Counts, log_prior
+from longtail.losses.base import Loss, check_logits
+
+
+class LogitAdjustedLoss(Loss):
+    """Cross-entropy on logits shifted by the class prior, L_i = CE(logits_i + strength * log p, y_i).
+
+    p_c = n_c / sum n. The shift belongs to training alone: classify with the unshifted logits. Strength 1 is the
+    balanced softmax; strength 0, or uniform counts, is plain cross-entropy.
+
+    Shapes: logits (M, C), targets (M,); returns a scalar, or (M,) with ``reduction="none"``. An empty batch gives 0.
+
+    Args:
+        class_counts: training images of each class (C,), all positive.
+        strength: factor of the log prior.
+        reduction: "mean" or "none".
+
+    Raises:
+        ValueError: on counts that are not positive, a wrong shape, or a label outside 0..C-1.
+
+    Source: Menon et al., Long-tail learning via logit adjustment, ICLR 2021, equation 10; Ren et al., Balanced
+    meta-softmax, NeurIPS 2020, equation 4.
+    """
+
+    adjustment: Tensor
+
+    def __init__(self, class_counts: Counts, strength: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.strength = strength
+        self.register_buffer("adjustment", strength * log_prior(class_counts), persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        check_logits(logits, targets, len(self.adjustment))
+        # float32 adjustment: low-precision logits are promoted by the sum
+        return self.reduce(F.cross_entropy(logits + self.adjustment, targets, reduction="none"))

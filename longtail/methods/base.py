@@ -1,0 +1,43 @@
+"""What a method is: a network and its losses, usable in any training loop."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+
+class Method(nn.Module, ABC):
+    """A network with its losses.
+
+    Attributes:
+        num_views: views of every image that a training step wants.
+        num_classes: C.
+    """
+
+    num_views: ClassVar[int] = 1
+    num_classes: int
+
+    @abstractmethod
+    def forward(self, views: Sequence[Tensor], targets: Tensor) -> dict[str, Tensor]:
+        """Compute the training loss.
+
+        Args:
+            views: ``num_views`` batches of images (N, 3, H, W), the same images in the same order.
+            targets: labels (N,).
+
+        Returns:
+            "loss", a scalar to minimise; its parts by name, detached; "logits" (N, C), detached.
+
+        Raises:
+            ValueError: on another number of views.
+        """
+
+    @abstractmethod
+    def classify(self, images: Tensor) -> Tensor:
+        """Return the logits (N, C) for images (N, 3, H, W), as they are used to predict."""
+
+    def check_views(self, views: Sequence[Tensor]) -> None:
+        """Raise ValueError unless there are ``num_views`` views."""
+        if len(views) != self.num_views:
+            raise ValueError(f"{type(self).__name__} trains on {self.num_views} views, got {len(views)}")

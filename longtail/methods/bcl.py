@@ -1,0 +1,76 @@
+"""Balanced contrastive learning."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from longtail.counts import Counts, counts_tensor
+from longtail.losses.bcl import BalancedContrastiveLoss
+from longtail.losses.logit_adjusted import LogitAdjustedLoss
+from longtail.methods.base import Method
+from longtail.models.classifiers import CosineClassifier
+from longtail.models.heads import ClassPrototypes, ProjectionHead
+
+
+class BCL(Method):
+    """Balanced contrastive learning: L = classifier_weight * L_LA(view 1) + contrastive_weight * L_BCL(views 2, 3).
+
+    L_LA is the logit-adjusted cross-entropy of a cosine classifier, L_BCL the balanced contrastive loss between the
+    projected views and the class prototypes, which are a projection of the classifier's weight rows.
+
+    Args:
+        class_counts: training images of each class (C,).
+        backbone: images to features, with an attribute ``num_features``.
+        hidden_features: hidden width of the projection and the prototype head.
+        embedding_features: length of an embedding.
+        temperature: of the contrastive loss.
+        classifier_weight: alpha of the paper.
+        contrastive_weight: beta of the paper.
+        scale: of the cosine classifier.
+
+    Source: Zhu et al., Balanced contrastive learning for long-tailed visual recognition, CVPR 2022, equation 8.
+    """
+
+    num_views = 3
+
+    def __init__(
+        self,
+        class_counts: Counts,
+        backbone: nn.Module,
+        hidden_features: int = 512,
+        embedding_features: int = 128,
+        temperature: float = 0.1,
+        classifier_weight: float = 2.0,
+        contrastive_weight: float = 0.6,
+        scale: float = 30.0,
+    ) -> None:
+        super().__init__()
+        self.num_classes = len(counts_tensor(class_counts))
+        features = int(backbone.num_features)  # type: ignore[arg-type]
+        self.backbone = backbone
+        self.classifier = CosineClassifier(features, self.num_classes, scale)
+        self.projection = ProjectionHead(features, hidden_features, embedding_features)
+        self.prototypes = ClassPrototypes(features, hidden_features, embedding_features)
+        self.logit_adjusted = LogitAdjustedLoss(class_counts)
+        self.contrastive = BalancedContrastiveLoss(temperature)
+        self.classifier_weight = classifier_weight
+        self.contrastive_weight = contrastive_weight
+
+    def forward(self, views: Sequence[Tensor], targets: Tensor) -> dict[str, Tensor]:
+        self.check_views(views)
+        first, second, third = self.backbone(torch.cat(list(views))).chunk(3)
+        logits = self.classifier(first)
+        embeddings = torch.stack(self.projection(torch.cat([second, third])).chunk(2), dim=1)  # (N, 2, D)
+        logit_adjusted = self.logit_adjusted(logits, targets)
+        contrastive = self.contrastive(embeddings, targets, self.prototypes(self.classifier.weight))
+        return {
+            "loss": self.classifier_weight * logit_adjusted + self.contrastive_weight * contrastive,
+            "logit_adjusted": logit_adjusted.detach(),
+            "contrastive": contrastive.detach(),
+            "logits": logits.detach(),
+        }
+
+    def classify(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.backbone(images))
+        return logits

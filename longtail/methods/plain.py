@@ -1,0 +1,44 @@
+"""One network, one classifier, one logit loss."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from longtail.counts import Counts, counts_tensor
+from longtail.losses.base import Loss
+from longtail.methods.base import Method
+
+
+class Plain(Method):
+    """A classifier trained with any loss on logits: cross-entropy, logit adjustment and their kind.
+
+    Args:
+        class_counts: training images of each class (C,).
+        backbone: images to features, with an attribute ``num_features``; ``longtail.models.Backbone`` or your own.
+        loss: called with (logits, targets); or what makes it from the class counts, such as
+            ``longtail.losses.LogitAdjustedLoss``.
+        classifier: called with (features, classes) to make the classifier; ``torch.nn.Linear`` or
+            ``longtail.models.CosineClassifier``.
+    """
+
+    def __init__(
+        self,
+        class_counts: Counts,
+        backbone: nn.Module,
+        loss: Loss | Callable[[Counts], Loss],
+        classifier: Callable[[int, int], nn.Module] = nn.Linear,
+    ) -> None:
+        super().__init__()
+        self.num_classes = len(counts_tensor(class_counts))
+        self.backbone = backbone
+        self.classifier = classifier(int(backbone.num_features), self.num_classes)  # type: ignore[arg-type]
+        self.loss = loss if isinstance(loss, Loss) else loss(class_counts)
+
+    def forward(self, views: Sequence[Tensor], targets: Tensor) -> dict[str, Tensor]:
+        self.check_views(views)
+        logits = self.classify(views[0])
+        return {"loss": self.loss(logits, targets), "logits": logits.detach()}
+
+    def classify(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.backbone(images))
+        return logits

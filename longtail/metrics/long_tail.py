@@ -1,0 +1,51 @@
+"""The figures of a long-tailed classifier, together."""
+
+from torch import Tensor, nn
+
+from longtail.counts import Counts
+from longtail.metrics.calibration import CalibrationError
+from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean
+from longtail.metrics.shots import shot_accuracy
+
+
+class LongTailMetrics(nn.Module):
+    """Every scalar of an evaluation, and the figures per class behind them.
+
+    Args:
+        class_counts: training images of each class (C,).
+        many: classes with more training images are many-shot.
+        few: classes with fewer training images are few-shot.
+    """
+
+    def __init__(self, class_counts: Counts, many: int = 100, few: int = 20) -> None:
+        super().__init__()
+        self.class_counts = class_counts
+        self.many, self.few = many, few
+        self.per_class = PerClassAccuracy(len(class_counts))
+        self.calibration = CalibrationError()
+
+    def update(self, logits: Tensor, targets: Tensor) -> None:
+        """Add a batch: logits (M, C), targets (M,)."""
+        self.per_class.update(logits, targets)
+        self.calibration.update(logits, targets)
+
+    def compute(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the scalars by name, fractions in [0, 1] or NaN where undefined, and the figures per class (C,)."""
+        per_class = self.per_class.compute()
+        accuracy = per_class["accuracy"]
+        scalars = {
+            "top1": per_class.pop("top1"),
+            "top5": per_class.pop("top5"),
+            "balanced_accuracy": accuracy.nanmean(),
+            **shot_accuracy(accuracy, self.class_counts, self.many, self.few),
+            "worst_class": accuracy.nan_to_num(nan=1.0).min(),
+            "geometric_mean": geometric_mean(accuracy),
+            "harmonic_mean": harmonic_mean(accuracy),
+            "calibration_error": self.calibration.compute(),
+        }
+        return scalars, per_class
+
+    def reset(self) -> None:
+        """Forget every batch."""
+        self.per_class.reset()
+        self.calibration.reset()

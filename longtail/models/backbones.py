@@ -1,0 +1,109 @@
+"""Backbones by name: the CIFAR ResNets and everything in timm."""
+
+import difflib
+import functools
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from longtail.errors import InputError
+from longtail.models.resnet_cifar import CifarResNet
+
+CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (20, 32, 56)}
+
+
+class Backbone(nn.Module):
+    """A network from images to pooled features.
+
+    Shapes: images (N, 3, H, W) to features (N, num_features).
+
+    Args:
+        name: "resnet20_cifar", "resnet32_cifar", "resnet56_cifar", or any timm model name.
+        pretrained: start from timm's published weights, downloaded on first use.
+        weights: start from this local file instead (safetensors, or a torch file of tensors). A classifier in the
+            file is left out; anything else has to fit.
+
+    Raises:
+        InputError: for an unknown name, weights that cannot be had, or a file that does not fit.
+    """
+
+    num_features: int
+
+    def __init__(self, name: str, pretrained: bool = False, weights: Path | None = None) -> None:
+        super().__init__()
+        self.name = name
+        if pretrained and weights is not None:
+            raise InputError("pretrained and weights exclude each other: give one of them")
+        if name in CIFAR_RESNETS:
+            if pretrained:
+                raise InputError(f"there are no published weights for {name}: leave out pretrained, or give weights")
+            self.body: nn.Module = CIFAR_RESNETS[name]()
+            self.num_features = CifarResNet.num_features
+        else:
+            self.body, self.num_features = _timm_body(name, pretrained)
+        if weights is not None:
+            load_weights(self.body, weights)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.body(images)
+        return features
+
+
+def _timm_body(name: str, pretrained: bool) -> tuple[nn.Module, int]:
+    import timm
+
+    if not timm.is_model(name.split(".")[0]):
+        near = difflib.get_close_matches(name, [*CIFAR_RESNETS, *timm.list_models()], n=3)
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise InputError(f'unknown backbone "{name}"{hint}. Any timm name works, or {", ".join(CIFAR_RESNETS)}')
+    body: Any
+    try:
+        body = timm.create_model(name, pretrained=pretrained, num_classes=0)
+    except Exception as error:
+        if not pretrained:
+            raise
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"no pretrained weights for {name} ({reason}): give a local file with weights, or leave out pretrained"
+        ) from error
+    features: int = getattr(body, "head_hidden_size", None) or body.num_features
+    return body, features
+
+
+def load_weights(body: nn.Module, file: Path) -> None:
+    """Load a local weight file into a backbone; entries of a classifier head may be left over.
+
+    Raises:
+        InputError: if the file is missing, damaged, holds anything but tensors, or does not fit.
+    """
+    state = read_tensors(file)
+    own = body.state_dict()
+    missing = [key for key in own if key not in state]
+    wrong = [key for key in own if key in state and own[key].shape != state[key].shape]
+    if missing or wrong:
+        key = (missing or wrong)[0]
+        what = "lacks" if missing else "has another shape for"
+        raise InputError(f'{file} does not fit the backbone: it {what} "{key}" and {len(missing + wrong) - 1} more')
+    body.load_state_dict({key: state[key] for key in own})
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """Read a file of named tensors without unpickling anything else.
+
+    Raises:
+        InputError: if the file is missing, damaged or holds anything but tensors.
+    """
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(file))
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(f"cannot read weights from {file}: {str(error).splitlines()[0]}") from error
+    content = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise InputError(f"cannot read weights from {file}: it is not a file of named tensors")
+    return content

@@ -1,0 +1,30 @@
+"""Classifiers on pooled features; the linear one is ``torch.nn.Linear``."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class CosineClassifier(nn.Module):
+    """Normalised classifier, logits_c = scale * <f / |f|, w_c / |w_c|>.
+
+    Shapes: features (M, in_features) to logits (M, num_classes).
+
+    Args:
+        in_features: length of a feature.
+        num_classes: C.
+        scale: factor of the cosines.
+
+    Source: Kang et al., Decoupling representation and classifier, ICLR 2020; scale 30 as in the released BCL code.
+    """
+
+    def __init__(self, in_features: int, num_classes: int, scale: float = 30.0) -> None:
+        super().__init__()
+        self.scale = scale
+        self.weight = nn.Parameter(torch.empty(num_classes, in_features))
+        nn.init.normal_(self.weight)
+        with torch.no_grad():
+            self.weight.copy_(F.normalize(self.weight))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.scale * F.linear(F.normalize(features), F.normalize(self.weight))

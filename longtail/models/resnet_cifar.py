@@ -1,0 +1,64 @@
+"""The ResNets of the CIFAR experiments."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions; a parameter-free shortcut that subsamples and pads channels with zeros where needed."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.stride = stride
+        self.padding = (channels - channels_in) // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x
+        if self.stride > 1 or self.padding:
+            shortcut = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.padding, self.padding))
+        x = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(x)) + shortcut)
+
+
+class CifarResNet(nn.Module):
+    """ResNet of depth 6 n + 2 with 16, 32 and 64 channels, for images of 32x32 pixels.
+
+    Shapes: images (N, 3, H, W) to pooled features (N, 64).
+
+    Args:
+        depth: 20, 32, 56, ...; 6 n + 2.
+
+    Raises:
+        ValueError: if depth is not 6 n + 2.
+
+    Source: He et al., Deep residual learning, CVPR 2016, section 4.2, shortcut option A.
+    """
+
+    num_features = 64
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        if depth < 8 or depth % 6 != 2:
+            raise ValueError(f"depth must be 6 n + 2, got {depth}")
+        blocks = (depth - 2) // 6
+        self.conv = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn = nn.BatchNorm2d(16)
+        self.stages = nn.Sequential(
+            *(
+                BasicBlock(channels // 2 if i == 0 and stride == 2 else channels, channels, stride if i == 0 else 1)
+                for channels, stride in ((16, 1), (32, 2), (64, 2))
+                for i in range(blocks)
+            )
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x: Tensor = self.stages(F.relu(self.bn(self.conv(images))))
+        return torch.flatten(F.adaptive_avg_pool2d(x, 1), 1)

@@ -1,0 +1,63 @@
+"""Recipes: one YAML file for each published system, holding nothing but what differs from its base.
+
+Two keys belong to the recipe itself: ``about``, one line for the list, and ``base``, the recipe it starts from.
+Everything else is configuration of the trainer, the model and the data.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from longtail.errors import InputError
+
+HERE = Path(__file__).parent
+
+
+def recipe_names() -> list[str]:
+    """Names of the shipped recipes; a leading underscore marks what others start from."""
+    files = sorted(HERE.rglob("*.yaml"), key=lambda file: (len(file.relative_to(HERE).parts), file))
+    return [file.relative_to(HERE).with_suffix("").as_posix() for file in files if not file.name.startswith("_")]
+
+
+def load_recipe(name: str) -> dict[str, Any]:
+    """Read a recipe and the ones it starts from.
+
+    Args:
+        name: of a shipped recipe, or the path of a YAML file.
+
+    Raises:
+        InputError: if there is none, or the file is no recipe.
+    """
+    shipped = HERE / f"{name}.yaml"
+    file = shipped if shipped.is_file() else Path(name)
+    if not file.is_file():
+        near = difflib.get_close_matches(name, recipe_names(), n=1, cutoff=0.7)
+        hint = f' (did you mean "{near[0]}"?)' if near else ""
+        raise InputError(f'unknown recipe "{name}"{hint}: give a file or one of {", ".join(recipe_names())}')
+    try:
+        recipe = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"cannot read the recipe {file}: {' '.join(str(error).split())}") from error
+    if not isinstance(recipe, dict):
+        raise InputError(f"the recipe {file} must be a YAML mapping with keys such as trainer, model and data")
+    base = recipe.pop("base", None)
+    if base is None:
+        return recipe
+    beside = file.parent / f"{base}.yaml"
+    return merge(load_recipe(str(beside) if beside.is_file() else str(base)), recipe)
+
+
+def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Lay a change over a configuration: mappings key by key, everything else replaced.
+
+    A new ``class_path`` with ``init_args`` starts anew; one without keeps the arguments of the old class.
+    """
+    if "init_args" in change and change.get("class_path", base.get("class_path")) != base.get("class_path"):
+        return change
+    merged = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = merge(base[key], value) if both else value
+    return merged

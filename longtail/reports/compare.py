@@ -1,0 +1,255 @@
+"""Several runs side by side, against the first of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from longtail.reports import page, plots
+from longtail.reports.files import write_atomically
+from longtail.reports.page import Cell, Head, Html
+from longtail.reports.results import group_of
+from longtail.reports.seeds import Column, Value, difference, load_columns
+from longtail.reports.terminal import metrics_table
+from longtail.reports.wording import (
+    NOTHING,
+    change,
+    evaluation_title,
+    group_ranges,
+    metric,
+    metric_keys,
+    number,
+    plural,
+)
+
+CLASSES_SHOWN = 10
+
+
+def write_comparison(runs: Sequence[Path], output: Path) -> Path:
+    """Write the page that compares runs with the first of them, and return where it is."""
+    write_atomically(output, comparison_page(load_columns(runs)))
+    return output
+
+
+def comparison_text(runs: Sequence[Path]) -> Table:
+    """Return the metrics of the runs, with the change against the first of them."""
+    columns = load_columns(runs)
+    rows = []
+    for key in _keys(columns):
+        values = [column.metric(key) for column in columns]
+        texts = [_shown(key, values[0])]
+        for value in values[1:]:
+            step = difference(value, values[0])
+            texts.append(_shown(key, value) + (f" ({change(key, step)})" if step is not None else ""))
+        rows.append((metric(key).label, texts))
+    table = metrics_table("Comparison", [column.title for column in columns], rows)
+    table.caption = "In brackets: change against the first column; that of percentages in percentage points."
+    return table
+
+
+def comparison_page(columns: Sequence[Column]) -> str:
+    """Return the page that compares the columns with the first of them."""
+    base, *others = columns
+    results = base.first.results
+    bars = [_bars(column) for column in columns]
+    ranges = group_ranges(results["thresholds"])
+    spread = " Whiskers: standard deviation over the seeds." if any(len(each.runs) > 1 for each in columns) else ""
+    return page.page(
+        "Comparison of runs",
+        *(page.paragraph(_headline(base, other), "headline") for other in others),
+        page.notes(_notes(columns)),
+        page.section(
+            "Frequent and rare classes",
+            page.figure(
+                plots.group_bars(bars, results["train_counts"], results["thresholds"]),
+                f"Mean accuracy of the classes in each group ({ranges}), and of all classes.{spread}",
+            ),
+        ),
+        page.section(
+            "Metrics",
+            page.paragraph(f"Changes are against {base.label}; those of percentages in percentage points.", "soft"),
+            _metrics_table(columns),
+        ),
+        *(_changes_section(base, other) for other in others),
+        page.section("Every class", _classes_table(columns)),
+        page.section("The runs", _runs_table(columns)),
+    )
+
+
+def _headline(base: Column, other: Column) -> str:
+    """Say in plain words how a column does against the first."""
+    parts = []
+    for key in ("balanced_accuracy", "few", "many"):
+        value, start = other.metric(key), base.metric(key)
+        if value is not None and start is not None:
+            shown = f"{metric(key).label.lower()} {_shown(key, value)} against {_shown(key, start)}"
+            points = f"{change(key, difference(value, start))} points"
+            parts.append(f"{shown} ({points}{_doubt(value, start)})")
+    return f"{other.label} compared with {base.label}: {'; '.join(parts) or 'no common metric'}."
+
+
+def _doubt(value: Value, base: Value) -> str:
+    """Say where a change is no larger than what the seeds alone make."""
+    spread = [each.deviation for each in (value, base) if each.deviation is not None]
+    return ", within the spread of the seeds" if spread and abs(value.mean - base.mean) <= sum(spread) else ""
+
+
+def _notes(columns: Sequence[Column]) -> list[str]:
+    """Say what the reader must know before believing the numbers."""
+    notes = []
+    runs = [run for column in columns for run in column.runs]
+    single = [column.label for column in columns if len(column.runs) == 1]
+    if single:
+        notes.append(
+            f"One seed only: {'; '.join(single)}. Another seed would give other numbers; how much of a change is "
+            "chance cannot be told from this page. Train each run with several seeds to find out."
+        )
+    if len(single) < len(columns):
+        notes.append(
+            "Several seeds: mean ± sample standard deviation over the seeds. A change that is not clearly larger than "
+            "the deviations is no evidence of a difference."
+        )
+    unfinished = [run.results["name"] for run in runs if run.results["status"] != "finished"]
+    if unfinished:
+        notes.append(f"Not finished, and measured as they are: {'; '.join(unfinished)}.")
+    if len({(run.evaluation["split"], run.evaluation["images"]) for run in runs}) > 1:
+        notes.append("The runs were not measured on the same images (see the end of the page): do not rank them.")
+    elif any(run.evaluation["split"] != "test" for run in runs):
+        notes.append("Nothing was measured on test images; choices made on the validation images flatter them.")
+    if len({run.evaluation["checkpoint"] for run in runs}) > 1:
+        notes.append("Some runs were measured with their last checkpoint, others with their best.")
+    if any(
+        run.results[key] != runs[0].results[key] for run in runs[1:] for key in ("train_counts", "thresholds", "data")
+    ):
+        notes.append(
+            "The runs were not trained on the same data or group their classes differently; groups and counts on this "
+            f"page are those of {columns[0].label}, the group metrics are each run's own."
+        )
+    return notes
+
+
+def _metrics_table(columns: Sequence[Column]) -> Html:
+    base, *others = columns
+    heads = [Head("", numeric=False), Head(base.title)]
+    for other in others:
+        heads += [Head(other.title), Head("Change")]
+    return page.table(heads, [_metric_row(key, columns) for key in _keys(columns)])
+
+
+def _metric_row(key: str, columns: Sequence[Column]) -> list[Cell]:
+    start = columns[0].metric(key)
+    row = [page.metric_name(key), Cell(_shown(key, start))]
+    for other in columns[1:]:
+        value = other.metric(key)
+        row += [Cell(_shown(key, value)), _change_cell(key, difference(value, start))]
+    return row
+
+
+def _changes_section(base: Column, other: Column) -> Html:
+    """Show where among the classes a column wins and loses against the first."""
+    results = base.first.results
+    starts, values = base.accuracies(), other.accuracies()
+    steps = [difference(value, start) for value, start in zip(values, starts, strict=True)]
+    known = sorted(((step, index) for index, step in enumerate(steps) if step is not None), key=lambda each: each[0])
+    losers = [index for step, index in known[:CLASSES_SHOWN] if step < 0]
+    winners = [index for step, index in known[::-1][:CLASSES_SHOWN] if step > 0]
+    better, worse = (sum(sign * step > 0 for step, _ in known) for sign in (1, -1))
+
+    def listing(title: str, chosen: Sequence[int], none: str) -> Html:
+        heads = [Head("Class", numeric=False), Head("Change"), Head(other.label), Head(base.label)]
+        heads += [Head("Training images"), Head("Images")]
+        images = base.first.evaluation["per_class"]["images"]
+        rows = [
+            [
+                Cell(results["classes"][i]),
+                _change_cell("top1", steps[i]),
+                _value_cell(values[i]),
+                _value_cell(starts[i]),
+                page.count(results["train_counts"][i]),
+                page.count(images[i]),
+            ]
+            for i in chosen
+        ]
+        return page.join([page.element("h3", title), page.table(heads, rows) if rows else page.paragraph(none)])
+
+    return page.section(
+        f"{other.label} against {base.label}, class by class",
+        page.paragraph(
+            f"{plural(better, 'class', 'classes')} better, {worse:,} worse, {len(known) - better - worse:,} the same. "
+            "A class with few images to measure on moves in large steps, and among many classes some gain or lose "
+            "much by chance alone.",
+        ),
+        page.figure(
+            plots.change_by_count(results["train_counts"], steps, results["thresholds"]),
+            "Change in accuracy of each class against its number of training images; the horizontal strokes are the "
+            "mean of each group.",
+        ),
+        listing("Largest gains", winners, "No class gained."),
+        listing("Largest losses", losers, "No class lost."),
+    )
+
+
+def _classes_table(columns: Sequence[Column]) -> Html:
+    base, *others = columns
+    results = base.first.results
+    heads = [Head("Class", numeric=False), Head("Group", numeric=False), Head("Training images"), Head("Images")]
+    heads.append(Head(base.title))
+    for other in others:
+        heads += [Head(other.title), Head("Change")]
+    accuracies = [column.accuracies() for column in columns]
+    images = base.first.evaluation["per_class"]["images"]
+    rows = []
+    for i, (name, count) in enumerate(zip(results["classes"], results["train_counts"], strict=True)):
+        start = accuracies[0][i]
+        row = [page.name(name), page.group(group_of(count, results["thresholds"])), page.count(count)]
+        row += [page.count(images[i]), _value_cell(start)]
+        for values in accuracies[1:]:
+            row += [_value_cell(values[i]), _change_cell("top1", difference(values[i], start))]
+        rows.append(row)
+    return page.table(heads, rows, sortable=True)
+
+
+def _runs_table(columns: Sequence[Column]) -> Html:
+    heads = ["Column", "Recipe", "Seed", "Status", "Measured with", "Images", "Data", "Folder"]
+    rows = [
+        [
+            column.label,
+            run.results["recipe"] or NOTHING,
+            str(run.results["seed"]),
+            run.results["status"],
+            evaluation_title(run.evaluation),
+            f"{run.evaluation['images']:,}",
+            f"{run.results['data']['name']}, {run.results['data']['source']}",
+            str(run.folder),
+        ]
+        for column in columns
+        for run in column.runs
+    ]
+    return page.table([Head(head, numeric=False) for head in heads], rows)
+
+
+def _keys(columns: Sequence[Column]) -> list[str]:
+    return metric_keys(run.evaluation for column in columns for run in column.runs)
+
+
+def _bars(column: Column) -> plots.Bars:
+    values = {key: column.metric(key) for key in plots.BAR_METRICS}
+    return plots.Bars(
+        column.title,
+        {key: value.mean if value else None for key, value in values.items()},
+        {key: value.deviation if value else None for key, value in values.items()},
+    )
+
+
+def _shown(key: str, value: Value | None) -> str:
+    return number(key, *value) if value else number(key, None)
+
+
+def _value_cell(value: Value | None) -> Cell:
+    return Cell(_shown("top1", value), value.mean if value else None)
+
+
+def _change_cell(key: str, step: float | None) -> Cell:
+    """Return a change, coloured where it is known which way is better."""
+    gain = (step or 0) * metric(key).better
+    return Cell(change(key, step), step, "good" if gain > 0 else "bad" if gain < 0 else "")

@@ -1,0 +1,320 @@
+"""Drawings of a run as SVG text, readable in greyscale and by colour-blind eyes.
+
+Text stays text: the reader's own fonts draw it, so that class names in any script come out right. Matplotlib is
+imported when the first figure is drawn.
+"""
+
+import html
+import io
+import math
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longtail.reports.results import GROUPS, Epoch, Group, Thresholds, group_of, group_sizes
+from longtail.reports.wording import NOTHING, plural, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Dark to light, so that the groups stay apart in print.
+GROUP_COLOURS: dict[Group, str] = {"many": "#153e5c", "medium": "#3f8fc5", "few": "#efa92a"}
+# Okabe and Ito's colours for colour-blind eyes; hatches, dashes and markers tell the same without colour.
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#4d4d4d")
+HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "---")
+DASHES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+WIDTH = 5.0  # inches; narrow, so that text can still be read on a telephone
+NAMED_CLASSES = 40  # more names than this do not fit under a drawing
+
+BAR_METRICS = (*GROUPS, "balanced_accuracy")
+VALIDATION_CURVES = ("balanced_accuracy", "top1", *GROUPS)
+_SHORT_LABELS = {"balanced_accuracy": "balanced", "top1": "all images"}
+
+Array = NDArray[np.float64]
+
+_SETTINGS: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "longtail",
+    "font.family": "DejaVu Sans",
+    "font.size": 11,
+    "text.parse_math": False,
+    "text.usetex": False,
+    "axes.formatter.use_mathtext": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e6ea",
+    "hatch.color": "white",
+    "hatch.linewidth": 1.0,
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+    "legend.handlelength": 2.4,
+}
+
+
+@dataclass(frozen=True)
+class Bars:
+    """The bars of one run: a fraction per group and, where several seeds ran, its standard deviation."""
+
+    label: str
+    values: Mapping[str, float | None]
+    deviations: Mapping[str, float | None]
+
+
+def class_counts(
+    classes: Sequence[str],
+    counts: Sequence[int],
+    thresholds: Thresholds,
+    accuracy: Sequence[float | None] | None = None,
+) -> str:
+    """Draw the training images of every class, most frequent first, and the accuracy of each class below."""
+    order = sorted(range(len(counts)), key=lambda index: -counts[index])
+    panels = 1 if accuracy is None else 2
+    with _drawing(1.2 + 1.8 * panels) as figure:
+        upper, *lower = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
+        heights = _numbers([counts[index] for index in order])
+        colours = [GROUP_COLOURS[group_of(counts[index], thresholds)] for index in order]
+        _bars(upper, heights, colours)
+        _count_axis(upper.yaxis, max(counts, default=1))
+        upper.set_ylim(bottom=0)
+        upper.set_ylabel("training images")
+        _group_legend(upper, counts, thresholds)
+        for axes in lower:
+            values = 100 * _numbers([accuracy[index] for index in order]) if accuracy else heights
+            _class_accuracy(axes, values, colours)
+        last = lower[-1] if lower else upper
+        if len(order) <= NAMED_CLASSES:
+            names = [shorten(classes[index], 16) for index in order]
+            long = sum(map(len, names)) > 56
+            last.set_xticks(range(len(order)), names, rotation=90 if long else 0)
+        else:
+            last.set_xlabel(f"{len(order):,} classes, most training images first")
+        last.set_xlim(-0.6, len(order) - 0.4)
+        return _svg(figure, "Training images and accuracy of every class")
+
+
+def group_bars(series: Sequence[Bars], counts: Sequence[int], thresholds: Thresholds) -> str:
+    """Draw the accuracy of the many-, medium- and few-shot classes and of all, one bar per run."""
+    sizes = group_sizes(counts, thresholds)
+    labels = [f"{each}\n{plural(sizes[each], 'class', 'classes')}" for each in GROUPS] + ["balanced\nall classes"]
+    width = 0.8 / len(series)
+    with _drawing(3.2 + 0.2 * math.ceil(len(series) / 2)) as figure:
+        axes = figure.subplots()
+        for index, bars in enumerate(series):
+            places = np.arange(len(BAR_METRICS)) + (index - (len(series) - 1) / 2) * width
+            heights = 100 * _numbers([bars.values.get(key) for key in BAR_METRICS])
+            deviations = 100 * _numbers([bars.deviations.get(key) for key in BAR_METRICS])
+            axes.bar(
+                places,
+                np.nan_to_num(heights),
+                width * 0.92,
+                color=[*GROUP_COLOURS.values(), "#6b7480"] if len(series) == 1 else COLOURS[index % len(COLOURS)],
+                hatch=None if len(series) == 1 else HATCHES[index % len(HATCHES)],
+                label=_legend(bars.label),
+            )
+            known = np.isfinite(heights) & np.isfinite(deviations)
+            axes.errorbar(places[known], heights[known], deviations[known], fmt="none", ecolor="#1d232a", capsize=3)
+            if len(series) <= 2:
+                for place, height, deviation in zip(places, heights, np.nan_to_num(deviations), strict=True):
+                    text = f"{height:.1f}" if np.isfinite(height) else NOTHING
+                    top = np.nan_to_num(height) + deviation + 1.5
+                    axes.text(place, top, text, ha="center", va="bottom", fontsize=10)
+        axes.set_xticks(range(len(BAR_METRICS)), labels)
+        _percent_axis(axes, "accuracy (%)", top=108)
+        if len(series) > 1:
+            figure.legend(loc="outside upper center", ncols=2)
+        return _svg(figure, "Accuracy by group of classes")
+
+
+def loss_curves(history: Sequence[Epoch]) -> str | None:
+    """Draw the training loss and its parts over the epochs, or return None where there is nothing to draw."""
+    keys = list(dict.fromkeys(key for epoch in history for key in epoch["train"]))
+    curves = {key: _numbers([epoch["train"].get(key) for epoch in history]) for key in keys}
+    return _curves(history, curves, "training loss")
+
+
+def validation_curves(history: Sequence[Epoch]) -> str | None:
+    """Draw the validation accuracies over the epochs, or return None where there is nothing to draw."""
+    measured = [epoch for epoch in history if epoch["val"] is not None]
+    curves = {
+        _SHORT_LABELS.get(key, key): 100 * _numbers([(epoch["val"] or {}).get(key) for epoch in measured])
+        for key in VALIDATION_CURVES
+    }
+    return _curves(measured, curves, "validation accuracy (%)")
+
+
+def change_by_count(counts: Sequence[int], changes: Sequence[float | None], thresholds: Thresholds) -> str:
+    """Draw how much the accuracy of each class changed against its number of training images."""
+    heights = 100 * _numbers(changes)
+    images = _numbers(counts)
+    groups = [group_of(count, thresholds) for count in counts]
+    with _drawing(3.4) as figure:
+        axes = figure.subplots()
+        axes.axhline(0, color="#1d232a", linewidth=1)
+        for group, marker in zip(GROUPS, MARKERS, strict=False):
+            chosen = np.array([each == group for each in groups], dtype=bool) & np.isfinite(heights)
+            if not chosen.any():
+                continue
+            colour = GROUP_COLOURS[group]
+            size = 40 if len(counts) <= 200 else 12
+            axes.scatter(
+                images[chosen],
+                heights[chosen],
+                s=size,
+                marker=marker,
+                color=colour,
+                alpha=0.65,
+                linewidths=0,
+                label=group,
+            )
+            axes.hlines(
+                heights[chosen].mean(),
+                images[chosen].min() * 0.9,
+                images[chosen].max() * 1.1,
+                color=colour,
+                linewidth=3,
+            )
+        _count_axis(axes.xaxis, max(counts, default=1))
+        axes.set_xlim(min(counts, default=1) * 0.8 - 0.1, max(counts, default=1) * 1.25)
+        axes.set_xlabel("training images of the class")
+        axes.set_ylabel("change (percentage points)")
+        axes.grid(axis="y")
+        if np.isfinite(heights).any():
+            figure.legend(loc="outside upper center", ncols=3)
+        return _svg(figure, "Change of each class against its number of training images")
+
+
+def _curves(history: Sequence[Epoch], curves: Mapping[str, Array], label: str) -> str | None:
+    """Draw curves over the epochs, each with its own dash and marker."""
+    from matplotlib.ticker import MaxNLocator
+
+    drawn = {name: values for name, values in curves.items() if np.isfinite(values).any()}
+    if not drawn:
+        return None
+    epochs = np.array([epoch["epoch"] for epoch in history])
+    with _drawing(3.4) as figure:
+        axes = figure.subplots()
+        for index, (name, values) in enumerate(drawn.items()):
+            axes.plot(
+                epochs,
+                values,
+                label=_legend(name),
+                color=COLOURS[index % len(COLOURS)],
+                linestyle=DASHES[index % len(DASHES)],
+                marker=MARKERS[index % len(MARKERS)],
+                markersize=4,
+                markevery=max(1, len(epochs) // 8),
+            )
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(label)
+        axes.set_ylim(bottom=min(0, *(float(np.nanmin(values)) for values in drawn.values())))
+        axes.grid(axis="y")
+        figure.legend(loc="outside upper center", ncols=3)
+        return _svg(figure, f"{label.capitalize()} over the epochs")
+
+
+def _class_accuracy(axes: "Axes", values: Array, colours: Sequence[str]) -> None:
+    """Draw the accuracy of each class; of many classes as dots, with the mean of their neighbours."""
+    if len(values) <= NAMED_CLASSES:
+        _bars(axes, values, colours)
+        for place in np.flatnonzero(~np.isfinite(values)):
+            axes.text(float(place), 2, NOTHING, ha="center", va="bottom")
+    else:
+        places = np.arange(len(values))
+        axes.scatter(places, values, s=8 if len(values) > 300 else 16, c=list(colours), linewidths=0)
+        axes.plot(places, _running_mean(values), color="#1d232a", linewidth=1.6, label="mean of the neighbours")
+        axes.legend(loc="upper right", bbox_to_anchor=(1, 1.16), borderpad=0)
+    _percent_axis(axes, "accuracy (%)", top=104)
+
+
+def _running_mean(values: Array) -> Array:
+    """Average every value with its neighbours, a twentieth of all; what is not known does not count."""
+    window = np.ones(max(3, len(values) // 20))
+    known = np.isfinite(values)
+    total = np.convolve(np.where(known, values, 0), window, mode="same")
+    count = np.convolve(known, window, mode="same")
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _bars(axes: "Axes", heights: Array, colours: Sequence[str]) -> None:
+    """Draw one bar per class; neighbours of one colour become a single shape where there are many classes."""
+    if len(heights) <= NAMED_CLASSES:
+        axes.bar(np.arange(len(heights)), np.nan_to_num(heights), 0.8, color=list(colours))
+        return
+    for colour in dict.fromkeys(colours):
+        chosen = np.flatnonzero([each == colour for each in colours])
+        edges = np.arange(chosen[0], chosen[-1] + 2) - 0.5
+        axes.stairs(heights[chosen[0] : chosen[-1] + 1], edges, fill=True, color=colour)
+
+
+def _group_legend(axes: "Axes", counts: Sequence[int], thresholds: Thresholds) -> None:
+    """Explain the colours of the groups that occur."""
+    from matplotlib.patches import Patch
+
+    sizes = group_sizes(counts, thresholds)
+    ranges = {"many": f"many (> {thresholds['many']:,})", "medium": "medium", "few": f"few (< {thresholds['few']:,})"}
+    handles = [Patch(color=GROUP_COLOURS[group], label=ranges[group]) for group in GROUPS if sizes[group]]
+    axes.figure.legend(handles=handles, loc="outside upper center", ncols=3, handlelength=1.2, columnspacing=1.4)
+
+
+def _count_axis(axis: Any, largest: int) -> None:
+    """Make an axis logarithmic with room for zero, and label it with plain numbers."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    scale = axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale
+    scale("symlog", linthresh=1, linscale=0.4)
+    ticks = [0.0, *(10.0**power for power in range(len(str(largest))))]
+    if len(ticks) < 4:
+        ticks = sorted({*ticks, *(3 * tick for tick in ticks if 3 * tick <= largest)})
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _percent_axis(axes: "Axes", label: str, top: float) -> None:
+    """Give an axis of percentages the same range and ticks everywhere."""
+    axes.set_ylim(0, top)
+    axes.set_yticks(range(0, 101, 25))
+    axes.set_ylabel(label)
+    axes.grid(axis="y")
+
+
+def _legend(text: str) -> str:
+    """Return a text for the legend, which leaves out what begins with an underscore."""
+    return shorten(text if not text.startswith("_") else f"\N{ZERO WIDTH SPACE}{text}", 28)
+
+
+def _numbers(values: Sequence[float | None]) -> Array:
+    """Return the values as an array with NaN for None."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+@contextmanager
+def _drawing(height: float) -> "Iterator[Figure]":
+    """Give a figure of that height in inches, under settings that do not depend on the user's own."""
+    from matplotlib import style
+    from matplotlib.figure import Figure
+
+    with style.context(["default", _SETTINGS]), warnings.catch_warnings():
+        # A glyph that the measuring font lacks: the reader's fonts draw the text, not this one.
+        warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")
+        yield Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def _svg(figure: "Figure", label: str) -> str:
+    """Return a figure as one svg element without the names of its parts, which would repeat within a page."""
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
+    text = buffer.getvalue()
+    text = re.sub(r'<g id="[^"]*">', "<g>", text[text.index("<svg") :])
+    return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"', 1).strip()

@@ -1,0 +1,208 @@
+"""The file ``results.json`` of a run: its shape, reading it and writing it."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypedDict, cast
+
+from longtail.errors import InputError
+from longtail.reports.files import write_atomically
+
+FORMAT = 1
+FILE_NAME = "results.json"
+
+Group = Literal["many", "medium", "few"]
+GROUPS: tuple[Group, ...] = ("many", "medium", "few")
+
+# Fractions by name; None where a metric is not defined, as for a group without classes.
+Metrics = dict[str, float | None]
+
+
+class Input(TypedDict):
+    """What the network takes: the side of the images in pixels, mean and deviation of the channels in [0, 1]."""
+
+    size: int
+    mean: list[float]
+    std: list[float]
+
+
+class Data(TypedDict):
+    """The data set a run was trained on; ``images`` counts the images of each split."""
+
+    name: str
+    source: str
+    images: dict[str, int]
+    input: Input
+
+
+class Thresholds(TypedDict):
+    """Classes with more than ``many`` training images are many-shot, with fewer than ``few`` few-shot."""
+
+    many: int
+    few: int
+
+
+class Hardware(TypedDict):
+    """What the run was computed on."""
+
+    device: str
+    name: str
+    processes: int
+    threads: int
+    precision: str
+
+
+class Epoch(TypedDict):
+    """One epoch of training; ``train`` holds the loss and its parts."""
+
+    epoch: int
+    seconds: float | None
+    images_per_second: float | None
+    learning_rate: float | None
+    train: dict[str, float | None]
+    val: Metrics | None
+
+
+class PerClass(TypedDict):
+    """Lists with one entry per class; None where a class has no image or was never predicted."""
+
+    images: list[int]
+    accuracy: list[float | None]
+    precision: list[float | None]
+
+
+class Confusion(TypedDict):
+    """How many images of the class ``true`` were taken for the class ``predicted``."""
+
+    true: int
+    predicted: int
+    images: int
+
+
+class Mistake(TypedDict):
+    """One image that was taken for the wrong class; ``image`` is a data URI."""
+
+    true: int
+    predicted: int
+    confidence: float | None
+    image: str
+
+
+class Evaluation(TypedDict):
+    """One checkpoint measured on one split."""
+
+    split: str
+    checkpoint: str
+    epoch: int
+    images: int
+    metrics: Metrics
+    per_class: PerClass
+    confusions: list[Confusion]
+    mistakes: list[Mistake]
+
+
+class Results(TypedDict):
+    """Everything kept about a run."""
+
+    format: int
+    name: str
+    recipe: str | None
+    status: str
+    seed: int
+    data: Data
+    classes: list[str]
+    train_counts: list[int]
+    thresholds: Thresholds
+    versions: dict[str, str]
+    hardware: Hardware
+    started: str
+    seconds: float | None
+    epochs: int
+    images_per_second: float | None
+    parameters: int
+    history: list[Epoch]
+    best_epoch: int | None
+    evaluations: list[Evaluation]
+    config: str
+
+
+def load_results(run: Path) -> Results:
+    """Read the results of the run in the folder ``run``."""
+    path = run / FILE_NAME
+    if not run.is_dir():
+        raise InputError(f"{run}: no such folder; give the folder of a run, the one that contains {FILE_NAME}")
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give the folder of a run that longtail trained") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); restore the file or train the run again") from error
+    found = results.get("format") if isinstance(results, dict) else None
+    if found != FORMAT:
+        raise InputError(
+            f"{path}: format {found!r} instead of {FORMAT}; read it with the version of longtail that wrote it"
+        )
+    problem = _problem(results)
+    if problem:
+        raise InputError(f"{path}: {problem}; restore the file or train the run again")
+    return cast(Results, results)
+
+
+def save_results(run: Path, results: Results) -> None:
+    """Write the results of the run in the folder ``run``, whole or not at all; NaN and infinity become null."""
+    text = json.dumps(_finite(results), allow_nan=False, indent=1)
+    write_atomically(run / FILE_NAME, text + "\n")
+
+
+def ordered_evaluations(results: Results) -> list[Evaluation]:
+    """Return the evaluations, the one that counts first: test before val, the last checkpoint before the best."""
+    return sorted(results["evaluations"], key=lambda each: (each["split"] != "test", each["checkpoint"] != "last"))
+
+
+def final_evaluation(results: Results) -> Evaluation | None:
+    """Return the evaluation that counts, or None where the run has not been evaluated."""
+    return next(iter(ordered_evaluations(results)), None)
+
+
+def group_of(count: int, thresholds: Thresholds) -> Group:
+    """Return the group of a class with ``count`` training images."""
+    if count > thresholds["many"]:
+        return "many"
+    return "few" if count < thresholds["few"] else "medium"
+
+
+def group_sizes(counts: Sequence[int], thresholds: Thresholds) -> dict[Group, int]:
+    """Return how many classes each group has."""
+    groups = [group_of(count, thresholds) for count in counts]
+    return {group: groups.count(group) for group in GROUPS}
+
+
+def _problem(results: Mapping[str, Any]) -> str | None:
+    """Say what a reader of ``results`` would stumble over, or None."""
+    missing = sorted(Results.__required_keys__ - results.keys())
+    if missing:
+        return f"lacks {', '.join(missing)}"
+    classes = len(results["classes"])
+    if len(results["train_counts"]) != classes:
+        return f"has {classes} classes but {len(results['train_counts'])} entries in train_counts"
+    for evaluation in results["evaluations"]:
+        missing = sorted(Evaluation.__required_keys__ - evaluation.keys())
+        if missing:
+            return f"has an evaluation that lacks {', '.join(missing)}"
+        if any(len(values) != classes for values in evaluation["per_class"].values()):
+            return f"has an evaluation whose per_class lists do not have {classes} entries"
+    return None
+
+
+def _finite(value: Any) -> Any:
+    """Replace every number that JSON does not know by None."""
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,29 @@
+"""The tables of a run in the terminal."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from longtail.reports.results import Evaluation, Results
+from longtail.reports.wording import clean, evaluation_title, metric, metric_keys, number
+
+
+def evaluation_table(results: Results, evaluations: Sequence[Evaluation]) -> Table:
+    """Return the metrics of a run, one column per evaluation."""
+    rows = [
+        (metric(key).label, [number(key, each["metrics"].get(key)) for each in evaluations])
+        for key in metric_keys(evaluations)
+    ]
+    return metrics_table(results["name"], [evaluation_title(each) for each in evaluations], rows)
+
+
+def metrics_table(title: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> Table:
+    """Return a table of metrics; names from outside are never read as markup."""
+    table = Table(title=Text(clean(title)), title_justify="left")
+    table.add_column("")
+    for head in heads:
+        table.add_column(Text(clean(head)), justify="right")
+    for label, values in rows:
+        table.add_row(Text(label), *(Text(value) for value in values))
+    return table

@@ -1,0 +1,139 @@
+"""Checkpoints: written whole or not at all, read without unpickling, saved on Ctrl-C."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from longtail.checkpoint import read_checkpoint
+from longtail.errors import InputError
+
+
+class TrainingStopped(Exception):
+    """Training was interrupted and its state saved."""
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Writes beside the target and renames, so that a full disk or a crash leaves the previous checkpoint whole."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            InputError: if it cannot be written; the previous file is kept.
+        """
+        target = Path(path)
+        part = target.with_name(target.name + ".part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(checkpoint, part)
+            part.replace(target)
+        except (OSError, RuntimeError) as error:
+            part.unlink(missing_ok=True)
+            kept = "the previous one is kept" if target.exists() else "there is none yet"
+            reason = str(error).splitlines()[0]
+            raise InputError(f"cannot write the checkpoint {target} ({reason}); {kept}: free some space") from error
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint; see ``read_checkpoint``."""
+        return read_checkpoint(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Remove a checkpoint file."""
+        Path(path).unlink(missing_ok=True)
+
+
+class RunCheckpoints(pl.Callback):
+    """Keeps ``last.ckpt``, and ``best.ckpt`` by balanced accuracy on the validation split, in the run's folder.
+
+    The best score, its epoch and the state of the random generators are part of the checkpoint. The first Ctrl-C (or
+    SIGTERM) saves after the running step and stops; a second one stops at once.
+
+    Args:
+        folder: where the files go.
+    """
+
+    monitor = "val/balanced_accuracy"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.best_score: float | None = None
+        self.best_epoch: int | None = None
+        self._signal: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    @property
+    def last(self) -> Path:
+        """The newest checkpoint."""
+        return self.folder / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint best on validation."""
+        return self.folder / "best.ckpt"
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score and epoch, and the random state."""
+        state: dict[str, Any] = {
+            "best_score": self.best_score,
+            "best_epoch": self.best_epoch,
+            "random": torch.get_rng_state(),
+        }
+        if torch.cuda.is_available():
+            state["random_cuda"] = torch.cuda.get_rng_state()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` holds."""
+        self.best_score, self.best_epoch = state["best_score"], state["best_epoch"]
+        self._random = state
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restore the random state, as the last thing before the first step; listen for signals."""
+        random = self.__dict__.pop("_random", None)
+        if random is not None:
+            torch.set_rng_state(random["random"].cpu())
+            if torch.cuda.is_available() and "random_cuda" in random:
+                torch.cuda.set_rng_state(random["random_cuda"].cpu())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:
+            raise KeyboardInterrupt
+        self._signal = number
+
+    def _restore_signals(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        """Save and stop if a signal came."""
+        if self._signal is not None:
+            trainer.save_checkpoint(self.last)
+            raise TrainingStopped
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save, the best first so that the last one knows of it."""
+        score = trainer.callback_metrics.get(self.monitor)
+        is_best = score is not None and (self.best_score is None or float(score) > self.best_score)
+        if is_best and score is not None:
+            self.best_score, self.best_epoch = float(score), trainer.current_epoch + 1
+        trainer.save_checkpoint(self.last)
+        if is_best:
+            trainer.save_checkpoint(self.best)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop listening for signals."""
+        self._restore_signals()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Stop listening for signals."""
+        self._restore_signals()

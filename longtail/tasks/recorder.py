@@ -1,0 +1,194 @@
+"""Writes the results of a run as it goes, and shows its progress."""
+
+import os
+import platform
+import sys
+import time
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import TQDMProgressBar
+from tqdm import tqdm
+
+from longtail.data.base import ImageData
+from longtail.reports.results import Results, save_results
+from longtail.reports.wording import duration
+
+PACKAGES = ("longtail", "torch", "lightning", "timm", "numpy")
+
+
+def hardware(trainer: pl.Trainer) -> dict[str, Any]:
+    """What a run runs on."""
+    device = trainer.strategy.root_device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
+    return {
+        "device": device.type,
+        "name": name,
+        "processes": trainer.world_size,
+        "threads": torch.get_num_threads(),
+        "precision": str(trainer.precision),
+    }
+
+
+def processor_name() -> str:
+    """The processor's model name where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.split(':', 1)[1].strip()}, {os.cpu_count()} cores"
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def new_results(name: str, recipe: str | None, seed: int, config: str) -> dict[str, Any]:
+    """The results of a run that has not begun."""
+    versions: dict[str, str] = {
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
+    return {
+        "format": 1,
+        "name": name,
+        "recipe": recipe,
+        "status": "running",
+        "seed": seed,
+        "data": {"name": "", "source": "", "images": {}},
+        "classes": [],
+        "train_counts": [],
+        "thresholds": {"many": 0, "few": 0},
+        "versions": versions,
+        "hardware": {},
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "seconds": 0.0,
+        "epochs": 0,
+        "images_per_second": 0.0,
+        "parameters": 0,
+        "history": [],
+        "best_epoch": None,
+        "evaluations": [],
+        "config": config,
+    }
+
+
+class Recorder(pl.Callback):
+    """Appends an entry to the history after every epoch and writes results.json.
+
+    Args:
+        run: folder of the run.
+        results: the results so far; those of a resumed run go on.
+    """
+
+    def __init__(self, run: Path, results: dict[str, Any]) -> None:
+        self.run, self.results = run, results
+
+    def save(self, trainer: pl.Trainer) -> None:
+        """Write the results, from one process."""
+        if trainer.is_global_zero:
+            save_results(self.run, cast(Results, self.results))
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the data, the model and the hardware."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, ImageData)
+        splits = {name: split for name in ("train", "val", "test") if (split := data.split(name)) is not None}
+        self.results["data"] = {
+            "name": type(data).__name__,
+            "source": data.source,
+            "images": {name: len(split) for name, split in splits.items()},
+            "input": {"size": data.image_size, "mean": list(data.mean), "std": list(data.std)},
+        }
+        self.results["classes"], self.results["train_counts"] = data.classes, data.class_counts
+        self.results["thresholds"] = pl_module.thresholds
+        self.results["hardware"] = hardware(trainer)
+        self.results["epochs"] = trainer.max_epochs or 0
+        self.results["parameters"] = sum(p.numel() for p in pl_module.parameters())
+        self.results["status"] = "running"
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        epoch = trainer.current_epoch
+        self.results["history"] = [entry for entry in self.results["history"] if entry["epoch"] <= epoch]
+        self._start = self._end = time.perf_counter()
+        self._images = 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, out: Any, batch: Any, i: int
+    ) -> None:
+        """Count the images of a batch."""
+        self._images += len(batch["targets"]) * trainer.world_size
+        self._end = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Append the epoch to the history."""
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        seconds = self._end - self._start
+
+        def of(split: str) -> dict[str, float]:
+            return {name.split("/", 1)[1]: value for name, value in figures.items() if name.startswith(f"{split}/")}
+
+        history = self.results["history"]
+        history.append(
+            {
+                "epoch": trainer.current_epoch + 1,
+                "seconds": seconds,
+                "images_per_second": self._images / max(seconds, 1e-9),
+                "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
+                "train": of("train"),
+                "val": of("val") or None,
+            }
+        )
+        self.results["seconds"] += time.perf_counter() - self._start
+        rates = sorted(entry["images_per_second"] for entry in history)
+        self.results["images_per_second"] = rates[len(rates) // 2]
+        self.save(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Mark the run finished."""
+        self.results["status"] = "finished"
+        self.save(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Mark the run interrupted."""
+        if self.results["history"]:
+            self.results["status"] = "interrupted"
+            self.save(trainer)
+
+
+class Progress(TQDMProgressBar):
+    """A bar for the epoch, with images per second and the time left of the run, and one line for every epoch."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__(refresh_rate=1 if sys.stderr.isatty() else 0)
+        self._recorder = recorder
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """Throughput and time left beside the bar."""
+        recorder = self._recorder
+        seconds = time.perf_counter() - recorder._start
+        done = trainer.fit_loop.epoch_loop.batch_idx + 1
+        per_epoch = seconds / max(done, 1) * float(trainer.num_training_batches)
+        left = per_epoch * ((trainer.max_epochs or 1) - trainer.current_epoch) - seconds
+        return {"images/s": f"{recorder._images / max(seconds, 1e-9):,.0f}", "left": duration(left)}
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """One line for the epoch."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if not trainer.is_global_zero:
+            return
+        results = self._recorder.results
+        entry = results["history"][-1]
+        epochs = results["epochs"]
+        figures = [f"loss {entry['train'].get('loss', float('nan')):.3f}"]
+        names = {"top1": "top-1", "balanced_accuracy": "balanced", "many": "many", "medium": "medium", "few": "few"}
+        for key, label in names.items():
+            value = (entry["val"] or {}).get(key)
+            if value is not None:
+                figures.append(f"{label} {100 * value:4.1f}" if value == value else f"{label}   - ")
+        left = results["seconds"] / len(results["history"]) * (epochs - entry["epoch"])
+        rate = f"{entry['images_per_second']:,.0f} images/s"
+        epoch = f"{entry['epoch']:>{len(str(epochs))}}/{epochs}"
+        tqdm.write(f"epoch {epoch}  {'  '.join(figures)}  {rate}  {duration(left)} left")

@@ -1,0 +1,207 @@
+"""What the command line does with Lightning: configure, fit, resume and evaluate a run."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import lightning.pytorch as pl
+import torch
+from jsonargparse import ArgumentError
+from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from rich.console import Console
+
+from longtail.checkpoint import load_state, read_checkpoint
+from longtail.data.base import ImageData
+from longtail.errors import InputError
+from longtail.reports.results import Evaluation, Results, load_results, save_results
+from longtail.reports.terminal import evaluation_table
+from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints
+from longtail.tasks.recorder import Progress, Recorder, new_results
+
+RUN_VARIABLE = "LONGTAIL_RUN"  # hands the folder of the run to the processes that Lightning starts
+
+
+class TrainingCLI(LightningCLI):
+    """LightningCLI with the task and the data module in subclass mode, and the options of a run."""
+
+    def __init__(self, args: Sequence[str]) -> None:
+        super().__init__(
+            pl.LightningModule,
+            ImageData,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            seed_everything_default=0,
+            trainer_defaults={
+                "precision": default_precision(),
+                "gradient_clip_val": None,
+                "num_sanity_val_steps": 0,
+                "enable_model_summary": False,
+                "log_every_n_steps": 1,
+            },
+            parser_kwargs={"exit_on_error": False, "prog": "longtail fit"},
+            auto_configure_optimizers=False,
+            run=False,
+            args=list(args),
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The options that belong to the run as a whole, and what the model learns from the data."""
+        parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+        parser.add_argument("--recipe", type=str | None, default=None, help="name of the recipe, for the record")
+        parser.add_argument("--ema", type=float | None, default=None, help="decay of averaged weights, such as 0.999")
+        for target in ("model.init_args", "model.init_args.method.init_args"):
+            parser.link_arguments("data", f"{target}.class_counts", compute_fn=_class_counts, apply_on="instantiate")
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """The trainer, with the loggers, checkpoints and records of the run."""
+        run = Path(self.config.run)
+        logger = self.config_init.trainer.logger
+        if logger is None or logger is True:
+            logger = [TensorBoardLogger(run / "logs", name="tensorboard"), CSVLogger(run / "logs", name="csv")]
+        self.results = new_results(run.name, self.config.recipe, int(self.config.seed_everything), self.dump())
+        self.recorder = Recorder(run, self.results)
+        self.checkpoints = RunCheckpoints(run)
+        callbacks: list[pl.Callback] = [self.recorder, self.checkpoints]
+        if self.config_init.trainer.enable_progress_bar is not False:
+            callbacks.insert(1, Progress(self.recorder))
+        if self.config.ema is not None:
+            if not 0 < self.config.ema < 1:
+                raise InputError(f"--ema must be between 0 and 1, got {self.config.ema}")
+            callbacks.append(EMAWeightAveraging(decay=self.config.ema))
+        given = self.config_init.trainer.callbacks or []
+        plugins = [*(self.config_init.trainer.plugins or []), AtomicCheckpointIO()]
+        return super().instantiate_trainer(
+            logger=logger,
+            callbacks=[*given, *callbacks],
+            plugins=plugins,
+            enable_checkpointing=False,
+            use_distributed_sampler=False,
+            default_root_dir=run,
+            **kwargs,
+        )
+
+    def dump(self) -> str:
+        """The resolved configuration as YAML."""
+        return str(self.parser.dump(self.config, skip_none=False, skip_link_targets=True))
+
+
+def _class_counts(data: ImageData) -> list[int]:
+    return data.class_counts
+
+
+def default_precision() -> str:
+    """bfloat16 autocast where the hardware has it, else float32."""
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    flags = Path("/proc/cpuinfo")
+    has_bf16 = flags.is_file() and any(flag in flags.read_text() for flag in ("avx512_bf16", "amx_bf16"))
+    return "bf16-mixed" if has_bf16 else "32-true"
+
+
+def configure(args: Sequence[str]) -> TrainingCLI:
+    """Build everything from command-line arguments.
+
+    Raises:
+        InputError: on a wrong option.
+    """
+    try:
+        return TrainingCLI(args)
+    except ArgumentError as error:
+        raise InputError(one_line(str(error))) from error
+
+
+def one_line(message: str) -> str:
+    """The parts of a parser's message that tell what is wrong, as one line."""
+    lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
+    return " ".join(lines)[:600]
+
+
+def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
+    """Train a run, then evaluate its last checkpoint and the one best on validation.
+
+    Args:
+        args: options for ``TrainingCLI``.
+        run: folder of the run.
+        resume: go on from its last checkpoint.
+    """
+    _quiet()
+    cli = configure([*args, f"--run={run}"])
+    trainer, task, data = cli.trainer, cli.model, cli.datamodule
+    last = cli.checkpoints.last
+    if resume:
+        load_state(task, read_checkpoint(last)["state_dict"], last)
+        before = load_results(run)
+        for key in ("seconds", "history", "started"):
+            cli.results[key] = before[key]
+    _ = data.splits  # what is wrong with the data is said before anything is written
+    if trainer.is_global_zero:
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "config.yaml").write_text(cli.dump())
+    trainer.fit(task, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
+
+    cli.results["best_epoch"] = cli.checkpoints.best_epoch
+    epochs = {"last": trainer.current_epoch, "best": cli.checkpoints.best_epoch}
+    splits = [name for name in ("val", "test") if data.split(name) is not None]
+    cli.results["evaluations"] = [
+        evaluate(cli, split, checkpoint, epoch)
+        for split in splits
+        for checkpoint, epoch in epochs.items()
+        if epoch is not None
+    ]
+    if trainer.is_global_zero:
+        results = cast(Results, cli.results)
+        save_results(run, results)
+        shown = [e for e in cli.results["evaluations"] if e["split"] == splits[-1]] if splits else []
+        Console().print(evaluation_table(results, shown))
+
+
+def evaluate(cli: TrainingCLI, split: str, checkpoint: str, epoch: int) -> Evaluation:
+    """Evaluate a checkpoint of the run on a split."""
+    path = cli.checkpoints.last if checkpoint == "last" else cli.checkpoints.best
+    load_state(cli.model, read_checkpoint(path)["state_dict"], path)
+    run = cli.trainer.validate if split == "val" else cli.trainer.test
+    run(cli.model, datamodule=cli.datamodule, verbose=False)
+    return {"checkpoint": checkpoint, "epoch": epoch, **cli.model.evaluation}  # type: ignore[typeddict-item]
+
+
+def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
+    """Evaluate a finished run again on a split, last checkpoint and best, and show the table."""
+    _quiet()
+    results = load_results(run)
+    cli = configure(["--config", str(run / "config.yaml"), *args, f"--run={run}", "--trainer.logger=false"])
+    if cli.datamodule.split(split) is None:
+        raise InputError(f"{cli.datamodule.source} has no {split} split")
+    epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
+    found = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
+    others = [e for e in results["evaluations"] if e["split"] != split]
+    if cli.trainer.is_global_zero:
+        results["evaluations"] = [*others, *found]
+        save_results(run, results)
+        Console().print(evaluation_table(results, found))
+
+
+def _quiet() -> None:
+    """Leave out what Lightning says about itself."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    info = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    info.setLevel(logging.INFO)
+    info.addFilter(_OwnWords())
+    if not sys.warnoptions:
+        warnings.filterwarnings("ignore", module="lightning.*")
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+class _OwnWords(logging.Filter):
+    """Passes what this package reports through Lightning's rank-zero logger."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record comes from this package."""
+        return "longtail" in record.pathname

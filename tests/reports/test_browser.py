@@ -1,0 +1,121 @@
+"""The pages in a browser: nothing runs over the edge, nothing is fetched, tables sort."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longtail.reports.compare import write_comparison
+from longtail.reports.html import write_report
+
+from .sample import make_results, write_run
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
+
+OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--allow-file-access-from-files",  # the wrapper looks into the frame
+]
+
+OUTSIDE = re.compile(r"(?:src|href)\s*=\s*[\"']?\s*(?:https?:)?//|url\(\s*[\"']?(?:https?:)?//|@import")
+
+# Loads the page at each width in a frame, and writes down what it finds.
+WRAPPER = """<!DOCTYPE html><title>-</title><body><script>
+const found = {};
+const widths = [1280, 390];
+for (const width of widths) {
+  const frame = document.createElement("iframe");
+  frame.style = `width: ${width}px; height: 900px; border: 0`;
+  frame.onload = () => {
+    const page = frame.contentDocument, root = page.documentElement;
+    const right = (each) => each.getBoundingClientRect().right;
+    const boxed = (each) => each.closest(".box, pre") !== null && !each.matches(".box, pre");
+    const wide = [...page.body.querySelectorAll("*")].filter((each) => !boxed(each) && right(each) > width + 0.5);
+    const heads = [...page.querySelectorAll("table.sortable th")];
+    const rows = () => [...page.querySelectorAll("table.sortable tbody tr")];
+    const column = (index) => rows().map((row) => row.cells[index].innerText);
+    const accuracy = heads.findIndex((each) => /^Accuracy|seeds/.test(each.innerText));
+    const button = heads[accuracy].querySelector("button");
+    button.click();
+    const up = column(accuracy), ariaUp = heads[accuracy].ariaSort;
+    button.click();
+    found[width] = {
+      scroll: root.scrollWidth, client: root.clientWidth, wide: wide.map((each) => each.outerHTML.slice(0, 80)),
+      up, down: column(accuracy), aria: [ariaUp, heads[accuracy].ariaSort], scripts: page.scripts.length,
+      images: [...page.images].filter((each) => each.complete && !each.naturalWidth).length,
+      fetched: frame.contentWindow.performance.getEntriesByType("resource").map((each) => each.name),
+    };
+    const output = document.createElement("pre");
+    output.textContent = JSON.stringify(found);
+    if (Object.keys(found).length === widths.length) document.body.append(output);
+  };
+  frame.src = "PAGE";
+  document.body.append(frame);
+}
+</script></body>"""
+
+
+def inspect(tmp_path: Path, page: Path) -> dict[str, Any]:
+    """Open a page in the browser at both widths and return what was measured."""
+    assert CHROMIUM is not None
+    wrapper = page.with_name("wrapper.html")
+    wrapper.write_text(WRAPPER.replace("PAGE", page.name), encoding="utf-8")
+    command = [CHROMIUM, *OPTIONS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", wrapper.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60, check=True)
+    match = re.search(r"<pre>(\{.*?\})</pre>", done.stdout, re.DOTALL)
+    assert match, done.stdout[-1000:] + done.stderr[-1000:]
+    return json.loads(html.unescape(match[1]))  # type: ignore[no-any-return]
+
+
+def number(text: str) -> float:
+    """Return the number a cell begins with."""
+    return float(text.split("%")[0].split(" ")[0])
+
+
+def check(tmp_path: Path, page: Path) -> None:
+    """Check everything that only a browser knows."""
+    assert not OUTSIDE.findall(page.read_text("utf-8"))
+    for width, seen in inspect(tmp_path, page).items():
+        assert seen["scroll"] <= seen["client"] <= int(width)
+        assert seen["wide"] == []
+        assert all(each.startswith("data:") for each in seen["fetched"])
+        assert seen["scripts"] == 1
+        assert seen["images"] == 0
+        assert seen["aria"] == ["ascending", "descending"]
+        up, down = ([number(each) for each in seen[order][:-1]] for order in ("up", "down"))
+        assert up == sorted(up)
+        assert down == sorted(up, reverse=True)
+        assert seen["up"][-1] == seen["down"][-1] == "\N{EN DASH}"
+
+
+@pytest.mark.parametrize("classes", [10, 1000])
+def test_report(tmp_path: Path, classes: int) -> None:
+    results = make_results(classes, hostile=True, name="a" * 200)
+    check(tmp_path, write_report(write_run(tmp_path / "run", results)))
+
+
+@pytest.mark.parametrize("classes", [10, 1000])
+def test_comparison(tmp_path: Path, classes: int) -> None:
+    folders = [
+        write_run(tmp_path / f"a-{seed}", make_results(classes, seed=seed, name=f"a-{seed}", hostile=True))
+        for seed in (0, 1)
+    ]
+    for name in ("b" * 200, "c", "d", "e"):
+        other = make_results(classes, seed=2, gain=0.05, name=name, hostile=True)
+        other["recipe"] = name
+        folders.append(write_run(tmp_path / name[0], other))
+    check(tmp_path, write_comparison(folders, tmp_path / "page.html"))

@@ -1,0 +1,105 @@
+"""The drawings."""
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+
+import matplotlib
+import pytest
+
+from longtail.reports import plots
+from longtail.reports.results import Thresholds
+
+from .sample import HOSTILE, make_results
+
+THRESHOLDS: Thresholds = {"many": 100, "few": 20}
+
+
+def texts(svg: str) -> list[str]:
+    """Return the texts in a drawing, which must be well-formed."""
+    return ["".join(each.itertext()) for each in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.mark.parametrize("classes", [1, 2, 10, 40, 41, 1000])
+def test_class_counts_names_few_classes_and_counts_many(classes: int) -> None:
+    results = make_results(classes)
+    accuracy = [None, *[0.5] * (classes - 1)]
+    svg = plots.class_counts(results["classes"], results["train_counts"], THRESHOLDS, accuracy)
+    shown = texts(svg)
+    assert ("class 0" in shown) == (classes <= plots.NAMED_CLASSES)
+    assert (f"{classes:,} classes, most training images first" in shown) == (classes > plots.NAMED_CLASSES)
+    assert {"training images", "accuracy (%)"} <= set(shown)
+    assert len(svg) < 250_000
+
+
+def test_classes_are_drawn_most_frequent_first() -> None:
+    shown = texts(plots.class_counts(["rare", "common", "none"], [3, 700, 0], THRESHOLDS))
+    names = [each for each in shown if each in ("rare", "common", "none")]
+    assert names == ["common", "rare", "none"]
+    assert "accuracy (%)" not in shown
+
+
+def test_hostile_names_are_drawn_as_they_are() -> None:
+    results = make_results(hostile=True)
+    shown = texts(plots.class_counts(results["classes"], results["train_counts"], THRESHOLDS, [0.5] * 10))
+    assert {"<script>alert(1…", "$\\frac{1}$ & $", "[bold]markup[/b…"} <= set(shown)
+    assert any(each.startswith("猫") for each in shown)
+
+
+@pytest.mark.parametrize("runs", [1, 2, 3, 9])
+def test_group_bars(runs: int) -> None:
+    bars = [
+        plots.Bars(name, {"many": 0.7, "medium": 0.5, "few": None, "balanced_accuracy": 0.6}, {"many": 0.01})
+        for name in [*HOSTILE, "last"][:runs]
+    ]
+    shown = texts(plots.group_bars(bars, [500, 200, 50], THRESHOLDS))
+    assert "2 classes" in shown
+    assert "0 classes" in shown
+    assert shown.count("70.0") == (runs if runs <= 2 else 0)
+    assert ("<script>alert(1)</script>" in shown) == (runs > 1)
+
+
+def test_training_curves() -> None:
+    history = make_results()["history"]
+    assert {"loss", "logit_adjusted", "contrastive", "epoch"} <= set(texts(plots.loss_curves(history) or ""))
+    shown = texts(plots.validation_curves(history) or "")
+    assert {"balanced", "many", "medium", "few"} <= set(shown)
+    assert "all images" not in shown  # never measured
+
+
+def test_names_that_begin_with_an_underscore_are_in_the_legend() -> None:
+    history = make_results()["history"]
+    history[0]["train"] |= {"_part": 1.0}
+    assert any(each.endswith("_part") for each in texts(plots.loss_curves(history) or ""))
+
+
+def test_curves_without_numbers_are_not_drawn() -> None:
+    assert plots.loss_curves([]) is None
+    history = make_results(epochs=1)["history"]
+    assert plots.validation_curves(history) is None
+    assert plots.loss_curves(history) is not None
+    history[0]["train"] = {"loss": None}
+    assert plots.loss_curves(history) is None
+
+
+@pytest.mark.parametrize("changes", [[0.1, None, -0.2], [None, None, None], [0.0, 0.0, 0.0]])
+def test_change_by_count(changes: Sequence[float | None]) -> None:
+    shown = texts(plots.change_by_count([500, 20, 0], changes, THRESHOLDS))
+    assert "change (percentage points)" in shown
+    assert ("many" in shown) == (changes[0] is not None)
+
+
+def test_drawings_do_not_depend_on_the_readers_settings_or_the_time() -> None:
+    before = plots.loss_curves(make_results()["history"])
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "svg.fonttype": "path"}):
+        assert plots.loss_curves(make_results()["history"]) == before
+    assert "2026" not in str(before)
+
+
+def test_groups_differ_in_lightness() -> None:
+    def lightness(colour: str) -> float:
+        red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+        return 0.299 * red + 0.587 * green + 0.114 * blue
+
+    dark, middle, light = (lightness(colour) for colour in plots.GROUP_COLOURS.values())
+    assert middle - dark > 40
+    assert light - middle > 40

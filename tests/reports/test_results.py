@@ -1,0 +1,164 @@
+"""Reading and writing results.json."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import longtail.reports
+from longtail.errors import InputError
+from longtail.reports.files import write_atomically
+from longtail.reports.results import (
+    final_evaluation,
+    group_of,
+    group_sizes,
+    load_results,
+    ordered_evaluations,
+    save_results,
+)
+
+from .sample import make_results, write_run
+
+
+def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
+    results = make_results(hostile=True)
+    assert load_results(write_run(tmp_path, results)) == results
+    assert os.listdir(tmp_path) == ["results.json"]  # noqa: PTH208 - hidden files count
+
+
+def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:
+    results = make_results()
+    results["history"][0]["train"]["loss"] = float("nan")
+    results["evaluations"][0]["metrics"]["top1"] = float("inf")
+    loaded = load_results(write_run(tmp_path, results))
+    assert loaded["history"][0]["train"]["loss"] is None
+    assert loaded["evaluations"][0]["metrics"]["top1"] is None
+    text = (tmp_path / "results.json").read_text(encoding="utf-8")
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in the file"))
+
+
+def test_numbers_that_json_lacks_are_read_as_null(tmp_path: Path) -> None:
+    text = json.dumps({**make_results(), "seconds": float("nan")})
+    (tmp_path / "results.json").write_text(text, encoding="utf-8")
+    assert load_results(tmp_path)["seconds"] is None
+
+
+def test_the_file_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
+    write_run(tmp_path, make_results())
+    (tmp_path / "other").touch()
+    assert (tmp_path / "results.json").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path, make_results(seed=1))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"results\.json: cannot be written \(No space left on device\)"):
+        save_results(tmp_path, make_results(seed=2))
+    assert load_results(tmp_path)["seed"] == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_interrupted_save_removes_its_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "page.html", "text")
+    assert not list(tmp_path.iterdir())
+
+
+def test_saving_into_a_missing_folder_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone/results\.json: cannot be written"):
+        save_results(tmp_path / "gone", make_results())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "no such file; give the folder of a run"),
+        ("{", "not valid JSON"),
+        ("[]", "format None instead of 1"),
+        ('{"format": 2}', "format 2 instead of 1"),
+        ('{"format": 1, "name": "x"}', "lacks best_epoch, classes"),
+        (b"\xff\xfe", "not valid JSON"),
+    ],
+)
+def test_unusable_file(tmp_path: Path, text: str | bytes | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / "results.json").write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(InputError, match=message) as caught:
+        load_results(tmp_path)
+    assert str(caught.value).startswith(str(tmp_path / "results.json"))
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone: no such folder; give the folder of a run"):
+        load_results(tmp_path / "gone")
+
+
+def test_lists_of_different_length(tmp_path: Path) -> None:
+    results = make_results()
+    results["evaluations"][0]["per_class"]["accuracy"].pop()
+    write_run(tmp_path, results)
+    with pytest.raises(InputError, match="per_class lists do not have 10 entries"):
+        load_results(tmp_path)
+    results = make_results()
+    results["train_counts"].pop()
+    write_run(tmp_path, results)
+    with pytest.raises(InputError, match="10 classes but 9 entries in train_counts"):
+        load_results(tmp_path)
+
+
+def test_test_counts_before_val_and_last_before_best() -> None:
+    results = make_results()
+    best, last = results["evaluations"]
+    val = {**last, "split": "val"}
+    results["evaluations"] = [val, best, last]  # type: ignore[list-item]
+    assert final_evaluation(results) is last
+    assert ordered_evaluations(results) == [last, best, val]
+    results["evaluations"] = []
+    assert final_evaluation(results) is None
+
+
+def test_groups_at_their_limits() -> None:
+    thresholds = make_results()["thresholds"]
+    assert [group_of(count, thresholds) for count in (101, 100, 20, 19, 0)] == [
+        "many",
+        "medium",
+        "medium",
+        "few",
+        "few",
+    ]
+    assert group_sizes([500, 100, 5, 6], thresholds) == {"many": 1, "medium": 1, "few": 2}
+
+
+def test_reports_need_neither_torch_nor_lightning() -> None:
+    imported = set()
+    for path in Path(longtail.reports.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add((node.module or "").split(".")[0])
+    assert imported - set(sys.stdlib_module_names) == {"longtail", "numpy", "matplotlib", "rich"}
+
+
+def test_matplotlib_is_imported_only_to_draw() -> None:
+    code = "import sys, longtail.reports.html, longtail.reports.compare; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_saved_json_is_plain_ascii(tmp_path: Path) -> None:
+    write_run(tmp_path, make_results(hostile=True))
+    assert json.loads((tmp_path / "results.json").read_text(encoding="ascii"))["format"] == 1
