@@ -67,25 +67,31 @@ def per_image(values: Tensor, images: Tensor) -> Tensor:
 
 
 def apply_grouped(
-    images: Tensor, group: Tensor, amount: Tensor, functions: Sequence[Callable[[Tensor, Tensor], Tensor]]
+    images: Tensor, groups: Tensor, amounts: Tensor, functions: Sequence[Callable[[Tensor, Tensor], Tensor]]
 ) -> Tensor:
-    """Each image changed by the function of its own group, one call per group.
+    """Each image changed, step by step, by the function of its own group; one call per step and group.
 
     Args:
         images: (N, 3, H, W), contiguous.
-        group: (N,) int64 on the CPU, the index in ``functions`` for each image.
-        amount: (N,) on the CPU; a function gets the entries of its images, on their device.
+        groups: (steps, N) int64 on the CPU, the index in ``functions`` for each step of each image.
+        amounts: (steps, N) on the CPU; a function gets the entries of its images, on their device.
         functions: ``(images, amount) -> images``; not called for an empty group.
     """
-    order = group.argsort(stable=True)
-    back = torch.empty_like(order)
-    back[order] = torch.arange(len(order))
-    sizes = torch.bincount(group, minlength=len(functions)).tolist()
     device = images.device
-    parts = images.index_select(0, order.to(device, non_blocking=True)).split(sizes)
-    amounts = amount[order].to(device, non_blocking=True).split(sizes)
-    done = [f(part, a) if len(a) else part for f, part, a in zip(functions, parts, amounts, strict=True)]
-    return torch.cat(done).index_select(0, back.to(device, non_blocking=True))
+    place = torch.arange(len(images))  # where each image is at present
+    for group, amount in zip(groups, amounts, strict=True):
+        order = group.argsort(stable=True)
+        sizes = torch.bincount(group, minlength=len(functions)).tolist()
+        images = images.index_select(0, place[order].to(device, non_blocking=True))
+        amount = amount[order].to(device, non_blocking=True)
+        start = 0
+        for function, size in zip(functions, sizes, strict=True):
+            if size and function is not keep:
+                part = images.narrow(0, start, size)
+                part.copy_(function(part, amount.narrow(0, start, size)))
+            start += size
+        place[order] = torch.arange(len(images))
+    return images.index_select(0, place.to(device, non_blocking=True))
 
 
 def keep(images: Tensor, amount: Tensor) -> Tensor:

@@ -41,18 +41,20 @@ class ColourJitter:
         images = as_batch(images)
         untouched, order, amount = self.draw(len(images), generator)
         used = [function for name, function in _JITTER.items() if self.strengths[name] > 0]
-        for choice in order.unbind(1):
-            each = amount.gather(1, choice[:, None])[:, 0]
-            images = apply_grouped(images, choice.masked_fill(untouched, len(used)), each, [*used, keep])
-        return images
+        return apply_grouped(images, order.masked_fill(untouched, len(used)), amount, [*used, keep])
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Which images stay untouched (n,), and for the changes of a strength above 0 their order and amounts (n, k)."""
+        """Which images stay untouched (n,), and the order and the amounts of the k changes of a strength above 0.
+
+        Both are (k, n): the index of the change among these k at each step, and the amount of that change.
+        """
+        used = [(name, s) for name, s in self.strengths.items() if s > 0]
+        low = torch.tensor([-s if name == "hue" else max(0.0, 1 - s) for name, s in used])[:, None]
+        high = torch.tensor([s if name == "hue" else 1 + s for name, s in used])[:, None]
         untouched = torch.rand(n, generator=generator) >= self.p
-        ranges = [(-s, s) if name == "hue" else (max(0.0, 1 - s), 1 + s) for name, s in self.strengths.items() if s > 0]
-        low, high = torch.tensor(ranges).view(-1, 2).unbind(1)
-        order = torch.rand(n, len(ranges), generator=generator).argsort(dim=1)
-        return untouched, order, low + (high - low) * torch.rand(n, len(ranges), generator=generator)
+        order = torch.rand(len(used), n, generator=generator).argsort(dim=0)
+        amount = low + (high - low) * torch.rand(len(used), n, generator=generator)
+        return untouched, order, amount.gather(0, order)
 
     def __repr__(self) -> str:
         return f"ColourJitter({', '.join(f'{k}={v}' for k, v in self.strengths.items())}, p={self.p})"
@@ -71,7 +73,7 @@ class Greyscale:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         images = as_batch(images)
-        draw = torch.rand(len(images), generator=generator)
+        draw = torch.rand(1, len(images), generator=generator)
         return apply_grouped(images, (draw < self.p).long(), draw, (keep, lambda part, _: greyscale(part)))
 
     def __repr__(self) -> str:
@@ -170,7 +172,7 @@ def equalize(images: Tensor) -> Tensor:
     pixels = images.view(n * channels, height * width)
     index = pixels.long()
     histogram = torch.zeros(n * channels, 256, dtype=torch.int32, device=images.device)
-    histogram.scatter_add_(1, index, torch.ones((), dtype=torch.int32, device=images.device).expand_as(index))
+    histogram.scatter_add_(1, index, torch.ones_like(index, dtype=torch.int32))
     below = histogram.cumsum(1, dtype=torch.int32).sub_(histogram)
     step = (height * width - histogram.gather(1, pixels.amax(dim=1, keepdim=True).long())).div_(
         255, rounding_mode="floor"
@@ -187,8 +189,8 @@ def invert(images: Tensor) -> Tensor:
 
 def _grey(pixels: Tensor) -> Tensor:
     """(N, 1, H, W), whole numbers, from (N, 3, H, W) float."""
-    r, g, b = pixels.split(1, dim=1)
-    return r.mul(0.2989).add_(g, alpha=0.587).add_(b, alpha=0.114).floor_()
+    r, g, b = pixels.unbind(1)
+    return r.mul(0.2989).add_(g, alpha=0.587).add_(b, alpha=0.114).floor_().unsqueeze_(1)
 
 
 def _equal(a: Tensor, b: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class HorizontalFlip:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         images = as_batch(images)
-        draw = torch.rand(len(images), generator=generator)
+        draw = torch.rand(1, len(images), generator=generator)
         return apply_grouped(images, (draw < self.p).long(), draw, (keep, lambda part, _: part.flip(-1)))
 
     def __repr__(self) -> str:
@@ -153,7 +153,8 @@ def resized_crop(images: Tensor, boxes: Tensor, height: int, width: int) -> Tens
     top, left, h, w = boxes.to(images.device, torch.float32, non_blocking=True)[:, :, None].unbind(1)
     y = _source(top, h, height) * (2 / max(images.shape[2] - 1, 1)) - 1
     x = _source(left, w, width) * (2 / max(images.shape[3] - 1, 1)) - 1
-    grid = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), dim=3)
+    n = len(images)
+    grid = torch.stack([x[:, None, :].expand(n, height, width), y[:, :, None].expand(n, height, width)], dim=3)
     sampled = grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=True)
     return sampled.round_().to(torch.int16).to(torch.uint8)  # by way of int16: many times faster on a CPU
 

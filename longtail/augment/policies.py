@@ -150,7 +150,7 @@ class AutoAugment:
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         images = as_batch(images)
         choice, magnitude = self.draw(len(images), images.shape[2], images.shape[3], generator)
-        return _apply(images, choice, magnitude)
+        return apply_grouped(images, choice, magnitude, _APPLY)
 
     def draw(self, n: int, height: int, width: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The index in ``OPERATIONS`` and the magnitude of each step of ``n`` images, both (2, n)."""
@@ -191,7 +191,7 @@ class RandAugment:
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         images = as_batch(images)
         choice, magnitude = self.draw(len(images), images.shape[2], images.shape[3], generator)
-        return _apply(images, choice, magnitude)
+        return apply_grouped(images, choice, magnitude, _APPLY)
 
     def draw(self, n: int, height: int, width: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The index in ``OPERATIONS`` and the magnitude of each step of ``n`` images, both (self.n, n)."""
@@ -211,10 +211,3 @@ def _with_sign(choice: Tensor, magnitude: Tensor, generator: torch.Generator) ->
     """``magnitude`` with the sign drawn where the operation ``choice`` is signed."""
     minus = torch.randint(2, choice.shape, generator=generator).bool()
     return torch.where(_SIGNED[choice] & minus, -magnitude, magnitude)
-
-
-def _apply(images: Tensor, choice: Tensor, magnitude: Tensor) -> Tensor:
-    """One step after the other: ``choice`` and ``magnitude`` are (steps, N)."""
-    for group, amount in zip(choice, magnitude, strict=True):
-        images = apply_grouped(images, group, amount, _APPLY)
-    return images

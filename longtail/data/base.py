@@ -134,14 +134,17 @@ class ImageData(pl.LightningDataModule, ABC):
         """Read the set."""
         _ = self.splits
 
-    def _loader(self, name: str) -> Any:
+    def batches(self, name: str) -> EpochBatches:
+        """The batches of a split in this process."""
         split = self.split(name)
-        if split is None:
-            return []
+        assert split is not None
         trainer = self.trainer
         world, rank = (trainer.world_size, trainer.global_rank) if trainer is not None else (1, 0)
-        batches = EpochBatches(len(split), self.batch_size, name == "train", self.seed, rank, world)
-        return self.make_loader(split.images, batches)
+        return EpochBatches(len(split), self.batch_size, name == "train", self.seed, rank, world)
+
+    def _loader(self, name: str) -> Any:
+        split = self.split(name)
+        return [] if split is None else self.make_loader(split.images, self.batches(name))
 
     @abstractmethod
     def make_loader(self, images: Dataset[dict[str, Any]], batches: EpochBatches) -> Loader:

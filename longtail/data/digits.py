@@ -32,7 +32,7 @@ class DigitsLT(MemoryData):
     source = "scikit-learn's digits"
 
     def __init__(
-        self, factor: float = 0.03, views: Sequence[View] | None = None, batch_size: int = 64, padding: int = 2
+        self, factor: float = 0.01, views: Sequence[View] | None = None, batch_size: int = 64, padding: int = 2
     ) -> None:
         super().__init__(views, batch_size, padding)
         if not 0 < factor <= 1:

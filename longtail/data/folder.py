@@ -77,10 +77,9 @@ def _within(split: str) -> str:
 def _splits(root: str) -> dict[str, str]:
     """The folder of every split, ``train`` first; or ``root`` itself under ``"all"``."""
     folders, _ = _contents(root)
-    named: dict[str, list[str]] = {"train": []}
-    for name in folders:
-        if name.lower() in _SPLITS:
-            named.setdefault(_SPLITS[name.lower()], []).append(name)
+    named = {
+        split: [name for name in folders if _SPLITS.get(name.lower()) == split] for split in ("train", "val", "test")
+    }
     only_splits = len(folders) == sum(map(len, named.values())) > 0
     # A folder called train may be a class among others: then it holds images and no folders.
     if not only_splits and not any(_contents(os.path.join(root, name))[0] for name in named["train"]):
@@ -90,7 +89,7 @@ def _splits(root: str) -> dict[str, str]:
     for split, names in named.items():
         if len(names) > 1:
             raise InputError(f"{shown(root)}: {' and '.join(names)} both stand for {split}; keep one of them")
-    return {split: os.path.join(root, names[0]) for split, names in named.items()}
+    return {split: os.path.join(root, names[0]) for split, names in named.items() if names}
 
 
 def _classes(folder: str) -> dict[str, list[str]]:

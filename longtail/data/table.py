@@ -164,7 +164,7 @@ def _read_parquet(file: Path, path_column: str, label_column: str) -> _Rows:
     except (pa.ArrowException, OSError) as error:
         reason = shown(str(error).partition("\n")[0])
         raise InputError(f"{shown(file)}: not a readable Parquet file ({reason}); write it again") from error
-    paths, labels = (columns[name].to_pylist() for name in (path_column, label_column))
+    paths, labels = columns[path_column].to_pylist(), columns[label_column].to_pylist()
     rows = _Rows(
         file,
         ["" if path is None else path for path in paths],
@@ -172,11 +172,11 @@ def _read_parquet(file: Path, path_column: str, label_column: str) -> _Rows:
         list(range(1, len(paths) + 1)),
         "row",
     )
-    for name, values, kinds in ((path_column, paths, (str,)), (label_column, labels, (str, int, float))):
-        odd = next((i for i, value in enumerate(values) if value is not None and not isinstance(value, kinds)), None)
+    for name, values, kind in ((path_column, rows.paths, str), (label_column, labels, str | int | float | None)):
+        odd = next((i for i, value in enumerate(values) if not isinstance(value, kind)), None)
         if odd is not None:
-            wanted = " or ".join({str: "text", int: "whole numbers"}[kind] for kind in kinds[:2])
-            raise rows.error(odd, f"{name} is of type {type(values[odd]).__name__}; store it as {wanted}")
+            wanted = "text" if kind is str else "text or whole numbers"
+            raise rows.error(odd, f"{shown(name)} is of type {type(values[odd]).__name__}; store it as {wanted}")
     return rows
 
 

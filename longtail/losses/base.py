@@ -30,7 +30,7 @@ def full_precision(values: Tensor) -> Tensor:
 
 
 def check_targets(targets: Tensor, rows: int, num_classes: int | None = None) -> None:
-    """Check labels (M,): integer, one per row and, on the CPU, inside 0..C-1.
+    """Check labels (M,): int64, one per row and, on the CPU, inside 0..C-1.
 
     The range is not read on an accelerator, where reading it would stall the queue.
 
@@ -39,8 +39,8 @@ def check_targets(targets: Tensor, rows: int, num_classes: int | None = None) ->
     """
     if targets.ndim != 1 or len(targets) != rows:
         raise ValueError(f"targets must have shape ({rows},), got {tuple(targets.shape)}")
-    if targets.is_floating_point() or targets.is_complex():
-        raise ValueError(f"targets must be class indices, got dtype {targets.dtype}")
+    if targets.dtype != torch.int64:
+        raise ValueError(f"targets must be class indices, int64, got dtype {targets.dtype}")
     if targets.device.type == "cpu" and rows:
         low, high = (int(x) for x in targets.aminmax())
         if low < 0 or (num_classes is not None and high >= num_classes):

@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from longtail.counts import Counts, log_prior
-from longtail.losses.base import Loss, check_logits
+from longtail.losses.base import Loss, check_logits, full_precision
 
 
 class LogitAdjustedLoss(Loss):
@@ -36,5 +36,5 @@ class LogitAdjustedLoss(Loss):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         check_logits(logits, targets, len(self.adjustment))
-        # float32 adjustment: low-precision logits are promoted by the sum
-        return self.reduce(F.cross_entropy(logits + self.adjustment, targets, reduction="none"))
+        shifted = full_precision(logits) + self.adjustment
+        return self.reduce(F.cross_entropy(shifted, targets, reduction="none"))

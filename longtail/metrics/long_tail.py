@@ -31,14 +31,15 @@ class LongTailMetrics(nn.Module):
 
     def compute(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the scalars by name, fractions in [0, 1] or NaN where undefined, and the figures per class (C,)."""
-        per_class = self.per_class.compute()
+        totals = self.per_class.compute()  # kept by torchmetrics for the next call, so nothing is taken out of it
+        per_class = {name: totals[name].reshape(-1) for name in ("images", "accuracy", "precision")}
         accuracy = per_class["accuracy"]
         scalars = {
-            "top1": per_class.pop("top1"),
-            "top5": per_class.pop("top5"),
+            "top1": totals["top1"],
+            "top5": totals["top5"],
             "balanced_accuracy": accuracy.nanmean(),
             **shot_accuracy(accuracy, self.class_counts, self.many, self.few),
-            "worst_class": accuracy.nan_to_num(nan=1.0).min(),
+            "worst_class": accuracy.nanquantile(0.0),
             "geometric_mean": geometric_mean(accuracy),
             "harmonic_mean": harmonic_mean(accuracy),
             "calibration_error": self.calibration.compute(),

@@ -3,6 +3,7 @@
 import difflib
 import functools
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -62,14 +63,19 @@ def _timm_body(name: str, pretrained: bool) -> tuple[nn.Module, int]:
     try:
         body = timm.create_model(name, pretrained=pretrained, num_classes=0)
     except Exception as error:
-        if not pretrained:
-            raise
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
+        if not pretrained:  # such as a tag that timm does not know
+            raise InputError(f'cannot make the backbone "{name}": {reason}') from error
         raise InputError(
             f"no pretrained weights for {name} ({reason}): give a local file with weights, or leave out pretrained"
         ) from error
     features: int = getattr(body, "head_hidden_size", None) or body.num_features
     return body, features
+
+
+def first_line(error: Exception) -> str:
+    """First line of an error's message, or its name where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def load_weights(body: nn.Module, file: Path) -> None:
@@ -102,7 +108,8 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
             return dict(load_file(file))
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"cannot read weights from {file}: {str(error).splitlines()[0]}") from error
+        reason = "it is not a file of named tensors" if isinstance(error, UnpicklingError) else first_line(error)
+        raise InputError(f"cannot read weights from {file}: {reason}") from error
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(f"cannot read weights from {file}: it is not a file of named tensors")

@@ -86,9 +86,22 @@ class Classification(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer, its rate set before every step."""
         optimizer = self.optimizer(self.method.parameters())
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = self._steps()
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _steps(self) -> int:
+        """Optimizer steps of the whole run.
+
+        Not ``trainer.estimated_stepping_batches``: that sets up the training data before a checkpoint is read, and the
+        place inside an epoch would be lost.
+        """
+        trainer = self.trainer
+        if trainer.max_steps > 0:
+            return trainer.max_steps
+        batches, limit = len(self.data.batches("train")), trainer.limit_train_batches
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        return -(-batches // trainer.accumulate_grad_batches) * (trainer.max_epochs or 1)
 
     def _views(self, batch: dict[str, Any]) -> list[Tensor]:
         return [view.contiguous(memory_format=self.memory_format) for view in batch["views"]]

@@ -108,10 +108,17 @@ class Recorder(pl.Callback):
         self.results["parameters"] = sum(p.numel() for p in pl_module.parameters())
         self.results["status"] = "running"
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget what a resumed run wrote after its checkpoint, and start the clock; it may begin inside an epoch."""
         epoch = trainer.current_epoch
         self.results["history"] = [entry for entry in self.results["history"] if entry["epoch"] <= epoch]
+        self._start_clock()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._start_clock()
+
+    def _start_clock(self) -> None:
         self._start = self._end = time.perf_counter()
         self._images = 0
 
@@ -192,3 +199,4 @@ class Progress(TQDMProgressBar):
         rate = f"{entry['images_per_second']:,.0f} images/s"
         epoch = f"{entry['epoch']:>{len(str(epochs))}}/{epochs}"
         tqdm.write(f"epoch {epoch}  {'  '.join(figures)}  {rate}  {duration(left)} left")
+        sys.stdout.flush()

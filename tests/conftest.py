@@ -1,0 +1,7 @@
+"""Settings for every test."""
+
+from hypothesis import settings
+
+# No test asserts a time, and the examples are the same on every run.
+settings.register_profile("longtail", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.load_profile("longtail")

@@ -1,0 +1,115 @@
+"""Cases for every loss, found by themselves: a class, the arguments to make it, and inputs to call it with.
+
+A new loss needs nothing here as long as its ``__init__`` and ``forward`` use the names below. Each name says how a
+value is made, which axis counts the rows of the batch and which one the classes.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+import longtail.losses
+from longtail.losses.base import Loss
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a value is made from (rows, classes, generator), and its axes."""
+
+    make: Callable[[int, int, torch.Generator], Tensor]
+    row_axis: int | None = None
+    class_axis: int | None = None
+
+
+INPUTS = {
+    "logits": Kind(lambda n, c, g: 3 * torch.randn(n, c, generator=g), 0, 1),
+    "embeddings": Kind(lambda n, c, g: normalize(torch.randn(n, 2, 5, generator=g), dim=2), 0),
+    "prototypes": Kind(lambda n, c, g: normalize(torch.randn(c, 5, generator=g)), None, 0),
+    "targets": Kind(lambda n, c, g: torch.randint(c, (n,), generator=g), 0),
+}
+ARGUMENTS = {"class_counts": Kind(lambda n, c, g: torch.randint(1, 500, (c,), generator=g), None, 0)}
+
+
+def _kind(table: dict[str, Kind], name: str, loss: type[Loss]) -> Kind:
+    where = "INPUTS" if table is INPUTS else "ARGUMENTS"
+    if name not in table:
+        pytest.fail(f'{loss.__name__} takes "{name}": add how to make one to {where} in tests/losses/contracts.py')
+    return table[name]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A loss with settings of its own; ``make`` and ``inputs`` give the same values for the same arguments."""
+
+    loss: type[Loss]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "-".join([self.loss.__name__, *(f"{name}_{value}" for name, value in self.settings.items())])
+
+    def parameters(self) -> list[str]:
+        """Names of what forward takes."""
+        return [name for name in inspect.signature(self.loss.forward).parameters if name != "self"]
+
+    def kind(self, name: str) -> Kind:
+        return _kind(INPUTS, name, self.loss)
+
+    def make(self, classes: int = 4, order: Tensor | None = None, **settings: Any) -> Loss:
+        """Make the loss; ``order`` is the order of the classes."""
+        generator = torch.Generator().manual_seed(1)
+        arguments: dict[str, Any] = {}
+        for name, parameter in inspect.signature(self.loss).parameters.items():
+            if parameter.default is parameter.empty:
+                kind = _kind(ARGUMENTS, name, self.loss)
+                value = kind.make(0, classes, generator)
+                if order is not None and kind.class_axis is not None:
+                    value = value.index_select(kind.class_axis, order)
+                arguments[name] = value
+        return self.loss(**arguments, **self.settings, **settings)
+
+    def inputs(self, rows: int = 6, classes: int = 4, seed: int = 0) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        return {name: self.kind(name).make(rows, classes, generator) for name in self.parameters()}
+
+
+def losses() -> list[type[Loss]]:
+    """Every loss of the package, whether it is exported or not."""
+    for module in pkgutil.walk_packages(longtail.losses.__path__, "longtail.losses."):
+        importlib.import_module(module.name)
+    found, queue = [], [Loss]
+    while queue:
+        for each in queue.pop().__subclasses__():
+            queue.append(each)
+            if each.__module__.startswith("longtail.losses."):
+                found.append(each)
+    return sorted(found, key=lambda each: each.__qualname__)
+
+
+def cases() -> list[Case]:
+    """Every loss as it comes, and the ones with a temperature also at a low one."""
+    found = []
+    for loss in losses():
+        found.append(Case(loss))
+        if "temperature" in inspect.signature(loss).parameters:
+            found.append(Case(loss, {"temperature": 0.01}))
+    return found
+
+
+def floats(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in inputs.items() if value.is_floating_point()}
+
+
+def with_grad(inputs: dict[str, Tensor], dtype: torch.dtype | None = None) -> dict[str, Tensor]:
+    """Copy the inputs; those that are floats become leaves of type ``dtype`` that want a gradient."""
+    return {
+        name: value.detach().to(dtype or value.dtype).clone().requires_grad_() if value.is_floating_point() else value
+        for name, value in inputs.items()
+    }

@@ -1,0 +1,167 @@
+"""What every loss keeps to."""
+
+import pickle
+
+import pytest
+import torch
+from torch import Tensor
+
+import longtail.losses
+
+from .contracts import Case, cases, floats, losses, with_grad
+
+every_case = pytest.mark.parametrize("case", cases(), ids=str)
+half_types = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+
+
+def assert_finite(value: Tensor, inputs: dict[str, Tensor]) -> None:
+    """The value and its gradient with respect to every float input are finite."""
+    assert value.isfinite().all()
+    value.sum().backward()
+    for name, each in floats(inputs).items():
+        assert each.grad is not None, name
+        assert each.grad.isfinite().all(), name
+
+
+def test_every_loss_is_exported() -> None:
+    assert {each.__name__ for each in losses()} == set(longtail.losses.__all__)
+
+
+@every_case
+@pytest.mark.parametrize("rows", [0, 1, 6])
+@pytest.mark.parametrize("classes", [1, 4])
+def test_value_and_gradient_are_finite(case: Case, rows: int, classes: int) -> None:
+    inputs = with_grad(case.inputs(rows, classes))
+    value = case.make(classes)(**inputs)
+    assert value.shape == ()
+    if rows == 0:
+        assert value == 0
+    assert_finite(value, inputs)
+
+
+@every_case
+def test_a_batch_of_one_class_is_finite(case: Case) -> None:
+    inputs = with_grad(case.inputs())
+    inputs["targets"] = torch.full_like(inputs["targets"], 2)
+    assert_finite(case.make()(**inputs), inputs)
+
+
+@every_case
+@pytest.mark.parametrize("rows", [0, 1, 6])
+def test_the_mean_is_the_mean_of_the_rows(case: Case, rows: int) -> None:
+    inputs = case.inputs(rows)
+    values = case.make(reduction="none")(**inputs)
+    assert values.ndim == 1
+    assert len(values) == (inputs["embeddings"].shape[:2].numel() if "embeddings" in inputs else rows)
+    if rows:
+        torch.testing.assert_close(case.make()(**inputs), values.mean())
+
+
+@every_case
+def test_the_order_of_the_rows_does_not_matter(case: Case) -> None:
+    inputs = case.inputs()
+    order = torch.tensor([3, 5, 0, 1, 4, 2])
+    permuted = {
+        name: value if (axis := case.kind(name).row_axis) is None else value.index_select(axis, order)
+        for name, value in inputs.items()
+    }
+    torch.testing.assert_close(case.make()(**permuted), case.make()(**inputs))
+    loss = case.make(reduction="none")
+    torch.testing.assert_close(loss(**permuted), loss(**inputs).unflatten(0, (6, -1))[order].flatten())
+
+
+@every_case
+def test_the_names_of_the_classes_do_not_matter(case: Case) -> None:
+    inputs = case.inputs()
+    order = torch.tensor([2, 0, 3, 1])
+    permuted = {
+        name: value if (axis := case.kind(name).class_axis) is None else value.index_select(axis, order)
+        for name, value in inputs.items()
+    }
+    permuted["targets"] = order.argsort()[inputs["targets"]]
+    values = case.make(reduction="none")(**inputs)
+    torch.testing.assert_close(case.make(order=order, reduction="none")(**permuted), values)
+
+
+@every_case
+@half_types
+def test_half_precision_inputs(case: Case, dtype: torch.dtype) -> None:
+    inputs = with_grad(case.inputs(), dtype)
+    value = case.make()(**inputs)
+    assert value.dtype == torch.float32, "logarithms and sums belong in float32"
+    assert_finite(value, inputs)
+
+
+@every_case
+@half_types
+def test_autocast(case: Case, dtype: torch.dtype) -> None:
+    inputs = with_grad(case.inputs())
+    with torch.autocast("cpu", dtype):
+        value = case.make()(**inputs)
+    assert value.dtype == torch.float32
+    assert_finite(value, inputs)
+
+
+@every_case
+@half_types
+def test_a_loss_cast_with_its_model(case: Case, dtype: torch.dtype) -> None:
+    inputs = with_grad(case.inputs(), dtype)
+    value = case.make().to(dtype)(**inputs)
+    assert value.dtype == torch.float32
+    assert_finite(value, inputs)
+
+
+@every_case
+def test_gradient_is_the_numerical_one(case: Case) -> None:
+    inputs = with_grad(case.inputs(3), torch.float64)
+    loss = case.make(reduction="none")
+
+    def function(*values: Tensor) -> Tensor:
+        return loss(**inputs | dict(zip(floats(inputs), values, strict=True)))
+
+    assert torch.autograd.gradcheck(function, tuple(floats(inputs).values()))
+
+
+@every_case
+def test_state_dict_and_pickle(case: Case) -> None:
+    inputs, loss = case.inputs(), case.make()
+    again = case.make()
+    again.load_state_dict(loss.state_dict())
+    assert torch.equal(again(**inputs), loss(**inputs))
+    assert torch.equal(pickle.loads(pickle.dumps(loss))(**inputs), loss(**inputs))
+
+
+@every_case
+def test_an_unknown_reduction_is_refused(case: Case) -> None:
+    with pytest.raises(ValueError, match="reduction must be"):
+        case.make(reduction="sum")
+
+
+@every_case
+def test_wrong_ranks_and_lengths_are_refused(case: Case) -> None:
+    inputs, loss = case.inputs(), case.make()
+    for name, value in inputs.items():
+        with pytest.raises(ValueError, match=f"{name} must have shape"):
+            loss(**inputs | {name: value[None]})
+        with pytest.raises(ValueError, match="must have shape"):
+            loss(**inputs | {name: value.sum()})
+        if case.kind(name).row_axis is not None:
+            with pytest.raises(ValueError, match="must have shape"):
+                loss(**inputs | {name: value[1:]})
+
+
+@every_case
+@pytest.mark.parametrize("label", [-1, 4, -100])
+def test_labels_outside_the_classes_are_refused(case: Case, label: int) -> None:
+    inputs = case.inputs()
+    inputs["targets"][3] = label
+    with pytest.raises(ValueError, match=r"targets must lie in 0\.\.3"):
+        case.make()(**inputs)
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bool, torch.uint8, torch.int32], ids=str)
+def test_labels_that_are_no_class_indices_are_refused(case: Case, dtype: torch.dtype) -> None:
+    inputs = case.inputs()
+    with pytest.raises(ValueError, match=r"targets must be class indices.*got dtype"):
+        case.make()(**inputs | {"targets": inputs["targets"].to(dtype)})

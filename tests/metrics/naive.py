@@ -1,0 +1,58 @@
+"""Every figure of an evaluation in plain Python loops, in float64."""
+
+import math
+
+from torch import Tensor
+
+NAN = math.nan
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else NAN
+
+
+def figures(
+    logits: Tensor, targets: Tensor, counts: list[int], bins: int = 15
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Scalars and figures per class, as LongTailMetrics gives them."""
+    rows, labels = logits.double().tolist(), targets.tolist()
+    classes = range(len(counts))
+    order = [sorted(classes, key=lambda c, row=row: -row[c]) for row in rows]
+    hit = [ranked[0] == y for ranked, y in zip(order, labels, strict=True)]
+    predicted = [sum(ranked[0] == c for ranked in order) for c in classes]
+    images = [labels.count(c) for c in classes]
+    right = [sum(h for h, y in zip(hit, labels, strict=True) if y == c) for c in classes]
+    accuracy = [right[c] / images[c] if images[c] else NAN for c in classes]
+    measured = [value for value in accuracy if not math.isnan(value)]
+    floored = [max(value, 1e-3) for value in measured]
+
+    def group(belongs) -> float:
+        return mean([accuracy[c] for c in classes if belongs(counts[c]) and images[c]])
+
+    in_bin: list[list[tuple[float, bool]]] = [[] for _ in range(bins)]
+    for row, h in zip(rows, hit, strict=True):
+        confidence = math.exp(max(row)) / sum(math.exp(value) for value in row)
+        in_bin[max(math.ceil(confidence * bins), 1) - 1].append((confidence, h))
+    error = sum(
+        len(members) / len(rows) * abs(mean([h for _, h in members]) - mean([p for p, _ in members]))
+        for members in in_bin
+        if members
+    )
+    scalars = {
+        "top1": mean(hit),
+        "top5": mean([y in ranked[:5] for ranked, y in zip(order, labels, strict=True)]),
+        "balanced_accuracy": mean(measured),
+        "many": group(lambda n: n > 100),
+        "medium": group(lambda n: 20 <= n <= 100),
+        "few": group(lambda n: n < 20),
+        "worst_class": min(measured, default=NAN),
+        "geometric_mean": math.prod(floored) ** (1 / len(floored)) if floored else NAN,
+        "harmonic_mean": len(floored) / sum(1 / value for value in floored) if floored else NAN,
+        "calibration_error": error if rows else NAN,
+    }
+    per_class = {
+        "images": images,
+        "accuracy": accuracy,
+        "precision": [right[c] / predicted[c] if predicted[c] else NAN for c in classes],
+    }
+    return scalars, per_class

@@ -1,0 +1,128 @@
+"""Every figure against plain loops, and how they add up."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from longtail.metrics.calibration import CalibrationError
+from longtail.metrics.long_tail import LongTailMetrics
+from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean
+from longtail.metrics.shots import shot_accuracy
+
+from .naive import figures
+
+
+def batch(rows: int, classes: int, seed: int, present: int | None = None) -> tuple[Tensor, Tensor]:
+    """Logits that are often right, and targets among the first ``present`` classes."""
+    torch.manual_seed(seed)
+    targets = torch.randint(min(present or classes, classes), (rows,))
+    logits = torch.randn(rows, classes) + 1.5 * torch.nn.functional.one_hot(targets, classes)
+    return logits, targets
+
+
+@given(
+    st.integers(0, 40),
+    st.lists(st.sampled_from([500, 101, 100, 20, 19, 1]), min_size=1, max_size=9),
+    st.integers(1, 9),
+    st.integers(0, 99),
+)
+def test_every_figure_is_the_naive_one(rows: int, counts: list[int], present: int, seed: int) -> None:
+    logits, targets = batch(rows, len(counts), seed, present)
+    metrics = LongTailMetrics(counts)
+    metrics.update(logits, targets)
+    scalars, per_class = metrics.compute()
+    wanted_scalars, wanted_per_class = figures(logits, targets, counts)
+    assert list(scalars) == list(wanted_scalars)
+    for name, value in scalars.items():
+        assert value.item() == pytest.approx(wanted_scalars[name], abs=1e-6, nan_ok=True), name
+    assert list(per_class) == list(wanted_per_class)
+    for name, values in per_class.items():
+        assert values.tolist() == pytest.approx(wanted_per_class[name], abs=1e-6, nan_ok=True), name
+
+
+def test_a_class_without_images_is_left_out() -> None:
+    metrics = LongTailMetrics([500, 50, 5])
+    metrics.update(torch.eye(3)[[0, 1, 1, 1]], torch.tensor([0, 0, 1, 1]))
+    scalars, per_class = metrics.compute()
+    assert per_class["images"].tolist() == [2, 2, 0]
+    assert per_class["accuracy"].tolist() == pytest.approx([0.5, 1.0, math.nan], nan_ok=True)
+    assert per_class["precision"].tolist() == pytest.approx([1.0, 2 / 3, math.nan], nan_ok=True)
+    assert scalars["balanced_accuracy"] == 0.75
+    assert scalars["worst_class"] == 0.5
+    assert scalars["few"].isnan()
+    assert scalars["top5"] == 1, "of fewer than five classes"
+
+
+def test_several_batches_are_one_batch() -> None:
+    logits, targets = batch(30, 6, 0)
+    counts = [500, 200, 90, 20, 5, 1]
+    whole, parts = LongTailMetrics(counts), LongTailMetrics(counts)
+    whole.update(logits, targets)
+    for part in (slice(0, 1), slice(1, 20), slice(20, 20), slice(20, 30)):
+        parts.update(logits[part], targets[part])
+    torch.testing.assert_close(parts.compute(), whole.compute())
+
+
+def test_computing_and_resetting() -> None:
+    metrics = LongTailMetrics([500, 50, 5])
+    metrics.update(*batch(10, 3, 0))
+    first = metrics.compute()
+    torch.testing.assert_close(metrics.compute(), first, msg="asked twice")
+
+    images = first[1]["images"].clone()
+    metrics.update(*batch(10, 3, 1))
+    assert torch.equal(first[1]["images"], images), "what was given before is not counted on"
+    assert metrics.compute()[1]["images"].sum() == 20
+
+    metrics.reset()
+    metrics.update(*batch(10, 3, 0))
+    torch.testing.assert_close(metrics.compute(), first)
+
+
+def test_thresholds_are_passed_on() -> None:
+    metrics = LongTailMetrics([9, 5, 1], many=8, few=2)
+    metrics.update(torch.eye(3)[[0, 0, 2]], torch.tensor([0, 1, 2]))
+    scalars, _ = metrics.compute()
+    assert [scalars[group].item() for group in ("many", "medium", "few")] == [1, 0, 1]
+
+
+def test_shot_accuracy_leaves_out_what_was_not_measured() -> None:
+    groups = shot_accuracy(torch.tensor([1.0, math.nan, 0.5, 0.2]), [500, 400, 50, 30])
+    assert groups["many"] == 1
+    assert groups["medium"].item() == pytest.approx(0.35)
+    assert groups["few"].isnan()
+
+
+def test_means_have_a_floor() -> None:
+    accuracy = torch.tensor([1.0, 0.0, math.nan, 0.25])
+    assert geometric_mean(accuracy).item() == pytest.approx((1 * 1e-3 * 0.25) ** (1 / 3))
+    assert harmonic_mean(accuracy).item() == pytest.approx(3 / (1 + 1000 + 4))
+    assert geometric_mean(accuracy, floor=0.01).item() == pytest.approx((0.01 * 0.25) ** (1 / 3))
+    assert harmonic_mean(accuracy, floor=0.01).item() == pytest.approx(3 / 105)
+
+
+def test_calibration_error_of_known_confidences() -> None:
+    """Two bins: confidence 0.75 with half of the rows right, confidence 0.9 with all of them right."""
+    logits = torch.tensor([[0.75, 0.25]] * 2 + [[0.9, 0.1]] * 2).log()
+    metric = CalibrationError()
+    metric.update(logits, torch.tensor([0, 1, 0, 0]))
+    assert metric.compute().item() == pytest.approx(0.5 * 0.25 + 0.5 * 0.1)
+
+
+def test_a_certain_and_right_prediction_is_calibrated() -> None:
+    metric = CalibrationError(bins=1)
+    metric.update(torch.tensor([[100.0, 0.0], [0.0, 100.0]]).half(), torch.tensor([0, 1]))
+    assert metric.compute() == 0
+
+
+def test_top5() -> None:
+    metric = PerClassAccuracy(7)
+    logits = -torch.arange(7.0).repeat(7, 1)  # 0 is first, 6 is last
+    metric.update(logits, torch.arange(7))
+    figures = metric.compute()
+    assert figures["top1"].item() == pytest.approx(1 / 7)
+    assert figures["top5"].item() == pytest.approx(5 / 7)

@@ -1,0 +1,153 @@
+"""Backbones by name and their weights."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from longtail.errors import InputError
+from longtail.models.backbones import Backbone, load_weights
+from longtail.models.resnet_cifar import BasicBlock, CifarResNet
+
+IMAGES = torch.randn(2, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "published"), [("resnet20_cifar", 269_722), ("resnet32_cifar", 464_154), ("resnet56_cifar", 853_018)]
+)
+def test_cifar_resnets_have_the_published_size(name: str, published: int) -> None:
+    """Published with a linear layer for ten classes, and with parameter-free shortcuts."""
+    backbone = Backbone(name)
+    assert sum(each.numel() for each in backbone.parameters()) + 64 * 10 + 10 == published
+    assert backbone.num_features == 64
+    assert backbone(IMAGES).shape == (2, 64)
+
+
+def test_a_cifar_resnet_is_the_published_network() -> None:
+    """He et al., section 4.2: 6 n + 1 convolutions, two halvings, shortcuts that pad with zeros."""
+    network = CifarResNet(20).eval()
+    assert len([each for each in network.modules() if isinstance(each, torch.nn.Conv2d)]) == 19
+    x = network.conv(IMAGES)
+    sizes = []
+    for block in network.stages:
+        x = block(x)
+        sizes.append(tuple(x.shape[1:]))
+    assert sizes == [(16, 32, 32)] * 3 + [(32, 16, 16)] * 3 + [(64, 8, 8)] * 3
+
+    block = BasicBlock(16, 32, 2).eval()
+    torch.nn.init.zeros_(block.conv2.weight)  # what is left is the shortcut
+    x = torch.rand(1, 16, 4, 4)
+    zeros = torch.zeros(1, 8, 2, 2)
+    assert torch.equal(block(x), torch.cat([zeros, x[:, :, ::2, ::2], zeros], dim=1))
+
+
+@pytest.mark.parametrize("depth", [2, 19, 31, 50])
+def test_a_depth_that_is_not_6n_plus_2_is_refused(depth: int) -> None:
+    with pytest.raises(ValueError, match=rf"depth must be 6 n \+ 2, got {depth}"):
+        CifarResNet(depth)
+
+
+@pytest.mark.parametrize(
+    ("name", "features"),
+    # a pooled network, a tagged name, a transformer, one whose head widens the features
+    [("test_resnet", 96), ("test_resnet.r160_in1k", 96), ("test_vit", 64), ("mobilenetv3_small_050", 1024)],
+)
+def test_timm_models_give_as_many_features_as_they_say(name: str, features: int) -> None:
+    backbone = Backbone(name).eval()
+    assert backbone.num_features == features
+    assert backbone(torch.randn(1, 3, 160, 160)).shape == (1, features)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("resnet23_cifar", "near it: resnet32_cifar"),
+        ("resnett18", "near it: resnet18"),
+        ("qqqq", "Any timm name works"),
+    ],
+)
+def test_an_unknown_name_gives_what_is_near(name: str, near: str) -> None:
+    with pytest.raises(InputError, match=near) as caught:
+        Backbone(name)
+    assert name in str(caught.value)
+
+
+def test_an_unknown_tag_is_refused() -> None:
+    with pytest.raises(InputError, match=r"test_resnet\.nonsense.*tag"):
+        Backbone("test_resnet.nonsense")
+
+
+def test_pretrained_where_there_are_no_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no published weights for resnet32_cifar"):
+        Backbone("resnet32_cifar", pretrained=True)
+    with pytest.raises(InputError, match="no pretrained weights for resnet10t.untrained"):
+        Backbone("resnet10t.untrained", pretrained=True)
+    with pytest.raises(InputError, match="exclude each other"):
+        Backbone("test_resnet", pretrained=True, weights=tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth"])
+@pytest.mark.parametrize("name", ["resnet20_cifar", "test_resnet"])
+def test_weights_from_a_local_file(name: str, suffix: str, tmp_path: Path) -> None:
+    source, file = Backbone(name).eval(), tmp_path / f"weights{suffix}"
+    state = source.body.state_dict() | {"fc.weight": torch.zeros(10, 4), "fc.bias": torch.zeros(10)}  # left over
+    if suffix == ".safetensors":
+        save_file(state, file)
+    else:
+        torch.save({"state_dict": state} if suffix == ".pth" else state, file)
+    assert torch.equal(Backbone(name, weights=file).eval()(IMAGES), source(IMAGES))
+
+
+def test_weights_that_do_not_fit_are_refused_and_change_nothing(tmp_path: Path) -> None:
+    network, file = CifarResNet(20), tmp_path / "weights.pt"
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    other = CifarResNet(20).state_dict()
+
+    torch.save(other | {"conv.weight": torch.zeros(16, 1, 3, 3)}, file)
+    with pytest.raises(InputError, match='has another shape for "conv.weight" and 0 more'):
+        load_weights(network, file)
+    torch.save({key: value for key, value in other.items() if not key.startswith("bn.")}, file)
+    with pytest.raises(InputError, match='lacks "bn.weight" and 4 more'):
+        load_weights(network, file)
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, before[key])
+
+
+class Trap:
+    """Whoever unpickles this creates a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self):
+        return Path.touch, (self.file,)
+
+
+def test_what_is_no_file_of_tensors_is_refused(tmp_path: Path) -> None:
+    sprung = tmp_path / "sprung"
+    good = tmp_path / "good.pt"
+    torch.save(CifarResNet(20).state_dict(), good)
+    save_file(CifarResNet(20).state_dict(), tmp_path / "good.safetensors")
+    contents = {
+        "truncated.pt": good.read_bytes()[:5000],
+        "empty.pt": b"",
+        "text.pt": b"not a checkpoint\n",
+        "pickle.pt": pickle.dumps(Trap(sprung), protocol=2),
+        "truncated.safetensors": (tmp_path / "good.safetensors").read_bytes()[:5000],
+        "empty.safetensors": b"",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    torch.save({"state_dict": Trap(sprung)}, tmp_path / "object.pt")
+    torch.save([torch.zeros(2)], tmp_path / "list.pt")
+    torch.save({"state_dict": 3}, tmp_path / "number.pt")
+    torch.save({"epoch": 3}, tmp_path / "values.pt")
+    for name in [*contents, "object.pt", "list.pt", "number.pt", "values.pt", "missing.pt", "missing.safetensors", "."]:
+        with pytest.raises(InputError, match="cannot read weights from") as caught:
+            Backbone("resnet20_cifar", weights=tmp_path / name)
+        message = str(caught.value)
+        assert str(tmp_path / name) in message
+        assert message.isprintable(), "one line without escape codes"
+    assert not sprung.exists()

@@ -1,0 +1,125 @@
+"""Class counts: profiles, subsets, groups, prior."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longtail.counts import (
+    counts_tensor,
+    exponential_counts,
+    log_prior,
+    long_tail_subset,
+    shot_groups,
+    step_counts,
+)
+from longtail.reports.results import Thresholds, group_of
+
+profiles = given(st.integers(1, 5000), st.integers(1, 120), st.floats(1e-3, 1))
+
+
+def test_the_published_cifar10_lt_counts() -> None:
+    counts = exponential_counts(5000, 10, 0.01)
+    assert counts.tolist() == [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    assert counts.dtype == torch.int64
+    assert exponential_counts(500, 100, 0.01).sum() == 10847
+
+
+@profiles
+def test_exponential_profile_is_the_closed_form(n_max: int, classes: int, factor: float) -> None:
+    counts = exponential_counts(n_max, classes, factor).tolist()
+    assert len(counts) == classes
+    for c, count in enumerate(counts):
+        exact = n_max * factor ** (c / (classes - 1)) if classes > 1 else n_max
+        assert count == max(1, math.floor(exact))
+
+
+@profiles
+def test_step_profile_has_two_values(n_max: int, classes: int, factor: float) -> None:
+    counts = step_counts(n_max, classes, factor).tolist()
+    tail = classes // 2  # an odd class in the middle belongs to the head
+    assert counts == [n_max] * (classes - tail) + [max(1, math.floor(n_max * factor))] * tail
+
+
+@pytest.mark.parametrize("profile", [exponential_counts, step_counts])
+@pytest.mark.parametrize("arguments", [(0, 10, 0.1), (10, 0, 0.1), (10, 10, 0.0), (10, 10, 1.1), (10, 10, math.nan)])
+def test_a_profile_refuses_what_makes_no_counts(profile, arguments) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        profile(*arguments)
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 4)), min_size=1, max_size=6), st.integers(0, 3))
+def test_subset_is_one_shuffle_per_class_in_class_order(classes: list[tuple[int, int]], seed: int) -> None:
+    counts = [wanted for wanted, _ in classes]
+    targets = np.repeat(np.arange(len(classes)), [wanted + spare for wanted, spare in classes])
+    np.random.RandomState(9).shuffle(targets)
+
+    random = np.random.RandomState(seed)
+    expected = []
+    for c in range(len(classes)):
+        rows = np.array([row for row in range(len(targets)) if targets[row] == c])
+        random.shuffle(rows)
+        expected += rows[: counts[c]].tolist()
+    assert long_tail_subset(targets, counts, seed).tolist() == expected
+
+
+def test_subset_agrees_with_the_released_code() -> None:
+    rows = long_tail_subset(np.arange(400) % 10, exponential_counts(40, 10, 0.1))
+    last = [87, 47, 167, 137, 7, 147, 98, 268, 58, 18, 368, 299, 339, 249, 79]  # of classes 7, 8 and 9
+    assert rows[-15:].tolist() == last
+
+
+def test_subset_of_a_class_that_is_too_small_is_refused() -> None:
+    with pytest.raises(ValueError, match="class 1 has 1 images, 2 are asked for"):
+        long_tail_subset(np.array([0, 0, 1]), [1, 2])
+
+
+def test_shot_groups_at_the_thresholds() -> None:
+    groups = shot_groups([101, 100, 99, 21, 20, 19, 1])
+    assert {name: mask.nonzero().flatten().tolist() for name, mask in groups.items()} == {
+        "many": [0],
+        "medium": [1, 2, 3, 4],
+        "few": [5, 6],
+    }
+
+
+@pytest.mark.parametrize(("many", "few"), [(100, 20), (50, 50), (50, 51), (7, 3)])
+def test_report_and_metrics_agree_on_the_groups(many: int, few: int) -> None:
+    counts = range(1, 201)
+    masks = shot_groups(torch.tensor(counts), many, few)
+    assert torch.stack(list(masks.values())).sum(0).eq(1).all(), "every class is in exactly one group"
+    for i, count in enumerate(counts):
+        assert masks[group_of(count, Thresholds(many=many, few=few))][i]
+
+
+def test_thresholds_that_cross_are_refused() -> None:
+    with pytest.raises(ValueError, match="few must not be above many"):
+        shot_groups([1, 2], many=10, few=12)
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=20))
+def test_log_prior(counts: list[int]) -> None:
+    prior = log_prior(counts)
+    assert prior.dtype == torch.float32
+    assert prior.tolist() == pytest.approx([math.log(n / sum(counts)) for n in counts], abs=1e-5)
+    assert torch.equal(prior, log_prior(torch.tensor(counts, dtype=torch.int32)))
+
+
+@pytest.mark.parametrize(
+    ("counts", "problem"),
+    [
+        ([], "shape"),
+        (torch.ones(2, 2, dtype=torch.int64), "shape"),
+        (torch.tensor(3), "shape"),
+        ([1.0, 2.0], "whole numbers"),
+        ([4, 0], "got 0 for class 1"),
+        ([-1, 3], "got -1 for class 0"),
+    ],
+)
+def test_counts_that_are_no_counts_are_refused(counts, problem: str) -> None:
+    for check in (counts_tensor, log_prior):
+        with pytest.raises(ValueError, match=problem):
+            check(counts)
