@@ -47,6 +47,7 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
   --compile            use torch.compile               --no-channels-last
   --ema DECAY          average the weights, such as 0.999
   --clip NORM          clip the gradient to this norm
+  --monitor METRIC     of the best epoch on validation (by default balanced_accuracy)
 
 Every other option of the trainer, the model and the data can be given by its full name, such as
 --trainer.devices 2, --model.many 50, --data.val_fraction 0.1, --trainer.logger WandbLogger.
@@ -129,19 +130,18 @@ def fit(args: list[str]) -> int:
     data = take(options, "--data")
     if data is not None:
         options = [*data_options(data, config), *options]
-    elif (
-        recipe is not None
-        and "init_args" in (own := config.get("data", {}))
-        and own.get("class_path", "").endswith("Folder")
-    ):
-        if not any(option.startswith(("--data.root", "--data.init_args.root")) for option in options):
-            raise InputError(f'the recipe "{recipe}" needs images: give --data FOLDER or --data TABLE')
+    elif config.get("data", {}).get("class_path", "").endswith(".Folder") and not _names_root(options):
+        raise InputError(f'the recipe "{recipe}" needs images: give --data FOLDER or --data TABLE')
     if recipe is not None:
         import yaml
 
         options = ["--config", yaml.safe_dump(config), "--recipe", recipe, *options]
     run = Path(given) if given is not None else default_run(recipe, data)
     return _train(options, run, resume=False)
+
+
+def _names_root(options: list[str]) -> bool:
+    return any(option.startswith(("--data.root", "--data.init_args.root")) for option in options)
 
 
 def _train(options: list[str], run: Path, resume: bool) -> int:
@@ -160,7 +160,8 @@ def _train(options: list[str], run: Path, resume: bool) -> int:
     except TrainingStopped:
         sys.stderr.write(f"longtail: stopped and saved; go on by: longtail fit --resume {run}\n")
         return 130
-    sys.stdout.write(f"run: {run}\nnext: longtail report {run}\n")
+    if not started_by_lightning:
+        sys.stdout.write(f"run: {run}\nnext: longtail report {run}\n")
     return 0
 
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -165,7 +164,7 @@ def predict_files(
     part = output.with_name(output.name + ".part")
     try:
         part.write_text(text.getvalue(), encoding="utf-8")
-        os.replace(part, output)
+        part.replace(output)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise InputError(f"cannot write {output} ({error.strerror})") from error

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -54,7 +55,7 @@ def decode(path: str, reduction: Callable[[int, int], float] | None = None) -> I
             of pixels.
     """
     try:
-        with _bombs_are_errors(), Image.open(path, formats=_FORMATS) as image:
+        with _bombs_are_errors(), _opened(path) as (_, image):
             if reduction is not None:
                 scale = next((s for s in (8, 4, 2) if s <= reduction(*image.size)), 1)
                 image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
@@ -95,8 +96,8 @@ def _bad(paths: Sequence[str]) -> list[tuple[str, str]]:
     bad = []
     for path in paths:
         try:
-            with Image.open(path, formats=_FORMATS) as image:
-                if not _is_complete(path, image.format):
+            with _opened(path) as (file, image):
+                if not _is_complete(file, image.format):
                     _rgb(image)
         except MemoryError:
             raise
@@ -105,13 +106,23 @@ def _bad(paths: Sequence[str]) -> list[tuple[str, str]]:
     return bad
 
 
-def _is_complete(path: str, kind: str | None) -> bool:
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[BinaryIO, Image.Image]]:
+    """The file and the image in it, of which only the header is read yet."""
+    # Not opened by Pillow, which would map an uncompressed TIFF into memory and jumble it if it is to be turned.
+    with Path(path).open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+        yield file, image
+
+
+def _is_complete(file: BinaryIO, kind: str | None) -> bool:
     """Whether the end of the file, or for WebP its length, shows that nothing is cut off."""
-    with Path(path).open("rb") as file:
-        start = file.read(8)
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 32))
-        end = file.read()
+    position = file.tell()
+    file.seek(0)
+    start = file.read(8)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 32))
+    end = file.read()
+    file.seek(position)  # where Pillow goes on
     match kind:
         case "JPEG" | "MPO":
             return b"\xff\xd9" in end

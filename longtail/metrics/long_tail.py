@@ -7,6 +7,19 @@ from longtail.metrics.calibration import CalibrationError
 from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean
 from longtail.metrics.shots import shot_accuracy
 
+METRICS = (
+    "top1",
+    "top5",
+    "balanced_accuracy",
+    "many",
+    "medium",
+    "few",
+    "worst_class",
+    "geometric_mean",
+    "harmonic_mean",
+    "calibration_error",
+)
+
 
 class LongTailMetrics(nn.Module):
     """Every scalar of an evaluation, and the figures per class behind them.

@@ -11,6 +11,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 
 from longtail.checkpoint import read_checkpoint
 from longtail.errors import InputError
+from longtail.metrics.long_tail import METRICS
 
 
 class TrainingStopped(Exception):
@@ -50,19 +51,25 @@ class AtomicCheckpointIO(CheckpointIO):
 
 
 class RunCheckpoints(pl.Callback):
-    """Keeps ``last.ckpt``, and ``best.ckpt`` by balanced accuracy on the validation split, in the run's folder.
+    """Keeps ``last.ckpt``, and ``best.ckpt`` by a metric on the validation split, in the run's folder.
 
     The best score, its epoch and the state of the random generators are part of the checkpoint. The first Ctrl-C (or
     SIGTERM) saves after the running step and stops; a second one stops at once.
 
     Args:
         folder: where the files go.
+        monitor: the metric; larger is better but for the calibration error.
+
+    Raises:
+        InputError: for an unknown metric.
     """
 
-    monitor = "val/balanced_accuracy"
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, monitor: str = "balanced_accuracy") -> None:
+        if monitor not in METRICS:
+            raise InputError(f'unknown metric "{monitor}": choose from {", ".join(METRICS)}')
         self.folder = folder
+        self.monitor = f"val/{monitor}"
+        self.sign = -1 if monitor == "calibration_error" else 1
         self.best_score: float | None = None
         self.best_epoch: int | None = None
         self._signal: int | None = None
@@ -123,9 +130,9 @@ class RunCheckpoints(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, the best first so that the last one knows of it."""
         score = trainer.callback_metrics.get(self.monitor)
-        is_best = score is not None and (self.best_score is None or float(score) > self.best_score)
+        is_best = score is not None and (self.best_score is None or self.sign * float(score) > self.best_score)
         if is_best and score is not None:
-            self.best_score, self.best_epoch = float(score), trainer.current_epoch + 1
+            self.best_score, self.best_epoch = self.sign * float(score), trainer.current_epoch + 1
         trainer.save_checkpoint(self.last)
         if is_best:
             trainer.save_checkpoint(self.best)

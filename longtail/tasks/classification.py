@@ -67,10 +67,17 @@ class Classification(pl.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Check that the data and the method fit."""
-        data = self.data
-        if data.splits.classes and self.method.num_classes != len(data.classes):
+        self.check(self.data)
+
+    def check(self, data: ImageData) -> None:
+        """Check that a data set and the method fit.
+
+        Raises:
+            InputError: on another number of classes or of views.
+        """
+        if self.method.num_classes != len(data.classes):
             raise InputError(f"the method has {self.method.num_classes} classes, {data.source} has {len(data.classes)}")
-        if stage == "fit" and len(data.views) != self.method.num_views:
+        if len(data.views) != self.method.num_views:
             raise InputError(
                 f"{type(self.method).__name__} trains on {self.method.num_views} views of an image, "
                 f"--data.views names {len(data.views)}"
@@ -86,22 +93,21 @@ class Classification(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer, its rate set before every step."""
         optimizer = self.optimizer(self.method.parameters())
-        steps = self._steps()
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule(step, steps))
+        per_epoch, steps = self._steps()
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule(step, steps, per_epoch))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _steps(self) -> int:
-        """Optimizer steps of the whole run.
+    def _steps(self) -> tuple[int, int]:
+        """Optimizer steps of an epoch, and of the whole run.
 
         Not ``trainer.estimated_stepping_batches``: that sets up the training data before a checkpoint is read, and the
         place inside an epoch would be lost.
         """
         trainer = self.trainer
-        if trainer.max_steps > 0:
-            return trainer.max_steps
         batches, limit = len(self.data.batches("train")), trainer.limit_train_batches
         batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-        return -(-batches // trainer.accumulate_grad_batches) * (trainer.max_epochs or 1)
+        per_epoch = -(-batches // trainer.accumulate_grad_batches)
+        return per_epoch, trainer.max_steps if trainer.max_steps > 0 else per_epoch * (trainer.max_epochs or 1)
 
     def _views(self, batch: dict[str, Any]) -> list[Tensor]:
         return [view.contiguous(memory_format=self.memory_format) for view in batch["views"]]

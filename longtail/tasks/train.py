@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -55,6 +56,7 @@ class TrainingCLI(LightningCLI):
         """The options that belong to the run as a whole, and what the model learns from the data."""
         parser.add_argument("--run", type=Path, required=True, help="folder of the run")
         parser.add_argument("--recipe", type=str | None, default=None, help="name of the recipe, for the record")
+        parser.add_argument("--monitor", type=str, default="balanced_accuracy", help="validation metric of the best epoch")
         parser.add_argument("--ema", type=float | None, default=None, help="decay of averaged weights, such as 0.999")
         for target in ("model.init_args", "model.init_args.method.init_args"):
             parser.link_arguments("data", f"{target}.class_counts", compute_fn=_class_counts, apply_on="instantiate")
@@ -67,7 +69,7 @@ class TrainingCLI(LightningCLI):
             logger = [TensorBoardLogger(run / "logs", name="tensorboard"), CSVLogger(run / "logs", name="csv")]
         self.results = new_results(run.name, self.config.recipe, int(self.config.seed_everything), self.dump())
         self.recorder = Recorder(run, self.results)
-        self.checkpoints = RunCheckpoints(run)
+        self.checkpoints = RunCheckpoints(run, self.config.monitor)
         callbacks: list[pl.Callback] = [self.recorder, self.checkpoints]
         if self.config_init.trainer.enable_progress_bar is not False:
             callbacks.insert(1, Progress(self.recorder))
@@ -113,14 +115,40 @@ def configure(args: Sequence[str]) -> TrainingCLI:
     """
     try:
         return TrainingCLI(args)
-    except ArgumentError as error:
-        raise InputError(one_line(str(error))) from error
+    except (ArgumentError, ValueError, TypeError, ImportError, AttributeError) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None and not isinstance(error, (ArgumentError, ValueError)):
+            raise
+        raise InputError(str(cause or explain(str(error)))) from error
 
 
-def one_line(message: str) -> str:
-    """The parts of a parser's message that tell what is wrong, as one line."""
+def explain(message: str) -> str:
+    """What a parser's message says is wrong, as one line: the option, what was expected and what came."""
+    keys = re.findall(r'[Kk]ey "([^"]+)"', message)
+    values = re.findall(r"Given value: (.+)", message)
+    types = dict.fromkeys(re.findall(r"Expected an? <class '([\w.]+)'>", message))
+    types.pop("NoneType", None)
+    unknown = re.search(r"Expected a path but (\S+) either", message)
+    if unknown:
+        return f'--{".".join(keys)}: there is no class "{unknown[1]}"; {_choices(keys[-1])}'
+    if keys and types and values and not values[0].startswith(("Namespace(", "{")):
+        return f'--{".".join(keys)}: expected {" or ".join(types)}, got "{values[0]}"'
     lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
-    return " ".join(lines)[:600]
+    return " ".join(lines)[:400]
+
+
+def _choices(key: str) -> str:
+    """The classes of this package that fit an option."""
+    import longtail.data
+    import longtail.losses
+    import longtail.methods
+
+    rooms = {"method": longtail.methods, "loss": longtail.losses, "data": longtail.data}
+    if key not in rooms:
+        return "give the import path of one"
+    return f"choose from {', '.join(rooms[key].__all__)}, or give the import path of your own"
 
 
 def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
@@ -140,7 +168,7 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
         before = load_results(run)
         for key in ("seconds", "history", "started"):
             cli.results[key] = before[key]
-    _ = data.splits  # what is wrong with the data is said before anything is written
+    task.check(data)  # what is wrong is said before anything is written
     if trainer.is_global_zero:
         run.mkdir(parents=True, exist_ok=True)
         (run / "config.yaml").write_text(cli.dump())
@@ -190,6 +218,7 @@ def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
 def _quiet() -> None:
     """Leave out what Lightning says about itself."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     info = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     info.setLevel(logging.INFO)
     info.addFilter(_OwnWords())

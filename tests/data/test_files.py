@@ -152,10 +152,10 @@ def test_fallback_is_the_largest_central_crop(monkeypatch, size, box):
 @pytest.mark.parametrize(
     ("train", "scale", "stored", "decoded"),
     [
-        (False, (0.08, 1.0), (600, 400), (150, 100)),  # to 37: a quarter
+        (False, (0.08, 1.0), (600, 400), (75, 50)),  # to 37
         (False, (0.08, 1.0), (147, 90), (74, 45)),
         (False, (0.08, 1.0), (90, 73), (90, 73)),
-        (True, (0.08, 1.0), (800, 800), (200, 200)),  # smallest crop 196 × 261 or so: a quarter is above 32
+        (True, (0.08, 1.0), (800, 800), (200, 200)),  # the smallest crop is 196 × 261
         (True, (0.08, 1.0), (200, 200), (200, 200)),
         (True, (1.0, 1.0), (200, 200), (50, 50)),
         (True, (1.0, 1.0), (2000, 40), (2000, 40)),  # the central crop is 53 × 40

@@ -43,7 +43,7 @@ def test_a_cifar_resnet_is_the_published_network() -> None:
     assert torch.equal(block(x), torch.cat([zeros, x[:, :, ::2, ::2], zeros], dim=1))
 
 
-@pytest.mark.parametrize("depth", [2, 19, 31, 50])
+@pytest.mark.parametrize("depth", [2, 19, 31, 52])
 def test_a_depth_that_is_not_6n_plus_2_is_refused(depth: int) -> None:
     with pytest.raises(ValueError, match=rf"depth must be 6 n \+ 2, got {depth}"):
         CifarResNet(depth)
@@ -82,7 +82,7 @@ def test_an_unknown_tag_is_refused() -> None:
 def test_pretrained_where_there_are_no_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no published weights for resnet32_cifar"):
         Backbone("resnet32_cifar", pretrained=True)
-    with pytest.raises(InputError, match="no pretrained weights for resnet10t.untrained"):
+    with pytest.raises(InputError, match=r"no pretrained weights for resnet10t\.untrained"):
         Backbone("resnet10t.untrained", pretrained=True)
     with pytest.raises(InputError, match="exclude each other"):
         Backbone("test_resnet", pretrained=True, weights=tmp_path / "weights.pt")
@@ -106,10 +106,10 @@ def test_weights_that_do_not_fit_are_refused_and_change_nothing(tmp_path: Path) 
     other = CifarResNet(20).state_dict()
 
     torch.save(other | {"conv.weight": torch.zeros(16, 1, 3, 3)}, file)
-    with pytest.raises(InputError, match='has another shape for "conv.weight" and 0 more'):
+    with pytest.raises(InputError, match=r'has another shape for "conv\.weight" and 0 more'):
         load_weights(network, file)
     torch.save({key: value for key, value in other.items() if not key.startswith("bn.")}, file)
-    with pytest.raises(InputError, match='lacks "bn.weight" and 4 more'):
+    with pytest.raises(InputError, match=r'lacks "bn\.weight" and 4 more'):
         load_weights(network, file)
     for key, value in network.state_dict().items():
         assert torch.equal(value, before[key])

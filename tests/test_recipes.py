@@ -1,0 +1,158 @@
+"""The shipped recipes, and how a recipe is laid over its base."""
+
+import functools
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longtail.errors import InputError
+from longtail.recipes import load_recipe, merge, recipe_names
+
+every_recipe = pytest.mark.parametrize("name", recipe_names())
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every string inside a configuration."""
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from strings(each)
+    elif isinstance(value, str):
+        yield value
+
+
+def class_specs(value: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping with a ``class_path`` inside a configuration."""
+    if isinstance(value, dict):
+        if "class_path" in value:
+            yield value
+        for each in value.values():
+            yield from class_specs(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from class_specs(each)
+
+
+@functools.cache
+def imported(path: str) -> type:
+    module, _, name = path.rpartition(".")
+    found = getattr(importlib.import_module(module), name)
+    assert inspect.isclass(found), path
+    return found
+
+
+def test_names_leave_out_what_is_only_a_base() -> None:
+    names = recipe_names()
+    assert {"ce", "bcl", "digits_lt/bcl", "cifar100_lt/bcl"} <= set(names)
+    assert not [name for name in names if "_" in (name[0], name.split("/")[-1][0])]
+
+
+@every_recipe
+def test_a_shipped_recipe_says_what_it_is_and_is_complete(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.keys() == {"about", "trainer", "model", "data"}
+    assert recipe["about"].strip()
+    assert "\n" not in recipe["about"].strip()
+    assert recipe["about"] not in [load_recipe(other)["about"] for other in recipe_names() if other != name]
+
+
+@every_recipe
+def test_every_class_of_a_shipped_recipe_exists_and_takes_its_arguments(name: str) -> None:
+    recipe = load_recipe(name)
+    for path in strings(recipe):
+        if path.startswith(("longtail.", "torch.")):
+            imported(path)
+    specs = list(class_specs(recipe))
+    assert specs
+    for spec in specs:
+        taken = inspect.signature(imported(spec["class_path"])).parameters
+        if not any(each.kind is each.VAR_KEYWORD for each in taken.values()):
+            assert spec.get("init_args", {}).keys() <= taken.keys(), spec["class_path"]
+
+
+@every_recipe
+def test_a_shipped_recipe_has_as_many_views_as_its_method_trains_on(name: str) -> None:
+    recipe = load_recipe(name)
+    method = imported(recipe["model"]["init_args"]["method"]["class_path"])
+    assert len(recipe["data"]["init_args"]["views"]) == method.num_views
+
+
+@pytest.mark.parametrize(
+    ("base", "change", "merged"),
+    [
+        ({"a": 1, "b": 2}, {"b": 3, "c": 4}, {"a": 1, "b": 3, "c": 4}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}, {"a": {"b": 1, "c": 3}}),
+        ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
+        ({"a": {"b": 1}}, {"a": "plain"}, {"a": "plain"}),
+        ({"a": "plain"}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+        ({"a": {"b": 1}}, {"a": None}, {"a": None}),
+        # another class with arguments of its own starts anew
+        (
+            {"m": {"class_path": "A", "init_args": {"x": 1}}},
+            {"m": {"class_path": "B", "init_args": {"y": 2}}},
+            {"m": {"class_path": "B", "init_args": {"y": 2}}},
+        ),
+        # without arguments it keeps the old ones
+        (
+            {"m": {"class_path": "A", "init_args": {"x": 1}}},
+            {"m": {"class_path": "B"}},
+            {"m": {"class_path": "B", "init_args": {"x": 1}}},
+        ),
+        # the same class, named or not, changes only what is given
+        (
+            {"m": {"class_path": "A", "init_args": {"x": 1, "y": 1}}},
+            {"m": {"class_path": "A", "init_args": {"y": 2}}},
+            {"m": {"class_path": "A", "init_args": {"x": 1, "y": 2}}},
+        ),
+        (
+            {"m": {"class_path": "A", "init_args": {"x": 1}}},
+            {"m": {"init_args": {"y": 2}}},
+            {"m": {"class_path": "A", "init_args": {"x": 1, "y": 2}}},
+        ),
+    ],
+)
+def test_merge(base: dict[str, Any], change: dict[str, Any], merged: dict[str, Any]) -> None:
+    before = repr((base, change))
+    assert merge(base, change) == merged
+    assert repr((base, change)) == before, "the inputs are left alone"
+
+
+def test_a_recipe_starts_from_the_one_beside_it_before_the_shipped_one(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("base: bcl\ndata: {init_args: {batch_size: 7}}\n", encoding="utf-8")
+    recipe = load_recipe(str(mine))
+    assert recipe["data"]["init_args"].pop("batch_size") == 7
+    shipped = load_recipe("bcl")
+    del shipped["data"]["init_args"]["batch_size"]
+    assert recipe == shipped
+
+    (tmp_path / "bcl.yaml").write_text("about: beside\n", encoding="utf-8")
+    assert load_recipe(str(mine)) == {"about": "beside", "data": {"init_args": {"batch_size": 7}}}
+
+
+def test_an_unknown_recipe_lists_the_names(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match='unknown recipe "digits_lt/bcll"') as caught:
+        load_recipe("digits_lt/bcll")
+    message = str(caught.value)
+    assert 'did you mean "digits_lt/bcl"?' in message
+    assert all(name in message for name in recipe_names())
+    (tmp_path / "mine.yaml").write_text("base: nowhere\n", encoding="utf-8")
+    with pytest.raises(InputError, match='unknown recipe "nowhere"'):
+        load_recipe(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize("content", [b"", b"- a\n- b\n", b"plain\n", b"a: [1\n", b"\xff\xfe\x00"])
+def test_a_file_that_is_no_recipe_is_refused(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match="recipe") as caught:
+        load_recipe(str(file))
+    message = str(caught.value)
+    assert str(file) in message
+    assert "\n" not in message
