@@ -12,8 +12,19 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from longtail.augment import colour, geometric
 from longtail.augment.base import apply_grouped, as_batch, check_range, keep
+from longtail.augment.colour import (
+    autocontrast,
+    brightness,
+    contrast,
+    equalize,
+    invert,
+    posterize,
+    saturation,
+    sharpness,
+    solarize,
+)
+from longtail.augment.geometric import rotate, shear_x, shear_y, translate_x, translate_y
 
 
 class Operation(NamedTuple):
@@ -48,20 +59,20 @@ def _enhance(t: float, height: int, width: int) -> float:
 
 OPERATIONS = {
     "identity": Operation(keep),
-    "shear_x": Operation(geometric.shear_x, _shear, signed=True),
-    "shear_y": Operation(geometric.shear_y, _shear, signed=True),
-    "translate_x": Operation(geometric.translate_x, lambda t, h, w: int(150 / 331 * w * t), signed=True),
-    "translate_y": Operation(geometric.translate_y, lambda t, h, w: int(150 / 331 * h * t), signed=True),
-    "rotate": Operation(geometric.rotate, lambda t, h, w: 30 * t, signed=True),
-    "brightness": Operation(lambda x, m: colour.brightness(x, 1 + m), _enhance, signed=True),
-    "saturation": Operation(lambda x, m: colour.saturation(x, 1 + m), _enhance, signed=True),
-    "contrast": Operation(lambda x, m: colour.contrast(x, 1 + m), _enhance, signed=True),
-    "sharpness": Operation(lambda x, m: colour.sharpness(x, 1 + m), _enhance, signed=True),
-    "posterize": Operation(colour.posterize, lambda t, h, w: 8 - round(4 * t)),
-    "solarize": Operation(colour.solarize, lambda t, h, w: 255 * (1 - t)),
-    "autocontrast": Operation(lambda x, m: colour.autocontrast(x)),
-    "equalize": Operation(lambda x, m: colour.equalize(x)),
-    "invert": Operation(lambda x, m: colour.invert(x)),
+    "shear_x": Operation(shear_x, _shear, signed=True),
+    "shear_y": Operation(shear_y, _shear, signed=True),
+    "translate_x": Operation(translate_x, lambda t, h, w: int(150 / 331 * w * t), signed=True),
+    "translate_y": Operation(translate_y, lambda t, h, w: int(150 / 331 * h * t), signed=True),
+    "rotate": Operation(rotate, lambda t, h, w: 30 * t, signed=True),
+    "brightness": Operation(lambda x, m: brightness(x, 1 + m), _enhance, signed=True),
+    "saturation": Operation(lambda x, m: saturation(x, 1 + m), _enhance, signed=True),
+    "contrast": Operation(lambda x, m: contrast(x, 1 + m), _enhance, signed=True),
+    "sharpness": Operation(lambda x, m: sharpness(x, 1 + m), _enhance, signed=True),
+    "posterize": Operation(posterize, lambda t, h, w: 8 - round(4 * t)),
+    "solarize": Operation(solarize, lambda t, h, w: 255 * (1 - t)),
+    "autocontrast": Operation(lambda x, m: autocontrast(x)),
+    "equalize": Operation(lambda x, m: equalize(x)),
+    "invert": Operation(lambda x, m: invert(x)),
 }
 """All operations by name; RandAugment draws from all but the last."""
 

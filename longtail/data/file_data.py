@@ -97,7 +97,7 @@ class FileData(ImageData):
         listings = self.list_images()
         if self.check_images:
             listings = {name: self._without_bad(listing) for name, listing in listings.items()}
-        train = listings.pop("all", None) or listings.pop("train")
+        train = listings.pop("all") if "all" in listings else listings.pop("train")
         for name, fraction in (("test", self.test_fraction), ("val", self.val_fraction)):
             if name not in listings and fraction:
                 kept, held_out = stratified_split(train.targets, fraction, self.split_seed)
@@ -119,6 +119,8 @@ class FileData(ImageData):
             raise InputError(
                 f"{path}: {reason}{more}; repair or remove it, or leave such files out by --skip-bad-images"
             )
+        if len(bad) == len(listing):
+            raise InputError(f"{self.source}: no image can be read, such as {path} ({reason})")
         rank_zero_info(f"left out {len(bad)} bad image files: {some([f'{p} ({why})' for p, why in bad])}")
         names = {path for path, _ in bad}
         return listing.subset(np.array([i for i, p in enumerate(listing.paths) if p not in names], dtype=np.int64))

@@ -27,4 +27,7 @@ class CosineClassifier(nn.Module):
             self.weight.copy_(F.normalize(self.weight))
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.scale * F.linear(F.normalize(features), F.normalize(self.weight))
+        # in full precision: 8 bits of mantissa would resolve a logit of 30 in steps of 1/8
+        with torch.autocast(features.device.type, enabled=False):
+            dtype = torch.promote_types(features.dtype, self.weight.dtype)
+            return self.scale * F.linear(F.normalize(features.to(dtype)), F.normalize(self.weight))

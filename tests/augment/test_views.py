@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from longtail.augment import AutoAugmentView, ClassifierView, PlainView, RandView, SimView
+
+VIEWS = [PlainView, AutoAugmentView, SimView, RandView, ClassifierView]
+
+
+def names(view):
+    return [type(op).__name__ for op in view.ops]
+
+
+def test_what_each_view_is_made_of():
+    assert names(PlainView()) == ["HorizontalFlip"]
+    assert names(AutoAugmentView()) == ["HorizontalFlip", "AutoAugment", "Cutout"]
+    assert names(SimView()) == ["HorizontalFlip", "ColourJitter", "Greyscale"]
+    assert names(RandView()) == ["HorizontalFlip", "ColourJitter", "Greyscale", "RandAugment"]
+    assert names(ClassifierView()) == ["HorizontalFlip", "ColourJitter", "RandAugment"]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_flip_when_told_so(view):
+    assert names(view(flip=0)) == names(view())[1:]
+
+
+def test_plain_view_flips_or_keeps(images):
+    out = PlainView()(images.repeat(10, 1, 1, 1), torch.Generator().manual_seed(0))
+    many = images.repeat(10, 1, 1, 1)
+    kept, flipped = (out == many).flatten(1).all(1), (out == many.flip(-1)).flatten(1).all(1)
+    assert (kept | flipped).all()
+    assert 40 < kept.sum() < 100
+    assert torch.equal(PlainView(flip=0)(images, torch.Generator()), images)
+
+
+def test_arguments_reach_the_operators():
+    assert "p=0.3" in repr(PlainView(flip=0.3))
+    assert "imagenet" in repr(AutoAugmentView(policy="imagenet"))
+    assert "Cutout(size=8, value=0)" in repr(AutoAugmentView(cutout=8))
+    assert names(AutoAugmentView(cutout=0)) == ["HorizontalFlip", "AutoAugment"]
+    assert "brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, p=0.8" in repr(SimView(strength=0.8))
+    assert "brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, p=0.8" in repr(RandView())
+    assert "brightness=0.4, contrast=0.4, saturation=0.4, hue=0.0, p=1.0" in repr(ClassifierView())
+    assert "RandAugment(n=1, magnitude=7)" in repr(RandView(n=1, magnitude=7))
+    assert "RandAugment(n=1, magnitude=7)" in repr(ClassifierView(n=1, magnitude=7))
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match="expected hue"):
+        SimView(strength=2.5)
+    with pytest.raises(ValueError, match="expected p in"):
+        PlainView(flip=-0.5)

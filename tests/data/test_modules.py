@@ -1,0 +1,106 @@
+"""The data modules: what a batch holds, and what a split promises."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from longtail.augment.views import PlainView, SimView
+from longtail.data.digits import DigitsLT
+from longtail.data.file_data import Folder, Table
+from longtail.errors import InputError
+
+
+def make_photos(root: Path, counts: dict[str, int], size: tuple[int, int] = (40, 48)) -> Path:
+    random = np.random.default_rng(0)
+    for name, n in counts.items():
+        (root / name).mkdir(parents=True)
+        for i in range(n):
+            Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)).save(root / name / f"{i}.png")
+    return root
+
+
+def test_digits_are_long_tailed_in_training_and_balanced_elsewhere() -> None:
+    data = DigitsLT()
+    assert data.class_counts == [120, 71, 43, 25, 15, 9, 5, 3, 2, 1]
+    for name, each in (("val", 10), ("test", 40)):
+        split = data.split(name)
+        assert split is not None
+        assert np.bincount(split.targets).tolist() == [each] * 10
+
+
+def test_a_training_batch_has_a_view_for_every_entry() -> None:
+    data = DigitsLT(views=[PlainView(0), SimView(0)], batch_size=16)
+
+    class Training:
+        world_size, global_rank, training = 1, 0, True
+
+        class strategy:  # noqa: N801
+            root_device = torch.device("cpu")
+
+    data.trainer = Training()  # type: ignore[assignment]
+    batch = next(iter(data.train_dataloader()))
+    batch = data.on_after_batch_transfer(batch, 0)
+    assert [view.shape for view in batch["views"]] == [(16, 3, 16, 16)] * 2
+    assert batch["targets"].shape == batch["rows"].shape == (16,)
+    again = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert torch.equal(batch["views"][1], again["views"][1])
+
+
+def test_a_flat_folder_is_split_with_a_training_image_for_every_class(tmp_path: Path) -> None:
+    data = Folder(make_photos(tmp_path / "p", {"a": 20, "b": 5, "c": 1}), val_fraction=0.4, batch_size=2)
+    assert data.class_counts == [12, 3, 1]
+    assert data.classes_without("val") == ["c"]
+    assert data.split("test") is None
+    assert data.image_size == 32
+    other = Folder(tmp_path / "p", val_fraction=0.4, batch_size=2, split_seed=1)
+    assert other.class_counts == data.class_counts
+
+
+def test_a_test_split_is_held_out_on_request(tmp_path: Path) -> None:
+    data = Folder(make_photos(tmp_path / "p", {"a": 10, "b": 10}), val_fraction=0, test_fraction=0.3, batch_size=2)
+    test = data.split("test")
+    assert test is not None
+    assert (len(test), data.split("val"), data.class_counts) == (6, None, [7, 7])
+
+
+def test_batches_of_files(tmp_path: Path) -> None:
+    root = make_photos(tmp_path / "p", {"a": 6, "b": 4})
+    data = Folder(root, views=[PlainView(), PlainView()], batch_size=4, num_workers=0, image_size=32, val_fraction=0)
+    batch = next(iter(data.train_dataloader()))
+    assert batch["images"].shape == (4, 2, 3, 32, 32)
+    assert batch["images"].dtype == torch.uint8
+
+
+def test_a_table_with_splits_shares_classes(tmp_path: Path) -> None:
+    root = make_photos(tmp_path / "p", {"cat": 3, "dog": 3})
+    (root / "train.csv").write_text("path,label\n" + "".join(f"{c}/{i}.png,{c}\n" for c in ("dog", "cat") for i in (0, 1)))
+    (root / "val.csv").write_text("path,label\ndog/2.png,dog\n")
+    data = Table(root / "train.csv", val=root / "val.csv", batch_size=2)
+    val = data.split("val")
+    assert val is not None
+    assert data.classes == ["cat", "dog"]
+    assert val.targets.tolist() == [1]
+    (root / "val.csv").write_text("path,label\ndog/2.png,wolf\n")
+    with pytest.raises(InputError, match="wolf"):
+        _ = Table(root / "train.csv", val=root / "val.csv", batch_size=2).splits
+
+
+def test_bad_files_are_refused_or_left_out(tmp_path: Path) -> None:
+    root = make_photos(tmp_path / "p", {"a": 6, "b": 6})
+    (root / "a" / "0.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"0\.png.*--skip-bad-images"):
+        _ = Folder(root, batch_size=2).splits
+    data = Folder(root, batch_size=2, skip_bad_images=True, val_fraction=0)
+    assert data.class_counts == [5, 6]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"batch_size": 0}, {"val_fraction": 1.0}, {"test_fraction": -0.1}, {"check_images": False, "skip_bad_images": True}],
+)
+def test_wrong_options(tmp_path: Path, options: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        Folder(tmp_path, **options)
