@@ -1,7 +1,8 @@
 """Colour changes of uint8 images, each with one amount per image.
 
 The functions compute what torchvision's functions of the same name compute on uint8 tensors: in float32, with results
-cut off at 0 and 255 and truncated (not rounded) to whole grey levels. ``images`` is (N, 3, H, W), an amount is (N,).
+cut off at 0 and 255 and truncated (not rounded) to whole grey levels. Where a result is a whole number but for the
+last bit of the arithmetic, the two may differ by one level. ``images`` is (N, 3, H, W), an amount is (N,).
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def hue(images: Tensor, turn: Tensor) -> Tensor:
     at_green = (b - r).mul_(inverse).add_(2)
     at_red = (g - b).mul_(inverse)
     sixths = torch.lerp(torch.lerp(at_blue, at_green, _equal(g, top)), at_red, _equal(r, top))
-    shift = torch.tensor([5.0 - 2.0, 3.0 - 2.0, 1.0 - 2.0], device=images.device).view(1, 3, 1, 1)
+    shift = torch.arange(3.0, -2.0, -2.0, device=images.device).view(1, 3, 1, 1)  # n - 2: 3, 1, -1
     distance = sixths[:, None] + (6 * per_image(turn, images) + shift)
     distance.sub_((distance * (1 / 6)).round_(), alpha=6).abs_()
     share = distance.neg_().add_(2).clamp_(0, 1)

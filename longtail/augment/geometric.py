@@ -168,6 +168,9 @@ def _source(start: Tensor, length: Tensor, out: int) -> Tensor:
 def affine_nearest(images: Tensor, inverse: Tensor, fill: int = 0) -> Tensor:
     """out(x, y) = image(A · (x, y, 1)) with the nearest pixel, and ``fill`` outside the image.
 
+    Half-way between two pixels, to a thousandth of a pixel, the right or the lower one is taken, as Pillow does; the
+    last bit of a coordinate, which depends on the device, then decides nothing.
+
     Args:
         images: (N, 3, H, W) uint8.
         inverse: (N, 2, 3) float32, A for each image, from output to input pixels with the origin at the image's
@@ -181,9 +184,12 @@ def affine_nearest(images: Tensor, inverse: Tensor, fill: int = 0) -> Tensor:
     cx, cy = (width - 1) / 2, (height - 1) / 2
     x = (torch.arange(width, device=images.device) - cx).view(1, 1, width)
     y = (torch.arange(height, device=images.device) - cy).view(1, height, 1)
+    half = 0.5 + 2**-10
     # A border of one pixel of `fill` stands for all that is outside.
-    from_x = (inverse[:, 0, 0] * x + (inverse[:, 0, 1] * y + inverse[:, 0, 2] + cx)).round_().clamp_(-1, width)
-    from_y = (inverse[:, 1, 0] * x + (inverse[:, 1, 1] * y + inverse[:, 1, 2] + cy)).round_().clamp_(-1, height)
+    from_x = (inverse[:, 0, 0] * x + (inverse[:, 0, 1] * y + inverse[:, 0, 2] + (cx + half))).floor_().clamp_(-1, width)
+    from_y = (
+        (inverse[:, 1, 0] * x + (inverse[:, 1, 1] * y + inverse[:, 1, 2] + (cy + half))).floor_().clamp_(-1, height)
+    )
     bordered = pad(images, (1, 1, 1, 1), value=fill)
     index = from_y.add_(1).to(torch.int32).mul_(width + 2).add_(from_x.add_(1).to(torch.int32))
     index = index.view(n, 1, -1).to(torch.int64).expand(n, channels, -1)

@@ -57,12 +57,16 @@ def _enhance(t: float, height: int, width: int) -> float:
     return 0.9 * t
 
 
+def _shift(t: float, side: int) -> float:
+    return int(150 / 331 * side * t + 1e-4)  # whole pixels; what rounding took off a whole number does not cost one
+
+
 OPERATIONS = {
     "identity": Operation(keep),
     "shear_x": Operation(shear_x, _shear, signed=True),
     "shear_y": Operation(shear_y, _shear, signed=True),
-    "translate_x": Operation(translate_x, lambda t, h, w: int(150 / 331 * w * t), signed=True),
-    "translate_y": Operation(translate_y, lambda t, h, w: int(150 / 331 * h * t), signed=True),
+    "translate_x": Operation(translate_x, lambda t, h, w: _shift(t, w), signed=True),
+    "translate_y": Operation(translate_y, lambda t, h, w: _shift(t, h), signed=True),
     "rotate": Operation(rotate, lambda t, h, w: 30 * t, signed=True),
     "brightness": Operation(lambda x, m: brightness(x, 1 + m), _enhance, signed=True),
     "saturation": Operation(lambda x, m: saturation(x, 1 + m), _enhance, signed=True),

@@ -33,7 +33,7 @@ def load_recipe(name: str) -> dict[str, Any]:
     shipped = HERE / f"{name}.yaml"
     file = shipped if shipped.is_file() else Path(name)
     if not file.is_file():
-        near = difflib.get_close_matches(name, recipe_names(), n=1, cutoff=0.7)
+        near = difflib.get_close_matches(name, recipe_names(), n=1, cutoff=0.6)
         hint = f' (did you mean "{near[0]}"?)' if near else ""
         raise InputError(f'unknown recipe "{name}"{hint}: give a file or one of {", ".join(recipe_names())}')
     try:

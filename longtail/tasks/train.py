@@ -56,7 +56,9 @@ class TrainingCLI(LightningCLI):
         """The options that belong to the run as a whole, and what the model learns from the data."""
         parser.add_argument("--run", type=Path, required=True, help="folder of the run")
         parser.add_argument("--recipe", type=str | None, default=None, help="name of the recipe, for the record")
-        parser.add_argument("--monitor", type=str, default="balanced_accuracy", help="validation metric of the best epoch")
+        parser.add_argument(
+            "--monitor", type=str, default="balanced_accuracy", help="validation metric of the best epoch"
+        )
         parser.add_argument("--ema", type=float | None, default=None, help="decay of averaged weights, such as 0.999")
         for target in ("model.init_args", "model.init_args.method.init_args"):
             parser.link_arguments("data", f"{target}.class_counts", compute_fn=_class_counts, apply_on="instantiate")
@@ -76,7 +78,8 @@ class TrainingCLI(LightningCLI):
         if self.config.ema is not None:
             if not 0 < self.config.ema < 1:
                 raise InputError(f"--ema must be between 0 and 1, got {self.config.ema}")
-            callbacks.append(EMAWeightAveraging(decay=self.config.ema))
+            # before the checkpoints, which have to hold the average of the step they are taken after
+            callbacks.insert(0, EMAWeightAveraging(decay=self.config.ema))
         given = self.config_init.trainer.callbacks or []
         plugins = [*(self.config_init.trainer.plugins or []), AtomicCheckpointIO()]
         return super().instantiate_trainer(

@@ -42,5 +42,5 @@ def test_value_fills_the_hole_and_nothing_else_changes(images):
 
 @pytest.mark.parametrize("arguments", [(0,), (-3,), (0.0,), (1.5,), (8, 256), (8, -1)])
 def test_arguments_out_of_range_are_refused(arguments):
-    with pytest.raises(ValueError, match="expected (size|value)"):
+    with pytest.raises(ValueError, match=r"expected (size|value)"):
         Cutout(*arguments)

@@ -24,7 +24,7 @@ def test_an_epoch_is_a_permutation_and_follows_from_seed_and_epoch() -> None:
 def test_evaluation_takes_every_row_once_in_order() -> None:
     assert rows(EpochBatches(11, 4, False)) == list(range(11))
     shards = [rows(EpochBatches(11, 4, False, rank=rank, world=3)) for rank in range(3)]
-    assert sorted(sum(shards, [])) == list(range(11))
+    assert sorted(row for shard in shards for row in shard) == list(range(11))
 
 
 @pytest.mark.parametrize("size", [12, 13, 14])
@@ -33,7 +33,7 @@ def test_training_shards_are_equal_and_cover_the_set(size: int) -> None:
     assert len({len(shard) for shard in shards}) == 1
     taken = [rows(shard) for shard in shards]
     assert len({len(shard) for shard in taken}) == 1
-    assert set(sum(taken, [])) == set(range(size))
+    assert {row for shard in taken for row in shard} == set(range(size))
 
 
 def test_a_last_training_batch_of_one_row_is_left_out() -> None:

@@ -37,7 +37,7 @@ def test_a_training_batch_has_a_view_for_every_entry() -> None:
     class Training:
         world_size, global_rank, training = 1, 0, True
 
-        class strategy:  # noqa: N801
+        class strategy:
             root_device = torch.device("cpu")
 
     data.trainer = Training()  # type: ignore[assignment]
@@ -76,7 +76,9 @@ def test_batches_of_files(tmp_path: Path) -> None:
 
 def test_a_table_with_splits_shares_classes(tmp_path: Path) -> None:
     root = make_photos(tmp_path / "p", {"cat": 3, "dog": 3})
-    (root / "train.csv").write_text("path,label\n" + "".join(f"{c}/{i}.png,{c}\n" for c in ("dog", "cat") for i in (0, 1)))
+    (root / "train.csv").write_text(
+        "path,label\n" + "".join(f"{c}/{i}.png,{c}\n" for c in ("dog", "cat") for i in (0, 1))
+    )
     (root / "val.csv").write_text("path,label\ndog/2.png,dog\n")
     data = Table(root / "train.csv", val=root / "val.csv", batch_size=2)
     val = data.split("val")
@@ -99,7 +101,12 @@ def test_bad_files_are_refused_or_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"batch_size": 0}, {"val_fraction": 1.0}, {"test_fraction": -0.1}, {"check_images": False, "skip_bad_images": True}],
+    [
+        {"batch_size": 0},
+        {"val_fraction": 1.0},
+        {"test_fraction": -0.1},
+        {"check_images": False, "skip_bad_images": True},
+    ],
 )
 def test_wrong_options(tmp_path: Path, options: dict[str, object]) -> None:
     with pytest.raises(InputError):
