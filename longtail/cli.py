@@ -51,7 +51,7 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
 
 Every other option of the trainer, the model and the data can be given by its full name, such as
 --trainer.devices 2, --model.many 50, --data.val_fraction 0.1, --trainer.logger WandbLogger.
-longtail fit --help-all lists them.
+longtail fit --help-all lists those of the trainer; --data.help CLASS and --model.help CLASS those of a class.
 """
 
 # What people type, and the option it stands for; a pair sets a flag.
@@ -88,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args[0] == "--version":
         sys.stdout.write(f"longtail {__version__}\n")
         return 0
+    sys.path.append(str(Path.cwd()))  # a loss or a method of one's own, beside the images
     try:
         if args[0] not in COMMANDS:
             raise InputError(f'unknown command "{args[0]}": choose from {", ".join(COMMANDS)}')
@@ -105,7 +106,10 @@ def fit(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         sys.stdout.write(FIT_HELP)
         return 0
-    args = ["--help" if arg == "--help-all" else arg for arg in args]
+    if any(arg == "--help-all" or ".help" in arg.split("=")[0] for arg in args):
+        from longtail.tasks.train import configure
+
+        configure([arg.replace("--help-all", "--help") for arg in args])
     resume = take(args, "--resume")
     recipe = take(args, "--recipe")
     given = take(args, "--run")
@@ -119,7 +123,7 @@ def fit(args: list[str]) -> int:
             raise InputError(f"{run} holds no stopped run (config.yaml and last.ckpt): give the folder of one")
         options = ["--config", str(run / "config.yaml"), *options]
         return _train(options, run, resume=True)
-    if recipe is None and "--config" not in args and "--help" not in args:
+    if recipe is None and not any(arg.split("=")[0] == "--config" for arg in args):
         raise InputError("give --recipe NAME (longtail recipes lists them), or --config FILE")
     config: dict[str, Any] = {}
     if recipe is not None:

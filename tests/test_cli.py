@@ -126,6 +126,11 @@ def test_validate_repeats_the_figures(run: Path, tmp_path: Path) -> None:
     assert results(copy)["evaluations"] == results(run)["evaluations"]
 
 
+def test_evaluation_refuses_what_would_mix_the_splits(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "mix the splits" in fails(capsys, "test", str(run), "--data.test_fraction", "0.2")
+    assert "no test split" in fails(capsys, "test", str(run))
+
+
 def test_predict(run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["predict", str(run), str(photos / "class 1"), "--top-k", "2"]) == 0
@@ -246,6 +251,7 @@ BAD_OPTIONS = [
     (["--recipe", "digits_lt/ce", "--epochs", "many"], "max_epochs.*many"),
     (["--recipe", "digits_lt/ce", "--nonsense", "1"], "--nonsense"),
     (["--recipe", "digits_lt/ce", "--seed"], "seed"),
+    (["--recipe", "digits_lt/ce", "--workers", "2"], "DigitsLT has no option num_workers"),
     (["--recipe", "digits_lt/ce", "--ema", "2"], "--ema"),
     (["--recipe", "digits_lt/ce", "--model.few", "200"], "few"),
     (["--recipe", "digits_lt/bcl", "--data.views", "[longtail.augment.PlainView]"], "3 views"),

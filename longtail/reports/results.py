@@ -54,7 +54,7 @@ class Hardware(TypedDict):
 
 
 class Epoch(TypedDict):
-    """One epoch of training; ``train`` holds the loss and its parts."""
+    """One epoch of training; ``train`` holds the loss and its parts, ``class_accuracy`` validation, class by class."""
 
     epoch: int
     seconds: float | None
@@ -62,6 +62,7 @@ class Epoch(TypedDict):
     learning_rate: float | None
     train: dict[str, float | None]
     val: Metrics | None
+    class_accuracy: list[float | None] | None
 
 
 class PerClass(TypedDict):

@@ -35,7 +35,7 @@ class Classification(pl.LightningModule):
         schedule: of the learning rate; none keeps it.
         many: classes with more training images are many-shot.
         few: classes with fewer training images are few-shot.
-        channels_last: memory format of images and weights; the faster one for convolutions on every device measured.
+        channels_last: memory format of images and weights; usually the faster one for convolutions.
         compile: compile the method with torch.compile.
     """
 
@@ -63,6 +63,7 @@ class Classification(pl.LightningModule):
         self.thresholds = {"many": many, "few": few}
         self.metrics = LongTailMetrics(class_counts, many, few)
         self.answers = CatMetric(nan_strategy="ignore")
+        self.class_accuracy: list[float] = []  # of the last validation
         self.evaluation: dict[str, Any] = {}  # the last full evaluation, as it stands in the results
 
     def setup(self, stage: str) -> None:
@@ -151,6 +152,7 @@ class Classification(pl.LightningModule):
         values = {f"{split}/{name}": value.float() for name, value in scalars.items()}
         self.log_dict(values, batch_size=1, rank_zero_only=False)
         if self.trainer.state.fn == "fit":
+            self.class_accuracy = [round(value, 4) for value in per_class["accuracy"].tolist()]
             return
         answers = torch.as_tensor(self.answers.compute()).cpu()
         self.answers.reset()

@@ -18,7 +18,7 @@ from longtail.data.base import ImageData
 from longtail.reports.results import Results, save_results
 from longtail.reports.wording import duration
 
-PACKAGES = ("longtail", "torch", "lightning", "timm", "numpy")
+PACKAGES = ("longtail", "lightning", "timm", "numpy")
 
 
 def hardware(trainer: pl.Trainer) -> dict[str, Any]:
@@ -46,10 +46,8 @@ def processor_name() -> str:
 
 def new_results(name: str, recipe: str | None, seed: int, config: str) -> dict[str, Any]:
     """The results of a run that has not begun."""
-    versions: dict[str, str] = {
-        "python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
-    }
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    versions |= {package: version(package) for package in PACKAGES}
     return {
         "format": 1,
         "name": name,
@@ -146,6 +144,7 @@ class Recorder(pl.Callback):
                 "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
                 "train": of("train"),
                 "val": of("val") or None,
+                "class_accuracy": cast(Any, pl_module).class_accuracy if of("val") else None,
             }
         )
         self.results["seconds"] += time.perf_counter() - self._start
@@ -171,6 +170,11 @@ class Progress(TQDMProgressBar):
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(refresh_rate=1 if sys.stderr.isatty() else 0)
         self._recorder = recorder
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Count epochs from 1, as everything else does."""
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         """Throughput and time left beside the bar."""

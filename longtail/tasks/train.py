@@ -26,6 +26,7 @@ from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from longtail.tasks.recorder import Progress, Recorder, new_results
 
 RUN_VARIABLE = "LONGTAIL_RUN"  # hands the folder of the run to the processes that Lightning starts
+MOVABLE = {"root", "table", "val", "test", "batch_size", "num_workers"}  # data options that keep the splits
 
 
 class TrainingCLI(LightningCLI):
@@ -134,6 +135,9 @@ def explain(message: str) -> str:
     types = dict.fromkeys(re.findall(r"Expected an? <class '([\w.]+)'>", message))
     types.pop("NoneType", None)
     unknown = re.search(r"Expected a path but (\S+) either", message)
+    refused = re.search(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted", message)
+    if refused:
+        return f"--{keys[0]}: {refused[1]} has no option {refused[2]}"
     if unknown:
         return f'--{".".join(keys)}: there is no class "{unknown[1]}"; {_choices(keys[-1])}'
     if keys and types and values and not values[0].startswith(("Namespace(", "{")):
@@ -190,7 +194,7 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
         results = cast(Results, cli.results)
         save_results(run, results)
         shown = [e for e in cli.results["evaluations"] if e["split"] == splits[-1]] if splits else []
-        Console().print(evaluation_table(results, shown))
+        Console().print(evaluation_table(results, shown) if shown else "nothing was held out: no evaluation")
 
 
 def evaluate(cli: TrainingCLI, split: str, checkpoint: str, epoch: int) -> Evaluation:
@@ -203,12 +207,24 @@ def evaluate(cli: TrainingCLI, split: str, checkpoint: str, epoch: int) -> Evalu
 
 
 def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
-    """Evaluate a finished run again on a split, last checkpoint and best, and show the table."""
+    """Evaluate a finished run again on a split, last checkpoint and best, and show the table.
+
+    Raises:
+        InputError: if the run or the split is not there, or an option would change what was trained on and what was
+            held out.
+    """
     _quiet()
     results = load_results(run)
+    for arg in args:
+        if arg.startswith("--data") and arg.split("=")[0].rsplit(".", 1)[-1] not in MOVABLE:
+            raise InputError(f"{arg.split('=')[0]} could mix the splits of the run: leave it out")
     cli = configure(["--config", str(run / "config.yaml"), *args, f"--run={run}", "--trainer.logger=false"])
     if cli.datamodule.split(split) is None:
         raise InputError(f"{cli.datamodule.source} has no {split} split")
+    if (cli.datamodule.classes, cli.datamodule.class_counts) != (results["classes"], results["train_counts"]):
+        raise InputError(f"{cli.datamodule.source} is not what the run was trained on: its classes or counts differ")
+    if not results["history"]:
+        raise InputError(f"{run} has no finished epoch: go on by longtail fit --resume {run}")
     epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
     found = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
     others = [e for e in results["evaluations"] if e["split"] != split]

@@ -1,0 +1,90 @@
+"""The documentation: its Python blocks run, its links lead somewhere, its commands exist."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import longtail
+from longtail.cli import COMMANDS, FIT_HELP, main
+from longtail.recipes import recipe_names
+
+ROOT = Path(longtail.__file__).parent.parent
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")],
+    key=lambda page: page.relative_to(ROOT).as_posix(),
+)
+FENCE = re.compile(r"(?P<test><!-- test -->\n)?^```(?P<language>\w*)\n(?P<content>.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def blocks() -> Iterator[Any]:
+    """Every Python block that is marked as a test, with the page and the line it starts at."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for fence in FENCE.finditer(text):
+            if fence["test"]:
+                assert fence["language"] == "python", f"{page}: a test that is not Python"
+                line = text.count("\n", 0, fence.start("content"))
+                yield pytest.param(page, line, fence["content"], id=f"{page.relative_to(ROOT).as_posix()}:{line + 1}")
+
+
+def commands() -> Iterator[Any]:
+    """Every ``longtail`` command of the shell blocks."""
+    for page in PAGES:
+        for fence in FENCE.finditer(page.read_text(encoding="utf-8")):
+            if fence["language"] == "sh":
+                for line in fence["content"].splitlines():
+                    words = shlex.split(line, comments=True)
+                    while words and re.fullmatch(r"\w+=.*", words[0]):  # a variable of the environment
+                        del words[0]
+                    if words and words[0] == "longtail":
+                        yield pytest.param(words[1:], id=" ".join(words))
+
+
+# Lightning's use of torch's trees; nothing that an example could change.
+@pytest.mark.filterwarnings(r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning")
+@pytest.mark.parametrize(("page", "line", "code"), list(blocks()))
+def test_python_blocks_run(page: Path, line: int, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile("\n" * line + code, str(page), "exec"), {"__name__": "__main__"})
+    assert not list(tmp_path.iterdir()), "an example leaves files behind"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.relative_to(ROOT).as_posix() for page in PAGES])
+def test_links_lead_to_files(page: Path) -> None:
+    links = LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
+    for link in links:
+        target = link.split("#")[0]
+        if target and not target.startswith(("https://", "http://", "mailto:")):
+            assert (page.parent / target).exists(), f"{page} links to {link}"
+
+
+@pytest.mark.parametrize("words", list(commands()))
+def test_commands_exist(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    name, *rest = words
+    assert name in COMMANDS
+    if name == "fit":
+        helped = FIT_HELP
+    else:
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        helped = capsys.readouterr().out
+    for i, word in enumerate(rest):
+        if word.startswith("--") and "." not in word:
+            assert re.search(rf"{re.escape(word)}(?![\w-])", helped), f"{name} has no option {word}"
+        if word == "--recipe" and not rest[i + 1].endswith(".yaml"):
+            assert rest[i + 1] in recipe_names()
+
+
+def test_the_readme_names_every_recipe() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in recipe_names() if f"`{name}`" not in readme] == []
+
+
+def test_there_are_examples_and_commands() -> None:
+    assert len(list(blocks())) >= 4
+    assert len(list(commands())) >= 20
