@@ -21,6 +21,7 @@ from PIL import Image
 
 from longtail.cli import main
 from longtail.inference import load_run
+from longtail.reports.results import weakest_classes
 from longtail.tasks.classification import Classification
 
 FAST = ["--epochs", "2", "--workers", "0", "--batch-size", "8", "--backbone", "resnet20_cifar", "--image-size", "16"]
@@ -117,6 +118,15 @@ def test_report_and_compare(run: Path, tmp_path: Path, capsys: pytest.CaptureFix
     shutil.copytree(run, other)
     assert main(["compare", str(run), str(other), "--output", str(tmp_path / "c.html")]) == 0
     assert "<html" in (tmp_path / "c.html").read_text()
+
+
+def test_the_classes_that_need_help_show_their_mistakes(run: Path) -> None:
+    found = results(run)
+    evaluation = found["evaluations"][0]
+    weakest = weakest_classes(evaluation["per_class"]["accuracy"], found["train_counts"])
+    assert weakest
+    assert {mistake["true"] for mistake in evaluation["mistakes"]} == set(weakest)
+    assert all(mistake["image"].startswith("data:image/png;base64,") for mistake in evaluation["mistakes"])
 
 
 def test_validate_repeats_the_figures(run: Path, tmp_path: Path) -> None:

@@ -121,9 +121,8 @@ class FileData(ImageData):
             )
         if len(bad) == len(listing):
             raise InputError(f"{self.source}: no image can be read, such as {path} ({reason})")
-        rank_zero_info(
-            f"left out {len(bad)} of {len(listing)} image files that cannot be read: {some([f'{p} ({why})' for p, why in bad])}"
-        )
+        reasons = some([f"{path} ({reason})" for path, reason in bad])
+        rank_zero_info(f"left out {len(bad)} of {len(listing)} image files that cannot be read: {reasons}")
         names = {path for path, _ in bad}
         return listing.subset(np.array([i for i, p in enumerate(listing.paths) if p not in names], dtype=np.int64))
 

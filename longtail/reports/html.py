@@ -14,6 +14,7 @@ from longtail.reports.results import (
     group_sizes,
     load_results,
     ordered_evaluations,
+    weakest_classes,
 )
 from longtail.reports.wording import (
     METRICS,
@@ -32,7 +33,6 @@ from longtail.reports.wording import (
 FILE_NAME = "report.html"
 
 CONFUSIONS_SHOWN = 20
-CLASSES_SHOWN = 12
 MISTAKES_SHOWN = 6
 
 
@@ -187,12 +187,10 @@ def _share(part: int, whole: int) -> str:
 
 def _weak_classes(results: Results, evaluation: Evaluation) -> Html:
     """Show the classes of the lowest accuracy with pictures of their mistakes."""
-    accuracy, counts = evaluation["per_class"]["accuracy"], results["train_counts"]
-    known = [(value, counts[index], index) for index, value in enumerate(accuracy) if value is not None and value < 1]
-    weakest = sorted(known)[:CLASSES_SHOWN]
+    weakest = weakest_classes(evaluation["per_class"]["accuracy"], results["train_counts"])
     if not weakest:
         return page.paragraph("Every image that was measured was recognised.")
-    cards = [page.element("article", _weak_class(results, evaluation, index), "card") for *_, index in weakest]
+    cards = [page.element("article", _weak_class(results, evaluation, index), "card") for index in weakest]
     return page.element("div", page.join(cards), "cards")
 
 

@@ -175,6 +175,15 @@ def group_of(count: int, thresholds: Thresholds) -> Group:
     return "few" if count < thresholds["few"] else "medium"
 
 
+def weakest_classes(accuracy: Sequence[float | None], counts: Sequence[int], limit: int = 12) -> list[int]:
+    """Return the classes that need help most: the lowest accuracy first, the rarer first among equals.
+
+    Classes that were not measured, and those without a mistake, are left out.
+    """
+    known = [(value, counts[index], index) for index, value in enumerate(accuracy) if value is not None and value < 1]
+    return [index for *_, index in sorted(known)[:limit]]
+
+
 def group_sizes(counts: Sequence[int], thresholds: Thresholds) -> dict[Group, int]:
     """Return how many classes each group has."""
     groups = [group_of(count, thresholds) for count in counts]

@@ -28,8 +28,8 @@ METRICS = {
     "medium": Metric("Medium-shot accuracy", "mean over the classes between many and few"),
     "few": Metric("Few-shot accuracy", "mean over the classes with few training images"),
     "worst_class": Metric("Worst class", "the lowest accuracy of any class"),
-    "geometric_mean": Metric("Geometric mean", "over classes: zero if any class is never found"),
-    "harmonic_mean": Metric("Harmonic mean", "over classes: ruled by the weakest ones"),
+    "geometric_mean": Metric("Geometric mean", "over classes, each counted as at least 0.1%"),
+    "harmonic_mean": Metric("Harmonic mean", "over classes, each counted as at least 0.1%; ruled by the weakest"),
     "calibration_error": Metric("Calibration error", "how far confidence is from accuracy; lower is better", better=-1),
 }
 

@@ -15,10 +15,11 @@ from longtail.data.base import ImageData
 from longtail.errors import InputError
 from longtail.methods.base import Method
 from longtail.metrics.long_tail import LongTailMetrics
+from longtail.reports.results import weakest_classes
 from longtail.tasks.schedules import Schedule, StepSchedule
 
 CONFUSIONS = 50
-HARD_CLASSES, MISTAKES_EACH, THUMBNAIL = 12, 6, 96
+MISTAKES_EACH, THUMBNAIL = 6, 96
 
 
 def _sgd(parameters: Any) -> torch.optim.Optimizer:
@@ -169,7 +170,8 @@ class Classification(pl.LightningModule):
         """Thumbnails of the most confident mistakes in the classes that need help most."""
         mistakes = []
         wrong = answers[answers[:, 1] != answers[:, 2]]
-        for c in accuracy.nan_to_num(nan=2.0).argsort()[:HARD_CLASSES].tolist():
+        measured = [None if value != value else value for value in accuracy.tolist()]
+        for c in weakest_classes(measured, self.data.class_counts):
             of_class = wrong[wrong[:, 1] == c]
             for row, true, predicted, confidence in of_class[of_class[:, 3].argsort(descending=True)][
                 :MISTAKES_EACH
