@@ -3,8 +3,10 @@
 import json
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.torch_version import TorchVersion
 
 from longtail.errors import InputError
 from longtail.inference import Inference, load_run
@@ -50,17 +52,14 @@ def export_run(run: Path, output: Path, checkpoint: str | None = None) -> list[P
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.onnx.export(
-                network,
-                (images,),
-                part,
-                input_names=["images"],
-                output_names=["logits"],
-                dynamic_shapes={"images": {0: torch.export.Dim("N", min=1)}},
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
+            names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
+            if TorchVersion(torch.__version__) >= (2, 8):
+                shapes = {"images": {0: torch.export.Dim("N", min=1)}}
+                torch.onnx.export(
+                    network, (images,), part, **names, dynamic_shapes=shapes, external_data=False, dynamo=True
+                )
+            else:  # the newer exporter fails there on batch normalisation
+                torch.onnx.export(network, (images,), str(part), **names, dynamic_axes={"images": {0: "N"}})
         model = onnx.load(part)
         onnx.helper.set_model_props(model, metadata)
         onnx.save(model, part)
