@@ -53,7 +53,7 @@ def export_run(run: Path, output: Path, checkpoint: str | None = None) -> list[P
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
-            if TorchVersion(torch.__version__) >= (2, 8):
+            if TorchVersion(torch.__version__) >= "2.8":
                 shapes = {"images": {0: torch.export.Dim("N", min=1)}}
                 torch.onnx.export(
                     network, (images,), part, **names, dynamic_shapes=shapes, external_data=False, dynamo=True

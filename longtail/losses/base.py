@@ -32,7 +32,8 @@ def full_precision(values: Tensor) -> Tensor:
 def check_targets(targets: Tensor, rows: int, num_classes: int | None = None) -> None:
     """Check labels (M,): int64, one per row and, on the CPU, inside 0..C-1.
 
-    The range is not read on an accelerator, where reading it would stall the queue.
+    The range is not read on an accelerator, where reading it would stall the queue, nor in compiled code, which it
+    would break in two.
 
     Raises:
         ValueError: with what was expected and what came.
@@ -41,7 +42,7 @@ def check_targets(targets: Tensor, rows: int, num_classes: int | None = None) ->
         raise ValueError(f"targets must have shape ({rows},), got {tuple(targets.shape)}")
     if targets.dtype != torch.int64:
         raise ValueError(f"targets must be class indices, int64, got dtype {targets.dtype}")
-    if targets.device.type == "cpu" and rows:
+    if targets.device.type == "cpu" and rows and not torch.compiler.is_compiling():
         low, high = (int(x) for x in targets.aminmax())
         if low < 0 or (num_classes is not None and high >= num_classes):
             bound = "C - 1" if num_classes is None else num_classes - 1
