@@ -183,9 +183,13 @@ def test_export_agrees_with_torch(run: Path, tmp_path: Path) -> None:
     assert all(torch.equal(value, own[name]) for name, value in classifier.method.state_dict().items())
 
 
-@pytest.mark.parametrize("options", [[], ["--ema", "0.9"]])
+@pytest.mark.parametrize(("options", "stop"), [([], (1, 2)), (["--ema", "0.9"], (0, 1))], ids=["plain", "ema"])
 def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    stop: tuple[int, int],
 ) -> None:
     args = ["fit", "--recipe", "digits_lt/bcl", "--epochs", "3", "--precision", "32-true", *options]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
@@ -195,7 +199,7 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
     step = Classification.training_step
 
     def interrupted(self: Classification, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
-        if (self.trainer.current_epoch, batch_idx) == (1, 2):
+        if (self.trainer.current_epoch, batch_idx) == stop:
             os.kill(os.getpid(), signal.SIGINT)
         return step(self, batch, batch_idx)
 
@@ -213,6 +217,10 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
     assert results(stopped)["evaluations"] == results(whole)["evaluations"]
     assert [e["val"] for e in results(stopped)["history"]] == [e["val"] for e in results(whole)["history"]]
     assert results(stopped)["best_epoch"] == results(whole)["best_epoch"]
+
+    before = results(stopped)
+    assert main(["fit", "--resume", str(stopped)]) == 0  # nothing is left to do
+    assert results(stopped) == before
 
 
 def test_seeds_differ_and_repeat(tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ class Recorder(pl.Callback):
         self.results["epochs"] = trainer.max_epochs or 0
         self.results["parameters"] = sum(p.numel() for p in pl_module.parameters())
         self.results["status"] = "running"
+        self.save(trainer)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget what a resumed run wrote after its checkpoint, and start the clock; it may begin inside an epoch."""
@@ -158,8 +159,8 @@ class Recorder(pl.Callback):
         self.save(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Mark the run interrupted."""
-        if self.results["history"]:
+        """Mark the run interrupted, if it had begun."""
+        if self.results["classes"]:
             self.results["status"] = "interrupted"
             self.save(trainer)
 

@@ -173,7 +173,7 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
     if resume:
         load_state(task, read_checkpoint(last)["state_dict"], last)
         before = load_results(run)
-        for key in ("seconds", "history", "started"):
+        for key in ("seconds", "history", "started", "images_per_second"):
             cli.results[key] = before[key]
     task.check(data)  # what is wrong is said before anything is written
     if trainer.is_global_zero:
