@@ -9,14 +9,17 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from longtail.augment.base import Operator, View
+from longtail.augment.base import View
 from longtail.augment.normalise import Normalise
 from longtail.augment.views import PlainView
+from longtail.data.listing import some
 from longtail.data.loader import EpochBatches, Loader
+from longtail.data.split import classes_without
 from longtail.errors import InputError
 
 
@@ -97,12 +100,16 @@ class ImageData(pl.LightningDataModule, ABC):
             raise InputError(f"{self.source} has a single class: there is nothing to tell apart")
         if counts.min() == 0:
             empty = [splits.classes[c] for c in np.flatnonzero(counts == 0)]
-            raise InputError(f"{self.source}: no training image of {_some(empty)}: add some or remove the class")
+            raise InputError(f"{self.source}: no training image of {some(empty)}: add some or remove the class")
         if len(splits.train) < self.batch_size:
             raise InputError(
                 f"batch_size {self.batch_size} is larger than the training set of {len(splits.train)} images: "
                 f"give --batch-size {max(2, len(splits.train) // 2)} or less"
             )
+        for name, split in (("val", splits.val), ("test", splits.test)):
+            if split is not None and (without := classes_without(split.targets, len(splits.classes))):
+                names = some([splits.classes[c] for c in without])
+                rank_zero_info(f"{len(without)} of {len(splits.classes)} classes have no {name} image: {names}")
         return splits
 
     @property
@@ -119,12 +126,6 @@ class ImageData(pl.LightningDataModule, ABC):
     def split(self, name: str) -> Split | None:
         """The split called "train", "val" or "test"."""
         return {"train": self.splits.train, "val": self.splits.val, "test": self.splits.test}[name]
-
-    def classes_without(self, name: str) -> list[str]:
-        """Classes of which a split has no image."""
-        split = self.split(name)
-        present = set() if split is None else set(split.targets.tolist())
-        return [label for c, label in enumerate(self.classes) if c not in present]
 
     def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
         """Cut a training view: uint8 (N, 3, H, W) from the images (N, V, 3, H, W) of a batch."""
@@ -172,11 +173,3 @@ class ImageData(pl.LightningDataModule, ABC):
             views = [images[:, 0]]
         batch["views"] = [self._normalise(view) for view in views]
         return batch
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(f'"{name}"' for name in names[:3])
-    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-__all__ = ["ImageData", "Operator", "Split", "Splits"]

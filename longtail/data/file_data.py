@@ -102,11 +102,6 @@ class FileData(ImageData):
             if name not in listings and fraction:
                 kept, held_out = stratified_split(train.targets, fraction, self.split_seed)
                 listings[name], train = train.subset(held_out), train.subset(kept)
-                without = [train.classes[c] for c in np.flatnonzero(listings[name].class_counts() == 0)]
-                if without:
-                    rank_zero_info(
-                        f"{len(without)} of {len(train.classes)} classes have no {name} image: {some(without)}"
-                    )
         return {"train": train, **{name: listing for name, listing in listings.items() if len(listing)}}
 
     def _without_bad(self, listing: Listing) -> Listing:
