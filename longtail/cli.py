@@ -76,6 +76,7 @@ NAMED_DATA = {
     "cifar100_lt": "longtail.data.CIFAR100LT",
     "digits_lt": "longtail.data.DigitsLT",
 }
+RUN_VARIABLE = "LONGTAIL_RUN"  # hands the folder of the run to the processes that Lightning starts
 TABLES = {".csv", ".tsv", ".parquet", ".txt", ".lst"}
 
 
@@ -151,10 +152,10 @@ def _names_root(options: list[str]) -> bool:
 def _train(options: list[str], run: Path, resume: bool) -> int:
     started_by_lightning = "LOCAL_RANK" in os.environ
     if started_by_lightning:
-        run = Path(os.environ["LONGTAIL_RUN"])
+        run = Path(os.environ[RUN_VARIABLE])
     elif not resume and run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise InputError(f"{run} exists: choose another --run, or continue it by --resume {run}")
-    os.environ["LONGTAIL_RUN"] = str(run)
+    os.environ[RUN_VARIABLE] = str(run)
 
     from longtail.tasks import train
     from longtail.tasks.checkpoints import TrainingStopped

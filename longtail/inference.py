@@ -18,6 +18,7 @@ from longtail.data.files import prepare
 from longtail.data.images import SUFFIXES, decode
 from longtail.errors import InputError
 from longtail.methods.base import Method
+from longtail.reports.files import write_atomically
 from longtail.reports.results import load_results
 
 
@@ -78,9 +79,9 @@ def load_run(run: Path, checkpoint: str | None = None) -> Classifier:
     config: dict[str, Any] = yaml.safe_load(results["config"])["model"]["init_args"]["method"]
     config.setdefault("init_args", {})["class_counts"] = results["train_counts"]
     backbone = config["init_args"].get("backbone", {}).get("init_args", {})
-    for start in ("pretrained", "weights"):  # the checkpoint holds the weights
+    for start, nothing in (("pretrained", False), ("weights", None)):  # the checkpoint holds the weights
         if start in backbone:
-            backbone[start] = None if start == "weights" else False
+            backbone[start] = nothing
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Method, "method", required=True)
     method: Method = parser.instantiate(parser.parse_object({"method": config})).method
@@ -161,13 +162,7 @@ def predict_files(
         return
     text = io.StringIO()
     write_rows(rows, style, top_k, text)
-    part = output.with_name(output.name + ".part")
-    try:
-        part.write_text(text.getvalue(), encoding="utf-8")
-        part.replace(output)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"cannot write {output} ({error.strerror})") from error
+    write_atomically(output, text.getvalue())
 
 
 def write_rows(rows: Iterator[dict[str, Any]], style: str, top_k: int, stream: Any) -> None:

@@ -20,12 +20,12 @@ from rich.console import Console
 from longtail.checkpoint import load_state, read_checkpoint
 from longtail.data.base import ImageData
 from longtail.errors import InputError
+from longtail.reports.files import write_atomically
 from longtail.reports.results import Evaluation, Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table
 from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from longtail.tasks.recorder import Progress, Recorder, new_results
 
-RUN_VARIABLE = "LONGTAIL_RUN"  # hands the folder of the run to the processes that Lightning starts
 MOVABLE = {"root", "table", "val", "test", "batch_size", "num_workers"}  # data options that keep the splits
 
 
@@ -178,7 +178,7 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
     task.check(data)  # what is wrong is said before anything is written
     if trainer.is_global_zero:
         run.mkdir(parents=True, exist_ok=True)
-        (run / "config.yaml").write_text(cli.dump())
+        write_atomically(run / "config.yaml", cli.dump())
     trainer.fit(task, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
 
     cli.results["best_epoch"] = cli.checkpoints.best_epoch
