@@ -54,7 +54,8 @@ class RunCheckpoints(pl.Callback):
     """Keeps ``last.ckpt``, and ``best.ckpt`` by a metric on the validation split, in the run's folder.
 
     The best score, its epoch and the state of the random generators are part of the checkpoint. The first Ctrl-C (or
-    SIGTERM) saves after the running step and stops; a second one stops at once.
+    SIGTERM) saves after the running step, or after the validation that follows it, and stops; a second one stops at
+    once.
 
     Args:
         folder: where the files go.
@@ -122,8 +123,8 @@ class RunCheckpoints(pl.Callback):
         self._previous.clear()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        """Save and stop if a signal came."""
-        if self._signal is not None:
+        """Save and stop if a signal came; after the last batch the end of the epoch does it, validation included."""
+        if self._signal is not None and not trainer.is_last_batch:
             trainer.save_checkpoint(self.last)
             raise TrainingStopped
 
@@ -136,6 +137,8 @@ class RunCheckpoints(pl.Callback):
         trainer.save_checkpoint(self.last)
         if is_best:
             trainer.save_checkpoint(self.best)
+        if self._signal is not None:
+            raise TrainingStopped
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop listening for signals."""
