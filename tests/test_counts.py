@@ -13,6 +13,7 @@ from longtail.counts import (
     exponential_counts,
     log_prior,
     long_tail_subset,
+    pareto_counts,
     shot_groups,
     step_counts,
 )
@@ -44,7 +45,41 @@ def test_step_profile_has_two_values(n_max: int, classes: int, factor: float) ->
     assert counts == [n_max] * (classes - tail) + [max(1, math.floor(n_max * factor))] * tail
 
 
-@pytest.mark.parametrize("profile", [exponential_counts, step_counts])
+@given(st.integers(1, 5000), st.integers(1, 120), st.floats(1e-3, 1), st.floats(0.5, 20))
+def test_pareto_profile_is_the_closed_form(n_max: int, classes: int, factor: float, power: float) -> None:
+    counts = pareto_counts(n_max, classes, factor, power)
+    assert counts.dtype == torch.int64
+    assert counts[0] == n_max
+    assert torch.equal(counts, counts.sort(descending=True).values)
+    assert len(counts) == classes
+    first = (classes + 1) ** (1 / power) - 1
+    for c, count in enumerate(counts.tolist()):
+        exact = max(1, factor * n_max, n_max * (((classes + 1) / (c + 1)) ** (1 / power) - 1) / first)
+        assert exact - 1 - 1e-6 < count <= exact + 1e-6  # the floor, up to rounding
+
+
+def test_pareto_profile_is_near_imagenet_lt() -> None:
+    counts = pareto_counts(1280, 1000, 5 / 1280)
+    assert (counts[0], counts[-1]) == (1280, 5)
+    assert counts.sum() == 117137
+    assert counts.sum().item() == pytest.approx(115846, rel=0.012)
+    assert pareto_counts(1280, 10, 0.01).tolist() == [1280, 856, 629, 478, 365, 276, 203, 142, 88, 41]
+
+
+def test_pareto_profile_at_its_ends() -> None:
+    assert pareto_counts(7, 1, 0.5).tolist() == [7]
+    assert pareto_counts(1, 3, 0.5).tolist() == [1, 1, 1]
+    assert pareto_counts(9, 3, 1.0).tolist() == [9, 9, 9]
+    assert pareto_counts(12, 3, 0.01, power=1).tolist() == [12, 4, 1]  # 4 - 1, 2 - 1 and 4/3 - 1
+
+
+@pytest.mark.parametrize("power", [0.0, -1.0, math.inf, math.nan])
+def test_a_power_that_makes_no_pareto_profile_is_refused(power: float) -> None:
+    with pytest.raises(ValueError, match="power must be positive and finite"):
+        pareto_counts(10, 10, 0.1, power)
+
+
+@pytest.mark.parametrize("profile", [exponential_counts, step_counts, pareto_counts])
 @pytest.mark.parametrize("arguments", [(0, 10, 0.1), (10, 0, 0.1), (10, 10, 0.0), (10, 10, 1.1), (10, 10, math.nan)])
 def test_a_profile_refuses_what_makes_no_counts(profile, arguments) -> None:
     with pytest.raises(ValueError, match="must be"):
