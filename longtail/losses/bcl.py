@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
-from longtail.losses.base import Loss, check_targets, full_precision
+from longtail.checks import check_shape, check_targets, check_temperature
+from longtail.losses.base import Loss, full_precision
+from longtail.losses.contrast import contrast
 
 
 class BalancedContrastiveLoss(Loss):
@@ -20,7 +22,8 @@ class BalancedContrastiveLoss(Loss):
     the class-complement of the paper.
 
     Shapes: embeddings (N, V, D), L2-normalised; targets (N,); prototypes (C, D), L2-normalised. Returns a scalar, or
-    (N V,) with ``reduction="none"``, views of an image side by side. An empty batch gives 0.
+    (N V,) with ``reduction="none"``, views of an image side by side. An empty batch gives 0. Computed in float32 under
+    autocast.
 
     Args:
         temperature: tau, positive.
@@ -34,39 +37,22 @@ class BalancedContrastiveLoss(Loss):
 
     def __init__(self, temperature: float = 0.1, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        if temperature <= 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
+        check_temperature(temperature)
         self.temperature = temperature
 
     def forward(self, embeddings: Tensor, targets: Tensor, prototypes: Tensor) -> Tensor:
-        if embeddings.ndim != 3:
-            raise ValueError(f"embeddings must have shape (N, V, D), got {tuple(embeddings.shape)}")
+        check_shape("embeddings", embeddings, "N", "V", "D")
         n, views, dim = embeddings.shape
-        if prototypes.ndim != 2 or prototypes.shape[1] != dim:
-            raise ValueError(f"prototypes must have shape (C, {dim}), got {tuple(prototypes.shape)}")
+        check_shape("prototypes", prototypes, "C", dim)
         check_targets(targets, n, len(prototypes))
-
-        anchors = embeddings.flatten(0, 1)
+        dtype = torch.promote_types(full_precision(embeddings).dtype, prototypes.dtype)
+        anchors = embeddings.to(dtype).flatten(0, 1)
         classes = targets.repeat_interleave(views)  # (M,)
-        scaled = anchors / self.temperature
-        to_anchors = full_precision(scaled @ anchors.T)  # (M, M)
-        to_prototypes = full_precision(scaled @ prototypes.T)  # (M, C)
-        own = classes[:, None]  # (M, 1), the column of the own prototype
 
-        ones = torch.ones_like(classes, dtype=to_anchors.dtype)
+        ones = torch.ones_like(classes, dtype=dtype)
         in_batch = ones.new_zeros(len(prototypes)).index_add(0, classes, ones)  # (C,) embeddings of each class
         positives = in_batch[classes]  # |P_i|: the class's embeddings less i, plus its prototype
-        log_keys = torch.log1p(in_batch)  # log m_j where j is of another class
-        not_self = (torch.log1p(positives) - positives.log())[:, None]  # m_j is one less in the own class
-
-        same = classes == own
-        diagonal = torch.eye(len(anchors), dtype=torch.bool, device=anchors.device)
-        pull = (to_anchors * (same & ~diagonal)).sum(1) + to_prototypes.gather(1, own).squeeze(1)
-        weighted = torch.cat(
-            [
-                (to_anchors - log_keys[classes] + not_self * same).masked_fill(diagonal, -torch.inf),
-                (to_prototypes - log_keys).scatter_add(1, own, not_self),
-            ],
-            dim=1,
-        )
-        return self.reduce(weighted.logsumexp(1) - pull / positives)
+        log_keys = torch.log1p(in_batch)  # log m_j where j is of another class; in the own class i is not counted
+        weights = -torch.cat([log_keys[classes], log_keys])
+        rows = contrast(anchors, prototypes.to(dtype), classes, weights, -positives.log(), positives, self.temperature)
+        return self.reduce(rows)

@@ -1,13 +1,12 @@
 """Logit-adjusted cross-entropy (balanced softmax)."""
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from longtail.counts import Counts, log_prior
-from longtail.losses.base import Loss, check_logits, full_precision
+from longtail.losses.softmax import SoftmaxLoss
 
 
-class LogitAdjustedLoss(Loss):
+class LogitAdjustedLoss(SoftmaxLoss):
     """Cross-entropy on logits shifted by the class prior, L_i = CE(logits_i + strength * log p, y_i).
 
     p_c = n_c / sum n. The shift belongs to training alone: classify with the unshifted logits. Strength 1 is the
@@ -32,9 +31,8 @@ class LogitAdjustedLoss(Loss):
     def __init__(self, class_counts: Counts, strength: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.strength = strength
+        self.num_classes = len(class_counts)
         self.register_buffer("adjustment", strength * log_prior(class_counts), persistent=False)
 
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        check_logits(logits, targets, len(self.adjustment))
-        shifted = full_precision(logits) + self.adjustment
-        return self.reduce(F.cross_entropy(shifted, targets, reduction="none"))
+    def adjust(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return logits + self.adjustment

@@ -1,7 +1,9 @@
-"""Backbones, classifiers and heads."""
+"""Backbones, classifiers, heads, and what contrastive methods keep between steps."""
 
 from longtail.models.backbones import Backbone
+from longtail.models.class_queue import ClassQueue
 from longtail.models.classifiers import CosineClassifier
 from longtail.models.heads import ClassPrototypes, ProjectionHead
+from longtail.models.momentum import MomentumEncoder
 
-__all__ = ["Backbone", "ClassPrototypes", "CosineClassifier", "ProjectionHead"]
+__all__ = ["Backbone", "ClassPrototypes", "ClassQueue", "CosineClassifier", "MomentumEncoder", "ProjectionHead"]

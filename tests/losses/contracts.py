@@ -17,25 +17,49 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 import longtail.losses
+from longtail.difficulty import ClassDifficulty
 from longtail.losses.base import Loss
+from longtail.losses.softmax import SoftmaxLoss
 
 
 @dataclass(frozen=True)
 class Kind:
     """How a value is made from (rows, classes, generator), and its axes."""
 
-    make: Callable[[int, int, torch.Generator], Tensor]
+    make: Callable[[int, int, torch.Generator], Any]
     row_axis: int | None = None
     class_axis: int | None = None
+    labels: bool = False  # whether its values are classes
+
+
+KEYS = 12  # of a queue
+
+
+def _difficulty(accuracy: Tensor) -> ClassDifficulty:
+    difficulty = ClassDifficulty(len(accuracy))
+    difficulty.update(accuracy)
+    return difficulty
 
 
 INPUTS = {
     "logits": Kind(lambda n, c, g: 3 * torch.randn(n, c, generator=g), 0, 1),
     "embeddings": Kind(lambda n, c, g: normalize(torch.randn(n, 2, 5, generator=g), dim=2), 0),
     "prototypes": Kind(lambda n, c, g: normalize(torch.randn(c, 5, generator=g)), None, 0),
-    "targets": Kind(lambda n, c, g: torch.randint(c, (n,), generator=g), 0),
+    "targets": Kind(lambda n, c, g: torch.randint(c, (n,), generator=g), 0, labels=True),
+    "queries": Kind(lambda n, c, g: normalize(torch.randn(n, 5, generator=g)), 0),
+    "keys": Kind(lambda n, c, g: normalize(torch.randn(KEYS, 5, generator=g))),
+    "key_targets": Kind(lambda n, c, g: torch.randint(c, (KEYS,), generator=g), labels=True),
+    "ids": Kind(lambda n, c, g: torch.arange(n), 0),
+    "key_ids": Kind(lambda n, c, g: torch.randperm(KEYS, generator=g)),
 }
-ARGUMENTS = {"class_counts": Kind(lambda n, c, g: torch.randint(1, 500, (c,), generator=g), None, 0)}
+ARGUMENTS = {
+    "class_counts": Kind(lambda n, c, g: torch.randint(1, 500, (c,), generator=g), None, 0),
+    "num_classes": Kind(lambda n, c, g: c),
+    "accuracy": Kind(lambda n, c, g: torch.rand(c, generator=g), None, 0),
+}
+MADE_FROM = {"difficulty": ("accuracy", _difficulty)}  # an argument that is an object, and the value it is made from
+DETACHED = {"GaussianMixtureLoss", "SeesawLoss"}  # part of the value gives no gradient, so the numerical one differs
+BASES = [Loss, SoftmaxLoss]
 
 
 def _kind(table: dict[str, Kind], name: str, loss: type[Loss]) -> Kind:
@@ -59,6 +83,11 @@ class Case:
         """Names of what forward takes."""
         return [name for name in inspect.signature(self.loss.forward).parameters if name != "self"]
 
+    def knows_classes(self) -> bool:
+        """Whether the number of classes follows from what it is given."""
+        needed = (name for name, each in inspect.signature(self.loss).parameters.items() if each.default is each.empty)
+        return any(True for _ in needed) or any(self.kind(name).class_axis is not None for name in self.parameters())
+
     def kind(self, name: str) -> Kind:
         return _kind(INPUTS, name, self.loss)
 
@@ -68,11 +97,12 @@ class Case:
         arguments: dict[str, Any] = {}
         for name, parameter in inspect.signature(self.loss).parameters.items():
             if parameter.default is parameter.empty:
-                kind = _kind(ARGUMENTS, name, self.loss)
+                source, make = MADE_FROM.get(name, (name, lambda value: value))
+                kind = _kind(ARGUMENTS, source, self.loss)
                 value = kind.make(0, classes, generator)
                 if order is not None and kind.class_axis is not None:
                     value = value.index_select(kind.class_axis, order)
-                arguments[name] = value
+                arguments[name] = make(value)
         return self.loss(**arguments, **self.settings, **settings)
 
     def inputs(self, rows: int = 6, classes: int = 4, seed: int = 0) -> dict[str, Tensor]:
@@ -88,7 +118,7 @@ def losses() -> list[type[Loss]]:
     while queue:
         for each in queue.pop().__subclasses__():
             queue.append(each)
-            if each.__module__.startswith("longtail.losses."):
+            if each.__module__.startswith("longtail.losses.") and each not in BASES:
                 found.append(each)
     return sorted(found, key=lambda each: each.__qualname__)
 

@@ -1,0 +1,74 @@
+"""Batches spread over processes."""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def gather(tensor: Tensor, equal: bool = False) -> Tensor:
+    r"""Rows of all processes, concatenated in the order of their ranks, with gradients.
+
+    Backward gives the rows of this process their gradient summed over the losses of all R processes,
+    :math:`\sum_r \partial L_r / \partial x`. Where every process computes the loss L of the whole batch, or its share
+    L_r with mean L over the processes, that is R times the gradient of L. DistributedDataParallel averages the
+    parameters' gradients over the R processes, and the result is that of one process on the whole batch.
+
+    Every process has to call this, with the same dtype, trailing shape and ``requires_grad``, and has to run backward
+    through the result or none may. Processes may differ in their number of rows, and may have none. With one process,
+    or outside a process group, the tensor itself comes back.
+
+    Shapes: (N_r, ...) on process r to (sum N_r, ...).
+
+    Args:
+        tensor: any dtype; labels work too.
+        equal: promise that all processes have as many rows. It saves the exchange of the lengths, which on an
+            accelerator makes the host wait.
+
+    Raises:
+        ValueError: if the tensor has no dimension.
+    """
+    if tensor.ndim == 0:
+        raise ValueError("tensor must have at least one dimension, got shape ()")
+    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
+        return tensor
+    lengths = [len(tensor)] * dist.get_world_size()
+    if not equal:
+        lengths = torch.cat(_all_gather(torch.tensor([len(tensor)], device=tensor.device))).tolist()
+    gathered: Tensor = _Gather.apply(tensor, lengths)
+    return gathered
+
+
+def _all_gather(tensor: Tensor) -> list[Tensor]:
+    """The tensors of all processes, which have to be of one shape."""
+    everyone = [torch.empty_like(tensor) for _ in range(dist.get_world_size())]
+    dist.all_gather(everyone, tensor)
+    return everyone
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, lengths: list[int]) -> Tensor:
+        ctx.lengths = lengths
+        padded = tensor.new_zeros(max(lengths), *tensor.shape[1:])  # collectives take one shape
+        padded[: len(tensor)] = tensor
+        return torch.cat([rows[:length] for rows, length in zip(_all_gather(padded), lengths, strict=True)])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        rank = dist.get_rank()
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total.narrow(0, sum(ctx.lengths[:rank]), ctx.lengths[rank]), None
+
+
+def sum_over_processes(tensor: Tensor) -> Tensor:
+    """Sum of a tensor of one shape over all processes, without gradient; the tensor itself with one process."""
+    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
+        return tensor
+    total = tensor.detach().clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total)
+    return total

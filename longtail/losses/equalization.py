@@ -1,0 +1,132 @@
+"""Equalization loss v2."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from longtail.checks import check_logits, check_number
+from longtail.distributed import sum_over_processes
+from longtail.losses.base import Loss, full_precision
+from longtail.losses.softmax import BLOCK
+
+
+class EqualizationLossV2(Loss):
+    r"""Sigmoid cross-entropy with classes weighted by the balance of the gradients they have had so far.
+
+    .. math::
+        L_i = w^+_{y} \, \mathrm{softplus}(-x_{iy}) + \sum_{c \neq y} w^-_c \, \mathrm{softplus}(x_{ic}), \qquad
+        w^-_c = \frac{1}{1 + e^{-\gamma (g_c - \mu)}}, \quad w^+_c = 1 + \alpha (1 - w^-_c)
+
+    g_c is the sum of the weighted gradients :math:`w |\sigma(x) - t|` that class c has had as the true class, over the
+    sum of those it has had as another; 100 as long as the latter is 0, so that all weights start near 1. Rare classes
+    are mostly negatives: their g is low, so negatives weigh less and positives more. Classify by the largest logit.
+
+    Shapes: logits (M, C), targets (M,); returns a scalar, or (M,) with ``reduction="none"``, in both cases the sum over
+    the classes. An empty batch gives 0. Computed in float32 under autocast. The sums grow in training mode only, after
+    they are used, over all processes, and are part of the state dict.
+
+    Args:
+        num_classes: C.
+        gamma: steepness of the weights.
+        mu: gradient ratio at which the negatives weigh one half.
+        alpha: most that a positive's weight gains, not negative.
+        reduction: "mean" or "none".
+
+    Raises:
+        ValueError: on a negative gamma or alpha, a wrong shape, or a label outside 0..C-1.
+
+    Source: Tan et al., Equalization loss v2, CVPR 2021, equations 5 to 8.
+    """
+
+    positive_gradients: Tensor
+    negative_gradients: Tensor
+
+    def __init__(
+        self, num_classes: int, gamma: float = 12.0, mu: float = 0.8, alpha: float = 4.0, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        check_number("num_classes", num_classes, low=1)
+        check_number("gamma", gamma, low=0)
+        check_number("alpha", alpha, low=0)
+        self.num_classes, self.gamma, self.mu, self.alpha = num_classes, gamma, mu, alpha
+        self.register_buffer("positive_gradients", torch.zeros(num_classes))
+        self.register_buffer("negative_gradients", torch.zeros(num_classes))
+
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """Weights of the classes as positives and as negatives, (C,) each."""
+        positive, negative = full_precision(self.positive_gradients), full_precision(self.negative_gradients)
+        ratio = torch.where(negative > 0, positive / negative, 100.0)
+        as_negative = torch.sigmoid(self.gamma * (ratio - self.mu))
+        return 1 + self.alpha * (1 - as_negative), as_negative
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        check_logits(logits, targets, self.num_classes)
+        as_positive, as_negative = self.weights()
+        blocked = logits.numel() > BLOCK and logits.device.type == "cpu" and not torch.compiler.is_compiling()
+        formula = _Blocked.apply if blocked else _plain
+        rows, positive, negative = formula(logits, targets, as_positive, as_negative)
+        if self.training:
+            both = sum_over_processes(torch.stack([positive, negative]).to(self.positive_gradients.dtype))
+            # anew, not in place: a compiled backward may compute the weights again, from the sums as they were
+            self.positive_gradients = self.positive_gradients + both[0]
+            self.negative_gradients = self.negative_gradients + both[1]
+        return self.reduce(rows)
+
+
+def _plain(logits: Tensor, targets: Tensor, as_positive: Tensor, as_negative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows (M,), and the sums over the rows of the gradients of true and of other classes, (C,) each."""
+    x, own = full_precision(logits), targets[:, None]
+    true = x.gather(1, own).squeeze(1)
+    others = F.softplus(x) @ as_negative.to(x.dtype) - F.softplus(true) * as_negative[targets]
+    rows = others + F.softplus(-true) * as_positive[targets]
+    p = x.detach().sigmoid()
+    positive = torch.zeros_like(as_positive, dtype=x.dtype)
+    positive = positive.index_add(0, targets, as_positive[targets] * (1 - p.gather(1, own).squeeze(1)))
+    return rows, positive, p.scatter(1, own, 0).sum(0) * as_negative
+
+
+class _Blocked(torch.autograd.Function):
+    """`_plain` in blocks of rows that stay in a CPU's cache, with its gradient, w (sigma(x) - t), written out."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, targets: Tensor, as_positive: Tensor, as_negative: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        size = max(1, BLOCK // logits.shape[1])
+        gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
+        rows = torch.empty_like(targets, dtype=torch.promote_types(logits.dtype, torch.float32))
+        positive, negative = torch.zeros_like(as_positive), torch.zeros_like(as_negative)
+        for start in range(0, len(logits), size):
+            block = slice(start, start + size)
+            x, own = full_precision(logits[block]), targets[block]
+            true = x.gather(1, own[:, None]).squeeze(1)
+            others = _softplus(x) @ as_negative.to(x.dtype) - F.softplus(true) * as_negative[own]
+            rows[block] = others + F.softplus(-true) * as_positive[own]
+            of_true = as_positive[own] * torch.sigmoid(-true)
+            each = x.sigmoid().mul_(as_negative).scatter_(1, own[:, None], 0)
+            positive.index_add_(0, own, of_true.to(positive.dtype))
+            negative += each.sum(0)
+            if gradient is not None:
+                gradient[block] = each.scatter_(1, own[:, None], -of_true[:, None])
+        ctx.save_for_backward(logits, targets, as_positive, as_negative, gradient)
+        ctx.mark_non_differentiable(positive, negative)
+        return rows, positive, negative
+
+    @staticmethod
+    def backward(ctx: Any, rows: Tensor, *sums: None) -> tuple[Tensor, None, None, None]:
+        logits, targets, as_positive, as_negative, gradient = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a gradient of the gradient is wanted
+            again, _, _ = _plain(logits, targets, as_positive, as_negative)
+            return *torch.autograd.grad(again, logits, rows, create_graph=True), None, None, None
+        return gradient * rows[:, None].to(gradient.dtype), None, None, None
+
+
+def _softplus(x: Tensor) -> Tensor:
+    """softplus(x) = max(x, 0) - log(1 - q), q = sigmoid(-|x|), by a plain log: log1p is several times as slow on CPUs.
+    What 1 - q lost by rounding is made good to first order, so a small q counts in full."""
+    q = x.abs().neg_().sigmoid_()
+    rest = 1 - q
+    lost = (1 - rest).sub_(q).div_(rest)
+    return x.relu().sub_(rest.log_()).sub_(lost)

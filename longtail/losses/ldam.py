@@ -1,0 +1,77 @@
+"""Label-distribution-aware margin loss with deferred re-weighting."""
+
+import torch
+from torch import Tensor
+
+from longtail.checks import check_number
+from longtail.counts import Counts, counts_tensor
+from longtail.losses.class_balanced import effective_number_weights
+from longtail.losses.softmax import SoftmaxLoss
+
+
+class LDAMLoss(SoftmaxLoss):
+    r"""Cross-entropy with a margin that is larger for rarer classes, and class weights from a late epoch on.
+
+    .. math::
+        L_i = w_{y_i} \mathrm{CE}(x_i - s \, m_{y_i} \mathbb{1}_{y_i}, y_i), \qquad
+        m_c = m_{max} \Big( \frac{\min n}{n_c} \Big)^{1/4}
+
+    The logits are those of a cosine classifier, x = s cos, so the margins are in units of the cosine. Deferred
+    re-weighting (DRW): w is 1 until `set_epoch` reaches ``reweight_epoch``; from then on it is the inverse effective
+    number of samples, with mean 1 over the classes.
+
+    Shapes: logits (M, C), targets (M,); returns a scalar, or (M,) with ``reduction="none"``. An empty batch gives 0.
+    Computed in float32 under autocast.
+
+    Args:
+        class_counts: training images of each class (C,), all positive.
+        max_margin: m of the rarest class, not negative.
+        scale: s, the factor of the cosines in the classifier; 1 for a linear one.
+        reweight_epoch: epoch, counted from 0, that the weights set in at; never where left out. The papers take 160
+            of 200.
+        beta: of the effective number of samples.
+        reduction: "mean" or "none".
+
+    Raises:
+        ValueError: on counts that are not positive, a negative margin or scale, beta outside 0..1, a wrong shape, or a
+            label outside 0..C-1.
+
+    Source: Cao et al., Learning imbalanced datasets with label-distribution-aware margin loss, NeurIPS 2019, equations
+    12 and 13 and algorithm 1.
+    """
+
+    margins: Tensor
+    late_weights: Tensor
+    class_weights: Tensor
+
+    def __init__(
+        self,
+        class_counts: Counts,
+        max_margin: float = 0.5,
+        scale: float = 30.0,
+        reweight_epoch: int | None = None,
+        beta: float = 0.9999,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction)
+        check_number("max_margin", max_margin, low=0)
+        check_number("scale", scale, low=0)
+        counts = counts_tensor(class_counts)
+        self.num_classes = len(counts)
+        self.reweight_epoch = reweight_epoch
+        margins = max_margin * (counts.min() / counts.double()) ** 0.25
+        self.register_buffer("margins", (scale * margins).float(), persistent=False)
+        self.register_buffer("late_weights", effective_number_weights(class_counts, beta), persistent=False)
+        self.register_buffer("class_weights", torch.ones(len(counts)))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch begins, counted from 0."""
+        late = self.reweight_epoch is not None and epoch >= self.reweight_epoch
+        self.class_weights.copy_(self.late_weights if late else torch.ones_like(self.late_weights))
+
+    def adjust(self, logits: Tensor, targets: Tensor) -> Tensor:
+        margins = self.margins[targets, None].to(logits.dtype)
+        return logits.scatter_add(1, targets[:, None], -margins)
+
+    def rows(self, log_p: Tensor, targets: Tensor) -> Tensor:
+        return -self.class_weights[targets] * log_p

@@ -1,0 +1,58 @@
+"""Seesaw loss."""
+
+import torch
+from torch import Tensor
+
+from longtail.checks import check_logits, check_number
+from longtail.losses.softmax import SoftmaxLoss
+
+
+class SeesawLoss(SoftmaxLoss):
+    r"""Cross-entropy that spares rare classes the push of common ones, and restores it where it is needed.
+
+    .. math::
+        L_i = -\log \frac{e^{x_{iy}}}{\sum_j S_{yj} e^{x_{ij}}}, \qquad
+        S_{yj} = \min\Big(1, \frac{N_j}{N_y}\Big)^p \max\Big(1, \frac{\sigma_j}{\sigma_y}\Big)^q, \qquad S_{yy} = 1
+
+    N_c is the number of samples of class c seen in training so far, this batch included, at least 1; sigma is the
+    softmax of the logits, without gradient. The first factor (mitigation) weakens the negative gradient of a rarer
+    class j, the second (compensation) strengthens it where j is predicted above the true class.
+
+    Shapes: logits (M, C), targets (M,); returns a scalar, or (M,) with ``reduction="none"``. An empty batch gives 0.
+    Computed in float32 under autocast. The counts grow in training mode only and are part of the state dict; each
+    process counts its own batches.
+
+    Args:
+        num_classes: C.
+        p: strength of the mitigation, not negative.
+        q: strength of the compensation, not negative.
+        reduction: "mean" or "none".
+
+    Raises:
+        ValueError: on a negative p or q, a wrong shape, or a label outside 0..C-1.
+
+    Source: Wang et al., Seesaw loss for long-tailed instance segmentation, CVPR 2021, equations 4 to 8.
+    """
+
+    seen: Tensor
+
+    def __init__(self, num_classes: int, p: float = 0.8, q: float = 2.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        check_number("num_classes", num_classes, low=1)
+        check_number("p", p, low=0)
+        check_number("q", q, low=0)
+        self.num_classes, self.p, self.q = num_classes, p, q
+        self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.int64))
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        check_logits(logits, targets, self.num_classes)
+        if self.training:
+            self.seen.index_add_(0, targets, torch.ones_like(targets))
+        return super().forward(logits, targets)
+
+    def adjust(self, logits: Tensor, targets: Tensor) -> Tensor:
+        log_seen = self.p * self.seen.clamp(min=1).to(logits.dtype).log()
+        mitigation = (log_seen - log_seen[targets, None]).clamp_(max=0)
+        x = logits.detach()
+        compensation = (x - x.gather(1, targets[:, None])).clamp_(min=0)  # log sigma_j / sigma_y
+        return logits + mitigation.add_(compensation, alpha=self.q)

@@ -1,0 +1,56 @@
+"""Supervised contrastive loss."""
+
+import torch
+from torch import Tensor
+
+from longtail.checks import check_shape, check_targets, check_temperature
+from longtail.losses.base import Loss, full_precision
+from longtail.losses.contrast import contrast
+
+
+class SupervisedContrastiveLoss(Loss):
+    r"""Supervised contrastive loss: an embedding is pulled to the others of its class.
+
+    For an anchor i among the M = N V embeddings, with positives P_i, the other embeddings of its class:
+
+    .. math::
+        L_i = -\frac{1}{|P_i|} \sum_{p \in P_i}
+              \Big[ \frac{z_i \cdot z_p}{\tau} - \log \sum_{j \neq i} \exp(z_i \cdot z_j / \tau) \Big]
+
+    An anchor without a positive gives 0 and counts in the mean.
+
+    Shapes: embeddings (N, V, D), L2-normalised; targets (N,), any labels from 0 on. Returns a scalar, or (N V,) with
+    ``reduction="none"``, views of an image side by side. An empty batch gives 0. Computed in float32 under autocast.
+
+    Args:
+        temperature: tau, positive.
+        reduction: "mean" or "none".
+
+    Raises:
+        ValueError: on a temperature that is not positive, a wrong shape, or a negative label.
+
+    Source: Khosla et al., Supervised contrastive learning, NeurIPS 2020, equation 2 (without its constant factor of
+    the temperature over a base temperature).
+    """
+
+    def __init__(self, temperature: float = 0.1, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        check_temperature(temperature)
+        self.temperature = temperature
+
+    def forward(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        check_shape("embeddings", embeddings, "N", "V", "D")
+        n, views, _ = embeddings.shape
+        check_targets(targets, n)
+        anchors = full_precision(embeddings).flatten(0, 1)
+        classes = targets.repeat_interleave(views)  # (M,)
+        weights = torch.zeros(2, len(anchors), dtype=anchors.dtype, device=anchors.device)
+        positives = (occurrences(classes) - 1).to(anchors.dtype)
+        rows = contrast(anchors, anchors[:0], classes, weights[0], weights[1], positives, self.temperature)
+        return self.reduce(rows)
+
+
+def occurrences(classes: Tensor) -> Tensor:
+    """How often each label (M,) stands among all of them, int64 (M,); itself included."""
+    ordered = classes.sort().values
+    return torch.searchsorted(ordered, classes, right=True) - torch.searchsorted(ordered, classes)

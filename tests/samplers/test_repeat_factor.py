@@ -1,0 +1,77 @@
+"""Repeat factor sampling."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longtail.samplers.repeat_factor import RepeatFactorSampler
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 4)), min_size=1, max_size=20),
+    st.integers(0, 5),
+    st.floats(0, 1),
+)
+def test_factors_are_the_formula(pairs: list[tuple[int, int]], negatives: int, threshold: float) -> None:
+    named = max(image for image, _ in pairs) + 1
+    classes_of = [{label for image, label in pairs if image == i} for i in range(named + negatives)]
+    expected = []
+    for classes in classes_of:
+        factor = 1.0
+        for c in classes:
+            share = sum(c in others for others in classes_of) / len(classes_of)
+            factor = max(factor, math.sqrt(threshold / share))
+        expected.append(factor)
+
+    images, targets = torch.tensor(pairs).T
+    sampler = RepeatFactorSampler(targets, images=images, num_images=named + negatives, threshold=threshold)
+    assert sampler.repeat_factors.tolist() == pytest.approx(expected)
+
+
+def test_one_target_an_image() -> None:
+    sampler = RepeatFactorSampler(torch.tensor([0] * 99 + [1]), threshold=0.04)
+    assert sampler.repeat_factors.tolist() == pytest.approx([1] * 99 + [2])
+    assert sorted(sampler) == [*range(99), 99, 99]
+
+
+def test_every_epoch_rounds_each_factor_to_a_neighbour_and_is_right_on_average() -> None:
+    targets = torch.tensor([0] * 20 + [1] * 6 + [2] * 3)
+    sampler = RepeatFactorSampler(targets, num_images=32, threshold=0.5)
+    factors = sampler.repeat_factors
+    epochs = 4000
+    repeats = torch.stack([torch.bincount(sampler.order(epoch), minlength=32) for epoch in range(epochs)])
+    assert (repeats >= factors.floor()).all()
+    assert (repeats <= factors.ceil()).all()
+    spread = ((factors - factors.floor()) * (factors.ceil() - factors) / epochs).sqrt()
+    assert ((repeats.double().mean(0) - factors).abs() <= 5 * spread).all()
+
+
+def test_length_is_that_of_the_epoch() -> None:
+    sampler = RepeatFactorSampler(torch.tensor([0] * 20 + [1] * 6 + [2] * 3), threshold=0.5)
+    lengths = []
+    for epoch in range(10):
+        sampler.set_epoch(epoch)
+        lengths.append(len(sampler))
+        assert len(list(sampler)) == lengths[-1] == sampler.size(epoch)
+    assert len(set(lengths)) > 1
+
+
+def test_the_order_is_shuffled() -> None:
+    order = RepeatFactorSampler(torch.zeros(100, dtype=torch.int64)).order(0).tolist()
+    assert order != sorted(order) == list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"threshold": -0.1}, r"threshold must be in 0\.\.1, got -0.1"),
+        ({"threshold": math.nan}, r"threshold must be in 0\.\.1, got nan"),
+        ({"num_images": 2}, r"images must lie in 0\.\.1, got 2"),
+    ],
+)
+def test_settings_that_are_refused(settings: dict, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        RepeatFactorSampler(torch.tensor([0, 1, 1]), **settings)

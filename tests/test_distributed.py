@@ -1,0 +1,194 @@
+"""Two processes that gather their rows equal one process with the whole batch."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from torch.nn.parallel import DistributedDataParallel
+
+from longtail.distributed import gather
+from longtail.losses.bcl import BalancedContrastiveLoss
+from longtail.models.class_queue import ClassQueue
+
+CLASS_COUNTS = [6, 3, 2, 1]
+ROWS, VIEWS, DIM = 11, 2, 5
+SHARES = {"unequal": (7, 4), "equal": (6, 5), "none on one": (11, 0)}
+DTYPES = (torch.float32, torch.float64, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool)
+
+
+class Outputs(NamedTuple):
+    """What the losses are made from: the gathered outputs of a network, and its prototypes."""
+
+    logits: Tensor  # (N, C)
+    embeddings: Tensor  # (N, V, D)
+    targets: Tensor  # (N,)
+    prototypes: Tensor  # (C, D)
+
+
+# Every loss on gathered rows: what makes it, and how it is called.
+LOSSES: dict[str, tuple[Callable[[], nn.Module], Callable[[Any, Outputs], Tensor]]] = {
+    "bcl": (BalancedContrastiveLoss, lambda loss, out: loss(out.embeddings, out.targets, out.prototypes)),
+}
+
+
+class Network(nn.Module):
+    """A linear network whose forward is a loss on the rows of all processes."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        make, self.call = LOSSES[name]
+        self.loss = make()
+        self.encoder, self.classifier = nn.Linear(8, DIM), nn.Linear(DIM, len(CLASS_COUNTS))
+
+    def forward(self, images: Tensor, targets: Tensor) -> Tensor:
+        features = self.encoder(images)  # (N, V, D)
+        outputs = Outputs(
+            gather(self.classifier(features[:, 0])),
+            gather(normalize(features, dim=-1)),
+            gather(targets),
+            normalize(self.classifier.weight),
+        )
+        return self.call(self.loss, outputs)
+
+
+def everything() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(ROWS, VIEWS, 8, generator=generator)
+    return images, torch.randint(len(CLASS_COUNTS), (ROWS,), generator=generator)
+
+
+def share(lengths: tuple[int, ...], rank: int) -> slice:
+    return slice(sum(lengths[:rank]), sum(lengths[: rank + 1]))
+
+
+def numbers(dtype: torch.dtype) -> Tensor:
+    return torch.arange(ROWS * 3).reshape(3, ROWS).T.remainder(2 if dtype == torch.bool else 100).to(dtype)
+
+
+def loss_of(name: str, rows: slice) -> dict[str, Tensor]:
+    """A loss and its gradients, from these rows of each process."""
+    network = Network(name)
+    wrapped = network
+    if dist.is_initialized():  # a loss may leave a parameter of the network alone
+        wrapped = DistributedDataParallel(network, find_unused_parameters=True)
+    images, targets = everything()
+    loss = wrapped(images[rows], targets[rows])
+    loss.backward()
+    gradients = {key: value.grad for key, value in network.named_parameters() if value.grad is not None}
+    assert "encoder.weight" in gradients
+    return {"loss": loss.detach(), **gradients}
+
+
+def queue_of(rows: slice) -> dict[str, Tensor]:
+    """A queue after two gathered batches, the second one without ids."""
+    images, targets = everything()
+    queue = ClassQueue(CLASS_COUNTS, 8, 9)
+    for view, ids in enumerate((torch.arange(ROWS)[rows], None)):
+        features = gather(images[rows, view])
+        queue.enqueue(features, gather(targets[rows]), None if ids is None else gather(ids))
+    return queue.state_dict()
+
+
+def backward_of(lengths: tuple[int, ...], rank: int) -> Tensor:
+    """Gradient of this process's rows, where the processes use the gathered rows differently."""
+    whole = torch.arange(ROWS * 2.0).reshape(ROWS, 2)
+    own = whole[share(lengths, rank)].requires_grad_()
+    rows = gather(own)
+    (rows[1:].pow(2).sum() if rank == 0 else (3 * rows).sum()).backward()
+    assert own.grad is not None
+    return own.grad
+
+
+def process(rank: int, folder: str) -> None:
+    init, patience = f"file://{folder}/rendezvous", timedelta(minutes=1)
+    dist.init_process_group("gloo", init_method=init, rank=rank, world_size=2, timeout=patience)
+    results: dict[str, Any] = {}
+    for name, lengths in SHARES.items():
+        rows = share(lengths, rank)
+        results[name] = {
+            "values": {str(dtype): gather(numbers(dtype)[rows]) for dtype in DTYPES},
+            "losses": {loss: loss_of(loss, rows) for loss in LOSSES},
+            "queue": queue_of(rows),
+            "backward": backward_of(lengths, rank),
+        }
+    results["no rows"] = gather(torch.zeros(0, 3))
+    results["promised"] = gather(torch.tensor([rank, 10 + rank]), equal=True)
+    torch.save(results, f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What each process found; they are started once, for all tests."""
+    folder = tmp_path_factory.mktemp("processes")
+    mp.spawn(process, (str(folder),), nprocs=2)
+    return [torch.load(Path(folder, f"{rank}.pt")) for rank in range(2)]
+
+
+@pytest.mark.parametrize("shares", SHARES)
+def test_values_are_those_of_the_whole_batch(results: list[dict[str, Any]], shares: str) -> None:
+    for found in results:
+        for dtype in DTYPES:
+            value = found[shares]["values"][str(dtype)]
+            assert value.dtype == dtype
+            assert torch.equal(value, numbers(dtype))
+
+
+def test_no_rows_anywhere_and_a_promise_of_equal_lengths(results: list[dict[str, Any]]) -> None:
+    for found in results:
+        assert found["no rows"].shape == (0, 3)
+        assert found["promised"].tolist() == [0, 10, 1, 11]
+
+
+@pytest.mark.parametrize("shares", SHARES)
+def test_gradients_are_summed_over_the_processes(results: list[dict[str, Any]], shares: str) -> None:
+    whole = torch.arange(ROWS * 2.0).reshape(ROWS, 2)
+    expected = 3 + 2 * whole
+    expected[0] = 3
+    for rank, found in enumerate(results):
+        assert torch.equal(found[shares]["backward"], expected[share(SHARES[shares], rank)])
+
+
+@pytest.mark.parametrize("shares", SHARES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_and_gradients_are_those_of_one_process(results: list[dict[str, Any]], name: str, shares: str) -> None:
+    alone = loss_of(name, slice(None))
+    for found in results:
+        torch.testing.assert_close(found[shares]["losses"][name], alone, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shares", SHARES)
+def test_queues_are_that_of_one_process(results: list[dict[str, Any]], shares: str) -> None:
+    alone = queue_of(slice(None))
+    for found in results:
+        assert found[shares]["queue"].keys() == alone.keys()
+        for name, value in alone.items():
+            assert torch.equal(found[shares]["queue"][name], value)
+
+
+def test_outside_a_process_group_the_tensor_itself_comes_back() -> None:
+    tensor = torch.zeros(3, requires_grad=True)
+    assert gather(tensor) is tensor
+    assert gather(tensor, equal=True) is tensor
+
+
+def test_with_one_process_the_tensor_itself_comes_back(tmp_path: Path) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/rendezvous", rank=0, world_size=1)
+    try:
+        tensor = torch.zeros(3)
+        assert gather(tensor) is tensor
+    finally:
+        dist.destroy_process_group()
+
+
+def test_a_tensor_without_rows_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"tensor must have at least one dimension, got shape \(\)"):
+        gather(torch.tensor(1.0))
