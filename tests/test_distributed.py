@@ -14,7 +14,13 @@ from torch.nn.functional import normalize
 from torch.nn.parallel import DistributedDataParallel
 
 from longtail.distributed import gather
+from longtail.losses.base import Loss
 from longtail.losses.bcl import BalancedContrastiveLoss
+from longtail.losses.cibl import ClassInstanceBalancedLoss
+from longtail.losses.equalization import EqualizationLossV2
+from longtail.losses.gml import GaussianMixtureLoss
+from longtail.losses.seesaw import SeesawLoss
+from longtail.losses.supcon import SupervisedContrastiveLoss
 from longtail.models.class_queue import ClassQueue
 
 CLASS_COUNTS = [6, 3, 2, 1]
@@ -35,6 +41,25 @@ class Outputs(NamedTuple):
 # Every loss on gathered rows: what makes it, and how it is called.
 LOSSES: dict[str, tuple[Callable[[], nn.Module], Callable[[Any, Outputs], Tensor]]] = {
     "bcl": (BalancedContrastiveLoss, lambda loss, out: loss(out.embeddings, out.targets, out.prototypes)),
+    "supcon": (SupervisedContrastiveLoss, lambda loss, out: loss(out.embeddings, out.targets)),
+    "cibl": (ClassInstanceBalancedLoss, lambda loss, out: loss(out.logits, out.embeddings, out.targets)),
+    "gml": (lambda: GaussianMixtureLoss(CLASS_COUNTS), lambda loss, out: mixture(loss, out)),
+}
+
+
+def mixture(loss: nn.Module, out: Outputs) -> Tensor:
+    """The first view as queries; the second as keys, and one of them not of the batch."""
+    ids = torch.arange(ROWS)
+    value: Tensor = loss(
+        out.embeddings[:, 0], out.targets, out.embeddings[:, 1], out.targets, ids, ids.roll(1).clamp(min=1)
+    )
+    return value
+
+
+# Losses that gather something about the batches they see.
+RUNNING: dict[str, Callable[[], Loss]] = {
+    "seesaw": lambda: SeesawLoss(len(CLASS_COUNTS), reduction="none"),
+    "equalization": lambda: EqualizationLossV2(len(CLASS_COUNTS), reduction="none"),
 }
 
 
@@ -87,6 +112,15 @@ def loss_of(name: str, rows: slice) -> dict[str, Tensor]:
     return {"loss": loss.detach(), **gradients}
 
 
+def running_of(name: str, rows: slice) -> dict[str, Tensor]:
+    """What a loss has gathered after two batches, and the loss of this process's rows in the second."""
+    images, targets = everything()
+    loss = RUNNING[name]()
+    for view in range(VIEWS):
+        values = loss(images[rows, view, : len(CLASS_COUNTS)], targets[rows])
+    return {"values": gather(values), **loss.state_dict()}
+
+
 def queue_of(rows: slice) -> dict[str, Tensor]:
     """A queue after two gathered batches, the second one without ids."""
     images, targets = everything()
@@ -116,6 +150,7 @@ def process(rank: int, folder: str) -> None:
         results[name] = {
             "values": {str(dtype): gather(numbers(dtype)[rows]) for dtype in DTYPES},
             "losses": {loss: loss_of(loss, rows) for loss in LOSSES},
+            "running": {loss: running_of(loss, rows) for loss in RUNNING},
             "queue": queue_of(rows),
             "backward": backward_of(lengths, rank),
         }
@@ -163,6 +198,14 @@ def test_losses_and_gradients_are_those_of_one_process(results: list[dict[str, A
     alone = loss_of(name, slice(None))
     for found in results:
         torch.testing.assert_close(found[shares]["losses"][name], alone, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shares", SHARES)
+@pytest.mark.parametrize("name", RUNNING)
+def test_what_a_loss_gathers_is_that_of_one_process(results: list[dict[str, Any]], name: str, shares: str) -> None:
+    alone = running_of(name, slice(None))
+    for found in results:
+        torch.testing.assert_close(found[shares]["running"][name], alone, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("shares", SHARES)

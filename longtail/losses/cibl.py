@@ -8,14 +8,13 @@ from torch import Tensor
 from longtail.checks import check_logits, check_number, check_shape
 from longtail.losses.base import Loss
 from longtail.losses.cross_entropy import CrossEntropyLoss
-from longtail.losses.supcon import SupervisedContrastiveLoss, occurrences
+from longtail.losses.supcon import SupervisedContrastiveLoss, groups
 
 
 def instance_share(instances: Tensor, trade_off: float) -> Tensor:
     r"""Share of the contrastive loss, :math:`a K / (1 + a K)`: none for a sample alone in its class, more for common
     classes and for a larger trade-off a."""
-    scaled = trade_off * instances
-    return scaled / (1 + scaled)
+    return 1 / (1 + 1 / (trade_off * instances))  # 0 and infinity have their limits
 
 
 class ClassInstanceBalancedLoss(Loss):
@@ -64,8 +63,11 @@ class ClassInstanceBalancedLoss(Loss):
         check_logits(logits, targets)
         check_shape("embeddings", embeddings, len(targets), "V", "D")
         views = embeddings.shape[1]
+        if views == 0:
+            raise ValueError(f"embeddings must have at least one view, got {tuple(embeddings.shape)}")
         entropy = self.cross_entropy(logits, targets)
         contrastive = self.contrastive(embeddings, targets).unflatten(0, (len(targets), views)).mean(1)
-        instances = views * occurrences(targets) - 1
+        _, images = groups(targets)
+        instances = views * images - 1
         share = self.share(instances.to(contrastive.dtype), self.trade_off)
         return self.reduce(torch.lerp(entropy.to(share.dtype), contrastive, share))

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from longtail.checks import check_logits, check_number
 from longtail.distributed import sum_over_processes
 from longtail.losses.base import Loss, full_precision
-from longtail.losses.softmax import BLOCK
+from longtail.losses.softmax import blocks, scale_rows, worth_blocks
 
 
 class EqualizationLossV2(Loss):
@@ -64,8 +64,7 @@ class EqualizationLossV2(Loss):
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         check_logits(logits, targets, self.num_classes)
         as_positive, as_negative = self.weights()
-        blocked = logits.numel() > BLOCK and logits.device.type == "cpu" and not torch.compiler.is_compiling()
-        formula = _Blocked.apply if blocked else _plain
+        formula = _Blocked.apply if worth_blocks(logits) else _plain
         rows, positive, negative = formula(logits, targets, as_positive, as_negative)
         if self.training:
             both = sum_over_processes(torch.stack([positive, negative]).to(self.positive_gradients.dtype))
@@ -79,7 +78,7 @@ def _plain(logits: Tensor, targets: Tensor, as_positive: Tensor, as_negative: Te
     """Rows (M,), and the sums over the rows of the gradients of true and of other classes, (C,) each."""
     x, own = full_precision(logits), targets[:, None]
     true = x.gather(1, own).squeeze(1)
-    others = F.softplus(x) @ as_negative.to(x.dtype) - F.softplus(true) * as_negative[targets]
+    others = F.softplus(x).scatter(1, own, 0) @ as_negative.to(x.dtype)
     rows = others + F.softplus(-true) * as_positive[targets]
     p = x.detach().sigmoid()
     positive = torch.zeros_like(as_positive, dtype=x.dtype)
@@ -88,45 +87,57 @@ def _plain(logits: Tensor, targets: Tensor, as_positive: Tensor, as_negative: Te
 
 
 class _Blocked(torch.autograd.Function):
-    """`_plain` in blocks of rows that stay in a CPU's cache, with its gradient, w (sigma(x) - t), written out."""
+    """`_plain` in blocks of rows that stay in a CPU's cache. The gradient is made with the value, as in the softmax
+    losses."""
 
     @staticmethod
     def forward(
         ctx: Any, logits: Tensor, targets: Tensor, as_positive: Tensor, as_negative: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        size = max(1, BLOCK // logits.shape[1])
-        gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
-        rows = torch.empty_like(targets, dtype=torch.promote_types(logits.dtype, torch.float32))
-        positive, negative = torch.zeros_like(as_positive), torch.zeros_like(as_negative)
-        for start in range(0, len(logits), size):
-            block = slice(start, start + size)
-            x, own = full_precision(logits[block]), targets[block]
-            true = x.gather(1, own[:, None]).squeeze(1)
-            others = _softplus(x) @ as_negative.to(x.dtype) - F.softplus(true) * as_negative[own]
-            rows[block] = others + F.softplus(-true) * as_positive[own]
-            of_true = as_positive[own] * torch.sigmoid(-true)
-            each = x.sigmoid().mul_(as_negative).scatter_(1, own[:, None], 0)
-            positive.index_add_(0, own, of_true.to(positive.dtype))
-            negative += each.sum(0)
-            if gradient is not None:
-                gradient[block] = each.scatter_(1, own[:, None], -of_true[:, None])
-        ctx.save_for_backward(logits, targets, as_positive, as_negative, gradient)
+        ctx.save_for_backward(logits, targets, as_positive, as_negative)
+        ctx.gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
+        rows, positive, negative = _values(logits, targets, as_positive, as_negative, ctx.gradient)
         ctx.mark_non_differentiable(positive, negative)
         return rows, positive, negative
 
     @staticmethod
     def backward(ctx: Any, rows: Tensor, *sums: None) -> tuple[Tensor, None, None, None]:
-        logits, targets, as_positive, as_negative, gradient = ctx.saved_tensors
+        logits, targets, as_positive, as_negative = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of the gradient is wanted
             again, _, _ = _plain(logits, targets, as_positive, as_negative)
             return *torch.autograd.grad(again, logits, rows, create_graph=True), None, None, None
-        return gradient * rows[:, None].to(gradient.dtype), None, None, None
+        gradient, ctx.gradient = ctx.gradient, None
+        if gradient is None:
+            gradient = torch.empty_like(logits)
+            _values(logits, targets, as_positive, as_negative, gradient)
+        return scale_rows(gradient, rows), None, None, None
 
 
-def _softplus(x: Tensor) -> Tensor:
-    """softplus(x) = max(x, 0) - log(1 - q), q = sigmoid(-|x|), by a plain log: log1p is several times as slow on CPUs.
-    What 1 - q lost by rounding is made good to first order, so a small q counts in full."""
-    q = x.abs().neg_().sigmoid_()
-    rest = 1 - q
-    lost = (1 - rest).sub_(q).div_(rest)
-    return x.relu().sub_(rest.log_()).sub_(lost)
+def _values(
+    logits: Tensor, targets: Tensor, as_positive: Tensor, as_negative: Tensor, gradient: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What `_plain` gives; the gradient of the rows, w (sigma(x) - t), is written to ``gradient`` where wanted."""
+    rows = torch.empty_like(targets, dtype=torch.promote_types(logits.dtype, torch.float32))
+    positive, negative = torch.zeros_like(as_positive), torch.zeros_like(as_negative)
+    for block in blocks(logits):
+        x, own = full_precision(logits[block]), targets[block, None]
+        true = x.gather(1, own).squeeze(1)
+        place = torch.empty_like(x) if gradient is None or gradient.dtype != x.dtype else gradient[block]
+        p = torch.sigmoid(x, out=place)
+        others = _softplus(x, p).scatter_(1, own, 0) @ as_negative.to(x.dtype)
+        rows[block] = others + F.softplus(-true) * as_positive[targets[block]]
+        of_true = as_positive[targets[block]] * torch.sigmoid(-true)
+        each = p.mul_(as_negative).scatter_(1, own, 0)
+        positive.index_add_(0, targets[block], of_true.to(positive.dtype))
+        negative += each.sum(0)
+        if gradient is not None:
+            gradient[block] = each.scatter_(1, own, -of_true[:, None])
+    return rows, positive, negative
+
+
+def _softplus(x: Tensor, p: Tensor) -> Tensor:
+    """softplus(x) = max(x, 0) - log(max(p, 1 - p)), p = sigmoid(x), by a plain log: log1p is several times as slow on
+    CPUs. What 1 - p lost by rounding is made good, so a small p counts in full."""
+    rest = 1 - p
+    lost = (1 - rest).sub_(p)
+    return x.relu().sub_(torch.maximum(p, rest).log_()).sub_(lost)

@@ -123,7 +123,7 @@ class _Mixture(torch.autograd.Function):
                 gradient[block] = kept
             mine = own & (ids[block, None] == key_ids)  # the sample's own keys
             left = own_counts[block] - mine.sum(1)
-            shift = (own_counts[block] / left.clamp(min=1)).log()[:, None]
+            shift = (own_counts[block].clamp(min=1) / left.clamp(min=1)).log()[:, None]
             weighted = (weighted + own * shift).masked_fill_(mine, torch.finfo(weighted.dtype).min)
             other, second = _contrast(weighted, own & ~mine)
             rows[block] += second
@@ -176,8 +176,10 @@ def _scores(
 def _contrast(weighted: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
     """Gradient (m, K) and value (m,) of log sum exp over all keys less that over the own; 0 where there are none."""
     found = own.any(1)
-    lowest = torch.finfo(weighted.dtype).min
-    among = weighted.masked_fill(~own, lowest)
-    value = weighted.logsumexp(1) - among.logsumexp(1)
-    gradient = weighted.softmax(1).sub_(among.softmax(1)).mul_(found[:, None])
-    return gradient, torch.where(found, value, 0)
+    if weighted.shape[1] == 0:
+        return weighted, torch.zeros_like(found, dtype=weighted.dtype)
+    among = weighted.masked_fill(~own, torch.finfo(weighted.dtype).min)
+    of_all, of_own = weighted.softmax(1), among.softmax(1)
+    # log sum exp from what the softmax made: its largest value is e^top / sum, and at least 1 / K
+    value = weighted.amax(1) - of_all.amax(1).log() - among.amax(1) + of_own.amax(1).log()
+    return of_all.sub_(of_own).mul_(found[:, None]), torch.where(found, value, 0)

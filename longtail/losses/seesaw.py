@@ -4,10 +4,12 @@ import torch
 from torch import Tensor
 
 from longtail.checks import check_logits, check_number
-from longtail.losses.softmax import SoftmaxLoss
+from longtail.distributed import sum_over_processes
+from longtail.losses.base import Loss
+from longtail.losses.softmax import true_log_probability
 
 
-class SeesawLoss(SoftmaxLoss):
+class SeesawLoss(Loss):
     r"""Cross-entropy that spares rare classes the push of common ones, and restores it where it is needed.
 
     .. math::
@@ -19,8 +21,8 @@ class SeesawLoss(SoftmaxLoss):
     class j, the second (compensation) strengthens it where j is predicted above the true class.
 
     Shapes: logits (M, C), targets (M,); returns a scalar, or (M,) with ``reduction="none"``. An empty batch gives 0.
-    Computed in float32 under autocast. The counts grow in training mode only and are part of the state dict; each
-    process counts its own batches.
+    Computed in float32 under autocast. The counts grow in training mode only, over all processes, and are part of the
+    state dict.
 
     Args:
         num_classes: C.
@@ -47,12 +49,15 @@ class SeesawLoss(SoftmaxLoss):
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         check_logits(logits, targets, self.num_classes)
         if self.training:
-            self.seen.index_add_(0, targets, torch.ones_like(targets))
-        return super().forward(logits, targets)
+            of_batch = torch.zeros_like(self.seen).index_add(0, targets, torch.ones_like(targets))
+            self.seen += sum_over_processes(of_batch)
+        seen = self.seen.clamp(min=1)  # as it is now, whenever the gradient is taken
 
-    def adjust(self, logits: Tensor, targets: Tensor) -> Tensor:
-        log_seen = self.p * self.seen.clamp(min=1).to(logits.dtype).log()
-        mitigation = (log_seen - log_seen[targets, None]).clamp_(max=0)
-        x = logits.detach()
-        compensation = (x - x.gather(1, targets[:, None])).clamp_(min=0)  # log sigma_j / sigma_y
-        return logits + mitigation.add_(compensation, alpha=self.q)
+        def adjust(logits: Tensor, targets: Tensor) -> Tensor:
+            weight = self.p * seen.to(logits.dtype).log()
+            mitigation = (weight - weight[targets, None]).clamp_(max=0)
+            x = logits.detach()
+            compensation = (x - x.gather(1, targets[:, None])).clamp_(min=0)  # log sigma_j / sigma_y
+            return logits + mitigation.add_(compensation, alpha=self.q)
+
+        return self.reduce(-true_log_probability(logits, targets, adjust))

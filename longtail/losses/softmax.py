@@ -44,10 +44,14 @@ def true_log_probability(logits: Tensor, targets: Tensor, adjust: Adjust) -> Ten
 
     Large logits on a CPU are worked on in blocks of rows that stay in its cache; elsewhere in one piece.
     """
-    if logits.numel() <= BLOCK or logits.device.type != "cpu" or torch.compiler.is_compiling():
-        return _plain(logits, targets, adjust)
-    rows: Tensor = _Blocked.apply(logits, targets, adjust)
+    formula = _Blocked.apply if worth_blocks(logits) else _plain
+    rows: Tensor = formula(logits, targets, adjust)
     return rows
+
+
+def worth_blocks(logits: Tensor) -> bool:
+    """Whether these logits are worked on in blocks: on a CPU, where they are many, and not by the compiler."""
+    return logits.numel() > BLOCK and logits.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _plain(logits: Tensor, targets: Tensor, adjust: Adjust) -> Tensor:
@@ -56,29 +60,54 @@ def _plain(logits: Tensor, targets: Tensor, adjust: Adjust) -> Tensor:
 
 
 class _Blocked(torch.autograd.Function):
-    """`_plain`, block by block. Its gradient is onehot(y) - p; p is all that is kept, in the type of the logits."""
+    """`_plain`, block by block. Its gradient is made with the value, and scaled in place when it is asked for: then no
+    second tensor of the size of the logits is touched. A second backward makes it anew."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, adjust: Adjust) -> Tensor:
-        keep = ctx.needs_input_grad[0]
-        size = max(1, BLOCK // logits.shape[1])
-        probabilities = torch.empty_like(logits) if keep else None
-        rows = []
-        for start in range(0, len(logits), size):
-            block = slice(start, start + size)
-            log_p = adjust(full_precision(logits[block]), targets[block]).log_softmax(1)
-            rows.append(log_p.gather(1, targets[block, None]).squeeze(1))
-            if probabilities is not None:
-                torch.exp(log_p, out=probabilities[block])
-        ctx.save_for_backward(logits, targets, probabilities)
+        rows, ctx.gradient = _value_and_gradient(logits, targets, adjust, ctx.needs_input_grad[0])
+        ctx.save_for_backward(logits, targets)
         ctx.adjust = adjust
-        return torch.cat(rows)
+        return rows
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        logits, targets, probabilities = ctx.saved_tensors
+    def backward(ctx: Any, rows: Tensor) -> tuple[Tensor, None, None]:
+        logits, targets = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of the gradient is wanted
             again = _plain(logits, targets, ctx.adjust)
-            return *torch.autograd.grad(again, logits, gradient, create_graph=True), None, None
-        each = gradient[:, None].to(logits.dtype)
-        return (probabilities * -each).scatter_add_(1, targets[:, None], each), None, None
+            return *torch.autograd.grad(again, logits, rows, create_graph=True), None, None
+        gradient, ctx.gradient = ctx.gradient, None
+        if gradient is None:
+            _, gradient = _value_and_gradient(logits, targets, ctx.adjust, True)
+        return scale_rows(gradient, -rows), None, None
+
+
+def _value_and_gradient(
+    logits: Tensor, targets: Tensor, adjust: Adjust, with_gradient: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Rows (M,), and where wanted minus their gradient (M, C), p - onehot(y), in the type of the logits."""
+    gradient = torch.empty_like(logits) if with_gradient else None
+    rows = []
+    for block in blocks(logits):
+        own = targets[block, None]
+        log_p = adjust(full_precision(logits[block]), targets[block]).log_softmax(1)
+        of_true = log_p.gather(1, own)
+        rows.append(of_true.squeeze(1))
+        if gradient is not None:
+            torch.exp(log_p, out=gradient[block]).scatter_(1, own, of_true.expm1().to(gradient.dtype))
+    return torch.cat(rows), gradient
+
+
+def blocks(logits: Tensor) -> list[slice]:
+    """Rows of logits (M, C) in blocks of at most `BLOCK` logits."""
+    size = max(1, BLOCK // logits.shape[1])
+    return [slice(start, start + size) for start in range(0, len(logits), size)]
+
+
+def scale_rows(matrix: Tensor, rows: Tensor) -> Tensor:
+    """Multiply each row of a matrix (M, C) by its number (M,), in place; the numbers are not rounded to its type."""
+    if matrix.dtype == rows.dtype:
+        return matrix.mul_(rows[:, None])
+    for block in blocks(matrix):
+        matrix[block] = matrix[block] * rows[block, None]
+    return matrix

@@ -43,14 +43,15 @@ class SupervisedContrastiveLoss(Loss):
         n, views, _ = embeddings.shape
         check_targets(targets, n)
         anchors = full_precision(embeddings).flatten(0, 1)
-        classes = targets.repeat_interleave(views)  # (M,)
+        classes, instances = groups(targets.repeat_interleave(views))  # (M,) each
         weights = torch.zeros(2, len(anchors), dtype=anchors.dtype, device=anchors.device)
-        positives = (occurrences(classes) - 1).to(anchors.dtype)
+        positives = (instances - 1).to(anchors.dtype)
         rows = contrast(anchors, anchors[:0], classes, weights[0], weights[1], positives, self.temperature)
         return self.reduce(rows)
 
 
-def occurrences(classes: Tensor) -> Tensor:
-    """How often each label (M,) stands among all of them, int64 (M,); itself included."""
-    ordered = classes.sort().values
-    return torch.searchsorted(ordered, classes, right=True) - torch.searchsorted(ordered, classes)
+def groups(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """For each label (M,) a number below M that only equal labels share, and how many of these there are; int64."""
+    ordered = labels.sort().values
+    first = torch.searchsorted(ordered, labels)
+    return first, torch.searchsorted(ordered, labels, right=True) - first

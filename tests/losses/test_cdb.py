@@ -1,0 +1,49 @@
+"""Class-difficulty-balanced loss against its formula."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longtail.difficulty import ClassDifficulty
+from longtail.losses.cdb import ClassDifficultyLoss
+from longtail.losses.cross_entropy import CrossEntropyLoss
+
+from . import naive
+
+
+@given(
+    st.integers(0, 6),
+    st.lists(st.floats(0, 1, width=32), min_size=1, max_size=7),
+    st.sampled_from([0.5, 2.0]),
+    st.integers(0, 99),
+)
+def test_value_and_gradient_are_the_formulas(rows: int, accuracy: list[float], tau: float, seed: int) -> None:
+    logits, targets = naive.logits_and_targets(rows, len(accuracy), seed)
+    difficulty = ClassDifficulty(len(accuracy), tau)
+    difficulty.update(accuracy)
+    powers = [max(1 - a, 0.01) ** tau for a in accuracy]
+    weights = [power / sum(powers) * len(powers) for power in powers]
+    expected = [-weights[y] * naive.probability(x, y).log() for x, y in zip(logits, targets, strict=True)]
+    values = ClassDifficultyLoss(difficulty, reduction="none")(logits, targets)
+    close = {"rtol": 1e-5, "atol": 1e-6}  # the difficulty is kept in float32
+    naive.assert_same_rows(values, naive.stack(expected, logits), [logits], **close)
+
+
+def test_it_is_cross_entropy_until_the_difficulty_is_updated_and_follows_every_update() -> None:
+    difficulty = ClassDifficulty(3, tau=1)
+    loss = ClassDifficultyLoss(difficulty, reduction="none")
+    logits, targets = torch.randn(5, 3), torch.tensor([0, 2, 1, 1, 0])
+    plain = CrossEntropyLoss(reduction="none")(logits, targets)
+    assert torch.equal(loss(logits, targets), plain)
+    for accuracy, weights in [([0.5, 0.25, 0.75], [1.0, 1.5, 0.5]), ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])]:
+        difficulty.update(accuracy)
+        torch.testing.assert_close(loss(logits, targets), torch.tensor(weights)[targets] * plain)
+
+
+def test_the_difficulty_is_shared_and_saved_with_the_loss() -> None:
+    difficulty = ClassDifficulty(3)
+    loss, again = ClassDifficultyLoss(difficulty), ClassDifficultyLoss(ClassDifficulty(3))
+    assert loss.difficulty is difficulty
+    difficulty.update([0.5, 0.25, 0.75])
+    again.load_state_dict(loss.state_dict())
+    assert torch.equal(again.difficulty.accuracy, difficulty.accuracy)

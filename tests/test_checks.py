@@ -1,0 +1,101 @@
+"""Checks of shapes, labels and options, and the switch that makes them thorough."""
+
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from longtail.checks import check_logits, check_number, check_shape, check_targets, check_temperature, set_debug
+
+HOLDS_NAN = torch.zeros(3, 4)
+HOLDS_NAN[1, 2] = HOLDS_NAN[2, 0] = math.nan
+
+
+def debug() -> bool:
+    """Whether NaN is refused."""
+    try:
+        check_shape("logits", HOLDS_NAN, "M", 4)
+    except ValueError:
+        return True
+    return False
+
+
+def test_nan_is_named_with_its_first_index() -> None:
+    message = r"logits holds NaN, first at index \(1, 2\) of shape \(3, 4\)"
+    with set_debug(True), pytest.raises(ValueError, match=message):
+        check_logits(HOLDS_NAN, torch.tensor([0, 1, 2]))
+
+
+def test_debug_mode_is_a_statement_and_a_with_block() -> None:
+    with set_debug(False):
+        assert not debug()
+        set_debug(True)
+        assert debug()
+        with set_debug(False):
+            assert not debug()
+        assert debug(), "what was before is back"
+        with pytest.raises(ZeroDivisionError), set_debug(False):
+            raise ZeroDivisionError
+        assert debug(), "after an error too"
+
+
+@pytest.mark.parametrize(("value", "refused"), [("1", True), ("0", False)])
+def test_debug_mode_by_environment_variable(value: str, refused: bool) -> None:
+    program = "import torch; from longtail.checks import check_shape; check_shape('x', torch.tensor([torch.nan]), 1)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | {"LONGTAIL_DEBUG": value}, capture_output=True, text=True
+    )
+    assert ("ValueError: x holds NaN, first at index (0,) of shape (1,)" in done.stderr) == refused
+    assert done.returncode == refused
+
+
+def test_integers_pass_in_debug_mode() -> None:
+    with set_debug(True):
+        check_targets(torch.tensor([0, 2]), 2, 3)
+
+
+def test_letters_stand_for_any_length() -> None:
+    check_shape("x", torch.zeros(0, 3), "M", 3)
+    with pytest.raises(ValueError, match=r"x must have shape \(M, 3\), got \(2, 4\)"):
+        check_shape("x", torch.zeros(2, 4), "M", 3)
+    with pytest.raises(ValueError, match=r"x must have shape \(M,\), got \(2, 4\)"):
+        check_shape("x", torch.zeros(2, 4), "M")
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "low", "problem"),
+    [
+        ([0, 3], 3, 0, r"labels must lie in 0\.\.2, got 0\.\.3"),
+        ([-1, 2], 3, 0, r"labels must lie in 0\.\.2, got -1\.\.2"),
+        ([-2, 2], 3, -1, r"labels must lie in -1\.\.2, got -2\.\.2"),
+        ([-1, 9], None, 0, r"labels must lie in 0\.\.C - 1, got -1\.\.9"),
+    ],
+)
+def test_labels_outside_their_range_are_refused(labels: list[int], classes: int | None, low: int, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        check_targets(torch.tensor(labels), 2, classes, "labels", low)
+
+
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, -math.inf])
+def test_numbers_that_are_too_small_or_not_finite_are_refused(value: float) -> None:
+    check_number("x", 0, low=0)
+    with pytest.raises(ValueError, match=f"x must be at least 0, got {value}"):
+        check_number("x", value, low=0)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan, math.inf])
+def test_numbers_outside_their_range_are_refused(value: float) -> None:
+    check_number("x", 0, low=0, high=1)
+    check_number("x", 1, low=0, high=1)
+    with pytest.raises(ValueError, match=rf"x must be in 0\.\.1, got {value}"):
+        check_number("x", value, low=0, high=1)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.1, math.nan, math.inf])
+def test_temperatures_that_are_not_positive_or_not_finite_are_refused(value: float) -> None:
+    check_temperature(1e-3)
+    with pytest.raises(ValueError, match=f"temperature must be positive, got {value}"):
+        check_temperature(value)
