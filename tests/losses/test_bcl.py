@@ -147,6 +147,18 @@ def test_when_all_keys_are_alike_every_class_weighs_the_same(rows: int, classes:
     assert value.item() == pytest.approx(math.log(classes), abs=1e-5)
 
 
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.sampled_from([0.01, 0.1, 1.0]))
+def test_collapsed_classes_are_all_alike_whatever_their_number(labels: list[int], temperature: float) -> None:
+    """With every embedding on its prototype, the vertices of a simplex, each class has the same pull on the others and
+    each row the same loss, as in an infinite balanced batch."""
+    classes = 4
+    vertices = normalize(torch.eye(classes, dtype=torch.float64) - 1 / classes)
+    targets = torch.tensor(labels)
+    rows = BalancedContrastiveLoss(temperature, reduction="none")(vertices[targets][:, None], targets, vertices)
+    others = (classes - 1) * math.exp((-1 / (classes - 1) - 1) / temperature)
+    torch.testing.assert_close(rows, torch.full_like(rows, math.log1p(others)))
+
+
 def test_a_single_embedding_is_classified_by_the_prototypes() -> None:
     embedding, prototypes = normalize(torch.randn(1, 4)), normalize(torch.randn(5, 4))
     value = BalancedContrastiveLoss(0.2)(embedding[:, None], torch.tensor([3]), prototypes)
