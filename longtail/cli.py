@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
   --data WHAT          a folder, a table (CSV, TSV, Parquet, list file), or cifar10_lt, cifar100_lt, digits_lt
   --run FOLDER         where the run goes; by default runs/<data>-<recipe>
   --resume RUN         go on with a stopped run
+  --teacher RUN        run of the teacher, for recipes that have one; it is trained first if it is not there
 
   --epochs N           --batch-size N        --lr X             --seed N
   --backbone NAME      a timm name, or resnet20_cifar, resnet32_cifar, resnet56_cifar
@@ -76,6 +78,7 @@ NAMED_DATA = {
     "cifar100_lt": "longtail.data.CIFAR100LT",
     "digits_lt": "longtail.data.DigitsLT",
 }
+TEACHER = "--model.method.teacher_checkpoint"
 RUN_VARIABLE = "LONGTAIL_RUN"  # hands the folder of the run to the processes that Lightning starts
 TABLES = {".csv", ".tsv", ".parquet", ".txt", ".lst"}
 
@@ -114,6 +117,7 @@ def fit(args: list[str]) -> int:
     resume = take(args, "--resume")
     recipe = take(args, "--recipe")
     given = take(args, "--run")
+    teacher_run = take(args, "--teacher")
     options = short_options(args)
     if resume is not None:
         for name, value in (("--recipe", recipe), ("--run", given)):
@@ -132,7 +136,16 @@ def fit(args: list[str]) -> int:
 
         config = load_recipe(recipe)
         config.pop("about", None)
+    teacher = config.pop("teacher", None)
+    common = list(options)
     data = take(options, "--data")
+    if teacher is not None:
+        where = (
+            Path(teacher_run) if teacher_run else Path(given).parent / f"{Path(given).name}-teacher" if given else None
+        )
+        options.append(f"{TEACHER}={train_teacher(teacher, where or run_folder(teacher, data), common)}")
+    elif teacher_run is not None:
+        raise InputError(f'the recipe "{recipe}" has no teacher: leave out --teacher')
     if data is not None:
         options = [*data_options(data, config), *options]
     elif config.get("data", {}).get("class_path", "").endswith(".Folder") and not _names_root(options):
@@ -143,6 +156,49 @@ def fit(args: list[str]) -> int:
         options = ["--config", yaml.safe_dump(config), "--recipe", recipe, *options]
     run = Path(given) if given is not None else default_run(recipe, data)
     return _train(options, run, resume=False)
+
+
+def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
+    """Train the teacher of a recipe as a run of its own, unless it is there; return its checkpoint."""
+    checkpoint = run / "last.ckpt"
+    if "LOCAL_RANK" in os.environ:  # the first process has seen to it
+        return checkpoint
+    if (run / "results.json").is_file():
+        from longtail.reports.results import load_results
+
+        if load_results(run)["status"] == "finished":
+            return checkpoint
+    if checkpoint.is_file():
+        command = ["--resume", str(run)]
+    else:
+        command = ["--recipe", recipe, "--run", str(run), *without(options, ("--model.", "--data.views"))]
+    sys.stdout.write(f"first the teacher: longtail fit {' '.join(command)}\n")
+    sys.stdout.flush()
+    code = run_command(["fit", *command])
+    if code:
+        raise InputError(f"the teacher {run} was not trained to its end: give the same command again to go on")
+    return checkpoint
+
+
+def without(options: list[str], prefixes: tuple[str, ...]) -> list[str]:
+    """The options less those that begin so, and the values that follow them."""
+    kept, dropping = [], False
+    for option in options:
+        if option.startswith("--"):
+            dropping = option.startswith(prefixes)
+        if not dropping:
+            kept.append(option)
+    return kept
+
+
+def run_command(args: list[str]) -> int:
+    """Run a command of longtail in a process of its own, and let it end by itself when it is stopped."""
+    with subprocess.Popen([sys.executable, "-m", "longtail", *args]) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:  # the process has got it too, and saves what it has
+                continue
 
 
 def _names_root(options: list[str]) -> bool:
@@ -219,14 +275,19 @@ def data_options(value: str, config: dict[str, Any]) -> list[str]:
 
 def default_run(recipe: str | None, data: str | None) -> Path:
     """A folder that does not exist yet, named after the data and the recipe."""
-    name = (recipe or "run").removesuffix(".yaml").split("/")
-    parts = name if "/" in (recipe or "") and data is None else [Path(data).stem if data else "", name[-1]]
-    stem = "-".join(part for part in parts[-2:] if part)
-    run, count = Path("runs") / stem, 1
+    folder = run_folder(recipe, data)
+    run, count = folder, 1
     while run.exists():
         count += 1
-        run = Path("runs") / f"{stem}-{count}"
+        run = folder.with_name(f"{folder.name}-{count}")
     return run
+
+
+def run_folder(recipe: str | None, data: str | None) -> Path:
+    """A folder named after the data and the recipe."""
+    name = (recipe or "run").removesuffix(".yaml").split("/")
+    parts = name if "/" in (recipe or "") and data is None else [Path(data).stem if data else "", name[-1]]
+    return Path("runs") / "-".join(part for part in parts[-2:] if part)
 
 
 def recipes(args: list[str]) -> int:

@@ -78,10 +78,7 @@ def load_run(run: Path, checkpoint: str | None = None) -> Classifier:
     state = read_checkpoint(path)["state_dict"]
     config: dict[str, Any] = yaml.safe_load(results["config"])["model"]["init_args"]["method"]
     config.setdefault("init_args", {})["class_counts"] = results["train_counts"]
-    backbone = config["init_args"].get("backbone", {}).get("init_args", {})
-    for start, nothing in (("pretrained", False), ("weights", None)):  # the checkpoint holds the weights
-        if start in backbone:
-            backbone[start] = nothing
+    forget_starts(config)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Method, "method", required=True)
     method: Method = parser.instantiate(parser.parse_object({"method": config})).method
@@ -90,6 +87,18 @@ def load_run(run: Path, checkpoint: str | None = None) -> Classifier:
     method.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     given = results["data"]["input"]
     return Classifier(method, results["classes"], given["size"], Normalise(given["mean"], given["std"]), path)
+
+
+STARTS = {"pretrained": False, "weights": None, "teacher_checkpoint": None}  # options that name weights to start from
+
+
+def forget_starts(config: dict[str, Any]) -> None:
+    """Take the weights to start from out of a configuration, in place, as the checkpoint holds the trained ones."""
+    for key, value in config.items():
+        if key in STARTS:
+            config[key] = STARTS[key]
+        elif isinstance(value, dict):
+            forget_starts(value)
 
 
 def image_files(paths: Sequence[Path]) -> list[str]:

@@ -95,7 +95,7 @@ def test_a_run_holds_what_it_took_and_what_it_found(run: Path) -> None:
     assert found["train_counts"] == [19, 7, 3]
     assert found["data"]["images"] == {"train": 29, "val": 8}
     assert [entry["epoch"] for entry in found["history"]] == [1, 2]
-    assert {"loss", "logit_adjusted", "contrastive", "top1"} <= found["history"][0]["train"].keys()
+    assert {"loss", "classifier", "contrastive", "top1"} <= found["history"][0]["train"].keys()
     assert {(e["split"], e["checkpoint"]) for e in found["evaluations"]} == {("val", "last"), ("val", "best")}
     assert found["evaluations"][0]["metrics"]["top1"] == found["history"][1]["val"]["top1"]
     assert found["versions"]["torch"] == torch.__version__

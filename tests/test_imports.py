@@ -27,11 +27,12 @@ ROOMS: dict[str, set[str]] = {
     "augment": BASE,
     "metrics": BASE,
     "methods": BASE | {"losses", "models", "augment", "metrics"},
-    "data": BASE | {"losses", "models", "augment", "metrics", "methods"},
+    "data": BASE | {"samplers", "losses", "models", "augment", "metrics", "methods"},
     "tasks": BASE | {"losses", "models", "augment", "metrics", "methods", "data", "reports"},
     "inference": BASE | {"models", "augment", "metrics", "methods", "data", "tasks", "reports"},
     "export": BASE | {"models", "augment", "metrics", "methods", "data", "tasks", "reports", "inference"},
     "cli": BASE | {"methods", "data", "tasks", "reports", "recipes", "inference", "export"},
+    "__main__": {"cli"},
 }
 LIGHTNING = {"data", "tasks", "cli"}
 

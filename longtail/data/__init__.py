@@ -3,5 +3,15 @@
 from longtail.data.cifar import CIFAR10LT, CIFAR100LT
 from longtail.data.digits import DigitsLT
 from longtail.data.file_data import Folder, Table
+from longtail.data.sampling import DifficultySampling, PowerSampling, RepeatFactorSampling
 
-__all__ = ["CIFAR10LT", "CIFAR100LT", "DigitsLT", "Folder", "Table"]
+__all__ = [
+    "CIFAR10LT",
+    "CIFAR100LT",
+    "DifficultySampling",
+    "DigitsLT",
+    "Folder",
+    "PowerSampling",
+    "RepeatFactorSampling",
+    "Table",
+]

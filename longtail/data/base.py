@@ -19,8 +19,11 @@ from longtail.augment.normalise import Normalise
 from longtail.augment.views import PlainView
 from longtail.data.listing import some
 from longtail.data.loader import EpochBatches, Loader
+from longtail.data.sampling import Sampling
 from longtail.data.split import classes_without
+from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
+from longtail.samplers.base import EpochSampler
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,27 @@ class ImageData(pl.LightningDataModule, ABC):
         views: what augments each view of a training image; as many as the method wants.
         batch_size: images of a batch in one process.
         num_workers: processes that decode images.
+        sampling: how training images are drawn; each once an epoch where left out.
     """
 
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
-    def __init__(self, views: Sequence[View] | None = None, batch_size: int = 64, num_workers: int = 0) -> None:
+    def __init__(
+        self,
+        views: Sequence[View] | None = None,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        sampling: Sampling | None = None,
+    ) -> None:
         super().__init__()
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         self.views: list[View] = [PlainView()] if views is None else list(views)
         self.batch_size = batch_size
         self.num_workers = num_workers
+        self.sampling = sampling
+        self.difficulty: ClassDifficulty | None = None  # that of the task, for the sampling
         self.seed = torch.initial_seed()  # of the order and the augmentation: that of seed_everything
         self._normalise = Normalise(self.mean, self.std)
 
@@ -141,7 +153,16 @@ class ImageData(pl.LightningDataModule, ABC):
         assert split is not None
         trainer = self.trainer
         world, rank = (trainer.world_size, trainer.global_rank) if trainer is not None else (1, 0)
-        return EpochBatches(len(split), self.batch_size, name == "train", self.seed, rank, world)
+        train = name == "train"
+        sampler = self._sampler(split) if train else None
+        return EpochBatches(len(split), self.batch_size, train, self.seed, rank, world, sampler)
+
+    def _sampler(self, split: Split) -> EpochSampler | None:
+        if self.sampling is None:
+            return None
+        difficulty = self.difficulty or ClassDifficulty(len(self.classes))
+        epochs = self.trainer.max_epochs if self.trainer is not None else None
+        return self.sampling(torch.from_numpy(split.targets), difficulty, epochs or 1, self.seed)
 
     def _loader(self, name: str) -> Any:
         split = self.split(name)

@@ -17,6 +17,7 @@ from longtail.counts import exponential_counts, long_tail_subset, step_counts
 from longtail.data.base import Split, Splits
 from longtail.data.memory import TensorImages
 from longtail.data.memory_data import MemoryData
+from longtail.data.sampling import Sampling
 from longtail.data.split import stratified_split
 from longtail.errors import InputError
 
@@ -60,6 +61,7 @@ class CifarLT(MemoryData):
         views: what augments each view of a training image.
         batch_size: images of a batch in one process.
         padding: zero padding of the random crop, in pixels.
+        sampling: how training images are drawn; each once an epoch where left out.
     """
 
     folder: ClassVar[str]
@@ -82,8 +84,9 @@ class CifarLT(MemoryData):
         views: Sequence[View] | None = None,
         batch_size: int = 128,
         padding: int = 4,
+        sampling: Sampling | None = None,
     ) -> None:
-        super().__init__(views, batch_size, padding)
+        super().__init__(views, batch_size, padding, sampling)
         if profile not in PROFILES:
             raise InputError(f'unknown profile "{profile}": choose from {", ".join(PROFILES)}')
         if not 0 < factor <= 1:

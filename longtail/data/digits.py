@@ -10,6 +10,7 @@ from longtail.counts import exponential_counts, long_tail_subset
 from longtail.data.base import Split, Splits
 from longtail.data.memory import TensorImages
 from longtail.data.memory_data import MemoryData
+from longtail.data.sampling import Sampling
 from longtail.errors import InputError
 
 
@@ -24,6 +25,7 @@ class DigitsLT(MemoryData):
         views: what augments each view of a training image.
         batch_size: images of a batch.
         padding: zero padding of the random crop, in pixels.
+        sampling: how training images are drawn; each once an epoch where left out.
     """
 
     mean = (0.305, 0.305, 0.305)
@@ -32,9 +34,14 @@ class DigitsLT(MemoryData):
     source = "scikit-learn's digits"
 
     def __init__(
-        self, factor: float = 0.01, views: Sequence[View] | None = None, batch_size: int = 64, padding: int = 2
+        self,
+        factor: float = 0.01,
+        views: Sequence[View] | None = None,
+        batch_size: int = 64,
+        padding: int = 2,
+        sampling: Sampling | None = None,
     ) -> None:
-        super().__init__(views, batch_size, padding)
+        super().__init__(views, batch_size, padding, sampling)
         if not 0 < factor <= 1:
             raise InputError(f"factor must be in (0, 1], got {factor}")
         self.factor = factor

@@ -20,6 +20,7 @@ from longtail.data.folder import scan_folder
 from longtail.data.images import check_images, decode
 from longtail.data.listing import Listing, some
 from longtail.data.loader import EpochBatches, Loader
+from longtail.data.sampling import Sampling
 from longtail.data.split import stratified_split
 from longtail.data.table import read_table
 from longtail.errors import InputError
@@ -62,6 +63,7 @@ class FileData(ImageData):
         split_seed: of those two splits; apart from the run's seed, so that runs with several seeds compare.
         check_images: look at every file before training.
         skip_bad_images: leave out the files that cannot be read, and say how many; otherwise they are an error.
+        sampling: how training images are drawn; each once an epoch where left out.
     """
 
     def __init__(
@@ -76,8 +78,10 @@ class FileData(ImageData):
         split_seed: int = 0,
         check_images: bool = True,
         skip_bad_images: bool = False,
+        sampling: Sampling | None = None,
     ) -> None:
-        super().__init__(views, batch_size, min(8, os.cpu_count() or 1) if num_workers is None else num_workers)
+        workers = min(8, os.cpu_count() or 1) if num_workers is None else num_workers
+        super().__init__(views, batch_size, workers, sampling)
         for name, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
             if not 0 <= fraction < 1:
                 raise InputError(f"{name} must be in [0, 1), got {fraction}")

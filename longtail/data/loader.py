@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from longtail.samplers.base import EpochSampler
+
 Draws = list[tuple[int, int]]
 
 
@@ -22,10 +24,21 @@ class EpochBatches(Sampler[Draws]):
             batch of a single row, on which batch statistics are not defined; without it rows come in order, once.
         seed: of the order and the draws.
         rank, world: this process, and the number of processes.
+        sampler: draws the rows of each epoch in place of the shuffle; a row that comes twice has a draw for each time.
     """
 
-    def __init__(self, rows: int, batch_size: int, shuffle: bool, seed: int = 0, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        rows: int,
+        batch_size: int,
+        shuffle: bool,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        sampler: EpochSampler | None = None,
+    ) -> None:
         self.rows, self.batch_size, self.shuffle = rows, batch_size, shuffle
+        self.sampler = sampler
         self.seed, self.rank, self.world = seed, rank, world
         self.epoch = 0
         self.start = 0  # batches to leave out at the next iteration
@@ -34,10 +47,14 @@ class EpochBatches(Sampler[Draws]):
         """Choose the epoch of the next iteration."""
         self.epoch = epoch
 
+    def _rows(self) -> int:
+        """Rows of the epoch over all processes, before they are filled up."""
+        return self.rows if self.sampler is None else self.sampler.size(self.epoch)
+
     def _shard(self) -> int:
         """Rows of this process."""
         if self.shuffle:
-            return -(-self.rows // self.world)
+            return -(-self._rows() // self.world)
         return len(range(self.rank, self.rows, self.world))
 
     def __len__(self) -> int:
@@ -46,12 +63,14 @@ class EpochBatches(Sampler[Draws]):
 
     def __iter__(self) -> Iterator[Draws]:
         random = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**63)
-        order = torch.randperm(self.rows, generator=random) if self.shuffle else torch.arange(self.rows)
-        draws = torch.randint(2**62, (self.rows,), generator=random)
+        rows = self._rows()
+        order = torch.randperm(rows, generator=random) if self.shuffle else torch.arange(rows)
+        draws = torch.randint(2**62, (rows,), generator=random)
         if self.shuffle:
-            order = torch.cat([order, order[: self._shard() * self.world - self.rows]])
+            order = torch.cat([order, order[: self._shard() * self.world - rows]])
         mine = order[self.rank :: self.world]
-        pairs = list(zip(mine.tolist(), draws[mine].tolist(), strict=True))
+        drawn = mine if self.sampler is None else self.sampler.order(self.epoch)[mine]
+        pairs = list(zip(drawn.tolist(), draws[mine].tolist(), strict=True))
         start, self.start = self.start, 0
         for batch in range(start, len(self)):
             yield pairs[batch * self.batch_size : (batch + 1) * self.batch_size]

@@ -13,6 +13,7 @@ from longtail.augment.geometric import PadCrop
 from longtail.data.base import ImageData
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.memory import TensorImages
+from longtail.data.sampling import Sampling
 
 
 def _as_fetched(batch: Any) -> Any:
@@ -26,10 +27,17 @@ class MemoryData(ImageData):
         views: what augments each view of a training image.
         batch_size: images of a batch in one process.
         padding: zero padding of the random crop, in pixels.
+        sampling: how training images are drawn; each once an epoch where left out.
     """
 
-    def __init__(self, views: Sequence[View] | None = None, batch_size: int = 128, padding: int = 4) -> None:
-        super().__init__(views, batch_size)
+    def __init__(
+        self,
+        views: Sequence[View] | None = None,
+        batch_size: int = 128,
+        padding: int = 4,
+        sampling: Sampling | None = None,
+    ) -> None:
+        super().__init__(views, batch_size, sampling=sampling)
         self._crop = PadCrop(padding)
 
     def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:

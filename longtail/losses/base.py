@@ -1,7 +1,12 @@
 """What every loss shares: the reduction and the precision."""
 
+from collections.abc import Callable
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
+
+from longtail.counts import Counts
 
 
 class Loss(nn.Module):
@@ -11,7 +16,12 @@ class Loss(nn.Module):
         reduction: "mean" for the plain mean of the rows, a scalar (0 for an empty batch); "none" for one value per
             row. Where rows carry weights, "mean" is the sum of weight times loss over the number of rows, not over
             the sum of the weights: so it adds up over parts of a batch and over processes.
+
+    Attributes:
+        no_weight_decay: names of the parameters that an optimizer should not decay.
     """
+
+    no_weight_decay: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
@@ -19,11 +29,28 @@ class Loss(nn.Module):
             raise ValueError(f'reduction must be "mean" or "none", got {reduction!r}')
         self.reduction = reduction
 
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Say that an epoch begins, counted from 0, of how many; a loss that changes with the epochs overrides this."""
+
     def reduce(self, rows: Tensor) -> Tensor:
         """Apply the reduction to one value per row."""
         if self.reduction == "none":
             return rows
         return rows.sum() / max(len(rows), 1)
+
+
+def build_loss(loss: Loss | Callable[[Counts], Loss], class_counts: Counts, reduction: str = "mean") -> Loss:
+    """The loss itself, or what a factory, such as a loss class, makes from the class counts.
+
+    Raises:
+        ValueError: if the loss has another reduction.
+    """
+    if not isinstance(loss, Loss):
+        loss = loss(class_counts)
+        loss.reduction = reduction
+    if loss.reduction != reduction:
+        raise ValueError(f'{type(loss).__name__} must have reduction "{reduction}" here, got "{loss.reduction}"')
+    return loss
 
 
 def full_precision(values: Tensor) -> Tensor:

@@ -1,13 +1,19 @@
 """Class-difficulty-balanced loss (CDB-W)."""
 
+from collections.abc import Callable
+
 from torch import Tensor
 
+from longtail.checks import check_logits
+from longtail.counts import Counts
 from longtail.difficulty import ClassDifficulty
-from longtail.losses.softmax import SoftmaxLoss
+from longtail.losses.base import Loss, build_loss
+from longtail.losses.cross_entropy import CrossEntropyLoss
 
 
-class ClassDifficultyLoss(SoftmaxLoss):
-    r"""Cross-entropy weighted by class difficulty, :math:`L_i = -w_{y_i} \log \mathrm{softmax}(x_i)_{y_i}`.
+class ClassDifficultyLoss(Loss):
+    r"""Cross-entropy, or another loss of logits, weighted by class difficulty:
+    :math:`L_i = -w_{y_i} \log \mathrm{softmax}(x_i)_{y_i}`.
 
     :math:`w_c \propto d_c^\tau` with mean 1 over the classes; d is the share of a class's validation images that are
     classified wrongly. The weights are those that the difficulty has now: update it after each validation.
@@ -16,19 +22,37 @@ class ClassDifficultyLoss(SoftmaxLoss):
     Computed in float32 under autocast.
 
     Args:
-        difficulty: the object that holds the difficulty of the classes; samplers and reports may share it.
+        difficulty: the object that holds the difficulty of the classes; samplers and reports may share it. Class
+            counts (C,) do as well: then the loss makes an object of its own, ``loss.difficulty``.
+        loss: the loss whose rows are weighted, with ``reduction="none"``, or what makes it from the class counts;
+            cross-entropy where left out.
         reduction: "mean" or "none".
 
     Raises:
-        ValueError: on a wrong shape, or a label outside 0..C-1.
+        ValueError: on a loss that is reduced already, a factory without class counts, a wrong shape, or a label outside
+            0..C-1.
 
     Source: Sinha et al., Class-wise difficulty-balanced loss for solving class-imbalance, ACCV 2020, equations 2 to 4.
     """
 
-    def __init__(self, difficulty: ClassDifficulty, reduction: str = "mean") -> None:
+    def __init__(
+        self,
+        difficulty: ClassDifficulty | Counts,
+        loss: Loss | Callable[[Counts], Loss] | None = None,
+        reduction: str = "mean",
+    ) -> None:
         super().__init__(reduction)
-        self.difficulty = difficulty
-        self.num_classes = len(difficulty.accuracy)
+        rows = CrossEntropyLoss(reduction="none") if loss is None else loss
+        if isinstance(difficulty, ClassDifficulty):
+            if not isinstance(rows, Loss):
+                raise ValueError("difficulty must be class counts where the loss is made from them")
+            self.difficulty = difficulty
+            self.loss = build_loss(rows, [], reduction="none")
+        else:
+            self.difficulty = ClassDifficulty(len(difficulty))
+            self.loss = build_loss(rows, difficulty, reduction="none")
 
-    def rows(self, log_p: Tensor, targets: Tensor) -> Tensor:
-        return -self.difficulty.weights()[targets] * log_p
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        check_logits(logits, targets, len(self.difficulty.accuracy))
+        rows: Tensor = self.loss(logits, targets)
+        return self.reduce(self.difficulty.weights()[targets] * rows)

@@ -36,11 +36,12 @@ class ClassInstanceBalancedLoss(Loss):
         trade_off: a, not negative.
         temperature: of the contrastive loss, positive.
         share: the share s as a function of K (N,) and a.
+        logit_loss: in place of the cross-entropy, a loss of logits with ``reduction="none"``.
         reduction: "mean" or "none".
 
     Raises:
-        ValueError: on a negative trade-off, a temperature that is not positive, a wrong shape, or a label outside
-            0..C-1.
+        ValueError: on a negative trade-off, a temperature that is not positive, a logit loss that is reduced already, a
+            wrong shape, or a label outside 0..C-1.
 
     Source: Lutz et al., Class instance balanced learning for long-tailed classification, CRV 2023.
     """
@@ -50,13 +51,16 @@ class ClassInstanceBalancedLoss(Loss):
         trade_off: float = 1.0,
         temperature: float = 0.1,
         share: Callable[[Tensor, float], Tensor] = instance_share,
+        logit_loss: Loss | None = None,
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction)
         check_number("trade_off", trade_off, low=0)
         self.trade_off = trade_off
         self.share = share
-        self.cross_entropy = CrossEntropyLoss(reduction="none")
+        self.logit_loss = logit_loss or CrossEntropyLoss(reduction="none")
+        if self.logit_loss.reduction != "none":
+            raise ValueError(f'logit_loss must have reduction "none", got {self.logit_loss.reduction!r}')
         self.contrastive = SupervisedContrastiveLoss(temperature, reduction="none")
 
     def forward(self, logits: Tensor, embeddings: Tensor, targets: Tensor) -> Tensor:
@@ -65,7 +69,7 @@ class ClassInstanceBalancedLoss(Loss):
         views = embeddings.shape[1]
         if views == 0:
             raise ValueError(f"embeddings must have at least one view, got {tuple(embeddings.shape)}")
-        entropy = self.cross_entropy(logits, targets)
+        entropy = self.logit_loss(logits, targets)
         contrastive = self.contrastive(embeddings, targets).unflatten(0, (len(targets), views)).mean(1)
         _, images = groups(targets)
         instances = views * images - 1

@@ -48,6 +48,7 @@ class GaussianMixtureLoss(Loss):
     ground-truth labels, ICML 2023, section 3; the second term as in the released code.
     """
 
+    no_weight_decay = frozenset({"log_temperature"})
     log_prior: Tensor
 
     def __init__(self, class_counts: Counts, temperature: float = 0.1, reduction: str = "mean") -> None:

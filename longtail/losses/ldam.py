@@ -17,8 +17,8 @@ class LDAMLoss(SoftmaxLoss):
         m_c = m_{max} \Big( \frac{\min n}{n_c} \Big)^{1/4}
 
     The logits are those of a cosine classifier, x = s cos, so the margins are in units of the cosine. Deferred
-    re-weighting (DRW): w is 1 until `set_epoch` reaches ``reweight_epoch``; from then on it is the inverse effective
-    number of samples, with mean 1 over the classes.
+    re-weighting (DRW): w is 1 until `set_epoch` reports that the part ``reweight_from`` of the run is over; from then
+    on it is the inverse effective number of samples, with mean 1 over the classes.
 
     Shapes: logits (M, C), targets (M,); returns a scalar, or (M,) with ``reduction="none"``. An empty batch gives 0.
     Computed in float32 under autocast.
@@ -27,14 +27,14 @@ class LDAMLoss(SoftmaxLoss):
         class_counts: training images of each class (C,), all positive.
         max_margin: m of the rarest class, not negative.
         scale: s, the factor of the cosines in the classifier; 1 for a linear one.
-        reweight_epoch: epoch, counted from 0, that the weights set in at; never where left out. The papers take 160
-            of 200.
+        reweight_from: part of the run, in 0..1, after which the weights set in; never where left out. The papers take
+            160 of 200 epochs, 0.8.
         beta: of the effective number of samples.
         reduction: "mean" or "none".
 
     Raises:
-        ValueError: on counts that are not positive, a negative margin or scale, beta outside 0..1, a wrong shape, or a
-            label outside 0..C-1.
+        ValueError: on counts that are not positive, a negative margin or scale, reweight_from or beta outside 0..1, a
+            wrong shape, or a label outside 0..C-1.
 
     Source: Cao et al., Learning imbalanced datasets with label-distribution-aware margin loss, NeurIPS 2019, equations
     12 and 13 and algorithm 1.
@@ -49,24 +49,25 @@ class LDAMLoss(SoftmaxLoss):
         class_counts: Counts,
         max_margin: float = 0.5,
         scale: float = 30.0,
-        reweight_epoch: int | None = None,
+        reweight_from: float | None = None,
         beta: float = 0.9999,
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction)
         check_number("max_margin", max_margin, low=0)
         check_number("scale", scale, low=0)
+        if reweight_from is not None:
+            check_number("reweight_from", reweight_from, low=0, high=1)
         counts = counts_tensor(class_counts)
         self.num_classes = len(counts)
-        self.reweight_epoch = reweight_epoch
+        self.reweight_from = reweight_from
         margins = max_margin * (counts.min() / counts.double()) ** 0.25
         self.register_buffer("margins", (scale * margins).float(), persistent=False)
         self.register_buffer("late_weights", effective_number_weights(class_counts, beta), persistent=False)
         self.register_buffer("class_weights", torch.ones(len(counts)))
 
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch begins, counted from 0."""
-        late = self.reweight_epoch is not None and epoch >= self.reweight_epoch
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        late = self.reweight_from is not None and epoch >= self.reweight_from * epochs
         self.class_weights.copy_(self.late_weights if late else torch.ones_like(self.late_weights))
 
     def adjust(self, logits: Tensor, targets: Tensor) -> Tensor:

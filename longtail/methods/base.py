@@ -12,10 +12,13 @@ class Method(nn.Module, ABC):
 
     Attributes:
         num_views: views of every image that a training step wants.
+        wants_rows: whether ``forward`` also takes ``rows`` (N,), int64, which training images these are, for methods
+            that remember images.
         num_classes: C.
     """
 
     num_views: ClassVar[int] = 1
+    wants_rows: ClassVar[bool] = False
     num_classes: int
 
     @abstractmethod

@@ -1,11 +1,13 @@
 """Balanced contrastive learning."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from longtail.counts import Counts, counts_tensor
+from longtail.distributed import gather
+from longtail.losses.base import Loss, build_loss
 from longtail.losses.bcl import BalancedContrastiveLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
 from longtail.methods.base import Method
@@ -17,7 +19,8 @@ class BCL(Method):
     """Balanced contrastive learning: L = classifier_weight * L_LA(view 1) + contrastive_weight * L_BCL(views 2, 3).
 
     L_LA is the logit-adjusted cross-entropy of a cosine classifier, L_BCL the balanced contrastive loss between the
-    projected views and the class prototypes, which are a projection of the classifier's weight rows.
+    projected views and the class prototypes, which are a projection of the classifier's weight rows. Several processes
+    contrast their views with those of all.
 
     Args:
         class_counts: training images of each class (C,).
@@ -28,6 +31,7 @@ class BCL(Method):
         classifier_weight: alpha of the paper.
         contrastive_weight: beta of the paper.
         scale: of the cosine classifier.
+        logit_loss: of the classifier, or what makes it from the class counts.
 
     Source: Zhu et al., Balanced contrastive learning for long-tailed visual recognition, CVPR 2022, equation 8.
     """
@@ -44,6 +48,7 @@ class BCL(Method):
         classifier_weight: float = 2.0,
         contrastive_weight: float = 0.6,
         scale: float = 30.0,
+        logit_loss: Loss | Callable[[Counts], Loss] = LogitAdjustedLoss,
     ) -> None:
         super().__init__()
         self.num_classes = len(counts_tensor(class_counts))
@@ -52,7 +57,7 @@ class BCL(Method):
         self.classifier = CosineClassifier(features, self.num_classes, scale)
         self.projection = ProjectionHead(features, hidden_features, embedding_features)
         self.prototypes = ClassPrototypes(features, hidden_features, embedding_features)
-        self.logit_adjusted = LogitAdjustedLoss(class_counts)
+        self.logit_loss = build_loss(logit_loss, class_counts)
         self.contrastive = BalancedContrastiveLoss(temperature)
         self.classifier_weight = classifier_weight
         self.contrastive_weight = contrastive_weight
@@ -62,11 +67,12 @@ class BCL(Method):
         first, second, third = self.backbone(torch.cat(list(views))).chunk(3)
         logits = self.classifier(first)
         embeddings = torch.stack(self.projection(torch.cat([second, third])).chunk(2), dim=1)  # (N, 2, D)
-        logit_adjusted = self.logit_adjusted(logits, targets)
-        contrastive = self.contrastive(embeddings, targets, self.prototypes(self.classifier.weight))
+        classifier = self.logit_loss(logits, targets)
+        prototypes = self.prototypes(self.classifier.weight)
+        contrastive = self.contrastive(gather(embeddings), gather(targets), prototypes)
         return {
-            "loss": self.classifier_weight * logit_adjusted + self.contrastive_weight * contrastive,
-            "logit_adjusted": logit_adjusted.detach(),
+            "loss": self.classifier_weight * classifier + self.contrastive_weight * contrastive,
+            "classifier": classifier.detach(),
             "contrastive": contrastive.detach(),
             "logits": logits.detach(),
         }

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 
 from longtail.counts import Counts, counts_tensor
-from longtail.losses.base import Loss
+from longtail.losses.base import Loss, build_loss
 from longtail.methods.base import Method
 
 
@@ -32,7 +32,7 @@ class Plain(Method):
         self.num_classes = len(counts_tensor(class_counts))
         self.backbone = backbone
         self.classifier = classifier(int(backbone.num_features), self.num_classes)  # type: ignore[arg-type]
-        self.loss = loss if isinstance(loss, Loss) else loss(class_counts)
+        self.loss = build_loss(loss, class_counts)
 
     def forward(self, views: Sequence[Tensor], targets: Tensor) -> dict[str, Tensor]:
         self.check_views(views)

@@ -17,6 +17,7 @@ class ProjectionHead(nn.Module):
 
     def __init__(self, in_features: int, hidden_features: int, out_features: int) -> None:
         super().__init__()
+        self.out_features = out_features
         self.layers = nn.Sequential(
             nn.Linear(in_features, hidden_features),
             nn.BatchNorm1d(hidden_features),

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,7 +13,10 @@ from torch import Tensor
 from torchmetrics.aggregation import CatMetric
 
 from longtail.data.base import ImageData
+from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
+from longtail.losses.base import Loss
+from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.methods.base import Method
 from longtail.metrics.long_tail import LongTailMetrics
 from longtail.reports.results import weakest_classes
@@ -38,6 +42,8 @@ class Classification(pl.LightningModule):
         few: classes with fewer training images are few-shot.
         channels_last: memory format of images and weights; usually the faster one for convolutions.
         compile: compile the method with torch.compile.
+        difficulty: called with the number of classes to make the difficulty of the classes. It is updated after each
+            validation; the weights of every ``ClassDifficultyLoss`` and the sampling of the data are made from it.
     """
 
     def __init__(
@@ -50,6 +56,7 @@ class Classification(pl.LightningModule):
         few: int = 20,
         channels_last: bool = True,
         compile: bool = False,
+        difficulty: Callable[[int], ClassDifficulty] = ClassDifficulty,
     ) -> None:
         super().__init__()
         if few > many + 1:
@@ -57,6 +64,10 @@ class Classification(pl.LightningModule):
         self.method = method
         self.optimizer = optimizer
         self.schedule = schedule or StepSchedule()
+        self.difficulty = difficulty(len(class_counts))
+        for module in method.modules():
+            if isinstance(module, ClassDifficultyLoss):
+                module.difficulty = self.difficulty  # one object for all
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.method.to(memory_format=self.memory_format)
         if compile:
@@ -68,8 +79,9 @@ class Classification(pl.LightningModule):
         self.evaluation: dict[str, Any] = {}  # the last full evaluation, as it stands in the results
 
     def setup(self, stage: str) -> None:
-        """Check that the data and the method fit."""
+        """Check that the data and the method fit, and share the difficulty of the classes."""
         self.check(self.data)
+        self.data.difficulty = self.difficulty
 
     def check(self, data: ImageData) -> None:
         """Check that a data set and the method fit.
@@ -93,8 +105,19 @@ class Classification(pl.LightningModule):
         return data
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """One optimizer, its rate set before every step."""
-        optimizer = self.optimizer(self.method.parameters())
+        """One optimizer, its rate set before every step; without decay for what a loss wants kept from it."""
+        kept = {
+            id(parameter)
+            for module in self.method.modules()
+            if isinstance(module, Loss)
+            for name, parameter in module.named_parameters(recurse=False)
+            if name in module.no_weight_decay
+        }
+        parameters = [parameter for parameter in self.method.parameters() if parameter.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": [each for each in parameters if id(each) not in kept]}]
+        if kept:
+            groups.append({"params": [each for each in parameters if id(each) in kept], "weight_decay": 0.0})
+        optimizer = self.optimizer(groups)
         per_epoch, steps = self._steps()
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule(step, steps, per_epoch))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -114,9 +137,16 @@ class Classification(pl.LightningModule):
     def _views(self, batch: dict[str, Any]) -> list[Tensor]:
         return [view.contiguous(memory_format=self.memory_format) for view in batch["views"]]
 
+    def on_train_epoch_start(self) -> None:
+        """Tell the losses that change with the epochs which one begins."""
+        for module in self.method.modules():
+            if isinstance(module, Loss):
+                module.set_epoch(self.current_epoch, self.trainer.max_epochs or 1)
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """One step of the method; logs the loss and its parts."""
-        out: dict[str, Tensor] = self.method(self._views(batch), batch["targets"])
+        rows = {"rows": batch["rows"]} if self.method.wants_rows else {}
+        out: dict[str, Tensor] = self.method(self._views(batch), batch["targets"], **rows)
         logits = out.pop("logits")
         parts = {f"train/{name}": value.detach() for name, value in out.items()}
         parts["train/top1"] = (logits.argmax(1) == batch["targets"]).float().mean()
@@ -153,6 +183,7 @@ class Classification(pl.LightningModule):
         values = {f"{split}/{name}": value.float() for name, value in scalars.items()}
         self.log_dict(values, batch_size=1, rank_zero_only=False)
         if self.trainer.state.fn == "fit":
+            self.difficulty.update(per_class["accuracy"])
             self.class_accuracy = [round(value, 4) for value in per_class["accuracy"].tolist()]
             return
         answers = torch.as_tensor(self.answers.compute()).cpu()

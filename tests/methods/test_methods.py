@@ -9,6 +9,7 @@ import inspect
 import pickle
 import pkgutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +17,17 @@ import torch
 from torch import Tensor, nn
 
 import longtail.methods
+from longtail.counts import Counts
+from longtail.errors import InputError
 from longtail.losses.bcl import BalancedContrastiveLoss
+from longtail.losses.cdb import ClassDifficultyLoss
+from longtail.losses.cibl import ClassInstanceBalancedLoss
 from longtail.losses.cross_entropy import CrossEntropyLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
 from longtail.methods.base import Method
 from longtail.methods.bcl import BCL
+from longtail.methods.cibl import CIBL
+from longtail.methods.gml import GML, GMLTeacher
 from longtail.methods.plain import Plain
 from longtail.models.classifiers import CosineClassifier
 
@@ -47,6 +54,7 @@ ARGUMENTS = {
     "class_counts": lambda: COUNTS,
     "backbone": TinyBackbone,
     "loss": CrossEntropyLoss,
+    "teacher": TinyBackbone,
 }
 
 
@@ -64,7 +72,8 @@ class Case:
         torch.manual_seed(0)
         arguments = dict(self.settings)
         for name, parameter in inspect.signature(self.method).parameters.items():
-            if parameter.default is parameter.empty and name not in arguments:
+            optional = parameter.default is not parameter.empty or parameter.kind is parameter.VAR_KEYWORD
+            if not optional and name not in arguments:
                 if name not in ARGUMENTS:
                     pytest.fail(f'{self.method.__name__} takes "{name}": add how to make one to ARGUMENTS here')
                 arguments[name] = ARGUMENTS[name]()
@@ -109,7 +118,8 @@ def test_a_plain_loop_lowers_the_loss(case: Case) -> None:
         loss = method(views, TARGETS)["loss"]
         optimizer.zero_grad()
         loss.backward()
-        assert all(each.grad is not None and each.grad.isfinite().all() for each in method.parameters())
+        learned = [each for each in method.parameters() if each.requires_grad]
+        assert all(each.grad is not None and each.grad.isfinite().all() for each in learned)
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
@@ -183,7 +193,7 @@ def test_bcl_is_the_weighted_sum_of_its_parts() -> None:
     contrastive = BalancedContrastiveLoss(0.2)(embeddings, TARGETS, prototypes)
 
     torch.testing.assert_close(outputs["logits"], logits.detach())
-    torch.testing.assert_close(outputs["logit_adjusted"], logit_adjusted.detach())
+    torch.testing.assert_close(outputs["classifier"], logit_adjusted.detach())
     torch.testing.assert_close(outputs["contrastive"], contrastive.detach())
     torch.testing.assert_close(outputs["loss"], 1.5 * logit_adjusted + 0.4 * contrastive)
 
@@ -198,3 +208,85 @@ def test_plain_takes_a_loss_or_what_makes_it() -> None:
     assert isinstance(method.classifier, nn.Linear)
     images = torch.randn(ROWS, 3, 8, 8)
     torch.testing.assert_close(method([images], TARGETS)["loss"], loss(method.classify(images), TARGETS))
+
+
+def test_keys_of_gml_follow_with_momentum_and_fill_the_queue() -> None:
+    torch.manual_seed(0)
+    method = GML(COUNTS, TinyBackbone(), queue_size=12, momentum=0.9)
+    before = [each.clone() for each in method.key_encoder.parameters()]
+    with torch.no_grad():
+        for each in method.backbone.parameters():
+            each.add_(1.0)
+    rows = torch.arange(10, 10 + ROWS)
+    method(Case(GML).views(), TARGETS, rows)
+    for old, new in zip(before, method.key_encoder.parameters(), strict=True):
+        torch.testing.assert_close(new, old + 0.1)
+    filled = method.queue.targets >= 0
+    assert sorted(method.queue.ids[filled].tolist()) == rows.tolist()
+    assert torch.equal(TARGETS[method.queue.ids[filled] - 10], method.queue.targets[filled])
+
+
+def test_gml_is_its_terms() -> None:
+    case = Case(GML, {"classifier_weight": 1.5, "contrastive_weight": 0.4})
+    method, views = case.make(), case.views()
+    outputs = method(views, TARGETS)
+    expected = 1.5 * outputs["classifier"] + 0.4 * outputs["contrastive"]
+    torch.testing.assert_close(outputs["loss"].detach(), expected)
+    assert method.contrastive.log_temperature.requires_grad
+    assert not any(each.requires_grad for each in method.key_encoder.parameters())
+
+
+def test_a_queue_too_small_for_the_classes_is_refused() -> None:
+    with pytest.raises(InputError, match="queue_size 7 does not fit: size must be at least 8"):
+        GML(COUNTS, TinyBackbone(), queue_size=7)
+
+
+def test_a_teacher_stays_as_it_is_and_comes_from_its_checkpoint(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trained = Plain(COUNTS, TinyBackbone(), LogitAdjustedLoss, CosineClassifier)
+    state = {f"method.{name}": value for name, value in trained.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "last.ckpt")
+    method = GMLTeacher(COUNTS, TinyBackbone(), TinyBackbone(), tmp_path / "last.ckpt", queue_size=12)
+    views = Case(GMLTeacher).views()
+    trained.eval()
+    method.train()
+    before = {name: value.clone() for name, value in method.key_encoder.state_dict().items()}
+    outputs = method(views, TARGETS)
+    outputs["loss"].backward()
+    for name, value in method.key_encoder.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    student, teacher = outputs["logits"] / 4, trained.classify(views[0]).detach() / 4
+    divergence = (teacher.softmax(1) * (teacher.log_softmax(1) - student.log_softmax(1))).sum(1).mean()
+    torch.testing.assert_close(outputs["distillation"], 16 * divergence)
+    assert all(each.grad is not None for each in method.key_projection.parameters())
+
+
+def test_a_checkpoint_of_another_teacher_is_refused(tmp_path: Path) -> None:
+    state = {
+        f"method.{name}": value for name, value in Plain([3, 2], TinyBackbone(), CrossEntropyLoss).state_dict().items()
+    }
+    torch.save({"state_dict": state}, tmp_path / "last.ckpt")
+    with pytest.raises(InputError, match=r"last.ckpt is of another model"):
+        GMLTeacher(COUNTS, TinyBackbone(), TinyBackbone(), tmp_path / "last.ckpt")
+
+
+def test_cibl_is_its_loss_on_the_views() -> None:
+    method, views = Case(CIBL, {"trade_off": 2.0}).make(), Case(CIBL).views()
+    outputs = method(views, TARGETS)
+    first, second, third = method.backbone(torch.cat(views)).chunk(3)
+    embeddings = torch.stack(method.projection(torch.cat([second, third])).chunk(2), dim=1)
+    expected = ClassInstanceBalancedLoss(2.0)(method.classifier(first), embeddings, TARGETS)
+    torch.testing.assert_close(outputs["loss"], expected)
+
+
+@pytest.mark.parametrize("method", [BCL, CIBL, GML])
+def test_the_logit_part_takes_difficulty_weights(method: type[Method]) -> None:
+    made = Case(method, {"logit_loss": weighted}).make()
+    (loss,) = [each for each in made.modules() if isinstance(each, ClassDifficultyLoss)]
+    before = made(Case(method).views(), TARGETS)["loss"]
+    loss.difficulty.update([0.9, 0.5, 0.1, 0.0])
+    assert made(Case(method).views(), TARGETS)["loss"] != before
+
+
+def weighted(class_counts: Counts) -> ClassDifficultyLoss:
+    return ClassDifficultyLoss(class_counts, LogitAdjustedLoss)

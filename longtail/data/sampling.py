@@ -1,0 +1,65 @@
+"""How training images are drawn, as an option of a data module; the samplers are in ``longtail.samplers``."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from longtail.difficulty import ClassDifficulty
+from longtail.samplers.base import EpochSampler
+from longtail.samplers.difficulty import ClassDifficultySampler
+from longtail.samplers.power import PowerSampler
+from longtail.samplers.repeat_factor import RepeatFactorSampler
+
+
+class Sampling(ABC):
+    """Makes the sampler of a training split, once its labels, the difficulty of its classes and the run are known."""
+
+    @abstractmethod
+    def __call__(self, targets: Tensor, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
+        """Make the sampler.
+
+        Args:
+            targets: labels (M,).
+            difficulty: of the classes; it changes with every validation.
+            epochs: of the run.
+            seed: of the draws.
+        """
+
+
+@dataclass
+class PowerSampling(Sampling):
+    """Class c with probability n_c^power, then one of its images: `longtail.samplers.PowerSampler`.
+
+    Args:
+        power: 0 is class-balanced, 0.5 square-root, 1 instance-balanced sampling.
+        progressive: begin with instance-balanced sampling and reach the power with the last epoch.
+    """
+
+    power: float = 0.0
+    progressive: bool = False
+
+    def __call__(self, targets: Tensor, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
+        progressive = max(2, epochs) if self.progressive else None
+        return PowerSampler(targets, self.power, progressive_epochs=progressive, seed=seed)
+
+
+class DifficultySampling(Sampling):
+    """CDB-S, classes by their difficulty on validation: `longtail.samplers.ClassDifficultySampler`."""
+
+    def __call__(self, targets: Tensor, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
+        return ClassDifficultySampler(targets, difficulty, seed=seed)
+
+
+@dataclass
+class RepeatFactorSampling(Sampling):
+    """Images of rare classes repeated: `longtail.samplers.RepeatFactorSampler`.
+
+    Args:
+        threshold: classes with a smaller share of the images are repeated.
+    """
+
+    threshold: float = 0.001
+
+    def __call__(self, targets: Tensor, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
+        return RepeatFactorSampler(targets, threshold=self.threshold, seed=seed)

@@ -1,0 +1,258 @@
+"""Gaussian mixture likelihood: mutual information of features and labels, with a queue of keys for each class."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from longtail.checkpoint import load_state, read_checkpoint
+from longtail.counts import Counts, counts_tensor
+from longtail.distributed import gather
+from longtail.errors import InputError
+from longtail.losses.base import Loss, build_loss
+from longtail.losses.gml import GaussianMixtureLoss
+from longtail.losses.logit_adjusted import LogitAdjustedLoss
+from longtail.methods.base import Method
+from longtail.models.class_queue import ClassQueue
+from longtail.models.classifiers import CosineClassifier
+from longtail.models.heads import ProjectionHead
+from longtail.models.momentum import MomentumEncoder
+
+
+class Teacher(nn.Module):
+    """A trained network that stays as it is: images to features and logits, always in evaluation mode.
+
+    Args:
+        backbone: images to features, with an attribute ``num_features``.
+        num_classes: C.
+        scale: of the cosine classifier.
+        checkpoint: of a run of ``Plain`` with a cosine classifier; without it the backbone is taken as it is.
+
+    Raises:
+        InputError: if the checkpoint is missing, damaged, or of another network.
+    """
+
+    def __init__(self, backbone: nn.Module, num_classes: int, scale: float, checkpoint: Path | None) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.classifier = CosineClassifier(int(backbone.num_features), num_classes, scale)  # type: ignore[arg-type]
+        if checkpoint is not None:
+            state = read_checkpoint(checkpoint)["state_dict"]
+            own = {key.removeprefix("method."): value for key, value in state.items()}
+            own = {key: value for key, value in own.items() if key.startswith(("backbone.", "classifier."))}
+            load_state(self, own, checkpoint)
+        self.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "Teacher":
+        """Stay in evaluation mode."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.backbone(images)
+        return features, self.classifier(features)
+
+
+class GaussianMixture(Method):
+    """What the two forms of GML share: they differ in where the keys come from.
+
+    Args:
+        class_counts: training images of each class (C,).
+        backbone: images to features, with an attribute ``num_features``.
+        key_features: length of a key's features.
+        queue_size: K, keys of all classes; by default a third of the training images, at most 16384, and at least four
+            for each class.
+        min_per_class: k0, keys that every class has at least.
+        embedding_features: length of an embedding.
+        temperature: of the contrastive loss at the start; it is learned.
+        classifier_weight: gamma of the released code.
+        contrastive_weight: beta of the released code.
+        scale: of the cosine classifiers, 1 / tau_s.
+        logit_loss: of the classifier, or what makes it from the class counts.
+
+    Raises:
+        InputError: if the queue is too small for the classes.
+    """
+
+    num_views = 3
+    wants_rows = True
+
+    def __init__(
+        self,
+        class_counts: Counts,
+        backbone: nn.Module,
+        key_features: int,
+        queue_size: int | None = None,
+        min_per_class: int = 2,
+        embedding_features: int = 32,
+        temperature: float = 0.1,
+        classifier_weight: float = 1.0,
+        contrastive_weight: float = 1.0,
+        scale: float = 30.0,
+        logit_loss: Loss | Callable[[Counts], Loss] = LogitAdjustedLoss,
+    ) -> None:
+        super().__init__()
+        counts = counts_tensor(class_counts)
+        self.num_classes = len(counts)
+        features = int(backbone.num_features)  # type: ignore[arg-type]
+        self.backbone = backbone
+        self.classifier = CosineClassifier(features, self.num_classes, scale)
+        self.projection = ProjectionHead(features, features, embedding_features)
+        if queue_size is None:
+            queue_size = max(min(int(counts.sum()) // 3, 16384), max(4, min_per_class) * self.num_classes)
+        try:
+            self.queue = ClassQueue(class_counts, key_features, queue_size, min_per_class)
+        except ValueError as error:
+            raise InputError(f"queue_size {queue_size} does not fit: {error}") from error
+        self.logit_loss = build_loss(logit_loss, class_counts)
+        self.contrastive = GaussianMixtureLoss(class_counts, temperature)
+        self.classifier_weight = classifier_weight
+        self.contrastive_weight = contrastive_weight
+
+    @abstractmethod
+    def keys(self, images: Tensor) -> Tensor:
+        """Features (N, key_features) of the key view, without gradient."""
+
+    @abstractmethod
+    def project_keys(self, features: Tensor) -> Tensor:
+        """Embeddings (K, embedding_features) of the queue."""
+
+    def forward(self, views: Sequence[Tensor], targets: Tensor, rows: Tensor | None = None) -> dict[str, Tensor]:
+        self.check_views(views)
+        first, query = self.backbone(torch.cat(list(views[:2]))).chunk(2)
+        logits = self.classifier(first)
+        classifier = self.logit_loss(logits, targets)
+        queue = self.queue
+        queue.enqueue(gather(self.keys(views[2])), gather(targets), None if rows is None else gather(rows))
+        ids = (None, None) if rows is None else (rows, queue.ids.clone())
+        contrastive = self.contrastive(
+            self.projection(query), targets, self.project_keys(queue.features.clone()), queue.targets.clone(), *ids
+        )  # copies, as the next step writes to the queue
+        return {
+            "loss": self.classifier_weight * classifier + self.contrastive_weight * contrastive,
+            "classifier": classifier.detach(),
+            "contrastive": contrastive.detach(),
+            "temperature": self.contrastive.temperature.detach(),
+            "logits": logits,
+        }
+
+    def classify(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.backbone(images))
+        return logits
+
+
+class GML(GaussianMixture):
+    """Gaussian mixture likelihood with a momentum encoder:
+    L = classifier_weight * L_LA(view 1) + contrastive_weight * L_GML(views 2, 3).
+
+    L_LA is the logit-adjusted cross-entropy of a cosine classifier. L_GML contrasts view 2, the query, with a queue of
+    keys for each class. The queue holds features of view 3 from the key encoder, which follows the network with
+    momentum; they are projected anew in each step. Several processes share the keys of all.
+
+    Args:
+        class_counts: training images of each class (C,).
+        backbone: images to features, with an attribute ``num_features``.
+        momentum: of the key encoder.
+        options: those of `GaussianMixture`.
+
+    Raises:
+        InputError: if the queue is too small for the classes.
+
+    Source: Suh and Seo, Long-tailed recognition by mutual information maximization between latent features and
+    ground-truth labels, ICML 2023, and its released code.
+    """
+
+    def __init__(
+        self,
+        class_counts: Counts,
+        backbone: nn.Module,
+        momentum: float = 0.999,
+        **options: Any,
+    ) -> None:
+        super().__init__(class_counts, backbone, int(backbone.num_features), **options)  # type: ignore[arg-type]
+        self.key_encoder = MomentumEncoder(backbone, momentum)
+        self.key_projection = MomentumEncoder(self.projection, momentum)
+
+    def keys(self, images: Tensor) -> Tensor:
+        self.key_encoder.update(self.backbone)
+        self.key_projection.update(self.projection)
+        features: Tensor = self.key_encoder(images)
+        return features
+
+    def project_keys(self, features: Tensor) -> Tensor:
+        embeddings: Tensor = self.key_projection(features)
+        return embeddings
+
+    def forward(self, views: Sequence[Tensor], targets: Tensor, rows: Tensor | None = None) -> dict[str, Tensor]:
+        out = super().forward(views, targets, rows)
+        return out | {"logits": out["logits"].detach()}
+
+
+class GMLTeacher(GaussianMixture):
+    """Gaussian mixture likelihood whose keys come from a larger teacher, trained before and frozen:
+    L = classifier_weight * L_LA(view 1) + contrastive_weight * L_GML(views 2, 3) + distillation_weight * L_KD(view 1).
+
+    As `GML`, but the projection of the keys is trained, and L_KD = 16 KL(teacher || student), between predictions
+    softened by temperature 4, is added.
+
+    Args:
+        class_counts: training images of each class (C,).
+        backbone: images to features, with an attribute ``num_features``.
+        teacher: backbone of the teacher.
+        teacher_checkpoint: checkpoint of the teacher's run, a ``Plain`` with a cosine classifier; without it the
+            teacher is taken as it is.
+        distillation_weight: alpha of the released code.
+        options: those of `GaussianMixture`; the scale is that of the teacher's classifier too.
+
+    Raises:
+        InputError: if the teacher's checkpoint cannot be used, or the queue is too small for the classes.
+
+    Source: Suh and Seo, Long-tailed recognition by mutual information maximization between latent features and
+    ground-truth labels, ICML 2023, and its released code.
+    """
+
+    def __init__(
+        self,
+        class_counts: Counts,
+        backbone: nn.Module,
+        teacher: nn.Module,
+        teacher_checkpoint: Path | None = None,
+        distillation_weight: float = 1.0,
+        **options: Any,
+    ) -> None:
+        features = int(teacher.num_features)  # type: ignore[arg-type]
+        super().__init__(class_counts, backbone, features, **options)
+        self.key_encoder = Teacher(teacher, self.num_classes, self.classifier.scale, teacher_checkpoint)
+        self.key_projection = ProjectionHead(features, features, self.projection.out_features)
+        self.distillation_weight = distillation_weight
+
+    def keys(self, images: Tensor) -> Tensor:
+        features: Tensor = self.key_encoder(images)[0]
+        return features
+
+    def project_keys(self, features: Tensor) -> Tensor:
+        embeddings: Tensor = self.key_projection(features)
+        return embeddings
+
+    def forward(self, views: Sequence[Tensor], targets: Tensor, rows: Tensor | None = None) -> dict[str, Tensor]:
+        out = super().forward(views, targets, rows)
+        logits = out["logits"]
+        distillation = distil(logits, self.key_encoder(views[0])[1])
+        return out | {
+            "loss": out["loss"] + self.distillation_weight * distillation,
+            "distillation": distillation.detach(),
+            "logits": logits.detach(),
+        }
+
+
+def distil(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
+    """KL(teacher || student) of predictions from logits (N, C), softened by a temperature, times its square.
+
+    Source: Hinton et al., Distilling the knowledge in a neural network, 2015.
+    """
+    of_student, of_teacher = ((logits.float() / temperature).log_softmax(1) for logits in (student, teacher))
+    return temperature**2 * F.kl_div(of_student, of_teacher, reduction="batchmean", log_target=True)
