@@ -1,6 +1,7 @@
 """The documentation: its Python blocks run, its links lead somewhere, its commands exist."""
 
 import re
+import runpy
 import shlex
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 import longtail
+from longtail import losses
 from longtail.cli import COMMANDS, FIT_HELP, main
 from longtail.recipes import recipe_names
 
@@ -94,6 +96,17 @@ def test_the_readme_names_every_recipe_for_own_images_and_every_benchmark() -> N
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     wanted = {f"`{name}`" if "/" not in name else f"`{name.split('/')[0]}/" for name in recipe_names()}
     assert [name for name in sorted(wanted) if name not in readme] == []
+
+
+def test_every_loss_has_its_picture(tmp_path: Path) -> None:
+    runpy.run_path(str(ROOT / "docs" / "draw_losses.py"))["main"]([str(tmp_path)])
+    names = {f"{name}.svg" for name in losses.__all__}
+    assert {picture.name for picture in tmp_path.iterdir()} == names
+    assert max(picture.stat().st_size for picture in tmp_path.iterdir()) < 40_000
+
+    shown = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", (ROOT / "docs" / "losses.md").read_text(encoding="utf-8"))
+    assert set(shown) == {f"losses/{name}" for name in names}
+    assert [picture for picture in shown if not (ROOT / "docs" / picture).is_file()] == []
 
 
 def test_there_are_examples_and_commands() -> None:

@@ -126,12 +126,16 @@ class GaussianMixture(Method):
         first, query = self.backbone(torch.cat(list(views[:2]))).chunk(2)
         logits = self.classifier(first)
         classifier = self.logit_loss(logits, targets)
-        queue = self.queue
-        queue.enqueue(gather(self.keys(views[2])), gather(targets), None if rows is None else gather(rows))
+        keys, queue = gather(self.keys(views[2])), self.queue
+        queue.enqueue(keys, gather(targets), None if rows is None else gather(rows))
+        # a copy, as the next step writes to the queue; slots that are still empty must not enter the batch statistics
+        # of the projection as zeros, so keys of this batch stand in for them
+        stand_in = keys[torch.arange(len(queue.targets), device=keys.device) % len(keys)].to(queue.features.dtype)
+        features = torch.where(queue.targets[:, None] >= 0, queue.features, stand_in)
         ids = (None, None) if rows is None else (rows, queue.ids.clone())
         contrastive = self.contrastive(
-            self.projection(query), targets, self.project_keys(queue.features.clone()), queue.targets.clone(), *ids
-        )  # copies, as the next step writes to the queue
+            self.projection(query), targets, self.project_keys(features), queue.targets.clone(), *ids
+        )
         return {
             "loss": self.classifier_weight * classifier + self.contrastive_weight * contrastive,
             "classifier": classifier.detach(),

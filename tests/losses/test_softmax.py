@@ -29,8 +29,8 @@ def difficulty_loss() -> Loss:
 
 
 def late_ldam() -> Loss:
-    loss = LDAMLoss(COUNTS, scale=2, reweight_epoch=0, reduction="none")
-    loss.set_epoch(1)
+    loss = LDAMLoss(COUNTS, scale=2, reweight_from=0, reduction="none")
+    loss.set_epoch(1, 2)
     return loss
 
 
