@@ -3,6 +3,9 @@
 from longtail.data.cifar import CIFAR10LT, CIFAR100LT
 from longtail.data.digits import DigitsLT
 from longtail.data.file_data import Folder, Table
+from longtail.data.imagenet import ImageNetLT
+from longtail.data.inaturalist import INaturalist2018
+from longtail.data.places import PlacesLT
 from longtail.data.sampling import DifficultySampling, PowerSampling, RepeatFactorSampling
 
 __all__ = [
@@ -11,6 +14,9 @@ __all__ = [
     "DifficultySampling",
     "DigitsLT",
     "Folder",
+    "INaturalist2018",
+    "ImageNetLT",
+    "PlacesLT",
     "PowerSampling",
     "RepeatFactorSampling",
     "Table",

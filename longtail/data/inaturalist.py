@@ -10,7 +10,7 @@ import numpy as np
 
 from longtail.data.listing import Listing, shown, some
 from longtail.data.published import PublishedLT, Totals
-from longtail.data.table import _below, _missing, _Rows
+from longtail.data.table import Rows, below, missing_files
 from longtail.errors import InputError
 
 
@@ -114,9 +114,9 @@ def read_annotations(file: Path, root: Path) -> Listing:
             raise ValueError(f"image {bad[0]} has category {labels[bad[0]]}, there are {count}, 0 to {count - 1}")
     except (KeyError, TypeError, ValueError) as error:
         raise _not_ours(file, error, "train2018.json and val2018.json") from error
-    rows = _Rows(file, list(files.values()), [], list(files), "image")
-    paths = _below(str(root), rows)
-    if missing := _missing(paths):
+    rows = Rows(file, list(files.values()), [], list(files), "image")
+    paths = below(str(root), rows)
+    if missing := missing_files(paths):
         raise rows.error(
             missing[0],
             f"no such file: {some([paths[i] for i in missing])}; "

@@ -62,8 +62,8 @@ def read_table(
     if not rows.paths:
         raise InputError(f"{shown(file)}: the table is empty; add a row for every image")
     targets, names = _indices(rows) if classes is None else _looked_up(rows, classes)
-    paths = _below(folder, rows)
-    if check_files and (missing := _missing(paths)):
+    paths = below(folder, rows)
+    if check_files and (missing := missing_files(paths)):
         raise rows.error(
             missing[0],
             f"no such file: {some([paths[i] for i in missing])}; "
@@ -73,7 +73,7 @@ def read_table(
 
 
 @dataclass(frozen=True)
-class _Rows:
+class Rows:
     """The two columns as text, and where in the file each row stands."""
 
     file: Path
@@ -86,7 +86,7 @@ class _Rows:
         return InputError(f"{shown(self.file)}, {self.unit} {self.numbers[index]}: {message}")
 
 
-def _read(file: Path, path_column: str, label_column: str) -> _Rows:
+def _read(file: Path, path_column: str, label_column: str) -> Rows:
     if not os.path.isfile(file):
         problem = "is a folder" if os.path.isdir(file) else "no such file"
         raise InputError(f"{shown(file)}: {problem}; give the path of a table")
@@ -115,8 +115,8 @@ def _text(file: Path) -> str:
         raise InputError(f"{shown(file)}, line {line}: not UTF-8 text; save the table as UTF-8") from error
 
 
-def _read_csv(file: Path, delimiter: str, path_column: str, label_column: str) -> _Rows:
-    rows = _Rows(file, [], [], [])
+def _read_csv(file: Path, delimiter: str, path_column: str, label_column: str) -> Rows:
+    rows = Rows(file, [], [], [])
     reader = csv.reader(io.StringIO(_text(file), newline=""), delimiter=delimiter, strict=True)
     try:
         header = [name.strip() for name in next(filter(None, reader), [])]
@@ -137,8 +137,8 @@ def _read_csv(file: Path, delimiter: str, path_column: str, label_column: str) -
     return rows
 
 
-def _read_lines(file: Path) -> _Rows:
-    rows = _Rows(file, [], [], [])
+def _read_lines(file: Path) -> Rows:
+    rows = Rows(file, [], [], [])
     for number, line in enumerate(io.StringIO(_text(file), newline=None), start=1):
         fields = line.strip().rsplit(maxsplit=1)
         if not fields:
@@ -151,7 +151,7 @@ def _read_lines(file: Path) -> _Rows:
     return rows
 
 
-def _read_parquet(file: Path, path_column: str, label_column: str) -> _Rows:
+def _read_parquet(file: Path, path_column: str, label_column: str) -> Rows:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -165,7 +165,7 @@ def _read_parquet(file: Path, path_column: str, label_column: str) -> _Rows:
         reason = shown(str(error).partition("\n")[0])
         raise InputError(f"{shown(file)}: not a readable Parquet file ({reason}); write it again") from error
     paths, labels = columns[path_column].to_pylist(), columns[label_column].to_pylist()
-    rows = _Rows(
+    rows = Rows(
         file,
         ["" if path is None else path for path in paths],
         ["" if label is None else str(label).strip() for label in labels],
@@ -192,7 +192,7 @@ def _require(file: Path, present: Sequence[str], *columns: str) -> None:
             raise InputError(f"{shown(file)}: two columns are called {shown(name)}; rename one of them")
 
 
-def _indices(rows: _Rows) -> tuple[NDArray[np.int64], list[str]]:
+def _indices(rows: Rows) -> tuple[NDArray[np.int64], list[str]]:
     """Class indices (M,) of labels that bring their own classes, and the class names."""
     distinct = set(rows.labels)
     _refuse_empty(rows, distinct)
@@ -222,7 +222,7 @@ def _indices(rows: _Rows) -> tuple[NDArray[np.int64], list[str]]:
     return _targets(rows, index), names
 
 
-def _looked_up(rows: _Rows, classes: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
+def _looked_up(rows: Rows, classes: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
     """Class indices (M,) of labels that name or number given classes, and these classes."""
     names = {name: i for i, name in enumerate(classes)}
     if len(names) < len(classes):
@@ -243,12 +243,12 @@ def _looked_up(rows: _Rows, classes: Sequence[str]) -> tuple[NDArray[np.int64], 
     return _targets(rows, index), list(classes)
 
 
-def _refuse_empty(rows: _Rows, distinct: set[str]) -> None:
+def _refuse_empty(rows: Rows, distinct: set[str]) -> None:
     if "" in distinct:
         raise rows.error(rows.labels.index(""), "the label is empty; fill it in or remove the row")
 
 
-def _check_range(rows: _Rows, index: dict[str, int], limit: int) -> int:
+def _check_range(rows: Rows, index: dict[str, int], limit: int) -> int:
     """The number of classes up to the largest index; refuses one that is negative or reaches ``limit``."""
     if bad := {label for label, i in index.items() if not 0 <= i < limit}:
         at = _first(rows, bad)
@@ -259,16 +259,16 @@ def _check_range(rows: _Rows, index: dict[str, int], limit: int) -> int:
     return max(index.values()) + 1
 
 
-def _first(rows: _Rows, labels: set[str]) -> int:
+def _first(rows: Rows, labels: set[str]) -> int:
     """The first row with one of ``labels``."""
     return next(i for i, label in enumerate(rows.labels) if label in labels)
 
 
-def _targets(rows: _Rows, index: dict[str, int]) -> NDArray[np.int64]:
+def _targets(rows: Rows, index: dict[str, int]) -> NDArray[np.int64]:
     return np.fromiter((index[label] for label in rows.labels), dtype=np.int64, count=len(rows.labels))
 
 
-def _below(root: str, rows: _Rows) -> list[str]:
+def below(root: str, rows: Rows) -> list[str]:
     """The paths joined to ``root``, without detours; refuses those outside and those that come twice."""
     if not os.path.isdir(root):
         raise InputError(f"{shown(root)}: no such folder; give the one that the paths of {shown(rows.file)} start from")
@@ -289,7 +289,7 @@ def _below(root: str, rows: _Rows) -> list[str]:
     return [os.path.join(root, inner) for inner in first]
 
 
-def _missing(paths: list[str]) -> list[int]:
+def missing_files(paths: list[str]) -> list[int]:
     """Indices of the paths that lead to no file; every folder is read once, which is faster than asking for each."""
     inside = defaultdict(list)
     for i, path in enumerate(paths):
