@@ -45,7 +45,7 @@ class Teacher(nn.Module):
             own = {key.removeprefix("method."): value for key, value in state.items()}
             own = {key: value for key, value in own.items() if key.startswith(("backbone.", "classifier."))}
             load_state(self, own, checkpoint)
-        self.requires_grad_(False)
+        self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "Teacher":
         """Stay in evaluation mode."""

@@ -249,6 +249,7 @@ def test_a_teacher_stays_as_it_is_and_comes_from_its_checkpoint(tmp_path: Path) 
     method = GMLTeacher(COUNTS, TinyBackbone(), TinyBackbone(), tmp_path / "last.ckpt", queue_size=12)
     views = Case(GMLTeacher).views()
     trained.eval()
+    assert not any(each.training for each in method.key_encoder.modules()), "from the start"
     method.train()
     before = {name: value.clone() for name, value in method.key_encoder.state_dict().items()}
     outputs = method(views, TARGETS)

@@ -1,0 +1,130 @@
+"""The systems as the command line trains them: difficulty, sampling, queue and teacher through a whole run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from longtail.cli import main, without
+from longtail.data.digits import DigitsLT
+from longtail.data.sampling import DifficultySampling, PowerSampling, RepeatFactorSampling, Sampling
+from longtail.inference import load_run
+
+DIGITS = ["fit", "--recipe", "digits_lt/ce", "--precision", "32-true", "--trainer.enable_progress_bar", "false"]
+TEACHER = """\
+about: the teacher
+base: digits_lt/ce
+model:
+  init_args:
+    method:
+      init_args:
+        classifier: longtail.models.CosineClassifier
+        loss: longtail.losses.LogitAdjustedLoss
+"""
+STUDENT = """\
+about: the student
+base: digits_lt/bcl
+teacher: {teacher}
+model:
+  init_args:
+    method:
+      class_path: longtail.methods.GMLTeacher
+      init_args:
+        teacher:
+          class_path: longtail.models.Backbone
+          init_args: {{name: resnet20_cifar}}
+        backbone:
+          class_path: longtail.models.Backbone
+          init_args: {{name: resnet20_cifar}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_run_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGTAIL_RUN", "")
+
+
+def results(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "results.json").read_text())
+    return found
+
+
+def state(run: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
+    return found
+
+
+def test_weights_and_draws_follow_the_validation_through_one_object(tmp_path: Path) -> None:
+    options = ["--model.method.loss", "longtail.losses.ClassDifficultyLoss", "--model.difficulty.tau", "1.5"]
+    sampling = ["--data.sampling", "longtail.data.DifficultySampling"]
+    assert main([*DIGITS, "--epochs", "2", "--run", str(tmp_path / "run"), *options, *sampling]) == 0
+    measured = results(tmp_path / "run")["history"][-1]["class_accuracy"]
+    kept = state(tmp_path / "run")
+    assert kept["difficulty.accuracy"].tolist() == pytest.approx(measured, abs=1e-4)
+    assert torch.equal(kept["method.loss.difficulty.accuracy"], kept["difficulty.accuracy"])
+
+
+@pytest.mark.parametrize("sampling", [PowerSampling(0.5), PowerSampling(progressive=True), DifficultySampling()])
+def test_a_sampling_draws_as_many_rows_and_draws_for_each_time(sampling: Sampling) -> None:
+    data = DigitsLT(sampling=sampling, batch_size=16)
+    pairs = [pair for batch in data.batches("train") for pair in batch]
+    rows = len(data.splits.train)
+    assert len(pairs) == rows
+    assert len({row for row, _ in pairs}) < rows, "rows come with replacement"
+    assert len({draw for _, draw in pairs}) == rows, "a row that comes again is augmented anew"
+
+
+def test_repeat_factors_lengthen_the_epoch() -> None:
+    data = DigitsLT(sampling=RepeatFactorSampling(0.1), batch_size=16)
+    batches = data.batches("train")
+    assert sum(len(batch) for batch in batches) > len(data.splits.train)
+    assert len(list(batches)) == len(batches)
+
+
+def test_a_sampling_is_for_training_alone() -> None:
+    data = DigitsLT(sampling=PowerSampling(), batch_size=16)
+    rows = [row for batch in data.batches("val") for row, _ in batch]
+    assert rows == list(range(len(rows)))
+
+
+def test_a_teacher_is_trained_first_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("teacher.yaml").write_text(TEACHER)
+    Path("student.yaml").write_text(STUDENT.format(teacher=tmp_path / "teacher.yaml"))
+    args = ["fit", "--recipe", "student.yaml", *DIGITS[3:], "--epochs", "1"]
+    assert main([*args, "--run", "student"]) == 0
+    trained = state(Path("student-teacher"))
+    own = state(Path("student"))
+    for name, value in trained.items():
+        if name.startswith(("method.backbone.", "method.classifier.")):
+            assert torch.equal(own[name.replace("method.", "method.key_encoder.")], value), name
+
+    written = Path("student-teacher/last.ckpt").stat().st_mtime_ns
+    monkeypatch.setenv("LONGTAIL_RUN", "")
+    assert main([*args, "--run", "again", "--teacher", "student-teacher"]) == 0
+    assert Path("student-teacher/last.ckpt").stat().st_mtime_ns == written
+    Path("student-teacher/last.ckpt").unlink()
+    assert load_run(Path("student")).method.num_classes == 10, "a run is used without its teacher's run"
+
+
+def test_a_teacher_for_a_recipe_without_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*DIGITS, "--teacher", "somewhere"]) == 2
+    assert 'the recipe "digits_lt/ce" has no teacher: leave out --teacher' in capsys.readouterr().err
+
+
+def test_options_go_with_their_values() -> None:
+    options = ["--model.lr", "3", "--epochs", "2", "--data.views=[a]", "--data.views", "[b, c]", "--seed", "1"]
+    assert without(options, ("--model.", "--data.views")) == ["--epochs", "2", "--seed", "1"]
+
+
+def test_a_loss_leaves_its_temperature_out_of_weight_decay(tmp_path: Path) -> None:
+    method = ["--model.method", "longtail.methods.GML", "--model.method.queue_size", "60"]
+    recipe = ["fit", "--recipe", "digits_lt/bcl", *DIGITS[3:], "--epochs", "1", "--run", str(tmp_path / "run")]
+    assert main([*recipe, *method]) == 0
+    checkpoint = torch.load(tmp_path / "run/last.ckpt", weights_only=True)
+    decayed, kept = checkpoint["optimizer_states"][0]["param_groups"]
+    assert (decayed["weight_decay"] > 0, kept["weight_decay"], len(kept["params"])) == (True, 0.0, 1)
+    assert "method.contrastive.log_temperature" in checkpoint["state_dict"]
+    assert (checkpoint["state_dict"]["method.queue.targets"] >= 0).any()
