@@ -183,7 +183,12 @@ def test_export_agrees_with_torch(run: Path, tmp_path: Path) -> None:
     assert all(torch.equal(value, own[name]) for name, value in classifier.method.state_dict().items())
 
 
-@pytest.mark.parametrize(("options", "stop"), [([], (1, 2)), ([], (1, 4)), (["--ema", "0.9"], (0, 1))])
+GML_BY_DIFFICULTY = ["--model.method", "longtail.methods.GML", "--data.sampling", "longtail.data.DifficultySampling"]
+
+
+@pytest.mark.parametrize(
+    ("options", "stop"), [([], (1, 2)), ([], (1, 4)), (["--ema", "0.9"], (0, 1)), (GML_BY_DIFFICULTY, (1, 2))]
+)
 def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

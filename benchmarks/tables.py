@@ -1,0 +1,172 @@
+"""The published tables: what each method reached, and the recipe and the options that measure it here."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+CODE, LATER, MEMORY = "authors' code", "later work", "from memory, not checked"
+
+Options = dict[str, str]  # of longtail fit, by their full names
+Published = dict[str, tuple[float | str, str]]  # by column: percent of the test images, and who says so
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method of a table, as it was published."""
+
+    method: str
+    recipe: str  # in the table's folder
+    backbone: str
+    epochs: int
+    published: Published = field(default_factory=dict)
+    suffix: str = ""  # sets it apart from another row with the same recipe
+    options: Options = field(default_factory=dict)  # by which it differs from the recipe
+    columns: tuple[str, ...] = ()  # those to measure, if not all
+    own_validation: bool = False  # validation images are held out as published
+
+    @property
+    def key(self) -> str:
+        """Name of the row."""
+        return self.recipe + self.suffix
+
+
+@dataclass(frozen=True)
+class Table:
+    """A data set with the methods tried on it; ``whole`` are the options that train on all published images."""
+
+    name: str
+    title: str
+    columns: dict[str, Options]
+    rows: list[Row]
+    remark: str
+    whole: Options = field(default_factory=dict)
+
+
+SYSTEMS = {
+    "ce": "cross-entropy",
+    "logit_adjusted": "logit adjustment",
+    "ldam_drw": "LDAM-DRW",
+    "cdb_w": "CDB-W",
+    "cdb_s": "CDB-S",
+    "bcl": "BCL, sim-sim",
+    "bcl_sim_rand": "BCL, sim-rand",
+    "bcl_rand_rand": "BCL, rand-rand",
+    "cibl": "CIBL",
+    "gml": "GML, momentum encoder",
+    "gml_teacher": "GML, teacher",
+}
+FACTORS = ("0.01", "0.02", "0.1")
+R32, R50, X50, R152 = "ResNet-32", "ResNet-50", "ResNeXt-50", "ResNet-152, pretrained on ImageNet"
+R56, X101 = "teacher ResNet-56", "teacher ResNeXt-101"
+RESNEXT = {"--model.method.backbone.name": "resnext50_32x4d"}
+CROP_AND_FLIP = {  # the settings of LDAM-DRW's released code, whose cross-entropy later tables quote
+    "--data.views": "[longtail.augment.PlainView]",
+    "--data.batch_size": "128",
+    "--model.optimizer.lr": "0.1",
+    "--model.optimizer.weight_decay": "2e-4",
+}
+
+
+def cited(source: str, *figures: float) -> Published:
+    """The figures of one source, for each imbalance factor or for the only column."""
+    return dict(zip(FACTORS if len(figures) > 1 else [""], [(figure, source) for figure in figures], strict=True))
+
+
+def systems(
+    backbone: str, epochs: int, published: dict[str, Published] | None = None, **others: dict[str, Any]
+) -> list[Row]:
+    """A row for each system; ``others`` holds what is different, by recipe. CDB is published with validation images."""
+    rows = [
+        Row(method, recipe, backbone, epochs, (published or {}).get(recipe, {})) for recipe, method in SYSTEMS.items()
+    ]
+    return [replace(row, own_validation="cdb" in row.recipe, **others.get(row.recipe, {})) for row in rows]
+
+
+def cifar(name: str, title: str, plain: Published, published: dict[str, Published], *more: Row) -> Table:
+    """The table of a CIFAR set; ``plain`` are the figures of cross-entropy."""
+    rows = [Row("cross-entropy, crop and flip alone", "ce", R32, 200, plain, "_plain", CROP_AND_FLIP)]
+    cdb = {"epochs": 240}
+    rows += systems(R32, 200, published, cdb_w=cdb, cdb_s=cdb, gml_teacher={"backbone": f"{R32}, {R56}"})
+    remark = (
+        "The columns are imbalance factors. Cross-entropy is published with crop and flip alone; the recipes `ce` and\n"
+        "`logit_adjusted` have the augmentation of BCL's classifier view."
+    )
+    columns = {factor: {"--data.factor": factor} for factor in FACTORS}
+    return Table(name, title, columns, [*rows, *more], remark, {"--data.val_fraction": "0"})
+
+
+GML_400 = cited(CODE, 54.0, 58.1, 67.0)
+CIFAR100_LT = cifar(
+    "cifar100_lt",
+    "CIFAR-100-LT",
+    cited(LATER, 38.3, 43.9, 55.7),
+    {
+        "logit_adjusted": {"0.01": ("45 to 50", MEMORY)},
+        "ldam_drw": cited(LATER, 42.0, 46.6, 58.7),
+        "cdb_w": {"0.01": (42.6, LATER), "0.1": (58.7, LATER)},
+        "bcl": cited(LATER, 51.9, 56.6, 64.9),
+        "gml_teacher": cited(CODE, 53.0, 57.6, 65.7),
+    },
+    Row("BCL, sim-sim", "bcl", R32, 400, {"0.01": (53.9, LATER)}, "_400", columns=("0.01",)),
+    Row("GML, teacher", "gml_teacher", f"{R32}, {R56}", 400, GML_400, "_400", {"--model.schedule.warmup": "10"}),
+)
+CIFAR10_LT = cifar(
+    "cifar10_lt",
+    "CIFAR-10-LT",
+    {"0.01": (70.4, LATER), "0.02": (74.8, LATER), "0.1": (86.4, MEMORY)},
+    {
+        "ldam_drw": {"0.01": (77.0, LATER), "0.02": (81.0, LATER), "0.1": (88.2, MEMORY)},
+        "bcl": cited(MEMORY, 84.3, 87.2, 91.1),
+    },
+)
+IMAGENET_LT = Table(
+    "imagenet_lt",
+    "ImageNet-LT",
+    {"": {}},
+    [
+        *systems(
+            R50,
+            90,
+            {
+                "cdb_w": cited(LATER, 38.5),
+                "bcl": cited(MEMORY, 56.0),
+                "bcl_sim_rand": cited(CODE, 57.2),
+                "bcl_rand_rand": cited(CODE, 57.8),
+                "gml_teacher": cited(CODE, 58.3),
+            },
+            cdb_w={"backbone": "ResNet-10"},
+            cdb_s={"backbone": "ResNet-10"},
+            bcl_sim_rand={"backbone": X50, "options": RESNEXT},
+            bcl_rand_rand={"backbone": X50, "options": RESNEXT},
+            gml={"backbone": X50},
+            gml_teacher={"backbone": f"{X50}, {X101}"},
+        ),
+        Row("BCL, sim-sim", "bcl", X50, 90, cited(CODE, 57.2), "_resnext50", RESNEXT),
+        Row("GML, teacher", "gml_teacher", f"{X50}, {X101}", 400, cited(CODE, 58.8), "_400"),
+    ],
+    "A validation split of its own chooses the best epoch.",
+)
+PLACES_LT = Table(
+    "places_lt",
+    "Places-LT",
+    {"": {}},
+    systems(R152, 30, gml_teacher={"backbone": f"{R152}, {X101}"}),
+    "A validation split of its own chooses the best epoch.",
+)
+INATURALIST2018 = Table(
+    "inaturalist2018",
+    "iNaturalist 2018",
+    {"": {}},
+    [
+        *systems(
+            R50,
+            100,
+            {"bcl": cited(MEMORY, 71.8), "gml_teacher": cited(CODE, 73.1)},
+            gml_teacher={"backbone": f"{R50}, {X101}"},
+        ),
+        Row("GML, teacher", "gml_teacher", f"{R50}, {X101}", 400, cited(CODE, 74.5), "_400"),
+    ],
+    "As in the papers, the official validation images are the test images.",
+    # the thresholds of the recipes are for a training set without a tenth
+    {"--data.val_fraction": "0", "--model.many": "100", "--model.few": "20"},
+)
+TABLES = {table.name: table for table in (CIFAR100_LT, CIFAR10_LT, IMAGENET_LT, PLACES_LT, INATURALIST2018)}
