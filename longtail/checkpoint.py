@@ -8,6 +8,11 @@ import torch
 from longtail.errors import InputError
 
 
+def checkpoint_path(run: Path, name: str | None = None) -> Path:
+    """The checkpoint "best" or "last" of a run; by default the one best on validation if there is one."""
+    return run / f"{name or ('best' if (run / 'best.ckpt').is_file() else 'last')}.ckpt"
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint that holds nothing but tensors and plain values.
 

@@ -26,6 +26,7 @@ Commands
   predict    RUN IMAGE...   classify files and folders
   report     RUN     write report.html: who gained, who paid, what is confused
   compare    RUN RUN...     put runs side by side, seeds merged
+  tradeoff   RUN...         from head to tail: what a run gives when turned to its rare classes
   export     RUN     write ONNX and safetensors
   recipes            list the recipes
 
@@ -331,13 +332,16 @@ def predict(args: list[str]) -> int:
     parser.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="of the answer (default csv)")
     parser.add_argument("--output", type=Path, help="file for the answer; by default it is printed")
     parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+    parser.add_argument(
+        "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"
+    )
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--skip-bad-images", action="store_true", help="leave out files that cannot be read")
     known = parser.parse_args(args)
     from longtail.inference import load_run, predict_files
 
     predict_files(
-        load_run(known.run, known.checkpoint),
+        load_run(known.run, known.checkpoint, known.strength),
         known.images,
         known.output,
         known.format,
@@ -375,16 +379,47 @@ def compare(args: list[str]) -> int:
     return 0
 
 
+def tradeoff(args: list[str]) -> int:
+    """Measure runs from head to tail."""
+    parser = _parser("tradeoff", "measure on validation images what adjusting the logits of trained runs would do")
+    parser.add_argument("runs", type=Path, nargs="+", help="folders of runs; further options as for fit")
+    parser.add_argument(
+        "--output", type=Path, help="page, with a JSON beside it; by default tradeoff.html in the run, or here"
+    )
+    parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+    known, rest = parser.parse_known_args(args)
+    from longtail.reports.results import load_results
+    from longtail.reports.tradeoff import check_output, check_runs, tradeoff_text, write_tradeoff
+
+    output = known.output or (known.runs[0] if len(known.runs) == 1 else Path()) / "tradeoff.html"
+    check_runs([load_results(run) for run in known.runs])  # what is wrong is said before anything is measured
+    check_output(output)
+    from rich.console import Console
+
+    from longtail.tasks.tradeoff import measure
+
+    curves = [measure(run, known.checkpoint, short_options(rest)) for run in known.runs]
+    Console().print(tradeoff_text(curves))
+    for path in write_tradeoff(curves, output):
+        sys.stdout.write(f"{path}\n")
+    for curve in curves:
+        sys.stdout.write(f"next: {curve.export}\n")
+    return 0
+
+
 def export(args: list[str]) -> int:
     """Write ONNX and safetensors."""
     parser = _parser("export", "write a run's model as ONNX and safetensors, checked against torch")
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("--output", type=Path, help="folder; by default export/ in the run's folder")
     parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+    parser.add_argument(
+        "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"
+    )
     known = parser.parse_args(args)
     from longtail.export import export_run
 
-    for path in export_run(known.run, known.output or known.run / "export", known.checkpoint):
+    for path in export_run(known.run, known.output or known.run / "export", known.checkpoint, known.strength):
         sys.stdout.write(f"{path}\n")
     return 0
 
@@ -405,6 +440,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "predict": predict,
     "report": report,
     "compare": compare,
+    "tradeoff": tradeoff,
     "export": export,
     "recipes": recipes,
 }

@@ -14,16 +14,19 @@ from longtail.inference import Inference, load_run
 TOLERANCE = 1e-3  # of the logits, between onnxruntime and torch in float32
 
 
-def export_run(run: Path, output: Path, checkpoint: str | None = None) -> list[Path]:
+def export_run(run: Path, output: Path, checkpoint: str | None = None, strength: float = 0.0) -> list[Path]:
     """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.
 
     The network takes "images", float32 (N, 3, size, size), normalised, N free, and gives "logits" (N, C). Size, mean,
-    deviation and class names are metadata of both files.
+    deviation, class names and the strength S of the logit adjustment are metadata of both files. The logits of the ONNX
+    model are adjusted. The tensors are those of the method, and what is to be added to its logits, -S log p (C,), is
+    their metadata "adjustment".
 
     Args:
         run: folder of the run.
         output: folder for the files.
         checkpoint: "best" or "last"; by default the one best on validation if there is one.
+        strength: S; 0 leaves the logits as they are.
 
     Raises:
         InputError: if something that is needed is not installed, or the outputs differ.
@@ -36,8 +39,8 @@ def export_run(run: Path, output: Path, checkpoint: str | None = None) -> list[P
         raise InputError(f'export needs {error.name}: pip install "longtail[onnx]"') from error
     from safetensors.torch import save_file
 
-    classifier = load_run(run, checkpoint)
-    network = Inference(classifier.method.cpu()).eval()
+    classifier = load_run(run, checkpoint, strength)
+    network = Inference(classifier.method.cpu(), classifier.adjustment).eval()
     images = torch.randn(4, 3, classifier.size, classifier.size)
     metadata = {
         "classes": json.dumps(classifier.classes),
@@ -45,6 +48,7 @@ def export_run(run: Path, output: Path, checkpoint: str | None = None) -> list[P
         "mean": json.dumps(list(classifier.normalise.mean)),
         "std": json.dumps(list(classifier.normalise.std)),
         "checkpoint": classifier.source.name,
+        "strength": str(strength),
     }
     output.mkdir(parents=True, exist_ok=True)
     onnx_file, tensors_file = output / "model.onnx", output / "model.safetensors"
@@ -75,5 +79,7 @@ def export_run(run: Path, output: Path, checkpoint: str | None = None) -> list[P
     finally:
         part.unlink(missing_ok=True)
     state = {name: value.contiguous() for name, value in classifier.method.state_dict().items()}
+    if classifier.adjustment is not None:
+        metadata["adjustment"] = json.dumps(classifier.adjustment.tolist())
     save_file(state, tensors_file, metadata)
     return [onnx_file, tensors_file]

@@ -13,13 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from longtail.augment.normalise import Normalise
-from longtail.checkpoint import load_state, read_checkpoint
+from longtail.checkpoint import checkpoint_path, load_state, read_checkpoint
+from longtail.counts import Counts, log_prior
 from longtail.data.files import prepare
 from longtail.data.images import SUFFIXES, decode
 from longtail.errors import InputError
 from longtail.methods.base import Method
 from longtail.reports.files import write_atomically
 from longtail.reports.results import load_results
+
+MAX_STRENGTH = 100  # of the logit adjustment; beyond it nothing but the class counts would decide
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Classifier:
         size: side of the images in pixels.
         normalise: from uint8 images to what the method takes.
         source: the checkpoint it came from.
+        adjustment: what is added to the logits (C,), where they are adjusted.
     """
 
     method: Method
@@ -39,42 +43,62 @@ class Classifier:
     size: int
     normalise: Normalise
     source: Path
+    adjustment: Tensor | None = None
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities (N, C) of uint8 images (N, 3, size, size)."""
+        """Class probabilities (N, C) of uint8 images (N, 3, size, size), by the adjusted logits."""
         device = next(self.method.parameters()).device
         with torch.inference_mode():
-            return self.method.classify(self.normalise(images.to(device))).float().softmax(1).cpu()
+            logits = self.method.classify(self.normalise(images.to(device))).float().cpu()
+            return (logits if self.adjustment is None else logits + self.adjustment).softmax(1)
 
 
 class Inference(nn.Module):
-    """Images to logits, as a module of its own for export."""
+    """Images to logits, adjusted where ``adjustment`` (C,) is given, as a module of its own for export."""
 
-    def __init__(self, method: Method) -> None:
+    adjustment: Tensor | None
+
+    def __init__(self, method: Method, adjustment: Tensor | None = None) -> None:
         super().__init__()
         self.method = method
+        self.register_buffer("adjustment", adjustment)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, C) of normalised images (N, 3, H, W)."""
-        return self.method.classify(images)
+        logits = self.method.classify(images)
+        return logits if self.adjustment is None else logits + self.adjustment
 
 
-def load_run(run: Path, checkpoint: str | None = None) -> Classifier:
+def logit_adjustment(class_counts: Counts, strength: float) -> Tensor | None:
+    """What is added to the logits, -strength * log p (C,) with p_c = n_c / sum n; None for strength 0.
+
+    Raises:
+        InputError: for a strength that is not a number from -100 to 100.
+
+    Source: Menon et al., Long-tail learning via logit adjustment, ICLR 2021, equation 9.
+    """
+    if not abs(strength) <= MAX_STRENGTH:
+        raise InputError(f"--strength must be a number from -{MAX_STRENGTH} to {MAX_STRENGTH}, got {strength:g}")
+    return -strength * log_prior(class_counts) if strength else None
+
+
+def load_run(run: Path, checkpoint: str | None = None, strength: float = 0.0) -> Classifier:
     """Load the classifier of a run.
 
     Args:
         run: folder of the run.
         checkpoint: "best" or "last"; by default the one best on validation if there is one.
+        strength: S, where the logits are to be adjusted by -S log p; larger predicts rare classes more.
 
     Raises:
-        InputError: if the run, or its checkpoint, is not there or damaged.
+        InputError: if the run, or its checkpoint, is not there or damaged, or the strength is no reasonable number.
     """
     import yaml
     from jsonargparse import ArgumentParser
 
     results = load_results(run)
-    name = checkpoint or ("best" if (run / "best.ckpt").is_file() else "last")
-    path = run / f"{name}.ckpt"
+    adjustment = logit_adjustment(results["train_counts"], strength)
+    path = checkpoint_path(run, checkpoint)
     state = read_checkpoint(path)["state_dict"]
     config: dict[str, Any] = yaml.safe_load(results["config"])["model"]["init_args"]["method"]
     config.setdefault("init_args", {})["class_counts"] = results["train_counts"]
@@ -86,7 +110,8 @@ def load_run(run: Path, checkpoint: str | None = None) -> Classifier:
     load_state(method, own, path)
     method.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     given = results["data"]["input"]
-    return Classifier(method, results["classes"], given["size"], Normalise(given["mean"], given["std"]), path)
+    normalise = Normalise(given["mean"], given["std"])
+    return Classifier(method, results["classes"], given["size"], normalise, path, adjustment)
 
 
 STARTS = {"pretrained": False, "weights": None, "teacher_checkpoint": None}  # options that name weights to start from

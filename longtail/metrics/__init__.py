@@ -4,11 +4,13 @@ from longtail.metrics.calibration import CalibrationError
 from longtail.metrics.long_tail import LongTailMetrics
 from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean
 from longtail.metrics.shots import shot_accuracy
+from longtail.metrics.tradeoff import adjusted_accuracy
 
 __all__ = [
     "CalibrationError",
     "LongTailMetrics",
     "PerClassAccuracy",
+    "adjusted_accuracy",
     "geometric_mean",
     "harmonic_mean",
     "shot_accuracy",

@@ -1,9 +1,10 @@
 """The page about one run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from longtail.reports import page, plots
+from longtail.reports.difficulty import Snapshot, exceptions, in_words, rarity_correlation, snapshots
 from longtail.reports.files import write_atomically
 from longtail.reports.page import Cell, Head, Html
 from longtail.reports.results import (
@@ -27,6 +28,8 @@ from longtail.reports.wording import (
     number,
     percent,
     plural,
+    shorten,
+    signed,
     split_name,
 )
 
@@ -95,6 +98,7 @@ def _measured(results: Results, evaluation: Evaluation) -> list[Html]:
             results, accuracy, f"Training images of each class on a logarithmic scale, and its accuracy below. {of}"
         ),
         _training_section(results),
+        _difficulty_section(results),
         page.section("Most confused pairs", _confusions_table(results, evaluation)),
         page.section("Classes that need help most", _weak_classes(results, evaluation)),
         page.section("Every class", _classes_table(results, evaluation)),
@@ -104,7 +108,7 @@ def _measured(results: Results, evaluation: Evaluation) -> list[Html]:
 def _not_measured(results: Results) -> list[Html]:
     """Return the sections of a run without an evaluation."""
     counts = _counts_section(results, None, "Training images of each class on a logarithmic scale.")
-    return [_training_section(results), counts]
+    return [_training_section(results), _difficulty_section(results), counts]
 
 
 def _counts_section(results: Results, accuracy: Sequence[float | None] | None, caption: str) -> Html:
@@ -120,6 +124,62 @@ def _training_section(results: Results) -> Html:
         page.figure(plots.validation_curves(results["history"]), f"Accuracies over the validation images.{chosen}"),
     ]
     return page.section("Training", page.pair(*figures))
+
+
+def _difficulty_section(results: Results) -> Html:
+    """Show whether the rare classes are the hard ones, where the run was validated."""
+    found, counts, thresholds = snapshots(results["history"]), results["train_counts"], results["thresholds"]
+    if not found:
+        return Html()
+    last = found[-1]
+    correlations = {each.epoch: rarity_correlation(each, counts) for each in found}
+    titles = {
+        f"epoch {each.epoch:,}, rank correlation {signed(correlations[each.epoch])}": each.difficulty for each in found
+    }
+    return page.section(
+        "Difficulty and frequency",
+        page.paragraph(difficulty_sentence(correlations)),
+        page.paragraph(_exceptions(results, last)),
+        page.figure(
+            plots.difficulty_by_count(counts, titles, thresholds),
+            "Difficulty of each class, 1 \N{MINUS SIGN} its validation accuracy, against its number of training "
+            "images, on a logarithmic scale; the strokes are the mean of each group. The rank correlation is "
+            "Spearman's, of difficulty with rarity: 1 where every rarer class is a harder one. A class with few "
+            "validation images moves in large steps. Class-wise difficulty after Sinha et al., ACCV 2020.",
+        ),
+    )
+
+
+def difficulty_sentence(correlations: Mapping[int, float | None]) -> str:
+    """Say in one sentence how far the rare classes are the hard ones, from the correlation at each epoch."""
+    *before, (last, now) = correlations.items()
+    shown = f" (rank correlation of difficulty with rarity {signed(now)})" if now is not None else ""
+    earlier = " and ".join(f"{signed(value)} at epoch {epoch:,}" for epoch, value in before)
+    return f"At epoch {last:,} {in_words(now)}{shown}{f'; it was {earlier}' if earlier else ''}."
+
+
+def _exceptions(results: Results, snapshot: Snapshot) -> str:
+    """Name the easy rare classes and the hard frequent ones."""
+    found = exceptions(snapshot, results["train_counts"], results["thresholds"])
+    if found is None:
+        return ""
+
+    def names(chosen: Sequence[int]) -> str:
+        return ", ".join(
+            f"{shorten(results['classes'][index], 40)} ({plural(results['train_counts'][index], 'training image')}, "
+            f"difficulty {percent(snapshot.difficulty[index])})"
+            for index in chosen
+        )
+
+    texts = []
+    for chosen, group, other, word in (
+        (found.easy, found.tail, found.head, "easier"),
+        (found.hard, found.head, found.tail, "harder"),
+    ):
+        than = f"{word} than the average {other}-shot class"
+        named = f"{group.capitalize()}-shot, but {than}: {names(chosen)}."
+        texts.append(named if chosen else f"No {group}-shot class is {than}.")
+    return " ".join(texts)
 
 
 def _notes(results: Results) -> list[str]:

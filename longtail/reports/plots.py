@@ -69,6 +69,18 @@ class Bars:
     deviations: Mapping[str, float | None]
 
 
+@dataclass(frozen=True)
+class Dial:
+    """The curve of one run: accuracies at each strength; ``start`` and ``best`` are places in these lists."""
+
+    label: str
+    strengths: Sequence[float]
+    head: Sequence[float | None]
+    tail: Sequence[float | None]
+    start: int
+    best: int
+
+
 def class_counts(
     classes: Sequence[str],
     counts: Sequence[int],
@@ -154,42 +166,76 @@ def validation_curves(history: Sequence[Epoch]) -> str | None:
 def change_by_count(counts: Sequence[int], changes: Sequence[float | None], thresholds: Thresholds) -> str:
     """Draw how much the accuracy of each class changed against its number of training images."""
     heights = 100 * _numbers(changes)
-    images = _numbers(counts)
-    groups = [group_of(count, thresholds) for count in counts]
     with _drawing(3.4) as figure:
         axes = figure.subplots()
         axes.axhline(0, color="#1d232a", linewidth=1)
-        for group, marker in zip(GROUPS, MARKERS, strict=False):
-            chosen = np.array([each == group for each in groups], dtype=bool) & np.isfinite(heights)
-            if not chosen.any():
-                continue
-            colour = GROUP_COLOURS[group]
-            size = 40 if len(counts) <= 200 else 12
-            axes.scatter(
-                images[chosen],
-                heights[chosen],
-                s=size,
-                marker=marker,
-                color=colour,
-                alpha=0.65,
-                linewidths=0,
-                label=group,
-            )
-            axes.hlines(
-                heights[chosen].mean(),
-                images[chosen].min() * 0.9,
-                images[chosen].max() * 1.1,
-                color=colour,
-                linewidth=3,
-            )
-        _count_axis(axes.xaxis, max(counts, default=1))
-        axes.set_xlim(min(counts, default=1) * 0.8 - 0.1, max(counts, default=1) * 1.25)
+        _by_count(axes, counts, heights, thresholds)
         axes.set_xlabel("training images of the class")
         axes.set_ylabel("change (percentage points)")
         axes.grid(axis="y")
         if np.isfinite(heights).any():
             figure.legend(loc="outside upper center", ncols=3)
         return _svg(figure, "Change of each class against its number of training images")
+
+
+def difficulty_by_count(
+    counts: Sequence[int], difficulties: Mapping[str, Sequence[float | None]], thresholds: Thresholds
+) -> str:
+    """Draw the difficulty of each class against its number of training images, in one panel under each title."""
+    with _drawing(1.1 + 1.7 * len(difficulties)) as figure:
+        panels = figure.subplots(len(difficulties), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (title, values) in zip(panels, difficulties.items(), strict=True):
+            _by_count(axes, counts, 100 * _numbers(values), thresholds)
+            _percent_axis(axes, "difficulty (%)", top=104)
+            axes.set_ylim(bottom=-4)
+            axes.set_title(title, fontsize=11, loc="left")
+        panels[-1].set_xlabel("training images of the class")
+        handles = {text: each for axes in panels for each, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+        order = [group for group in GROUPS if group in handles]
+        figure.legend([handles[group] for group in order], order, loc="outside upper center", ncols=3)
+        return _svg(figure, "Difficulty of each class against its number of training images")
+
+
+def tradeoff(dials: Sequence[Dial], head: Group, tail: Group) -> str:
+    """Draw the accuracy of the rare classes against that of the frequent ones, one curve per run."""
+    columns = 1 if any(len(dial.label) > 18 for dial in dials) else 2
+    with _drawing(3.7 + 0.2 * math.ceil(len(dials) / columns)) as figure:
+        axes = figure.subplots()
+        for index, dial in enumerate(dials):
+            heads, tails = 100 * _numbers(dial.head), 100 * _numbers(dial.tail)
+            colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+            line = DASHES[index % len(DASHES)]
+            axes.plot([], [], color=colour, linestyle=line, marker=marker, label=_legend(dial.label))
+            axes.plot(heads, tails, color=colour, linestyle=line, linewidth=1.4)
+            axes.plot(heads, tails, color=colour, linestyle="none", marker=".", markersize=5)
+            for place, size, filled in ((dial.start, 9, True), (dial.best, 14, False)):
+                axes.plot(
+                    heads[place],
+                    tails[place],
+                    color=colour,
+                    linestyle="none",
+                    marker=marker,
+                    markersize=size,
+                    markerfacecolor=colour if filled else "none",
+                    markeredgewidth=1.6,
+                )
+        width = _percent_limits(axes.xaxis, [value for dial in dials for value in dial.head])
+        height = _percent_limits(axes.yaxis, [value for dial in dials for value in dial.tail])
+        written: list[tuple[float, float]] = []
+        for dial in dials:
+            whole = [place for place, strength in enumerate(dial.strengths) if strength % 1 == 0]
+            named = [dial.best, dial.start, *whole] if len(dials) == 1 else [dial.best] * (dial.best != dial.start)
+            for place in dict.fromkeys(named):
+                x, y = (100 * (values[place] or 0) for values in (dial.head, dial.tail))
+                if all(abs(x - left) > width / 11 or abs(y - low) > height / 12 for left, low in written):
+                    text = f"{dial.strengths[place]:g}".replace("-", "\N{MINUS SIGN}")
+                    axes.annotate(text, (x, y), (9, 7), textcoords="offset points", fontsize=10)
+                    written.append((x, y))
+        axes.set_xlabel(f"{head}-shot accuracy (%)")
+        axes.set_ylabel(f"{tail}-shot accuracy (%)")
+        axes.grid()
+        figure.legend(loc="outside upper center", ncols=columns)
+        return _svg(figure, f"Accuracy of {tail}-shot against {head}-shot classes")
 
 
 def _curves(history: Sequence[Epoch], curves: Mapping[str, Array], label: str) -> str | None:
@@ -202,17 +248,7 @@ def _curves(history: Sequence[Epoch], curves: Mapping[str, Array], label: str) -
     epochs = np.array([epoch["epoch"] for epoch in history])
     with _drawing(3.4) as figure:
         axes = figure.subplots()
-        for index, (name, values) in enumerate(drawn.items()):
-            axes.plot(
-                epochs,
-                values,
-                label=_legend(name),
-                color=COLOURS[index % len(COLOURS)],
-                linestyle=DASHES[index % len(DASHES)],
-                marker=MARKERS[index % len(MARKERS)],
-                markersize=4,
-                markevery=max(1, len(epochs) // 8),
-            )
+        _lines(axes, epochs, drawn)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
@@ -220,6 +256,51 @@ def _curves(history: Sequence[Epoch], curves: Mapping[str, Array], label: str) -
         axes.grid(axis="y")
         figure.legend(loc="outside upper center", ncols=3)
         return _svg(figure, f"{label.capitalize()} over the epochs")
+
+
+def by_strength(strengths: Sequence[float], curves: Mapping[str, Sequence[float | None]], best: float) -> str:
+    """Draw accuracies of one run over the strengths, with a line at the best and at 0."""
+    drawn = {_SHORT_LABELS.get(key, key): 100 * _numbers(values) for key, values in curves.items()}
+    with _drawing(3.7) as figure:
+        axes = figure.subplots()
+        for place, line in ((0.0, "-"), (best, ":")):
+            axes.axvline(place, color="#6b7480", linewidth=1.2, linestyle=line)
+        _lines(axes, np.array(strengths), {name: each for name, each in drawn.items() if np.isfinite(each).any()})
+        axes.set_xlabel("strength")
+        _percent_axis(axes, "accuracy (%)", top=104)
+        figure.legend(loc="outside upper center", ncols=3)
+        return _svg(figure, "Accuracy over the strengths")
+
+
+def _by_count(axes: "Axes", counts: Sequence[int], heights: Array, thresholds: Thresholds) -> None:
+    """Draw a value of each class against its number of training images, and the mean of each group as a stroke."""
+    images = _numbers(counts)
+    groups = [group_of(count, thresholds) for count in counts]
+    for group, marker in zip(GROUPS, MARKERS, strict=False):
+        chosen = np.array([each == group for each in groups], dtype=bool) & np.isfinite(heights)
+        if not chosen.any():
+            continue
+        colour = GROUP_COLOURS[group]
+        axes.scatter(
+            images[chosen],
+            heights[chosen],
+            s=40 if len(counts) <= 200 else 12,
+            marker=marker,
+            color=colour,
+            alpha=0.65,
+            linewidths=0,
+            label=group,
+        )
+        axes.hlines(
+            heights[chosen].mean(),
+            images[chosen].min() * 0.9,
+            images[chosen].max() * 1.1,
+            color=colour,
+            linewidth=3,
+            zorder=0.9,  # below the points
+        )
+    _count_axis(axes.xaxis, max(counts, default=1))
+    axes.set_xlim(min(counts, default=1) * 0.8 - 0.1, max(counts, default=1) * 1.25)
 
 
 def _class_accuracy(axes: "Axes", values: Array, colours: Sequence[str]) -> None:
@@ -278,6 +359,34 @@ def _count_axis(axis: Any, largest: int) -> None:
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _lines(axes: "Axes", places: Array | NDArray[np.int64], curves: Mapping[str, Array]) -> None:
+    """Draw curves, each with its own dash and marker."""
+    for index, (name, values) in enumerate(curves.items()):
+        axes.plot(
+            places,
+            values,
+            label=_legend(name),
+            color=COLOURS[index % len(COLOURS)],
+            linestyle=DASHES[index % len(DASHES)],
+            marker=MARKERS[index % len(MARKERS)],
+            markersize=4,
+            markevery=max(1, len(places) // 8),
+        )
+
+
+def _percent_limits(axis: Any, fractions: Sequence[float | None]) -> float:
+    """Fit an axis of percentages around the values, never far beyond 0 and 100, and return its length."""
+    from matplotlib.ticker import MaxNLocator
+
+    values = 100 * _numbers(fractions)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    room = max(0.12 * (high - low), (10 - (high - low)) / 2, 1)
+    low, high = max(low - room, -3), min(high + room, 103)
+    axis.set_ticks([tick for tick in MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high) if 0 <= tick <= 100])
+    (axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim)(low, high)
+    return high - low
 
 
 def _percent_axis(axes: "Axes", label: str, top: float) -> None:

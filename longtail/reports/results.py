@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
 
@@ -184,6 +184,12 @@ def weakest_classes(accuracy: Sequence[float | None], counts: Sequence[int], lim
     return [index for *_, index in sorted(known)[:limit]]
 
 
+def ends(groups: Collection[Group]) -> tuple[Group, Group] | None:
+    """Return the most and the least frequent of the groups given, or None where there are no two."""
+    found = [group for group in GROUPS if group in groups]
+    return (found[0], found[-1]) if len(found) > 1 else None
+
+
 def group_sizes(counts: Sequence[int], thresholds: Thresholds) -> dict[Group, int]:
     """Return how many classes each group has."""
     groups = [group_of(count, thresholds) for count in counts]
@@ -198,6 +204,8 @@ def _problem(results: Mapping[str, Any]) -> str | None:
     classes = len(results["classes"])
     if len(results["train_counts"]) != classes:
         return f"has {classes} classes but {len(results['train_counts'])} entries in train_counts"
+    if any(len(epoch.get("class_accuracy") or results["classes"]) != classes for epoch in results["history"]):
+        return f"has an epoch whose class_accuracy does not have {classes} entries"
     for evaluation in results["evaluations"]:
         missing = sorted(Evaluation.__required_keys__ - evaluation.keys())
         if missing:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from longtail.errors import InputError
 from longtail.reports.results import FILE_NAME, Evaluation, Results, final_evaluation, load_results
 
+_SETTING = re.compile(r"[\s-]*(\w+):\s+(\S.*)")
+_OF_ONE_RUN = re.compile(r"#|\s*(seed|seed_everything|run)\s*:")
 _SEED_LINE = re.compile(r"\s*(seed|seed_everything)\s*:")
 _WORD = re.compile(r"[^\s'\"]+")
 
@@ -82,6 +84,23 @@ def load_columns(folders: Sequence[Path]) -> list[Column]:
         else:
             groups.append([run])
     return [Column(label, tuple(group)) for label, group in zip(_labels(groups), groups, strict=True)]
+
+
+def differing_setting(results: Sequence[Results]) -> tuple[str, list[str]] | None:
+    """Return the one value in which the configurations of runs differ, by its name, and what it is in each run.
+
+    The seed and the folder of a run do not count. None where the runs differ in nothing else, or in more.
+    """
+    lines = [[line for line in each["config"].splitlines() if not _OF_ONE_RUN.match(line)] for each in results]
+    if len(set(map(len, lines))) != 1:
+        return None
+    different = [column for column in zip(*lines, strict=True) if len(set(column)) > 1]
+    found = [_SETTING.fullmatch(line) for column in different for line in column]
+    settings = [match.groups() for match in found if match]
+    names = {name for name, _ in settings}
+    if len(different) != 1 or len(settings) != len(found) or len(names) != 1:
+        return None
+    return names.pop(), [value for _, value in settings]
 
 
 def _load(folder: Path) -> Run:

@@ -63,6 +63,11 @@ def change(key: str, value: float | None) -> str:
     return text.lstrip("+-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
+def signed(value: float | None) -> str:
+    """Show a correlation with its sign."""
+    return NOTHING if value is None else f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
 def percent(fraction: float | None) -> str:
     """Show a fraction as a percentage with one decimal."""
     return NOTHING if fraction is None else f"{100 * fraction:.1f}%"

@@ -153,9 +153,13 @@ class Classification(pl.LightningModule):
         self.log_dict(parts, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(logits))
         return out["loss"]
 
+    def logits(self, batch: dict[str, Any]) -> Tensor:
+        """Logits (N, C) of a batch out of training, float32."""
+        return self.method.classify(self._views(batch)[0]).float()
+
     def _evaluate(self, batch: dict[str, Any]) -> None:
         targets = batch["targets"]
-        logits = self.method.classify(self._views(batch)[0]).float()
+        logits = self.logits(batch)
         self.metrics.update(logits, targets)
         if not self.trainer.training and self.trainer.state.fn != "fit":
             confidence, predicted = logits.softmax(1).max(1)

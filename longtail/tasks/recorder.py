@@ -120,6 +120,7 @@ class Recorder(pl.Callback):
     def _start_clock(self) -> None:
         self._start = self._end = time.perf_counter()
         self._images = 0
+        self._validated = False
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, out: Any, batch: Any, i: int
@@ -127,6 +128,10 @@ class Recorder(pl.Callback):
         """Count the images of a batch."""
         self._images += len(batch["targets"]) * trainer.world_size
         self._end = time.perf_counter()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note that the epoch was validated; of one that was not, Lightning still has the figures of an earlier one."""
+        self._validated = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Append the epoch to the history."""
@@ -144,8 +149,8 @@ class Recorder(pl.Callback):
                 "images_per_second": self._images / max(seconds, 1e-9),
                 "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
                 "train": of("train"),
-                "val": of("val") or None,
-                "class_accuracy": cast(Any, pl_module).class_accuracy if of("val") else None,
+                "val": of("val") if self._validated else None,
+                "class_accuracy": cast(Any, pl_module).class_accuracy if self._validated else None,
             }
         )
         self.results["seconds"] += time.perf_counter() - self._start

@@ -26,7 +26,7 @@ from longtail.reports.terminal import evaluation_table
 from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from longtail.tasks.recorder import Progress, Recorder, new_results
 
-MOVABLE = {"root", "table", "val", "test", "batch_size", "num_workers"}  # data options that keep the splits
+MOVABLE = {"root", "lists", "table", "val", "test", "batch_size", "num_workers"}  # data options that keep the splits
 
 
 class TrainingCLI(LightningCLI):
@@ -210,6 +210,22 @@ def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
     """Evaluate a finished run again on a split, last checkpoint and best, and show the table.
 
     Raises:
+        InputError: see ``open_run``.
+    """
+    cli, results = open_run(split, run, args)
+    epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
+    found = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
+    others = [e for e in results["evaluations"] if e["split"] != split]
+    if cli.trainer.is_global_zero:
+        results["evaluations"] = [*others, *found]
+        save_results(run, results)
+        Console().print(evaluation_table(results, found))
+
+
+def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, Results]:
+    """Build a run again from its configuration, to measure it on a split; return it with its results.
+
+    Raises:
         InputError: if the run or the split is not there, or an option would change what was trained on and what was
             held out.
     """
@@ -220,18 +236,13 @@ def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
             raise InputError(f"{arg.split('=')[0]} could mix the splits of the run: leave it out")
     cli = configure(["--config", str(run / "config.yaml"), *args, f"--run={run}", "--trainer.logger=false"])
     if cli.datamodule.split(split) is None:
-        raise InputError(f"{cli.datamodule.source} has no {split} split")
+        name = "validation" if split == "val" else split
+        raise InputError(f"{cli.datamodule.source} has no {name} split: train with images held out for it")
     if (cli.datamodule.classes, cli.datamodule.class_counts) != (results["classes"], results["train_counts"]):
         raise InputError(f"{cli.datamodule.source} is not what the run was trained on: its classes or counts differ")
     if not results["history"]:
         raise InputError(f"{run} has no finished epoch: go on by longtail fit --resume {run}")
-    epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
-    found = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
-    others = [e for e in results["evaluations"] if e["split"] != split]
-    if cli.trainer.is_global_zero:
-        results["evaluations"] = [*others, *found]
-        save_results(run, results)
-        Console().print(evaluation_table(results, found))
+    return cli, results
 
 
 def _quiet() -> None:

@@ -90,12 +90,13 @@ def test_every_section_is_there() -> None:
         "Metrics",
         "Training images and accuracy",
         "Training",
+        "Difficulty and frequency",
         "Most confused pairs",
         "Classes that need help most",
         "Every class",
         "About the run",
     ]
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 5
 
 
 def test_weakest_class_comes_first_with_its_mistakes() -> None:
@@ -117,6 +118,42 @@ def test_confused_pairs_and_classes() -> None:
     assert rows[0] == ["Class", "Group", "Training images", "Test images", "Accuracy", "Precision"]
     assert rows[1] == ["class 0", "many", "500", "100", "100.0%", "–"]  # noqa: RUF001
     assert rows[10] == ["class 9", "few", "5", "0", "–", "50.0%"]  # noqa: RUF001
+
+
+def test_difficulty_in_words() -> None:
+    text = section(report_page(fixed()), "Difficulty and frequency")
+    assert (
+        "At epoch 40 the rarer a class, the harder it is, almost without exception (rank correlation of difficulty "
+        "with rarity +1.00); it was +1.00 at epoch 2 and +1.00 at epoch 20."
+    ) in text
+    assert "No few-shot class is easier than the average many-shot class." in text
+    assert "No many-shot class is harder than the average few-shot class." in text
+
+
+def test_difficulty_names_the_exceptions() -> None:
+    results = fixed()
+    results["classes"][7] = "<b>"
+    results["history"][-1]["class_accuracy"] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.99, None, 0.5]
+    text = section(report_page(results), "Difficulty and frequency")
+    assert "At epoch 40 the rare classes are rather the easy ones (rank correlation of difficulty with rarity" in text
+    assert (
+        "Few-shot, but easier than the average many-shot class: &lt;b&gt; (14 training images, difficulty 1.0%), "
+        "class 9 (5 training images, difficulty 50.0%). "
+        "Many-shot, but harder than the average few-shot class: class 0 (500 training images, difficulty 90.0%), "
+        "class 1 (300 training images, difficulty 80.0%), class 2 (180 training images, difficulty 70.0%)."
+    ) in text
+
+
+@pytest.mark.parametrize("of_epoch", [None, [None] * 10, "absent"])
+def test_without_validation_there_is_no_difficulty(of_epoch: list[None] | str | None) -> None:
+    results = fixed()
+    for epoch in results["history"]:
+        epoch["class_accuracy"] = of_epoch  # type: ignore[typeddict-item]
+        if of_epoch == "absent":
+            del epoch["class_accuracy"]  # type: ignore[misc]
+    text = report_page(results)
+    assert "Difficulty and frequency" not in text
+    assert text.count("<svg") == 4
 
 
 def test_facts_and_configuration() -> None:
@@ -156,7 +193,7 @@ def test_run_that_is_still_going(tmp_path: Path) -> None:
     text = write_report(write_run(tmp_path, results)).read_text(encoding="utf-8")
     assert "This run has not been evaluated yet: it is running, 3 of 40 epochs done." in text
     assert "<h2>Metrics</h2>" not in text
-    assert text.count("<svg") == 3
+    assert text.count("<svg") == 4
 
 
 def test_run_that_has_not_started() -> None:

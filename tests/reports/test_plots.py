@@ -88,6 +88,54 @@ def test_change_by_count(changes: Sequence[float | None]) -> None:
     assert ("many" in shown) == (changes[0] is not None)
 
 
+@pytest.mark.parametrize("classes", [1, 10, 1000])
+def test_difficulty_by_count(classes: int) -> None:
+    results = make_results(classes)
+    panels = {
+        "epoch 1, rank correlation +0.90": [None] * classes,
+        "epoch 9, rank correlation –": [1.0] * classes,  # noqa: RUF001
+    }
+    svg = plots.difficulty_by_count(results["train_counts"], panels, THRESHOLDS)
+    shown = texts(svg)
+    assert {*panels, "difficulty (%)", "training images of the class", "many"} <= set(shown)
+    assert ("few" in shown) == (classes > 1)
+    assert len(svg) < 250_000
+
+
+def dial(label: str, head: Sequence[float | None], best: int = 2) -> plots.Dial:
+    return plots.Dial(label, [-1.0, 0.0, 0.5, 1.0], head, [0.1, 0.2, 0.4, 0.5], 1, best)
+
+
+def test_tradeoff_of_one_run_names_the_best_strength_and_the_whole_ones() -> None:
+    shown = texts(plots.tradeoff([dial("$run$ <b>", [0.9, 0.8, 0.5, 0.2])], "many", "few"))
+    assert {"$run$ <b>", "many-shot accuracy (%)", "few-shot accuracy (%)"} <= set(shown)
+    assert {"0.5", "0", "1", "−1"} <= set(shown)  # noqa: RUF001
+
+
+def test_tradeoff_of_several_runs_names_the_best_strength_where_it_is_another() -> None:
+    many = [dial("a", [0.9, 0.8, 0.5, 0.2]), dial("b", [0.9, 0.9, 0.8, 0.7], best=1)]
+    shown = texts(plots.tradeoff(many, "medium", "few"))
+    assert {"a", "b", "0.5", "medium-shot accuracy (%)"} <= set(shown)
+    assert "−1" not in shown  # noqa: RUF001
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+def test_tradeoff_axes_stay_between_0_and_100(value: float) -> None:
+    flat = plots.Dial("run", [-1.0, 0.0, 1.0], [value] * 3, [value] * 3, 1, 1)
+    shown = texts(plots.tradeoff([flat], "many", "few"))
+    ticks = [float(text) for text in shown if text.replace(".", "").isdigit()]
+    assert len(ticks) >= 4
+    assert all(0 <= tick <= 100 for tick in ticks)
+
+
+def test_by_strength() -> None:
+    shown = texts(
+        plots.by_strength([-1.0, 0.0, 1.0], {"few": [0.1, 0.2, 0.3], "many": [None] * 3, "top1": [1.0] * 3}, 1)
+    )
+    assert {"few", "all images", "strength", "accuracy (%)"} <= set(shown)
+    assert "many" not in shown
+
+
 def test_drawings_do_not_depend_on_the_readers_settings_or_the_time() -> None:
     before = plots.loss_curves(make_results()["history"])
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "svg.fonttype": "path"}):

@@ -13,6 +13,7 @@ import longtail.reports
 from longtail.errors import InputError
 from longtail.reports.files import write_atomically
 from longtail.reports.results import (
+    ends,
     final_evaluation,
     group_of,
     group_sizes,
@@ -117,6 +118,21 @@ def test_lists_of_different_length(tmp_path: Path) -> None:
     write_run(tmp_path, results)
     with pytest.raises(InputError, match="10 classes but 9 entries in train_counts"):
         load_results(tmp_path)
+
+
+def test_class_accuracies_of_another_length(tmp_path: Path) -> None:
+    results = make_results()
+    results["history"][1]["class_accuracy"] = [0.5]
+    write_run(tmp_path, results)
+    with pytest.raises(InputError, match="an epoch whose class_accuracy does not have 10 entries"):
+        load_results(tmp_path)
+
+
+def test_the_ends_of_the_groups() -> None:
+    assert ends({"few", "many", "medium"}) == ("many", "few")
+    assert ends(["few", "medium"]) == ("medium", "few")
+    assert ends(["few"]) is None
+    assert ends([]) is None
 
 
 def test_test_counts_before_val_and_last_before_best() -> None:

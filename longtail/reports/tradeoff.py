@@ -1,0 +1,294 @@
+"""What runs would do with their logits adjusted: from the frequent classes to the rare ones, point by point."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from longtail.errors import InputError
+from longtail.reports import page, plots
+from longtail.reports.files import write_atomically
+from longtail.reports.page import Cell, Head, Html
+from longtail.reports.results import FILE_NAME, GROUPS, Group, Metrics, Results, ends
+from longtail.reports.seeds import differing_setting
+from longtail.reports.terminal import metrics_table
+from longtail.reports.wording import group_ranges, metric, number, plural
+
+CHOSEN_BY = "balanced_accuracy"
+KEYS = (*GROUPS, CHOSEN_BY, "top1")
+
+
+@dataclass(frozen=True)
+class Point:
+    """The accuracies of a run with its logits adjusted by a strength."""
+
+    strength: float
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A run measured on its validation images at every strength, 0 among them.
+
+    ``epoch`` is that of the checkpoint where it is known; ``images`` counts the validation images of each group.
+    """
+
+    folder: Path
+    results: Results
+    checkpoint: str
+    epoch: int | None
+    images: Mapping[Group, int]
+    points: tuple[Point, ...]
+
+    @property
+    def start(self) -> Point:
+        """The run as it was trained."""
+        return next(point for point in self.points if point.strength == 0)
+
+    @property
+    def best(self) -> Point:
+        """The point of the best balanced accuracy, the one nearest to 0 among equals."""
+        return max(self.points, key=lambda point: (point.metrics[CHOSEN_BY] or 0, -abs(point.strength)))
+
+    @property
+    def measured(self) -> str:
+        """What was measured."""
+        return f"validation, {self.checkpoint}" + (f" (epoch {self.epoch})" if self.epoch is not None else "")
+
+    @property
+    def export(self) -> str:
+        """The command that exports the best point."""
+        words = ["longtail", "export", str(self.folder)]
+        words += ["--strength", shown(self.best.strength)] if self.best.strength else []
+        return shlex.join([*words, *(["--checkpoint", "last"] if self.checkpoint == "last" else [])])
+
+
+def shown(strength: float) -> str:
+    """Show a strength as it can be typed."""
+    return f"{strength:g}"
+
+
+def labels(curves: Sequence[Curve]) -> list[str]:
+    """Name runs by the one setting they differ in where that tells them apart, else by their names, equals numbered."""
+    setting = differing_setting([curve.results for curve in curves]) if len(curves) > 1 else None
+    if setting and len(set(setting[1])) == len(curves):
+        return [f"{setting[0]} {value}" for value in setting[1]]
+    found: list[str] = []
+    for curve in curves:
+        name, copy = curve.results["name"], 1
+        while (label := name if copy == 1 else f"{name} #{copy}") in found:
+            copy += 1
+        found.append(label)
+    return found
+
+
+def check_runs(runs: Sequence[Results]) -> None:
+    """Refuse runs of different classes, whose curves do not belong in one picture."""
+    for results in runs[1:]:
+        if results["classes"] != runs[0]["classes"]:
+            raise InputError(
+                f"{runs[0]['name']} and {results['name']} have different class lists; give runs on the same classes"
+            )
+
+
+def check_output(output: Path) -> Path:
+    """Return the place of the JSON beside the page, or refuse a place where the two cannot be written."""
+    beside = output.with_suffix(".json")
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{output}: the page needs a name that ends in .html")
+    if beside.name == FILE_NAME:
+        raise InputError(f"{output}: the JSON beside it would be {FILE_NAME}, the record of a run; choose another name")
+    if not output.parent.is_dir():
+        raise InputError(f"{output.parent}: no such folder; make it, or choose another --output")
+    return beside
+
+
+def write_tradeoff(curves: Sequence[Curve], output: Path) -> list[Path]:
+    """Write the page and the JSON beside it, and return where they are."""
+    beside = check_output(output)
+    text = tradeoff_page(curves)
+    write_atomically(beside, json.dumps(tradeoff_record(curves), allow_nan=False, indent=1) + "\n")
+    write_atomically(output, text)
+    return [output, beside]
+
+
+def tradeoff_record(curves: Sequence[Curve]) -> dict[str, Any]:
+    """Return the figures as they stand in the JSON; None where nothing was measured."""
+    runs = [
+        {
+            "name": curve.results["name"],
+            "label": label,
+            "folder": str(curve.folder),
+            "checkpoint": curve.checkpoint,
+            "epoch": curve.epoch,
+            "images": dict(curve.images),
+            "best_strength": curve.best.strength,
+            "points": [{"strength": point.strength, **point.metrics} for point in curve.points],
+        }
+        for label, curve in zip(labels(curves), curves, strict=True)
+    ]
+    return {"format": 1, "split": "val", "runs": runs}
+
+
+def tradeoff_text(curves: Sequence[Curve]) -> Table:
+    """Return every point of a single run; of several, each as it was trained and at its best."""
+    rows = []
+    for label, curve in zip(labels(curves), curves, strict=True):
+        ends_only = [curve.start] if curve.best is curve.start else [curve.start, curve.best]
+        for point in curve.points if len(curves) == 1 else ends_only:
+            marks = _marks(curve, point)
+            text = shown(point.strength) + (f" ({marks})" if marks else "")
+            values = [number(key, point.metrics[key]) for key in KEYS]
+            rows.append((text if len(curves) == 1 else f"{label}: {text}", values))
+    title = f"{curves[0].results['name']}: {curves[0].measured}" if len(curves) == 1 else "Validation images"
+    table = metrics_table(title, ["many", "medium", "few", "balanced", "all images"], rows)
+    table.columns[0].header = "strength"
+    table.caption = "Accuracy on validation images. Larger strengths are for the rare classes."
+    return table
+
+
+def tradeoff_page(curves: Sequence[Curve]) -> str:
+    """Return the page with the curves of the runs."""
+    named = list(zip(labels(curves), curves, strict=True))
+    thresholds = curves[0].results["thresholds"]
+    found = ends([group for group in GROUPS if all(curve.start.metrics[group] is not None for curve in curves)])
+    drawing = None
+    if found is not None:
+        drawing = plots.tradeoff([_dial(label, curve, *found) for label, curve in named], *found)
+    return page.page(
+        "From head to tail",
+        *(page.paragraph(_headline(label, curve), "headline") for label, curve in named),
+        page.notes(_notes(curves, drawing is None)),
+        page.section(
+            "The rare classes against the frequent ones",
+            page.figure(
+                drawing,
+                "Mean accuracy over the classes of each group on the validation images, one dot for each strength. "
+                "Filled: the run as it was trained, strength 0. Outlined: the best balanced accuracy. The numbers are "
+                f"strengths. {group_ranges(thresholds).capitalize()}.",
+            ),
+            *(_by_strength(curve) for curve in curves if len(curves) == 1),
+        ),
+        page.section(
+            "Take a point",
+            page.paragraph(
+                "The exported model adjusts its logits by itself; another strength gives another point of the curve. "
+                "longtail predict takes the same option."
+            ),
+            *(page.element("pre", curve.export) for _, curve in named),
+        ),
+        *(page.section(f"Every point of {label}", _table(curve)) for label, curve in named),
+        page.section("The runs", _runs(named)),
+    )
+
+
+def _headline(label: str, curve: Curve) -> str:
+    """Say in plain words what the best strength does to a run."""
+    images = plural(sum(curve.images.values()), "validation image")
+    start, best = curve.start, curve.best
+    if best is start:
+        value = number(CHOSEN_BY, start.metrics[CHOSEN_BY])
+        return f"{label}: on {images} no strength makes the balanced accuracy better than it is, {value}."
+    parts = [
+        f"{metric(key).label.lower()} {number(key, best.metrics[key])} against {number(key, start.metrics[key])}"
+        for key in (CHOSEN_BY, *reversed(GROUPS))
+        if start.metrics[key] is not None
+    ]
+    what = f"strength {shown(best.strength)} is best, against the run as trained"
+    return f"{label}: on {images} {what}: {'; '.join(parts)}."
+
+
+def _notes(curves: Sequence[Curve], undrawn: bool) -> list[str]:
+    """Say what the strength is, and what the reader must know before believing the numbers."""
+    first = curves[0]
+    notes = [
+        "A strength s predicts by the logits less s times the logarithm of each class's share of the training images "
+        "(Menon et al., ICLR 2021): more than 0 gives to the rare classes what it takes from the frequent ones. "
+        "Nothing is trained. It comes on top of what the training did: a run whose loss adjusted the logits is at its "
+        "own balance at strength 0.",
+        "Everything here was measured on validation images, and the best strength chosen on them, as a best checkpoint "
+        "is: the figures flatter it. Measure the model that you take on images of its own.",
+        f"Validation images of {first.results['name']}: "
+        + ", ".join(f"{group} {first.images[group]:,}" for group in GROUPS)
+        + ". Figures of few images move in large steps.",
+    ]
+    if undrawn:
+        notes.append("There is no picture: it takes classes of two groups with validation images, in every run.")
+    edge = [
+        curve.results["name"]
+        for curve in curves
+        if curve.best.strength in (curve.points[0].strength, curve.points[-1].strength)
+    ]
+    if edge:
+        notes.append(f"At the end of the strengths that were tried, a stronger one may be better: {'; '.join(edge)}.")
+    unfinished = [curve.results["name"] for curve in curves if curve.results["status"] != "finished"]
+    if unfinished:
+        notes.append(f"Not finished, and measured as they are: {'; '.join(unfinished)}.")
+    if any(
+        (curve.images, curve.results["train_counts"], curve.results["thresholds"], curve.results["data"]["source"])
+        != (first.images, first.results["train_counts"], first.results["thresholds"], first.results["data"]["source"])
+        for curve in curves[1:]
+    ):
+        notes.append(
+            "The runs were not trained or not measured on the same images, or group their classes differently: do not "
+            "rank them."
+        )
+    return notes
+
+
+def _dial(label: str, curve: Curve, head: Group, tail: Group) -> plots.Dial:
+    return plots.Dial(
+        label,
+        [point.strength for point in curve.points],
+        [point.metrics[head] for point in curve.points],
+        [point.metrics[tail] for point in curve.points],
+        curve.points.index(curve.start),
+        curve.points.index(curve.best),
+    )
+
+
+def _by_strength(curve: Curve) -> Html:
+    drawing = plots.by_strength(
+        [point.strength for point in curve.points],
+        {key: [point.metrics[key] for point in curve.points] for key in KEYS},
+        curve.best.strength,
+    )
+    return page.figure(
+        drawing,
+        "The accuracies over the strengths. Upright lines: the run as it was trained, and dotted the best.",
+    )
+
+
+def _marks(curve: Curve, point: Point) -> str:
+    return ", ".join(text for each, text in ((curve.start, "as trained"), (curve.best, "best")) if each is point)
+
+
+def _table(curve: Curve) -> Html:
+    heads = [Head("Strength"), *(Head(metric(key).label) for key in KEYS), Head("", numeric=False)]
+    rows = []
+    for point in curve.points:
+        cells = {key: Cell(number(key, point.metrics[key])) for key in KEYS}
+        if point is curve.best:
+            cells[CHOSEN_BY] = replace(cells[CHOSEN_BY], tone="good")
+        rows.append([Cell(shown(point.strength)), *cells.values(), Cell(_marks(curve, point))])
+    return page.table(heads, rows)
+
+
+def _runs(named: Sequence[tuple[str, Curve]]) -> Html:
+    heads = [Head(text, numeric=False) for text in ("Curve", "Run", "Recipe", "Seed", "Measured", "Folder")]
+    rows = [
+        [
+            label,
+            curve.results["name"],
+            curve.results["recipe"] or "",
+            str(curve.results["seed"]),
+            curve.measured,
+            str(curve.folder),
+        ]
+        for label, curve in named
+    ]
+    return page.table(heads, rows)

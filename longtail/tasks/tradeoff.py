@@ -1,0 +1,68 @@
+"""The trade-off of a trained run between frequent and rare classes, measured on its validation split."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from longtail.checkpoint import checkpoint_path, load_state, read_checkpoint
+from longtail.data.base import ImageData
+from longtail.metrics.tradeoff import adjusted_accuracy
+from longtail.reports.results import GROUPS, group_of
+from longtail.reports.tradeoff import Curve, Point
+from longtail.tasks.classification import Classification
+from longtail.tasks.train import open_run
+
+STRENGTHS = tuple(step / 4 for step in range(-4, 13))
+ALONE = (
+    "accelerator=auto",
+    "devices=1",
+    "num_nodes=1",
+    "strategy=auto",
+    "precision=32-true",
+)  # as ``predict`` computes
+
+
+def measure(run: Path, checkpoint: str | None = None, args: Sequence[str] = ()) -> Curve:
+    """Measure a run under logit adjustment of every strength, without training.
+
+    Args:
+        run: folder of the run.
+        checkpoint: "best" or "last"; by default the one best on validation if there is one.
+        args: further options, such as ``--data.root``.
+
+    Raises:
+        InputError: if the run, its checkpoint or its validation split is not there.
+    """
+    path = checkpoint_path(run, checkpoint)
+    cli, results = open_run("val", run, [*(f"--trainer.{option}" for option in ALONE), *args])
+    state = read_checkpoint(path)["state_dict"]
+    own = {key.removeprefix("method."): value for key, value in state.items() if key.startswith("method.")}
+    load_state(cli.model.method, own, path)
+    logits, targets = validation_logits(cli.model, cli.datamodule, cli.trainer.strategy.root_device, run.name)
+    counts, thresholds = results["train_counts"], results["thresholds"]
+    columns = adjusted_accuracy(logits, targets, counts, STRENGTHS, **thresholds)
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    points = [
+        Point(strength, {key: None if value != value else value for key, value in zip(columns, row, strict=True)})
+        for strength, row in zip(STRENGTHS, rows, strict=True)
+    ]
+    groups = [group_of(counts[target], thresholds) for target in targets.tolist()]
+    epoch = results["best_epoch"] if path.stem == "best" else results["history"][-1]["epoch"]
+    return Curve(run, results, path.stem, epoch, {group: groups.count(group) for group in GROUPS}, tuple(points))
+
+
+@torch.inference_mode()
+def validation_logits(
+    task: Classification, data: ImageData, device: torch.device, name: str = ""
+) -> tuple[Tensor, Tensor]:
+    """Logits (M, C) in float32 and targets (M,) of the validation split, on the CPU."""
+    task.eval().to(device)
+    logits, targets = [], []
+    for batch in tqdm(data.val_dataloader(), desc=name, leave=False, disable=None):
+        there = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
+        logits.append(task.logits(data.on_after_batch_transfer(there, 0)).cpu())
+        targets.append(batch["targets"].cpu())
+    return torch.cat(logits), torch.cat(targets)

@@ -1,0 +1,126 @@
+"""How hard the classes are against how frequent they are."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+
+from longtail.reports.difficulty import (
+    Snapshot,
+    exceptions,
+    in_words,
+    rank_correlation,
+    rarity_correlation,
+    snapshots,
+)
+from longtail.reports.html import difficulty_sentence
+from longtail.reports.results import Thresholds
+
+THRESHOLDS: Thresholds = {"many": 100, "few": 20}
+
+values = st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0])
+
+
+def naive(one: list[float], other: list[float]) -> float:
+    """Spearman's rank correlation in plain loops: ranks are counted, equal values share their mean rank."""
+
+    def ranks(of: list[float]) -> list[float]:
+        return [sum(b < a for b in of) + (sum(b == a for b in of) + 1) / 2 for a in of]
+
+    a, b = ranks(one), ranks(other)
+    mean = (len(a) + 1) / 2
+    together = sum((x - mean) * (y - mean) for x, y in zip(a, b, strict=True))
+    return together / math.sqrt(sum((x - mean) ** 2 for x in a) * sum((y - mean) ** 2 for y in b))
+
+
+@given(st.lists(st.tuples(values, values), min_size=3, max_size=12))
+def test_rank_correlation_is_the_naive_one_and_scipys(pairs: list[tuple[float, float]]) -> None:
+    one, other = ([pair[side] for pair in pairs] for side in (0, 1))
+    found = rank_correlation(one, other)
+    if len(set(one)) == 1 or len(set(other)) == 1:
+        assert found is None
+    else:
+        assert found == pytest.approx(naive(one, other), abs=1e-9)
+        assert found == pytest.approx(spearmanr(one, other).statistic, abs=1e-9)
+
+
+def test_two_classes_are_too_few() -> None:
+    assert rank_correlation([0.1, 0.2], [1, 2]) is None
+
+
+def test_classes_that_were_not_measured_do_not_count() -> None:
+    snapshot = Snapshot(1, (0.1, None, 0.4, 0.9))
+    assert rarity_correlation(snapshot, [500, 400, 50, 5]) == pytest.approx(1)
+    assert rarity_correlation(snapshot, [5, 400, 50, 500]) == pytest.approx(-1)
+    assert rarity_correlation(Snapshot(1, (0.1, None, None, 0.9)), [500, 400, 50, 5]) is None
+
+
+def history(validated: list[int], epochs: int = 9) -> Any:
+    return [{"epoch": n, "class_accuracy": [n / 10, None] if n in validated else None} for n in range(1, epochs + 1)]
+
+
+@pytest.mark.parametrize(
+    ("validated", "chosen"),
+    [([], []), ([4], [4]), ([2, 9], [2, 9]), ([2, 4, 9], [2, 4, 9]), ([1, 2, 3, 4], [1, 2, 4])],
+)
+def test_first_middle_and_last_validated_epoch(validated: list[int], chosen: list[int]) -> None:
+    found = snapshots(history(validated))
+    assert [each.epoch for each in found] == chosen
+    assert all(each.difficulty == (pytest.approx(1 - each.epoch / 10), None) for each in found)
+
+
+def test_histories_of_before_and_of_nothing_measured() -> None:
+    assert snapshots([{"epoch": 1}]) == []  # type: ignore[typeddict-item]
+    assert snapshots([{"epoch": 1, "class_accuracy": [None, None]}]) == []  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize(
+    ("correlation", "words"),
+    [
+        (1.0, "almost without exception"),
+        (0.7, "mostly the hard ones"),
+        (0.4, "tend to be"),
+        (0.0, "says little"),
+        (-0.29, "says little"),
+        (-0.5, "rather the easy ones"),
+        (-1.0000000000000002, "rather the easy ones"),  # rounding
+        (None, "cannot be told"),
+    ],
+)
+def test_in_words(correlation: float | None, words: str) -> None:
+    assert words in in_words(correlation)
+
+
+def test_one_sentence() -> None:
+    assert difficulty_sentence({7: 0.75}) == (
+        "At epoch 7 the rare classes are mostly the hard ones, with exceptions "
+        "(rank correlation of difficulty with rarity +0.75)."
+    )
+    assert difficulty_sentence({1: None, 9: -0.04}).endswith("rarity −0.04); it was – at epoch 1.")  # noqa: RUF001
+    assert difficulty_sentence({1: None}).endswith("cannot be told: too few classes differ.")
+
+
+def test_exceptions_are_the_most_striking_three() -> None:
+    counts = [500, 400, 300, 200, 50, 10, 9, 8, 7, 6]
+    hard_heads = Snapshot(3, (0.9, 0.9, 1.0, 0.8, 0.0, 0.3, 0.1, 0.1, 0.2, None))
+    found = exceptions(hard_heads, counts, THRESHOLDS)
+    assert found is not None
+    assert (found.head, found.tail) == ("many", "few")
+    assert found.easy == [7, 6, 8], "the easiest first, the rarer first among equals"
+    assert found.hard == [2, 0, 1], "the hardest first, the more frequent first among equals"
+
+
+def test_no_exceptions_where_rarity_is_all() -> None:
+    found = exceptions(Snapshot(3, (0.1, 0.2, 0.6)), [500, 50, 5], THRESHOLDS)
+    assert found is not None
+    assert found.easy == found.hard == []
+
+
+def test_exceptions_between_the_groups_there_are() -> None:
+    found = exceptions(Snapshot(3, (0.5, 0.2, None)), [50, 5, 500], THRESHOLDS)
+    assert found is not None
+    assert (found.head, found.tail, found.easy, found.hard) == ("medium", "few", [1], [0])
+    assert exceptions(Snapshot(3, (0.5, 0.2, None)), [5, 5, 500], THRESHOLDS) is None
