@@ -19,9 +19,11 @@ class set_debug:
 
     def __init__(self, on: bool) -> None:
         global _debug
-        self.before, _debug = _debug, on
+        self.before, self.on, _debug = _debug, on, on
 
     def __enter__(self) -> "set_debug":
+        global _debug
+        _debug = self.on
         return self
 
     def __exit__(self, *exception: Any) -> None:

@@ -27,6 +27,19 @@ def counts_tensor(class_counts: Counts) -> Tensor:
     return counts.to(torch.int64)
 
 
+def class_number(classes: int | Counts) -> int:
+    """The number of classes C, from itself or from the class counts (C,).
+
+    Raises:
+        ValueError: if it is below 1, or the counts cannot be used.
+    """
+    if not isinstance(classes, int):
+        return len(counts_tensor(classes))
+    if classes < 1:
+        raise ValueError(f"num_classes must be at least 1, got {classes}")
+    return classes
+
+
 def _check_profile(n_max: int, num_classes: int, factor: float) -> None:
     if n_max < 1 or num_classes < 1:
         raise ValueError(f"n_max and num_classes must be at least 1, got {n_max} and {num_classes}")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -41,8 +42,8 @@ def dynamic_tau_cifar(accuracy: Tensor) -> Tensor:
 class ClassDifficulty(nn.Module):
     """Difficulty of each class, d_c = max(1 - A_c, floor), from its validation accuracy A_c.
 
-    Update it after each validation, on every process with the accuracies of the whole set. What it computes stays on
-    its device, is never read by the host, and compiles without a graph break.
+    Update it after each validation, on every process with the accuracies of the whole set. Weights and probabilities
+    stay on its device, are never read by the host, and compile without a graph break; an update is read, to check it.
 
     Args:
         num_classes: C.
@@ -59,7 +60,9 @@ class ClassDifficulty(nn.Module):
 
     accuracy: Tensor
 
-    def __init__(self, num_classes: int, tau: float | str | TauRule = "dynamic", floor: float = 0.01) -> None:
+    def __init__(
+        self, num_classes: int, tau: float | Literal["dynamic"] | TauRule = "dynamic", floor: float = 0.01
+    ) -> None:
         super().__init__()
         if num_classes < 1:
             raise ValueError(f"num_classes must be at least 1, got {num_classes}")
@@ -70,7 +73,7 @@ class ClassDifficulty(nn.Module):
         self.register_buffer("accuracy", torch.full((num_classes,), math.nan))  # nan: never seen
 
     @staticmethod
-    def _rule(tau: float | str | TauRule) -> float | TauRule:
+    def _rule(tau: float | Literal["dynamic"] | TauRule) -> float | TauRule:
         if callable(tau):
             return tau
         if tau == "dynamic":

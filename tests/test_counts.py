@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longtail.counts import (
+    class_number,
     counts_tensor,
     exponential_counts,
     log_prior,
@@ -158,3 +159,10 @@ def test_counts_that_are_no_counts_are_refused(counts, problem: str) -> None:
     for check in (counts_tensor, log_prior):
         with pytest.raises(ValueError, match=problem):
             check(counts)
+
+
+def test_the_number_of_classes_is_given_or_counted() -> None:
+    assert class_number(3) == class_number([5, 2, 1]) == class_number(torch.tensor([5, 2, 1])) == 3
+    for wrong in (0, [], [3, 0]):
+        with pytest.raises(ValueError, match="must"):
+            class_number(wrong)

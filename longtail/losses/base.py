@@ -1,7 +1,8 @@
 """What every loss shares: the reduction and the precision."""
 
+import inspect
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,10 @@ class Loss(nn.Module):
         self.reduction = reduction
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Say that an epoch begins, counted from 0, of how many; a loss that changes with the epochs overrides this."""
+        """Say that an epoch begins, counted from 0, of how many; the losses inside this one are told as well."""
+        for inner in self.children():
+            if isinstance(inner, Loss):
+                inner.set_epoch(epoch, epochs)
 
     def reduce(self, rows: Tensor) -> Tensor:
         """Apply the reduction to one value per row."""
@@ -42,15 +46,25 @@ class Loss(nn.Module):
 def build_loss(loss: Loss | Callable[[Counts], Loss], class_counts: Counts, reduction: str = "mean") -> Loss:
     """The loss itself, or what a factory, such as a loss class, makes from the class counts.
 
+    A loss class gets what its constructor asks for: the counts, their number, or neither.
+
     Raises:
         ValueError: if the loss has another reduction.
     """
-    if not isinstance(loss, Loss):
-        loss = loss(class_counts)
-        loss.reduction = reduction
-    if loss.reduction != reduction:
-        raise ValueError(f'{type(loss).__name__} must have reduction "{reduction}" here, got "{loss.reduction}"')
-    return loss
+    if isinstance(loss, Loss):
+        made = loss
+    elif isinstance(loss, type):
+        asked = inspect.signature(loss).parameters
+        given: dict[str, Any] = {"class_counts": class_counts, "difficulty": class_counts}
+        given["num_classes"] = len(class_counts)
+        made = loss(**{name: value for name, value in given.items() if name in asked})
+    else:
+        made = loss(class_counts)
+    if made is not loss:
+        made.reduction = reduction
+    if made.reduction != reduction:
+        raise ValueError(f'{type(made).__name__} must have reduction "{reduction}" here, got "{made.reduction}"')
+    return made
 
 
 def full_precision(values: Tensor) -> Tensor:

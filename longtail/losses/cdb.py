@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from longtail.checks import check_logits
-from longtail.counts import Counts
+from longtail.counts import Counts, counts_tensor
 from longtail.difficulty import ClassDifficulty
 from longtail.losses.base import Loss, build_loss
 from longtail.losses.cross_entropy import CrossEntropyLoss
@@ -49,7 +49,7 @@ class ClassDifficultyLoss(Loss):
             self.difficulty = difficulty
             self.loss = build_loss(rows, [], reduction="none")
         else:
-            self.difficulty = ClassDifficulty(len(difficulty))
+            self.difficulty = ClassDifficulty(len(counts_tensor(difficulty)))
             self.loss = build_loss(rows, difficulty, reduction="none")
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """What the supervised contrastive losses share: each anchor against all other anchors and the class prototypes.
 
 The scores are held in one piece where they fit and in blocks of keys where they do not. The gradient is written out, so
-that nothing of their size is kept beside the one matrix that the products need.
+that of the anchors by prototypes one matrix is held, and of the anchors by anchors three. The compiler, and a gradient
+of the gradient, take the plain formula, which is never in blocks.
 """
 
 from collections.abc import Iterator
@@ -121,7 +122,7 @@ class _Contrast(torch.autograd.Function):
                 # an anchor is also a key: one product for both, by the sum with the transpose
                 to_anchors = among.T.contiguous().add_(among) @ anchors
                 to_anchors += (softmax[:, m:] @ prototypes).mul_(rows)
-                to_prototypes = softmax[:, m:].T @ weighted
+                to_prototypes = softmax[:, m:].T @ weighted if ctx.needs_input_grad[1] else None
             else:
                 to_anchors, to_prototypes = torch.zeros_like(anchors), torch.empty_like(prototypes)
                 scaled = anchors / ctx.temperature

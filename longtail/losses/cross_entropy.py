@@ -30,7 +30,7 @@ class CrossEntropyLoss(SoftmaxLoss):
         super().__init__(reduction)
         weights = None
         if class_weights is not None:
-            weights = torch.as_tensor(class_weights, dtype=torch.float32)
+            weights = torch.as_tensor(class_weights, dtype=torch.float32).clone()
             check_shape("class_weights", weights, "C")
             if not bool((weights.isfinite() & (weights >= 0)).all()):
                 raise ValueError(f"class_weights must be finite and not negative, got {weights.tolist()}")

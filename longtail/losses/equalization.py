@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from longtail.checks import check_logits, check_number
+from longtail.counts import Counts, class_number
 from longtail.distributed import sum_over_processes
 from longtail.losses.base import Loss, full_precision
 from longtail.losses.softmax import blocks, scale_rows, worth_blocks
@@ -28,14 +29,14 @@ class EqualizationLossV2(Loss):
     they are used, over all processes, and are part of the state dict.
 
     Args:
-        num_classes: C.
+        num_classes: C; the class counts (C,) do as well.
         gamma: steepness of the weights.
         mu: gradient ratio at which the negatives weigh one half.
         alpha: most that a positive's weight gains, not negative.
         reduction: "mean" or "none".
 
     Raises:
-        ValueError: on a negative gamma or alpha, a wrong shape, or a label outside 0..C-1.
+        ValueError: on a negative gamma, mu or alpha, a wrong shape, or a label outside 0..C-1.
 
     Source: Tan et al., Equalization loss v2, CVPR 2021, equations 5 to 8.
     """
@@ -44,11 +45,17 @@ class EqualizationLossV2(Loss):
     negative_gradients: Tensor
 
     def __init__(
-        self, num_classes: int, gamma: float = 12.0, mu: float = 0.8, alpha: float = 4.0, reduction: str = "mean"
+        self,
+        num_classes: int | Counts,
+        gamma: float = 12.0,
+        mu: float = 0.8,
+        alpha: float = 4.0,
+        reduction: str = "mean",
     ) -> None:
         super().__init__(reduction)
-        check_number("num_classes", num_classes, low=1)
+        num_classes = class_number(num_classes)
         check_number("gamma", gamma, low=0)
+        check_number("mu", mu, low=0)
         check_number("alpha", alpha, low=0)
         self.num_classes, self.gamma, self.mu, self.alpha = num_classes, gamma, mu, alpha
         self.register_buffer("positive_gradients", torch.zeros(num_classes))
@@ -65,12 +72,16 @@ class EqualizationLossV2(Loss):
         check_logits(logits, targets, self.num_classes)
         as_positive, as_negative = self.weights()
         formula = _Blocked.apply if worth_blocks(logits) else _plain
-        rows, positive, negative = formula(logits, targets, as_positive, as_negative)
+        with torch.autocast(logits.device.type, enabled=False):
+            rows, positive, negative = formula(logits, targets, as_positive, as_negative)
         if self.training:
             both = sum_over_processes(torch.stack([positive, negative]).to(self.positive_gradients.dtype))
-            # anew, not in place: a compiled backward may compute the weights again, from the sums as they were
-            self.positive_gradients = self.positive_gradients + both[0]
-            self.negative_gradients = self.negative_gradients + both[1]
+            if torch.compiler.is_compiling():  # its backward may compute the weights again, from the sums as they were
+                self.positive_gradients = self.positive_gradients + both[0]
+                self.negative_gradients = self.negative_gradients + both[1]
+            else:
+                self.positive_gradients += both[0]
+                self.negative_gradients += both[1]
         return self.reduce(rows)
 
 

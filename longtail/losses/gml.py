@@ -115,7 +115,7 @@ class _Mixture(torch.autograd.Function):
     ) -> Tensor:
         parts = (queries, keys, log_temperature, targets, key_targets, ids, key_ids, weights, own_counts)
         rows, to_temperature = torch.zeros_like(own_counts), torch.zeros_like(own_counts)
-        keep = any(ctx.needs_input_grad) and len(queries) * len(keys) <= KEPT
+        keep = any(ctx.needs_input_grad[:2]) and len(queries) * len(keys) <= KEPT
         gradient = queries.new_empty(len(queries), len(keys)) if keep else None
         for block in _blocks(queries, keys):
             scores, weighted, own = _scores(block, *parts)
@@ -140,7 +140,8 @@ class _Mixture(torch.autograd.Function):
         each = (rows / log_temperature.exp())[:, None]
         with torch.autocast(queries.device.type, enabled=False):
             if gradient is not None:
-                to_queries, to_keys = (gradient @ keys).mul_(each), gradient.T @ (queries * each)
+                to_queries = (gradient @ keys).mul_(each)
+                to_keys = gradient.T @ (queries * each) if ctx.needs_input_grad[1] else None
             else:
                 to_queries, to_keys = torch.empty_like(queries), torch.zeros_like(keys)
                 for block in _blocks(queries, keys):

@@ -40,6 +40,7 @@ class LDAMLoss(SoftmaxLoss):
     12 and 13 and algorithm 1.
     """
 
+    adds_constants = True
     margins: Tensor
     late_weights: Tensor
     class_weights: Tensor
@@ -67,7 +68,7 @@ class LDAMLoss(SoftmaxLoss):
         self.register_buffer("class_weights", torch.ones(len(counts)))
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        late = self.reweight_from is not None and epoch >= self.reweight_from * epochs
+        late = self.reweight_from is not None and epoch >= self.reweight_from * epochs - 1e-6  # rounding
         self.class_weights.copy_(self.late_weights if late else torch.ones_like(self.late_weights))
 
     def adjust(self, logits: Tensor, targets: Tensor) -> Tensor:

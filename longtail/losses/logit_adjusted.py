@@ -1,5 +1,7 @@
 """Logit-adjusted cross-entropy (balanced softmax)."""
 
+import math
+
 from torch import Tensor
 
 from longtail.counts import Counts, log_prior
@@ -20,19 +22,23 @@ class LogitAdjustedLoss(SoftmaxLoss):
         reduction: "mean" or "none".
 
     Raises:
-        ValueError: on counts that are not positive, a wrong shape, or a label outside 0..C-1.
+        ValueError: on counts that are not positive, a strength that is not finite, a wrong shape, or a label outside
+            0..C-1.
 
     Source: Menon et al., Long-tail learning via logit adjustment, ICLR 2021, equation 10; Ren et al., Balanced
     meta-softmax, NeurIPS 2020, equation 4.
     """
 
+    adds_constants = True
     adjustment: Tensor
 
     def __init__(self, class_counts: Counts, strength: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
+        if not math.isfinite(strength):
+            raise ValueError(f"strength must be finite, got {strength}")
         self.strength = strength
-        self.num_classes = len(class_counts)
         self.register_buffer("adjustment", strength * log_prior(class_counts), persistent=False)
+        self.num_classes = len(self.adjustment)
 
     def adjust(self, logits: Tensor, targets: Tensor) -> Tensor:
         return logits + self.adjustment

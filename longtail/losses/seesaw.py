@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from longtail.checks import check_logits, check_number
+from longtail.counts import Counts, class_number
 from longtail.distributed import sum_over_processes
 from longtail.losses.base import Loss
 from longtail.losses.softmax import true_log_probability
@@ -25,7 +26,7 @@ class SeesawLoss(Loss):
     state dict.
 
     Args:
-        num_classes: C.
+        num_classes: C; the class counts (C,) do as well.
         p: strength of the mitigation, not negative.
         q: strength of the compensation, not negative.
         reduction: "mean" or "none".
@@ -38,9 +39,9 @@ class SeesawLoss(Loss):
 
     seen: Tensor
 
-    def __init__(self, num_classes: int, p: float = 0.8, q: float = 2.0, reduction: str = "mean") -> None:
+    def __init__(self, num_classes: int | Counts, p: float = 0.8, q: float = 2.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        check_number("num_classes", num_classes, low=1)
+        num_classes = class_number(num_classes)
         check_number("p", p, low=0)
         check_number("q", q, low=0)
         self.num_classes, self.p, self.q = num_classes, p, q

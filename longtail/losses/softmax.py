@@ -1,7 +1,7 @@
 """What the losses of softmax probabilities share: log p of the true class, at the cost of plain cross-entropy."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -21,9 +21,16 @@ class SoftmaxLoss(Loss):
     Computed in float32 under autocast.
 
     A subclass says what it does to the logits (`adjust`), to the log-probabilities (`rows`), or to both.
+
+    Attributes:
+        num_classes: C, where the loss knows it.
+        adds_constants: whether all that `adjust` does is to add to the logits what is neither learned nor has a
+            gradient with respect to them. Then large logits on a CPU are worked on in blocks; it is the default where
+            `adjust` is not overridden, and for the subclass to promise where it is.
     """
 
-    num_classes: int | None = None  # C, where the loss knows it
+    num_classes: int | None = None
+    adds_constants: ClassVar[bool] = False
 
     def adjust(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Logits (m, C) of some rows, in float32 or wider, to the logits that the softmax is taken of."""
@@ -35,7 +42,9 @@ class SoftmaxLoss(Loss):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         check_logits(logits, targets, self.num_classes)
-        return self.reduce(self.rows(true_log_probability(logits, targets, self.adjust), targets))
+        constant = self.adds_constants or type(self).adjust is SoftmaxLoss.adjust
+        formula = true_log_probability if constant else _plain
+        return self.reduce(self.rows(formula(logits, targets, self.adjust), targets))
 
 
 def true_log_probability(logits: Tensor, targets: Tensor, adjust: Adjust) -> Tensor:

@@ -11,7 +11,8 @@ class MomentumEncoder(nn.Module):
     """Copy of an encoder that follows it slowly: k <- m k + (1 - m) q for every parameter, and no gradient.
 
     Only parameters are averaged. Buffers, such as the statistics of batch normalisation, are the copy's own: it runs in
-    train mode with the model around it and normalises its own batches, as in MoCo.
+    train mode with the model around it and normalises its own batches, as in MoCo. Keep it in float32 and use autocast:
+    half precision cannot hold a step of 1 - m.
 
     Shapes: those of the encoder.
 

@@ -17,6 +17,7 @@ from longtail.losses.focal import FocalLoss
 from longtail.losses.ldam import LDAMLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
 from longtail.losses.seesaw import SeesawLoss
+from longtail.losses.softmax import SoftmaxLoss
 
 COUNTS, TARGETS = [100, 20, 5, 2], torch.tensor([0, 3, 1, 0, 0, 2, 1])
 LOGITS = 3 * torch.randn(7, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -98,3 +99,28 @@ def test_a_second_backward_gives_the_same(make: Callable[[], Loss], monkeypatch:
     (second,) = torch.autograd.grad(value, logits)
     torch.testing.assert_close(second, kept)
     assert torch.equal(first, kept)
+
+
+class Sharper(SoftmaxLoss):
+    """Not a constant added: what the blocks do not know how to differentiate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = torch.nn.Parameter(torch.zeros(3))
+
+    def adjust(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return 2 * logits + self.offset
+
+
+def test_a_loss_of_ones_own_that_does_more_than_add_constants_has_the_right_gradient(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logits, targets = torch.randn(50, 3, requires_grad=True), torch.randint(3, (50,))
+    loss = Sharper()
+    loss(logits, targets).backward()
+    expected, of_offset = logits.grad, loss.offset.grad
+    monkeypatch.setattr(softmax, "BLOCK", 8)
+    logits.grad = loss.offset.grad = None
+    loss(logits, targets).backward()
+    torch.testing.assert_close(logits.grad, expected)
+    torch.testing.assert_close(loss.offset.grad, of_offset)

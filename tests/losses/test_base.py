@@ -1,0 +1,57 @@
+"""Making a loss, and what wrappers hand on."""
+
+import pytest
+import torch
+
+from longtail.losses.base import Loss, build_loss
+from longtail.losses.cdb import ClassDifficultyLoss
+from longtail.losses.cibl import ClassInstanceBalancedLoss
+from longtail.losses.cross_entropy import CrossEntropyLoss
+from longtail.losses.equalization import EqualizationLossV2
+from longtail.losses.focal import FocalLoss
+from longtail.losses.ldam import LDAMLoss
+from longtail.losses.logit_adjusted import LogitAdjustedLoss
+from longtail.losses.seesaw import SeesawLoss
+
+COUNTS = [50, 10, 2]
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [CrossEntropyLoss, FocalLoss, LogitAdjustedLoss, LDAMLoss, SeesawLoss, EqualizationLossV2, ClassDifficultyLoss],
+)
+def test_every_loss_class_is_made_from_counts_and_takes_them_for_nothing_else(loss: type[Loss]) -> None:
+    made = build_loss(loss, COUNTS)
+    assert isinstance(made, loss)
+    value = made(torch.zeros(6, 3), torch.tensor([0, 0, 0, 1, 1, 2]))
+    assert 0 < value < 50
+    if loss is CrossEntropyLoss:
+        torch.testing.assert_close(value, torch.tensor(3.0).log())
+
+
+def test_a_loss_with_another_reduction_is_refused() -> None:
+    with pytest.raises(ValueError, match='CrossEntropyLoss must have reduction "none" here, got "mean"'):
+        build_loss(CrossEntropyLoss(), COUNTS, reduction="none")
+    assert build_loss(CrossEntropyLoss, COUNTS, reduction="none").reduction == "none"
+
+
+def test_the_epoch_reaches_the_losses_inside() -> None:
+    inner = LDAMLoss(COUNTS, reweight_from=0.5, reduction="none")
+    for outer in (ClassDifficultyLoss(COUNTS, inner), ClassInstanceBalancedLoss(logit_loss=inner)):
+        outer.set_epoch(0, 10)
+        assert inner.class_weights.tolist() == [1, 1, 1]
+        outer.set_epoch(5, 10)
+        assert inner.class_weights[2] > 1
+
+
+def test_re_weighting_begins_with_its_epoch_whatever_the_rounding() -> None:
+    loss = LDAMLoss(COUNTS, reweight_from=0.55)
+    loss.set_epoch(55, 100)
+    assert loss.class_weights[2] > 1
+
+
+def test_large_half_precision_logits_of_equalization_stay_finite_under_autocast() -> None:
+    logits = (torch.randn(4, 8142) + 10).half()
+    with torch.autocast("cpu", torch.float16):
+        value = EqualizationLossV2(8142)(logits, torch.tensor([0, 1, 2, 3]))
+    torch.testing.assert_close(value, EqualizationLossV2(8142)(logits.float(), torch.tensor([0, 1, 2, 3])))
