@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from longtail.data.images import decode
@@ -84,7 +85,8 @@ class ImageFiles(Dataset[Sample]):
         image = decode(path, self._reduction)
         if self._train:
             generator = np.random.default_rng(draw)
-            views = [_random_crop(image, self._size, self._scale, generator) for _ in range(self._num_views)]
+            pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+            views = [_random_crop(pixels, self._size, self._scale, generator) for _ in range(self._num_views)]
         else:
             views = [prepare(image, self._size)]
         return {"images": torch.stack(views), "target": int(self._targets[row]), "row": int(row)}
@@ -124,23 +126,37 @@ def _resized(size: int) -> int:
     return round(size / 0.875)
 
 
-def _random_crop(image: Image.Image, size: int, scale: tuple[float, float], generator: np.random.Generator) -> Tensor:
+def _random_crop(pixels: Tensor, size: int, scale: tuple[float, float], generator: np.random.Generator) -> Tensor:
     """A crop of random area, shape and place, resized; after ten that do not fit, the largest central one.
+
+    Args:
+        pixels: (3, H, W) uint8.
+        size: height and width of the crop.
+        scale: least and greatest area as parts of the image's.
+        generator: of the random numbers.
 
     Returns:
         (3, size, size) uint8.
     """
-    width, height = image.size
+    height, width = pixels.shape[1:]
     for _ in range(10):
         area = width * height * generator.uniform(*scale)
         ratio = math.exp(generator.uniform(math.log(_RATIO[0]), math.log(_RATIO[1])))
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < w <= width and 0 < h <= height:
             left, top = int(generator.integers(width - w + 1)), int(generator.integers(height - h + 1))
-            return _resize(image, size, (left, top, left + w, top + h))
+            return _cut(pixels, size, (left, top, left + w, top + h))
     w, h = min(width, round(height * _RATIO[1])), min(height, round(width / _RATIO[0]))
     left, top = (width - w) // 2, (height - h) // 2
-    return _resize(image, size, (left, top, left + w, top + h))
+    return _cut(pixels, size, (left, top, left + w, top + h))
+
+
+def _cut(pixels: Tensor, size: int, box: tuple[int, int, int, int]) -> Tensor:
+    """The box (left, top, right, bottom) of pixels (3, H, W) as (3, size, size) uint8, two to three times as fast as by
+    Pillow, whose boxes may lie between pixels."""
+    left, top, right, bottom = box
+    part = pixels[None, :, top:bottom, left:right]
+    return F.interpolate(part, (size, size), mode="bilinear", antialias=True)[0].contiguous()
 
 
 def _resize(image: Image.Image, size: int, box: tuple[float, float, float, float]) -> Tensor:

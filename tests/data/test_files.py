@@ -92,16 +92,20 @@ def test_extreme_images(tmp_path, size, train):
     assert (view == torch.tensor([255, 0, 0], dtype=torch.uint8).view(3, 1, 1)).all()
 
 
-def boxes(monkeypatch, image, scale, count):
+def blank(width, height):
+    return torch.zeros(3, height, width, dtype=torch.uint8)
+
+
+def boxes(monkeypatch, pixels, scale, count):
     found = []
-    monkeypatch.setattr(files, "_resize", lambda image, size, box: found.append(box))
+    monkeypatch.setattr(files, "_cut", lambda pixels, size, box: found.append(box))
     for draw in range(count):
-        files._random_crop(image, 8, scale, np.random.default_rng(draw))
+        files._random_crop(pixels, 8, scale, np.random.default_rng(draw))
     return np.array(found)
 
 
 def test_random_crops_are_distributed_as_in_random_resized_crop(monkeypatch):
-    left, top, right, bottom = boxes(monkeypatch, Image.new("RGB", (1000, 1000)), (0.1, 0.5), 4000).T
+    left, top, right, bottom = boxes(monkeypatch, blank(1000, 1000), (0.1, 0.5), 4000).T
     width, height = right - left, bottom - top
     area, ratio = width * height / 1e6, np.log(width / height) / np.log(4 / 3)
     assert 0.098 < area.min() < 0.11
@@ -123,7 +127,7 @@ def test_random_crops_are_distributed_as_in_random_resized_crop(monkeypatch):
 def test_crops_match_those_of_torchvision(monkeypatch):
     transforms = pytest.importorskip("torchvision.transforms")
     image = Image.new("RGB", (300, 200))
-    ours = boxes(monkeypatch, image, (0.08, 1.0), 3000)
+    ours = boxes(monkeypatch, blank(300, 200), (0.08, 1.0), 3000)
     ours = np.stack([ours[:, 2] - ours[:, 0], ours[:, 3] - ours[:, 1]])
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -143,10 +147,22 @@ def test_fallback_is_the_largest_central_crop(monkeypatch, size, box):
             return 1e9
 
     found = []
-    monkeypatch.setattr(files, "_resize", lambda image, size, box: found.append(box))
+    monkeypatch.setattr(files, "_cut", lambda pixels, size, box: found.append(box))
     monkeypatch.setattr(files.math, "exp", lambda value: 1.0)
-    files._random_crop(Image.new("RGB", size), 8, (0.08, 1.0), NeverFits())
+    files._random_crop(blank(*size), 8, (0.08, 1.0), NeverFits())
     assert found == [box]
+
+
+def test_a_cut_is_resized_as_by_pillow() -> None:
+    random = np.random.default_rng(0)
+    smooth = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize((120, 90))
+    pixels = torch.from_numpy(np.array(smooth)).permute(2, 0, 1)
+    for box in ((0, 0, 120, 90), (10, 20, 70, 65), (5, 0, 20, 90)):
+        found = files._cut(pixels, 32, box)
+        expected = np.array(smooth.crop(box).resize((32, 32), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+        assert found.dtype == torch.uint8
+        assert found.is_contiguous()
+        assert np.abs(found.numpy().astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize(
