@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from command import fails, results
 from PIL import Image
 
 from longtail.cli import main
@@ -25,11 +26,6 @@ from longtail.reports.results import weakest_classes
 from longtail.tasks.classification import Classification
 
 FAST = ["--epochs", "2", "--workers", "0", "--batch-size", "8", "--backbone", "resnet20_cifar", "--image-size", "16"]
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LONGTAIL_RUN", raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -59,22 +55,9 @@ def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def results(run: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((run / "results.json").read_text())
-    return content
-
-
 def state(run: Path, name: str = "last") -> dict[str, Any]:
     content: dict[str, Any] = torch.load(run / f"{name}.ckpt", weights_only=True)["state_dict"]
     return content
-
-
-def fails(capsys: pytest.CaptureFixture[str], *args: str) -> str:
-    """Run a command that has to fail with exit code 2 and one line; return the line."""
-    assert main(list(args)) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("longtail: error: ")]
-    assert len(lines) == 1
-    return lines[0]
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -5,11 +5,11 @@ import math
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from command import fails, results
 from PIL import Image
 
 from longtail.cli import main
@@ -18,11 +18,6 @@ from longtail.data.digits import DigitsLT
 from longtail.inference import load_run
 
 FIT = ["--epochs", "2", "--precision", "32-true"]
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LONGTAIL_RUN", raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +29,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert main(["fit", "--recipe", "digits_lt/ce", "--run", str(run), *FIT]) == 0
         patch.delenv("LONGTAIL_RUN")
     return run
-
-
-def results(run: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((run / "results.json").read_text())
-    return content
-
-
-def fails(capsys: pytest.CaptureFixture[str], *args: str) -> str:
-    """Run a command that has to fail with exit code 2 and one line; return the line."""
-    assert main(list(args)) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("longtail: error: ")]
-    assert len(lines) == 1
-    return lines[0]
 
 
 def test_the_curve_of_a_run(

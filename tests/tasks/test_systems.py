@@ -1,11 +1,10 @@
 """The systems as the command line trains them: difficulty, sampling, queue and teacher through a whole run."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from command import results
 
 from longtail.cli import main, without
 from longtail.data.digits import DigitsLT
@@ -39,16 +38,6 @@ model:
           class_path: longtail.models.Backbone
           init_args: {{name: resnet20_cifar}}
 """
-
-
-@pytest.fixture(autouse=True)
-def own_run_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LONGTAIL_RUN", "")
-
-
-def results(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "results.json").read_text())
-    return found
 
 
 def state(run: Path) -> dict[str, torch.Tensor]:
@@ -102,7 +91,7 @@ def test_a_teacher_is_trained_first_and_once(tmp_path: Path, monkeypatch: pytest
             assert torch.equal(own[name.replace("method.", "method.key_encoder.")], value), name
 
     written = Path("student-teacher/last.ckpt").stat().st_mtime_ns
-    monkeypatch.setenv("LONGTAIL_RUN", "")
+    monkeypatch.delenv("LONGTAIL_RUN")
     assert main([*args, "--run", "again", "--teacher", "student-teacher"]) == 0
     assert Path("student-teacher/last.ckpt").stat().st_mtime_ns == written
     Path("student-teacher/last.ckpt").unlink()
