@@ -31,6 +31,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
+def read_method(path: Path) -> dict[str, torch.Tensor]:
+    """Read the state of the method alone from the checkpoint of a run.
+
+    Raises:
+        InputError: as `read_checkpoint`.
+    """
+    state = read_checkpoint(path)["state_dict"]
+    return {key.removeprefix("method."): value for key, value in state.items() if key.startswith("method.")}
+
+
 def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path) -> None:
     """Load a state dict into a module.
 

@@ -144,10 +144,9 @@ def fit(args: list[str]) -> int:
     common = list(options)
     data = take(options, "--data")
     if teacher is not None:
-        where = (
-            Path(teacher_run) if teacher_run else Path(given).parent / f"{Path(given).name}-teacher" if given else None
-        )
-        options.append(f"{TEACHER}={train_teacher(teacher, where or run_folder(teacher, data), common)}")
+        beside = run_folder(teacher, data) if given is None else Path(f"{Path(given)}-teacher")
+        where = beside if teacher_run is None else Path(teacher_run)
+        options.append(f"{TEACHER}={train_teacher(teacher, where, common)}")
     elif teacher_run is not None:
         raise InputError(f'the recipe "{recipe}" has no teacher: leave out --teacher')
     if data is not None:

@@ -8,6 +8,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
+def processes() -> tuple[int, int]:
+    """Rank of this process and their number; 0 and 1 outside a process group."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
 def gather(tensor: Tensor, equal: bool = False) -> Tensor:
     r"""Rows of all processes, concatenated in the order of their ranks, with gradients.
 
@@ -32,7 +39,7 @@ def gather(tensor: Tensor, equal: bool = False) -> Tensor:
     """
     if tensor.ndim == 0:
         raise ValueError("tensor must have at least one dimension, got shape ()")
-    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
+    if processes()[1] == 1:
         return tensor
     lengths = [len(tensor)] * dist.get_world_size()
     if not equal:
@@ -67,7 +74,7 @@ class _Gather(torch.autograd.Function):
 
 def sum_over_processes(tensor: Tensor) -> Tensor:
     """Sum of a tensor of one shape over all processes, without gradient; the tensor itself with one process."""
-    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
+    if processes()[1] == 1:
         return tensor
     total = tensor.detach().clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from longtail.augment.normalise import Normalise
-from longtail.checkpoint import checkpoint_path, load_state, read_checkpoint
+from longtail.checkpoint import checkpoint_path, load_state, read_method
 from longtail.counts import Counts, log_prior
 from longtail.data.files import prepare
 from longtail.data.images import SUFFIXES, decode
@@ -99,15 +99,14 @@ def load_run(run: Path, checkpoint: str | None = None, strength: float = 0.0) ->
     results = load_results(run)
     adjustment = logit_adjustment(results["train_counts"], strength)
     path = checkpoint_path(run, checkpoint)
-    state = read_checkpoint(path)["state_dict"]
+    state = read_method(path)
     config: dict[str, Any] = yaml.safe_load(results["config"])["model"]["init_args"]["method"]
     config.setdefault("init_args", {})["class_counts"] = results["train_counts"]
     forget_starts(config)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Method, "method", required=True)
     method: Method = parser.instantiate(parser.parse_object({"method": config})).method
-    own = {key.removeprefix("method."): value for key, value in state.items() if key.startswith("method.")}
-    load_state(method, own, path)
+    load_state(method, state, path)
     method.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     given = results["data"]["input"]
     normalise = Normalise(given["mean"], given["std"])

@@ -21,7 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "checks": {"errors"},
     "recipes": {"errors"},
     "reports": {"errors"},
-    "samplers": {"errors", "counts", "difficulty"},
+    "samplers": {"errors", "counts", "difficulty", "distributed"},
     "losses": BASE,
     "models": BASE,
     "augment": BASE,

@@ -85,7 +85,7 @@ class _Contrast(torch.autograd.Function):
         softmax = None
         if m * count <= DENSE:
             scores = anchors.new_empty(m, count)
-            blocks = list(_blocks(classes, anchors, prototypes, m, len(prototypes)))
+            blocks = list(_blocks(classes, anchors, prototypes, count))
             for block in blocks:
                 pull += block.score(scaled, key_weights, own_weights, scores[:, block.columns])
             top = scores.amax(1)
@@ -95,7 +95,7 @@ class _Contrast(torch.autograd.Function):
                 block.add_to_positives(softmax[:, block.columns], -1 / positives.clamp(min=1))
         else:
             log_sum = torch.full_like(own_weights, -torch.inf)
-            for block in _blocks(classes, anchors, prototypes, BLOCK // m, BLOCK // m):
+            for block in _blocks(classes, anchors, prototypes, BLOCK // m):
                 scores = anchors.new_empty(m, len(block.keys))
                 pull += block.score(scaled, key_weights, own_weights, scores)
                 top = scores.amax(1)
@@ -126,7 +126,7 @@ class _Contrast(torch.autograd.Function):
             else:
                 to_anchors, to_prototypes = torch.zeros_like(anchors), torch.empty_like(prototypes)
                 scaled = anchors / ctx.temperature
-                for block in _blocks(classes, anchors, prototypes, BLOCK // m, BLOCK // m):
+                for block in _blocks(classes, anchors, prototypes, BLOCK // m):
                     scores = anchors.new_empty(m, len(block.keys))
                     block.score(scaled, key_weights, own_weights, scores)
                     scores.sub_(log_sum[:, None]).exp_()
@@ -201,12 +201,10 @@ class _Prototypes(_Block):
         scores.scatter_add_(1, self.own, (value * self.inside)[:, None])
 
 
-def _blocks(
-    classes: Tensor, anchors: Tensor, prototypes: Tensor, anchors_at_once: int, prototypes_at_once: int
-) -> Iterator[_Anchors | _Prototypes]:
-    m = len(anchors)
-    for start in range(0, m, max(1, anchors_at_once)):
-        yield _Anchors(anchors[start : start + max(1, anchors_at_once)], start, classes)
-    for start in range(0, len(prototypes), max(1, prototypes_at_once)):
-        keys = prototypes[start : start + max(1, prototypes_at_once)]
-        yield _Prototypes(keys, m + start, classes - start)
+def _blocks(classes: Tensor, anchors: Tensor, prototypes: Tensor, size: int) -> Iterator[_Anchors | _Prototypes]:
+    """All keys in blocks of at most ``size``, none of which holds both kinds."""
+    size = max(1, size)
+    for start in range(0, len(anchors), size):
+        yield _Anchors(anchors[start : start + size], start, classes)
+    for start in range(0, len(prototypes), size):
+        yield _Prototypes(prototypes[start : start + size], len(anchors) + start, classes - start)

@@ -113,12 +113,11 @@ class _Mixture(torch.autograd.Function):
         weights: Tensor,
         own_counts: Tensor,
     ) -> Tensor:
-        parts = (queries, keys, log_temperature, targets, key_targets, ids, key_ids, weights, own_counts)
         rows, to_temperature = torch.zeros_like(own_counts), torch.zeros_like(own_counts)
         keep = any(ctx.needs_input_grad[:2]) and len(queries) * len(keys) <= KEPT
         gradient = queries.new_empty(len(queries), len(keys)) if keep else None
         for block in _blocks(queries, keys):
-            scores, weighted, own = _scores(block, *parts)
+            scores, weighted, own = _scores(block, queries, keys, log_temperature, targets, key_targets, weights)
             kept, rows[block] = _contrast(weighted, own)
             if gradient is not None:
                 gradient[block] = kept
@@ -129,14 +128,14 @@ class _Mixture(torch.autograd.Function):
             other, second = _contrast(weighted, own & ~mine)
             rows[block] += second
             to_temperature[block] = -(other * scores).sum(1)
-        ctx.save_for_backward(*parts, gradient, to_temperature)
+        ctx.save_for_backward(queries, keys, log_temperature, targets, key_targets, weights, gradient, to_temperature)
         return rows
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, rows: Tensor) -> tuple[Tensor | None, ...]:
         *parts, gradient, to_temperature = ctx.saved_tensors
-        queries, keys, log_temperature = parts[:3]
+        queries, keys, log_temperature, *_ = parts
         each = (rows / log_temperature.exp())[:, None]
         with torch.autocast(queries.device.type, enabled=False):
             if gradient is not None:
@@ -164,10 +163,7 @@ def _scores(
     log_temperature: Tensor,
     targets: Tensor,
     key_targets: Tensor,
-    ids: Tensor,
-    key_ids: Tensor,
     weights: Tensor,
-    own_counts: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scores (m, K) of a block of queries, the same with the logarithm of the weights, and which keys are of the
     query's class."""

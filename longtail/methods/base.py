@@ -1,10 +1,12 @@
 """What a method is: a network and its losses, usable in any training loop."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
+
+from longtail.counts import Counts, counts_tensor
 
 
 class Method(nn.Module, ABC):
@@ -44,3 +46,26 @@ class Method(nn.Module, ABC):
         """Raise ValueError unless there are ``num_views`` views."""
         if len(views) != self.num_views:
             raise ValueError(f"{type(self).__name__} trains on {self.num_views} views, got {len(views)}")
+
+
+class OneNetwork(Method):
+    """A method that classifies by one backbone and one classifier.
+
+    Args:
+        class_counts: training images of each class (C,).
+        backbone: images to features, with an attribute ``num_features``.
+        classifier: called with (features, classes) to make the classifier.
+    """
+
+    def __init__(
+        self, class_counts: Counts, backbone: nn.Module, classifier: Callable[[int, int], nn.Module] = nn.Linear
+    ) -> None:
+        super().__init__()
+        self.num_classes = len(counts_tensor(class_counts))
+        self.num_features = int(backbone.num_features)  # type: ignore[arg-type]
+        self.backbone = backbone
+        self.classifier = classifier(self.num_features, self.num_classes)
+
+    def classify(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.backbone(images))
+        return logits

@@ -1,21 +1,22 @@
 """Balanced contrastive learning."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from longtail.counts import Counts, counts_tensor
+from longtail.counts import Counts
 from longtail.distributed import gather
 from longtail.losses.base import Loss, build_loss
 from longtail.losses.bcl import BalancedContrastiveLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
-from longtail.methods.base import Method
+from longtail.methods.base import OneNetwork
 from longtail.models.classifiers import CosineClassifier
 from longtail.models.heads import ClassPrototypes, ProjectionHead
 
 
-class BCL(Method):
+class BCL(OneNetwork):
     """Balanced contrastive learning: L = classifier_weight * L_LA(view 1) + contrastive_weight * L_BCL(views 2, 3).
 
     L_LA is the logit-adjusted cross-entropy of a cosine classifier, L_BCL the balanced contrastive loss between the
@@ -50,13 +51,9 @@ class BCL(Method):
         scale: float = 30.0,
         logit_loss: Loss | Callable[[Counts], Loss] = LogitAdjustedLoss,
     ) -> None:
-        super().__init__()
-        self.num_classes = len(counts_tensor(class_counts))
-        features = int(backbone.num_features)  # type: ignore[arg-type]
-        self.backbone = backbone
-        self.classifier = CosineClassifier(features, self.num_classes, scale)
-        self.projection = ProjectionHead(features, hidden_features, embedding_features)
-        self.prototypes = ClassPrototypes(features, hidden_features, embedding_features)
+        super().__init__(class_counts, backbone, partial(CosineClassifier, scale=scale))
+        self.projection = ProjectionHead(self.num_features, hidden_features, embedding_features)
+        self.prototypes = ClassPrototypes(self.num_features, hidden_features, embedding_features)
         self.logit_loss = build_loss(logit_loss, class_counts)
         self.contrastive = BalancedContrastiveLoss(temperature)
         self.classifier_weight = classifier_weight
@@ -76,7 +73,3 @@ class BCL(Method):
             "contrastive": contrastive.detach(),
             "logits": logits.detach(),
         }
-
-    def classify(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.backbone(images))
-        return logits

@@ -1,20 +1,21 @@
 """Class instance balanced learning."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from longtail.counts import Counts, counts_tensor
+from longtail.counts import Counts
 from longtail.distributed import gather
 from longtail.losses.base import Loss, build_loss
 from longtail.losses.cibl import ClassInstanceBalancedLoss
-from longtail.methods.base import Method
+from longtail.methods.base import OneNetwork
 from longtail.models.classifiers import CosineClassifier
 from longtail.models.heads import ProjectionHead
 
 
-class CIBL(Method):
+class CIBL(OneNetwork):
     """Class instance balanced learning: cross-entropy of view 1 and supervised contrastive loss of views 2 and 3,
     balanced for each image by the instances of its class in the batch.
 
@@ -49,12 +50,8 @@ class CIBL(Method):
         scale: float = 30.0,
         logit_loss: Loss | Callable[[Counts], Loss] | None = None,
     ) -> None:
-        super().__init__()
-        self.num_classes = len(counts_tensor(class_counts))
-        features = int(backbone.num_features)  # type: ignore[arg-type]
-        self.backbone = backbone
-        self.classifier = CosineClassifier(features, self.num_classes, scale)
-        self.projection = ProjectionHead(features, hidden_features, embedding_features)
+        super().__init__(class_counts, backbone, partial(CosineClassifier, scale=scale))
+        self.projection = ProjectionHead(self.num_features, hidden_features, embedding_features)
         rows = None if logit_loss is None else build_loss(logit_loss, class_counts, reduction="none")
         self.loss = ClassInstanceBalancedLoss(trade_off, temperature, logit_loss=rows)
 
@@ -65,7 +62,3 @@ class CIBL(Method):
         embeddings = torch.stack(self.projection(torch.cat([second, third])).chunk(2), dim=1)  # (N, 2, D)
         loss = self.loss(gather(logits), gather(embeddings), gather(targets))
         return {"loss": loss, "logits": logits.detach()}
-
-    def classify(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.backbone(images))
-        return logits

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from longtail.checkpoint import load_state, read_checkpoint
+from longtail.checkpoint import load_state, read_method
 from longtail.counts import Counts, counts_tensor
 from longtail.distributed import gather
 from longtail.errors import InputError
 from longtail.losses.base import Loss, build_loss
 from longtail.losses.gml import GaussianMixtureLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
-from longtail.methods.base import Method
+from longtail.methods.base import OneNetwork
 from longtail.models.class_queue import ClassQueue
 from longtail.models.classifiers import CosineClassifier
 from longtail.models.heads import ProjectionHead
@@ -41,9 +42,8 @@ class Teacher(nn.Module):
         self.backbone = backbone
         self.classifier = CosineClassifier(int(backbone.num_features), num_classes, scale)  # type: ignore[arg-type]
         if checkpoint is not None:
-            state = read_checkpoint(checkpoint)["state_dict"]
-            own = {key.removeprefix("method."): value for key, value in state.items()}
-            own = {key: value for key, value in own.items() if key.startswith(("backbone.", "classifier."))}
+            state = read_method(checkpoint)
+            own = {key: value for key, value in state.items() if key.startswith(("backbone.", "classifier."))}
             load_state(self, own, checkpoint)
         self.requires_grad_(False).eval()
 
@@ -57,7 +57,7 @@ class Teacher(nn.Module):
         return features, self.classifier(features)
 
 
-class GaussianMixture(Method):
+class GaussianMixture(OneNetwork):
     """What the two forms of GML share: they differ in where the keys come from.
 
     Args:
@@ -95,15 +95,13 @@ class GaussianMixture(Method):
         scale: float = 30.0,
         logit_loss: Loss | Callable[[Counts], Loss] = LogitAdjustedLoss,
     ) -> None:
-        super().__init__()
-        counts = counts_tensor(class_counts)
-        self.num_classes = len(counts)
-        features = int(backbone.num_features)  # type: ignore[arg-type]
-        self.backbone = backbone
-        self.classifier = CosineClassifier(features, self.num_classes, scale)
-        self.projection = ProjectionHead(features, features, embedding_features)
+        super().__init__(class_counts, backbone, partial(CosineClassifier, scale=scale))
+        self.scale = scale
+        self.projection = ProjectionHead(self.num_features, self.num_features, embedding_features)
         if queue_size is None:
-            queue_size = max(min(int(counts.sum()) // 3, 16384), max(4, min_per_class) * self.num_classes)
+            queue_size = max(
+                min(int(counts_tensor(class_counts).sum()) // 3, 16384), max(4, min_per_class) * self.num_classes
+            )
         try:
             self.queue = ClassQueue(class_counts, key_features, queue_size, min_per_class)
         except ValueError as error:
@@ -116,6 +114,10 @@ class GaussianMixture(Method):
     @abstractmethod
     def keys(self, images: Tensor) -> Tensor:
         """Features (N, key_features) of the key view, without gradient."""
+
+    def further_terms(self, logits: Tensor, images: Tensor) -> dict[str, tuple[float, Tensor]]:
+        """Further terms of the loss from view 1 and its logits (N, C), by name: weight and value; none by default."""
+        return {}
 
     @abstractmethod
     def project_keys(self, features: Tensor) -> Tensor:
@@ -136,17 +138,16 @@ class GaussianMixture(Method):
         contrastive = self.contrastive(
             self.projection(query), targets, self.project_keys(features), queue.targets.clone(), *ids
         )
+        further = self.further_terms(logits, views[0])
+        loss = self.classifier_weight * classifier + self.contrastive_weight * contrastive
         return {
-            "loss": self.classifier_weight * classifier + self.contrastive_weight * contrastive,
+            "loss": loss + sum(weight * term for weight, term in further.values()),
             "classifier": classifier.detach(),
             "contrastive": contrastive.detach(),
             "temperature": self.contrastive.temperature.detach(),
-            "logits": logits,
+            **{name: term.detach() for name, (_, term) in further.items()},
+            "logits": logits.detach(),
         }
-
-    def classify(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.backbone(images))
-        return logits
 
 
 class GML(GaussianMixture):
@@ -191,10 +192,6 @@ class GML(GaussianMixture):
         embeddings: Tensor = self.key_projection(features)
         return embeddings
 
-    def forward(self, views: Sequence[Tensor], targets: Tensor, rows: Tensor | None = None) -> dict[str, Tensor]:
-        out = super().forward(views, targets, rows)
-        return out | {"logits": out["logits"].detach()}
-
 
 class GMLTeacher(GaussianMixture):
     """Gaussian mixture likelihood whose keys come from a larger teacher, trained before and frozen:
@@ -230,7 +227,7 @@ class GMLTeacher(GaussianMixture):
     ) -> None:
         features = int(teacher.num_features)  # type: ignore[arg-type]
         super().__init__(class_counts, backbone, features, **options)
-        self.key_encoder = Teacher(teacher, self.num_classes, self.classifier.scale, teacher_checkpoint)
+        self.key_encoder = Teacher(teacher, self.num_classes, self.scale, teacher_checkpoint)
         self.key_projection = ProjectionHead(features, features, self.projection.out_features)
         self.distillation_weight = distillation_weight
 
@@ -242,15 +239,10 @@ class GMLTeacher(GaussianMixture):
         embeddings: Tensor = self.key_projection(features)
         return embeddings
 
-    def forward(self, views: Sequence[Tensor], targets: Tensor, rows: Tensor | None = None) -> dict[str, Tensor]:
-        out = super().forward(views, targets, rows)
-        logits = out["logits"]
-        distillation = distil(logits, self.key_encoder(views[0])[1])
-        return out | {
-            "loss": out["loss"] + self.distillation_weight * distillation,
-            "distillation": distillation.detach(),
-            "logits": logits.detach(),
-        }
+    def further_terms(self, logits: Tensor, images: Tensor) -> dict[str, tuple[float, Tensor]]:
+        if self.distillation_weight == 0:  # the teacher need not look at these images
+            return {}
+        return {"distillation": (self.distillation_weight, distil(logits, self.key_encoder(images)[1]))}
 
 
 def distil(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:

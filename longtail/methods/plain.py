@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from longtail.counts import Counts, counts_tensor
+from longtail.counts import Counts
 from longtail.losses.base import Loss, build_loss
-from longtail.methods.base import Method
+from longtail.methods.base import OneNetwork
 
 
-class Plain(Method):
+class Plain(OneNetwork):
     """A classifier trained with any loss on logits: cross-entropy, logit adjustment and their kind.
 
     Args:
@@ -28,17 +28,10 @@ class Plain(Method):
         loss: Loss | Callable[[Counts], Loss],
         classifier: Callable[[int, int], nn.Module] = nn.Linear,
     ) -> None:
-        super().__init__()
-        self.num_classes = len(counts_tensor(class_counts))
-        self.backbone = backbone
-        self.classifier = classifier(int(backbone.num_features), self.num_classes)  # type: ignore[arg-type]
+        super().__init__(class_counts, backbone, classifier)
         self.loss = build_loss(loss, class_counts)
 
     def forward(self, views: Sequence[Tensor], targets: Tensor) -> dict[str, Tensor]:
         self.check_views(views)
         logits = self.classify(views[0])
         return {"loss": self.loss(logits, targets), "logits": logits.detach()}
-
-    def classify(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.backbone(images))
-        return logits

@@ -4,9 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import Sampler
+
+from longtail.distributed import processes
 
 
 class EpochSampler(Sampler[int], ABC):
@@ -64,9 +65,7 @@ class EpochSampler(Sampler[int], ABC):
         """Rank and world."""
         if self.rank is not None and self.world is not None:
             return self.rank, self.world
-        if dist.is_available() and dist.is_initialized():
-            return dist.get_rank(), dist.get_world_size()
-        return 0, 1
+        return processes()
 
 
 class ClassImages:

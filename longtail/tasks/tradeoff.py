@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from longtail.checkpoint import checkpoint_path, load_state, read_checkpoint
+from longtail.checkpoint import checkpoint_path, load_state, read_method
 from longtail.data.base import ImageData
 from longtail.metrics.tradeoff import adjusted_accuracy
 from longtail.reports.results import GROUPS, group_of
@@ -38,9 +38,7 @@ def measure(run: Path, checkpoint: str | None = None, args: Sequence[str] = ()) 
     """
     path = checkpoint_path(run, checkpoint)
     cli, results = open_run("val", run, [*(f"--trainer.{option}" for option in ALONE), *args])
-    state = read_checkpoint(path)["state_dict"]
-    own = {key.removeprefix("method."): value for key, value in state.items() if key.startswith("method.")}
-    load_state(cli.model.method, own, path)
+    load_state(cli.model.method, read_method(path), path)
     logits, targets = validation_logits(cli.model, cli.datamodule, cli.trainer.strategy.root_device, run.name)
     counts, thresholds = results["train_counts"], results["thresholds"]
     columns = adjusted_accuracy(logits, targets, counts, STRENGTHS, **thresholds)

@@ -262,6 +262,17 @@ def test_a_teacher_stays_as_it_is_and_comes_from_its_checkpoint(tmp_path: Path) 
     assert all(each.grad is not None for each in method.key_projection.parameters())
 
 
+def test_without_distillation_the_teacher_looks_at_its_keys_alone() -> None:
+    method = Case(GMLTeacher, {"distillation_weight": 0.0, "queue_size": 12}).make()
+    seen: list[Tensor] = []
+    method.key_encoder.register_forward_hook(lambda module, images, out: seen.append(images[0]))
+    views = Case(GMLTeacher).views()
+    outputs = method(views, TARGETS)
+    assert len(seen) == 1
+    assert seen[0] is views[2]
+    torch.testing.assert_close(outputs["loss"].detach(), outputs["classifier"] + outputs["contrastive"])
+
+
 def test_a_checkpoint_of_another_teacher_is_refused(tmp_path: Path) -> None:
     state = {
         f"method.{name}": value for name, value in Plain([3, 2], TinyBackbone(), CrossEntropyLoss).state_dict().items()
