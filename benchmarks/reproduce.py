@@ -310,7 +310,8 @@ def measure(table: Table, rows: Sequence[Row], known: argparse.Namespace, given:
         elif results := finished(folder):
             file = RESULTS / table.name / f"{run.name}.json"
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, json.dumps(compact(run, folder, results)) + "\n")
+            record = compact(run, folder, results) | ({"remark": known.remark} if known.remark else {})
+            write_atomically(file, json.dumps(record) + "\n")
             write_atomically(PAGE, render(RESULTS))
     return failures
 
@@ -327,6 +328,7 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--only", nargs="+", metavar="RECIPE", help="rows to measure, by their names on the page")
     parser.add_argument("--epochs", type=int, default=0, help="instead of the published ones")
     parser.add_argument("--with-validation", action="store_true", help="hold out images that the papers train on")
+    parser.add_argument("--remark", help="what the page shall say of the hardware beside its name")
     parser.add_argument("--device", help="cpu or cuda; by default what there is")
     known = parser.parse_args(own)
     if known.render:
