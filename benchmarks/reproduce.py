@@ -258,7 +258,7 @@ python -m benchmarks.reproduce cifar100_lt --data DIR
 ```
 
 The tables: {", ".join(f"`{name}`" for name in TABLES)}. `DIR` is the folder that
-`longtail fit --data DIR` takes. `--only bcl cdb_w` measures some rows, `--seeds 1` takes one seed instead of three,
+`longtail fit --data DIR` takes. `--only bcl cdb_w` measures some rows, `--columns 0.01` some columns, `--seeds 1` takes one seed instead of three,
 `--epochs 20` makes short runs. `--with-validation` holds out a part of the training images, for a best epoch to show
 beside the last. What follows `--` goes to `longtail fit`: `-- --workers 8`.
 
@@ -298,6 +298,7 @@ def measure(table: Table, rows: Sequence[Row], known: argparse.Namespace, given:
         for seed in range(known.seeds)
         for row in rows
         for column in row.columns or table.columns
+        if column in (known.columns or table.columns)
     ]
     there = recipe_names()
     for recipe in dict.fromkeys(run.recipe for run in runs if run.recipe not in there):
@@ -326,6 +327,7 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--data", help="folder of the images")
     parser.add_argument("--runs", type=Path, default=Path("runs/reproduce"), help="folder of the runs")
     parser.add_argument("--only", nargs="+", metavar="RECIPE", help="rows to measure, by their names on the page")
+    parser.add_argument("--columns", nargs="+", metavar="COLUMN", help="columns to measure, such as 0.01")
     parser.add_argument("--epochs", type=int, default=0, help="instead of the published ones")
     parser.add_argument("--with-validation", action="store_true", help="hold out images that the papers train on")
     parser.add_argument("--remark", help="what the page shall say of the hardware beside its name")
@@ -340,6 +342,8 @@ def main(args: Sequence[str]) -> int:
     keys = [row.key for row in table.rows]
     if unknown := [key for key in known.only or () if key not in keys]:
         parser.error(f"no row {', '.join(unknown)}: choose from {', '.join(keys)}")
+    if unknown := [column for column in known.columns or () if column not in table.columns]:
+        parser.error(f"no column {', '.join(unknown)}: choose from {', '.join(table.columns)}")
     ours = {"--data.root": known.data, "--trainer.accelerator": known.device}
     given = {name: value for name, value in ours.items() if value} | pairs(args[len(own) + 1 :])
     try:
