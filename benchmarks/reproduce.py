@@ -258,9 +258,9 @@ python -m benchmarks.reproduce cifar100_lt --data DIR
 ```
 
 The tables: {", ".join(f"`{name}`" for name in TABLES)}. `DIR` is the folder that
-`longtail fit --data DIR` takes. `--only bcl cdb_w` measures some rows, `--columns 0.01` some columns, `--seeds 1` takes one seed instead of three,
-`--epochs 20` makes short runs. `--with-validation` holds out a part of the training images, for a best epoch to show
-beside the last. What follows `--` goes to `longtail fit`: `-- --workers 8`.
+`longtail fit --data DIR` takes. `--only bcl cdb_w` measures some rows, `--columns 0.01` some columns, `--seeds 1` takes
+one seed instead of three, `--epochs 20` makes short runs. `--with-validation` holds out a part of the training images,
+for a best epoch to show beside the last. What follows `--` goes to `longtail fit`: `-- --workers 8`.
 
 - Figures are percent of the test images, of the last epoch: mean and sample standard deviation over the seeds.
 - A best epoch is chosen on validation images, never on test images, and shown only where there are any. The released
