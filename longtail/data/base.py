@@ -1,4 +1,4 @@
-"""What every image data module shares: splits, loaders, views and normalisation."""
+"""What the data modules share: splits, loaders and sampling; and, for whole images, views and normalisation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,22 +19,36 @@ from longtail.augment.normalise import Normalise
 from longtail.augment.views import PlainView
 from longtail.data.listing import some
 from longtail.data.loader import EpochBatches, Loader
-from longtail.data.sampling import Sampling
+from longtail.data.sampling import Labels, Sampling
 from longtail.data.split import classes_without
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.samplers.base import EpochSampler
 
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+
 
 @dataclass(frozen=True)
 class Split:
-    """One split of a data set: what fetches its images, and their labels (M,)."""
+    """One split of a data set: what fetches its images, and their labels (M,).
 
-    images: Dataset[dict[str, Any]]
-    targets: np.ndarray[Any, np.dtype[np.int64]]
+    ``owners`` (M,) is the image row of each label where an image carries several or none, as in detection, and
+    ``size`` then the number of images; otherwise label i is of image i.
+    """
+
+    images: Dataset[Any]
+    targets: IntArray
+    owners: IntArray | None = None
+    size: int | None = None
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.targets) if self.size is None else self.size
+
+    @property
+    def labels(self) -> Labels:
+        """The labels as a sampler takes them."""
+        owners = None if self.owners is None else torch.from_numpy(self.owners)
+        return Labels(torch.from_numpy(self.targets), owners, len(self))
 
 
 @dataclass(frozen=True)
@@ -47,8 +61,141 @@ class Splits:
     test: Split | None
 
 
-class ImageData(pl.LightningDataModule, ABC):
-    """Base of the image data modules.
+class LongTailData(pl.LightningDataModule, ABC):
+    """Base of the data modules.
+
+    Batches are dicts; "rows" (N,) are the rows of their images in the split, and "targets" has an entry for each.
+
+    Args:
+        batch_size: images of a batch in one process.
+        num_workers: processes that decode images.
+        sampling: how training images are drawn; each once an epoch where left out.
+    """
+
+    def __init__(self, batch_size: int, num_workers: int, sampling: Sampling | None) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.sampling = sampling
+        self.difficulty: ClassDifficulty | None = None  # that of the task, for the sampling
+        self.seed = torch.initial_seed()  # of the order and the augmentation: that of seed_everything
+
+    @abstractmethod
+    def read(self) -> Splits:
+        """Read the set. Called once, through ``splits``.
+
+        Raises:
+            InputError: if something in it cannot be used.
+        """
+
+    @property
+    @abstractmethod
+    def source(self) -> str:
+        """Where the images come from, for people."""
+
+    @property
+    @abstractmethod
+    def input(self) -> dict[str, Any]:
+        """What the network takes, for the record and for prediction."""
+
+    @abstractmethod
+    def picture(self, split: str, row: int) -> Image.Image:
+        """An image as a person would look at it."""
+
+    @abstractmethod
+    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:
+        """Make the loader of a split."""
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The set, read on first use."""
+        splits = self.read()
+        self.check(splits)
+        return splits
+
+    def check(self, splits: Splits) -> None:
+        """Check a set that was read, and say which classes cannot be measured.
+
+        Raises:
+            InputError: if it cannot be trained on.
+        """
+        if len(splits.train) < self.batch_size:
+            raise InputError(
+                f"batch_size {self.batch_size} is larger than the training set of {len(splits.train)} images: "
+                f"give --batch-size {max(2, len(splits.train) // 2)} or less"
+            )
+        for name, split in (("val", splits.val), ("test", splits.test)):
+            if split is not None and (without := classes_without(split.targets, len(splits.classes))):
+                names = some([splits.classes[c] for c in without])
+                rank_zero_info(f"{len(without)} of {len(splits.classes)} classes have no {name} image: {names}")
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names in the order of their indices."""
+        return self.splits.classes
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Training labels of each class: images, or instances in detection."""
+        counts: list[int] = np.bincount(self.splits.train.targets, minlength=len(self.classes)).tolist()
+        return counts
+
+    @property
+    def image_counts(self) -> list[int]:
+        """Training images that have each class."""
+        train = self.splits.train
+        if train.owners is None:
+            return self.class_counts
+        pairs = np.unique(train.owners * len(self.classes) + train.targets)
+        counts: list[int] = np.bincount(pairs % len(self.classes), minlength=len(self.classes)).tolist()
+        return counts
+
+    def split(self, name: str) -> Split | None:
+        """The split called "train", "val" or "test"."""
+        return {"train": self.splits.train, "val": self.splits.val, "test": self.splits.test}[name]
+
+    def setup(self, stage: str) -> None:
+        """Read the set."""
+        _ = self.splits
+
+    def batches(self, name: str) -> EpochBatches:
+        """The batches of a split in this process."""
+        split = self.split(name)
+        assert split is not None
+        trainer = self.trainer
+        world, rank = (trainer.world_size, trainer.global_rank) if trainer is not None else (1, 0)
+        train = name == "train"
+        sampler = self._sampler(split) if train else None
+        return EpochBatches(len(split), self.batch_size, train, self.seed, rank, world, sampler)
+
+    def _sampler(self, split: Split) -> EpochSampler | None:
+        if self.sampling is None:
+            return None
+        difficulty = self.difficulty or ClassDifficulty(len(self.classes))
+        epochs = self.trainer.max_epochs if self.trainer is not None else None
+        return self.sampling(split.labels, difficulty, epochs or 1, self.seed)
+
+    def _loader(self, name: str) -> Any:
+        split = self.split(name)
+        return [] if split is None else self.make_loader(split.images, self.batches(name))
+
+    def train_dataloader(self) -> Any:
+        """Shuffled training batches."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> Any:
+        """Validation batches in order; none if nothing is held out."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> Any:
+        """Test batches in order; none without a test split."""
+        return self._loader("test")
+
+
+class ImageData(LongTailData):
+    """Base of the data modules whose images have one label each.
 
     Batches are dicts: "views", one float batch (N, 3, H, W) for every entry of ``views`` (one, unaugmented, outside
     training), "targets" (N,) and "rows" (N,), the rows in the split.
@@ -70,119 +217,33 @@ class ImageData(pl.LightningDataModule, ABC):
         num_workers: int = 0,
         sampling: Sampling | None = None,
     ) -> None:
-        super().__init__()
-        if batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        super().__init__(batch_size, num_workers, sampling)
         self.views: list[View] = [PlainView()] if views is None else list(views)
-        self.batch_size = batch_size
-        self.num_workers = num_workers
-        self.sampling = sampling
-        self.difficulty: ClassDifficulty | None = None  # that of the task, for the sampling
-        self.seed = torch.initial_seed()  # of the order and the augmentation: that of seed_everything
         self._normalise = Normalise(self.mean, self.std)
-
-    @abstractmethod
-    def read(self) -> Splits:
-        """Read the set. Called once, through ``splits``.
-
-        Raises:
-            InputError: if something in it cannot be used.
-        """
-
-    @property
-    @abstractmethod
-    def source(self) -> str:
-        """Where the images come from, for people."""
 
     @property
     @abstractmethod
     def image_size(self) -> int:
         """Side of the images that the network sees, in pixels."""
 
-    @abstractmethod
-    def picture(self, split: str, row: int) -> Image.Image:
-        """An image as a person would look at it."""
+    @property
+    def input(self) -> dict[str, Any]:
+        """Side of the images in pixels, mean and deviation of the channels."""
+        return {"size": self.image_size, "mean": list(self.mean), "std": list(self.std)}
 
-    @cached_property
-    def splits(self) -> Splits:
-        """The set, read on first use."""
-        splits = self.read()
+    def check(self, splits: Splits) -> None:
+        """Every class has training images, and there are two at least."""
         counts = np.bincount(splits.train.targets, minlength=len(splits.classes))
         if len(splits.classes) < 2:
             raise InputError(f"{self.source} has a single class: there is nothing to tell apart")
         if counts.min() == 0:
             empty = [splits.classes[c] for c in np.flatnonzero(counts == 0)]
             raise InputError(f"{self.source}: no training image of {some(empty)}: add some or remove the class")
-        if len(splits.train) < self.batch_size:
-            raise InputError(
-                f"batch_size {self.batch_size} is larger than the training set of {len(splits.train)} images: "
-                f"give --batch-size {max(2, len(splits.train) // 2)} or less"
-            )
-        for name, split in (("val", splits.val), ("test", splits.test)):
-            if split is not None and (without := classes_without(split.targets, len(splits.classes))):
-                names = some([splits.classes[c] for c in without])
-                rank_zero_info(f"{len(without)} of {len(splits.classes)} classes have no {name} image: {names}")
-        return splits
-
-    @property
-    def classes(self) -> list[str]:
-        """Class names in the order of their indices."""
-        return self.splits.classes
-
-    @property
-    def class_counts(self) -> list[int]:
-        """Training images of each class."""
-        counts: list[int] = np.bincount(self.splits.train.targets, minlength=len(self.classes)).tolist()
-        return counts
-
-    def split(self, name: str) -> Split | None:
-        """The split called "train", "val" or "test"."""
-        return {"train": self.splits.train, "val": self.splits.val, "test": self.splits.test}[name]
+        super().check(splits)
 
     def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
         """Cut a training view: uint8 (N, 3, H, W) from the images (N, V, 3, H, W) of a batch."""
         return images[:, view]
-
-    def setup(self, stage: str) -> None:
-        """Read the set."""
-        _ = self.splits
-
-    def batches(self, name: str) -> EpochBatches:
-        """The batches of a split in this process."""
-        split = self.split(name)
-        assert split is not None
-        trainer = self.trainer
-        world, rank = (trainer.world_size, trainer.global_rank) if trainer is not None else (1, 0)
-        train = name == "train"
-        sampler = self._sampler(split) if train else None
-        return EpochBatches(len(split), self.batch_size, train, self.seed, rank, world, sampler)
-
-    def _sampler(self, split: Split) -> EpochSampler | None:
-        if self.sampling is None:
-            return None
-        difficulty = self.difficulty or ClassDifficulty(len(self.classes))
-        epochs = self.trainer.max_epochs if self.trainer is not None else None
-        return self.sampling(torch.from_numpy(split.targets), difficulty, epochs or 1, self.seed)
-
-    def _loader(self, name: str) -> Any:
-        split = self.split(name)
-        return [] if split is None else self.make_loader(split.images, self.batches(name))
-
-    @abstractmethod
-    def make_loader(self, images: Dataset[dict[str, Any]], batches: EpochBatches) -> Loader:
-        """Make the loader of a split."""
-
-    def train_dataloader(self) -> Any:
-        """Shuffled training batches."""
-        return self._loader("train")
-
-    def val_dataloader(self) -> Any:
-        """Validation batches in order; none if nothing is held out."""
-        return self._loader("val")
-
-    def test_dataloader(self) -> Any:
-        """Test batches in order; none without a test split."""
-        return self._loader("test")
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Draw the views of a batch on its device."""

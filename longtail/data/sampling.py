@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -12,15 +13,23 @@ from longtail.samplers.power import PowerSampler
 from longtail.samplers.repeat_factor import RepeatFactorSampler
 
 
+class Labels(NamedTuple):
+    """Labels (M,) of ``size`` images; ``images`` (M,) is the image row of each, None where label i is of image i."""
+
+    targets: Tensor
+    images: Tensor | None
+    size: int
+
+
 class Sampling(ABC):
     """Makes the sampler of a training split, once its labels, the difficulty of its classes and the run are known."""
 
     @abstractmethod
-    def __call__(self, targets: Tensor, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
+    def __call__(self, labels: Labels, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
         """Make the sampler.
 
         Args:
-            targets: labels (M,).
+            labels: of the training images.
             difficulty: of the classes; it changes with every validation.
             epochs: of the run.
             seed: of the draws.
@@ -39,16 +48,16 @@ class PowerSampling(Sampling):
     power: float = 0.0
     progressive: bool = False
 
-    def __call__(self, targets: Tensor, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
+    def __call__(self, labels: Labels, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
         progressive = max(2, epochs) if self.progressive else None
-        return PowerSampler(targets, self.power, progressive_epochs=progressive, seed=seed)
+        return PowerSampler(labels.targets, self.power, images=labels.images, progressive_epochs=progressive, seed=seed)
 
 
 class DifficultySampling(Sampling):
     """CDB-S, classes by their difficulty on validation: `longtail.samplers.ClassDifficultySampler`."""
 
-    def __call__(self, targets: Tensor, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
-        return ClassDifficultySampler(targets, difficulty, seed=seed)
+    def __call__(self, labels: Labels, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
+        return ClassDifficultySampler(labels.targets, difficulty, images=labels.images, seed=seed)
 
 
 @dataclass
@@ -61,5 +70,7 @@ class RepeatFactorSampling(Sampling):
 
     threshold: float = 0.001
 
-    def __call__(self, targets: Tensor, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
-        return RepeatFactorSampler(targets, threshold=self.threshold, seed=seed)
+    def __call__(self, labels: Labels, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
+        return RepeatFactorSampler(
+            labels.targets, images=labels.images, num_images=labels.size, threshold=self.threshold, seed=seed
+        )

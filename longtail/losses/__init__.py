@@ -6,6 +6,7 @@ from longtail.losses.cibl import ClassInstanceBalancedLoss
 from longtail.losses.class_balanced import ClassBalancedLoss
 from longtail.losses.cross_entropy import CrossEntropyLoss
 from longtail.losses.equalization import EqualizationLossV2
+from longtail.losses.federated import FederatedLoss
 from longtail.losses.focal import FocalLoss
 from longtail.losses.gml import GaussianMixtureLoss
 from longtail.losses.ldam import LDAMLoss
@@ -20,6 +21,7 @@ __all__ = [
     "ClassInstanceBalancedLoss",
     "CrossEntropyLoss",
     "EqualizationLossV2",
+    "FederatedLoss",
     "FocalLoss",
     "GaussianMixtureLoss",
     "LDAMLoss",

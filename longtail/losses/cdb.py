@@ -6,7 +6,7 @@ from torch import Tensor
 
 from longtail.checks import check_logits
 from longtail.counts import Counts, counts_tensor
-from longtail.difficulty import ClassDifficulty
+from longtail.difficulty import ClassDifficulty, WithBackground
 from longtail.losses.base import Loss, build_loss
 from longtail.losses.cross_entropy import CrossEntropyLoss
 
@@ -37,13 +37,14 @@ class ClassDifficultyLoss(Loss):
 
     def __init__(
         self,
-        difficulty: ClassDifficulty | Counts,
+        difficulty: ClassDifficulty | WithBackground | Counts,
         loss: Loss | Callable[[Counts], Loss] | None = None,
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction)
         rows = CrossEntropyLoss(reduction="none") if loss is None else loss
-        if isinstance(difficulty, ClassDifficulty):
+        self.difficulty: ClassDifficulty | WithBackground
+        if isinstance(difficulty, (ClassDifficulty, WithBackground)):
             if not isinstance(rows, Loss):
                 raise ValueError("difficulty must be class counts where the loss is made from them")
             self.difficulty = difficulty
@@ -51,6 +52,18 @@ class ClassDifficultyLoss(Loss):
         else:
             self.difficulty = ClassDifficulty(len(counts_tensor(difficulty)))
             self.loss = build_loss(rows, difficulty, reduction="none")
+
+    def share(self, difficulty: ClassDifficulty) -> None:
+        """Take the weights from another object from now on: of the C classes, or of all but a background, class 0,
+        which then has weight 1.
+
+        Raises:
+            ValueError: if the number of classes is neither.
+        """
+        classes, others = len(self.difficulty.accuracy), len(difficulty.accuracy)
+        if classes not in (others, others + 1):
+            raise ValueError(f"the loss has {classes} classes, the difficulty {others}")
+        self.difficulty = difficulty if classes == others else WithBackground(difficulty)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         check_logits(logits, targets, len(self.difficulty.accuracy))

@@ -33,12 +33,14 @@ class EqualizationLossV2(Loss):
         gamma: steepness of the weights.
         mu: gradient ratio at which the negatives weigh one half.
         alpha: most that a positive's weight gains, not negative.
+        background: class that stands for none of the others, where there is one, as in detection. Both of its weights
+            are 1, whatever its gradients.
         reduction: "mean" or "none".
 
     Raises:
-        ValueError: on a negative gamma, mu or alpha, a wrong shape, or a label outside 0..C-1.
+        ValueError: on a negative gamma, mu or alpha, a wrong shape, or a background or label outside 0..C-1.
 
-    Source: Tan et al., Equalization loss v2, CVPR 2021, equations 5 to 8.
+    Source: Tan et al., Equalization loss v2, CVPR 2021, equations 5 to 8; the background as in the released code.
     """
 
     positive_gradients: Tensor
@@ -50,6 +52,7 @@ class EqualizationLossV2(Loss):
         gamma: float = 12.0,
         mu: float = 0.8,
         alpha: float = 4.0,
+        background: int | None = None,
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction)
@@ -57,7 +60,10 @@ class EqualizationLossV2(Loss):
         check_number("gamma", gamma, low=0)
         check_number("mu", mu, low=0)
         check_number("alpha", alpha, low=0)
+        if background is not None:
+            check_number("background", background, low=0, high=num_classes - 1)
         self.num_classes, self.gamma, self.mu, self.alpha = num_classes, gamma, mu, alpha
+        self.background = background
         self.register_buffer("positive_gradients", torch.zeros(num_classes))
         self.register_buffer("negative_gradients", torch.zeros(num_classes))
 
@@ -66,6 +72,8 @@ class EqualizationLossV2(Loss):
         positive, negative = full_precision(self.positive_gradients), full_precision(self.negative_gradients)
         ratio = torch.where(negative > 0, positive / negative, 100.0)
         as_negative = torch.sigmoid(self.gamma * (ratio - self.mu))
+        if self.background is not None:
+            as_negative[self.background] = 1
         return 1 + self.alpha * (1 - as_negative), as_negative
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:

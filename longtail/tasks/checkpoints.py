@@ -1,6 +1,7 @@
 """Checkpoints: written whole or not at all, read without unpickling, saved on Ctrl-C."""
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -11,7 +12,6 @@ from lightning.pytorch.plugins.io import CheckpointIO
 
 from longtail.checkpoint import read_checkpoint
 from longtail.errors import InputError
-from longtail.metrics.long_tail import METRICS
 
 
 class TrainingStopped(Exception):
@@ -60,14 +60,15 @@ class RunCheckpoints(pl.Callback):
     Args:
         folder: where the files go.
         monitor: the metric; larger is better but for the calibration error.
+        metrics: those that can be monitored.
 
     Raises:
         InputError: for an unknown metric.
     """
 
-    def __init__(self, folder: Path, monitor: str = "balanced_accuracy") -> None:
-        if monitor not in METRICS:
-            raise InputError(f'unknown metric "{monitor}": choose from {", ".join(METRICS)}')
+    def __init__(self, folder: Path, monitor: str, metrics: Sequence[str]) -> None:
+        if monitor not in metrics:
+            raise InputError(f'unknown metric "{monitor}": choose from {", ".join(metrics)}')
         self.folder = folder
         self.monitor = f"val/{monitor}"
         self.sign = -1 if monitor == "calibration_error" else 1

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
 from tqdm import tqdm
 
-from longtail.data.base import ImageData
+from longtail.data.base import LongTailData
 from longtail.reports.results import Results, save_results
 from longtail.reports.wording import duration
 
@@ -91,16 +91,16 @@ class Recorder(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the data, the model and the hardware."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, ImageData)
+        assert isinstance(data, LongTailData)
         splits = {name: split for name in ("train", "val", "test") if (split := data.split(name)) is not None}
         self.results["data"] = {
             "name": type(data).__name__,
             "source": data.source,
             "images": {name: len(split) for name, split in splits.items()},
-            "input": {"size": data.image_size, "mean": list(data.mean), "std": list(data.std)},
+            "input": data.input,
         }
-        self.results["classes"], self.results["train_counts"] = data.classes, data.class_counts
-        self.results["thresholds"] = pl_module.thresholds
+        self.results["classes"], self.results["train_counts"] = data.classes, data.image_counts
+        self.results |= cast(Any, pl_module).record()
         self.results["hardware"] = hardware(trainer)
         self.results["epochs"] = trainer.max_epochs or 0
         self.results["parameters"] = sum(p.numel() for p in pl_module.parameters())

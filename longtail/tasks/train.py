@@ -18,11 +18,12 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
 
 from longtail.checkpoint import load_state, read_checkpoint
-from longtail.data.base import ImageData
+from longtail.data.base import LongTailData
 from longtail.errors import InputError
 from longtail.reports.files import write_atomically
 from longtail.reports.results import Evaluation, Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table
+from longtail.tasks.base import Task
 from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from longtail.tasks.recorder import Progress, Recorder, new_results
 
@@ -34,8 +35,8 @@ class TrainingCLI(LightningCLI):
 
     def __init__(self, args: Sequence[str]) -> None:
         super().__init__(
-            pl.LightningModule,
-            ImageData,
+            Task,
+            LongTailData,
             subclass_mode_model=True,
             subclass_mode_data=True,
             save_config_callback=None,
@@ -57,9 +58,7 @@ class TrainingCLI(LightningCLI):
         """The options that belong to the run as a whole, and what the model learns from the data."""
         parser.add_argument("--run", type=Path, required=True, help="folder of the run")
         parser.add_argument("--recipe", type=str | None, default=None, help="name of the recipe, for the record")
-        parser.add_argument(
-            "--monitor", type=str, default="balanced_accuracy", help="validation metric of the best epoch"
-        )
+        parser.add_argument("--monitor", type=str | None, default=None, help="validation metric of the best epoch")
         parser.add_argument("--ema", type=float | None, default=None, help="decay of averaged weights, such as 0.999")
         for target in ("model.init_args", "model.init_args.method.init_args"):
             parser.link_arguments("data", f"{target}.class_counts", compute_fn=_class_counts, apply_on="instantiate")
@@ -72,7 +71,8 @@ class TrainingCLI(LightningCLI):
             logger = [TensorBoardLogger(run / "logs", name="tensorboard"), CSVLogger(run / "logs", name="csv")]
         self.results = new_results(run.name, self.config.recipe, int(self.config.seed_everything), self.dump())
         self.recorder = Recorder(run, self.results)
-        self.checkpoints = RunCheckpoints(run, self.config.monitor)
+        metrics = cast(Task, self.model).monitors
+        self.checkpoints = RunCheckpoints(run, self.config.monitor or metrics[0], metrics)
         callbacks: list[pl.Callback] = [self.recorder, self.checkpoints]
         if self.config_init.trainer.enable_progress_bar is not False:
             callbacks.insert(1, Progress(self.recorder))
@@ -98,7 +98,7 @@ class TrainingCLI(LightningCLI):
         return str(self.parser.dump(self.config, skip_none=False, skip_link_targets=True))
 
 
-def _class_counts(data: ImageData) -> list[int]:
+def _class_counts(data: LongTailData) -> list[int]:
     return data.class_counts
 
 
@@ -238,7 +238,7 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     if cli.datamodule.split(split) is None:
         name = "validation" if split == "val" else split
         raise InputError(f"{cli.datamodule.source} has no {name} split: train with images held out for it")
-    if (cli.datamodule.classes, cli.datamodule.class_counts) != (results["classes"], results["train_counts"]):
+    if (cli.datamodule.classes, cli.datamodule.image_counts) != (results["classes"], results["train_counts"]):
         raise InputError(f"{cli.datamodule.source} is not what the run was trained on: its classes or counts differ")
     if not results["history"]:
         raise InputError(f"{run} has no finished epoch: go on by longtail fit --resume {run}")

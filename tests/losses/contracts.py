@@ -60,6 +60,8 @@ ARGUMENTS = {
 MADE_FROM = {"difficulty": ("accuracy", _difficulty)}  # an argument that is an object, and the value it is made from
 DETACHED = {"GaussianMixtureLoss", "SeesawLoss"}  # part of the value gives no gradient, so the numerical one differs
 BASES = [Loss, SoftmaxLoss]
+OPTIONS = {"temperature": 0.01, "num_sampled": 2, "background": 0}  # values at which a loss with them is tested as well
+CLASS_OPTIONS = {"background"}  # options that are a class
 
 
 def _kind(table: dict[str, Kind], name: str, loss: type[Loss]) -> Kind:
@@ -92,7 +94,8 @@ class Case:
         return _kind(INPUTS, name, self.loss)
 
     def make(self, classes: int = 4, order: Tensor | None = None, **settings: Any) -> Loss:
-        """Make the loss; ``order`` is the order of the classes."""
+        """Make the loss; ``order`` is the order of the classes. A loss that draws draws the same after every make."""
+        torch.manual_seed(1)
         generator = torch.Generator().manual_seed(1)
         arguments: dict[str, Any] = {}
         for name, parameter in inspect.signature(self.loss).parameters.items():
@@ -103,7 +106,10 @@ class Case:
                 if order is not None and kind.class_axis is not None:
                     value = value.index_select(kind.class_axis, order)
                 arguments[name] = make(value)
-        return self.loss(**arguments, **self.settings, **settings)
+        for name, value in self.settings.items():
+            renamed = order is not None and name in CLASS_OPTIONS
+            arguments[name] = int(order.argsort()[value]) if renamed else value
+        return self.loss(**arguments, **settings)
 
     def inputs(self, rows: int = 6, classes: int = 4, seed: int = 0) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(seed)
@@ -124,12 +130,13 @@ def losses() -> list[type[Loss]]:
 
 
 def cases() -> list[Case]:
-    """Every loss as it comes, and the ones with a temperature also at a low one."""
+    """Every loss as it comes, and the ones that have some of the `OPTIONS` also with these."""
     found = []
     for loss in losses():
         found.append(Case(loss))
-        if "temperature" in inspect.signature(loss).parameters:
-            found.append(Case(loss, {"temperature": 0.01}))
+        options = {name: value for name, value in OPTIONS.items() if name in inspect.signature(loss).parameters}
+        if options:
+            found.append(Case(loss, options))
     return found
 
 

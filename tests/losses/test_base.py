@@ -8,6 +8,7 @@ from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.losses.cibl import ClassInstanceBalancedLoss
 from longtail.losses.cross_entropy import CrossEntropyLoss
 from longtail.losses.equalization import EqualizationLossV2
+from longtail.losses.federated import FederatedLoss
 from longtail.losses.focal import FocalLoss
 from longtail.losses.ldam import LDAMLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
@@ -18,7 +19,16 @@ COUNTS = [50, 10, 2]
 
 @pytest.mark.parametrize(
     "loss",
-    [CrossEntropyLoss, FocalLoss, LogitAdjustedLoss, LDAMLoss, SeesawLoss, EqualizationLossV2, ClassDifficultyLoss],
+    [
+        CrossEntropyLoss,
+        FocalLoss,
+        LogitAdjustedLoss,
+        LDAMLoss,
+        SeesawLoss,
+        EqualizationLossV2,
+        FederatedLoss,
+        ClassDifficultyLoss,
+    ],
 )
 def test_every_loss_class_is_made_from_counts_and_takes_them_for_nothing_else(loss: type[Loss]) -> None:
     made = build_loss(loss, COUNTS)

@@ -18,17 +18,21 @@ from . import naive
     st.integers(1, 6),
     st.sampled_from([0.0, 2.0, 12.0]),
     st.sampled_from([0.0, 4.0]),
+    st.sampled_from([None, 0, -1]),
     st.integers(0, 99),
 )
 def test_values_gradients_and_sums_of_several_batches_are_the_formulas(
-    rows: int, classes: int, gamma: float, alpha: float, seed: int
+    rows: int, classes: int, gamma: float, alpha: float, place: int | None, seed: int
 ) -> None:
-    loss = EqualizationLossV2(classes, gamma, mu=0.8, alpha=alpha, reduction="none")
+    background = None if place is None else range(classes)[place]
+    loss = EqualizationLossV2(classes, gamma, mu=0.8, alpha=alpha, background=background, reduction="none")
     positive, negative = [0.0] * classes, [0.0] * classes
     for batch in range(3):
         logits, targets = naive.logits_and_targets(rows, classes, seed + batch)
         ratios = [p / n if n else 100 for p, n in zip(positive, negative, strict=True)]
-        as_negative = [1 / (1 + math.exp(-gamma * (ratio - 0.8))) for ratio in ratios]
+        as_negative = [
+            1 if c == background else 1 / (1 + math.exp(-gamma * (ratio - 0.8))) for c, ratio in enumerate(ratios)
+        ]
         as_positive = [1 + alpha * (1 - w) for w in as_negative]
         expected = []
         for x, y in zip(logits, targets, strict=True):
@@ -64,6 +68,16 @@ def test_a_class_that_is_mostly_negative_gains_as_positive_and_loses_as_negative
     assert as_negative.tolist() == pytest.approx([1, 0], abs=0.01)
 
 
+def test_the_background_keeps_plain_weights() -> None:
+    logits, targets = torch.zeros(10, 3), torch.tensor([0] + [1] * 8 + [2])
+    for background, plain in [(None, [1]), (0, [0, 1]), (2, [1, 2])]:
+        loss = EqualizationLossV2(3, background=background)
+        loss(logits, targets)
+        for weights in loss.weights():
+            assert [c for c in range(3) if abs(weights[c] - 1) < 0.01] == plain
+            assert background is None or weights[background] == 1
+
+
 def test_sums_grow_in_training_only_and_survive_a_reload() -> None:
     loss, again = EqualizationLossV2(3), EqualizationLossV2(3)
     logits, targets = torch.randn(4, 3), torch.tensor([0, 2, 1, 1])
@@ -87,3 +101,9 @@ def test_softplus_is_exact_to_rounding() -> None:
 def test_a_negative_gamma_or_alpha_is_refused(option: str) -> None:
     with pytest.raises(ValueError, match=f"{option} must be at least 0"):
         EqualizationLossV2(3, **{option: -1})
+
+
+@pytest.mark.parametrize("background", [-1, 3])
+def test_a_background_outside_the_classes_is_refused(background: int) -> None:
+    with pytest.raises(ValueError, match=rf"background must be in 0\.\.2, got {background}"):
+        EqualizationLossV2(3, background=background)

@@ -52,6 +52,7 @@ LOSSES = {
     "logit_adjusted": lambda: LogitAdjustedLoss(COUNTS, reduction="none"),
     "seesaw": lambda: after_batches(SeesawLoss(4, reduction="none")),
     "equalization": lambda: after_batches(EqualizationLossV2(4, reduction="none")),
+    "equalization with background": lambda: after_batches(EqualizationLossV2(4, background=3, reduction="none")),
 }
 
 

@@ -1,0 +1,159 @@
+"""What the tasks share: optimizer and schedule, the difficulty of the classes, and how an epoch's figures get out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from longtail.data.base import LongTailData
+from longtail.difficulty import ClassDifficulty
+from longtail.errors import InputError
+from longtail.losses.base import Loss
+from longtail.losses.cdb import ClassDifficultyLoss
+from longtail.tasks.schedules import Schedule, StepSchedule
+
+
+def sgd(parameters: Any) -> torch.optim.Optimizer:
+    """The optimizer of most papers of the field."""
+    return torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=5e-4)
+
+
+class Task(pl.LightningModule, ABC):
+    """Base of the tasks.
+
+    Args:
+        method: network and losses.
+        num_classes: C.
+        optimizer: called with the parameters.
+        schedule: of the learning rate; none keeps it.
+        many: classes with more training images are many-shot.
+        few: classes with fewer training images are few-shot.
+        difficulty: called with the number of classes to make the difficulty of the classes. It is updated after each
+            validation; the weights of every ``ClassDifficultyLoss`` and the sampling of the data are made from it.
+
+    Attributes:
+        name: of the task, in the results.
+        monitors: metrics of the validation split that can choose the best epoch, the default first.
+        class_accuracy: what the difficulty was last updated with.
+        evaluation: the last full evaluation, as it stands in the results.
+    """
+
+    name: ClassVar[str]
+    monitors: ClassVar[Sequence[str]]
+
+    def __init__(
+        self,
+        method: nn.Module,
+        num_classes: int,
+        optimizer: OptimizerCallable,
+        schedule: Schedule | None,
+        many: int,
+        few: int,
+        difficulty: Callable[[int], ClassDifficulty],
+    ) -> None:
+        super().__init__()
+        if few > many + 1:
+            raise InputError(f"few must not be above many, got few {few} and many {many}")
+        self.method: Any = method
+        self.optimizer = optimizer
+        self.schedule = schedule or StepSchedule()
+        self.thresholds = {"many": many, "few": few}
+        self.difficulty = difficulty(num_classes)
+        for module in method.modules():
+            if isinstance(module, ClassDifficultyLoss):
+                module.share(self.difficulty)  # one object for all
+        self.class_accuracy: list[float] = []
+        self.evaluation: dict[str, Any] = {}
+
+    @abstractmethod
+    def check(self, data: LongTailData) -> None:
+        """Check that a data set and the method fit.
+
+        Raises:
+            InputError: if they do not.
+        """
+
+    def setup(self, stage: str) -> None:
+        """Check that the data and the method fit, and share the difficulty of the classes."""
+        self.check(self.data)
+        self.data.difficulty = self.difficulty
+
+    @property
+    def data(self) -> Any:
+        """The data module of the trainer."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, LongTailData)
+        return data
+
+    def record(self) -> dict[str, Any]:
+        """What this task adds to the results of a run."""
+        return {"task": self.name, "thresholds": self.thresholds}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """One optimizer, its rate set before every step; without decay for what a loss wants kept from it."""
+        kept = {
+            id(parameter)
+            for module in self.method.modules()
+            if isinstance(module, Loss)
+            for name, parameter in module.named_parameters(recurse=False)
+            if name in module.no_weight_decay
+        }
+        parameters = [parameter for parameter in self.method.parameters() if parameter.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": [each for each in parameters if id(each) not in kept]}]
+        if kept:
+            groups.append({"params": [each for each in parameters if id(each) in kept], "weight_decay": 0.0})
+        optimizer = self.optimizer(groups)
+        per_epoch, steps = self._steps()
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule(step, steps, per_epoch))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _steps(self) -> tuple[int, int]:
+        """Optimizer steps of an epoch, and of the whole run.
+
+        Not ``trainer.estimated_stepping_batches``: that sets up the training data before a checkpoint is read, and the
+        place inside an epoch would be lost.
+        """
+        trainer = self.trainer
+        batches, limit = len(self.data.batches("train")), trainer.limit_train_batches
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        per_epoch = -(-batches // trainer.accumulate_grad_batches)
+        return per_epoch, trainer.max_steps if trainer.max_steps > 0 else per_epoch * (trainer.max_epochs or 1)
+
+    def on_train_epoch_start(self) -> None:
+        """Tell the losses that change with the epochs which one begins."""
+        for module in self.method.modules():
+            if isinstance(module, Loss):
+                module.set_epoch(self.current_epoch, self.trainer.max_epochs or 1)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the figures of the validation split."""
+        self._finish("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the figures of the test split."""
+        self._finish("test")
+
+    @abstractmethod
+    def _finish(self, split: str) -> None:
+        """Turn what was counted on a split into figures: `log_figures`, then `measured` in training, else
+        ``evaluation``."""
+
+    def log_figures(self, split: str, scalars: dict[str, Tensor]) -> None:
+        """Log the figures of a split; they are the same on every process."""
+        values = {f"{split}/{name}": torch.as_tensor(value).float() for name, value in scalars.items()}
+        self.log_dict(values, batch_size=1, rank_zero_only=False)
+
+    @property
+    def fitting(self) -> bool:
+        """Whether a run is being trained, in which only the figures of a validation are wanted."""
+        return self.trainer.state.fn == "fit"
+
+    def measured(self, class_accuracy: Tensor) -> None:
+        """Take over the accuracy of each class (C,) on validation."""
+        self.difficulty.update(class_accuracy)
+        self.class_accuracy = [round(value, 4) for value in class_accuracy.tolist()]
