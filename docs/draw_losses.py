@@ -181,6 +181,25 @@ def equalization(figure: Figure) -> None:
     legend(axes)
 
 
+def federated(figure: Figure) -> None:
+    batches = torch.multinomial(COUNTS.double().expand(2000, C), 16, True, generator=torch.Generator().manual_seed(0))
+    curves = {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for name, num_sampled, power in (
+            ("power 0.5", 20, 0.5),
+            ("power 0", 20, 0.0),
+            ("power 1", 20, 1.0),
+            ("none drawn", 1, 0.5),
+        ):
+            loss = losses.FederatedLoss(COUNTS, num_sampled, power)
+            curves[name] = 100 * torch.stack([loss.sample(targets) for targets in batches]).float().mean(0)
+    axes = by_class(figure, "batches in which\nthe class counts (%)")
+    lines(axes, COUNTS, curves)
+    axes.set_ylim(0)
+    legend(axes)
+
+
 def a_batch() -> Tensor:
     """Labels of a batch of 256 images, drawn from the data set."""
     return torch.multinomial(COUNTS.double(), 256, True, generator=torch.Generator().manual_seed(0))
@@ -288,6 +307,7 @@ DRAWINGS: dict[str, Drawing] = {
     "ClassInstanceBalancedLoss": class_instance_balanced,
     "CrossEntropyLoss": cross_entropy,
     "EqualizationLossV2": equalization,
+    "FederatedLoss": federated,
     "FocalLoss": focal,
     "GaussianMixtureLoss": gaussian_mixture,
     "LDAMLoss": ldam,
