@@ -77,7 +77,14 @@ SHORT: dict[str, str | tuple[str, str]] = {
 NAMED_DATA = {
     "cifar10_lt": "longtail.data.CIFAR10LT",
     "cifar100_lt": "longtail.data.CIFAR100LT",
+    "coco": "longtail.data.COCO",
     "digits_lt": "longtail.data.DigitsLT",
+    "lvis": "longtail.data.LVIS",
+}
+NEED_ROOT = {
+    "longtail.data.Folder": "give --data FOLDER or --data TABLE",
+    "longtail.data.COCO": "give --data FOLDER, or --data coco --data.root FOLDER, with images and annotations",
+    "longtail.data.LVIS": "give --data lvis --data.root FOLDER, with images and annotations",
 }
 TEACHER = "--model.method.teacher_checkpoint"
 RUN_VARIABLE = "LONGTAIL_RUN"  # hands the folder of the run to the processes that Lightning starts
@@ -151,8 +158,9 @@ def fit(args: list[str]) -> int:
         raise InputError(f'the recipe "{recipe}" has no teacher: leave out --teacher')
     if data is not None:
         options = [*data_options(data, config), *options]
-    elif config.get("data", {}).get("class_path", "").endswith(".Folder") and not _names_root(options):
-        raise InputError(f'the recipe "{recipe}" needs images: give --data FOLDER or --data TABLE')
+    data_class = options[1] if options[:1] == ["--data"] else config.get("data", {}).get("class_path")
+    if data_class in NEED_ROOT and not _names_root(options):
+        raise InputError(f"no images given: {NEED_ROOT[data_class]}")
     if recipe is not None:
         import yaml
 
@@ -326,21 +334,51 @@ def _evaluate(split: str, args: list[str]) -> int:
 
 
 def predict(args: list[str]) -> int:
-    """Classify images."""
-    parser = _parser("predict", "classify image files and folders with a run")
+    """Classify images, or find objects in them."""
+    parser = _parser("predict", "use a run on image files and folders: classify them, or find objects in them")
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("images", type=Path, nargs="+", help="image files, and folders of them")
-    parser.add_argument("--top-k", type=int, default=5, help="classes to name for each image (default 5)")
-    parser.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="of the answer (default csv)")
     parser.add_argument("--output", type=Path, help="file for the answer; by default it is printed")
     parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
-    parser.add_argument(
+    parser.add_argument("--skip-bad-images", action="store_true", help="leave out files that cannot be read")
+    own = {
+        "classification": parser.add_argument_group("for runs of classification"),
+        "detection": parser.add_argument_group("for runs of detection, whose answer is results in COCO's format"),
+    }
+    of_images, of_objects = own["classification"], own["detection"]
+    of_images.add_argument("--top-k", type=int, default=5, help="classes to name for each image (default 5)")
+    of_images.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="of the answer (default csv)")
+    of_images.add_argument(
         "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"
     )
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--skip-bad-images", action="store_true", help="leave out files that cannot be read")
+    of_images.add_argument("--batch-size", type=int, default=64)
+    of_objects.add_argument("--overlays", type=Path, help="folder for a picture of each image with what was found")
+    of_objects.add_argument("--score", type=float, default=0.5, help="least score in the pictures (default 0.5)")
+    of_objects.add_argument("--annotations", type=Path, help="COCO file with the ids of the images")
     known = parser.parse_args(args)
-    from longtail.inference import load_run, predict_files
+    from longtail.reports.results import load_results
+
+    task = load_results(known.run).get("task", "classification")
+    for other in own.keys() - {task}:
+        for action in own[other]._group_actions:
+            if any(arg.split("=")[0] in action.option_strings for arg in args):
+                raise InputError(
+                    f"{action.option_strings[0]} is for runs of {other}, this one is of {task}: leave it out"
+                )
+    if task == "detection":
+        from longtail.inference.detection import detect_files, load_detector
+
+        detect_files(
+            load_detector(known.run, known.checkpoint),
+            known.images,
+            known.output,
+            known.overlays,
+            known.annotations,
+            known.score,
+            known.skip_bad_images,
+        )
+        return 0
+    from longtail.inference.classification import load_run, predict_files
 
     predict_files(
         load_run(known.run, known.checkpoint, known.strength),
@@ -419,9 +457,20 @@ def export(args: list[str]) -> int:
         "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"
     )
     known = parser.parse_args(args)
-    from longtail.export import export_run
+    from longtail.reports.results import load_results
 
-    for path in export_run(known.run, known.output or known.run / "export", known.checkpoint, known.strength):
+    output = known.output or known.run / "export"
+    detection = load_results(known.run).get("task") == "detection"
+    if detection and known.strength:
+        raise InputError("--strength is for runs of classification, this one is of detection: leave it out")
+    from longtail.export import export_detector, export_run
+
+    paths = (
+        export_detector(known.run, output, known.checkpoint)
+        if detection
+        else export_run(known.run, output, known.checkpoint, known.strength)
+    )
+    for path in paths:
         sys.stdout.write(f"{path}\n")
     return 0
 

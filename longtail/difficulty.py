@@ -127,26 +127,3 @@ class ClassDifficulty(nn.Module):
         """d_c^tau (C,), relative to the hardest class, so that not all can underflow."""
         d = self.difficulty()
         return (d / d.amax()) ** self.tau
-
-
-class WithBackground(nn.Module):
-    """The difficulty of C classes for a loss of C + 1, in which class 0 is the background, none of the others.
-
-    Nothing is classified as background in an evaluation of boxes, so it has no difficulty: its weight is 1, the mean.
-
-    Args:
-        classes: the difficulty of the C classes; its owner updates it.
-    """
-
-    def __init__(self, classes: ClassDifficulty) -> None:
-        super().__init__()
-        self.classes = classes
-
-    @property
-    def accuracy(self) -> Tensor:
-        """Validation accuracies (C + 1,); nan for the background."""
-        return nn.functional.pad(self.classes.accuracy, (1, 0), value=math.nan)
-
-    def weights(self) -> Tensor:
-        """Weights of CDB-W (C + 1,), 1 for the background."""
-        return nn.functional.pad(self.classes.weights(), (1, 0), value=1.0)

@@ -79,3 +79,22 @@ def sum_over_processes(tensor: Tensor) -> Tensor:
     total = tensor.detach().clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total)
     return total
+
+
+def gather_to_first(items: list[Any]) -> list[Any] | None:
+    """The items of all processes, any objects, on the first process; None on the others. Every process has to call."""
+    rank, world = processes()
+    if world == 1:
+        return items
+    lists: list[Any] | None = [None] * world if rank == 0 else None
+    dist.gather_object(items, lists)
+    return None if lists is None else [item for of_process in lists for item in of_process]
+
+
+def from_first(value: Any) -> Any:
+    """The value of the first process, any object, on all of them. Every process has to call."""
+    if processes()[1] == 1:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values)
+    return values[0]

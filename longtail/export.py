@@ -2,16 +2,20 @@
 
 import json
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
 from longtail.errors import InputError
-from longtail.inference import Inference, load_run
+from longtail.inference.classification import Inference, load_run
+from longtail.inference.detection import load_detector
+from longtail.methods.rcnn import RCNN
 
-TOLERANCE = 1e-3  # of the logits, between onnxruntime and torch in float32
+TOLERANCE = 1e-3  # of an output, relative to its largest value, between onnxruntime and torch in float32
 
 
 def export_run(run: Path, output: Path, checkpoint: str | None = None, strength: float = 0.0) -> list[Path]:
@@ -31,14 +35,7 @@ def export_run(run: Path, output: Path, checkpoint: str | None = None, strength:
     Raises:
         InputError: if something that is needed is not installed, or the outputs differ.
     """
-    try:
-        import onnx
-        import onnxruntime
-        import onnxscript  # noqa: F401 - torch's exporter needs it
-    except ImportError as error:
-        raise InputError(f'export needs {error.name}: pip install "longtail[onnx]"') from error
-    from safetensors.torch import save_file
-
+    onnx, onnxruntime = _packages()
     classifier = load_run(run, checkpoint, strength)
     network = Inference(classifier.method.cpu(), classifier.adjustment).eval()
     images = torch.randn(4, 3, classifier.size, classifier.size)
@@ -50,36 +47,163 @@ def export_run(run: Path, output: Path, checkpoint: str | None = None, strength:
         "checkpoint": classifier.source.name,
         "strength": str(strength),
     }
-    output.mkdir(parents=True, exist_ok=True)
-    onnx_file, tensors_file = output / "model.onnx", output / "model.safetensors"
-    part = onnx_file.with_name("model.part.onnx")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
-            if TorchVersion(torch.__version__) >= "2.8":
-                shapes = {"images": {0: torch.export.Dim("N", min=1)}}
-                torch.onnx.export(
-                    network, (images,), part, **names, dynamic_shapes=shapes, external_data=False, dynamo=True
-                )
-            else:  # the newer exporter fails there on batch normalisation
-                torch.onnx.export(network, (images,), str(part), **names, dynamic_axes={"images": {0: "N"}})
-        model = onnx.load(part)
-        onnx.helper.set_model_props(model, metadata)
-        onnx.save(model, part)
-        session = onnxruntime.InferenceSession(part, providers=["CPUExecutionProvider"])
+
+    def write(part: Path) -> None:
+        names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
+        if TorchVersion(torch.__version__) >= "2.8":
+            shapes = {"images": {0: torch.export.Dim("N", min=1)}}
+            torch.onnx.export(
+                network, (images,), part, **names, dynamic_shapes=shapes, external_data=False, dynamo=True
+            )
+        else:  # the newer exporter fails there on batch normalisation
+            torch.onnx.export(network, (images,), str(part), **names, dynamic_axes={"images": {0: "N"}}, dynamo=False)
+
+    def check(session: Any) -> None:
         for batch in (images, images[:1]):
             with torch.inference_mode():
                 expected = network(batch)
             found = torch.from_numpy(session.run(None, {"images": batch.numpy()})[0])
-            difference = float((found - expected).abs().max())
-            if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
-                raise InputError(f"the ONNX model differs from torch by {difference:.2g}: it was not written")
-        part.replace(onnx_file)
-    finally:
-        part.unlink(missing_ok=True)
+            _compare(found, expected)
+
+    onnx_file = _export(onnx, onnxruntime, output, write, check, metadata)
     state = {name: value.contiguous() for name, value in classifier.method.state_dict().items()}
     if classifier.adjustment is not None:
         metadata["adjustment"] = json.dumps(classifier.adjustment.tolist())
-    save_file(state, tensors_file, metadata)
-    return [onnx_file, tensors_file]
+    return [onnx_file, _save_tensors(output, state, metadata)]
+
+
+def export_detector(run: Path, output: Path, checkpoint: str | None = None) -> list[Path]:
+    """Write ``model.onnx`` and ``model.safetensors`` of a detector, and check the first against torch by onnxruntime.
+
+    The network takes "image", float32 (3, H, W) in 0..1, of any size, and gives "boxes" (n, 4) as x1, y1, x2, y2 in its
+    pixels, "labels" (n,), indices of the metadata "classes", "scores" (n,), and of a Mask R-CNN "masks" (n, 1, H, W) in
+    0..1. It goes by torch's older exporter, the only one that torchvision's detectors pass.
+
+    Args:
+        run: folder of the run.
+        output: folder for the files.
+        checkpoint: "best" or "last"; by default the one best on validation if there is one.
+
+    Raises:
+        InputError: if something that is needed is not installed, or the outputs differ.
+    """
+    onnx, onnxruntime = _packages()
+    detector = load_detector(run, checkpoint)
+    network = _Detections(detector.method.cpu()).eval()
+    names = ["boxes", "labels", "scores", *(["masks"] if detector.method.masks else [])]
+    metadata = {
+        "classes": json.dumps(detector.classes),
+        "category_ids": json.dumps(detector.category_ids),
+        "checkpoint": detector.source.name,
+    }
+    axes = {"image": {1: "H", 2: "W"}, **{name: {0: "n"} for name in names}}
+    if detector.method.masks:
+        axes["masks"] |= {2: "H", 3: "W"}
+    images = [torch.rand(3, 240, 320), torch.rand(3, 240, 320), torch.rand(3, 300, 200)]
+
+    def write(part: Path) -> None:
+        torch.onnx.export(
+            network,
+            (images[0],),
+            str(part),
+            dynamo=False,
+            opset_version=17,
+            input_names=["image"],
+            output_names=names,
+            dynamic_axes=axes,
+        )
+
+    def check(session: Any) -> None:
+        for image in images:
+            with torch.inference_mode():
+                expected = network(image)
+            found = [torch.from_numpy(each) for each in session.run(None, {"image": image.numpy()})]
+            if (missing := _missing(found, expected)) > 0.05:
+                raise InputError(f"the ONNX model lacks {missing:.0%} of what torch finds: it was not written")
+
+    onnx_file = _export(onnx, onnxruntime, output, write, check, metadata)
+    state = {name: value.contiguous() for name, value in detector.method.state_dict().items()}
+    return [onnx_file, _save_tensors(output, state, metadata)]
+
+
+class _Detections(nn.Module):
+    """One image to what is found in it, as a module of its own."""
+
+    def __init__(self, method: RCNN) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        found = self.method.detect([image])[0][0]
+        return tuple(found[name] for name in ("boxes", "labels", "scores", "masks") if name in found)
+
+
+def _packages() -> tuple[Any, Any]:
+    """onnx and onnxruntime.
+
+    Raises:
+        InputError: if one is missing, or onnxscript, which torch's exporter needs.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError(f'export needs {error.name}: pip install "longtail[onnx]"') from error
+    return onnx, onnxruntime
+
+
+def _export(
+    onnx: Any,
+    onnxruntime: Any,
+    output: Path,
+    write: Callable[[Path], None],
+    check: Callable[[Any], None],
+    metadata: dict[str, str],
+) -> Path:
+    """Write ``model.onnx``, checked, or nothing."""
+    output.mkdir(parents=True, exist_ok=True)
+    file = output / "model.onnx"
+    part = file.with_name("model.part.onnx")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            write(part)
+        model = onnx.load(part)
+        onnx.helper.set_model_props(model, metadata)
+        onnx.save(model, part)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # it warns of shapes that change
+        check(onnxruntime.InferenceSession(part, options, providers=["CPUExecutionProvider"]))
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+    return file
+
+
+def _missing(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    """Part of the detections that one of the two lacks. Some may, as those of nearly the same score change places, and
+    with them which is left out where only so many are kept."""
+    (boxes, labels, scores, *masks), (boxes_2, labels_2, scores_2, *masks_2) = found, expected
+    same = (labels[:, None] == labels_2) & ((scores[:, None] - scores_2).abs() <= TOLERANCE)
+    same &= (boxes[:, None] - boxes_2).abs().amax(2) <= TOLERANCE * 100  # pixels
+    for i, j in same.nonzero().tolist() if masks else []:
+        same[i, j] = bool((masks[0][i] - masks_2[0][j]).abs().mean() <= TOLERANCE)
+    lacking = (~same.any(1)).sum() + (~same.any(0)).sum()
+    return float(lacking) / max(1, len(labels) + len(labels_2))
+
+
+def _compare(found: Tensor, expected: Tensor) -> None:
+    """Raise InputError where an output of the ONNX model is not that of torch."""
+    difference = float((found - expected).abs().max())
+    if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
+        raise InputError(f"the ONNX model differs from torch by {difference:.2g}: it was not written")
+
+
+def _save_tensors(output: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Path:
+    """Write ``model.safetensors``."""
+    from safetensors.torch import save_file
+
+    file = output / "model.safetensors"
+    save_file(state, file, metadata)
+    return file

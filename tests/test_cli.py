@@ -21,7 +21,7 @@ from command import fails, results
 from PIL import Image
 
 from longtail.cli import main
-from longtail.inference import load_run
+from longtail.inference.classification import load_run
 from longtail.reports.results import weakest_classes
 from longtail.tasks.classification import Classification
 

@@ -15,7 +15,7 @@ from PIL import Image
 from longtail.cli import main
 from longtail.data.base import ImageData
 from longtail.data.digits import DigitsLT
-from longtail.inference import load_run
+from longtail.inference.classification import load_run
 
 FIT = ["--epochs", "2", "--precision", "32-true"]
 

@@ -4,6 +4,7 @@ from longtail.augment.base import Operator, View
 from longtail.augment.colour import ColourJitter, Greyscale
 from longtail.augment.cutout import Cutout
 from longtail.augment.geometric import HorizontalFlip, PadCrop, ResizedCrop
+from longtail.augment.instances import InstanceView, LargeScaleJitter, MultiScale
 from longtail.augment.normalise import Normalise
 from longtail.augment.policies import AutoAugment, RandAugment
 from longtail.augment.views import AutoAugmentView, ClassifierView, PlainView, RandView, SimView
@@ -16,6 +17,9 @@ __all__ = [
     "Cutout",
     "Greyscale",
     "HorizontalFlip",
+    "InstanceView",
+    "LargeScaleJitter",
+    "MultiScale",
     "Normalise",
     "Operator",
     "PadCrop",

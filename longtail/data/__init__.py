@@ -1,6 +1,7 @@
 """Data modules for Lightning's Trainer; each can be read without one."""
 
 from longtail.data.cifar import CIFAR10LT, CIFAR100LT
+from longtail.data.detection import COCO, LVIS
 from longtail.data.digits import DigitsLT
 from longtail.data.file_data import Folder, Table
 from longtail.data.imagenet import ImageNetLT
@@ -11,6 +12,8 @@ from longtail.data.sampling import DifficultySampling, PowerSampling, RepeatFact
 __all__ = [
     "CIFAR10LT",
     "CIFAR100LT",
+    "COCO",
+    "LVIS",
     "DifficultySampling",
     "DigitsLT",
     "Folder",

@@ -1,5 +1,6 @@
 """What every loss shares: the reduction and the precision."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -43,10 +44,16 @@ class Loss(nn.Module):
         return rows.sum() / max(len(rows), 1)
 
 
-def build_loss(loss: Loss | Callable[[Counts], Loss], class_counts: Counts, reduction: str = "mean") -> Loss:
+def build_loss(
+    loss: Loss | Callable[[Counts], Loss],
+    class_counts: Counts,
+    reduction: str = "mean",
+    background: int | None = None,
+) -> Loss:
     """The loss itself, or what a factory, such as a loss class, makes from the class counts.
 
-    A loss class gets what its constructor asks for: the counts, their number, or neither.
+    A loss class gets what its constructor asks for: the counts, their number, and which class is the ``background`` of
+    a detector, or none of them.
 
     Raises:
         ValueError: if the loss has another reduction.
@@ -56,8 +63,10 @@ def build_loss(loss: Loss | Callable[[Counts], Loss], class_counts: Counts, redu
     elif isinstance(loss, type):
         asked = inspect.signature(loss).parameters
         given: dict[str, Any] = {"class_counts": class_counts, "difficulty": class_counts}
-        given["num_classes"] = len(class_counts)
+        given |= {"num_classes": len(class_counts), "background": background}
         made = loss(**{name: value for name, value in given.items() if name in asked})
+    elif isinstance(loss, functools.partial) and loss.keywords.get("background", 0) is None:
+        made = loss(class_counts, background=background)  # a class with the options that a configuration gives
     else:
         made = loss(class_counts)
     if made is not loss:

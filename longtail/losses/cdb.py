@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from longtail.checks import check_logits
 from longtail.counts import Counts, counts_tensor
-from longtail.difficulty import ClassDifficulty, WithBackground
+from longtail.difficulty import ClassDifficulty
 from longtail.losses.base import Loss, build_loss
 from longtail.losses.cross_entropy import CrossEntropyLoss
 
@@ -26,46 +27,47 @@ class ClassDifficultyLoss(Loss):
             counts (C,) do as well: then the loss makes an object of its own, ``loss.difficulty``.
         loss: the loss whose rows are weighted, with ``reduction="none"``, or what makes it from the class counts;
             cross-entropy where left out.
+        background: the class "none of the others" of a detector, which has no difficulty; its weight is 1, the mean.
+            The difficulty is then that of the C - 1 others.
         reduction: "mean" or "none".
 
     Raises:
-        ValueError: on a loss that is reduced already, a factory without class counts, a wrong shape, or a label outside
-            0..C-1.
+        ValueError: on a loss that is reduced already, a factory without class counts, a background that is no class, a
+            wrong shape, or a label outside 0..C-1.
 
     Source: Sinha et al., Class-wise difficulty-balanced loss for solving class-imbalance, ACCV 2020, equations 2 to 4.
     """
 
     def __init__(
         self,
-        difficulty: ClassDifficulty | WithBackground | Counts,
+        difficulty: ClassDifficulty | Counts,
         loss: Loss | Callable[[Counts], Loss] | None = None,
+        background: int | None = None,
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction)
+        self.background = background
         rows = CrossEntropyLoss(reduction="none") if loss is None else loss
-        self.difficulty: ClassDifficulty | WithBackground
-        if isinstance(difficulty, (ClassDifficulty, WithBackground)):
+        if isinstance(difficulty, ClassDifficulty):
             if not isinstance(rows, Loss):
                 raise ValueError("difficulty must be class counts where the loss is made from them")
             self.difficulty = difficulty
             self.loss = build_loss(rows, [], reduction="none")
         else:
-            self.difficulty = ClassDifficulty(len(counts_tensor(difficulty)))
+            self.difficulty = ClassDifficulty(len(counts_tensor(difficulty)) - (background is not None))
             self.loss = build_loss(rows, difficulty, reduction="none")
+        if background is not None and not 0 <= background <= len(self.difficulty.accuracy):
+            raise ValueError(f"background must be in 0..{len(self.difficulty.accuracy)}, got {background}")
 
-    def share(self, difficulty: ClassDifficulty) -> None:
-        """Take the weights from another object from now on: of the C classes, or of all but a background, class 0,
-        which then has weight 1.
-
-        Raises:
-            ValueError: if the number of classes is neither.
-        """
-        classes, others = len(self.difficulty.accuracy), len(difficulty.accuracy)
-        if classes not in (others, others + 1):
-            raise ValueError(f"the loss has {classes} classes, the difficulty {others}")
-        self.difficulty = difficulty if classes == others else WithBackground(difficulty)
+    def weights(self) -> Tensor:
+        """Weights of the classes (C,) as they are now."""
+        weights = self.difficulty.weights()
+        if self.background is None:
+            return weights
+        return torch.cat([weights[: self.background], weights.new_ones(1), weights[self.background :]])
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        check_logits(logits, targets, len(self.difficulty.accuracy))
+        weights = self.weights()
+        check_logits(logits, targets, len(weights))
         rows: Tensor = self.loss(logits, targets)
-        return self.reduce(self.difficulty.weights()[targets] * rows)
+        return self.reduce(weights[targets] * rows)

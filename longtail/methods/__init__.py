@@ -2,8 +2,21 @@
 
 from longtail.methods.base import Method
 from longtail.methods.bcl import BCL
+from longtail.methods.boxes import ObjectnessBoxes, SigmoidBoxes, SoftmaxBoxes
 from longtail.methods.cibl import CIBL
 from longtail.methods.gml import GML, GMLTeacher
 from longtail.methods.plain import Plain
+from longtail.methods.rcnn import RCNN
 
-__all__ = ["BCL", "CIBL", "GML", "GMLTeacher", "Method", "Plain"]
+__all__ = [
+    "BCL",
+    "CIBL",
+    "GML",
+    "RCNN",
+    "GMLTeacher",
+    "Method",
+    "ObjectnessBoxes",
+    "Plain",
+    "SigmoidBoxes",
+    "SoftmaxBoxes",
+]

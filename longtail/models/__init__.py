@@ -3,7 +3,17 @@
 from longtail.models.backbones import Backbone
 from longtail.models.class_queue import ClassQueue
 from longtail.models.classifiers import CosineClassifier
+from longtail.models.detectors import ResNet50FPN, TimmFPN
 from longtail.models.heads import ClassPrototypes, ProjectionHead
 from longtail.models.momentum import MomentumEncoder
 
-__all__ = ["Backbone", "ClassPrototypes", "ClassQueue", "CosineClassifier", "MomentumEncoder", "ProjectionHead"]
+__all__ = [
+    "Backbone",
+    "ClassPrototypes",
+    "ClassQueue",
+    "CosineClassifier",
+    "MomentumEncoder",
+    "ProjectionHead",
+    "ResNet50FPN",
+    "TimmFPN",
+]

@@ -43,7 +43,8 @@ class Backbone(nn.Module):
             self.body: nn.Module = CIFAR_RESNETS[name]()
             self.num_features = CifarResNet.num_features
         else:
-            self.body, self.num_features = _timm_body(name, pretrained)
+            body = make_timm(name, pretrained, num_classes=0)
+            self.body, self.num_features = body, getattr(body, "head_hidden_size", None) or body.num_features
         if weights is not None:
             load_weights(self.body, weights)
 
@@ -52,16 +53,20 @@ class Backbone(nn.Module):
         return features
 
 
-def _timm_body(name: str, pretrained: bool) -> tuple[nn.Module, int]:
+def make_timm(name: str, pretrained: bool, **options: Any) -> Any:
+    """A network of timm, its options those of ``timm.create_model``.
+
+    Raises:
+        InputError: for an unknown name, or weights that cannot be had.
+    """
     import timm
 
     if not timm.is_model(name.split(".")[0]):
         near = difflib.get_close_matches(name, [*CIFAR_RESNETS, *timm.list_models()], n=3)
         hint = f"; near it: {', '.join(near)}" if near else ""
         raise InputError(f'unknown backbone "{name}"{hint}. Any timm name works, or {", ".join(CIFAR_RESNETS)}')
-    body: Any
     try:
-        body = timm.create_model(name, pretrained=pretrained, num_classes=0)
+        return timm.create_model(name, pretrained=pretrained, **options)
     except Exception as error:
         reason = first_line(error)
         if not pretrained:  # such as a tag that timm does not know
@@ -69,8 +74,14 @@ def _timm_body(name: str, pretrained: bool) -> tuple[nn.Module, int]:
         raise InputError(
             f"no pretrained weights for {name} ({reason}): give a local file with weights, or leave out pretrained"
         ) from error
-    features: int = getattr(body, "head_hidden_size", None) or body.num_features
-    return body, features
+
+
+def freeze_norms(body: nn.Module) -> nn.Module:
+    """The network with every batch normalisation fixed: neither its statistics nor its weights are trained."""
+    from timm.layers import freeze_batch_norm_2d  # type: ignore[attr-defined]
+
+    frozen: nn.Module = freeze_batch_norm_2d(body)  # type: ignore[no-untyped-call]
+    return frozen
 
 
 def first_line(error: Exception) -> str:

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from longtail.reports import page, plots
 from longtail.reports.files import write_atomically
+from longtail.reports.grains import Grain, grain_of
 from longtail.reports.page import Cell, Head, Html
 from longtail.reports.results import group_of
 from longtail.reports.seeds import Column, Value, difference, load_columns
@@ -16,6 +17,7 @@ from longtail.reports.wording import (
     change,
     evaluation_title,
     group_ranges,
+    inside,
     metric,
     metric_keys,
     number,
@@ -51,38 +53,39 @@ def comparison_page(columns: Sequence[Column]) -> str:
     """Return the page that compares the columns with the first of them."""
     base, *others = columns
     results = base.first.results
-    bars = [_bars(column) for column in columns]
-    ranges = group_ranges(results["thresholds"])
+    grain = grain_of(*(run.results for column in columns for run in column.runs))
+    bars = [_bars(column, grain) for column in columns]
+    ranges = group_ranges(results["thresholds"], grain)
     spread = " Whiskers: standard deviation over the seeds." if any(len(each.runs) > 1 for each in columns) else ""
     return page.page(
         "Comparison of runs",
-        *(page.paragraph(_headline(base, other), "headline") for other in others),
+        *(page.paragraph(_headline(base, other, grain), "headline") for other in others),
         page.notes(_notes(columns)),
         page.section(
             "Frequent and rare classes",
             page.figure(
-                plots.group_bars(bars, results["train_counts"], results["thresholds"]),
-                f"Mean accuracy of the classes in each group ({ranges}), and of all classes.{spread}",
+                plots.group_bars(bars, results["train_counts"], results["thresholds"], grain),
+                f"Mean {inside(grain.label)} of the classes in each group ({ranges}), and of all classes.{spread}",
             ),
         ),
         page.section(
             "Metrics",
             page.paragraph(f"Changes are against {base.label}; those of percentages in percentage points.", "soft"),
-            _metrics_table(columns),
+            _metrics_table(columns, grain),
         ),
-        *(_changes_section(base, other) for other in others),
-        page.section("Every class", _classes_table(columns)),
+        *(_changes_section(base, other, grain) for other in others),
+        page.section("Every class", _classes_table(columns, grain)),
         page.section("The runs", _runs_table(columns)),
     )
 
 
-def _headline(base: Column, other: Column) -> str:
+def _headline(base: Column, other: Column, grain: Grain) -> str:
     """Say in plain words how a column does against the first."""
     parts = []
-    for key in ("balanced_accuracy", "few", "many"):
+    for key in (grain.overall, grain.groups["few"], grain.groups["many"]):
         value, start = other.metric(key), base.metric(key)
         if value is not None and start is not None:
-            shown = f"{metric(key).label.lower()} {_shown(key, value)} against {_shown(key, start)}"
+            shown = f"{inside(metric(key).label)} {_shown(key, value)} against {_shown(key, start)}"
             points = f"{change(key, difference(value, start))} points"
             parts.append(f"{shown} ({points}{_doubt(value, start)})")
     return f"{other.label} compared with {base.label}: {'; '.join(parts) or 'no common metric'}."
@@ -128,27 +131,27 @@ def _notes(columns: Sequence[Column]) -> list[str]:
     return notes
 
 
-def _metrics_table(columns: Sequence[Column]) -> Html:
+def _metrics_table(columns: Sequence[Column], grain: Grain) -> Html:
     base, *others = columns
     heads = [Head("", numeric=False), Head(base.title)]
     for other in others:
         heads += [Head(other.title), Head("Change")]
-    return page.table(heads, [_metric_row(key, columns) for key in _keys(columns)])
+    return page.table(heads, [_metric_row(key, columns, grain) for key in _keys(columns)])
 
 
-def _metric_row(key: str, columns: Sequence[Column]) -> list[Cell]:
+def _metric_row(key: str, columns: Sequence[Column], grain: Grain) -> list[Cell]:
     start = columns[0].metric(key)
-    row = [page.metric_name(key), Cell(_shown(key, start))]
+    row = [page.metric_name(key, grain.label), Cell(_shown(key, start))]
     for other in columns[1:]:
         value = other.metric(key)
         row += [Cell(_shown(key, value)), _change_cell(key, difference(value, start))]
     return row
 
 
-def _changes_section(base: Column, other: Column) -> Html:
+def _changes_section(base: Column, other: Column, grain: Grain) -> Html:
     """Show where among the classes a column wins and loses against the first."""
     results = base.first.results
-    starts, values = base.accuracies(), other.accuracies()
+    starts, values = base.figures(grain.key), other.figures(grain.key)
     steps = [difference(value, start) for value, start in zip(values, starts, strict=True)]
     known = sorted(((step, index) for index, step in enumerate(steps) if step is not None), key=lambda each: each[0])
     losers = [index for step, index in known[:CLASSES_SHOWN] if step < 0]
@@ -157,14 +160,14 @@ def _changes_section(base: Column, other: Column) -> Html:
 
     def listing(title: str, chosen: Sequence[int], none: str) -> Html:
         heads = [Head("Class", numeric=False), Head("Change"), Head(other.label), Head(base.label)]
-        heads += [Head("Training images"), Head("Images")]
+        heads += [Head(f"Training {grain.nouns}"), Head("Images")]
         images = base.first.evaluation["per_class"]["images"]
         rows = [
             [
                 Cell(results["classes"][i]),
-                _change_cell("top1", steps[i]),
-                _value_cell(values[i]),
-                _value_cell(starts[i]),
+                _change_cell(grain.overall, steps[i]),
+                _value_cell(grain.overall, values[i]),
+                _value_cell(grain.overall, starts[i]),
                 page.count(results["train_counts"][i]),
                 page.count(images[i]),
             ]
@@ -180,31 +183,31 @@ def _changes_section(base: Column, other: Column) -> Html:
             "much by chance alone.",
         ),
         page.figure(
-            plots.change_by_count(results["train_counts"], steps, results["thresholds"]),
-            "Change in accuracy of each class against its number of training images; the horizontal strokes are the "
-            "mean of each group.",
+            plots.change_by_count(results["train_counts"], steps, results["thresholds"], grain),
+            f"Change in {inside(grain.label)} of each class against its number of training {grain.nouns}; the "
+            "horizontal strokes are the mean of each group.",
         ),
         listing("Largest gains", winners, "No class gained."),
         listing("Largest losses", losers, "No class lost."),
     )
 
 
-def _classes_table(columns: Sequence[Column]) -> Html:
+def _classes_table(columns: Sequence[Column], grain: Grain) -> Html:
     base, *others = columns
     results = base.first.results
-    heads = [Head("Class", numeric=False), Head("Group", numeric=False), Head("Training images"), Head("Images")]
-    heads.append(Head(base.title))
+    heads = [Head("Class", numeric=False), Head("Group", numeric=False), Head(f"Training {grain.nouns}")]
+    heads += [Head("Images"), Head(base.title)]
     for other in others:
         heads += [Head(other.title), Head("Change")]
-    accuracies = [column.accuracies() for column in columns]
+    figures = [column.figures(grain.key) for column in columns]
     images = base.first.evaluation["per_class"]["images"]
     rows = []
     for i, (name, count) in enumerate(zip(results["classes"], results["train_counts"], strict=True)):
-        start = accuracies[0][i]
+        start = figures[0][i]
         row = [page.name(name), page.group(group_of(count, results["thresholds"])), page.count(count)]
-        row += [page.count(images[i]), _value_cell(start)]
-        for values in accuracies[1:]:
-            row += [_value_cell(values[i]), _change_cell("top1", difference(values[i], start))]
+        row += [page.count(images[i]), _value_cell(grain.overall, start)]
+        for values in figures[1:]:
+            row += [_value_cell(grain.overall, values[i]), _change_cell(grain.overall, difference(values[i], start))]
         rows.append(row)
     return page.table(heads, rows, sortable=True)
 
@@ -232,8 +235,8 @@ def _keys(columns: Sequence[Column]) -> list[str]:
     return metric_keys(run.evaluation for column in columns for run in column.runs)
 
 
-def _bars(column: Column) -> plots.Bars:
-    values = {key: column.metric(key) for key in plots.BAR_METRICS}
+def _bars(column: Column, grain: Grain) -> plots.Bars:
+    values = {key: column.metric(key) for key in grain.bars}
     return plots.Bars(
         column.title,
         {key: value.mean if value else None for key, value in values.items()},
@@ -245,8 +248,8 @@ def _shown(key: str, value: Value | None) -> str:
     return number(key, *value) if value else number(key, None)
 
 
-def _value_cell(value: Value | None) -> Cell:
-    return Cell(_shown("top1", value), value.mean if value else None)
+def _value_cell(key: str, value: Value | None) -> Cell:
+    return Cell(_shown(key, value), value.mean if value else None)
 
 
 def _change_cell(key: str, step: float | None) -> Cell:

@@ -23,7 +23,7 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The difficulty of every class, 1 - its validation accuracy, after an epoch; None where it was not measured."""
+    """The difficulty of every class, 1 - its recorded accuracy, after an epoch; None where it was not measured."""
 
     epoch: int
     difficulty: tuple[float | None, ...]

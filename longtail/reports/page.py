@@ -8,7 +8,7 @@ from typing import Literal
 
 from longtail.reports.results import GROUPS, Group
 from longtail.reports.style import SCRIPT, STYLE
-from longtail.reports.wording import clean, metric, percent, printable
+from longtail.reports.wording import NOTHING, clean, inside, metric, percent, printable
 
 _IMAGE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/]+={0,2}")
 
@@ -36,10 +36,11 @@ class Head:
     numeric: bool = True
 
 
-def metric_name(key: str) -> Cell:
-    """Return an entry that names a metric and says what it means."""
+def metric_name(key: str, figure: str) -> Cell:
+    """Return an entry that names a metric and says what it means; ``figure`` is what that of a class is called."""
     shown = metric(key)
-    return Cell(Html(f"{escape(shown.label)}<br>{element('small', shown.meaning, 'soft')}"))
+    meaning = shown.meaning.format(figure=inside(figure))
+    return Cell(Html(f"{escape(shown.label)}<br>{element('small', meaning, 'soft')}"))
 
 
 def name(text: str) -> Cell:
@@ -47,9 +48,9 @@ def name(text: str) -> Cell:
     return Cell(text, clean(text))
 
 
-def count(value: int) -> Cell:
+def count(value: float | None) -> Cell:
     """Return an entry that is sorted by its number."""
-    return Cell(f"{value:,}", value)
+    return Cell(NOTHING if value is None else f"{value:,}", value)
 
 
 def fraction(value: float | None) -> Cell:
@@ -124,13 +125,13 @@ def figure(drawing: str | None, caption: str) -> Html:
 
 
 def image(source: str, caption: str) -> Html:
-    """Return a small picture with its caption; only pictures inside the page are shown, nothing is ever fetched."""
+    """Return a picture with its caption; only pictures inside the page are shown, nothing is ever fetched."""
     picture = (
         Html(f'<img src="{source}" alt="" loading="lazy">')
         if _IMAGE.fullmatch(source)
         else element("span", "no picture", "missing")
     )
-    return element("figure", join([picture, element("figcaption", caption)]), "thumbnail")
+    return element("figure", join([picture, element("figcaption", caption)]), "picture")
 
 
 def folded(title: str, text: str) -> Html:

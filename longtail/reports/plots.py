@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from longtail.reports.grains import CLASSIFICATION, Grain
 from longtail.reports.results import GROUPS, Epoch, Group, Thresholds, group_of, group_sizes
-from longtail.reports.wording import NOTHING, plural, shorten
+from longtail.reports.wording import NOTHING, inside, plural, shorten, with_prefix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,10 +34,6 @@ DASHES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 WIDTH = 5.0  # inches; narrow, so that text can still be read on a telephone
 NAMED_CLASSES = 40  # more names than this do not fit under a drawing
-
-BAR_METRICS = (*GROUPS, "balanced_accuracy")
-VALIDATION_CURVES = ("balanced_accuracy", "top1", *GROUPS)
-_SHORT_LABELS = {"balanced_accuracy": "balanced", "top1": "all images"}
 
 Array = NDArray[np.float64]
 
@@ -85,11 +82,12 @@ def class_counts(
     classes: Sequence[str],
     counts: Sequence[int],
     thresholds: Thresholds,
-    accuracy: Sequence[float | None] | None = None,
+    figures: Sequence[float | None] | None = None,
+    grain: Grain = CLASSIFICATION,
 ) -> str:
-    """Draw the training images of every class, most frequent first, and the accuracy of each class below."""
+    """Draw the training count of every class, most frequent first, and the figure of each class below."""
     order = sorted(range(len(counts)), key=lambda index: -counts[index])
-    panels = 1 if accuracy is None else 2
+    panels = 1 if figures is None else 2
     with _drawing(1.2 + 1.8 * panels) as figure:
         upper, *lower = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
         heights = _numbers([counts[index] for index in order])
@@ -97,33 +95,37 @@ def class_counts(
         _bars(upper, heights, colours)
         _count_axis(upper.yaxis, max(counts, default=1))
         upper.set_ylim(bottom=0)
-        upper.set_ylabel("training images")
+        upper.set_ylabel(f"training {grain.nouns}")
         _group_legend(upper, counts, thresholds)
         for axes in lower:
-            values = 100 * _numbers([accuracy[index] for index in order]) if accuracy else heights
-            _class_accuracy(axes, values, colours)
+            values = 100 * _numbers([figures[index] for index in order]) if figures else heights
+            _class_figures(axes, values, colours, grain)
         last = lower[-1] if lower else upper
         if len(order) <= NAMED_CLASSES:
             names = [shorten(classes[index], 16) for index in order]
             long = sum(map(len, names)) > 56
             last.set_xticks(range(len(order)), names, rotation=90 if long else 0)
         else:
-            last.set_xlabel(f"{len(order):,} classes, most training images first")
+            last.set_xlabel(f"{len(order):,} classes, most training {grain.nouns} first")
         last.set_xlim(-0.6, len(order) - 0.4)
-        return _svg(figure, "Training images and accuracy of every class")
+        return _svg(figure, f"Training {grain.nouns} and {inside(grain.label)} of every class")
 
 
-def group_bars(series: Sequence[Bars], counts: Sequence[int], thresholds: Thresholds) -> str:
-    """Draw the accuracy of the many-, medium- and few-shot classes and of all, one bar per run."""
+def group_bars(
+    series: Sequence[Bars], counts: Sequence[int], thresholds: Thresholds, grain: Grain = CLASSIFICATION
+) -> str:
+    """Draw the figures of the many-, medium- and few-shot classes and of all, one bar per run."""
     sizes = group_sizes(counts, thresholds)
-    labels = [f"{each}\n{plural(sizes[each], 'class', 'classes')}" for each in GROUPS] + ["balanced\nall classes"]
+    names = [f"{group}\n({grain.lvis[group]})" if grain.lvis else group for group in GROUPS]
+    labels = [f"{name}\n{plural(sizes[each], 'class', 'classes')}" for name, each in zip(names, GROUPS, strict=True)]
+    labels.append(f"{grain.overall_name}\nall classes")
     width = 0.8 / len(series)
     with _drawing(3.2 + 0.2 * math.ceil(len(series) / 2)) as figure:
         axes = figure.subplots()
         for index, bars in enumerate(series):
-            places = np.arange(len(BAR_METRICS)) + (index - (len(series) - 1) / 2) * width
-            heights = 100 * _numbers([bars.values.get(key) for key in BAR_METRICS])
-            deviations = 100 * _numbers([bars.deviations.get(key) for key in BAR_METRICS])
+            places = np.arange(len(grain.bars)) + (index - (len(series) - 1) / 2) * width
+            heights = 100 * _numbers([bars.values.get(key) for key in grain.bars])
+            deviations = 100 * _numbers([bars.deviations.get(key) for key in grain.bars])
             axes.bar(
                 places,
                 np.nan_to_num(heights),
@@ -139,11 +141,11 @@ def group_bars(series: Sequence[Bars], counts: Sequence[int], thresholds: Thresh
                     text = f"{height:.1f}" if np.isfinite(height) else NOTHING
                     top = np.nan_to_num(height) + deviation + 1.5
                     axes.text(place, top, text, ha="center", va="bottom", fontsize=10)
-        axes.set_xticks(range(len(BAR_METRICS)), labels)
-        _percent_axis(axes, "accuracy (%)", top=108)
+        axes.set_xticks(range(len(grain.bars)), labels)
+        _percent_axis(axes, f"{inside(grain.label)} (%)", top=108)
         if len(series) > 1:
             figure.legend(loc="outside upper center", ncols=2)
-        return _svg(figure, "Accuracy by group of classes")
+        return _svg(figure, f"{grain.label} by group of classes")
 
 
 def loss_curves(history: Sequence[Epoch]) -> str | None:
@@ -153,35 +155,40 @@ def loss_curves(history: Sequence[Epoch]) -> str | None:
     return _curves(history, curves, "training loss")
 
 
-def validation_curves(history: Sequence[Epoch]) -> str | None:
-    """Draw the validation accuracies over the epochs, or return None where there is nothing to draw."""
+def validation_curves(history: Sequence[Epoch], grain: Grain = CLASSIFICATION) -> str | None:
+    """Draw the validation metrics over the epochs, or return None where there is nothing to draw."""
     measured = [epoch for epoch in history if epoch["val"] is not None]
     curves = {
-        _SHORT_LABELS.get(key, key): 100 * _numbers([(epoch["val"] or {}).get(key) for epoch in measured])
-        for key in VALIDATION_CURVES
+        label: 100 * _numbers([(epoch["val"] or {}).get(key) for epoch in measured])
+        for key, label in grain.curves.items()
     }
-    return _curves(measured, curves, "validation accuracy (%)")
+    return _curves(measured, curves, f"validation {grain.scale} (%)")
 
 
-def change_by_count(counts: Sequence[int], changes: Sequence[float | None], thresholds: Thresholds) -> str:
-    """Draw how much the accuracy of each class changed against its number of training images."""
+def change_by_count(
+    counts: Sequence[int], changes: Sequence[float | None], thresholds: Thresholds, grain: Grain = CLASSIFICATION
+) -> str:
+    """Draw how much the figure of each class changed against its training count."""
     heights = 100 * _numbers(changes)
     with _drawing(3.4) as figure:
         axes = figure.subplots()
         axes.axhline(0, color="#1d232a", linewidth=1)
         _by_count(axes, counts, heights, thresholds)
-        axes.set_xlabel("training images of the class")
+        axes.set_xlabel(f"training {grain.nouns} of the class")
         axes.set_ylabel("change (percentage points)")
         axes.grid(axis="y")
         if np.isfinite(heights).any():
             figure.legend(loc="outside upper center", ncols=3)
-        return _svg(figure, "Change of each class against its number of training images")
+        return _svg(figure, f"Change of each class against its number of training {grain.nouns}")
 
 
 def difficulty_by_count(
-    counts: Sequence[int], difficulties: Mapping[str, Sequence[float | None]], thresholds: Thresholds
+    counts: Sequence[int],
+    difficulties: Mapping[str, Sequence[float | None]],
+    thresholds: Thresholds,
+    grain: Grain = CLASSIFICATION,
 ) -> str:
-    """Draw the difficulty of each class against its number of training images, in one panel under each title."""
+    """Draw the difficulty of each class against its training count, in one panel under each title."""
     with _drawing(1.1 + 1.7 * len(difficulties)) as figure:
         panels = figure.subplots(len(difficulties), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (title, values) in zip(panels, difficulties.items(), strict=True):
@@ -189,11 +196,11 @@ def difficulty_by_count(
             _percent_axis(axes, "difficulty (%)", top=104)
             axes.set_ylim(bottom=-4)
             axes.set_title(title, fontsize=11, loc="left")
-        panels[-1].set_xlabel("training images of the class")
+        panels[-1].set_xlabel(f"training {grain.nouns} of the class")
         handles = {text: each for axes in panels for each, text in zip(*axes.get_legend_handles_labels(), strict=True)}
         order = [group for group in GROUPS if group in handles]
         figure.legend([handles[group] for group in order], order, loc="outside upper center", ncols=3)
-        return _svg(figure, "Difficulty of each class against its number of training images")
+        return _svg(figure, f"Difficulty of each class against its number of training {grain.nouns}")
 
 
 def tradeoff(dials: Sequence[Dial], head: Group, tail: Group) -> str:
@@ -254,13 +261,13 @@ def _curves(history: Sequence[Epoch], curves: Mapping[str, Array], label: str) -
         axes.set_ylabel(label)
         axes.set_ylim(bottom=min(0, *(float(np.nanmin(values)) for values in drawn.values())))
         axes.grid(axis="y")
-        figure.legend(loc="outside upper center", ncols=3)
-        return _svg(figure, f"{label.capitalize()} over the epochs")
+        figure.legend(loc="outside upper center", ncols=3 if all(len(name) <= 15 for name in drawn) else 2)
+        return _svg(figure, f"{label[:1].upper()}{label[1:]} over the epochs")
 
 
 def by_strength(strengths: Sequence[float], curves: Mapping[str, Sequence[float | None]], best: float) -> str:
     """Draw accuracies of one run over the strengths, with a line at the best and at 0."""
-    drawn = {_SHORT_LABELS.get(key, key): 100 * _numbers(values) for key, values in curves.items()}
+    drawn = {CLASSIFICATION.curves[key]: 100 * _numbers(values) for key, values in curves.items()}
     with _drawing(3.7) as figure:
         axes = figure.subplots()
         for place, line in ((0.0, "-"), (best, ":")):
@@ -273,8 +280,8 @@ def by_strength(strengths: Sequence[float], curves: Mapping[str, Sequence[float 
 
 
 def _by_count(axes: "Axes", counts: Sequence[int], heights: Array, thresholds: Thresholds) -> None:
-    """Draw a value of each class against its number of training images, and the mean of each group as a stroke."""
-    images = _numbers(counts)
+    """Draw a value of each class against its training count, and the mean of each group as a stroke."""
+    places = _numbers(counts)
     groups = [group_of(count, thresholds) for count in counts]
     for group, marker in zip(GROUPS, MARKERS, strict=False):
         chosen = np.array([each == group for each in groups], dtype=bool) & np.isfinite(heights)
@@ -282,7 +289,7 @@ def _by_count(axes: "Axes", counts: Sequence[int], heights: Array, thresholds: T
             continue
         colour = GROUP_COLOURS[group]
         axes.scatter(
-            images[chosen],
+            places[chosen],
             heights[chosen],
             s=40 if len(counts) <= 200 else 12,
             marker=marker,
@@ -293,8 +300,8 @@ def _by_count(axes: "Axes", counts: Sequence[int], heights: Array, thresholds: T
         )
         axes.hlines(
             heights[chosen].mean(),
-            images[chosen].min() * 0.9,
-            images[chosen].max() * 1.1,
+            places[chosen].min() * 0.9,
+            places[chosen].max() * 1.1,
             color=colour,
             linewidth=3,
             zorder=0.9,  # below the points
@@ -303,8 +310,8 @@ def _by_count(axes: "Axes", counts: Sequence[int], heights: Array, thresholds: T
     axes.set_xlim(min(counts, default=1) * 0.8 - 0.1, max(counts, default=1) * 1.25)
 
 
-def _class_accuracy(axes: "Axes", values: Array, colours: Sequence[str]) -> None:
-    """Draw the accuracy of each class; of many classes as dots, with the mean of their neighbours."""
+def _class_figures(axes: "Axes", values: Array, colours: Sequence[str], grain: Grain) -> None:
+    """Draw the figure of each class; of many classes as dots, with the mean of their neighbours."""
     if len(values) <= NAMED_CLASSES:
         _bars(axes, values, colours)
         for place in np.flatnonzero(~np.isfinite(values)):
@@ -314,7 +321,7 @@ def _class_accuracy(axes: "Axes", values: Array, colours: Sequence[str]) -> None
         axes.scatter(places, values, s=8 if len(values) > 300 else 16, c=list(colours), linewidths=0)
         axes.plot(places, _running_mean(values), color="#1d232a", linewidth=1.6, label="mean of the neighbours")
         axes.legend(loc="upper right", bbox_to_anchor=(1, 1.16), borderpad=0)
-    _percent_axis(axes, "accuracy (%)", top=104)
+    _percent_axis(axes, f"{inside(grain.label)} (%)", top=104)
 
 
 def _running_mean(values: Array) -> Array:
@@ -342,7 +349,8 @@ def _group_legend(axes: "Axes", counts: Sequence[int], thresholds: Thresholds) -
     from matplotlib.patches import Patch
 
     sizes = group_sizes(counts, thresholds)
-    ranges = {"many": f"many (> {thresholds['many']:,})", "medium": "medium", "few": f"few (< {thresholds['few']:,})"}
+    many, few = (f"{each:,}" if each < 10**6 else with_prefix(each) for each in (thresholds["many"], thresholds["few"]))
+    ranges = {"many": f"many (> {many})", "medium": "medium", "few": f"few (< {few})"}
     handles = [Patch(color=GROUP_COLOURS[group], label=ranges[group]) for group in GROUPS if sizes[group]]
     axes.figure.legend(handles=handles, loc="outside upper center", ncols=3, handlelength=1.2, columnspacing=1.4)
 
@@ -354,11 +362,14 @@ def _count_axis(axis: Any, largest: int) -> None:
     scale = axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale
     scale("symlog", linthresh=1, linscale=0.4)
     ticks = [0.0, *(10.0**power for power in range(len(str(largest))))]
+    many = len(ticks) > 8  # pixels
     if len(ticks) < 4:
         ticks = sorted({*ticks, *(3 * tick for tick in ticks if 3 * tick <= largest)})
+    if many and axis.axis_name == "y":
+        ticks = [0.0, *ticks[3::2]]
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: with_prefix(value) if many else f"{value:,.0f}"))
 
 
 def _lines(axes: "Axes", places: Array | NDArray[np.int64], curves: Mapping[str, Array]) -> None:

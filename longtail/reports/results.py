@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast, get_args
 
 from longtail.errors import InputError
 from longtail.reports.files import write_atomically
@@ -15,16 +15,23 @@ FILE_NAME = "results.json"
 Group = Literal["many", "medium", "few"]
 GROUPS: tuple[Group, ...] = ("many", "medium", "few")
 
+Task = Literal["classification", "detection", "segmentation"]
+
+# The figure of a class that every evaluation of a task has.
+_FIGURES: dict[Task, str] = {"classification": "accuracy", "detection": "box_ap", "segmentation": "iou"}
+
 # Fractions by name; None where a metric is not defined, as for a group without classes.
 Metrics = dict[str, float | None]
 
 
-class Input(TypedDict):
-    """What the network takes: the side of the images in pixels, mean and deviation of the channels in [0, 1]."""
+class Input(TypedDict, total=False):
+    """What the network takes: the side of the images in pixels, mean and deviation of the channels in [0, 1]; of a
+    detector, the category id of each class."""
 
     size: int
     mean: list[float]
     std: list[float]
+    category_ids: list[int]
 
 
 class Data(TypedDict):
@@ -37,7 +44,7 @@ class Data(TypedDict):
 
 
 class Thresholds(TypedDict):
-    """Classes with more than ``many`` training images are many-shot, with fewer than ``few`` few-shot."""
+    """Classes with a training count of more than ``many`` are many-shot, of fewer than ``few`` few-shot."""
 
     many: int
     few: int
@@ -54,7 +61,10 @@ class Hardware(TypedDict):
 
 
 class Epoch(TypedDict):
-    """One epoch of training; ``train`` holds the loss and its parts, ``class_accuracy`` validation, class by class."""
+    """One epoch of training; ``train`` holds the loss and its parts, ``class_accuracy`` validation, class by class.
+
+    What that accuracy is where it is not simply that of the predictions, ``accuracy_of`` of the results says.
+    """
 
     epoch: int
     seconds: float | None
@@ -65,16 +75,32 @@ class Epoch(TypedDict):
     class_accuracy: list[float | None] | None
 
 
-class PerClass(TypedDict):
-    """Lists with one entry per class; None where a class has no image or was never predicted."""
+class _FiguresPerClass(TypedDict, total=False):
+    """What only some tasks have."""
 
-    images: list[int]
+    instances: list[int]
+    pixels: list[int]
     accuracy: list[float | None]
     precision: list[float | None]
+    iou: list[float | None]
+    mask_ap: list[float | None]
+    mask_ap50: list[float | None]
+    box_ap: list[float | None]
+    box_ap50: list[float | None]
+
+
+class PerClass(_FiguresPerClass):
+    """Lists with one entry per class; None where undefined, as for a class without an image or never predicted.
+
+    ``images``, ``instances`` and ``pixels`` count what was evaluated. ``accuracy`` is that of the predicted classes; of
+    a detector, of its box classifier.
+    """
+
+    images: list[int]
 
 
 class Confusion(TypedDict):
-    """How many images of the class ``true`` were taken for the class ``predicted``."""
+    """How many images (in segmentation: pixels) of the class ``true`` were taken for the class ``predicted``."""
 
     true: int
     predicted: int
@@ -90,7 +116,19 @@ class Mistake(TypedDict):
     image: str
 
 
-class Evaluation(TypedDict):
+# One image with what it shows of a class drawn in, and the same with what was predicted; both are data URIs.
+Example = TypedDict("Example", {"class": int, "truth": str, "predicted": str, "name": str})
+
+
+class _Pictures(TypedDict, total=False):
+    """What only some tasks have."""
+
+    confusions: list[Confusion]
+    mistakes: list[Mistake]
+    examples: list[Example]
+
+
+class Evaluation(_Pictures):
     """One checkpoint measured on one split."""
 
     split: str
@@ -99,12 +137,22 @@ class Evaluation(TypedDict):
     images: int
     metrics: Metrics
     per_class: PerClass
-    confusions: list[Confusion]
-    mistakes: list[Mistake]
 
 
-class Results(TypedDict):
-    """Everything kept about a run."""
+class _OfSomeRuns(TypedDict, total=False):
+    """What only some tasks have; a run without ``task`` is one of classification."""
+
+    task: Task
+    instance_counts: list[int]
+    accuracy_of: str
+
+
+class Results(_OfSomeRuns):
+    """Everything kept about a run.
+
+    ``train_counts`` holds of each class its training images; in detection the images that have the class, beside the
+    instances in ``instance_counts``; in segmentation its pixels. ``thresholds`` are in the same unit.
+    """
 
     format: int
     name: str
@@ -146,6 +194,9 @@ def load_results(run: Path) -> Results:
         raise InputError(
             f"{path}: format {found!r} instead of {FORMAT}; read it with the version of longtail that wrote it"
         )
+    task = task_of(results)
+    if task not in get_args(Task):
+        raise InputError(f"{path}: unknown task {task!r}; read it with the version of longtail that wrote it")
     problem = _problem(results)
     if problem:
         raise InputError(f"{path}: {problem}; restore the file or train the run again")
@@ -156,6 +207,16 @@ def save_results(run: Path, results: Results) -> None:
     """Write the results of the run in the folder ``run``, whole or not at all; NaN and infinity become null."""
     text = json.dumps(_finite(results), allow_nan=False, indent=1)
     write_atomically(run / FILE_NAME, text + "\n")
+
+
+def task_of(results: Results) -> Task:
+    """Return the task of a run."""
+    return results.get("task", "classification")
+
+
+def class_figures(evaluation: Evaluation, key: str) -> list[float | None]:
+    """Return a list per class of an evaluation by its name."""
+    return cast(dict[str, list[float | None]], evaluation["per_class"])[key]
 
 
 def ordered_evaluations(results: Results) -> list[Evaluation]:
@@ -169,18 +230,18 @@ def final_evaluation(results: Results) -> Evaluation | None:
 
 
 def group_of(count: int, thresholds: Thresholds) -> Group:
-    """Return the group of a class with ``count`` training images."""
+    """Return the group of a class with a training count of ``count``."""
     if count > thresholds["many"]:
         return "many"
     return "few" if count < thresholds["few"] else "medium"
 
 
-def weakest_classes(accuracy: Sequence[float | None], counts: Sequence[int], limit: int = 12) -> list[int]:
-    """Return the classes that need help most: the lowest accuracy first, the rarer first among equals.
+def weakest_classes(figures: Sequence[float | None], counts: Sequence[int], limit: int = 12) -> list[int]:
+    """Return the classes that need help most: the lowest figure first, the rarer first among equals.
 
     Classes that were not measured, and those without a mistake, are left out.
     """
-    known = [(value, counts[index], index) for index, value in enumerate(accuracy) if value is not None and value < 1]
+    known = [(value, counts[index], index) for index, value in enumerate(figures) if value is not None and value < 1]
     return [index for *_, index in sorted(known)[:limit]]
 
 
@@ -202,14 +263,18 @@ def _problem(results: Mapping[str, Any]) -> str | None:
     if missing:
         return f"lacks {', '.join(missing)}"
     classes = len(results["classes"])
-    if len(results["train_counts"]) != classes:
-        return f"has {classes} classes but {len(results['train_counts'])} entries in train_counts"
+    for key in ("train_counts", "instance_counts"):
+        if len(results.get(key, results["classes"])) != classes:
+            return f"has {classes} classes but {len(results[key])} entries in {key}"
     if any(len(epoch.get("class_accuracy") or results["classes"]) != classes for epoch in results["history"]):
         return f"has an epoch whose class_accuracy does not have {classes} entries"
     for evaluation in results["evaluations"]:
         missing = sorted(Evaluation.__required_keys__ - evaluation.keys())
         if missing:
             return f"has an evaluation that lacks {', '.join(missing)}"
+        figure = _FIGURES[task_of(cast(Results, results))]
+        if figure not in evaluation["per_class"]:
+            return f"has an evaluation whose per_class lacks {figure}"
         if any(len(values) != classes for values in evaluation["per_class"].values()):
             return f"has an evaluation whose per_class lists do not have {classes} entries"
     return None

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longtail.errors import InputError
-from longtail.reports.results import FILE_NAME, Evaluation, Results, final_evaluation, load_results
+from longtail.reports.results import (
+    FILE_NAME,
+    Evaluation,
+    Results,
+    class_figures,
+    final_evaluation,
+    load_results,
+    task_of,
+)
 
 _SETTING = re.compile(r"[\s-]*(\w+):\s+(\S.*)")
 _OF_ONE_RUN = re.compile(r"#|\s*(seed|seed_everything|run)\s*:")
@@ -54,9 +62,9 @@ class Column:
         """Return a metric over the seeds, or None where a run lacks it."""
         return _value([run.evaluation["metrics"].get(key) for run in self.runs])
 
-    def accuracies(self) -> list[Value | None]:
-        """Return the accuracy of each class over the seeds, None where a run lacks it."""
-        lists = [run.evaluation["per_class"]["accuracy"] for run in self.runs]
+    def figures(self, key: str) -> list[Value | None]:
+        """Return a figure of each class over the seeds, None where a run lacks it."""
+        lists = [class_figures(run.evaluation, key) for run in self.runs]
         return [_value(values) for values in zip(*lists, strict=True)]
 
 
@@ -71,6 +79,11 @@ def load_columns(folders: Sequence[Path]) -> list[Column]:
         raise InputError(f"a comparison needs at least two runs, got {len(folders)}; give more run folders")
     runs = [_load(folder) for folder in folders]
     for run in runs[1:]:
+        tasks = [task_of(each.results) for each in (runs[0], run)]
+        if tasks[0] != tasks[1]:
+            raise InputError(
+                f"{runs[0].folder} is a run of {tasks[0]}, {run.folder} one of {tasks[1]}; compare runs of one task"
+            )
         if run.results["classes"] != runs[0].results["classes"]:
             raise InputError(
                 f"{runs[0].folder} and {run.folder} have different class lists; compare runs on the same classes"

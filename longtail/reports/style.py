@@ -52,12 +52,17 @@ figcaption { font-size: .85rem; margin-top: 6px; max-width: 54em; }
 .card { overflow-wrap: anywhere; border: 1px solid var(--line); border-radius: 6px; padding: 10px 14px; min-width: 0; }
 .card h3 { margin: 0; }
 .card p { margin: 4px 0; font-size: .9rem; }
-.thumbnails { display: grid; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 8px; margin-top: 8px; }
-.thumbnail { margin: 0; }
-.thumbnail img, .thumbnail .missing { display: block; width: 96px; height: 96px; object-fit: contain;
-  background: var(--band); border-radius: 4px; image-rendering: auto; }
-.thumbnail .missing { display: grid; place-items: center; text-align: center; font-size: .75rem; color: var(--soft); }
-.thumbnail figcaption { overflow-wrap: anywhere; font-size: .75rem; line-height: 1.3; margin-top: 3px; }
+.cards.wide { grid-template-columns: minmax(0, 1fr); }
+.thumbnails, .examples { display: grid; gap: 8px; margin-top: 8px; }
+.thumbnails { grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); }
+.examples { grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
+.picture { margin: 0; }
+.picture img, .picture .missing { display: block; object-fit: contain; background: var(--band); border-radius: 4px; }
+.thumbnails img, .thumbnails .missing { width: 96px; height: 96px; }
+.examples img { width: 100%; max-height: 480px; }
+.examples .missing { aspect-ratio: 4 / 3; }
+.picture .missing { display: grid; place-items: center; text-align: center; font-size: .75rem; color: var(--soft); }
+.picture figcaption { overflow-wrap: anywhere; font-size: .75rem; line-height: 1.3; margin-top: 3px; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 230px), 1fr)); gap: 10px 20px;
   margin: 12px 0; font-size: .9rem; }
 dd { margin: 0; overflow-wrap: anywhere; }

@@ -13,10 +13,10 @@ from longtail.errors import InputError
 from longtail.reports import page, plots
 from longtail.reports.files import write_atomically
 from longtail.reports.page import Cell, Head, Html
-from longtail.reports.results import FILE_NAME, GROUPS, Group, Metrics, Results, ends
+from longtail.reports.results import FILE_NAME, GROUPS, Group, Metrics, Results, ends, task_of
 from longtail.reports.seeds import differing_setting
 from longtail.reports.terminal import metrics_table
-from longtail.reports.wording import group_ranges, metric, number, plural
+from longtail.reports.wording import group_ranges, inside, metric, number, plural
 
 CHOSEN_BY = "balanced_accuracy"
 KEYS = (*GROUPS, CHOSEN_BY, "top1")
@@ -87,7 +87,10 @@ def labels(curves: Sequence[Curve]) -> list[str]:
 
 
 def check_runs(runs: Sequence[Results]) -> None:
-    """Refuse runs of different classes, whose curves do not belong in one picture."""
+    """Refuse runs without logits of whole images, and runs of different classes, which do not belong in one picture."""
+    for results in runs:
+        if task_of(results) != "classification":
+            raise InputError(f"{results['name']} is a run of {task_of(results)}; give runs of classification")
     for results in runs[1:]:
         if results["classes"] != runs[0]["classes"]:
             raise InputError(
@@ -194,7 +197,7 @@ def _headline(label: str, curve: Curve) -> str:
         value = number(CHOSEN_BY, start.metrics[CHOSEN_BY])
         return f"{label}: on {images} no strength makes the balanced accuracy better than it is, {value}."
     parts = [
-        f"{metric(key).label.lower()} {number(key, best.metrics[key])} against {number(key, start.metrics[key])}"
+        f"{inside(metric(key).label)} {number(key, best.metrics[key])} against {number(key, start.metrics[key])}"
         for key in (CHOSEN_BY, *reversed(GROUPS))
         if start.metrics[key] is not None
     ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from unicodedata import category
 
+from longtail.reports.grains import CLASSIFICATION, Grain
 from longtail.reports.results import GROUPS, Evaluation, Group, Thresholds
 
 NOTHING = "\N{EN DASH}"
@@ -12,12 +13,31 @@ NOTHING = "\N{EN DASH}"
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is shown: ``better`` is 1 where more is better, -1 where less is, 0 where nobody can say."""
+    """How a metric is shown: ``better`` is 1 where more is better, -1 where less is, 0 where nobody can say.
+
+    ``{figure}`` in the meaning stands for what the figure of a class is called.
+    """
 
     label: str
     meaning: str = ""
     better: int = 1
     fraction: bool = True
+
+
+def _average_precision(shape: str, noun: str) -> dict[str, Metric]:
+    """Return the metrics of boxes or of masks."""
+    key, label, head = f"{shape}_ap", f"{shape} AP", f"{shape.capitalize()} AP"
+    return {
+        key: Metric(head, f"average precision of the {noun}, mean over classes and over IoU 0.5 to 0.95"),
+        f"{key}50": Metric(f"{head}50", f"the same for {noun} that count as right from an IoU of 0.5 on"),
+        f"{key}75": Metric(f"{head}75", f"the same for {noun} that count as right from an IoU of 0.75 on"),
+        f"{key}_many": Metric(f"Many-shot {label}", "mean over the classes with many training images (LVIS: frequent)"),
+        f"{key}_medium": Metric(f"Medium-shot {label}", "mean over the classes between many and few (LVIS: common)"),
+        f"{key}_few": Metric(f"Few-shot {label}", "mean over the classes with few training images (LVIS: rare)"),
+        f"{key}_small": Metric(f"{head} of small objects", "those of at most 32 by 32 pixels"),
+        f"{key}_mid_sized": Metric(f"{head} of mid-sized objects", "those between small and large"),
+        f"{key}_large": Metric(f"{head} of large objects", "those of at least 96 by 96 pixels"),
+    }
 
 
 METRICS = {
@@ -27,7 +47,19 @@ METRICS = {
     "many": Metric("Many-shot accuracy", "mean over the classes with many training images"),
     "medium": Metric("Medium-shot accuracy", "mean over the classes between many and few"),
     "few": Metric("Few-shot accuracy", "mean over the classes with few training images"),
-    "worst_class": Metric("Worst class", "the lowest accuracy of any class"),
+    **_average_precision("mask", "masks"),
+    **_average_precision("box", "boxes"),
+    "box_accuracy": Metric(
+        "Box classifier accuracy", "share of matched proposals whose class was found, mean over classes"
+    ),
+    "miou": Metric("Mean IoU", "intersection over union of predicted and true pixels, mean over classes"),
+    "mean_accuracy": Metric("Mean accuracy", "share of the pixels of a class that were found, mean over classes"),
+    "frequency_weighted_iou": Metric("Frequency-weighted IoU", "every class counts as much as it has pixels"),
+    "pixel_accuracy": Metric("Pixel accuracy", "share of all pixels whose class was found"),
+    "iou_many": Metric("Many-shot IoU", "mean over the classes with many training pixels"),
+    "iou_medium": Metric("Medium-shot IoU", "mean over the classes between many and few"),
+    "iou_few": Metric("Few-shot IoU", "mean over the classes with few training pixels"),
+    "worst_class": Metric("Worst class", "the lowest {figure} of any class"),
     "geometric_mean": Metric("Geometric mean", "over classes, each counted as at least 0.1%"),
     "harmonic_mean": Metric("Harmonic mean", "over classes, each counted as at least 0.1%; ruled by the weakest"),
     "calibration_error": Metric("Calibration error", "how far confidence is from accuracy; lower is better", better=-1),
@@ -73,9 +105,21 @@ def percent(fraction: float | None) -> str:
     return NOTHING if fraction is None else f"{100 * fraction:.1f}%"
 
 
+def inside(label: str) -> str:
+    """Return a label as it stands inside a sentence; one that begins with an abbreviation stays as it is."""
+    start = label.split(" ")[0][1:]
+    return label[:1].lower() + label[1:] if start == start.lower() else label
+
+
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
     """Show a count with its noun."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def with_prefix(value: float) -> str:
+    """Show a large number briefly: 1M for a million."""
+    size, prefix = next((each for each in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= each[0]), (1, ""))
+    return f"{value / size:g}{prefix}"
 
 
 def duration(seconds: float | None) -> str:
@@ -92,15 +136,17 @@ def duration(seconds: float | None) -> str:
 
 
 def group_range(group: Group, thresholds: Thresholds) -> str:
-    """Say how many training images the classes of a group have."""
+    """Say how many training images, or what else is counted, the classes of a group have."""
     if group == "many":
         return f"more than {thresholds['many']:,}"
     return f"fewer than {thresholds['few']:,}" if group == "few" else f"{thresholds['few']:,} to {thresholds['many']:,}"
 
 
-def group_ranges(thresholds: Thresholds) -> str:
-    """Say of every group how many training images its classes have."""
-    return ", ".join(f"{each}: {group_range(each, thresholds)}" for each in GROUPS) + " training images"
+def group_ranges(thresholds: Thresholds, grain: Grain = CLASSIFICATION) -> str:
+    """Say of every group how much its classes have for training."""
+    names = {group: f"{group} (LVIS: {grain.lvis[group]})" if grain.lvis else group for group in GROUPS}
+    ranges = ", ".join(f"{name}: {group_range(group, thresholds)}" for group, name in names.items())
+    return f"{ranges} training {grain.nouns}"
 
 
 def evaluation_title(evaluation: Evaluation) -> str:

@@ -1,6 +1,7 @@
 """Tasks: the Lightning engines around the methods."""
 
 from longtail.tasks.classification import Classification
+from longtail.tasks.detection import Detection
 from longtail.tasks.schedules import CosineSchedule, StepSchedule
 
-__all__ = ["Classification", "CosineSchedule", "StepSchedule"]
+__all__ = ["Classification", "CosineSchedule", "Detection", "StepSchedule"]

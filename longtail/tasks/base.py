@@ -44,7 +44,7 @@ class Task(pl.LightningModule, ABC):
     """
 
     name: ClassVar[str]
-    monitors: ClassVar[Sequence[str]]
+    monitors: Sequence[str]
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Task(pl.LightningModule, ABC):
         self.difficulty = difficulty(num_classes)
         for module in method.modules():
             if isinstance(module, ClassDifficultyLoss):
-                module.share(self.difficulty)  # one object for all
+                module.difficulty = self.difficulty  # one object for all
         self.class_accuracy: list[float] = []
         self.evaluation: dict[str, Any] = {}
 

@@ -3,11 +3,23 @@
 import base64
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from longtail.reports.results import Epoch, Evaluation, Metrics, Mistake, Results, Thresholds, group_of, save_results
+from longtail.reports.overlays import data_uri
+from longtail.reports.results import (
+    Epoch,
+    Evaluation,
+    Example,
+    Metrics,
+    Mistake,
+    Results,
+    Thresholds,
+    group_of,
+    save_results,
+)
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -63,6 +75,99 @@ def make_results(
         ],
         "config": f"seed: {seed}\nmodel:\n  name: resnet32\nrun: runs/{name}\nnote: a   < b & c\n",
     }
+
+
+def make_detection(classes: int = 10, *, masks: bool = True, name: str = "rcnn", **options: Any) -> Results:
+    """Return the results of a run of detection, with masks or boxes alone; the last class has no test image."""
+    results = make_results(classes, name=name, **options)
+    results |= {"task": "detection", "thresholds": {"many": 100, "few": 11}}
+    results |= {"instance_counts": [3 * count for count in results["train_counts"]]}
+    results |= {"accuracy_of": "accuracy of the box classifier on matched proposals"}
+    shapes = ("mask", "box") if masks else ("box",)
+    for epoch in results["history"]:
+        loss = epoch["train"]["loss"] or 0
+        parts = ["loss_classifier", "loss_box_reg", "loss_objectness", "loss_rpn_box_reg", *["loss_mask"] * masks]
+        epoch["train"] = {"loss": loss, **dict.fromkeys(parts, loss / len(parts))}
+        if epoch["val"]:
+            level = (epoch["val"]["balanced_accuracy"] or 0) / 2
+            epoch["val"] = {key: level for shape in shapes for key in _ap_keys(shape)} | {"box_accuracy": level}
+    for evaluation in results["evaluations"]:
+        metrics, accuracy = evaluation["metrics"], evaluation["per_class"]["accuracy"]
+        lower = [None if value is None else value / 2 for value in accuracy]
+        evaluation["metrics"] = {"box_accuracy": metrics["balanced_accuracy"], "made_up_score": 12.345}
+        evaluation["per_class"] = {
+            "images": evaluation["per_class"]["images"],
+            "instances": [2 * count for count in evaluation["per_class"]["images"]],
+            "box_ap": lower,
+            "box_ap50": accuracy,
+            "accuracy": accuracy,
+        }
+        if masks:
+            evaluation["per_class"] |= {"mask_ap": lower, "mask_ap50": accuracy}
+        for shape in shapes:
+            known = [metrics[key] for key in ("balanced_accuracy", "top1", "top1", "many", "medium", "few")]
+            values = dict(zip(_ap_keys(shape), [*known, 0.1, 0.2, 0.3], strict=True))
+            evaluation["metrics"] |= {key: None if value is None else value / 2 for key, value in values.items()}
+        _with_examples(evaluation)
+        del evaluation["confusions"]
+    return results
+
+
+def make_segmentation(classes: int = 10, *, name: str = "upernet", **options: Any) -> Results:
+    """Return the results of a run of semantic segmentation; the last class has no test pixel."""
+    results = make_results(classes, name=name, **options)
+    results |= {"task": "segmentation", "thresholds": {"many": 10_000_000, "few": 2_000_000}}
+    results |= {"train_counts": [100_003 * count for count in results["train_counts"]]}
+    names = {"balanced_accuracy": "miou", "top1": "pixel_accuracy", "worst_class": "worst_class"}
+    names |= {group: f"iou_{group}" for group in ("many", "medium", "few")}
+    for epoch in results["history"]:
+        epoch["val"] = {names[key]: value for key, value in epoch["val"].items()} if epoch["val"] else None
+    for evaluation in results["evaluations"]:
+        old, accuracy = evaluation["per_class"], evaluation["per_class"]["accuracy"]
+        evaluation["metrics"] = {names[key]: value for key, value in evaluation["metrics"].items() if key in names}
+        evaluation["metrics"] |= {"mean_accuracy": 0.6, "frequency_weighted_iou": 0.7}
+        evaluation["per_class"] = {
+            "images": old["images"],
+            "pixels": [1000 * count for count in old["images"]],
+            "iou": [None if value is None else value / 2 for value in accuracy],
+            "accuracy": accuracy,
+        }
+        for pair in evaluation["confusions"]:
+            pair["images"] *= 1000
+        _with_examples(evaluation)
+    return results
+
+
+def without_figures(results: Results) -> Results:
+    """Put None in place of every figure that can be undefined."""
+    results |= {"seconds": None, "images_per_second": None, "best_epoch": None}
+    classes = len(results["classes"])
+    for epoch in results["history"]:
+        epoch |= {"seconds": None, "images_per_second": None, "learning_rate": None}
+        epoch["train"] = dict.fromkeys(epoch["train"])
+        epoch["val"] = dict.fromkeys(epoch["val"] or {})
+        epoch["class_accuracy"] = [None] * classes
+    for evaluation in results["evaluations"]:
+        evaluation["metrics"] = dict.fromkeys(evaluation["metrics"])
+        evaluation["per_class"] |= {key: [None] * classes for key in evaluation["per_class"]}  # type: ignore[typeddict-item]
+    return results
+
+
+def _ap_keys(shape: str) -> list[str]:
+    ends = ("", "50", "75", "_many", "_medium", "_few", "_small", "_mid_sized", "_large")
+    return [f"{shape}_ap{end}" for end in ends]
+
+
+def _with_examples(evaluation: Evaluation) -> None:
+    """Put three examples of every class in place of the mistakes."""
+    del evaluation["mistakes"]
+    grey = data_uri(Image.new("RGB", (64, 48), "grey"), 64)
+    examples: list[Example] = [
+        {"class": index, "truth": grey, "predicted": grey, "name": f"{place:06}.jpg"}
+        for index in range(len(evaluation["per_class"]["images"]))
+        for place in range(3)
+    ]
+    evaluation["examples"] = examples
 
 
 def _epoch(number: int, generator: np.random.Generator, classes: int) -> Epoch:

@@ -5,6 +5,8 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import pytest
 
 from longtail.reports.compare import write_comparison
 from longtail.reports.html import write_report
+from longtail.reports.results import Results
 from longtail.reports.tradeoff import write_tradeoff
 
-from .sample import make_results, write_run
+from .sample import make_detection, make_results, make_segmentation, write_run
 from .test_tradeoff import curve
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -50,7 +53,7 @@ for (const width of widths) {
     const heads = [...page.querySelectorAll("table.sortable th")];
     const rows = () => [...page.querySelectorAll("table.sortable tbody tr")];
     const column = (index) => rows().map((row) => row.cells[index].innerText);
-    const accuracy = heads.findIndex((each) => /^Accuracy|seeds/.test(each.innerText));
+    const accuracy = heads.findIndex((each) => /^(Accuracy|Mask AP|Box AP|IoU)$|seeds/.test(each.innerText));
     const sorted = {};
     if (accuracy >= 0) {
       const button = heads[accuracy].querySelector("button");
@@ -115,6 +118,14 @@ def check(tmp_path: Path, page: Path, sortable: bool = True) -> None:
 def test_report(tmp_path: Path, classes: int) -> None:
     results = make_results(classes, hostile=True, name="a" * 200)
     check(tmp_path, write_report(write_run(tmp_path / "run", results)))
+
+
+@pytest.mark.parametrize("make", [make_detection, partial(make_detection, masks=False), make_segmentation])
+def test_report_of_other_tasks(tmp_path: Path, make: Callable[..., Results]) -> None:
+    names = ("a-0", "a-1", "b" * 200)
+    folders = [write_run(tmp_path / name, make(seed=seed, name=name, hostile=True)) for seed, name in enumerate(names)]
+    check(tmp_path, write_report(folders[-1]))
+    check(tmp_path, write_comparison(folders, tmp_path / "page.html"))
 
 
 @pytest.mark.parametrize("classes", [10, 1000])

@@ -44,7 +44,7 @@ def test_seeds_are_merged_into_mean_and_sample_deviation(tmp_path: Path) -> None
     assert value is not None
     assert value.mean == pytest.approx(0.6)
     assert value.deviation == pytest.approx(math.sqrt((0.04 + 0.01 + 0.09) / 2))
-    accuracies = column.accuracies()
+    accuracies = column.figures("accuracy")
     assert accuracies[0] == pytest.approx(Value(0.6, math.sqrt(0.07)))
     assert accuracies[9] is None
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,10 @@ from longtail.reports.results import (
     load_results,
     ordered_evaluations,
     save_results,
+    task_of,
 )
 
-from .sample import make_results, write_run
+from .sample import make_detection, make_results, make_segmentation, write_run
 
 
 def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
@@ -120,6 +122,38 @@ def test_lists_of_different_length(tmp_path: Path) -> None:
         load_results(tmp_path)
 
 
+def test_lists_of_a_task(tmp_path: Path) -> None:
+    results = make_detection()
+    assert load_results(write_run(tmp_path, results)) == results
+    results["instance_counts"].pop()
+    write_run(tmp_path, results)
+    with pytest.raises(InputError, match="10 classes but 9 entries in instance_counts"):
+        load_results(tmp_path)
+    for results, missing in (
+        (make_results(), "accuracy"),
+        (make_detection(masks=False), "box_ap"),
+        (make_segmentation(), "iou"),
+    ):
+        del results["evaluations"][0]["per_class"][missing]  # type: ignore[misc]
+        write_run(tmp_path, results)
+        with pytest.raises(InputError, match=rf"an evaluation whose per_class lacks {missing};"):
+            load_results(tmp_path)
+
+
+@pytest.mark.parametrize("task", ["pose", None, ["detection"]])
+def test_unknown_task(tmp_path: Path, task: Any) -> None:
+    results = make_results()
+    results["task"] = task
+    write_run(tmp_path, results)
+    with pytest.raises(InputError, match=r"results\.json: unknown task .+; read it with the version of longtail that"):
+        load_results(tmp_path)
+
+
+def test_runs_of_before_are_of_classification() -> None:
+    assert task_of(make_results()) == "classification"
+    assert task_of({**make_results(), "task": "detection"}) == "detection"
+
+
 def test_class_accuracies_of_another_length(tmp_path: Path) -> None:
     results = make_results()
     results["history"][1]["class_accuracy"] = [0.5]
@@ -166,7 +200,7 @@ def test_reports_need_neither_torch_nor_lightning() -> None:
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add((node.module or "").split(".")[0])
-    assert imported - set(sys.stdlib_module_names) == {"longtail", "numpy", "matplotlib", "rich"}
+    assert imported - set(sys.stdlib_module_names) == {"longtail", "numpy", "matplotlib", "rich", "PIL"}
 
 
 def test_matplotlib_is_imported_only_to_draw() -> None:

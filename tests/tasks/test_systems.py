@@ -9,7 +9,7 @@ from command import results
 from longtail.cli import main, without
 from longtail.data.digits import DigitsLT
 from longtail.data.sampling import DifficultySampling, PowerSampling, RepeatFactorSampling, Sampling
-from longtail.inference import load_run
+from longtail.inference.classification import load_run
 
 DIGITS = ["fit", "--recipe", "digits_lt/ce", "--precision", "32-true", "--trainer.enable_progress_bar", "false"]
 TEACHER = """\

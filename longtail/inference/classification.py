@@ -1,4 +1,4 @@
-"""A trained run, used: load it, and classify image files."""
+"""A run of classification, used: load it, and classify image files."""
 
 import csv
 import io
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from longtail.augment.normalise import Normalise
-from longtail.checkpoint import checkpoint_path, load_state, read_method
 from longtail.counts import Counts, log_prior
 from longtail.data.files import prepare
-from longtail.data.images import SUFFIXES, decode
+from longtail.data.images import decode
 from longtail.errors import InputError
+from longtail.inference.runs import image_files, load_method
 from longtail.methods.base import Method
 from longtail.reports.files import write_atomically
 from longtail.reports.results import load_results
@@ -91,60 +91,16 @@ def load_run(run: Path, checkpoint: str | None = None, strength: float = 0.0) ->
         strength: S, where the logits are to be adjusted by -S log p; larger predicts rare classes more.
 
     Raises:
-        InputError: if the run, or its checkpoint, is not there or damaged, or the strength is no reasonable number.
+        InputError: if the run, or its checkpoint, is not there or damaged, it is of another task, or the strength is
+            no reasonable number.
     """
-    import yaml
-    from jsonargparse import ArgumentParser
-
     results = load_results(run)
     adjustment = logit_adjustment(results["train_counts"], strength)
-    path = checkpoint_path(run, checkpoint)
-    state = read_method(path)
-    config: dict[str, Any] = yaml.safe_load(results["config"])["model"]["init_args"]["method"]
-    config.setdefault("init_args", {})["class_counts"] = results["train_counts"]
-    forget_starts(config)
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(Method, "method", required=True)
-    method: Method = parser.instantiate(parser.parse_object({"method": config})).method
-    load_state(method, state, path)
-    method.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    method, path = load_method(run, results, "classification", checkpoint)
+    assert isinstance(method, Method)
     given = results["data"]["input"]
     normalise = Normalise(given["mean"], given["std"])
     return Classifier(method, results["classes"], given["size"], normalise, path, adjustment)
-
-
-STARTS = {"pretrained": False, "weights": None, "teacher_checkpoint": None}  # options that name weights to start from
-
-
-def forget_starts(config: dict[str, Any]) -> None:
-    """Take the weights to start from out of a configuration, in place, as the checkpoint holds the trained ones."""
-    for key, value in config.items():
-        if key in STARTS:
-            config[key] = STARTS[key]
-        elif isinstance(value, dict):
-            forget_starts(value)
-
-
-def image_files(paths: Sequence[Path]) -> list[str]:
-    """The files given, and the image files in the folders given.
-
-    Raises:
-        InputError: if one is missing, or there is no image.
-    """
-    files: list[str] = []
-    for path in paths:
-        if path.is_dir():
-            found = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
-            files += [
-                str(file) for file in found if not any(part.startswith(".") for part in file.parts[len(path.parts) :])
-            ]
-        elif path.exists():
-            files.append(str(path))
-        else:
-            raise InputError(f"no image at {path}")
-    if not files:
-        raise InputError(f"no image files in {', '.join(map(str, paths))}")
-    return files
 
 
 def predictions(

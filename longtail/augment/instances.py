@@ -1,0 +1,86 @@
+"""Augmentation of images with boxes and masks, one at a time, by the transforms of torchvision."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+Target = dict[str, Tensor]
+
+
+class InstanceView(ABC):
+    """What a training image and its instances go through.
+
+    Images are uint8 (3, H, W); targets hold "boxes" (n, 4) as x1, y1, x2, y2, "labels" (n,), and "masks" (n, H, W)
+    where there are any. Instances that are cut off altogether are left out. Random numbers come from torch.
+    """
+
+    @abstractmethod
+    def transform(self) -> v2.Transform:
+        """The transform of an image and its target."""
+
+    def __call__(self, image: Tensor, target: Target) -> tuple[Tensor, Target]:
+        """Augment an image and its target."""
+        size = (image.shape[-2], image.shape[-1])
+        boxes: Any = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=size)
+        wrapped: dict[str, Any] = {**target, "boxes": boxes}
+        if "masks" in target:
+            wrapped["masks"] = tv_tensors.Mask(target["masks"])
+        seen, found = v2.Compose([self.transform(), v2.SanitizeBoundingBoxes()])(tv_tensors.Image(image), wrapped)
+        return seen.as_subclass(Tensor), {name: value.as_subclass(Tensor) for name, value in found.items()}
+
+
+class MultiScale(InstanceView):
+    """A random flip, and the shorter side resized to one of several lengths.
+
+    Args:
+        min_sizes: lengths of the shorter side in pixels, one of which is drawn; the papers take 640 to 800 by 32.
+        max_size: longest side allowed, in pixels.
+        flip: probability of the flip.
+    """
+
+    def __init__(
+        self, min_sizes: Sequence[int] = (640, 672, 704, 736, 768, 800), max_size: int = 1333, flip: float = 0.5
+    ) -> None:
+        self.min_sizes, self.max_size, self.flip = list(min_sizes), max_size, flip
+
+    def transform(self) -> v2.Transform:
+        return v2.Compose([v2.RandomHorizontalFlip(self.flip), v2.RandomShortestSize(self.min_sizes, self.max_size)])
+
+
+class LargeScaleJitter(InstanceView):
+    """A random flip, a resize by a random factor, and a random crop of a fixed size, filled up where the image is
+    smaller.
+
+    Args:
+        size: side of the crop in pixels.
+        scale: least and greatest factor, relative to the size at which the image just fits into the crop.
+        flip: probability of the flip.
+
+    Source: Ghiasi et al., Simple copy-paste is a strong data augmentation method for instance segmentation, CVPR 2021,
+    section 3.
+    """
+
+    def __init__(self, size: int = 1024, scale: tuple[float, float] = (0.1, 2.0), flip: float = 0.5) -> None:
+        self.size, self.scale, self.flip = size, scale, flip
+
+    def transform(self) -> v2.Transform:
+        side = (self.size, self.size)
+        return v2.Compose(
+            [
+                v2.RandomHorizontalFlip(self.flip),
+                v2.ScaleJitter(side, self.scale),
+                v2.RandomCrop(side, pad_if_needed=True, fill={tv_tensors.Image: 128, tv_tensors.Mask: 0}),
+            ]
+        )
+
+
+def with_seed(view: InstanceView, image: Tensor, target: Target, seed: int) -> tuple[Tensor, Target]:
+    """Apply a view with random numbers of its own, so that the same seed gives the same result."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return view(image, target)

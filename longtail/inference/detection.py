@@ -1,0 +1,150 @@
+"""A run of detection, used: find objects in image files."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from longtail.data.images import decode
+from longtail.errors import InputError
+from longtail.inference.runs import image_files, load_method
+from longtail.methods.rcnn import RCNN
+from longtail.metrics.coco_results import MASK_FROM, coco_results
+from longtail.reports.files import write_atomically
+from longtail.reports.overlays import draw_instances
+from longtail.reports.results import load_results
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A detector out of training.
+
+    Attributes:
+        method: in evaluation mode.
+        classes: class names in the order of the labels.
+        category_ids: of the classes (C,), as in the annotations that it was trained on.
+        source: the checkpoint it came from.
+    """
+
+    method: RCNN
+    classes: list[str]
+    category_ids: list[int]
+    source: Path
+
+    def detect(self, image: Image.Image) -> dict[str, Tensor]:
+        """What ``RCNN.detect`` finds in an RGB image, on the CPU."""
+        device = next(self.method.parameters()).device
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).to(device).float() / 255
+        with torch.inference_mode():
+            found, _ = self.method.detect([pixels])
+        return {
+            name: value.float().cpu() if value.is_floating_point() else value.cpu() for name, value in found[0].items()
+        }
+
+
+def load_detector(run: Path, checkpoint: str | None = None) -> Detector:
+    """Load the detector of a run.
+
+    Args:
+        run: folder of the run.
+        checkpoint: "best" or "last"; by default the one best on validation if there is one.
+
+    Raises:
+        InputError: if the run, or its checkpoint, is not there or damaged, or it is of another task.
+    """
+    results = load_results(run)
+    method, path = load_method(run, results, "detection", checkpoint)
+    assert isinstance(method, RCNN)
+    return Detector(method, results["classes"], results["data"]["input"]["category_ids"], path)
+
+
+def image_ids(files: Sequence[str], annotations: Path | None) -> list[int]:
+    """An id for every image file: that of its name in a file of COCO format; without one the number that is its name,
+    or where a name is no number, 1, 2, ... in the order given.
+
+    Raises:
+        InputError: if the file cannot be read, or lacks an image.
+    """
+    if annotations is not None:
+        try:
+            listed = json.loads(annotations.read_text(encoding="utf-8"))["images"]
+            ids = {Path(each.get("file_name") or each["coco_url"]).name: int(each["id"]) for each in listed}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{annotations}: cannot read ids of images from it; give a JSON file of COCO format"
+            ) from error
+        missing = [file for file in files if Path(file).name not in ids]
+        if missing:
+            raise InputError(f"{annotations} does not list {Path(missing[0]).name} and {len(missing) - 1} more images")
+        return [ids[Path(file).name] for file in files]
+    stems = [Path(file).stem for file in files]
+    if all(stem.isdecimal() for stem in stems) and len(set(map(int, stems))) == len(stems):
+        return [int(stem) for stem in stems]
+    return list(range(1, len(files) + 1))
+
+
+def detect_files(
+    detector: Detector,
+    paths: Sequence[Path],
+    output: Path | None,
+    overlays: Path | None,
+    annotations: Path | None,
+    threshold: float,
+    skip_bad_images: bool,
+) -> None:
+    """Find objects in files and folders, and write them as results in COCO's format; each also names its file.
+
+    Args:
+        detector: what finds them.
+        paths: image files and folders.
+        output: JSON file, written whole or not at all; None prints.
+        overlays: folder for a PNG of every image with what was found drawn in; None for none.
+        annotations: file of COCO format with the ids of the images; see ``image_ids``.
+        threshold: detections with a lower score are left out of the pictures.
+        skip_bad_images: leave out files that cannot be read.
+
+    Raises:
+        InputError: on an image that cannot be read, or an output that cannot be written.
+    """
+    files = image_files(paths)
+    results: list[dict[str, Any]] = []
+    for file, image_id, image in _decoded(files, image_ids(files, annotations), skip_bad_images):
+        found = detector.detect(image)
+        for each in coco_results(found, image_id, detector.category_ids):
+            if "segmentation" in each:
+                each["segmentation"]["counts"] = each["segmentation"]["counts"].decode("ascii")
+            results.append({**each, "file_name": Path(file).name})
+        if overlays is not None:
+            overlays.mkdir(parents=True, exist_ok=True)
+            picture(detector, image, found, threshold).save(overlays / f"{image_id}-{Path(file).stem}.png")
+    text = json.dumps(results) + "\n"
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(output, text)
+
+
+def _decoded(files: Sequence[str], ids: Sequence[int], skip_bad: bool) -> Iterator[tuple[str, int, Image.Image]]:
+    for file, image_id in zip(files, ids, strict=True):
+        try:
+            yield file, image_id, decode(file)
+        except InputError as error:
+            if not skip_bad:
+                raise InputError(f"{error}; leave such files out by --skip-bad-images") from error
+            sys.stderr.write(f"left out {error}\n")
+
+
+def picture(detector: Detector, image: Image.Image, found: dict[str, Tensor], threshold: float) -> Image.Image:
+    """The image with what was found in it."""
+    kept = found["scores"] >= threshold
+    labels = found["labels"][kept].tolist()
+    masks = [mask.numpy() for mask in found["masks"][kept, 0] >= MASK_FROM] if "masks" in found else None
+    names = [detector.classes[label] for label in labels]
+    return draw_instances(image, found["boxes"][kept].tolist(), names, labels, found["scores"][kept].tolist(), masks)

@@ -1,0 +1,75 @@
+"""What using a run takes, whatever its task: its network, and image files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from longtail.checkpoint import checkpoint_path, load_state, read_method
+from longtail.data.images import SUFFIXES
+from longtail.errors import InputError
+from longtail.reports.results import Results
+
+STARTS = {"pretrained": False, "weights": None, "teacher_checkpoint": None}  # options that name weights to start from
+
+
+def load_method(run: Path, results: Results, task: str, checkpoint: str | None = None) -> tuple[nn.Module, Path]:
+    """The method of a run in evaluation mode, on the GPU if there is one, and the checkpoint it came from.
+
+    Args:
+        run: folder of the run.
+        results: of it.
+        task: that the run has to be of.
+        checkpoint: "best" or "last"; by default the one best on validation if there is one.
+
+    Raises:
+        InputError: if the checkpoint is not there or damaged, or the run is of another task.
+    """
+    import yaml
+    from jsonargparse import ArgumentParser
+
+    if (found := results.get("task", "classification")) != task:
+        raise InputError(f"{run} is a run of {found}, not of {task}")
+    path = checkpoint_path(run, checkpoint)
+    state = read_method(path)
+    config: dict[str, Any] = yaml.safe_load(results["config"])["model"]["init_args"]["method"]
+    config.setdefault("init_args", {})["class_counts"] = results.get("instance_counts", results["train_counts"])
+    forget_starts(config)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(nn.Module, "method", required=True)
+    method: nn.Module = parser.instantiate(parser.parse_object({"method": config})).method
+    load_state(method, state, path)
+    return method.eval().to("cuda" if torch.cuda.is_available() else "cpu"), path
+
+
+def forget_starts(config: dict[str, Any]) -> None:
+    """Take the weights to start from out of a configuration, in place, as the checkpoint holds the trained ones."""
+    for key, value in config.items():
+        if key in STARTS:
+            config[key] = STARTS[key]
+        elif isinstance(value, dict):
+            forget_starts(value)
+
+
+def image_files(paths: Sequence[Path]) -> list[str]:
+    """The files given, and the image files in the folders given.
+
+    Raises:
+        InputError: if one is missing, or there is no image.
+    """
+    files: list[str] = []
+    for path in paths:
+        if path.is_dir():
+            found = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
+            files += [
+                str(file) for file in found if not any(part.startswith(".") for part in file.parts[len(path.parts) :])
+            ]
+        elif path.exists():
+            files.append(str(path))
+        else:
+            raise InputError(f"no image at {path}")
+    if not files:
+        raise InputError(f"no image files in {', '.join(map(str, paths))}")
+    return files

@@ -1,0 +1,172 @@
+"""Faster R-CNN and Mask R-CNN whose boxes are classified by the losses of this package."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import box_iou
+
+from longtail.counts import Counts, counts_tensor
+from longtail.methods.boxes import BoxClassification, SoftmaxBoxes
+from longtail.models.detectors import DetectorBackbone, ResNet50FPN
+
+Target = dict[str, Tensor]
+
+MATCHED = 0.5  # IoU from which a proposal is one of an object
+
+
+class RCNN(nn.Module):
+    """A Faster R-CNN or Mask R-CNN of torchvision with another classification of boxes.
+
+    Only the branch that classifies boxes is replaced; proposals, box regression and masks are torchvision's, as is the
+    sampling of boxes in training. Images come as a list of (3, H, W), float in 0..1, of any sizes.
+
+    Args:
+        class_counts: training instances of each class (C,); 0 is taken for 1.
+        backbone: what the network is made around; ``longtail.models.ResNet50FPN`` or ``longtail.models.TimmFPN``.
+        masks: whether to segment the instances as well.
+        boxes: called with the class counts to make the classification of boxes; ``longtail.methods.SoftmaxBoxes``,
+            ``ObjectnessBoxes`` or ``SigmoidBoxes`` with the loss of your choice.
+        classifier: called with (features, C + 1) to make the last layer of that branch; ``torch.nn.Linear`` or
+            ``longtail.models.CosineClassifier``.
+        min_size: shorter side that an evaluated image is resized to, in pixels. Training images are resized by the
+            data module.
+        max_size: longest side that is allowed in that.
+        score_threshold: detections with a lower score are left out.
+        detections: most detections kept in an image.
+        boxes_per_image: boxes sampled in a training image for the box branch.
+
+    Attributes:
+        num_classes: C.
+    """
+
+    def __init__(
+        self,
+        class_counts: Counts,
+        backbone: DetectorBackbone | None = None,
+        masks: bool = True,
+        boxes: Callable[[Counts], BoxClassification] = SoftmaxBoxes,
+        classifier: Callable[[int, int], nn.Module] = nn.Linear,
+        min_size: int = 800,
+        max_size: int = 1333,
+        score_threshold: float = 0.05,
+        detections: int = 100,
+        boxes_per_image: int = 512,
+    ) -> None:
+        super().__init__()
+        counts = torch.as_tensor(class_counts).clamp(min=1)
+        self.num_classes = len(counts_tensor(counts))
+        self.masks = masks
+        self.boxes = boxes(counts)
+        self.network = (backbone or ResNet50FPN())(
+            self.num_classes + 1,
+            masks,
+            min_size=min_size,
+            max_size=max_size,
+            box_score_thresh=score_threshold / self.boxes.scale,
+            box_detections_per_img=detections,
+            box_batch_size_per_image=boxes_per_image,
+            _skip_resize=True,  # in training alone
+        )
+        heads = self.network.roi_heads
+        heads.box_predictor = _BoxPredictor(heads.box_predictor, self.boxes, classifier)
+        self._sampled = _Sampled(heads.select_training_samples)
+        heads.select_training_samples = self._sampled
+        heads.register_forward_pre_hook(self._keep_proposals)
+
+    @property
+    def _predictor(self) -> "_BoxPredictor":
+        return self.network.roi_heads.box_predictor  # type: ignore[no-any-return]
+
+    def _keep_proposals(self, heads: nn.Module, args: tuple[Any, ...]) -> None:
+        self._proposals, self._targets = args[1], args[3]
+
+    def forward(self, images: Sequence[Tensor], targets: Sequence[Target]) -> dict[str, Tensor]:
+        """Compute the training loss.
+
+        Args:
+            images: N of (3, H, W), float in 0..1.
+            targets: of each image "boxes" (n, 4) as x1, y1, x2, y2 in pixels, "labels" (n,) in 0..C-1, and with masks
+                "masks" (n, H, W), uint8.
+
+        Returns:
+            "loss", a scalar to minimise, and its parts by torchvision's names, detached.
+        """
+        labelled = [{**target, "labels": target["labels"] + 1} for target in targets]
+        losses: dict[str, Tensor] = self.network(list(images), labelled)
+        losses["loss_classifier"] = self.boxes(self._predictor.logits, self._sampled.labels)
+        self._predictor.logits = self._sampled.labels = torch.empty(0)
+        loss = torch.stack(list(losses.values())).sum()
+        return {"loss": loss, **{name: value.detach() for name, value in losses.items()}}
+
+    def detect(
+        self, images: Sequence[Tensor], targets: Sequence[Target] | None = None
+    ) -> tuple[list[dict[str, Tensor]], Tensor | None]:
+        """Detect objects; call it in evaluation mode.
+
+        Args:
+            images: N of (3, H, W), float in 0..1.
+            targets: "boxes" and "labels" of each image, for the second result alone.
+
+        Returns:
+            Of each image "boxes" (n, 4) in its pixels, "labels" (n,) in 0..C-1, "scores" (n,), highest first, and with
+            masks "masks" (n, 1, H, W), float in 0..1. Then where targets are given, for every proposal that overlaps an
+            object by an IoU of at least 0.5, the class of the object and the class of highest score, (K, 2).
+        """
+        given = None
+        if targets is not None:
+            given = [{"boxes": target["boxes"], "labels": target["labels"]} for target in targets]
+        found: list[dict[str, Tensor]] = self.network(list(images), given)
+        for each in found:
+            each["labels"] = each["labels"] - 1
+            each["scores"] = each["scores"] * self.boxes.scale
+        pairs = None if targets is None else self._pairs()
+        self._predictor.logits = torch.empty(0)
+        return found, pairs
+
+    def _pairs(self) -> Tensor:
+        predicted = self.boxes.scores(self._predictor.logits).argmax(1)
+        pairs = []
+        each = torch.split(predicted, [len(boxes) for boxes in self._proposals])
+        for own, target, of_image in zip(self._proposals, self._targets, each, strict=True):
+            if len(target["boxes"]) == 0 or len(own) == 0:
+                continue
+            overlap, nearest = box_iou(own.float(), target["boxes"].float()).max(1)
+            matched = overlap >= MATCHED
+            pairs.append(torch.stack([target["labels"][nearest[matched]], of_image[matched]], 1))
+        return torch.cat(pairs) if pairs else predicted.new_empty((0, 2))
+
+
+class _BoxPredictor(nn.Module):
+    """Class logits and box regression; keeps the logits, and outside training hands on what torchvision's softmax turns
+    into the scores."""
+
+    def __init__(
+        self, replaced: nn.Module, boxes: BoxClassification, classifier: Callable[[int, int], nn.Module]
+    ) -> None:
+        super().__init__()
+        features: int = replaced.cls_score.in_features  # type: ignore[union-attr, assignment]
+        self.cls_score = classifier(features, boxes.num_classes + 1)
+        boxes.start(self.cls_score)
+        self.bbox_pred = replaced.bbox_pred
+        self._log_shares = boxes.log_shares
+        self.logits = torch.empty(0)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        features = features.flatten(1)
+        self.logits = self.cls_score(features)
+        logits = self.logits if self.training else self._log_shares(self.logits)
+        return logits, self.bbox_pred(features)  # type: ignore[operator]
+
+
+class _Sampled:
+    """Wraps torchvision's sampling of boxes and keeps their labels."""
+
+    def __init__(self, select: Callable[..., tuple[Any, ...]]) -> None:
+        self.select, self.labels = select, torch.empty(0)
+
+    def __call__(self, *args: Any) -> tuple[Any, ...]:
+        samples = self.select(*args)
+        self.labels = torch.cat(samples[2])
+        return samples

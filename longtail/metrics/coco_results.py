@@ -1,0 +1,70 @@
+"""What a detector found, as results in COCO's format."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from longtail.errors import InputError
+
+MASK_FROM = 0.5  # probability from which a pixel belongs to an instance
+
+
+def coco_results(found: dict[str, Tensor], image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Detections of an image, one dict each: "image_id", "category_id", "bbox" (x, y, width, height in pixels),
+    "score", and where there are masks "segmentation", compressed run lengths with "counts" as bytes.
+
+    Args:
+        found: "boxes" (n, 4) as x1, y1, x2, y2, "labels" (n,), "scores" (n,), and "masks" (n, 1, H, W) in 0..1.
+        image_id: of the image.
+        category_ids: of the classes (C,).
+
+    Raises:
+        InputError: if there are masks and faster-coco-eval is missing.
+    """
+    corners = found["boxes"].float().cpu()
+    boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
+    rows = zip(boxes.tolist(), found["labels"].tolist(), found["scores"].float().tolist(), strict=True)
+    results: list[dict[str, Any]] = [
+        {"image_id": image_id, "category_id": int(category_ids[label]), "bbox": box, "score": score}
+        for box, label, score in rows
+    ]
+    if "masks" in found and results:
+        for result, rle in zip(results, encode(found["masks"][:, 0] >= MASK_FROM), strict=True):
+            result["segmentation"] = rle
+    return results
+
+
+def encode(masks: Tensor) -> list[dict[str, Any]]:
+    """Masks (n, H, W), bool, as compressed run lengths.
+
+    Raises:
+        InputError: if faster-coco-eval is missing.
+    """
+    rles: list[dict[str, Any]] = codec().encode(np.asfortranarray(masks.permute(1, 2, 0).byte().cpu().numpy()))
+    return rles
+
+
+def decode(rle: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """The mask (H, W) of compressed run lengths.
+
+    Raises:
+        InputError: if faster-coco-eval is missing.
+    """
+    mask: np.ndarray[Any, np.dtype[np.bool_]] = codec().decode(rle).astype(bool)
+    return mask
+
+
+def codec() -> Any:
+    """The functions of faster-coco-eval for run lengths.
+
+    Raises:
+        InputError: if it is missing.
+    """
+    try:
+        from faster_coco_eval.core import mask
+    except ImportError as error:
+        raise InputError('masks need faster-coco-eval: pip install "longtail[detection]"') from error
+    return mask

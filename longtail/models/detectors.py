@@ -1,0 +1,170 @@
+"""Detectors of torchvision, Faster R-CNN and Mask R-CNN, on a feature pyramid over ResNet-50 or any timm backbone."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torchvision.models import ResNet50_Weights
+from torchvision.models.detection import (
+    FasterRCNN,
+    MaskRCNN,
+    fasterrcnn_resnet50_fpn,
+    fasterrcnn_resnet50_fpn_v2,
+    maskrcnn_resnet50_fpn,
+    maskrcnn_resnet50_fpn_v2,
+)
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.rpn import AnchorGenerator
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from longtail.errors import InputError
+from longtail.models.backbones import first_line, freeze_norms, load_weights, make_timm
+
+
+@dataclass
+class DetectorBackbone(ABC):
+    """A backbone with a feature pyramid; calling it makes a network of torchvision around it.
+
+    Args:
+        pretrained: start from published ImageNet weights, downloaded on first use.
+        weights: start from this local file instead.
+    """
+
+    pretrained: bool = False
+    weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.pretrained and self.weights is not None:
+            raise InputError("pretrained and weights exclude each other: give one of them")
+
+    @abstractmethod
+    def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:
+        """Make the network.
+
+        Args:
+            num_classes: C + 1, as class 0 is the background.
+            masks: whether to segment the instances as well, which a ``MaskRCNN`` does.
+            options: of ``FasterRCNN``.
+        """
+
+
+@dataclass
+class ResNet50FPN(DetectorBackbone):
+    """ResNet-50 with a feature pyramid, as in torchvision's ``maskrcnn_resnet50_fpn`` and its second version.
+
+    Args:
+        pretrained: start the backbone from torchvision's ImageNet weights, downloaded on first use.
+        weights: start the backbone from this local file instead; torchvision's layout.
+        version: 1 is the network of the papers; 2 has batch normalisation in pyramid and heads, and deeper heads.
+        trainable_stages: of the five stages of a backbone with weights, how many are trained; the papers train 3.
+    """
+
+    version: int = 1
+    trainable_stages: int = 3
+
+    def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:
+        if self.version not in (1, 2) or not 0 <= self.trainable_stages <= 5:
+            raise InputError(
+                f"version must be 1 or 2 and trainable_stages 0 to 5, got {self.version} and {self.trainable_stages}"
+            )
+        makers = {
+            (1, False): fasterrcnn_resnet50_fpn,
+            (1, True): maskrcnn_resnet50_fpn,
+            (2, False): fasterrcnn_resnet50_fpn_v2,
+            (2, True): maskrcnn_resnet50_fpn_v2,
+        }
+        started = ResNet50_Weights.IMAGENET1K_V1 if self.version == 1 else ResNet50_Weights.IMAGENET1K_V2
+        try:
+            network: FasterRCNN = makers[self.version, masks](
+                weights=None,
+                weights_backbone=started if self.pretrained else None,
+                trainable_backbone_layers=self.trainable_stages if self.pretrained else None,
+                num_classes=num_classes,
+                **options,
+            )
+        except OSError as error:  # the download
+            raise InputError(
+                f"no pretrained weights for ResNet-50 ({first_line(error)}): give a local file with weights, or leave "
+                f"out pretrained"
+            ) from error
+        if self.weights is not None:
+            body = network.backbone.body
+            load_weights(body, self.weights)
+            stages = ["layer4", "layer3", "layer2", "layer1", "conv1"][: self.trainable_stages]
+            for name, parameter in body.named_parameters():
+                parameter.requires_grad_(name.startswith(tuple(stages)) or self.trainable_stages == 5)
+            if self.version == 1:  # as torchvision does with its own weights
+                network.backbone.body = freeze_norms(body)
+        return network
+
+
+@dataclass
+class TimmFPN(DetectorBackbone):
+    """Any timm backbone that gives feature maps, with a feature pyramid.
+
+    Args:
+        pretrained: start the backbone from timm's published weights, downloaded on first use.
+        weights: start the backbone from this local file instead.
+        name: timm model name.
+        features: channels of the pyramid, and the width of the heads; 256 is torchvision's network.
+        anchors: side of the anchors of the finest map in pixels; each coarser map doubles it.
+        frozen_norms: whether the batch normalisation of the backbone keeps its statistics, as batches of a few images
+            are too small for it; by default where the backbone starts from weights.
+    """
+
+    name: str = "resnet18"
+    features: int = 256
+    anchors: int = 32
+    frozen_norms: bool | None = None
+
+    def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:
+        body = make_timm(self.name, self.pretrained, features_only=True)
+        strides = body.feature_info.reduction()
+        kept = [i for i, stride in enumerate(strides) if stride >= 4]
+        if len(kept) < 2 or any(strides[i] != 4 * 2**place for place, i in enumerate(kept)):
+            raise InputError(f"{self.name} has feature maps of strides {strides}: a pyramid needs 4, 8 and so on")
+        if self.weights is not None:
+            load_weights(body, self.weights)
+        started = self.pretrained or self.weights is not None
+        if started if self.frozen_norms is None else self.frozen_norms:
+            body = freeze_norms(body)
+        maps = [str(place) for place in range(len(kept))]
+        sizes = tuple((self.anchors * 2**level,) for level in range(len(kept) + 1))  # the pyramid adds one by pooling
+        width = self.features
+        options = {
+            "rpn_anchor_generator": AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * len(sizes)),
+            "box_roi_pool": MultiScaleRoIAlign(maps, output_size=7, sampling_ratio=2),
+            "box_head": TwoMLPHead(width * 7**2, 4 * width),
+            "box_predictor": FastRCNNPredictor(4 * width, num_classes),
+            **options,
+        }
+        backbone = _Pyramid(body, kept, width)
+        if not masks:
+            return FasterRCNN(backbone, **options)
+        return MaskRCNN(
+            backbone,
+            mask_roi_pool=MultiScaleRoIAlign(maps, output_size=14, sampling_ratio=2),
+            mask_head=MaskRCNNHeads(width, (width,) * 4, 1),
+            mask_predictor=MaskRCNNPredictor(width, width, num_classes),
+            **options,
+        )
+
+
+class _Pyramid(nn.Module):
+    """Feature maps of a timm backbone, brought to one number of channels and mixed from coarse to fine."""
+
+    def __init__(self, body: nn.Module, kept: Sequence[int], features: int) -> None:
+        super().__init__()
+        self.body, self.kept, self.out_channels = body, kept, features
+        channels = body.feature_info.channels()  # type: ignore[union-attr, operator]
+        self.pyramid = FeaturePyramidNetwork([channels[i] for i in kept], features, LastLevelMaxPool())
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        maps = self.body(images)
+        found: dict[str, Tensor] = self.pyramid({str(place): maps[i] for place, i in enumerate(self.kept)})
+        return found
