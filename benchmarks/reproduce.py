@@ -159,6 +159,7 @@ def tidy(value: Any) -> Any:
 class Group:
     """Runs that differ by their seed alone."""
 
+    table: Table
     row: Row
     records: list[Record]
 
@@ -174,20 +175,26 @@ class Group:
         as_published = self.records[0]["epochs"] == self.row.epochs and not self.settings
         return (self.row.key, self.records[0]["column"]) if as_published else None
 
-    def accuracy(self, checkpoint: str, metric: str = "top1") -> str:
-        """Mean and standard deviation on the test images, in percent."""
-        evaluations = [each for record in self.records for each in record["evaluations"] if each["split"] == "test"]
+    def figure(self, checkpoint: str, metric: str) -> str:
+        """Mean and standard deviation on the images of the table's split, in percent."""
+        split = self.table.split
+        evaluations = [each for record in self.records for each in record["evaluations"] if each["split"] == split]
         found = [each["metrics"][metric] for each in evaluations if each["checkpoint"] == checkpoint]
         if len(found) < len(self.records) or None in found:
             return UNKNOWN
         deviation = f" ± {100 * statistics.stdev(found):.1f}" if len(found) > 1 else ""
         return f"{100 * statistics.fmean(found):.1f}{deviation}"
 
+    def figures(self, checkpoint: str) -> str:
+        """All figures of a cell."""
+        found = [self.figure(checkpoint, metric) for metric in self.table.figures]
+        return UNKNOWN if UNKNOWN in found else " / ".join(found)
+
     def cell(self) -> str:
         """What stands beside the published figure."""
-        seeds, best = len(self.records), self.accuracy("best")
-        last = f"{self.accuracy('last')} ({seeds} seed{'s' * (seeds > 1)})"
-        return last if best == UNKNOWN else f"{last}; best epoch {best}"
+        seeds, best = len(self.records), self.figures("best")
+        last = f"{self.figures('last')} ({seeds} seed{'s' * (seeds > 1)})"
+        return last if best == UNKNOWN or self.table.split == "val" else f"{last}; best epoch {best}"
 
     def line(self) -> list[str]:
         """What stands in the list of runs."""
@@ -199,9 +206,9 @@ class Group:
             self.records[0]["column"] or "all",
             f"{epochs} of {published}" if epochs >= published else f"**{epochs} of {published}, short**",
             ", ".join(self.settings) or "those of the row",
-            self.accuracy("last"),
-            self.accuracy("best"),
-            " / ".join(self.accuracy("last", group) for group in ("many", "medium", "few")),
+            self.figures("last"),
+            self.figures("best") if self.table.split == "test" else UNKNOWN,
+            " / ".join(self.figure("last", group) for group in self.table.groups),
             str(len(self.records)),
             "; ".join([*sorted(hardware), *sorted(remarks)]),
             f"{statistics.fmean(record['minutes'] for record in self.records):.0f}",
@@ -215,7 +222,7 @@ def groups(table: Table, results: Path) -> list[Group]:
         record = json.loads(file.read_text(encoding="utf-8"))
         same = str([record[key] for key in ("row", "column", "epochs", "held_out", "changes")])
         found.setdefault(same, []).append(record)
-    return [Group(row, each) for row in table.rows for each in found.values() if each[0]["row"] == row.key]
+    return [Group(table, row, each) for row in table.rows for each in found.values() if each[0]["row"] == row.key]
 
 
 def section(table: Table, results: Path) -> str:
@@ -262,7 +269,8 @@ The tables: {", ".join(f"`{name}`" for name in TABLES)}. `DIR` is the folder tha
 one seed instead of three, `--epochs 20` makes short runs. `--with-validation` holds out a part of the training images,
 for a best epoch to show beside the last. What follows `--` goes to `longtail fit`: `-- --workers 8`.
 
-- Figures are percent of the test images, of the last epoch: mean and sample standard deviation over the seeds.
+- Figures are percent of the test images, of the last epoch: mean and sample standard deviation over the seeds. Of
+  LVIS they are average precision on its validation images, so no best epoch is chosen there.
 - A best epoch is chosen on validation images, never on test images, and shown only where there are any. The released
   CIFAR code of GML and of LDAM-DRW prints the best epoch on the test images, so published figures may be high.
 - Beside a published figure stand only runs of the published length on the whole published training set. Shorter runs

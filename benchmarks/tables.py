@@ -31,7 +31,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A data set with the methods tried on it; ``whole`` are the options that train on all published images."""
+    """A data set with the methods tried on it; ``whole`` are the options that train on all published images.
+
+    ``figures`` are the metrics of a cell, ``groups`` those of many-, medium- and few-shot classes, on ``split``.
+    """
 
     name: str
     title: str
@@ -39,6 +42,9 @@ class Table:
     rows: list[Row]
     remark: str
     whole: Options = field(default_factory=dict)
+    figures: tuple[str, ...] = ("top1",)
+    groups: tuple[str, str, str] = ("many", "medium", "few")
+    split: str = "test"
 
 
 SYSTEMS = {
@@ -66,7 +72,7 @@ CROP_AND_FLIP = {  # the settings of LDAM-DRW's released code, whose cross-entro
 }
 
 
-def cited(source: str, *figures: float) -> Published:
+def cited(source: str, *figures: float | str) -> Published:
     """The figures of one source, for each imbalance factor or for the only column."""
     return dict(zip(FACTORS if len(figures) > 1 else [""], [(figure, source) for figure in figures], strict=True))
 
@@ -169,4 +175,29 @@ INATURALIST2018 = Table(
     # the thresholds of the recipes are for a training set without a tenth
     {"--data.val_fraction": "0", "--model.many": "100", "--model.few": "20"},
 )
-TABLES = {table.name: table for table in (CIFAR100_LT, CIFAR10_LT, IMAGENET_LT, PLACES_LT, INATURALIST2018)}
+R50_FPN = "ResNet-50-FPN"
+LVIS = Table(
+    "lvis",
+    "LVIS v1",
+    {"": {}},
+    [
+        Row("cross-entropy", "maskrcnn_ce", R50_FPN, 12),
+        Row("repeat-factor sampling", "maskrcnn_rfs", R50_FPN, 12),
+        Row("repeat-factor sampling", "maskrcnn_rfs_2x", R50_FPN, 24, cited(LATER, "22.5 / 21.7")),
+        Row("balanced softmax, repeat factors", "maskrcnn_logit_adjusted", R50_FPN, 12),
+        Row("seesaw, repeat factors", "maskrcnn_seesaw_rfs", R50_FPN, 12),
+        Row("seesaw, repeat factors", "maskrcnn_seesaw_rfs_2x", R50_FPN, 24, cited(LATER, "27.6 / 26.8")),
+        Row("equalization v2", "maskrcnn_eqlv2", R50_FPN, 12),
+        Row("federated loss, repeat factors", "maskrcnn_federated", R50_FPN, 12),
+        Row("CDB-W", "maskrcnn_cdb_w", R50_FPN, 12),
+        Row("CDB-W", "maskrcnn_cdb_w_2x", R50_FPN, 24),
+        Row("CDB-S", "maskrcnn_cdb_s", R50_FPN, 12),
+        Row("CDB-S", "maskrcnn_cdb_s_2x", R50_FPN, 24),
+    ],
+    "Mask R-CNN; AP of boxes / of masks on the validation images, as in the papers. The groups are\n"
+    "frequent, common and rare classes, by AP of masks.",
+    figures=("box_ap", "mask_ap"),
+    groups=("mask_ap_many", "mask_ap_medium", "mask_ap_few"),
+    split="val",
+)
+TABLES = {table.name: table for table in (CIFAR100_LT, CIFAR10_LT, IMAGENET_LT, PLACES_LT, INATURALIST2018, LVIS)}

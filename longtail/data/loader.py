@@ -96,6 +96,7 @@ class Loader:
             collate_fn=collate,
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
+            generator=torch.Generator(),  # of its own: torch's is that of the training step, and has to resume with it
         )
         self._position = 0
 

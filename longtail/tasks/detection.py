@@ -22,7 +22,7 @@ from longtail.tasks.base import Task, sgd
 from longtail.tasks.schedules import Schedule
 
 KINDS: dict[str, Literal["bbox", "segm"]] = {"box": "bbox", "mask": "segm"}
-EXAMPLES_EACH, EXAMPLE_SIDE = 2, 360  # images of a weak class in the report, and their longer side in pixels
+EXAMPLES_EACH, EXAMPLE_SIDE = 2, 512  # images of a weak class in the report, and their longer side in pixels
 SHOWN_FROM = 0.3  # score of a detection that is drawn there
 FIGURES = {
     "ap": "ap",

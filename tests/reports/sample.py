@@ -90,7 +90,7 @@ def make_detection(classes: int = 10, *, masks: bool = True, name: str = "rcnn",
         epoch["train"] = {"loss": loss, **dict.fromkeys(parts, loss / len(parts))}
         if epoch["val"]:
             level = (epoch["val"]["balanced_accuracy"] or 0) / 2
-            epoch["val"] = {key: level for shape in shapes for key in _ap_keys(shape)} | {"box_accuracy": level}
+            epoch["val"] = dict.fromkeys([*(key for shape in shapes for key in _ap_keys(shape)), "box_accuracy"], level)
     for evaluation in results["evaluations"]:
         metrics, accuracy = evaluation["metrics"], evaluation["per_class"]["accuracy"]
         lower = [None if value is None else value / 2 for value in accuracy]

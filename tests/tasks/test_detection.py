@@ -1,0 +1,210 @@
+"""Detection as the command line does it, on a generated set: train, resume, evaluate, report, predict, export."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from command import fails, results
+from PIL import Image
+
+from longtail.cli import main
+from longtail.data.shapes import write_shapes
+from longtail.inference.detection import load_detector
+from longtail.tasks.detection import Detection
+
+SMALL = [
+    *("--model.method.backbone.features", "16", "--model.method.boxes_per_image", "16"),
+    *("--model.method.min_size", "64", "--model.method.max_size", "64", "--model.method.detections", "20"),
+    *("--data.view.min_sizes", "[64]", "--data.view.max_size", "64", "--workers", "0", "--precision", "32-true"),
+    *("--trainer.enable_progress_bar", "false", "--batch-size", "8"),
+]
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    write_shapes(folder, train=24, val=8, size=64)
+    return folder
+
+
+def fit(run: Path, recipe: str, data: Path, *options: str) -> int:
+    return main(["fit", "--recipe", recipe, "--data", str(data), "--run", str(run), *SMALL, *options])
+
+
+@pytest.fixture(scope="module")
+def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained run."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("LONGTAIL_RUN", raising=False)
+        sampling = ["--data.sampling", "longtail.data.DifficultySampling"]
+        assert fit(run, "maskrcnn_cdb_w", shapes, "--epochs", "3", "--lr", "1e-3", *sampling) == 0
+    return run
+
+
+def test_a_run_is_recorded_as_one_of_detection(run: Path) -> None:
+    found = results(run)
+    assert (found["status"], found["task"]) == ("finished", "detection")
+    assert sum(found["instance_counts"]) == found["instance_counts"][0] + sum(found["instance_counts"][1:]) > 24
+    assert max(found["train_counts"]) <= 24
+    assert found["history"][-1]["train"]["loss"] < found["history"][0]["train"]["loss"]
+    parts = {"loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg"}
+    assert parts <= found["history"][0]["train"].keys()
+    (evaluation,) = [each for each in found["evaluations"] if each["checkpoint"] == "last"]
+    for kind in ("box", "mask"):
+        measured = [ap for ap in evaluation["per_class"][f"{kind}_ap"] if ap is not None]
+        assert evaluation["metrics"][f"{kind}_ap"] == pytest.approx(np.mean(measured))
+    assert evaluation["examples"]
+
+
+def test_the_difficulty_is_that_of_the_last_validation(run: Path) -> None:
+    state = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
+    measured = results(run)["history"][-1]["class_accuracy"]
+    known = [value for value in measured if value is not None]
+    kept = state["difficulty.accuracy"]
+    assert kept[[value is not None for value in measured]].tolist() == pytest.approx(known, abs=1e-4)
+    assert torch.equal(state["method.boxes.loss.difficulty.accuracy"].nan_to_num(-1), kept.nan_to_num(-1))
+
+
+def test_validation_gives_the_figures_of_the_run_again(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    before = results(copy)["evaluations"]
+    assert main(["validate", str(copy), "--batch-size", "4", "--trainer.enable_progress_bar", "false"]) == 0
+    for old, new in zip(before, results(copy)["evaluations"], strict=True):
+        assert new["metrics"] == pytest.approx(old["metrics"], nan_ok=True, abs=1e-6)
+
+
+def test_reports_show_the_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(run), "--output", str(tmp_path / "report.html")]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "Mask AP" in page
+    assert page.count("data:image/jpeg") == 2 * len(results(run)["evaluations"][0]["examples"])
+    assert main(["compare", str(run), str(run), "--output", str(tmp_path / "compare.html")]) == 0
+    assert "is a run of detection" in fails(capsys, "tradeoff", str(run))
+
+
+def test_predictions_are_results_of_coco_with_pictures(run: Path, shapes: Path, tmp_path: Path) -> None:
+    from faster_coco_eval.core import mask
+
+    answer, pictures = tmp_path / "answer.json", tmp_path / "pictures"
+    options = ["--output", str(answer), "--overlays", str(pictures), "--score", "0.05"]
+    assert main(["predict", str(run), str(shapes / "val"), *options]) == 0
+    truth = json.loads((shapes / "annotations/instances_val.json").read_text())
+    found = json.loads(answer.read_text())
+    assert {each["image_id"] for each in found} <= {int(Path(each["file_name"]).stem) for each in truth["images"]}
+    assert {each["category_id"] for each in found} <= {each["id"] for each in truth["categories"]}
+    assert all(mask.decode(each["segmentation"]).shape == (64, 64) for each in found)
+    assert len(list(pictures.glob("*.png"))) == 8
+    ids = ["--annotations", str(shapes / "annotations/instances_val.json")]
+    assert main(["predict", str(run), str(shapes / "val"), "--output", str(tmp_path / "again.json"), *ids]) == 0
+    assert (tmp_path / "again.json").read_bytes() == answer.read_bytes()
+
+
+def test_the_exported_network_finds_the_same(run: Path, shapes: Path, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    assert main(["export", str(run), "--output", str(tmp_path)]) == 0
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", options)
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["classes"]) == results(run)["classes"]
+    with Image.open(next((shapes / "val").glob("*.png"))) as image:
+        picture = image.convert("RGB")
+    pixels = np.asarray(picture, dtype=np.float32).transpose(2, 0, 1) / 255
+    boxes, labels, scores, masks = session.run(None, {"image": pixels})
+    expected = load_detector(run).detect(picture)
+    assert labels.tolist() == expected["labels"].tolist()
+    assert np.allclose(scores, expected["scores"], atol=1e-4)
+    assert np.allclose(boxes, expected["boxes"], atol=1e-2)
+    assert np.allclose(masks, expected["masks"], atol=1e-2)
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    options = ["--epochs", "2", "--data.sampling", "longtail.data.DifficultySampling"]
+    assert fit(whole, "maskrcnn_ce", shapes, *options) == 0
+    monkeypatch.delenv("LONGTAIL_RUN")
+    step = Detection.training_step
+
+    def interrupted(self: Detection, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
+        if (self.trainer.current_epoch, batch_idx) == (1, 1):
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Detection, "training_step", interrupted)
+        assert fit(stopped, "maskrcnn_ce", shapes, *options) == 130
+    assert main(["fit", "--resume", str(stopped)]) == 0
+    expected, found = (torch.load(run / "last.ckpt", weights_only=True)["state_dict"] for run in (whole, stopped))
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=0, atol=0, equal_nan=True, msg=key)
+    assert results(stopped)["history"][-1]["val"] == results(whole)["history"][-1]["val"]
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    ["maskrcnn_seesaw", "maskrcnn_eqlv2", "maskrcnn_federated", "maskrcnn_logit_adjusted", "maskrcnn_focal"],
+)
+def test_every_loss_trains_by_its_recipe(recipe: str, shapes: Path, tmp_path: Path) -> None:
+    assert fit(tmp_path / "run", recipe, shapes, "--trainer.max_steps", "2") == 0
+
+
+def test_boxes_alone_with_difficulty_from_average_precision(shapes: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    options = ["--trainer.max_steps", "2", "--model.difficulty_from", "ap50"]
+    options += ["--model.method.classifier", "longtail.models.CosineClassifier"]
+    assert fit(run, "fasterrcnn_cdb_w", shapes, *options) == 0
+    found = results(run)
+    assert found["accuracy_of"] == "AP50 of the boxes"
+    assert not [name for name in found["evaluations"][0]["metrics"] if name.startswith("mask")]
+
+
+def test_two_processes_measure_as_one(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    before = results(copy)["evaluations"]
+    two = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
+    command = [Path(sys.executable).with_name("longtail"), "validate", str(copy), *two]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=200)
+    for old, new in zip(before, results(copy)["evaluations"], strict=True):
+        assert new["metrics"] == pytest.approx(old["metrics"], nan_ok=True, abs=1e-6)
+
+
+def test_wrong_input_gets_one_line(run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fitting = ["fit", "--recipe", "maskrcnn_ce", "--run", str(tmp_path / "run")]
+    assert "--data FOLDER" in fails(capsys, *fitting)
+    assert "--data.root" in fails(capsys, *fitting, "--data", "lvis")
+    assert "annotations/lvis_v1_train.json" in fails(capsys, *fitting, "--data", "lvis", "--data.root", str(shapes))
+    assert "no boxes" in fails(capsys, *fitting, "--data", "digits_lt")
+    other = [
+        "fit",
+        "--recipe",
+        "ce",
+        "--run",
+        str(tmp_path / "run"),
+        "--data",
+        "coco",
+        "--data.root",
+        str(shapes),
+        "--batch-size",
+        "4",
+    ]
+    assert "one label an image" in fails(capsys, *other)
+    assert "--data.masks true" in fails(capsys, *fitting, "--data", str(shapes), "--data.masks", "false")
+    assert not (tmp_path / "run").exists()
+    assert "--top-k is for runs of classification" in fails(capsys, "predict", str(run), str(shapes), "--top-k", "3")
+    assert "--strength" in fails(capsys, "export", str(run), "--strength", "1")
+    missing = fails(capsys, "predict", str(run), str(shapes / "train"), "--annotations", str(tmp_path / "no.json"))
+    assert "no.json" in missing
