@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from longtail.data import coco_json
+from longtail.data import coco_cache, coco_json, json_stream
 from longtail.data.coco_json import check_files, read_annotations
 from longtail.errors import InputError
 
@@ -62,7 +62,8 @@ def write(tmp_path):
 @pytest.fixture
 def told(monkeypatch):
     lines = []
-    monkeypatch.setattr(coco_json, "rank_zero_info", lines.append)
+    for module in (coco_json, coco_cache):
+        monkeypatch.setattr(module, "rank_zero_info", lines.append)
     return lines
 
 
@@ -188,7 +189,7 @@ def test_long_run_lengths_are_read(write):
 def test_neither_order_nor_window_matters(write, monkeypatch, window, keys):
     content = lvis(annotation(1, segmentation=(TRIANGLE, SQUARE)), annotation(2, 9)) | {"version": 1.25}
     expected = read_annotations(write(content), masks=True)
-    monkeypatch.setattr(coco_json, "_WINDOW", window)
+    monkeypatch.setattr(json_stream, "_WINDOW", window)
     ordered = {key: content[key] for key in keys} | content
     file = write(b"\xef\xbb\xbf \n" + json.dumps(ordered, indent=1).encode())
     assert same(read_annotations(file, masks=True), expected)
@@ -319,9 +320,9 @@ def test_many_bad_annotations(write, told):
 @pytest.fixture
 def cached(monkeypatch):
     """Every file has a cache; a list of the files that were read in spite of it."""
-    read, parsed = [], coco_json._parsed
-    monkeypatch.setattr(coco_json, "_CACHED_FROM", 1)
-    monkeypatch.setattr(coco_json, "_parsed", lambda file, masks: read.append(masks) or parsed(file, masks))
+    read, parse = [], coco_cache.parse
+    monkeypatch.setattr(coco_cache, "_CACHED_FROM", 1)
+    monkeypatch.setattr(coco_cache, "parse", lambda file, masks: read.append(masks) or parse(file, masks))
     return read
 
 
@@ -335,7 +336,7 @@ def test_cache(write, monkeypatch, cached, given, masks):
     assert not again.boxes.flags.writeable
     reopened = pickle.loads(pickle.dumps(again))
     assert reopened.cache == again.cache
-    monkeypatch.setattr(coco_json, "_CACHED_FROM", 2**24)
+    monkeypatch.setattr(coco_cache, "_CACHED_FROM", 2**24)
     direct = read_annotations(file, masks=masks)
     assert direct.cache is None
     assert not direct.boxes.flags.writeable
@@ -406,16 +407,16 @@ def test_no_part_of_a_cache_is_left(write, told, cached, monkeypatch, tmp_path):
 
 def test_the_cache_of_a_quicker_process_stays(write, cached, monkeypatch):
     file = write(coco(annotation(1)))
-    parsed = coco_json._parsed
+    parse = coco_cache.parse
 
     def slow(file, masks):
-        content = parsed(file, masks)
-        monkeypatch.setattr(coco_json, "_parsed", parsed)
+        content = parse(file, masks)
+        monkeypatch.setattr(coco_cache, "parse", parse)
         quicker.append(read_annotations(file))
         return content
 
     quicker = []
-    monkeypatch.setattr(coco_json, "_parsed", slow)
+    monkeypatch.setattr(coco_cache, "parse", slow)
     slower = read_annotations(file)
     assert slower.cache == quicker[0].cache
     assert [path.name for path in (file.parent / ".longtail").iterdir()] == [slower.cache.name]
@@ -424,7 +425,8 @@ def test_the_cache_of_a_quicker_process_stays(write, cached, monkeypatch):
 def test_masks_without_faster_coco_eval(write, monkeypatch):
     monkeypatch.setitem(sys.modules, "faster_coco_eval.core", None)
     file = write(coco(annotation(1)))
-    assert refusal(file, masks=True) == f'{file}: its masks need faster-coco-eval; pip install "longtail[detection]"'
+    with pytest.raises(InputError, match=r'pip install "longtail\[detection\]"'):
+        read_annotations(file, masks=True)
     read_annotations(file)
 
 

@@ -6,8 +6,10 @@ import pytest
 from PIL import Image
 
 from longtail.counts import exponential_counts
-from longtail.data import shapes
-from longtail.data.shapes import CLASSES, outlines, run_lengths, scenes, shape_mask, train_counts, write_shapes
+from longtail.data import coco_encoding, shapes, shapes_drawing
+from longtail.data.coco_encoding import outlines, run_lengths
+from longtail.data.shapes import write_shapes
+from longtail.data.shapes_drawing import CLASSES, scenes, shape_mask, train_counts
 from longtail.errors import InputError
 
 # pycocotools 2 knows numpy 2 by halves
@@ -63,7 +65,7 @@ def test_counts(folder):
 def test_the_profile_leaves_one_to_four_shapes_an_image(images, factor):
     counts = train_counts(images, factor)
     assert counts == exponential_counts(counts[0], 8, factor).tolist()
-    dealt = shapes._deal(counts, images, 2, np.random.default_rng(0))
+    dealt = shapes_drawing._deal(counts, images, 2, np.random.default_rng(0))
     numbers = sorted(len(labels) for labels in dealt)
     assert numbers[:2] == [0, 0]
     assert 1 <= numbers[2] <= numbers[-1] <= 4
@@ -72,9 +74,9 @@ def test_the_profile_leaves_one_to_four_shapes_an_image(images, factor):
 
 @pytest.mark.parametrize("images", range(4, 40))
 def test_validation_leaves_one_to_four_shapes_an_image(images):
-    counts = shapes.val_counts(images)
+    counts = shapes_drawing.val_counts(images)
     assert len(set(counts)) == 1
-    dealt = shapes._deal(counts, images, 0, np.random.default_rng(0))
+    dealt = shapes_drawing._deal(counts, images, 0, np.random.default_rng(0))
     assert all(1 <= len(labels) <= 4 for labels in dealt)
     assert sum(map(len, dealt)) == sum(counts)
 
@@ -148,10 +150,10 @@ def test_later_shapes_hide_at_most_half_of_earlier_ones(monkeypatch):
         tried.append(shape_mask(*args))
         return tried[-1]
 
-    monkeypatch.setattr(shapes, "shape_mask", recorded)
+    monkeypatch.setattr(shapes_drawing, "shape_mask", recorded)
     for seed in range(60):
         tried.clear()
-        scene = shapes._draw([0, 1, 4, 0], 64, np.random.default_rng(seed))
+        scene = shapes_drawing._draw([0, 1, 4, 0], 64, np.random.default_rng(seed))
         assert scene.masks.shape == (4, 64, 64)
         assert scene.masks.sum(0).max() == 1
         assert not scene.cut[-1]
@@ -242,7 +244,7 @@ def test_outlines_of_any_mask_enclose_its_area():
     random = np.random.default_rng(0)
     for _ in range(50):
         mask = random.random((9, 7)) < 0.5
-        assert sum(map(shapes._area, outlines(mask))) == mask.sum()
+        assert sum(map(coco_encoding._area, outlines(mask))) == mask.sum()
 
 
 def test_run_lengths():
@@ -273,7 +275,7 @@ def test_whole_or_not_at_all(tmp_path, monkeypatch, error):
     def stop(*_):
         raise error
 
-    monkeypatch.setattr(shapes, "run_lengths", stop)
+    monkeypatch.setattr(coco_encoding, "run_lengths", stop)
     with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else InputError):
         write_shapes(tmp_path / "set", train=8, val=4, size=32)
     assert list(tmp_path.iterdir()) == []
@@ -291,10 +293,6 @@ def test_options_out_of_range(tmp_path, option, value):
     message = refusal(tmp_path / "set", **{option: value})
     assert message.startswith(option)
     assert str(value) in message
-
-
-def test_unknown_style(tmp_path):
-    assert 'unknown style "clips"' in refusal(tmp_path / "set", style="clips")
 
 
 def test_command(tmp_path, capsys):
