@@ -49,7 +49,7 @@ def commands() -> Iterator[Any]:
     for page in PAGES:
         for fence in FENCE.finditer(page.read_text(encoding="utf-8")):
             if fence["language"] == "sh":
-                for line in fence["content"].splitlines():
+                for line in fence["content"].replace("\\\n", " ").splitlines():
                     words = shlex.split(line, comments=True)
                     while words and re.fullmatch(r"\w+=.*", words[0]):  # a variable of the environment
                         del words[0]

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,7 +17,12 @@ class InstanceView(ABC):
 
     Images are uint8 (3, H, W); targets hold "boxes" (n, 4) as x1, y1, x2, y2, "labels" (n,), and "masks" (n, H, W)
     where there are any. Instances that are cut off altogether are left out. Random numbers come from torch.
+
+    Attributes:
+        cuts: whether it cuts images. Where there are masks, the boxes are then those around what is left of them.
     """
+
+    cuts: ClassVar[bool] = False
 
     @abstractmethod
     def transform(self) -> v2.Transform:
@@ -30,8 +35,22 @@ class InstanceView(ABC):
         wrapped: dict[str, Any] = {**target, "boxes": boxes}
         if "masks" in target:
             wrapped["masks"] = tv_tensors.Mask(target["masks"])
-        seen, found = v2.Compose([self.transform(), v2.SanitizeBoundingBoxes()])(tv_tensors.Image(image), wrapped)
-        return seen.as_subclass(Tensor), {name: value.as_subclass(Tensor) for name, value in found.items()}
+        # A resized box can end outside of the image by a rounding error, and would be left out.
+        transform = v2.Compose([self.transform(), v2.ClampBoundingBoxes(), v2.SanitizeBoundingBoxes()])
+        seen, found = transform(tv_tensors.Image(image), wrapped)
+        plain = {name: value.as_subclass(Tensor) for name, value in found.items()}
+        return seen.as_subclass(Tensor), _fitted(plain) if self.cuts and "masks" in plain else plain
+
+
+def _fitted(target: Target) -> Target:
+    """The instances of which the mask shows anything, with the boxes around that."""
+    masks = target["masks"]
+    columns, rows = masks.amax(1), masks.amax(2)  # (n, W) and (n, H)
+    first = [columns.argmax(1), rows.argmax(1)]
+    last = [masks.shape[2] - columns.flip(1).argmax(1), masks.shape[1] - rows.flip(1).argmax(1)]
+    seen = rows.amax(1) > 0
+    fitted = {**target, "boxes": torch.stack(first + last, 1).to(target["boxes"])}
+    return {name: value[seen] for name, value in fitted.items()}
 
 
 class MultiScale(InstanceView):
@@ -65,6 +84,8 @@ class LargeScaleJitter(InstanceView):
     section 3.
     """
 
+    cuts = True
+
     def __init__(self, size: int = 1024, scale: tuple[float, float] = (0.1, 2.0), flip: float = 0.5) -> None:
         self.size, self.scale, self.flip = size, scale, flip
 
@@ -82,5 +103,5 @@ class LargeScaleJitter(InstanceView):
 def with_seed(view: InstanceView, image: Tensor, target: Target, seed: int) -> tuple[Tensor, Target]:
     """Apply a view with random numbers of its own, so that the same seed gives the same result."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would do so on the GPUs as well, for good
         return view(image, target)

@@ -208,7 +208,7 @@ class DetectionData(LongTailData):
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
             order = np.random.default_rng(self.split_seed).permutation(len(train.rows))
-            held_out = round(self.val_fraction * len(order))
+            held_out = max(1, round(self.val_fraction * len(order)))
             parts["train"] = Part(train.annotations, train.folder, np.sort(order[held_out:]))
             parts["val"] = Part(train.annotations, train.folder, np.sort(order[:held_out]))
         return parts

@@ -41,6 +41,9 @@ class RCNN(nn.Module):
         num_classes: C.
     """
 
+    _proposals: list[Tensor]
+    _targets: list[Target]
+
     def __init__(
         self,
         class_counts: Counts,
@@ -74,13 +77,20 @@ class RCNN(nn.Module):
         self._sampled = _Sampled(heads.select_training_samples)
         heads.select_training_samples = self._sampled
         heads.register_forward_pre_hook(self._keep_proposals)
+        self._forget()
 
     @property
     def _predictor(self) -> "_BoxPredictor":
         return self.network.roi_heads.box_predictor  # type: ignore[no-any-return]
 
     def _keep_proposals(self, heads: nn.Module, args: tuple[Any, ...]) -> None:
-        self._proposals, self._targets = args[1], args[3]
+        if not heads.training:
+            self._proposals, self._targets = args[1], args[3]
+
+    def _forget(self) -> None:
+        """Let go of what was kept of a batch."""
+        self._proposals, self._targets = [], []
+        self._predictor.logits = self._sampled.labels = torch.empty(0)
 
     def forward(self, images: Sequence[Tensor], targets: Sequence[Target]) -> dict[str, Tensor]:
         """Compute the training loss.
@@ -96,7 +106,7 @@ class RCNN(nn.Module):
         labelled = [{**target, "labels": target["labels"] + 1} for target in targets]
         losses: dict[str, Tensor] = self.network(list(images), labelled)
         losses["loss_classifier"] = self.boxes(self._predictor.logits, self._sampled.labels)
-        self._predictor.logits = self._sampled.labels = torch.empty(0)
+        self._forget()
         loss = torch.stack(list(losses.values())).sum()
         return {"loss": loss, **{name: value.detach() for name, value in losses.items()}}
 
@@ -122,7 +132,7 @@ class RCNN(nn.Module):
             each["labels"] = each["labels"] - 1
             each["scores"] = each["scores"] * self.boxes.scale
         pairs = None if targets is None else self._pairs()
-        self._predictor.logits = torch.empty(0)
+        self._forget()
         return found, pairs
 
     def _pairs(self) -> Tensor:

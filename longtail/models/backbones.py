@@ -97,13 +97,14 @@ def load_weights(body: nn.Module, file: Path) -> None:
     """
     state = read_tensors(file)
     own = body.state_dict()
-    missing = [key for key in own if key not in state]
+    # older files lack the counters of batches, which nothing reads
+    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     wrong = [key for key in own if key in state and own[key].shape != state[key].shape]
     if missing or wrong:
         key = (missing or wrong)[0]
         what = "lacks" if missing else "has another shape for"
         raise InputError(f'{file} does not fit the backbone: it {what} "{key}" and {len(missing + wrong) - 1} more')
-    body.load_state_dict({key: state[key] for key in own})
+    body.load_state_dict({key: state.get(key, value) for key, value in own.items()})
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:

@@ -161,10 +161,11 @@ class _Pyramid(nn.Module):
     def __init__(self, body: nn.Module, kept: Sequence[int], features: int) -> None:
         super().__init__()
         self.body, self.kept, self.out_channels = body, kept, features
+        self.channels_last = getattr(body, "output_fmt", None) == "NHWC"
         channels = body.feature_info.channels()  # type: ignore[union-attr, operator]
         self.pyramid = FeaturePyramidNetwork([channels[i] for i in kept], features, LastLevelMaxPool())
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        maps = self.body(images)
+        maps = [each.permute(0, 3, 1, 2) if self.channels_last else each for each in self.body(images)]
         found: dict[str, Tensor] = self.pyramid({str(place): maps[i] for place, i in enumerate(self.kept)})
         return found

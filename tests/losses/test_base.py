@@ -1,8 +1,13 @@
 """Making a loss, and what wrappers hand on."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 
+from longtail.counts import Counts
 from longtail.losses.base import Loss, build_loss
 from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.losses.cibl import ClassInstanceBalancedLoss
@@ -65,3 +70,29 @@ def test_large_half_precision_logits_of_equalization_stay_finite_under_autocast(
     with torch.autocast("cpu", torch.float16):
         value = EqualizationLossV2(8142)(logits, torch.tensor([0, 1, 2, 3]))
     torch.testing.assert_close(value, EqualizationLossV2(8142)(logits.float(), torch.tensor([0, 1, 2, 3])))
+
+
+@pytest.mark.parametrize("loss", [ClassDifficultyLoss, EqualizationLossV2, FederatedLoss])
+@pytest.mark.parametrize("background", [None, 0, 2])
+def test_a_loss_class_is_told_the_background(loss: type[Loss], background: int | None) -> None:
+    assert build_loss(loss, COUNTS, background=background).background == background
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "expected"),
+    [
+        ("EqualizationLossV2", {"gamma": 6.0}, {"gamma": 6.0, "background": 0}),
+        ("FederatedLoss", {"background": 2}, {"num_classes": 3, "background": 2}),  # a choice that was made stands
+        ("ClassDifficultyLoss", {}, {"background": 0}),
+        ("LogitAdjustedLoss", {"strength": 0.5}, {"strength": 0.5}),
+    ],
+)
+def test_a_loss_of_a_configuration_is_told_the_background(
+    path: str, given: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--loss", type=Callable[[Counts], Loss])
+    config = parser.parse_object({"loss": {"class_path": f"longtail.losses.{path}", "init_args": given}})
+    made = build_loss(parser.instantiate(config).loss, COUNTS, background=0)
+    assert type(made).__name__ == path
+    assert {name: getattr(made, name) for name in expected} == expected

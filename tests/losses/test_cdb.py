@@ -1,5 +1,6 @@
 """Class-difficulty-balanced loss against its formula."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from longtail.difficulty import ClassDifficulty
 from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.losses.cross_entropy import CrossEntropyLoss
+from longtail.losses.equalization import EqualizationLossV2
 
 from . import naive
 
@@ -47,3 +49,28 @@ def test_the_difficulty_is_shared_and_saved_with_the_loss() -> None:
     difficulty.update([0.5, 0.25, 0.75])
     again.load_state_dict(loss.state_dict())
     assert torch.equal(again.difficulty.accuracy, difficulty.accuracy)
+
+
+@pytest.mark.parametrize("background", range(4))
+def test_a_background_weighs_one_and_the_others_by_their_difficulty(background: int) -> None:
+    loss = ClassDifficultyLoss([9, 9, 9, 9], background=background, reduction="none")
+    loss.difficulty.update([0.5, 0.25, 0.75])
+    expected = loss.difficulty.weights().tolist()
+    expected.insert(background, 1)
+    assert loss.weights().tolist() == expected
+    logits, targets = torch.randn(5, 4), torch.tensor([0, 2, 1, 3, 0])
+    plain = CrossEntropyLoss(reduction="none")(logits, targets)
+    torch.testing.assert_close(loss(logits, targets), torch.tensor(expected)[targets] * plain)
+
+
+def test_the_loss_inside_gets_the_background_as_well() -> None:
+    inner = ClassDifficultyLoss([9, 9, 9, 9], EqualizationLossV2, background=2).loss
+    assert isinstance(inner, EqualizationLossV2)
+    assert inner.background == 2
+
+
+@pytest.mark.parametrize("background", [-1, 4])
+def test_a_background_that_is_no_class_is_refused(background: int) -> None:
+    for difficulty in (ClassDifficulty(3), [9, 9, 9, 9]):
+        with pytest.raises(ValueError, match=rf"background must be in 0\.\.3, got {background}"):
+            ClassDifficultyLoss(difficulty, background=background)

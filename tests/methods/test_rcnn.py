@@ -1,0 +1,351 @@
+"""R-CNNs against the unmodified networks of torchvision."""
+
+import copy
+import functools
+import gc
+import math
+import pickle
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.ops import nms
+
+import longtail.losses
+from longtail.losses.base import Loss
+from longtail.losses.cdb import ClassDifficultyLoss
+from longtail.losses.logit_adjusted import LogitAdjustedLoss
+from longtail.methods.boxes import BoxClassification, ObjectnessBoxes, SigmoidBoxes, SoftmaxBoxes
+from longtail.methods.rcnn import RCNN
+from longtail.models.classifiers import CosineClassifier
+from longtail.models.detectors import TimmFPN
+
+COUNTS = [50, 20, 3]
+BACKBONE = TimmFPN(name="test_resnet", features=16, anchors=8, frozen_norms=True)
+OF_LOGITS = ["ClassBalancedLoss", "ClassDifficultyLoss", "CrossEntropyLoss", "FocalLoss", "LDAMLoss"]
+OF_LOGITS += ["LogitAdjustedLoss", "SeesawLoss"]
+OF_SIGMOIDS = ["EqualizationLossV2", "FederatedLoss"]
+
+
+def boxes_with(kind: type[BoxClassification], loss: str) -> Callable[..., BoxClassification]:
+    return functools.partial(kind, loss=getattr(longtail.losses, loss))
+
+
+KINDS = {
+    "softmax": SoftmaxBoxes,
+    "objectness": ObjectnessBoxes,
+    "sigmoid": boxes_with(SigmoidBoxes, "EqualizationLossV2"),
+}
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def make(kind: str = "softmax", masks: bool = True, counts: Sequence[int] = COUNTS, **options: Any) -> RCNN:
+    """A small network."""
+    torch.manual_seed(0)
+    sizes = {"min_size": 64, "max_size": 160, "boxes_per_image": 16, "detections": 20}
+    return RCNN(counts, BACKBONE, masks, **{"boxes": KINDS[kind], **sizes, **options})
+
+
+def spread(method: RCNN) -> RCNN:
+    """In evaluation mode, with class logits that differ from box to box around 0."""
+    layer, features = method.network.roi_heads.box_predictor.cls_score, []
+    hook = layer.register_forward_hook(lambda layer, args, out: features.append(args[0]))
+    with torch.no_grad():
+        method.eval().detect(batch()[0])
+        layer.weight.mul_(2 / (features[0] @ layer.weight.T).std(0)[:, None])
+        layer.bias.copy_(-(features[0] @ layer.weight.T).mean(0))
+    hook.remove()
+    return method
+
+
+def unmodified(method: RCNN) -> Any:
+    """The network of torchvision with the same weights."""
+    sizes = {"min_size": 64, "max_size": 160, "box_batch_size_per_image": 16, "box_detections_per_img": 20}
+    network = BACKBONE(method.num_classes + 1, method.masks, **sizes, _skip_resize=True)
+    network.load_state_dict(method.network.state_dict())
+    return network.train(method.training)
+
+
+def batch(masks: bool = True) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
+    """Three images of different sizes, the second half as large as the others; the last shows nothing."""
+    generator = torch.Generator().manual_seed(3)
+    patches = torch.rand(3, 1, 3, 5, 5, generator=generator)
+    sizes = ((64, 64), (32, 48), (64, 80))
+    images = [nn.functional.interpolate(each, size)[0] for each, size in zip(patches, sizes, strict=True)]
+    boxes = [[[4, 6, 28, 30], [30, 30, 60, 62], [10, 40, 22, 52]], [[4, 4, 40, 28]], []]
+    labels = [[0, 1, 2], [2], []]
+    targets = []
+    for image, of_image, own in zip(images, boxes, labels, strict=True):
+        target = {
+            "boxes": torch.tensor(of_image, dtype=torch.float32).reshape(-1, 4),
+            "labels": torch.tensor(own).long(),
+        }
+        if masks:
+            target["masks"] = torch.zeros(len(own), *image.shape[1:], dtype=torch.uint8)
+            for mask, (x1, y1, x2, y2) in zip(target["masks"], of_image, strict=True):
+                mask[y1:y2, x1:x2] = 1
+        targets.append(target)
+    return images, targets
+
+
+def train(method: RCNN, masks: bool = True) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    return method.train()(*batch(masks))
+
+
+def detect(method: RCNN) -> tuple[list[dict[str, Tensor]], Tensor | None]:
+    images, targets = batch()
+    with torch.no_grad():
+        return method.eval().detect(images, targets)
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    """Equal to the last bit."""
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("masks", [True, False], ids=["masks", "boxes"])
+@every_kind
+def test_the_loss_of_the_class_branch_is_that_of_the_boxes_and_the_others_are_torchvisions(
+    kind: str, masks: bool
+) -> None:
+    method = make(kind, masks)
+    network, sampled, logits = unmodified(method), [], []
+    select = network.roi_heads.select_training_samples
+    network.roi_heads.select_training_samples = lambda *args: sampled.append(select(*args)) or sampled[0]
+    network.roi_heads.box_predictor.cls_score.register_forward_hook(lambda layer, features, out: logits.append(out))
+    images, targets = batch(masks)
+    torch.manual_seed(1)
+    expected = network(images, [{**each, "labels": each["labels"] + 1} for each in targets])
+    labels = torch.cat(sampled[0][2])
+    assert len(labels.unique()) > 2, "there are objects and background"
+    of_boxes = KINDS[kind](COUNTS)(logits[0], labels)
+    if kind == "softmax":
+        torch.testing.assert_close(of_boxes, expected["loss_classifier"])
+    expected["loss_classifier"] = of_boxes
+
+    found = train(method, masks)
+    loss = found.pop("loss")
+    assert not any(value.requires_grad for value in found.values())
+    assert_same(found, {name: value.detach() for name, value in expected.items()})
+    total = sum(expected.values())
+    torch.testing.assert_close(loss, total)
+    loss.backward()
+    total.backward()
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(method.network.get_parameter(name).grad, parameter.grad, msg=name)
+
+
+def scored_by_hand(
+    kind: str, network: Any, images: list[Tensor], threshold: float, most: int
+) -> list[dict[str, Tensor]]:
+    """What is detected with the weights of a network, class by class, in the pixels it resizes the images to."""
+    seen: dict[str, Any] = {}
+    network.roi_heads.register_forward_pre_hook(lambda heads, args: seen.update(proposals=args[1], sizes=args[2]))
+    network.roi_heads.box_predictor.register_forward_hook(lambda predictor, args, out: seen.update(out=out))
+    network(images)
+    logits, deltas = seen["out"]
+    if kind == "softmax":
+        scores = logits.softmax(1)[:, 1:]
+    elif kind == "objectness":
+        scores = logits[:, :1].sigmoid() * logits[:, 1:].softmax(1)
+    else:
+        scores = logits[:, 1:].sigmoid() * (1 - logits[:, :1].sigmoid())
+    places = network.roi_heads.box_coder.decode(deltas, seen["proposals"])
+    lengths = [len(each) for each in seen["proposals"]]
+    results = []
+    for of_image, own, (height, width) in zip(places.split(lengths), scores.split(lengths), seen["sizes"], strict=True):
+        found = []
+        for c in range(own.shape[1]):
+            boxes = of_image[:, c + 1].clone()
+            boxes[:, 0::2] = boxes[:, 0::2].clamp(0, width)
+            boxes[:, 1::2] = boxes[:, 1::2].clamp(0, height)
+            fits = (own[:, c] > threshold) & ((boxes[:, 2:] - boxes[:, :2]).amin(1) >= 0.01)
+            boxes, of_class = boxes[fits], own[fits, c]
+            found += [(float(of_class[k]), c, boxes[k].tolist()) for k in nms(boxes, of_class, 0.5).tolist()]
+        found = sorted(found, reverse=True)[:most]
+        results.append(
+            {
+                "scores": [each[0] for each in found],
+                "labels": [each[1] for each in found],
+                "boxes": [each[2] for each in found],
+            }
+        )
+    return results
+
+
+@pytest.mark.parametrize(("threshold", "most"), [(0.05, 20), (0.8, 300)])
+@every_kind
+def test_detections_are_those_scored_by_hand(kind: str, threshold: float, most: int) -> None:
+    method = spread(make(kind, score_threshold=threshold, detections=most))
+    images, _ = batch()
+    with torch.no_grad():
+        found, pairs = method.detect(images)
+        expected = scored_by_hand(kind, unmodified(method), images, threshold, most)
+    assert pairs is None
+    lengths = [len(each["scores"]) for each in expected]
+    assert lengths == [20] * 3 if threshold < 0.1 else 0 < min(lengths) <= max(lengths) < 300
+    for each, wanted, image in zip(found, expected, images, strict=True):
+        scale = 64 / min(image.shape[1:])
+        assert each["labels"].tolist() == wanted["labels"]
+        torch.testing.assert_close(each["scores"], torch.tensor(wanted["scores"]), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(each["boxes"] * scale, torch.tensor(wanted["boxes"]), rtol=1e-3, atol=1e-2)
+        assert each["masks"].shape == (len(each["labels"]), 1, *image.shape[1:])
+
+
+@pytest.mark.parametrize("masks", [True, False], ids=["masks", "boxes"])
+def test_with_softmax_detections_are_torchvisions(masks: bool) -> None:
+    method = spread(make(masks=masks))
+    images, _ = batch()
+    with torch.no_grad():
+        found, _ = method.detect(images)
+        expected = unmodified(method)(images)
+    assert all(len(each["boxes"]) for each in expected)
+    assert_same(found, [{**each, "labels": each["labels"] - 1} for each in expected])
+    assert set(torch.cat([each["labels"] for each in found]).tolist()) == {0, 1, 2}
+
+
+@every_kind
+def test_proposals_on_objects_give_pairs_of_true_and_predicted_class(kind: str) -> None:
+    method, seen = spread(make(kind)), {}
+    predictor = method.network.roi_heads.box_predictor
+    method.network.roi_heads.register_forward_pre_hook(lambda heads, args: seen.update(proposals=args[1]))
+    predictor.cls_score.register_forward_hook(lambda layer, features, out: seen.update(logits=out))
+    images, targets = batch()
+    with torch.no_grad():
+        method.detect(images)
+        for image, target, proposals in zip(
+            images[:2], targets, seen["proposals"], strict=False
+        ):  # objects to be found
+            target["boxes"] = proposals[: len(target["labels"])] * min(image.shape[1:]) / 64
+        _, pairs = method.detect(images, targets)
+    expected, row = [], 0
+    for image, target, proposals in zip(images, targets, seen["proposals"], strict=True):
+        for x1, y1, x2, y2 in proposals.tolist():
+            overlaps = []
+            for a1, b1, a2, b2 in (target["boxes"] * (64 / min(image.shape[1:]))).tolist():
+                common = max(0, min(x2, a2) - max(x1, a1)) * max(0, min(y2, b2) - max(y1, b1))
+                overlaps.append(common / ((x2 - x1) * (y2 - y1) + (a2 - a1) * (b2 - b1) - common))
+            if max(overlaps, default=0) >= 0.5:
+                scores = method.boxes.scores(seen["logits"][row : row + 1])[0].tolist()
+                label = int(target["labels"][overlaps.index(max(overlaps))])
+                expected.append([label, scores.index(max(scores))])
+            row += 1
+    assert 4 <= len(expected) < row
+    assert pairs is not None
+    assert pairs.tolist() == expected
+
+
+def test_without_objects_there_are_no_pairs() -> None:
+    images, targets = batch()
+    with torch.no_grad():
+        _, pairs = make().eval().detect(images[2:], targets[2:])
+    assert pairs is not None
+    assert (pairs.shape, pairs.dtype) == ((0, 2), torch.int64)
+
+
+@every_kind
+def test_images_without_instances_are_trained_on(kind: str) -> None:
+    images, targets = batch()
+    method = make(kind)
+    losses = method(images[2:], targets[2:])
+    losses["loss"].backward()
+    assert losses["loss_box_reg"] == losses["loss_mask"] == 0
+    assert losses["loss_classifier"] > 0
+    assert all(each.grad.isfinite().all() for each in method.parameters() if each.grad is not None)
+
+
+CASES = [(kind, loss) for kind in (SoftmaxBoxes, ObjectnessBoxes) for loss in OF_LOGITS]
+CASES += [(SigmoidBoxes, loss) for loss in OF_SIGMOIDS]
+
+
+def test_every_loss_of_logits_is_tried() -> None:
+    of_embeddings = {"Balanced", "ClassInstance", "GaussianMixture", "Supervised"}
+    others = [name for name in longtail.losses.__all__ if not name.startswith(tuple(of_embeddings))]
+    assert sorted(OF_LOGITS + OF_SIGMOIDS) == sorted(others)
+
+
+@pytest.mark.parametrize(("kind", "loss"), CASES, ids=lambda each: each if isinstance(each, str) else each.__name__)
+def test_every_loss_trains(kind: type[BoxClassification], loss: str) -> None:
+    classifier = CosineClassifier if loss in ("LDAMLoss", "FederatedLoss") else nn.Linear
+    method = make(masks=False, boxes=boxes_with(kind, loss), classifier=classifier)
+    for each in method.modules():
+        if isinstance(each, ClassDifficultyLoss):
+            each.difficulty.update([0.9, 0.5, 0.1])
+        if isinstance(each, Loss):
+            each.set_epoch(1, 2)
+    train(method, masks=False)["loss"].backward()
+    learned = {name: each for name, each in method.named_parameters() if each.requires_grad}
+    assert all(each.grad is not None and each.grad.isfinite().all() for each in learned.values())
+    assert learned["network.roi_heads.box_predictor.cls_score.weight"].grad.abs().max() > 0
+
+
+def test_a_count_of_0_is_taken_for_1() -> None:
+    method = make(counts=[9, 0, 2], boxes=boxes_with(SoftmaxBoxes, "LogitAdjustedLoss"))
+    assert method.num_classes == 3
+    assert torch.equal(method.boxes.loss.adjustment, LogitAdjustedLoss([4, 9, 1, 2]).adjustment)
+    train(method)["loss"].backward()
+
+
+def test_the_boxes_prepare_the_classifier() -> None:
+    bias = make("sigmoid").network.roi_heads.box_predictor.cls_score.bias
+    torch.testing.assert_close(bias.sigmoid(), torch.tensor([0.99, 0.01, 0.01, 0.01]))
+
+
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda method: pickle.loads(pickle.dumps(method))], ids=["copy", "pickle"]
+)
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+def test_a_copy_is_whole_and_apart(kind: str, again: Callable[[RCNN], RCNN]) -> None:
+    method = make(kind, masks=False)
+    train(method)
+    copied = again(method)
+    assert_same((train(copied), detect(copied)), (train(method), detect(method)))
+    before = detect(method)
+    with torch.no_grad():
+        copied.network.roi_heads.box_predictor.cls_score.weight.zero_()
+        copied.network.roi_heads.box_predictor.cls_score.bias.zero_()
+    if kind == "softmax":
+        assert train(copied)["loss_classifier"].item() == pytest.approx(math.log(4))
+    _, pairs = detect(copied)
+    assert pairs is not None
+    assert set(pairs[:, 1].tolist()) == {0}
+    assert_same(detect(method), before)
+
+
+def test_a_state_dict_holds_everything() -> None:
+    method, other = make("sigmoid"), make("sigmoid")
+    for parameter in other.parameters():
+        nn.init.normal_(parameter)
+    train(method)  # moves the state of the loss
+    other.load_state_dict(method.state_dict())
+    assert_same((detect(other), train(other)), (detect(method), train(method)))
+
+
+def test_training_and_evaluation_leave_nothing_to_each_other() -> None:
+    method = make()
+    losses, found = train(method), detect(method)
+    assert_same((train(method), detect(method)), (losses, found))
+    images, _ = batch()
+    with torch.no_grad():
+        assert_same(method.detect(images), (found[0], None))
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_no_batch_is_kept(training: bool) -> None:
+    method = make().train(training)
+    images, targets = batch()
+    kept = [weakref.ref(each[name]) for each in targets for name in ("labels", "masks")]
+    if training:
+        method(images, targets)
+    else:
+        with torch.no_grad():
+            method.detect(images, targets)
+    del images, targets
+    gc.collect()
+    assert [each() for each in kept] == [None] * 6
+    size = sum(value.numel() * value.element_size() for value in method.state_dict().values())
+    assert len(pickle.dumps(method)) < 1.2 * size + 100_000
