@@ -176,9 +176,8 @@ class Group:
         return (self.row.key, self.records[0]["column"]) if as_published else None
 
     def figure(self, checkpoint: str, metric: str) -> str:
-        """Mean and standard deviation on the images of the table's split, in percent."""
-        split = self.table.split
-        evaluations = [each for record in self.records for each in record["evaluations"] if each["split"] == split]
+        """Mean and standard deviation on the test images, in percent."""
+        evaluations = [each for record in self.records for each in record["evaluations"] if each["split"] == "test"]
         found = [each["metrics"][metric] for each in evaluations if each["checkpoint"] == checkpoint]
         if len(found) < len(self.records) or None in found:
             return UNKNOWN
@@ -194,7 +193,7 @@ class Group:
         """What stands beside the published figure."""
         seeds, best = len(self.records), self.figures("best")
         last = f"{self.figures('last')} ({seeds} seed{'s' * (seeds > 1)})"
-        return last if best == UNKNOWN or self.table.split == "val" else f"{last}; best epoch {best}"
+        return last if best == UNKNOWN else f"{last}; best epoch {best}"
 
     def line(self) -> list[str]:
         """What stands in the list of runs."""
@@ -207,7 +206,7 @@ class Group:
             f"{epochs} of {published}" if epochs >= published else f"**{epochs} of {published}, short**",
             ", ".join(self.settings) or "those of the row",
             self.figures("last"),
-            self.figures("best") if self.table.split == "test" else UNKNOWN,
+            self.figures("best"),
             " / ".join(self.figure("last", group) for group in self.table.groups),
             str(len(self.records)),
             "; ".join([*sorted(hardware), *sorted(remarks)]),
@@ -270,7 +269,7 @@ one seed instead of three, `--epochs 20` makes short runs. `--with-validation` h
 for a best epoch to show beside the last. What follows `--` goes to `longtail fit`: `-- --workers 8`.
 
 - Figures are percent of the test images, of the last epoch: mean and sample standard deviation over the seeds. Of
-  LVIS they are average precision on its validation images, so no best epoch is chosen there.
+  LVIS they are average precision.
 - A best epoch is chosen on validation images, never on test images, and shown only where there are any. The released
   CIFAR code of GML and of LDAM-DRW prints the best epoch on the test images, so published figures may be high.
 - Beside a published figure stand only runs of the published length on the whole published training set. Shorter runs

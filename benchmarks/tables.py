@@ -33,7 +33,7 @@ class Row:
 class Table:
     """A data set with the methods tried on it; ``whole`` are the options that train on all published images.
 
-    ``figures`` are the metrics of a cell, ``groups`` those of many-, medium- and few-shot classes, on ``split``.
+    ``figures`` are the metrics of a cell, ``groups`` those of many-, medium- and few-shot classes.
     """
 
     name: str
@@ -44,7 +44,6 @@ class Table:
     whole: Options = field(default_factory=dict)
     figures: tuple[str, ...] = ("top1",)
     groups: tuple[str, str, str] = ("many", "medium", "few")
-    split: str = "test"
 
 
 SYSTEMS = {
@@ -198,6 +197,5 @@ LVIS = Table(
     "frequent, common and rare classes, by AP of masks.",
     figures=("box_ap", "mask_ap"),
     groups=("mask_ap_many", "mask_ap_medium", "mask_ap_few"),
-    split="val",
 )
 TABLES = {table.name: table for table in (CIFAR100_LT, CIFAR10_LT, IMAGENET_LT, PLACES_LT, INATURALIST2018, LVIS)}

@@ -12,10 +12,11 @@ from longtail import __version__
 from longtail.errors import InputError
 
 HELP = """\
-longtail - train, look at and use classifiers for long-tailed image sets
+longtail - train, look at and use classifiers and detectors for long-tailed image sets
 
 Start
   longtail fit --recipe bcl --data photos/     train on a folder with one subfolder for each class
+  longtail fit --recipe maskrcnn_cdb_w --data coco/   find objects, by annotations in COCO's format
   longtail fit --recipe digits_lt/bcl          try it on data that comes along
   longtail recipes                             what can be trained
 
@@ -23,7 +24,7 @@ Commands
   fit        train, evaluate on validation and test, write everything to a run folder
   validate   RUN     evaluate a run again on its validation split
   test       RUN     evaluate a run again on its test split
-  predict    RUN IMAGE...   classify files and folders
+  predict    RUN IMAGE...   classify files and folders, or find objects in them
   report     RUN     write report.html: who gained, who paid, what is confused
   compare    RUN RUN...     put runs side by side, seeds merged
   tradeoff   RUN...         from head to tail: what a run gives when turned to its rare classes
@@ -37,7 +38,8 @@ FIT_HELP = """\
 usage: longtail fit --recipe NAME [--data WHAT] [options]
 
   --recipe NAME        a shipped recipe (longtail recipes) or a YAML file
-  --data WHAT          a folder, a table (CSV, TSV, Parquet, list file), or cifar10_lt, cifar100_lt, digits_lt
+  --data WHAT          a folder, a table (CSV, TSV, Parquet, list file), or cifar10_lt, cifar100_lt, digits_lt; for
+                       detection a folder in COCO's format, or coco or lvis with --data.root FOLDER
   --run FOLDER         where the run goes; by default runs/<data>-<recipe>
   --resume RUN         go on with a stopped run
   --teacher RUN        run of the teacher, for recipes that have one; it is trained first if it is not there
@@ -46,11 +48,12 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
   --backbone NAME      a timm name, or resnet20_cifar, resnet32_cifar, resnet56_cifar
   --pretrained         start from timm's weights       --weights FILE   start from a local file
   --image-size N       --workers N           --skip-bad-images
+                       (for detection: --data.view, --model.method.min_size, --data.skip_bad_annotations true)
   --precision P        bf16-mixed, 32-true, ... (by default bfloat16 where the hardware has it)
   --compile            use torch.compile               --no-channels-last
   --ema DECAY          average the weights, such as 0.999
   --clip NORM          clip the gradient to this norm
-  --monitor METRIC     of the best epoch on validation (by default balanced_accuracy)
+  --monitor METRIC     of the best epoch on validation (by default balanced_accuracy, or AP)
 
 Every other option of the trainer, the model and the data can be given by its full name, such as
 --trainer.devices 2, --model.many 50, --data.val_fraction 0.1, --trainer.logger WandbLogger.

@@ -129,6 +129,8 @@ class DetectionData(LongTailData):
         batch_size: images of a batch in one process.
         num_workers: processes that decode images; by default one for each core, at most 8.
         sampling: how training images are drawn; each once an epoch where left out.
+        val_as_test: use the validation file for the final test, as the papers on COCO and LVIS do, and hold validation
+            images out of the training images: what is reported on must not set difficulties or choose an epoch.
         val_fraction: part of the training images that is held out where there is no validation file; 0 for none.
         split_seed: of that.
         skip_bad_annotations: leave out annotations that cannot be used, and say how many; otherwise they are an error.
@@ -147,6 +149,7 @@ class DetectionData(LongTailData):
         batch_size: int = 2,
         num_workers: int | None = None,
         sampling: Sampling | None = None,
+        val_as_test: bool = False,
         val_fraction: float = 0.1,
         split_seed: int = 0,
         skip_bad_annotations: bool = False,
@@ -155,7 +158,9 @@ class DetectionData(LongTailData):
         if not 0 <= val_fraction < 1:
             raise InputError(f"val_fraction must be in [0, 1), got {val_fraction}")
         self.root, self.files = root, {"train": train, "val": val, "test": test}
-        self.masks = masks
+        if val_as_test and test is not None:
+            raise InputError("val_as_test makes a test set of the validation file: leave out it or the test file")
+        self.masks, self.val_as_test = masks, val_as_test
         self.view = view or MultiScale()
         self.val_fraction, self.split_seed = val_fraction, split_seed
         self.skip_bad_annotations = skip_bad_annotations
@@ -205,6 +210,8 @@ class DetectionData(LongTailData):
                     first.category_ids.tolist(),
                 ):
                     raise InputError(f"{file} has other categories than {first.file}: both need the same ids and names")
+        if self.val_as_test and "val" in parts:
+            parts["test"] = parts.pop("val")
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
             order = np.random.default_rng(self.split_seed).permutation(len(train.rows))

@@ -351,3 +351,14 @@ def test_the_same_row_and_draw_give_the_same_image(shapes: Path) -> None:
     worked = COCO(shapes, num_workers=1, view=MultiScale([48, 56, 64]))
     worked.seed = data.seed
     assert all(torch.equal(*pair) for pair in zip(images_of(data), images_of(worked), strict=True))
+
+
+def test_the_validation_file_can_be_the_test(tmp_path):
+    folder = tmp_path / "shapes"
+    write_shapes(folder, train=20, val=8, size=64)
+    data = COCO(folder, masks=False, val_as_test=True, val_fraction=0.25, num_workers=0)
+    lengths = {name: len(part.rows) for name, part in data.parts.items()}
+    assert lengths == {"train": 15, "val": 5, "test": 8}
+    assert data.parts["test"].annotations.file.name == "instances_val.json"
+    with pytest.raises(InputError, match="val_as_test"):
+        COCO(folder, val_as_test=True, test=tmp_path / "other.json")
