@@ -121,6 +121,10 @@ def export_detector(run: Path, output: Path, checkpoint: str | None = None) -> l
             if (missing := _missing(found, expected)) > 0.05:
                 raise InputError(f"the ONNX model lacks {missing:.0%} of what torch finds: it was not written")
 
+    heads = detector.method.network.roi_heads
+    threshold, heads.score_thresh = heads.score_thresh, 0.0  # on noise, so that there is something to compare
+    _export(onnx, onnxruntime, output, write, check, metadata)
+    heads.score_thresh = threshold
     onnx_file = _export(onnx, onnxruntime, output, write, check, metadata)
     state = {name: value.contiguous() for name, value in detector.method.state_dict().items()}
     return [onnx_file, _save_tensors(output, state, metadata)]
@@ -162,7 +166,10 @@ def _export(
     metadata: dict[str, str],
 ) -> Path:
     """Write ``model.onnx``, checked, or nothing."""
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{output}: cannot write there ({error.strerror}); give another --output") from error
     file = output / "model.onnx"
     part = file.with_name("model.part.onnx")
     try:

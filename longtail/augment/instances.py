@@ -9,6 +9,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from longtail.errors import InputError
+
 Target = dict[str, Tensor]
 
 
@@ -16,7 +18,8 @@ class InstanceView(ABC):
     """What a training image and its instances go through.
 
     Images are uint8 (3, H, W); targets hold "boxes" (n, 4) as x1, y1, x2, y2, "labels" (n,), and "masks" (n, H, W)
-    where there are any. Instances that are cut off altogether are left out. Random numbers come from torch.
+    where there are any. Instances that are cut off altogether, or less than a pixel large, are left out. Random numbers
+    come from torch.
 
     Attributes:
         cuts: whether it cuts images. Where there are masks, the boxes are then those around what is left of them.
@@ -65,6 +68,9 @@ class MultiScale(InstanceView):
     def __init__(
         self, min_sizes: Sequence[int] = (640, 672, 704, 736, 768, 800), max_size: int = 1333, flip: float = 0.5
     ) -> None:
+        if not min_sizes or min(min_sizes) < 1 or max_size < 1 or not 0 <= flip <= 1:
+            given = f"{list(min_sizes)}, {max_size} and {flip}"
+            raise InputError(f"min_sizes and max_size are pixels, flip is a probability, got {given}")
         self.min_sizes, self.max_size, self.flip = list(min_sizes), max_size, flip
 
     def transform(self) -> v2.Transform:
@@ -87,6 +93,10 @@ class LargeScaleJitter(InstanceView):
     cuts = True
 
     def __init__(self, size: int = 1024, scale: tuple[float, float] = (0.1, 2.0), flip: float = 0.5) -> None:
+        if size < 1 or not 0 < scale[0] <= scale[1] or not 0 <= flip <= 1:
+            raise InputError(
+                f"size is in pixels, scale two positive factors, flip a probability, got {size}, {scale} and {flip}"
+            )
         self.size, self.scale, self.flip = size, scale, flip
 
     def transform(self) -> v2.Transform:

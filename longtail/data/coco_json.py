@@ -123,15 +123,18 @@ class Annotations:
         mask: NDArray[np.uint8] = codec().decode(self.rle(k))
         return mask
 
-    def truth(self, masks: bool) -> dict[str, Any]:
+    def truth(self, masks: bool, chosen: IntArray | None = None) -> dict[str, Any]:
         """All of it as the dictionary of COCO or LVIS format that an evaluator takes, with the ids of the file.
 
         Args:
             masks: whether to give each annotation its shape, as compressed run lengths. Raises as ``rle`` does.
+            chosen: the images to give, ascending; all where left out.
         """
+        rows = np.arange(len(self)) if chosen is None else chosen
         images = []
-        for i, (image_id, (height, width)) in enumerate(zip(self.image_ids.tolist(), self.sizes.tolist(), strict=True)):
-            images.append({"id": image_id, "height": height, "width": width})
+        for i in rows.tolist():
+            height, width = self.sizes[i].tolist()
+            images.append({"id": int(self.image_ids[i]), "height": height, "width": width})
             if self.federated:
                 images[-1]["neg_category_ids"] = self.category_ids[self.negatives(i)].tolist()
                 images[-1]["not_exhaustive_category_ids"] = self.category_ids[self.not_exhaustive(i)].tolist()
@@ -141,18 +144,19 @@ class Annotations:
         for category, frequency in zip(categories, self.frequencies or (), strict=False):
             category["frequency"] = frequency
         keys = ("id", "image_id", "category_id", "bbox", "area", "iscrowd")
+        kept = np.flatnonzero(np.isin(self.images, rows))
         columns = (
-            self.ids,
-            self.image_ids[self.images],
-            self.category_ids[self.labels],
-            self.xywh,
-            self.areas,
-            self.crowd.astype(np.int64),
+            self.ids[kept],
+            self.image_ids[self.images[kept]],
+            self.category_ids[self.labels[kept]],
+            self.xywh[kept],
+            self.areas[kept],
+            self.crowd[kept].astype(np.int64),
         )
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        annotations = [dict(zip(keys, row, strict=True)) for row in rows]
+        values = zip(*(column.tolist() for column in columns), strict=True)
+        annotations = [dict(zip(keys, row, strict=True)) for row in values]
         if masks:
-            for k, annotation in enumerate(annotations):
+            for k, annotation in zip(kept.tolist(), annotations, strict=True):
                 annotation["segmentation"] = self.rle(k)
         return {"images": images, "categories": categories, "annotations": annotations}
 

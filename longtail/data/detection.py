@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from longtail.augment.instances import InstanceView, MultiScale, with_seed
 from longtail.data.base import IntArray, LongTailData, Split, Splits
 from longtail.data.coco_json import Annotations, check_files, read_annotations
-from longtail.data.images import decode
+from longtail.data.images import check_images, decode
 from longtail.data.listing import some
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
@@ -52,11 +52,7 @@ class Part:
 
     def truth(self, masks: bool) -> dict[str, Any]:
         """The split as a dictionary in COCO's format."""
-        truth = self.annotations.truth(masks)
-        ids = set(self.image_ids.tolist())
-        images = [each for each in truth["images"] if each["id"] in ids]
-        annotations = [each for each in truth["annotations"] if each["image_id"] in ids]
-        return {**truth, "images": images, "annotations": annotations}
+        return self.annotations.truth(masks, self.rows)
 
     @property
     def image_ids(self) -> IntArray:
@@ -133,6 +129,7 @@ class DetectionData(LongTailData):
             images out of the training images: what is reported on must not set difficulties or choose an epoch.
         val_fraction: part of the training images that is held out where there is no validation file; 0 for none.
         split_seed: of that.
+        check_images: look at every image file before training.
         skip_bad_annotations: leave out annotations that cannot be used, and say how many; otherwise they are an error.
     """
 
@@ -152,6 +149,7 @@ class DetectionData(LongTailData):
         val_as_test: bool = False,
         val_fraction: float = 0.1,
         split_seed: int = 0,
+        check_images: bool = True,
         skip_bad_annotations: bool = False,
     ) -> None:
         super().__init__(batch_size, min(8, os.cpu_count() or 1) if num_workers is None else num_workers, sampling)
@@ -163,7 +161,7 @@ class DetectionData(LongTailData):
         self.masks, self.val_as_test = masks, val_as_test
         self.view = view or MultiScale()
         self.val_fraction, self.split_seed = val_fraction, split_seed
-        self.skip_bad_annotations = skip_bad_annotations
+        self.check_images, self.skip_bad_annotations = check_images, skip_bad_annotations
 
     @property
     def source(self) -> str:
@@ -204,13 +202,18 @@ class DetectionData(LongTailData):
                 folder = self.folder(file)
                 check_files(annotations, folder)
                 parts[split] = Part(annotations, folder, np.arange(len(annotations)))
+                if self.check_images:
+                    self._check_images(parts[split])
                 first = parts["train"].annotations
                 if (annotations.classes, annotations.category_ids.tolist()) != (
                     first.classes,
                     first.category_ids.tolist(),
                 ):
                     raise InputError(f"{file} has other categories than {first.file}: both need the same ids and names")
-        if self.val_as_test and "val" in parts:
+        if self.val_as_test:
+            if "test" in parts or "val" not in parts:
+                there = "has a test file too" if "test" in parts else "has no validation file"
+                raise InputError(f"{self.root} {there}: leave out --data.val_as_test")
             parts["test"] = parts.pop("val")
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
@@ -219,6 +222,13 @@ class DetectionData(LongTailData):
             parts["train"] = Part(train.annotations, train.folder, np.sort(order[held_out:]))
             parts["val"] = Part(train.annotations, train.folder, np.sort(order[:held_out]))
         return parts
+
+    def _check_images(self, part: Part) -> None:
+        bad = check_images([part.path(row) for row in range(len(part.rows))])
+        if bad:
+            path, reason = bad[0]
+            more = f" (and {len(bad) - 1} more bad files)" if len(bad) > 1 else ""
+            raise InputError(f"{path}: {reason}{more}; repair it, or take it out of {part.annotations.file}")
 
     def read(self) -> Splits:
         """Read the annotations, and find the images."""

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from longtail.errors import InputError
 from longtail.samplers.base import EpochSampler
 
 Draws = list[tuple[int, int]]
@@ -25,6 +26,8 @@ class EpochBatches(Sampler[Draws]):
         seed: of the order and the draws.
         rank, world: this process, and the number of processes.
         sampler: draws the rows of each epoch in place of the shuffle; a row that comes twice has a draw for each time.
+            Every epoch has as many rows as the first, cut or begun again where the sampler draws more or fewer: the
+            trainer counts the batches once.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class EpochBatches(Sampler[Draws]):
 
     def _rows(self) -> int:
         """Rows of the epoch over all processes, before they are filled up."""
-        return self.rows if self.sampler is None else self.sampler.size(self.epoch)
+        return self.rows if self.sampler is None else self.sampler.size(0)
 
     def _shard(self) -> int:
         """Rows of this process."""
@@ -69,7 +72,10 @@ class EpochBatches(Sampler[Draws]):
         if self.shuffle:
             order = torch.cat([order, order[: self._shard() * self.world - rows]])
         mine = order[self.rank :: self.world]
-        drawn = mine if self.sampler is None else self.sampler.order(self.epoch)[mine]
+        drawn = mine
+        if self.sampler is not None:
+            drawn = self.sampler.order(self.epoch)
+            drawn = drawn[mine % len(drawn)]
         pairs = list(zip(drawn.tolist(), draws[mine].tolist(), strict=True))
         start, self.start = self.start, 0
         for batch in range(start, len(self)):
@@ -105,9 +111,13 @@ class Loader:
 
     def __iter__(self) -> Iterator[Any]:
         self._position = self.sampler.start
-        for batch in self._inner:
-            self._position += 1
-            yield batch
+        try:
+            for batch in self._inner:
+                self._position += 1
+                yield batch
+        except InputError as error:  # that of a worker process comes with its traceback
+            last = str(error).strip().splitlines()[-1]
+            raise InputError(last.removeprefix("longtail.errors.InputError: ")) from None
 
     def state_dict(self) -> dict[str, int]:
         """Batches done in this epoch; 0 once all are."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from longtail.difficulty import ClassDifficulty
+from longtail.errors import InputError
 from longtail.samplers.base import EpochSampler
 from longtail.samplers.difficulty import ClassDifficultySampler
 from longtail.samplers.power import PowerSampler
@@ -69,6 +70,10 @@ class RepeatFactorSampling(Sampling):
     """
 
     threshold: float = 0.001
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise InputError(f"threshold is a share of the images, from 0 to 1, got {self.threshold}")
 
     def __call__(self, labels: Labels, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
         return RepeatFactorSampler(

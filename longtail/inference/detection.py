@@ -1,5 +1,6 @@
 """A run of detection, used: find objects in image files."""
 
+import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -80,6 +81,8 @@ def image_ids(files: Sequence[str], annotations: Path | None) -> list[int]:
             raise InputError(
                 f"{annotations}: cannot read ids of images from it; give a JSON file of COCO format"
             ) from error
+        if len(ids) < len(listed) or len({Path(file).name for file in files}) < len(files):
+            raise InputError(f"{annotations}: cannot tell images of the same name apart; predict them folder by folder")
         missing = [file for file in files if Path(file).name not in ids]
         if missing:
             raise InputError(f"{annotations} does not list {Path(missing[0]).name} and {len(missing) - 1} more images")
@@ -115,6 +118,7 @@ def detect_files(
     """
     files = image_files(paths)
     results: list[dict[str, Any]] = []
+    pictures: dict[str, bytes] = {}  # written once all images are done
     for file, image_id, image in _decoded(files, image_ids(files, annotations), skip_bad_images):
         found = detector.detect(image)
         for each in coco_results(found, image_id, detector.category_ids):
@@ -122,8 +126,18 @@ def detect_files(
                 each["segmentation"]["counts"] = each["segmentation"]["counts"].decode("ascii")
             results.append({**each, "file_name": Path(file).name})
         if overlays is not None:
+            stream = io.BytesIO()
+            picture(detector, image, found, threshold).save(stream, "PNG")
+            pictures[f"{image_id}-{Path(file).stem}.png"] = stream.getvalue()
+    if overlays is not None:
+        try:
             overlays.mkdir(parents=True, exist_ok=True)
-            picture(detector, image, found, threshold).save(overlays / f"{image_id}-{Path(file).stem}.png")
+            for name, content in pictures.items():
+                (overlays / name).write_bytes(content)
+        except OSError as error:
+            raise InputError(
+                f"{overlays}: cannot write pictures there ({error.strerror}); give another folder"
+            ) from error
     text = json.dumps(results) + "\n"
     if output is None:
         sys.stdout.write(text)

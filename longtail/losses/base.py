@@ -21,9 +21,12 @@ class Loss(nn.Module):
 
     Attributes:
         no_weight_decay: names of the parameters that an optimizer should not decay.
+        sigmoid: whether each logit stands for itself, as the probability of its class against all else, and not all of
+            them for a softmax.
     """
 
     no_weight_decay: ClassVar[frozenset[str]] = frozenset()
+    sigmoid: bool = False
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()

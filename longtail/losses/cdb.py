@@ -56,6 +56,7 @@ class ClassDifficultyLoss(Loss):
         else:
             self.difficulty = ClassDifficulty(len(counts_tensor(difficulty)) - (background is not None))
             self.loss = build_loss(rows, difficulty, reduction="none", background=background)
+        self.sigmoid = self.loss.sigmoid
         if background is not None and not 0 <= background <= len(self.difficulty.accuracy):
             raise ValueError(f"background must be in 0..{len(self.difficulty.accuracy)}, got {background}")
 

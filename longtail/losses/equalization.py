@@ -43,6 +43,8 @@ class EqualizationLossV2(Loss):
     Source: Tan et al., Equalization loss v2, CVPR 2021, equations 5 to 8; the background as in the released code.
     """
 
+    sigmoid = True
+
     positive_gradients: Tensor
     negative_gradients: Tensor
 

@@ -41,6 +41,8 @@ class FederatedLoss(Loss):
     background has no logit, and a batch with background draws one class less.
     """
 
+    sigmoid = True
+
     draw_weights: Tensor
 
     def __init__(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longtail.counts import Counts, counts_tensor
+from longtail.errors import InputError
 from longtail.losses.base import Loss, build_loss
 from longtail.losses.cross_entropy import CrossEntropyLoss
 
@@ -25,16 +26,25 @@ def with_background(class_counts: Counts) -> Tensor:
     return torch.cat([counts.double().mean().round().to(counts.dtype)[None], counts])
 
 
-def build_box_loss(loss: LossMaker, class_counts: Counts) -> Loss:
+def build_box_loss(loss: LossMaker, class_counts: Counts, sigmoid: bool) -> Loss:
     """The loss itself, or what makes it from the counts of `with_background`, with class 0 as its background.
 
     Raises:
+        InputError: if the loss is not of sigmoids, or is, against what is wanted.
         ValueError: if the loss takes a background and has another one.
     """
     made = build_loss(loss, with_background(class_counts), background=0)
+    check_kind(made, sigmoid)
     if getattr(made, "background", 0) != 0:
         raise ValueError(f"{type(made).__name__} needs background 0 here, got {made.background}")
     return made
+
+
+def check_kind(loss: Loss, sigmoid: bool) -> None:
+    """Raise InputError where a loss is not of sigmoids, or is, against what is wanted."""
+    if loss.sigmoid != sigmoid:
+        which = "SigmoidBoxes" if loss.sigmoid else "SoftmaxBoxes"
+        raise InputError(f"{type(loss).__name__} goes with longtail.methods.{which}, give that as --model.method.boxes")
 
 
 class BoxClassification(nn.Module, ABC):
@@ -83,7 +93,7 @@ class SoftmaxBoxes(BoxClassification):
 
     def __init__(self, class_counts: Counts, loss: LossMaker = CrossEntropyLoss) -> None:
         super().__init__(class_counts)
-        self.loss = build_box_loss(loss, class_counts)
+        self.loss = build_box_loss(loss, class_counts, sigmoid=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         loss: Tensor = self.loss(logits, labels)
@@ -113,6 +123,7 @@ class ObjectnessBoxes(BoxClassification):
     def __init__(self, class_counts: Counts, loss: LossMaker = CrossEntropyLoss) -> None:
         super().__init__(class_counts)
         self.loss = build_loss(loss, class_counts)
+        check_kind(self.loss, sigmoid=False)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         objects = labels > 0
@@ -145,16 +156,19 @@ class SigmoidBoxes(BoxClassification):
             raise ValueError(f"prior must be between 0 and 1, got {prior}")
         self.prior = prior
         self.scale = float(self.num_classes)
-        self.loss = build_box_loss(loss, class_counts)
+        self.loss = build_box_loss(loss, class_counts, sigmoid=True)
 
     def start(self, classifier: nn.Module) -> None:
         """Set the biases to the prior; that of the background to the opposite."""
         bias = getattr(classifier, "bias", None)
-        if isinstance(bias, Tensor):
-            logit = math.log(self.prior / (1 - self.prior))
-            with torch.no_grad():
-                bias.fill_(logit)
-                bias[0] = -logit
+        if not isinstance(bias, Tensor):
+            raise InputError(
+                f"SigmoidBoxes needs a classifier with a bias for its prior, {type(classifier).__name__} has none"
+            )
+        logit = math.log(self.prior / (1 - self.prior))
+        with torch.no_grad():
+            bias.fill_(logit)
+            bias[0] = -logit
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         loss: Tensor = self.loss(logits, labels)

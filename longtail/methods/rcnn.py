@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from longtail.counts import Counts, counts_tensor
+from longtail.errors import InputError
 from longtail.methods.boxes import BoxClassification, SoftmaxBoxes
 from longtail.models.detectors import DetectorBackbone, ResNet50FPN
 
@@ -58,6 +59,12 @@ class RCNN(nn.Module):
         boxes_per_image: int = 512,
     ) -> None:
         super().__init__()
+        if min_size < 1 or max_size < min_size or detections < 1 or boxes_per_image < 1 or not 0 <= score_threshold < 1:
+            raise InputError(
+                f"sizes and numbers must be at least 1, max_size at least min_size, and score_threshold in [0, 1), got "
+                f"min_size {min_size}, max_size {max_size}, detections {detections}, boxes_per_image "
+                f"{boxes_per_image}, score_threshold {score_threshold}"
+            )
         counts = torch.as_tensor(class_counts).clamp(min=1)
         self.num_classes = len(counts_tensor(counts))
         self.masks = masks
@@ -77,6 +84,8 @@ class RCNN(nn.Module):
         self._sampled = _Sampled(heads.select_training_samples)
         heads.select_training_samples = self._sampled
         heads.register_forward_pre_hook(self._keep_proposals)
+        for module in (self.network.backbone, self.network.rpn.head):
+            module.register_forward_hook(_in_full_precision)
         self._forget()
 
     @property
@@ -167,7 +176,17 @@ class _BoxPredictor(nn.Module):
         features = features.flatten(1)
         self.logits = self.cls_score(features)
         logits = self.logits if self.training else self._log_shares(self.logits)
-        return logits, self.bbox_pred(features)  # type: ignore[operator]
+        return logits.float(), self.bbox_pred(features).float()  # type: ignore[operator]
+
+
+def _in_full_precision(module: nn.Module, args: Any, out: Any) -> Any:
+    """Lift what a module gives to float32 under autocast: torchvision's boxes take its type, and bfloat16 has steps of
+    4 pixels above 512."""
+    if isinstance(out, Tensor):
+        return out.float()
+    if isinstance(out, dict):
+        return type(out)((name, value.float()) for name, value in out.items())
+    return type(out)(_in_full_precision(module, args, each) for each in out)
 
 
 class _Sampled:

@@ -66,5 +66,5 @@ def codec() -> Any:
     try:
         from faster_coco_eval.core import mask
     except ImportError as error:
-        raise InputError('masks need faster-coco-eval: pip install "longtail[detection]"') from error
+        raise InputError('detection needs faster-coco-eval: pip install "longtail[detection]"') from error
     return mask

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from longtail.data.base import LongTailData
+from longtail.data.sampling import DifficultySampling
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.losses.base import Loss
@@ -30,7 +31,7 @@ class Task(pl.LightningModule, ABC):
         method: network and losses.
         num_classes: C.
         optimizer: called with the parameters.
-        schedule: of the learning rate; none keeps it.
+        schedule: of the learning rate; by default ``StepSchedule()``.
         many: classes with more training images are many-shot.
         few: classes with fewer training images are few-shot.
         difficulty: called with the number of classes to make the difficulty of the classes. It is updated after each
@@ -70,13 +71,18 @@ class Task(pl.LightningModule, ABC):
         self.class_accuracy: list[float] = []
         self.evaluation: dict[str, Any] = {}
 
-    @abstractmethod
     def check(self, data: LongTailData) -> None:
         """Check that a data set and the method fit.
 
         Raises:
-            InputError: if they do not.
+            InputError: if they do not, or something goes by the difficulty of the classes and nothing measures it.
         """
+        weighs = any(isinstance(module, ClassDifficultyLoss) for module in self.method.modules())
+        if (weighs or isinstance(data.sampling, DifficultySampling)) and data.split("val") is None:
+            raise InputError(
+                "the difficulty of the classes is measured on validation images, and there are none: hold some out by "
+                "--data.val_fraction"
+            )
 
     def setup(self, stage: str) -> None:
         """Check that the data and the method fit, and share the difficulty of the classes."""

@@ -1,5 +1,6 @@
 """Checkpoints: written whole or not at all, read without unpickling, saved on Ctrl-C."""
 
+import math
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,9 +133,10 @@ class RunCheckpoints(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, the best first so that the last one knows of it."""
         score = trainer.callback_metrics.get(self.monitor)
-        is_best = score is not None and (self.best_score is None or self.sign * float(score) > self.best_score)
-        if is_best and score is not None:
-            self.best_score, self.best_epoch = self.sign * float(score), trainer.current_epoch + 1
+        signed = math.nan if score is None else self.sign * float(score)  # nan is above nothing
+        is_best = signed > (-math.inf if self.best_score is None else self.best_score)
+        if is_best:
+            self.best_score, self.best_epoch = signed, trainer.current_epoch + 1
         trainer.save_checkpoint(self.last)
         if is_best:
             trainer.save_checkpoint(self.best)

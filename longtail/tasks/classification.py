@@ -30,7 +30,7 @@ class Classification(Task):
         method: network and losses.
         class_counts: training images of each class (C,), for the shot groups of the metrics.
         optimizer: called with the parameters.
-        schedule: of the learning rate; none keeps it.
+        schedule: of the learning rate; by default ``StepSchedule()``.
         many: classes with more training images are many-shot.
         few: classes with fewer training images are few-shot.
         channels_last: memory format of images and weights; usually the faster one for convolutions.
@@ -77,6 +77,7 @@ class Classification(Task):
                 f"{type(self.method).__name__} trains on {self.method.num_views} views of an image, "
                 f"--data.views names {len(data.views)}"
             )
+        super().check(data)
 
     def _views(self, batch: dict[str, Any]) -> list[Tensor]:
         return [view.contiguous(memory_format=self.memory_format) for view in batch["views"]]

@@ -14,7 +14,7 @@ from longtail.difficulty import ClassDifficulty
 from longtail.distributed import from_first, gather_to_first, sum_over_processes
 from longtail.errors import InputError
 from longtail.methods.rcnn import RCNN
-from longtail.metrics.coco_results import coco_results, decode
+from longtail.metrics.coco_results import coco_results, codec, decode
 from longtail.metrics.detection import AveragePrecision, average_precision, group_ap
 from longtail.reports.overlays import data_uri, draw_instances
 from longtail.reports.results import weakest_classes
@@ -43,7 +43,7 @@ class Detection(Task):
         method: network and losses.
         class_counts: training instances of each class (C,).
         optimizer: called with the parameters.
-        schedule: of the learning rate; none keeps it.
+        schedule: of the learning rate; by default ``StepSchedule()``.
         many: classes in more training images are many-shot, in LVIS' words frequent.
         few: classes in fewer training images are few-shot, in LVIS' words rare.
         difficulty: called with the number of classes to make the difficulty of the classes. It is updated after each
@@ -53,7 +53,6 @@ class Detection(Task):
     """
 
     name = "detection"
-    _hits: Tensor  # (2, C): proposals on objects of a class that got it, and all of them
 
     def __init__(
         self,
@@ -70,7 +69,8 @@ class Detection(Task):
         self.difficulty_from = difficulty_from
         self.kinds = ["box", "mask"] if method.masks else ["box"]
         self.monitors = [f"{kind}_{name}" for kind in reversed(self.kinds) for name in (*FIGURES, *_groups())]
-        self.register_buffer("_hits", torch.zeros(2, len(class_counts), dtype=torch.int64), persistent=False)
+        # Proposals on objects of a class that got it, and all of them. No buffer: averaged weights swap those.
+        self._hits = torch.zeros(2, len(class_counts), dtype=torch.int64)
         self._found: list[dict[str, Any]] = []
 
     def check(self, data: LongTailData) -> None:
@@ -85,6 +85,8 @@ class Detection(Task):
             raise InputError(f"the method has {self.method.num_classes} classes, {data.source} has {len(data.classes)}")
         if self.method.masks and not data.masks:
             raise InputError("the network segments instances: give --data.masks true, or a network without masks")
+        codec()  # needed after the first epoch
+        super().check(data)
 
     def record(self) -> dict[str, Any]:
         """What this task adds to the results of a run."""
@@ -113,7 +115,7 @@ class Detection(Task):
         found, pairs = self.method.detect(self._images(batch), batch["targets"])
         for each, row in zip(found, batch["rows"].tolist(), strict=True):
             self._found += coco_results(each, int(part.image_ids[row]), part.annotations.category_ids.tolist())
-        true, predicted = pairs.unbind(1)
+        true, predicted = pairs.cpu().unbind(1)
         self._hits[0] += torch.bincount(true[true == predicted], minlength=self._hits.shape[1])
         self._hits[1] += torch.bincount(true, minlength=self._hits.shape[1])
 
@@ -127,7 +129,7 @@ class Detection(Task):
 
     def _finish(self, split: str) -> None:
         found = gather_to_first(self._found)
-        hits, matched = sum_over_processes(self._hits).double()
+        hits, matched = sum_over_processes(self._hits.to(self.device)).cpu().double()
         accuracy = hits / matched  # nan where nothing was matched
         self._found = []
         self._hits.zero_()
@@ -152,11 +154,10 @@ class Detection(Task):
         }
         metrics = {"box_accuracy": float(accuracy.nanmean())}
         truth = part.truth("mask" in self.kinds)
-        counts = [max(count, 1) for count in self.data.image_counts]  # a class never trained on is a rare one
         for kind in self.kinds:
             measured: AveragePrecision = average_precision(truth, found, KINDS[kind], federated)
             metrics |= {f"{kind}_{name}": getattr(measured, attribute) for name, attribute in FIGURES.items()}
-            groups = group_ap(measured.class_ap, counts, **self.thresholds)
+            groups = group_ap(measured.class_ap, self.data.image_counts, **self.thresholds)
             metrics |= {f"{kind}_ap_{group}": value for group, value in groups.items()}
             per_class |= {
                 f"{kind}_ap": measured.class_ap.tolist(),

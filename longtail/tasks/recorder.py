@@ -201,6 +201,7 @@ class Progress(TQDMProgressBar):
         epochs = results["epochs"]
         figures = [f"loss {entry['train'].get('loss', float('nan')):.3f}"]
         names = {"top1": "top-1", "balanced_accuracy": "balanced", "many": "many", "medium": "medium", "few": "few"}
+        names |= {"box_ap": "box AP", "mask_ap": "mask AP"}
         for key, label in names.items():
             value = (entry["val"] or {}).get(key)
             if value is not None:

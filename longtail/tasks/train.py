@@ -27,7 +27,16 @@ from longtail.tasks.base import Task
 from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from longtail.tasks.recorder import Progress, Recorder, new_results
 
-MOVABLE = {"root", "lists", "table", "val", "test", "batch_size", "num_workers"}  # data options that keep the splits
+MOVABLE = {
+    "root",
+    "lists",
+    "table",
+    "train",
+    "val",
+    "test",
+    "batch_size",
+    "num_workers",
+}  # data options that keep the splits
 
 
 class TrainingCLI(LightningCLI):

@@ -270,7 +270,7 @@ def test_every_loss_of_logits_is_tried() -> None:
 
 @pytest.mark.parametrize(("kind", "loss"), CASES, ids=lambda each: each if isinstance(each, str) else each.__name__)
 def test_every_loss_trains(kind: type[BoxClassification], loss: str) -> None:
-    classifier = CosineClassifier if loss in ("LDAMLoss", "FederatedLoss") else nn.Linear
+    classifier = CosineClassifier if loss == "LDAMLoss" else nn.Linear
     method = make(masks=False, boxes=boxes_with(kind, loss), classifier=classifier)
     for each in method.modules():
         if isinstance(each, ClassDifficultyLoss):
@@ -349,3 +349,16 @@ def test_no_batch_is_kept(training: bool) -> None:
     assert [each() for each in kept] == [None] * 6
     size = sum(value.numel() * value.element_size() for value in method.state_dict().values())
     assert len(pickle.dumps(method)) < 1.2 * size + 100_000
+
+
+def test_boxes_stay_in_full_precision_under_autocast() -> None:
+    method = make(masks=False)
+    corner = torch.tensor([[33.3, 21.7, 61.3, 60.9]])
+    seen = []
+    heads = method.network.roi_heads
+    heads.register_forward_pre_hook(lambda module, args: seen.append(args))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        method([torch.rand(3, 64, 64)], [{"boxes": corner, "labels": torch.tensor([1])}])
+    (features, proposals, _, targets), *_ = seen
+    assert {each.dtype for each in (*features.values(), *proposals)} == {torch.float32}
+    assert torch.equal(targets[0]["boxes"], corner)

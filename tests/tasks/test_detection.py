@@ -170,6 +170,17 @@ def test_boxes_alone_with_difficulty_from_average_precision(shapes: Path, tmp_pa
     assert not [name for name in found["evaluations"][0]["metrics"] if name.startswith("mask")]
 
 
+def test_averaged_weights_leave_the_difficulty_measured(shapes: Path, tmp_path: Path) -> None:
+    assert fit(tmp_path / "run", "fasterrcnn_cdb_w", shapes, "--epochs", "1", "--ema", "0.5") == 0
+    assert any(value is not None for value in results(tmp_path / "run")["history"][0]["class_accuracy"])
+
+
+def test_every_epoch_with_repeat_factors_is_validated(shapes: Path, tmp_path: Path) -> None:
+    options = ["--data.masks", "false", "--model.method.masks", "false", "--data.sampling.threshold", "0.9"]
+    assert fit(tmp_path / "run", "maskrcnn_rfs", shapes, "--epochs", "4", *options, "--batch-size", "4") == 0
+    assert all(epoch["val"] is not None for epoch in results(tmp_path / "run")["history"])
+
+
 def test_two_processes_measure_as_one(run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
@@ -202,6 +213,11 @@ def test_wrong_input_gets_one_line(run: Path, shapes: Path, tmp_path: Path, caps
         "4",
     ]
     assert "one label an image" in fails(capsys, *other)
+    unmeasured = ["fit", "--recipe", "maskrcnn_cdb_w", "--run", str(tmp_path / "run"), "--data", str(shapes)]
+    unmeasured += ["--data.val_as_test", "true", "--data.val_fraction", "0"]
+    assert "--data.val_fraction" in fails(capsys, *unmeasured)
+    wrong = ["--data", str(shapes), "--model.method.boxes", "longtail.methods.SigmoidBoxes"]
+    assert "CrossEntropyLoss goes with longtail.methods.SoftmaxBoxes" in fails(capsys, *fitting, *wrong)
     assert "--data.masks true" in fails(capsys, *fitting, "--data", str(shapes), "--data.masks", "false")
     assert not (tmp_path / "run").exists()
     assert "--top-k is for runs of classification" in fails(capsys, "predict", str(run), str(shapes), "--top-k", "3")
