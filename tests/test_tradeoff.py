@@ -13,7 +13,7 @@ from command import fails, results
 from PIL import Image
 
 from longtail.cli import main
-from longtail.data.base import ImageData
+from longtail.data.base import LongTailData
 from longtail.data.digits import DigitsLT
 from longtail.inference.classification import load_run
 
@@ -34,7 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_curve_of_a_run(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(ImageData, "test_dataloader")  # never looked at
+    monkeypatch.delattr(LongTailData, "test_dataloader")  # never looked at
     before = (run / "results.json").read_bytes()
     output = tmp_path / "page.html"
     assert main(["tradeoff", str(run), "--output", str(output)]) == 0
