@@ -52,7 +52,7 @@ class Run:
     @property
     def recipe(self) -> str:
         """Full name of the recipe."""
-        return f"{self.table.name}/{self.row.recipe}"
+        return f"{self.table.recipes or self.table.name}/{self.row.recipe}"
 
     @property
     def held_out(self) -> bool:
@@ -137,7 +137,7 @@ def compact(run: Run, folder: Path, results: Results) -> Record:
         "images": results["data"]["images"],
         "evaluations": [
             {key: tidy(value) for key, value in each.items() if key in EVALUATION}
-            | {"class_accuracy": tidy(each["per_class"]["accuracy"])}
+            | {f"class_{key}": tidy(each["per_class"][key]) for key in ("accuracy", "iou") if key in each["per_class"]}
             for each in results["evaluations"]
         ],
         "config": tidy(yaml.safe_load(results["config"])),

@@ -12,11 +12,13 @@ from longtail import __version__
 from longtail.errors import InputError
 
 HELP = """\
-longtail - train, look at and use classifiers and detectors for long-tailed image sets
+longtail - train, look at and use classifiers, detectors and segmenters for long-tailed image sets
 
 Start
   longtail fit --recipe bcl --data photos/     train on a folder with one subfolder for each class
   longtail fit --recipe maskrcnn_cdb_w --data coco/   find objects, by annotations in COCO's format
+  longtail fit --recipe segmentation/cdb_w --data streets/   give every pixel a class, by images/ and annotations/
+  longtail fit --recipe clips/cdb_s --data videos/    classify videos, one subfolder for each class
   longtail fit --recipe digits_lt/bcl          try it on data that comes along
   longtail recipes                             what can be trained
 
@@ -24,7 +26,7 @@ Commands
   fit        train, evaluate on validation and test, write everything to a run folder
   validate   RUN     evaluate a run again on its validation split
   test       RUN     evaluate a run again on its test split
-  predict    RUN IMAGE...   classify files and folders, or find objects in them
+  predict    RUN FILE...    classify images or videos, find objects in images, or give their pixels classes
   report     RUN     write report.html: who gained, who paid, what is confused
   compare    RUN RUN...     put runs side by side, seeds merged
   tradeoff   RUN...         from head to tail: what a run gives when turned to its rare classes
@@ -39,21 +41,27 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
 
   --recipe NAME        a shipped recipe (longtail recipes) or a YAML file
   --data WHAT          a folder, a table (CSV, TSV, Parquet, list file), or cifar10_lt, cifar100_lt, digits_lt; for
-                       detection a folder in COCO's format, or coco or lvis with --data.root FOLDER
+                       detection a folder in COCO's format, or coco or lvis with --data.root FOLDER; for
+                       segmentation a folder with images/, annotations/ (a PNG for each image, with the class of
+                       its pixels) and classes.txt, or camvid, ade20k or cityscapes with --data.root FOLDER; for
+                       clips a folder or a table of videos, or egtea with --data.root FOLDER
   --run FOLDER         where the run goes; by default runs/<data>-<recipe>
   --resume RUN         go on with a stopped run
   --teacher RUN        run of the teacher, for recipes that have one; it is trained first if it is not there
 
   --epochs N           --batch-size N        --lr X             --seed N
-  --backbone NAME      a timm name, or resnet20_cifar, resnet32_cifar, resnet56_cifar
-  --pretrained         start from timm's weights       --weights FILE   start from a local file
+  --backbone NAME      a timm name, or resnet20_cifar, resnet32_cifar, resnet56_cifar; for segmentation an encoder of
+                       segmentation-models-pytorch, for clips a video network of torchvision
+  --pretrained         start from published weights    --weights FILE   start from a local file
   --image-size N       --workers N           --skip-bad-images
-                       (for detection: --data.view, --model.method.min_size, --data.skip_bad_annotations true)
+                       (for detection: --data.view, --model.method.min_size, --data.skip_bad_annotations true;
+                       for segmentation N is the shorter side, and --data.view.size that of the training crops;
+                       for clips also --data.frames, --data.test_clips and --skip-bad-videos)
   --precision P        bf16-mixed, 32-true, ... (by default bfloat16 where the hardware has it)
   --compile            use torch.compile               --no-channels-last
   --ema DECAY          average the weights, such as 0.999
   --clip NORM          clip the gradient to this norm
-  --monitor METRIC     of the best epoch on validation (by default balanced_accuracy, or AP)
+  --monitor METRIC     of the best epoch on validation (by default balanced_accuracy, AP or miou)
 
 Every other option of the trainer, the model and the data can be given by its full name, such as
 --trainer.devices 2, --model.many 50, --data.val_fraction 0.1, --trainer.logger WandbLogger.
@@ -72,23 +80,35 @@ SHORT: dict[str, str | tuple[str, str]] = {
     "--image-size": "--data.image_size",
     "--workers": "--data.num_workers",
     "--skip-bad-images": ("--data.skip_bad_images", "true"),
+    "--skip-bad-videos": ("--data.skip_bad_images", "true"),
     "--precision": "--trainer.precision",
     "--compile": ("--model.compile", "true"),
     "--no-channels-last": ("--model.channels_last", "false"),
     "--clip": "--trainer.gradient_clip_val",
 }
 NAMED_DATA = {
+    "ade20k": "longtail.data.ADE20K",
+    "camvid": "longtail.data.CamVid",
     "cifar10_lt": "longtail.data.CIFAR10LT",
     "cifar100_lt": "longtail.data.CIFAR100LT",
+    "cityscapes": "longtail.data.Cityscapes",
     "coco": "longtail.data.COCO",
     "digits_lt": "longtail.data.DigitsLT",
+    "egtea": "longtail.data.EGTEA",
     "lvis": "longtail.data.LVIS",
 }
 NEED_ROOT = {
     "longtail.data.Folder": "give --data FOLDER or --data TABLE",
     "longtail.data.COCO": "give --data FOLDER, or --data coco --data.root FOLDER, with images and annotations",
     "longtail.data.LVIS": "give --data lvis --data.root FOLDER, with images and annotations",
+    "longtail.data.VideoFolder": "give --data FOLDER with one subfolder of videos for each class, or --data TABLE",
+    "longtail.data.EGTEA": "give --data egtea --data.root FOLDER, with the clips and the split files",
+    "longtail.data.SegmentationFolder": "give --data FOLDER with images/, annotations/ and classes.txt",
+    "longtail.data.ADE20K": "give --data ade20k --data.root FOLDER, with images/, annotations/ and objectInfo150.txt",
+    "longtail.data.CamVid": "give --data camvid --data.root FOLDER, with images/ and annotations/",
+    "longtail.data.Cityscapes": "give --data cityscapes --data.root FOLDER, with leftImg8bit/ and gtFine/",
 }
+VIDEO_DATA = ("longtail.data.VideoFolder", "longtail.data.VideoTable")
 TEACHER = "--model.method.teacher_checkpoint"
 RUN_VARIABLE = "LONGTAIL_RUN"  # hands the folder of the run to the processes that Lightning starts
 TABLES = {".csv", ".tsv", ".parquet", ".txt", ".lst"}
@@ -276,7 +296,8 @@ def data_options(value: str, config: dict[str, Any]) -> list[str]:
     if path.suffix.lower() in TABLES:
         if not path.is_file():
             raise InputError(f"no table at {path}")
-        return ["--data", "longtail.data.Table", f"--data.table={path}"]
+        table = "VideoTable" if own in VIDEO_DATA else "Table"
+        return ["--data", f"longtail.data.{table}", f"--data.table={path}"]
     if path.is_dir() or "/" in value or os.sep in value:
         if not path.is_dir():
             raise InputError(f"no folder at {path}")
@@ -338,37 +359,57 @@ def _evaluate(split: str, args: list[str]) -> int:
 
 
 def predict(args: list[str]) -> int:
-    """Classify images, or find objects in them."""
-    parser = _parser("predict", "use a run on image files and folders: classify them, or find objects in them")
+    """Classify images or videos, find objects in images, or give their pixels classes."""
+    uses = "classify them, find objects in them, or give their pixels classes"
+    parser = _parser("predict", f"use a run on files and folders of images, or videos: {uses}")
     parser.add_argument("run", type=Path, help="folder of the run")
-    parser.add_argument("images", type=Path, nargs="+", help="image files, and folders of them")
-    parser.add_argument("--output", type=Path, help="file for the answer; by default it is printed")
+    parser.add_argument("images", type=Path, nargs="+", help="image or video files, and folders of them")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="file for the answer, by default it is printed; for segmentation a new folder for PNGs",
+    )
     parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
-    parser.add_argument("--skip-bad-images", action="store_true", help="leave out files that cannot be read")
-    own = {
-        "classification": parser.add_argument_group("for runs of classification"),
-        "detection": parser.add_argument_group("for runs of detection, whose answer is results in COCO's format"),
-    }
-    of_images, of_objects = own["classification"], own["detection"]
+    parser.add_argument(
+        "--skip-bad-images", "--skip-bad-videos", action="store_true", help="leave out files that cannot be read"
+    )
+    of_images = parser.add_argument_group("for runs of classification")
     of_images.add_argument("--top-k", type=int, default=5, help="classes to name for each image (default 5)")
     of_images.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="of the answer (default csv)")
     of_images.add_argument(
         "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"
     )
     of_images.add_argument("--batch-size", type=int, default=64)
-    of_objects.add_argument("--overlays", type=Path, help="folder for a picture of each image with what was found")
+    of_objects = parser.add_argument_group("for runs of detection, whose answer is results in COCO's format")
     of_objects.add_argument("--score", type=float, default=0.5, help="least score in the pictures (default 0.5)")
     of_objects.add_argument("--annotations", type=Path, help="COCO file with the ids of the images")
+    of_both = parser.add_argument_group(
+        "for runs of detection, and of segmentation, whose answer is a PNG for each image"
+    )
+    of_both.add_argument("--overlays", type=Path, help="folder for a picture of each image with what was found")
     known = parser.parse_args(args)
     from longtail.reports.results import load_results
 
     task = load_results(known.run).get("task", "classification")
-    for other in own.keys() - {task}:
-        for action in own[other]._group_actions:
-            if any(arg.split("=")[0] in action.option_strings for arg in args):
-                raise InputError(
-                    f"{action.option_strings[0]} is for runs of {other}, this one is of {task}: leave it out"
-                )
+    own = {("classification",): of_images, ("detection",): of_objects, ("detection", "segmentation"): of_both}
+    for tasks, group in own.items():
+        for action in group._group_actions:
+            if task not in tasks and any(arg.split("=")[0] in action.option_strings for arg in args):
+                whose = f"runs of {' and '.join(tasks)}"
+                raise InputError(f"{action.option_strings[0]} is for {whose}, this one is of {task}: leave it out")
+    if task == "segmentation":
+        if known.output is None:
+            raise InputError("give --output FOLDER, for a PNG of each image with the class of its pixels")
+        from longtail.inference.segmentation import load_segmenter, segment_files
+
+        segment_files(
+            load_segmenter(known.run, known.checkpoint),
+            known.images,
+            known.output,
+            known.overlays,
+            known.skip_bad_images,
+        )
+        return 0
     if task == "detection":
         from longtail.inference.detection import detect_files, load_detector
 
@@ -460,20 +501,30 @@ def export(args: list[str]) -> int:
     parser.add_argument(
         "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"
     )
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="for segmentation: of the images in pixels, where the network cannot take any (by default any)",
+    )
     known = parser.parse_args(args)
     from longtail.reports.results import load_results
 
     output = known.output or known.run / "export"
-    detection = load_results(known.run).get("task") == "detection"
-    if detection and known.strength:
-        raise InputError("--strength is for runs of classification, this one is of detection: leave it out")
-    from longtail.export import export_detector, export_run
+    task = load_results(known.run).get("task", "classification")
+    own = {"classification": ("--strength", known.strength), "segmentation": ("--size", known.size)}
+    for other, (option, given) in own.items():
+        if given and task != other:
+            raise InputError(f"{option} is for runs of {other}, this one is of {task}: leave it out")
+    from longtail.export import export_detector, export_run, export_segmenter
 
-    paths = (
-        export_detector(known.run, output, known.checkpoint)
-        if detection
-        else export_run(known.run, output, known.checkpoint, known.strength)
-    )
+    if task == "segmentation":
+        paths = export_segmenter(known.run, output, known.checkpoint, known.size)
+    elif task == "detection":
+        paths = export_detector(known.run, output, known.checkpoint)
+    else:
+        paths = export_run(known.run, output, known.checkpoint, known.strength)
     for path in paths:
         sys.stdout.write(f"{path}\n")
     return 0

@@ -6,6 +6,7 @@ from longtail.augment.cutout import Cutout
 from longtail.augment.geometric import HorizontalFlip, PadCrop, ResizedCrop
 from longtail.augment.instances import InstanceView, LargeScaleJitter, MultiScale
 from longtail.augment.normalise import Normalise
+from longtail.augment.pixels import PixelView, ScaleCropFlip
 from longtail.augment.policies import AutoAugment, RandAugment
 from longtail.augment.views import AutoAugmentView, ClassifierView, PlainView, RandView, SimView
 
@@ -23,10 +24,12 @@ __all__ = [
     "Normalise",
     "Operator",
     "PadCrop",
+    "PixelView",
     "PlainView",
     "RandAugment",
     "RandView",
     "ResizedCrop",
+    "ScaleCropFlip",
     "SimView",
     "View",
 ]

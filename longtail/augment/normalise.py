@@ -1,4 +1,4 @@
-"""From uint8 to standardised float images."""
+"""From uint8 to standardised float images and clips."""
 
 from __future__ import annotations
 
@@ -25,19 +25,24 @@ class Normalise:
             raise ValueError(f"expected positive values in std, got {list(std)}")
         self.mean = tuple(mean)
         self.std = tuple(std)
-        self._scale = torch.tensor([1 / (255 * s) for s in std]).view(-1, 1, 1)
-        self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(-1, 1, 1)
+        self._scale = torch.tensor([1 / (255 * s) for s in std])
+        self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)])
 
     def __call__(self, images: Tensor) -> Tensor:
-        """float32 of the shape, the device and the memory format of ``images``, uint8 (N, C, H, W).
+        """float32 of the shape, the device and the memory format of ``images``.
+
+        Args:
+            images: uint8 images (N, C, H, W) or clips (N, C, T, H, W).
 
         Raises:
-            ValueError: if ``images`` has another dtype or another number of channels.
+            ValueError: if ``images`` has another dtype, another number of dimensions or of channels.
         """
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != len(self.mean):
-            expected = f"uint8 images of shape (N, {len(self.mean)}, H, W)"
+        channels = len(self.mean)
+        if images.dtype != torch.uint8 or images.ndim not in (4, 5) or images.shape[1] != channels:
+            expected = f"uint8 images of shape (N, {channels}, H, W) or clips of shape (N, {channels}, T, H, W)"
             raise ValueError(f"expected {expected}, got {images.dtype} {tuple(images.shape)}")
-        scale, shift = (t.to(images.device, non_blocking=True) for t in (self._scale, self._shift))
+        per_channel = (channels,) + (1,) * (images.ndim - 2)
+        scale, shift = (t.view(per_channel).to(images.device, non_blocking=True) for t in (self._scale, self._shift))
         return images.float().mul_(scale).add_(shift)
 
     def __repr__(self) -> str:

@@ -152,6 +152,11 @@ class LongTailData(pl.LightningDataModule, ABC):
         counts: list[int] = np.bincount(pairs % len(self.classes), minlength=len(self.classes)).tolist()
         return counts
 
+    @property
+    def train_counts(self) -> list[int]:
+        """Size of each class in training as results, groups and reports count it: here its images."""
+        return self.image_counts
+
     def split(self, name: str) -> Split | None:
         """The split called "train", "val" or "test"."""
         return {"train": self.splits.train, "val": self.splits.val, "test": self.splits.test}[name]
@@ -197,8 +202,8 @@ class LongTailData(pl.LightningDataModule, ABC):
 class ImageData(LongTailData):
     """Base of the data modules whose images have one label each.
 
-    Batches are dicts: "views", one float batch (N, 3, H, W) for every entry of ``views`` (one, unaugmented, outside
-    training), "targets" (N,) and "rows" (N,), the rows in the split.
+    Batches are dicts: "views", one float batch (N, 3, H, W) for every entry of ``views`` (outside training unaugmented,
+    and one unless the set has more), "targets" (N,) and "rows" (N,), the rows in the split.
 
     Args:
         views: what augments each view of a training image; as many as the method wants.
@@ -245,13 +250,18 @@ class ImageData(LongTailData):
         """Cut a training view: uint8 (N, 3, H, W) from the images (N, V, 3, H, W) of a batch."""
         return images[:, view]
 
+    def augment(self, view: View, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Apply a view to the images (N, 3, H, W) of a batch."""
+        return view(images, generator)
+
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Draw the views of a batch on its device."""
         images: Tensor = batch.pop("images")  # uint8 (N, V, 3, H, W)
         generator = torch.Generator().manual_seed(batch.pop("seed"))
         if self.trainer is not None and self.trainer.training:
-            views = [view(self.crop(images, v, generator), generator) for v, view in enumerate(self.views)]
+            crops = (self.crop(images, v, generator) for v in range(len(self.views)))
+            views = [self.augment(view, crop, generator) for view, crop in zip(self.views, crops, strict=True)]
         else:
-            views = [images[:, 0]]
+            views = list(images.unbind(1))
         batch["views"] = [self._normalise(view) for view in views]
         return batch

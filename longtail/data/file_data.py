@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from longtail.augment.base import View
 from longtail.data.base import ImageData, Split, Splits
-from longtail.data.files import ImageFiles, Sample
+from longtail.data.files import ImageFiles
 from longtail.data.folder import scan_folder
 from longtail.data.images import check_images, decode
 from longtail.data.listing import Listing, some
@@ -24,8 +24,6 @@ from longtail.data.sampling import Sampling
 from longtail.data.split import stratified_split
 from longtail.data.table import read_table
 from longtail.errors import InputError
-
-LARGEST_DEFAULT_SIZE = 224
 
 
 def _collate(samples: Sequence[Any]) -> dict[str, Any]:
@@ -40,10 +38,10 @@ def _collate(samples: Sequence[Any]) -> dict[str, Any]:
 class _WithDraw(Dataset[Any]):
     """Hands the random number of an image on to the batch."""
 
-    def __init__(self, images: ImageFiles) -> None:
+    def __init__(self, images: Dataset[Any]) -> None:
         self.images = images
 
-    def __getitem__(self, index: tuple[int, int]) -> tuple[Sample, int]:
+    def __getitem__(self, index: tuple[int, int]) -> tuple[Any, int]:
         return self.images[index], index[1]
 
 
@@ -64,7 +62,14 @@ class FileData(ImageData):
         check_images: look at every file before training.
         skip_bad_images: leave out the files that cannot be read, and say how many; otherwise they are an error.
         sampling: how training images are drawn; each once an epoch where left out.
+
+    Attributes:
+        noun: for what a file holds.
+        largest_size: the most that ``image_size`` is by default.
     """
+
+    noun: ClassVar[str] = "image"
+    largest_size: ClassVar[int] = 224
 
     def __init__(
         self,
@@ -108,8 +113,21 @@ class FileData(ImageData):
                 listings[name], train = train.subset(held_out), train.subset(kept)
         return {"train": train, **{name: listing for name, listing in listings.items() if len(listing)}}
 
+    def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
+        """Files that cannot be read, with the reasons."""
+        return check_images(paths)
+
+    def shorter_side(self, path: str) -> int:
+        """That of an image, in pixels."""
+        return min(decode(path).size)
+
+    def open(self, listing: Listing, split: str) -> Dataset[Any]:
+        """The images of a split: in training a crop for each view, otherwise the views to evaluate."""
+        train = split == "train"
+        return ImageFiles(listing, self.image_size, train, len(self.views) if train else 1, (self.min_scale, 1.0))
+
     def _without_bad(self, listing: Listing) -> Listing:
-        bad = check_images(listing.paths)
+        bad = self.find_bad(listing.paths)
         if not bad:
             return listing
         path, reason = bad[0]
@@ -119,9 +137,9 @@ class FileData(ImageData):
                 f"{path}: {reason}{more}; repair or remove it, or leave such files out by --skip-bad-images"
             )
         if len(bad) == len(listing):
-            raise InputError(f"{self.source}: no image can be read, such as {path} ({reason})")
+            raise InputError(f"{self.source}: no {self.noun} can be read, such as {path} ({reason})")
         reasons = some([f"{path} ({reason})" for path, reason in bad])
-        rank_zero_info(f"left out {len(bad)} of {len(listing)} image files that cannot be read: {reasons}")
+        rank_zero_info(f"left out {len(bad)} of {len(listing)} {self.noun} files that cannot be read: {reasons}")
         names = {path for path, _ in bad}
         return listing.subset(np.array([i for i, p in enumerate(listing.paths) if p not in names], dtype=np.int64))
 
@@ -132,10 +150,7 @@ class FileData(ImageData):
         def split(name: str) -> Split | None:
             if name not in listings:
                 return None
-            train = name == "train"
-            views = len(self.views) if train else 1
-            files = ImageFiles(listings[name], self.image_size, train, views, (self.min_scale, 1.0))
-            return Split(_WithDraw(files), listings[name].targets)
+            return Split(_WithDraw(self.open(listings[name], name)), listings[name].targets)
 
         train = split("train")
         assert train is not None
@@ -147,8 +162,8 @@ class FileData(ImageData):
         if self._image_size is not None:
             return self._image_size
         paths = self._listings["train"].paths
-        sides = [min(decode(path).size) for path in paths[:: max(1, len(paths) // 32)]]
-        return int(min(max(32, round(float(np.median(sides)) / 32) * 32), LARGEST_DEFAULT_SIZE))
+        sides = [self.shorter_side(path) for path in paths[:: max(1, len(paths) // 32)]]
+        return int(min(max(32, round(float(np.median(sides)) / 32) * 32), self.largest_size))
 
     def make_loader(self, images: Dataset[dict[str, Any]], batches: EpochBatches) -> Loader:
         """Make the loader of a split, with worker processes."""

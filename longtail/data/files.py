@@ -86,7 +86,7 @@ class ImageFiles(Dataset[Sample]):
         if self._train:
             generator = np.random.default_rng(draw)
             pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-            views = [_random_crop(pixels, self._size, self._scale, generator) for _ in range(self._num_views)]
+            views = [random_crop(pixels[None], self._size, self._scale, generator)[0] for _ in range(self._num_views)]
         else:
             views = [prepare(image, self._size)]
         return {"images": torch.stack(views), "target": int(self._targets[row]), "row": int(row)}
@@ -96,7 +96,7 @@ class ImageFiles(Dataset[Sample]):
         if self._train:
             smallest = math.sqrt(self._scale[0] * width * height * _RATIO[0])
             return min(smallest, width, height) / self._size  # the central crop may be smaller still
-        return min(width, height) / _resized(self._size)
+        return min(width, height) / resized(self._size)
 
 
 def prepare(image: Image.Image, size: int) -> Tensor:
@@ -110,7 +110,7 @@ def prepare(image: Image.Image, size: int) -> Tensor:
     """
     width, height = image.size
     shorter = min(width, height)
-    new_width, new_height = (_resized(size) * side // shorter for side in (width, height))
+    new_width, new_height = (resized(size) * side // shorter for side in (width, height))
     left, top = round((new_width - size) / 2), round((new_height - size) / 2)
     box = (
         left * width / new_width,
@@ -121,24 +121,24 @@ def prepare(image: Image.Image, size: int) -> Tensor:
     return _resize(image, size, box)
 
 
-def _resized(size: int) -> int:
+def resized(size: int) -> int:
     """The shorter side from which the central crop is cut."""
     return round(size / 0.875)
 
 
-def _random_crop(pixels: Tensor, size: int, scale: tuple[float, float], generator: np.random.Generator) -> Tensor:
+def random_crop(pixels: Tensor, size: int, scale: tuple[float, float], generator: np.random.Generator) -> Tensor:
     """A crop of random area, shape and place, resized; after ten that do not fit, the largest central one.
 
     Args:
-        pixels: (3, H, W) uint8.
+        pixels: (T, 3, H, W) uint8, images of which the same is cut out.
         size: height and width of the crop.
         scale: least and greatest area as parts of the image's.
         generator: of the random numbers.
 
     Returns:
-        (3, size, size) uint8.
+        (T, 3, size, size) uint8.
     """
-    height, width = pixels.shape[1:]
+    height, width = pixels.shape[2:]
     for _ in range(10):
         area = width * height * generator.uniform(*scale)
         ratio = math.exp(generator.uniform(math.log(_RATIO[0]), math.log(_RATIO[1])))
@@ -152,11 +152,11 @@ def _random_crop(pixels: Tensor, size: int, scale: tuple[float, float], generato
 
 
 def _cut(pixels: Tensor, size: int, box: tuple[int, int, int, int]) -> Tensor:
-    """The box (left, top, right, bottom) of pixels (3, H, W) as (3, size, size) uint8, two to three times as fast as by
-    Pillow, whose boxes may lie between pixels."""
+    """The box (left, top, right, bottom) of pixels (T, 3, H, W) as (T, 3, size, size) uint8, two to three times as fast
+    as by Pillow, whose boxes may lie between pixels."""
     left, top, right, bottom = box
-    part = pixels[None, :, top:bottom, left:right]
-    return F.interpolate(part, (size, size), mode="bilinear", antialias=True)[0].contiguous()
+    part = pixels[..., top:bottom, left:right]
+    return F.interpolate(part, (size, size), mode="bilinear", antialias=True).contiguous()
 
 
 def _resize(image: Image.Image, size: int, box: tuple[float, float, float, float]) -> Tensor:

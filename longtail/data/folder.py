@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,22 @@ from longtail.data.images import SUFFIXES
 from longtail.data.listing import Listing, entries, in_class_order, is_file, is_folder, reading, shown, some
 from longtail.errors import InputError
 
+
+@dataclass(frozen=True)
+class Kind:
+    """What is looked for: files with certain suffixes, and with ``folders`` also folders that hold images."""
+
+    noun: str
+    suffixes: frozenset[str]
+    folders: bool = False
+
+
+IMAGES = Kind("image", SUFFIXES)
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
-def scan_folder(root: Path) -> dict[str, Listing]:
-    """List the images below ``root``, where every class has a folder.
+def scan_folder(root: Path, kind: Kind = IMAGES) -> dict[str, Listing]:
+    """List the images below ``root``, where every class has a folder; or what else ``kind`` says.
 
     Two layouts are known, and told apart by a ``train`` folder that holds folders:
 
@@ -42,14 +55,14 @@ def scan_folder(root: Path) -> dict[str, Listing]:
     """
     if os.path.isfile(root):
         raise InputError(f"{shown(root)}: is a file; give the folder that holds the class folders")
-    found = {split: _classes(folder) for split, folder in _splits(str(root)).items()}
+    found = {split: _classes(folder, kind) for split, folder in _splits(str(root), kind).items()}
 
     main = next(iter(found))  # "train" or "all"
     classes = in_class_order(list(found[main]))
     if empty := [name for name in classes if not found[main][name]]:
         raise InputError(
-            f"{shown(root)}: classes without any image{_within(main)}: {some(empty)}; "
-            "add images to these folders or remove them"
+            f"{shown(root)}: classes without any {kind.noun}{_within(main)}: {some(empty)}; "
+            f"add {kind.noun}s to these folders or remove them"
         )
     if len(classes) < 2:
         raise InputError(
@@ -74,46 +87,51 @@ def _within(split: str) -> str:
     return "" if split == "all" else f" in {split}"
 
 
-def _splits(root: str) -> dict[str, str]:
+def _splits(root: str, kind: Kind) -> dict[str, str]:
     """The folder of every split, ``train`` first; or ``root`` itself under ``"all"``."""
-    folders, _ = _contents(root)
+    folders, _ = _contents(root, kind)
     named = {
         split: [name for name in folders if _SPLITS.get(name.lower()) == split] for split in ("train", "val", "test")
     }
     only_splits = len(folders) == sum(map(len, named.values())) > 0
     # A folder called train may be a class among others: then it holds images and no folders.
-    if not only_splits and not any(_contents(os.path.join(root, name))[0] for name in named["train"]):
+    if not only_splits and not any(_contents(os.path.join(root, name), kind)[0] for name in named["train"]):
         return {"all": root}
     if not named["train"]:
-        raise InputError(f"{shown(root)}: has {some(folders)} but no train folder; add one with the training images")
+        raise InputError(
+            f"{shown(root)}: has {some(folders)} but no train folder; add one with the training {kind.noun}s"
+        )
     for split, names in named.items():
         if len(names) > 1:
             raise InputError(f"{shown(root)}: {' and '.join(names)} both stand for {split}; keep one of them")
     return {split: os.path.join(root, names[0]) for split, names in named.items() if names}
 
 
-def _classes(folder: str) -> dict[str, list[str]]:
-    """Paths of the images of every class folder in ``folder``."""
-    folders, images = _contents(folder)
-    if images and not folders:
-        raise InputError(f"{shown(folder)}: no class folders; put the images of every class in a folder of its own")
+def _classes(folder: str, kind: Kind) -> dict[str, list[str]]:
+    """Paths of the samples in every class folder in ``folder``."""
+    folders, samples = _contents(folder, kind)
+    if samples and not folders:
+        raise InputError(
+            f"{shown(folder)}: no class folders; put the {kind.noun}s of every class in a folder of its own"
+        )
     above = {_identity(str(path)) for path in (Path(folder).resolve(), *Path(folder).resolve().parents)}
-    found = {name: _images_below(os.path.join(folder, name), set(above)) for name in folders}
+    found = {name: samples_below(os.path.join(folder, name), kind, above) for name in folders}
     if not any(found.values()):
-        raise InputError(f"{shown(folder)}: no images ({', '.join(sorted(SUFFIXES))}) in class folders below it")
+        suffixes = ", ".join(sorted(kind.suffixes))
+        raise InputError(f"{shown(folder)}: no {kind.noun}s ({suffixes}) in class folders below it")
     return found
 
 
-def _images_below(folder: str, seen: set[tuple[int, int]]) -> list[str]:
-    """Paths of the images in ``folder`` and below, without entering a folder in ``seen`` or any folder twice."""
-    found, waiting = [], [folder]
+def samples_below(folder: str, kind: Kind, above: Collection[tuple[int, int]] = ()) -> list[str]:
+    """Paths of the samples in ``folder`` and below, without entering a folder in ``above`` or any folder twice."""
+    found, waiting, seen = [], [folder], set(above)
     while waiting:
         current = waiting.pop()
         if (identity := _identity(current)) in seen:
             continue
         seen.add(identity)
-        folders, images = _contents(current)
-        found += [os.path.join(current, name) for name in images]
+        folders, samples = _contents(current, kind)
+        found += [os.path.join(current, name) for name in samples]
         waiting += [os.path.join(current, name) for name in reversed(folders)]
     return found
 
@@ -125,17 +143,23 @@ def _identity(folder: str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _contents(folder: str) -> tuple[list[str], list[str]]:
-    """Sorted names of the folders and of the images that lie directly in ``folder``."""
-    folders, images = [], []
+def _contents(folder: str, kind: Kind) -> tuple[list[str], list[str]]:
+    """Sorted names of the folders and of the samples that lie directly in ``folder``."""
+    folders: list[str] = []
+    samples: list[str] = []
     for entry in entries(folder):
         if entry.name.startswith(".") or entry.name == "__MACOSX":
             continue
         if is_folder(entry):
-            folders.append(entry.name)
-        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+            (samples if kind.folders and holds_images(entry.path) else folders).append(entry.name)
+        elif os.path.splitext(entry.name)[1].lower() in kind.suffixes:
             if is_file(entry):
-                images.append(entry.name)
+                samples.append(entry.name)
             elif entry.is_symlink():
                 raise InputError(f"{shown(entry.path)}: a link to a file that is missing; restore or remove it")
-    return folders, images
+    return folders, samples
+
+
+def holds_images(folder: str) -> bool:
+    """Whether images lie directly in a folder, as the frames of a video do."""
+    return any(os.path.splitext(entry.name)[1].lower() in SUFFIXES and is_file(entry) for entry in entries(folder))

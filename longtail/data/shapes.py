@@ -47,7 +47,7 @@ def write_shapes(
     if not 0 < factor <= 1:
         raise InputError(f"factor must be in (0, 1], got {factor}")
     splits: dict[SplitName, int] = {"train": train, "val": val}
-    with _whole(folder) as inside:
+    with whole_folder(folder) as inside:
         (inside / "annotations").mkdir()
         for split, images in splits.items():
             (inside / split).mkdir()
@@ -82,7 +82,7 @@ def _write_images(folder: Path, drawn: Iterable[Scene]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder beside ``folder`` that takes its name at the end, or is removed on failure.
 
     Raises:

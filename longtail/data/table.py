@@ -105,7 +105,7 @@ def _read(file: Path, path_column: str, label_column: str) -> Rows:
             )
 
 
-def _text(file: Path) -> str:
+def file_text(file: Path) -> str:
     try:
         return file.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -117,7 +117,7 @@ def _text(file: Path) -> str:
 
 def _read_csv(file: Path, delimiter: str, path_column: str, label_column: str) -> Rows:
     rows = Rows(file, [], [], [])
-    reader = csv.reader(io.StringIO(_text(file), newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(file_text(file), newline=""), delimiter=delimiter, strict=True)
     try:
         header = [name.strip() for name in next(filter(None, reader), [])]
         if not header:
@@ -139,7 +139,7 @@ def _read_csv(file: Path, delimiter: str, path_column: str, label_column: str) -
 
 def _read_lines(file: Path) -> Rows:
     rows = Rows(file, [], [], [])
-    for number, line in enumerate(io.StringIO(_text(file), newline=None), start=1):
+    for number, line in enumerate(io.StringIO(file_text(file), newline=None), start=1):
         fields = line.strip().rsplit(maxsplit=1)
         if not fields:
             continue
@@ -290,7 +290,7 @@ def below(root: str, rows: Rows) -> list[str]:
 
 
 def missing_files(paths: list[str]) -> list[int]:
-    """Indices of the paths that lead to no file; every folder is read once, which is faster than asking for each."""
+    """Indices of the paths that lead to no file or folder; every folder is read once, which is faster than asking for each."""
     inside = defaultdict(list)
     for i, path in enumerate(paths):
         inside[os.path.dirname(path)].append(i)
@@ -300,6 +300,6 @@ def missing_files(paths: list[str]) -> list[int]:
         names = {entry.name for entry in entries(folder) if is_file(entry)} if is_there else set()
         for i in indices:
             # Asked for again, as some file systems do not tell upper from lower case.
-            if os.path.basename(paths[i]) not in names and not (is_there and os.path.isfile(paths[i])):
+            if os.path.basename(paths[i]) not in names and not (is_there and os.path.exists(paths[i])):
                 missing.append(i)
     return sorted(missing)

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from longtail.augment.normalise import Normalise
 from longtail.counts import Counts, log_prior
+from longtail.data.clips import VIDEOS, read_clips
 from longtail.data.files import prepare
+from longtail.data.folder import IMAGES
 from longtail.data.images import decode
 from longtail.errors import InputError
-from longtail.inference.runs import image_files, load_method
+from longtail.inference.runs import load_method, sample_files
 from longtail.methods.base import Method
 from longtail.reports.files import write_atomically
 from longtail.reports.results import load_results
@@ -36,6 +38,7 @@ class Classifier:
         normalise: from uint8 images to what the method takes.
         source: the checkpoint it came from.
         adjustment: what is added to the logits (C,), where they are adjusted.
+        frames: of a clip, T, where the method takes those; None for images.
     """
 
     method: Method
@@ -44,9 +47,25 @@ class Classifier:
     normalise: Normalise
     source: Path
     adjustment: Tensor | None = None
+    frames: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of an image, (3, size, size), or of a clip, (3, T, size, size)."""
+        return (3, *(() if self.frames is None else (self.frames,)), self.size, self.size)
+
+    def files(self, paths: Sequence[Path]) -> list[str]:
+        """The image files, or the videos, in some files and folders."""
+        return sample_files(paths, IMAGES if self.frames is None else VIDEOS)
+
+    def read(self, file: str) -> Tensor:
+        """An image or a video as the method was trained on, uint8 of `shape`."""
+        if self.frames is None:
+            return prepare(decode(file), self.size)
+        return read_clips(file, self.frames, self.size)[0]
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities (N, C) of uint8 images (N, 3, size, size), by the adjusted logits."""
+        """Class probabilities (N, C) of images or clips (N, ...), uint8 of `shape`, by the adjusted logits."""
         device = next(self.method.parameters()).device
         with torch.inference_mode():
             logits = self.method.classify(self.normalise(images.to(device))).float().cpu()
@@ -100,7 +119,7 @@ def load_run(run: Path, checkpoint: str | None = None, strength: float = 0.0) ->
     assert isinstance(method, Method)
     given = results["data"]["input"]
     normalise = Normalise(given["mean"], given["std"])
-    return Classifier(method, results["classes"], given["size"], normalise, path, adjustment)
+    return Classifier(method, results["classes"], given["size"], normalise, path, adjustment, given.get("frames"))
 
 
 def predictions(
@@ -111,7 +130,7 @@ def predictions(
         names, images = [], []
         for file in files[start : start + batch_size]:
             try:
-                images.append(prepare(decode(file), classifier.size))
+                images.append(classifier.read(file))
             except InputError as error:
                 if not skip_bad_images:
                     raise InputError(f"{error}; leave such files out by --skip-bad-images") from error
@@ -145,7 +164,7 @@ def predict_files(
     """
     if top_k < 1 or batch_size < 1:
         raise InputError(f"--top-k and --batch-size must be at least 1, got {top_k} and {batch_size}")
-    rows = predictions(classifier, image_files(paths), top_k, batch_size, skip_bad_images)
+    rows = predictions(classifier, classifier.files(paths), top_k, batch_size, skip_bad_images)
     if output is None:
         write_rows(rows, style, top_k, sys.stdout)
         return

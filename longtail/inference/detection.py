@@ -15,7 +15,7 @@ from torch import Tensor
 
 from longtail.data.images import decode
 from longtail.errors import InputError
-from longtail.inference.runs import image_files, load_method
+from longtail.inference.runs import load_method, sample_files
 from longtail.methods.rcnn import RCNN
 from longtail.metrics.coco_results import MASK_FROM, coco_results
 from longtail.reports.files import write_atomically
@@ -116,7 +116,7 @@ def detect_files(
     Raises:
         InputError: on an image that cannot be read, or an output that cannot be written.
     """
-    files = image_files(paths)
+    files = sample_files(paths)
     results: list[dict[str, Any]] = []
     pictures: dict[str, bytes] = {}  # written once all images are done
     for file, image_id, image in _decoded(files, image_ids(files, annotations), skip_bad_images):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from longtail.checkpoint import checkpoint_path, load_state, read_method
-from longtail.data.images import SUFFIXES
+from longtail.data.folder import IMAGES, Kind, holds_images, samples_below
 from longtail.errors import InputError
 from longtail.reports.results import Results
 
@@ -53,23 +53,20 @@ def forget_starts(config: dict[str, Any]) -> None:
             forget_starts(value)
 
 
-def image_files(paths: Sequence[Path]) -> list[str]:
-    """The files given, and the image files in the folders given.
+def sample_files(paths: Sequence[Path], kind: Kind = IMAGES) -> list[str]:
+    """The files given, and the images in the folders given; or the videos, of which a folder of images is one.
 
     Raises:
-        InputError: if one is missing, or there is no image.
+        InputError: if one is missing, or there is none at all.
     """
     files: list[str] = []
     for path in paths:
-        if path.is_dir():
-            found = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
-            files += [
-                str(file) for file in found if not any(part.startswith(".") for part in file.parts[len(path.parts) :])
-            ]
+        if path.is_dir() and not (kind.folders and holds_images(str(path))):
+            files += samples_below(str(path), kind)
         elif path.exists():
             files.append(str(path))
         else:
-            raise InputError(f"no image at {path}")
+            raise InputError(f"no {kind.noun} at {path}")
     if not files:
-        raise InputError(f"no image files in {', '.join(map(str, paths))}")
+        raise InputError(f"no {kind.noun} files in {', '.join(map(str, paths))}")
     return files

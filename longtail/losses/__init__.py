@@ -11,6 +11,7 @@ from longtail.losses.focal import FocalLoss
 from longtail.losses.gml import GaussianMixtureLoss
 from longtail.losses.ldam import LDAMLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
+from longtail.losses.pixels import PixelLoss
 from longtail.losses.seesaw import SeesawLoss
 from longtail.losses.supcon import SupervisedContrastiveLoss
 
@@ -26,6 +27,7 @@ __all__ = [
     "GaussianMixtureLoss",
     "LDAMLoss",
     "LogitAdjustedLoss",
+    "PixelLoss",
     "SeesawLoss",
     "SupervisedContrastiveLoss",
 ]

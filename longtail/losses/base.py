@@ -40,6 +40,13 @@ class Loss(nn.Module):
             if isinstance(inner, Loss):
                 inner.set_epoch(epoch, epochs)
 
+    def observe(self, targets: Tensor) -> None:
+        """Count the labels (M,) of a training batch, -1 where there is none, for a loss that goes by those; `forward`
+        does so in training mode. The losses inside this one count them as well."""
+        for inner in self.children():
+            if isinstance(inner, Loss):
+                inner.observe(targets)
+
     def reduce(self, rows: Tensor) -> Tensor:
         """Apply the reduction to one value per row."""
         if self.reduction == "none":
@@ -56,10 +63,7 @@ def build_loss(
     """The loss itself, or what a factory, such as a loss class, makes from the class counts.
 
     A loss class gets what its constructor asks for: the counts, their number, and which class is the ``background`` of
-    a detector, or none of them.
-
-    Raises:
-        ValueError: if the loss has another reduction.
+    a detector, or none of them. Whatever its reduction was, it is then that of its place.
     """
     if isinstance(loss, Loss):
         made = loss
@@ -72,10 +76,7 @@ def build_loss(
         made = loss(class_counts, background=background)  # a class with the options that a configuration gives
     else:
         made = loss(class_counts)
-    if made is not loss:
-        made.reduction = reduction
-    if made.reduction != reduction:
-        raise ValueError(f'{type(made).__name__} must have reduction "{reduction}" here, got "{made.reduction}"')
+    made.reduction = reduction
     return made
 
 

@@ -25,15 +25,15 @@ class ClassDifficultyLoss(Loss):
     Args:
         difficulty: the object that holds the difficulty of the classes; samplers and reports may share it. Class
             counts (C,) do as well: then the loss makes an object of its own, ``loss.difficulty``.
-        loss: the loss whose rows are weighted, with ``reduction="none"``, or what makes it from the class counts;
+        loss: the loss whose rows are weighted, or what makes it from the class counts;
             cross-entropy where left out.
         background: the class "none of the others" of a detector, which has no difficulty; its weight is 1, the mean.
             The difficulty is then that of the C - 1 others.
         reduction: "mean" or "none".
 
     Raises:
-        ValueError: on a loss that is reduced already, a factory without class counts, a background that is no class, a
-            wrong shape, or a label outside 0..C-1.
+        ValueError: on a factory without class counts, a background that is no class, a wrong shape, or a label outside
+            0..C-1.
 
     Source: Sinha et al., Class-wise difficulty-balanced loss for solving class-imbalance, ACCV 2020, equations 2 to 4.
     """

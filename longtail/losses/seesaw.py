@@ -47,11 +47,15 @@ class SeesawLoss(Loss):
         self.num_classes, self.p, self.q = num_classes, p, q
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.int64))
 
+    def observe(self, targets: Tensor) -> None:
+        known = targets >= 0
+        of_batch = torch.zeros_like(self.seen).index_add(0, targets.clamp(min=0), known.to(self.seen.dtype))
+        self.seen += sum_over_processes(of_batch)
+
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         check_logits(logits, targets, self.num_classes)
         if self.training:
-            of_batch = torch.zeros_like(self.seen).index_add(0, targets, torch.ones_like(targets))
-            self.seen += sum_over_processes(of_batch)
+            self.observe(targets)
         seen = self.seen.clamp(min=1)  # as it is now, whenever the gradient is taken
 
         def adjust(logits: Tensor, targets: Tensor) -> Tensor:

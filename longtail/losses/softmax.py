@@ -64,8 +64,13 @@ def worth_blocks(logits: Tensor) -> bool:
 
 
 def _plain(logits: Tensor, targets: Tensor, adjust: Adjust) -> Tensor:
-    log_p = adjust(full_precision(logits), targets).log_softmax(1)
+    log_p = _log_softmax(adjust(full_precision(logits), targets))
     return log_p.gather(1, targets[:, None]).squeeze(1)
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
+    """log softmax over the classes of logits (M, C), along columns where those lie in one piece each, as of pixels."""
+    return logits.T.log_softmax(0).T if logits.stride(0) == 1 < logits.stride(1) else logits.log_softmax(1)
 
 
 class _Blocked(torch.autograd.Function):

@@ -5,6 +5,8 @@ from longtail.methods.bcl import BCL
 from longtail.methods.boxes import ObjectnessBoxes, SigmoidBoxes, SoftmaxBoxes
 from longtail.methods.cibl import CIBL
 from longtail.methods.gml import GML, GMLTeacher
+from longtail.methods.pixel_gml import PixelGML
+from longtail.methods.pixels import PixelPlain
 from longtail.methods.plain import Plain
 from longtail.methods.rcnn import RCNN
 
@@ -16,6 +18,8 @@ __all__ = [
     "GMLTeacher",
     "Method",
     "ObjectnessBoxes",
+    "PixelGML",
+    "PixelPlain",
     "Plain",
     "SigmoidBoxes",
     "SoftmaxBoxes",

@@ -2,7 +2,7 @@
 
 from longtail.metrics.calibration import CalibrationError
 from longtail.metrics.long_tail import LongTailMetrics
-from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean
+from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean, mean_precision
 from longtail.metrics.shots import shot_accuracy
 from longtail.metrics.tradeoff import adjusted_accuracy
 
@@ -13,5 +13,6 @@ __all__ = [
     "adjusted_accuracy",
     "geometric_mean",
     "harmonic_mean",
+    "mean_precision",
     "shot_accuracy",
 ]

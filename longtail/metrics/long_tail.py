@@ -4,13 +4,14 @@ from torch import Tensor, nn
 
 from longtail.counts import Counts
 from longtail.metrics.calibration import CalibrationError
-from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean
+from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean, mean_precision
 from longtail.metrics.shots import shot_accuracy
 
 METRICS = (
     "top1",
     "top5",
     "balanced_accuracy",
+    "mean_precision",
     "many",
     "medium",
     "few",
@@ -51,6 +52,7 @@ class LongTailMetrics(nn.Module):
             "top1": totals["top1"],
             "top5": totals["top5"],
             "balanced_accuracy": accuracy.nanmean(),
+            "mean_precision": mean_precision(per_class["precision"], per_class["images"]),
             **shot_accuracy(accuracy, self.class_counts, self.many, self.few),
             "worst_class": accuracy.nanquantile(0.0),
             "geometric_mean": geometric_mean(accuracy),

@@ -54,3 +54,11 @@ def geometric_mean(accuracy: Tensor, floor: float = 1e-3) -> Tensor:
 def harmonic_mean(accuracy: Tensor, floor: float = 1e-3) -> Tensor:
     """Harmonic mean of the per-class accuracies (C,), each raised to at least ``floor``; NaN entries are left out."""
     return 1 / accuracy[~accuracy.isnan()].clamp_min(floor).reciprocal().mean()
+
+
+def mean_precision(precision: Tensor, images: Tensor) -> Tensor:
+    """Mean over the classes that have images of the precision per class (C,), 0 for one that is never predicted.
+
+    With the mean recall, which is the balanced accuracy, it is what papers on EGTEA report.
+    """
+    return precision.nan_to_num()[images > 0].mean()

@@ -6,14 +6,19 @@ from longtail.models.classifiers import CosineClassifier
 from longtail.models.detectors import ResNet50FPN, TimmFPN
 from longtail.models.heads import ClassPrototypes, ProjectionHead
 from longtail.models.momentum import MomentumEncoder
+from longtail.models.segmenters import SMP
+from longtail.models.video import FrameMean, VideoBackbone
 
 __all__ = [
+    "SMP",
     "Backbone",
     "ClassPrototypes",
     "ClassQueue",
     "CosineClassifier",
+    "FrameMean",
     "MomentumEncoder",
     "ProjectionHead",
     "ResNet50FPN",
     "TimmFPN",
+    "VideoBackbone",
 ]

@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -62,9 +63,8 @@ def make_timm(name: str, pretrained: bool, **options: Any) -> Any:
     import timm
 
     if not timm.is_model(name.split(".")[0]):
-        near = difflib.get_close_matches(name, [*CIFAR_RESNETS, *timm.list_models()], n=3)
-        hint = f"; near it: {', '.join(near)}" if near else ""
-        raise InputError(f'unknown backbone "{name}"{hint}. Any timm name works, or {", ".join(CIFAR_RESNETS)}')
+        near = near_names(name, [*CIFAR_RESNETS, *timm.list_models()])
+        raise InputError(f'unknown backbone "{name}"{near}. Any timm name works, or {", ".join(CIFAR_RESNETS)}')
     try:
         return timm.create_model(name, pretrained=pretrained, **options)
     except Exception as error:
@@ -82,6 +82,12 @@ def freeze_norms(body: nn.Module) -> nn.Module:
 
     frozen: nn.Module = freeze_batch_norm_2d(body)  # type: ignore[no-untyped-call]
     return frozen
+
+
+def near_names(name: str, known: Sequence[str]) -> str:
+    """How a message about an unknown name goes on: with those near it, if there are any."""
+    near = difflib.get_close_matches(name, known, n=3)
+    return f"; near it: {', '.join(near)}" if near else ""
 
 
 def first_line(error: Exception) -> str:

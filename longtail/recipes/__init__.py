@@ -1,7 +1,8 @@
 """Recipes: one YAML file for each published system, holding nothing but what differs from its base.
 
-Two keys belong to the recipe itself: ``about``, one line for the list, and ``base``, the recipe it starts from.
-Everything else is configuration of the trainer, the model and the data.
+Two keys belong to the recipe itself: ``about``, one line for the list, and ``base``, the recipe it starts from, or
+several of them, each laid over those before it. Everything else is configuration of the trainer, the model and the
+data.
 """
 
 import difflib
@@ -42,11 +43,13 @@ def load_recipe(name: str) -> dict[str, Any]:
         raise InputError(f"cannot read the recipe {file}: {' '.join(str(error).split())}") from error
     if not isinstance(recipe, dict):
         raise InputError(f"the recipe {file} must be a YAML mapping with keys such as trainer, model and data")
-    base = recipe.pop("base", None)
-    if base is None:
-        return recipe
-    beside = file.parent / f"{base}.yaml"
-    return merge(load_recipe(str(beside) if beside.is_file() else str(base)), recipe)
+    bases = recipe.pop("base", None) or []
+    merged: dict[str, Any] = {}
+    for base in [bases] if isinstance(bases, str) else bases:
+        beside = file.parent / f"{base}.yaml"
+        own = beside.is_file() and beside != file  # one of the same name elsewhere may be meant
+        merged = merge(merged, load_recipe(str(beside) if own else str(base)))
+    return merge(merged, recipe)
 
 
 def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

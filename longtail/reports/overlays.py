@@ -76,7 +76,7 @@ def draw_labels(
     known = (label_map >= 0) & (label_map < len(classes))
     if ignore is not None:
         known &= label_map != ignore
-    shown = label_map[known]
+    shown = label_map[known].astype(np.int64)
     pixels = np.array(image.convert("RGB"))
     _paint(pixels, known, np.array(_palette(), dtype=np.uint8)[shown % COLOURS])
     picture = Image.fromarray(pixels)

@@ -44,6 +44,7 @@ METRICS = {
     "top1": Metric("Accuracy", "share of all images whose class was found"),
     "top5": Metric("Top-5 accuracy", "the class is among the five most likely ones"),
     "balanced_accuracy": Metric("Balanced accuracy", "mean over classes: every class counts the same"),
+    "mean_precision": Metric("Mean precision", "share of right answers among those of a class, mean over classes"),
     "many": Metric("Many-shot accuracy", "mean over the classes with many training images"),
     "medium": Metric("Medium-shot accuracy", "mean over the classes between many and few"),
     "few": Metric("Few-shot accuracy", "mean over the classes with few training images"),

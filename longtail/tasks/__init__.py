@@ -2,6 +2,7 @@
 
 from longtail.tasks.classification import Classification
 from longtail.tasks.detection import Detection
-from longtail.tasks.schedules import CosineSchedule, StepSchedule
+from longtail.tasks.schedules import CosineSchedule, PolySchedule, StepSchedule
+from longtail.tasks.segmentation import Segmentation
 
-__all__ = ["Classification", "CosineSchedule", "Detection", "StepSchedule"]
+__all__ = ["Classification", "CosineSchedule", "Detection", "PolySchedule", "Segmentation", "StepSchedule"]

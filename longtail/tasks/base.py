@@ -18,10 +18,24 @@ from longtail.losses.base import Loss
 from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.tasks.schedules import Schedule, StepSchedule
 
+CONFUSIONS = 50  # pairs of classes in the results
+
 
 def sgd(parameters: Any) -> torch.optim.Optimizer:
     """The optimizer of most papers of the field."""
     return torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=5e-4)
+
+
+def ordered(values: Tensor, channels_last: bool) -> Tensor:
+    """Images, clips or weights of convolutions in the memory format that is wanted; others as they are."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d} if channels_last else {}
+    return values.contiguous(memory_format=formats.get(values.ndim, torch.contiguous_format))
+
+
+def order_weights(method: nn.Module, channels_last: bool) -> None:
+    """Bring the weights of all convolutions into that memory format; ``to`` does so for those of images alone."""
+    for parameter in method.parameters():
+        parameter.data = ordered(parameter.data, channels_last)
 
 
 class Task(pl.LightningModule, ABC):

@@ -1,4 +1,4 @@
-"""The engine around a classification method: images today, clips by the same code."""
+"""The engine around a classification method, of images or of clips."""
 
 import base64
 import io
@@ -16,10 +16,9 @@ from longtail.errors import InputError
 from longtail.methods.base import Method
 from longtail.metrics.long_tail import METRICS, LongTailMetrics
 from longtail.reports.results import weakest_classes
-from longtail.tasks.base import Task, sgd
+from longtail.tasks.base import CONFUSIONS, Task, order_weights, ordered, sgd
 from longtail.tasks.schedules import Schedule
 
-CONFUSIONS = 50
 MISTAKES_EACH, THUMBNAIL = 6, 96
 
 
@@ -55,8 +54,8 @@ class Classification(Task):
         difficulty: Callable[[int], ClassDifficulty] = ClassDifficulty,
     ) -> None:
         super().__init__(method, len(class_counts), optimizer, schedule, many, few, difficulty)
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.method.to(memory_format=self.memory_format)
+        self.channels_last = channels_last
+        order_weights(method, channels_last)
         if compile:
             self.method.compile()
         self.metrics = LongTailMetrics(class_counts, many, few)
@@ -80,7 +79,7 @@ class Classification(Task):
         super().check(data)
 
     def _views(self, batch: dict[str, Any]) -> list[Tensor]:
-        return [view.contiguous(memory_format=self.memory_format) for view in batch["views"]]
+        return [ordered(view, self.channels_last) for view in batch["views"]]
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """One step of the method; logs the loss and its parts."""
@@ -93,9 +92,9 @@ class Classification(Task):
         return out["loss"]
 
     def logits(self, batch: dict[str, Any]) -> Tensor:
-        """Logits (N, C) of a batch out of training, float32."""
-        logits: Tensor = self.method.classify(self._views(batch)[0])
-        return logits.float()
+        """Logits (N, C) of a batch out of training, float32: their mean where there are several views."""
+        logits = [self.method.classify(view).float() for view in self._views(batch)]
+        return torch.stack(logits).mean(0) if len(logits) > 1 else logits[0]
 
     def _evaluate(self, batch: dict[str, Any]) -> None:
         targets = batch["targets"]

@@ -99,7 +99,7 @@ class Recorder(pl.Callback):
             "images": {name: len(split) for name, split in splits.items()},
             "input": data.input,
         }
-        self.results["classes"], self.results["train_counts"] = data.classes, data.image_counts
+        self.results["classes"], self.results["train_counts"] = data.classes, data.train_counts
         self.results |= cast(Any, pl_module).record()
         self.results["hardware"] = hardware(trainer)
         self.results["epochs"] = trainer.max_epochs or 0
@@ -201,7 +201,7 @@ class Progress(TQDMProgressBar):
         epochs = results["epochs"]
         figures = [f"loss {entry['train'].get('loss', float('nan')):.3f}"]
         names = {"top1": "top-1", "balanced_accuracy": "balanced", "many": "many", "medium": "medium", "few": "few"}
-        names |= {"box_ap": "box AP", "mask_ap": "mask AP"}
+        names |= {"box_ap": "box AP", "mask_ap": "mask AP", "miou": "mIoU"}
         for key, label in names.items():
             value = (entry["val"] or {}).get(key)
             if value is not None:

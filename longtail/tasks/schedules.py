@@ -55,3 +55,25 @@ class CosineSchedule(Schedule):
     def factor(self, progress: float, start: float) -> float:
         """(1 + cos(pi x)) / 2, x running from 0 after the warm-up to 1 at the end."""
         return (1 + math.cos(math.pi * (progress - start) / (1 - start))) / 2
+
+
+class PolySchedule(Schedule):
+    """A power of what is left of the run: (1 - x)^power, x running from 0 after the warm-up to 1 at the end.
+
+    Args:
+        power: the exponent, positive; papers on segmentation take 0.9.
+        warmup: epochs with a rising rate.
+
+    Source: Chen et al., DeepLab, TPAMI 2018, section 4.1.1.
+    """
+
+    def __init__(self, power: float = 0.9, warmup: float = 0.0) -> None:
+        super().__init__(warmup)
+        if not power > 0:
+            raise ValueError(f"power must be positive, got {power}")
+        self.power = power
+
+    def factor(self, progress: float, start: float) -> float:
+        """(1 - x)^power."""
+        left = max(0.0, 1 - (progress - start) / (1 - start))
+        return float(left**self.power)

@@ -247,7 +247,7 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     if cli.datamodule.split(split) is None:
         name = "validation" if split == "val" else split
         raise InputError(f"{cli.datamodule.source} has no {name} split: train with images held out for it")
-    if (cli.datamodule.classes, cli.datamodule.image_counts) != (results["classes"], results["train_counts"]):
+    if (cli.datamodule.classes, cli.datamodule.train_counts) != (results["classes"], results["train_counts"]):
         raise InputError(f"{cli.datamodule.source} is not what the run was trained on: its classes or counts differ")
     if not results["history"]:
         raise InputError(f"{run} has no finished epoch: go on by longtail fit --resume {run}")

@@ -93,14 +93,14 @@ def test_extreme_images(tmp_path, size, train):
 
 
 def blank(width, height):
-    return torch.zeros(3, height, width, dtype=torch.uint8)
+    return torch.zeros(1, 3, height, width, dtype=torch.uint8)
 
 
 def boxes(monkeypatch, pixels, scale, count):
     found = []
     monkeypatch.setattr(files, "_cut", lambda pixels, size, box: found.append(box))
     for draw in range(count):
-        files._random_crop(pixels, 8, scale, np.random.default_rng(draw))
+        files.random_crop(pixels, 8, scale, np.random.default_rng(draw))
     return np.array(found)
 
 
@@ -149,7 +149,7 @@ def test_fallback_is_the_largest_central_crop(monkeypatch, size, box):
     found = []
     monkeypatch.setattr(files, "_cut", lambda pixels, size, box: found.append(box))
     monkeypatch.setattr(files.math, "exp", lambda value: 1.0)
-    files._random_crop(blank(*size), 8, (0.08, 1.0), NeverFits())
+    files.random_crop(blank(*size), 8, (0.08, 1.0), NeverFits())
     assert found == [box]
 
 
@@ -158,7 +158,7 @@ def test_a_cut_is_resized_as_by_pillow() -> None:
     smooth = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize((120, 90))
     pixels = torch.from_numpy(np.array(smooth)).permute(2, 0, 1)
     for box in ((0, 0, 120, 90), (10, 20, 70, 65), (5, 0, 20, 90)):
-        found = files._cut(pixels, 32, box)
+        found = files._cut(pixels[None], 32, box)[0]
         expected = np.array(smooth.crop(box).resize((32, 32), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
         assert found.dtype == torch.uint8
         assert found.is_contiguous()

@@ -1,0 +1,234 @@
+"""Data modules for clips: videos in class folders or a table, and EGTEA."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from longtail.augment.base import View
+from longtail.data.file_data import FileData, Folder, Table
+from longtail.data.files import Sample, random_crop, resized
+from longtail.data.folder import Kind, scan_folder
+from longtail.data.listing import Listing, shown, some
+from longtail.data.table import file_text
+from longtail.data.video import VIDEO_SUFFIXES, check_videos, count_frames, read_frames, segment_indices
+from longtail.errors import InputError
+
+VIDEOS = Kind("video", VIDEO_SUFFIXES, folders=True)
+
+
+class ClipFiles(Dataset[Sample]):
+    """The videos of a listing as clips of T frames, one of each of T equal parts; indexed by a pair of row and draw.
+
+    For training the frames are drawn, and for every view a crop of them, the same of each; ``draw`` is the only source
+    of randomness. For evaluation the frames are those in the middle of the parts, or ``clips`` times T frames evenly
+    within them, and the crop is the central one.
+
+    ``images`` of a sample are uint8 (V, 3, T, size, size), one for every view or clip.
+
+    Args:
+        listing: the videos.
+        frames: T.
+        size: height and width of a clip, in pixels.
+        views: V, for training; None for evaluation.
+        clips: V, for evaluation.
+        scale: least and greatest area of a random crop as parts of a frame's.
+    """
+
+    def __init__(
+        self,
+        listing: Listing,
+        frames: int,
+        size: int,
+        views: int | None,
+        clips: int = 1,
+        scale: tuple[float, float] = (0.25, 1.0),
+    ) -> None:
+        self.listing, self.frames, self.size = listing, frames, size
+        self.views, self.clips, self.scale = views, clips, scale
+
+    def __len__(self) -> int:
+        return len(self.listing)
+
+    def __getitem__(self, index: tuple[int, int]) -> Sample:
+        row, draw = index
+        path = self.listing.paths[row]
+        if self.views is None:
+            images = read_clips(path, self.frames, self.size, self.clips)
+        else:
+            random = np.random.default_rng(draw)
+            chosen = segment_indices(count_frames(path), self.frames, random)
+            frames = read_frames(path, chosen.tolist())
+            crops = [random_crop(frames, self.size, self.scale, random) for _ in range(self.views)]
+            images = torch.stack(crops).transpose(1, 2)
+        return {"images": images, "target": int(self.listing.targets[row]), "row": row}
+
+
+def read_clips(path: str, frames: int, size: int, clips: int = 1) -> Tensor:
+    """Clips of a video for evaluation and prediction, with the central crop: uint8 (clips, 3, frames, size, size)."""
+    count = count_frames(path)
+    chosen = np.concatenate([segment_indices(count, frames, None, clip, clips) for clip in range(clips)])
+    pixels = read_frames(path, chosen.tolist())
+    height, width = pixels.shape[2:]
+    new_height, new_width = (resized(size) * side // min(height, width) for side in (height, width))
+    pixels = F.interpolate(pixels, (new_height, new_width), mode="bilinear", antialias=True)
+    top, left = (new_height - size) // 2, (new_width - size) // 2
+    central = pixels[..., top : top + size, left : left + size]
+    return central.reshape(clips, frames, 3, size, size).transpose(1, 2)
+
+
+class ClipData(FileData):
+    """Base of the data modules for clips: classification with a clip in the place of an image.
+
+    Views are float (N, 3, T, H, W). What is drawn for a clip holds for all its frames.
+
+    Args:
+        frames: T, frames of a clip, one of each of T equal parts of the video. Of a shorter video some come twice.
+        test_clips: clips of a test video, whose logits are averaged.
+        kwargs: see ``FileData``; files are videos.
+    """
+
+    noun = "video"
+    largest_size: ClassVar[int] = 112
+
+    def __init__(self, frames: int = 8, test_clips: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if frames < 1 or test_clips < 1:
+            raise InputError(f"frames and test_clips must be at least 1, got {frames} and {test_clips}")
+        self.frames, self.test_clips = frames, test_clips
+
+    @property
+    def input(self) -> dict[str, Any]:
+        """What is known of images, and the frames of a clip."""
+        return {**super().input, "frames": self.frames}
+
+    def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
+        """Videos that cannot be read, with the reasons; of short ones it is said that frames come twice."""
+        bad = check_videos(paths)
+        names = {path for path, _ in bad}
+        counts = {path: count_frames(path) for path in paths if path not in names}
+        if short := [f"{shown(path)} ({count})" for path, count in counts.items() if count < self.frames]:
+            rank_zero_info(f"{len(short)} videos have fewer than {self.frames} frames, some come twice: {some(short)}")
+        return bad
+
+    def shorter_side(self, path: str) -> int:
+        """That of a frame, in pixels."""
+        return min(read_frames(path, [0]).shape[2:])
+
+    def open(self, listing: Listing, split: str) -> Dataset[Any]:
+        """The clips of a split."""
+        views = len(self.views) if split == "train" else None
+        clips = self.test_clips if split == "test" else 1
+        return ClipFiles(listing, self.frames, self.image_size, views, clips, (self.min_scale, 1.0))
+
+    def augment(self, view: View, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Apply a view to the clips (N, 3, T, H, W) of a batch, with the same draws for every frame."""
+        state = generator.get_state()
+        frames = []
+        for frame in images.unbind(2):
+            generator.set_state(state)
+            frames.append(view(frame, generator))
+        return torch.stack(frames, 2)
+
+    def picture(self, split: str, row: int) -> Image.Image:
+        """The middle frame of a video."""
+        path = self._listings[split].paths[row]
+        frame = read_frames(path, segment_indices(count_frames(path), 1, None).tolist())[0]
+        return Image.fromarray(frame.permute(1, 2, 0).numpy())
+
+
+class VideoFolder(ClipData, Folder):
+    """Videos in one folder for each class, below train/, val/ and test/ or flat. A folder of images is a video too.
+
+    Args:
+        root: the folder.
+        kwargs: see ``ClipData``.
+    """
+
+    def list_images(self) -> dict[str, Listing]:
+        """List the videos below the class folders."""
+        return scan_folder(self.root, VIDEOS)
+
+
+class VideoTable(ClipData, Table):
+    """Videos named by a table: CSV, TSV, Parquet, or a list file with "path label" lines. A path may be that of a
+    folder of images.
+
+    Args:
+        table: the training videos.
+        kwargs: see ``Table`` and ``ClipData``.
+    """
+
+
+class EGTEA(ClipData):
+    """EGTEA Gaze+: clips of ``root/<session>/<clip>.mp4``, or right in ``root``, or folders of frames called so.
+
+    The split files have lines of the name of a clip and the numbers of its action, verb and noun, from 1 on.
+
+    Args:
+        root: folder of the clips.
+        lists: folder of the split files; by default ``root``.
+        label: which of the three is the class.
+        kwargs: see ``ClipData``.
+
+    Source: Li et al., In the eye of beholder, ECCV 2018; the splits as in the released code of CDB.
+    """
+
+    files: ClassVar[dict[str, str]] = {split: f"EGTEA_{split}_split.txt" for split in ("train", "val", "test")}
+    sizes: ClassVar[dict[str, int]] = {"action": 106, "verb": 19, "noun": 53}
+
+    def __init__(
+        self,
+        root: Path,
+        lists: Path | None = None,
+        label: Literal["action", "verb", "noun"] = "verb",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.root, self.lists, self.label = root, lists or root, label
+
+    @property
+    def source(self) -> str:
+        """The folder."""
+        return str(self.root)
+
+    def list_images(self) -> dict[str, Listing]:
+        """Read the split files."""
+        if not self.root.is_dir():
+            raise InputError(f"no folder at {shown(self.root)}: give --data.root FOLDER with the clips of EGTEA")
+        return {split: self._listing(self.lists / name) for split, name in self.files.items()}
+
+    def _listing(self, file: Path) -> Listing:
+        column, size = [*self.sizes].index(self.label) + 1, self.sizes[self.label]
+        paths, targets = [], []
+        for number, line in enumerate(file_text(file).splitlines(), 1):
+            if not line.strip():
+                continue
+            words = line.split()
+            if len(words) != 4 or not all(word.isdecimal() for word in words[1:]):
+                raise InputError(f"{shown(file)}, line {number}: expected a clip and three numbers, got {shown(line)}")
+            if not 1 <= int(words[column]) <= size:
+                raise InputError(
+                    f"{shown(file)}, line {number}: {self.label} {words[column]} is not one of 1 to {size}"
+                )
+            paths.append(self._path(file, number, words[0]))
+            targets.append(int(words[column]) - 1)
+        names = [f"{self.label} {number}" for number in range(1, size + 1)]
+        return Listing(paths, np.array(targets, dtype=np.int64), names)
+
+    def _path(self, file: Path, number: int, clip: str) -> str:
+        session = "-".join(clip.split("-")[:3])
+        for path in (self.root / session / f"{clip}.mp4", self.root / f"{clip}.mp4", self.root / clip):
+            if path.exists():
+                return str(path)
+        raise InputError(
+            f"{shown(file)}, line {number}: there is no {session}/{clip}.mp4 in {shown(self.root)}: give the folder of "
+            "the clips by --data.root"
+        )

@@ -1,0 +1,30 @@
+"""Frames as they come from a decoder, as one tensor."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from longtail.errors import InputError
+
+
+def stacked(frames: Sequence[NDArray[Any]]) -> Tensor:
+    """Frames uint8 (H, W, 3) as one tensor uint8 (T, 3, H, W), channels last in memory.
+
+    Raises:
+        InputError: they differ in size. The message is the reason alone.
+    """
+    sizes = {frame.shape[:2] for frame in frames}
+    if len(sizes) > 1:
+        shown = " and ".join(f"{width} x {height}" for height, width in sorted(sizes)[:2])
+        raise InputError(f"its frames differ in size ({shown})")
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+
+
+def check_last(path: str, last: int, frames: int) -> None:
+    """Raise a ``ValueError`` if the video at ``path`` has no frame number ``last``."""
+    if last >= frames:
+        raise ValueError(f"{path} has {frames} frames and none of number {last}")

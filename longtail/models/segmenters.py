@@ -1,0 +1,123 @@
+"""Networks from images to features of pixels, by segmentation-models-pytorch."""
+
+import inspect
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from longtail.errors import InputError
+from longtail.models.backbones import first_line, load_weights, near_names
+
+Size = tuple[int, int]
+
+LEFT_OUT = {"dpt"}  # its decoder takes more than the maps of the encoder
+
+
+class PixelBackbone(nn.Module, ABC):
+    """Images to a map of features.
+
+    Shapes: images (N, 3, H, W) to features (N, num_features, h, w). The images are filled up with zeros on the right
+    and below to whole multiples of the stride; `enlarge` leaves that out again.
+
+    Attributes:
+        num_features: length of a pixel's features.
+        stride: what the network needs height and width to be a multiple of.
+    """
+
+    num_features: int
+    stride: int = 1
+
+    @abstractmethod
+    def features(self, images: Tensor) -> Tensor:
+        """Features (N, num_features, h, w) of images whose sides are multiples of the stride."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[2:]
+        new_height, new_width = self.filled((height, width))
+        return self.features(F.pad(images, (0, new_width - width, 0, new_height - height)))
+
+    def enlarge(self, maps: Tensor, size: Size) -> Tensor:
+        """Maps (N, K, h, w), made from the features of images of the size (H, W), as (N, K, H, W); bilinear."""
+        large = F.interpolate(maps, self.filled(size), mode="bilinear", align_corners=False)
+        return large[..., : size[0], : size[1]]
+
+    def filled(self, size: Size) -> Size:
+        """The size to which images of a size (H, W) are filled up."""
+        height, width = (-(-side // self.stride) * self.stride for side in size)
+        return height, width
+
+
+class SMP(PixelBackbone):
+    """Encoder and decoder of segmentation-models-pytorch, without its last layer.
+
+    Args:
+        name: of the encoder, such as "resnet50" or "mit_b2"; "tu-" and a timm name for any of timm's.
+        architecture: "DeepLabV3Plus", "UPerNet", "Segformer", "FPN", "Unet" or another of that library.
+        pretrained: start the encoder from its published ImageNet weights, downloaded on first use.
+        weights: start the encoder from this local file instead (safetensors, or a torch file of tensors).
+        options: further arguments of the architecture, such as ``{"encoder_depth": 4}``.
+
+    Raises:
+        InputError: if segmentation-models-pytorch is not installed, for an unknown name or option, weights that cannot
+            be had, or a file that does not fit.
+    """
+
+    def __init__(
+        self,
+        name: str = "resnet50",
+        architecture: str = "DeepLabV3Plus",
+        pretrained: bool = False,
+        weights: Path | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if pretrained and weights is not None:
+            raise InputError("pretrained and weights exclude each other: give one of them")
+        network = _make(name, architecture, pretrained, options or {})
+        self.encoder, self.decoder = network.encoder, network.decoder
+        self.num_features = network.segmentation_head[0].in_channels
+        self.stride = max(32, self.encoder.output_stride)
+        if weights is not None:
+            load_weights(self.encoder, weights)
+
+    def features(self, images: Tensor) -> Tensor:
+        features: Tensor = self.decoder(self.encoder(images))
+        return features
+
+
+def _make(name: str, architecture: str, pretrained: bool, options: dict[str, Any]) -> Any:
+    """A network of segmentation-models-pytorch; raises InputError."""
+    try:
+        import segmentation_models_pytorch as smp
+    except ImportError as error:
+        raise InputError(
+            'segmentation needs segmentation-models-pytorch: pip install "longtail[segmentation]"'
+        ) from error
+    known = {name: each for name, each in smp.MODEL_ARCHITECTURES_MAPPING.items() if name not in LEFT_OUT}
+    if architecture.lower() not in known:
+        names = ", ".join(sorted(each.__name__ for each in known.values()))
+        raise InputError(f'unknown architecture "{architecture}": choose from {names}')
+    encoders = smp.encoders.get_encoder_names()
+    if name not in encoders and not name.startswith("tu-"):
+        raise InputError(
+            f'unknown encoder "{name}"{near_names(name, encoders)}. Any timm name works after "tu-", such as '
+            "tu-convnext_tiny"
+        )
+    asked = inspect.signature(known[architecture.lower()].__init__).parameters
+    unknown = [] if name.startswith("tu-") else [option for option in options if option not in asked]
+    if unknown:  # timm names what it does not know, other encoders take it for nothing
+        raise InputError(f'{architecture} has no option "{unknown[0]}"{near_names(unknown[0], list(asked))}')
+    try:
+        return smp.create_model(
+            architecture, name, encoder_weights="imagenet" if pretrained else None, classes=1, **options
+        )
+    except Exception as error:
+        if not pretrained:
+            raise InputError(f'cannot make {architecture} with the encoder "{name}": {first_line(error)}') from error
+        raise InputError(
+            f"no pretrained weights for {name} ({first_line(error)}): give a local file with weights, or leave out "
+            "pretrained"
+        ) from error

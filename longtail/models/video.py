@@ -1,0 +1,123 @@
+"""Backbones for clips: torchvision's video networks by name, and image networks averaged over the frames."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import get_model, get_model_weights, list_models, video
+
+from longtail.checks import check_shape
+from longtail.errors import InputError
+from longtail.models.backbones import Backbone, first_line, load_weights, near_names
+
+
+class VideoBackbone(nn.Module):
+    """A video network of torchvision, from clips to pooled features, without its classifier and the dropout before it.
+
+    Most take clips of any size. The positions of mvit_v1_b and mvit_v2_s are fixed at 16 frames of 224 x 224 pixels;
+    s3d takes 14 frames of 224 x 224 pixels or more, as it pools by windows. On a CPU they compute in float32 under
+    autocast too.
+
+    Shapes: clips (N, 3, T, H, W) to features (N, num_features).
+
+    Args:
+        name: any video model name of torchvision, such as "r3d_18" or "swin3d_t".
+        pretrained: start from torchvision's published weights of Kinetics-400, downloaded on first use.
+        weights: start from this local file instead (safetensors, or a torch file of tensors), in torchvision's layout.
+            A classifier in the file is left out; anything else has to fit.
+
+    Raises:
+        InputError: for an unknown name, weights that cannot be had, a file that does not fit, or, when called, clips
+            of a size that the network does not take.
+    """
+
+    num_features: int
+
+    def __init__(self, name: str, pretrained: bool = False, weights: Path | None = None) -> None:
+        super().__init__()
+        self.name = name
+        if pretrained and weights is not None:
+            raise InputError("pretrained and weights exclude each other: give one of them")
+        self.body = make_video(name, pretrained)
+        # torchvision puts the classifier last: a linear layer or a 1 x 1 x 1 convolution, with or without dropout
+        place, classifier = list(self.body.named_children())[-1]
+        self.num_features = next(iter(classifier.parameters())).shape[1]
+        setattr(self.body, place, nn.Identity())
+        published = get_model_weights(name).DEFAULT.meta
+        self._least: tuple[int, int, int] = (published.get("min_temporal_size", 1), *published["min_size"])
+        self._fixed = isinstance(self.body, video.MViT)
+        if weights is not None:
+            load_weights(self.body, weights)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        check_shape("clips", clips, "N", 3, "T", "H", "W")
+        # torchvision's MViT takes some others of as many patches in silence, with their positions mixed up
+        size = tuple(clips.shape[2:])
+        fits = [have == want if self._fixed else have >= want for have, want in zip(size, self._least, strict=True)]
+        if not all(fits):
+            wanted = _written(self._least) + ("" if self._fixed else " or more")
+            raise InputError(f"{self.name} takes clips of {wanted}, got {_written(size)}")
+        if clips.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            # oneDNN's bfloat16 weight gradients of 3D convolutions over two frames can be wrong or not finite
+            with torch.autocast("cpu", enabled=False):
+                return self.forward(clips.float())
+        features: Tensor = self.body(clips)
+        return features
+
+
+class FrameMean(nn.Module):
+    """An image network applied to each frame of a clip, its features averaged over time.
+
+    Shapes: clips (N, 3, T, H, W) to features (N, num_features).
+
+    Args:
+        name: as of ``Backbone``.
+        pretrained: as of ``Backbone``.
+        weights: as of ``Backbone``.
+
+    Raises:
+        InputError: for an unknown name, weights that cannot be had, or a file that does not fit.
+
+    Source: Wang et al., Temporal segment networks, ECCV 2016, with the average as the consensus of the segments. The
+    average of the features and a linear classifier give the average of the logits of the frames.
+    """
+
+    num_features: int
+
+    def __init__(self, name: str, pretrained: bool = False, weights: Path | None = None) -> None:
+        super().__init__()
+        self.backbone = Backbone(name, pretrained, weights)
+        self.num_features = self.backbone.num_features
+
+    def forward(self, clips: Tensor) -> Tensor:
+        check_shape("clips", clips, "N", 3, "T", "H", "W")
+        frames = clips.transpose(1, 2).flatten(0, 1)  # no copy of channels_last_3d clips: they become channels_last
+        features: Tensor = self.backbone(frames)
+        return features.reshape(-1, clips.shape[2], self.num_features).mean(dim=1)
+
+
+def make_video(name: str, pretrained: bool) -> nn.Module:
+    """A video network of torchvision, with its classifier.
+
+    Raises:
+        InputError: for an unknown name, or weights that cannot be had.
+    """
+    known = list_models(module=video)
+    if name not in known:
+        raise InputError(f'unknown video backbone "{name}"{near_names(name, known)}. There are {", ".join(known)}')
+    if not pretrained:
+        network: nn.Module = get_model(name)
+        return network
+    try:
+        network = get_model(name, weights="DEFAULT")
+    except Exception as error:
+        raise InputError(
+            f"no pretrained weights for {name} ({first_line(error)}): give a local file with weights, or leave out "
+            f"pretrained"
+        ) from error
+    return network
+
+
+def _written(size: tuple[int, ...]) -> str:
+    frames, height, width = size
+    return f"{frames} frame{'s' * (frames != 1)} of {height} x {width} pixels"

@@ -1,0 +1,397 @@
+"""Segmentation as the command line does it, on a generated set: train, resume, evaluate, report, predict, export."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from command import fails, results
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from longtail.cli import main
+from longtail.data.pixel_pairs import find_pairs, read_values
+from longtail.data.segmentation import SegmentationFolder
+from longtail.data.shapes_drawing import CLASSES, Scene, SplitName, scenes
+from longtail.inference.segmentation import load_segmenter
+from longtail.methods.pixels import AT_ONCE, labels_at
+from longtail.recipes import recipe_names
+from longtail.reports.overlays import colour
+from longtail.tasks.segmentation import Segmentation
+
+pytest.importorskip("segmentation_models_pytorch")
+
+SIDE = 64
+DECODER = {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32}
+SMALL = [
+    *("--backbone", "tu-test_resnet", "--model.method.backbone.architecture", "FPN"),
+    *("--model.method.backbone.options", json.dumps(DECODER), "--data.view.size", str(SIDE)),
+    *("--workers", "0", "--precision", "32-true", "--batch-size", "8", "--trainer.enable_progress_bar", "false"),
+]
+
+
+def labels_of(scene: Scene) -> NDArray[np.uint8]:
+    """The class of each pixel: 0 where there is no shape, 255 in a corner."""
+    labels = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    for label, mask in zip(scene.labels, scene.masks, strict=True):
+        labels[mask] = label + 1
+    labels[:2, :2] = 255
+    return labels
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Training, validation and test images of shapes, each pixel with its class."""
+    root = tmp_path_factory.mktemp("data") / "shapes"
+    splits: dict[str, tuple[SplitName, int, int]] = {"train": ("train", 24, 0), "val": ("val", 6, 0)}
+    for name, (split, images, seed) in {**splits, "test": ("val", 5, 1)}.items():
+        for kind in ("images", "annotations"):
+            (root / kind / name).mkdir(parents=True)
+        for number, scene in enumerate(scenes(split, images, SIDE, 0.1, seed)):
+            Image.fromarray(scene.image).save(root / "images" / name / f"{number}.png")
+            Image.fromarray(labels_of(scene)).save(root / "annotations" / name / f"{number}.png")
+    (root / "classes.txt").write_text("\n".join(["background", *(each.name for each in CLASSES)]))
+    return root
+
+
+def fit(run: Path, recipe: str, data: Path, *options: str) -> int:
+    return main(["fit", "--recipe", f"segmentation/{recipe}", "--data", str(data), "--run", str(run), *SMALL, *options])
+
+
+@pytest.fixture(scope="module")
+def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained run."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("LONGTAIL_RUN", raising=False)
+        assert fit(run, "cdb_w", shapes, "--epochs", "2") == 0
+    return run
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path) -> Path:
+    """The trained run, for a test that changes it."""
+    return Path(shutil.copytree(run, tmp_path / "copy"))
+
+
+def test_a_run_is_recorded_as_one_of_segmentation(run: Path, shapes: Path) -> None:
+    found = results(run)
+    assert (found["status"], found["task"], found["accuracy_of"]) == ("finished", "segmentation", "IoU")
+    assert found["data"]["images"] == {"train": 24, "val": 6, "test": 5}
+    labels = np.stack([read_values(str(file)) for file in (shapes / "annotations/train").iterdir()])
+    assert found["train_counts"] == [int((labels == c).sum()) for c in range(9)]
+    assert found["history"][-1]["train"]["loss"] < found["history"][0]["train"]["loss"]
+    assert {(each["split"], each["checkpoint"]) for each in found["evaluations"]} >= {("val", "last"), ("test", "last")}
+    for evaluation in found["evaluations"]:
+        measured = [iou for iou in evaluation["per_class"]["iou"] if iou is not None]
+        assert evaluation["metrics"]["miou"] == pytest.approx(np.mean(measured))
+        labelled = SIDE**2 - 4
+        assert sum(evaluation["per_class"]["pixels"]) == evaluation["images"] * labelled
+        assert evaluation["examples"]
+
+
+def test_the_difficulty_is_that_of_the_last_validation(run: Path) -> None:
+    state = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
+    found = results(run)
+    (last,) = [each for each in found["evaluations"] if (each["split"], each["checkpoint"]) == ("val", "last")]
+    assert found["history"][-1]["class_accuracy"] == pytest.approx(last["per_class"]["iou"], abs=1e-4)
+    kept = state["difficulty.accuracy"]
+    assert kept.tolist() == pytest.approx(last["per_class"]["iou"], abs=1e-4)
+    assert torch.equal(state["method.loss.loss.difficulty.accuracy"], kept)
+
+
+def test_the_difficulty_can_be_that_of_the_pixels_found(shapes: Path, tmp_path: Path) -> None:
+    options = ["--epochs", "1", "--model.difficulty_from", "accuracy", "--ema", "0.5"]
+    assert fit(tmp_path / "run", "cdb_w", shapes, *options) == 0
+    found = results(tmp_path / "run")
+    assert found["accuracy_of"] == "accuracy of its pixels"
+    (last,) = [each for each in found["evaluations"] if (each["split"], each["checkpoint"]) == ("val", "last")]
+    assert found["history"][-1]["class_accuracy"] == pytest.approx(last["per_class"]["accuracy"], abs=1e-4)
+
+
+def test_evaluation_gives_the_figures_of_the_run_again(copy: Path) -> None:
+    before = results(copy)["evaluations"]
+    for command in ("validate", "test"):
+        assert main([command, str(copy), "--batch-size", "3", "--trainer.enable_progress_bar", "false"]) == 0
+    found = {(each["split"], each["checkpoint"]): each for each in results(copy)["evaluations"]}
+    assert len(found) == len(before)
+    for each in before:
+        assert found[each["split"], each["checkpoint"]]["per_class"] == each["per_class"]
+
+
+def test_two_processes_measure_as_one(copy: Path) -> None:
+    before = [each for each in results(copy)["evaluations"] if each["split"] == "test"]
+    two = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp", "--batch-size=2"]
+    command = [Path(sys.executable).with_name("longtail"), "test", str(copy), *two]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=200)
+    after = [each for each in results(copy)["evaluations"] if each["split"] == "test"]
+    for old, new in zip(before, after, strict=True):
+        assert new["metrics"] == old["metrics"]
+        assert new["per_class"] == old["per_class"]
+        assert new["confusions"] == old["confusions"]
+
+
+def test_windows_can_be_asked_for(shapes: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "whole", tmp_path / "windows"
+    for run, window in zip(runs, ("64", "40"), strict=True):
+        assert fit(run, "ce", shapes, "--trainer.max_steps", "2", "--model.method.window", window) == 0
+    whole, windows = (results(run) for run in runs)
+    assert whole["history"][0]["train"] == windows["history"][0]["train"]
+    assert whole["evaluations"][0]["per_class"]["pixels"] == windows["evaluations"][0]["per_class"]["pixels"]
+    assert whole["evaluations"][0]["metrics"] != windows["evaluations"][0]["metrics"]
+
+
+def test_reports_show_the_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(run), "--output", str(tmp_path / "report.html")]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "IoU" in page
+    assert page.count("data:image/jpeg") >= 2 * len(results(run)["evaluations"][-1]["examples"])
+    assert main(["compare", str(run), str(run), "--output", str(tmp_path / "compare.html")]) == 0
+    assert "is a run of segmentation" in fails(capsys, "tradeoff", str(run))
+
+
+def test_predictions_can_be_read_as_annotations(run: Path, shapes: Path, tmp_path: Path) -> None:
+    root, pictures = tmp_path / "set", tmp_path / "pictures"
+    shutil.copytree(shapes / "images/test", root / "images/train")
+    shutil.copy(shapes / "classes.txt", root)
+    output = root / "annotations/train"
+    assert main(["predict", str(run), str(root / "images"), "--output", str(output), "--overlays", str(pictures)]) == 0
+    data = SegmentationFolder(root, num_workers=0, batch_size=2, val_fraction=0)
+    assert len(data.parts["train"]) == 5
+    segmenter = load_segmenter(run)
+    for row, file in enumerate(data.parts["train"].images):
+        labels = data.annotation("train", row)
+        assert np.array_equal(labels, segmenter.segment(file, (SIDE, SIDE)))
+        assert labels.max() < 9
+        with Image.open(pictures / Path(file).name) as picture:
+            assert (picture.mode, picture.size) == ("RGB", (SIDE, SIDE))
+    with Image.open(output / "0.png") as image:
+        assert image.mode == "P"
+        painted = np.asarray(image.convert("RGB"))
+    assert painted[5, 7].tolist() == list(colour(int(read_values(str(output / "0.png"))[5, 7])))
+
+
+def test_labels_are_those_of_the_highest_logit() -> None:
+    logits = torch.randn(2, 2 * AT_ONCE + 3, 5, 7)
+    logits[:, AT_ONCE] = logits[:, 2]  # of equal ones the first
+    assert torch.equal(labels_at(logits, (5, 7)), logits.argmax(1))
+    large = torch.nn.functional.interpolate(logits, (12, 9), mode="bilinear", align_corners=False)
+    assert torch.equal(labels_at(logits, (12, 9)), large.argmax(1))
+
+
+def test_the_figures_of_a_split_follow_from_its_predictions(run: Path, shapes: Path, tmp_path: Path) -> None:
+    output = tmp_path / "masks"
+    assert (
+        main(["predict", str(run), str(shapes / "images/test"), "--output", str(output), "--checkpoint", "last"]) == 0
+    )
+    truth, found = (
+        np.stack([read_values(str(file)) for file in sorted(folder.iterdir())])
+        for folder in (shapes / "annotations/test", output)
+    )
+    (test,) = [e for e in results(run)["evaluations"] if (e["split"], e["checkpoint"]) == ("test", "last")]
+    for c, iou in enumerate(test["per_class"]["iou"]):
+        there, said = truth == c, (found == c) & (truth != 255)
+        assert iou == pytest.approx((there & said).sum() / (there | said).sum(), abs=2e-3)
+
+
+def test_predictions_have_the_size_of_their_image(shapes: Path, tmp_path: Path) -> None:
+    run, images, output = tmp_path / "run", tmp_path / "images", tmp_path / "masks"
+    assert fit(run, "ce", shapes, "--trainer.max_steps", "1", "--image-size", "48") == 0
+    assert load_segmenter(run).size == 48
+    images.mkdir()
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (150, 70), "grey").save(images / "turned.jpg", exif=turned)
+    Image.new("L", (9, 41)).save(images / "small.png")
+    assert main(["predict", str(run), str(images), "--output", str(output)]) == 0
+    assert read_values(str(output / "turned.png")).shape == (150, 70)
+    assert read_values(str(output / "small.png")).shape == (41, 9)
+
+
+def test_predictions_never_overwrite(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a/1.png", "a/2.png", "b/1.png"):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40)).save(tmp_path / "images" / name)
+    predict = ["predict", str(run), str(tmp_path / "images"), "--output"]
+    assert main([*predict, str(tmp_path / "both")]) == 0
+    assert len(find_pairs(tmp_path / "images", tmp_path / "both").images) == 3
+    assert not find_pairs(tmp_path / "images", tmp_path / "both").alone
+    assert main(["predict", str(run), str(tmp_path / "images/b"), "--output", str(tmp_path / "one")]) == 0
+    assert [file.name for file in (tmp_path / "one").iterdir()] == ["1.png"]
+    assert "not an empty folder" in fails(capsys, *predict, str(tmp_path / "both"))
+    Image.new("RGB", (40, 40)).save(tmp_path / "images/a/2.JPG", "JPEG")
+    line = fails(capsys, *predict, str(tmp_path / "out"))
+    assert "2.JPG" in line
+    assert "2.png" in line
+    (tmp_path / "images/a/2.JPG").write_bytes(b"no image")
+    (tmp_path / "images/a/2.png").unlink()
+    for extra in ([], ["--overlays", str(tmp_path / "pictures")]):
+        assert "--skip-bad-images" in fails(capsys, *predict, str(tmp_path / "out"), *extra)
+    assert "give two folders" in fails(
+        capsys, *predict, str(tmp_path / "out"), "--overlays", str(tmp_path / "out/pictures")
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "both", "one"}
+    assert main([*predict, str(tmp_path / "out"), "--skip-bad-images"]) == 0
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 2
+
+
+def test_the_exported_network_finds_the_same(
+    copy: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    if torch.__version__ < "2.8":
+        assert "torch 2.8" in fails(capsys, "export", str(copy))
+        return
+    assert main(["export", str(copy), "--output", str(tmp_path / "free")]) == 0
+    segmenter = load_segmenter(copy)
+    session = onnxruntime.InferenceSession(tmp_path / "free/model.onnx")
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["classes"]) == segmenter.classes
+    assert metadata["ignore_index"] == "255"
+    for side in (SIDE, 50):  # one that is no multiple of the stride
+        pixels = torch.randint(0, 256, (3, 3, side, SIDE), dtype=torch.uint8)
+        normalised = segmenter.normalise(pixels)
+        with torch.inference_mode():
+            expected = segmenter.method.cpu().segment(normalised)
+        logits = torch.from_numpy(session.run(None, {"images": normalised.numpy()})[0])
+        torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-3)
+    assert (tmp_path / "free/model.safetensors").is_file()
+
+
+@pytest.mark.skipif(torch.__version__ < "2.8", reason="refused there")
+def test_a_network_that_takes_one_size_is_exported_for_it(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    run, output = tmp_path / "run", tmp_path / "output"
+    network = ["--model.method.backbone.architecture", "PSPNet", "--model.method.backbone.options", "{}"]
+    assert fit(run, "ce", shapes, "--trainer.max_steps", "1", *network) == 0
+    export = ["export", str(run), "--output", str(output)]
+    assert "give --size HEIGHT WIDTH" in fails(capsys, *export)
+    assert not list(output.iterdir())
+    assert "at least 1 pixel" in fails(capsys, *export, "--size", "0", "64")
+    assert main([*export, "--size", "64", "96"]) == 0
+    session = onnxruntime.InferenceSession(output / "model.onnx")
+    assert session.get_inputs()[0].shape[1:] == [3, 64, 96]
+    assert session.get_modelmeta().custom_metadata_map["width"] == "96"
+
+
+@pytest.mark.parametrize("recipe", ["cdb_s", "gml"])
+def test_a_stopped_run_resumes_to_the_same_weights(
+    recipe: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert fit(whole, recipe, shapes, "--epochs", "2") == 0
+    monkeypatch.delenv("LONGTAIL_RUN")
+    step = Segmentation.training_step
+
+    def interrupted(self: Segmentation, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
+        if (self.trainer.current_epoch, batch_idx) == (1, 1):
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segmentation, "training_step", interrupted)
+        assert fit(stopped, recipe, shapes, "--epochs", "2") == 130
+    assert main(["fit", "--resume", str(stopped)]) == 0
+    expected, found = (torch.load(run / "last.ckpt", weights_only=True)["state_dict"] for run in (whole, stopped))
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=0, atol=0, equal_nan=True, msg=key)
+    assert results(stopped)["history"][-1]["val"] == results(whole)["history"][-1]["val"]
+    assert results(stopped)["evaluations"] == results(whole)["evaluations"]
+
+
+RECIPES = [name.removeprefix("segmentation/") for name in recipe_names() if name.startswith("segmentation/")]
+
+
+@pytest.mark.parametrize("recipe", sorted({*RECIPES} - {"cdb_s", "cdb_w", "ce", "gml"}))
+def test_every_recipe_trains(recipe: str, shapes: Path, tmp_path: Path) -> None:
+    assert fit(tmp_path / "run", recipe, shapes, "--trainer.max_steps", "1") == 0
+
+
+def test_images_of_rare_classes_can_be_repeated(shapes: Path, tmp_path: Path) -> None:
+    options = ["--data.sampling", "longtail.data.RepeatFactorSampling", "--data.sampling.threshold", "0.9"]
+    assert fit(tmp_path / "run", "ce", shapes, "--epochs", "2", *options) == 0
+    assert all(epoch["val"] is not None for epoch in results(tmp_path / "run")["history"])
+
+
+def test_named_data_takes_a_root(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fitting = ["fit", "--recipe", "segmentation/ce", "--run", str(tmp_path / "run"), *SMALL, "--trainer.max_steps", "1"]
+    assert main([*fitting, "--data", "camvid", "--data.root", str(shapes)]) == 0
+    found = results(tmp_path / "run")
+    assert (found["data"]["name"], len(found["classes"])) == ("CamVid", 11)
+
+
+def test_wrong_options_get_one_line(
+    run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fitting = ["fit", "--recipe", "segmentation/ce", "--run", str(tmp_path / "run")]
+    assert "give --data FOLDER" in fails(capsys, *fitting)
+    for name in ("camvid", "ade20k", "cityscapes"):
+        assert f"--data {name} --data.root FOLDER" in fails(capsys, *fitting, "--data", name)
+    assert "objectInfo150.txt" in fails(capsys, *fitting, "--data", "ade20k", "--data.root", str(shapes))
+    assert "leftImg8bit/train" in fails(capsys, *fitting, "--data", "cityscapes", "--data.root", str(shapes))
+    assert "no annotated pixels" in fails(capsys, *fitting, "--data", "digits_lt", "--batch-size", "8")
+    whole = ["fit", "--recipe", "ce", "--run", str(tmp_path / "run"), "--backbone", "resnet20_cifar"]
+    pixels = ["--data", "longtail.data.SegmentationFolder", "--data.root", str(shapes), "--batch-size", "8"]
+    assert "one label an image" in fails(capsys, *whole, *pixels)
+    boxes = ["fit", "--recipe", "maskrcnn_ce", "--run", str(tmp_path / "run")]
+    assert "no boxes" in fails(capsys, *boxes, *pixels)
+    assert not (tmp_path / "run").exists()
+    for option, value in (("--top-k", "3"), ("--score", "0.1"), ("--annotations", "a.json")):
+        assert f"{option} is for runs of" in fails(capsys, "predict", str(run), str(shapes), option, value)
+    assert "--output FOLDER" in fails(capsys, "predict", str(run), str(shapes / "images/test"))
+    assert "--strength is for runs of classification" in fails(capsys, "export", str(run), "--strength", "1")
+
+
+def spoil(root: Path, how: str) -> None:
+    annotation = root / "annotations/train/3.png"
+    if how == "no class names":
+        (root / "classes.txt").unlink()
+    elif how == "another size":
+        Image.new("L", (SIDE, SIDE + 1)).save(annotation)
+    elif how == "beyond the classes":
+        Image.new("L", (SIDE, SIDE), 9).save(annotation)
+    elif how == "no image":
+        (root / "images/train/3.png").write_text("hello")
+    elif how == "no annotation":
+        annotation.unlink()
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("no class names", "classes.txt"),
+        ("another size", "64 x 65"),
+        ("beyond the classes", "label 9, beyond the 9 classes"),
+        ("no image", "3.png"),
+        ("no annotation", "3.png: has no annotation"),
+    ],
+)
+def test_bad_sets_get_one_line(
+    how: str, message: str, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, run = tmp_path / "set", tmp_path / "run"
+    shutil.copytree(shapes, root)
+    spoil(root, how)
+    fitting = ["fit", "--recipe", "segmentation/ce", "--data", str(root), "--run", str(run), *SMALL]
+    assert message in fails(capsys, *fitting)
+    assert not run.exists()
+
+
+def test_bad_pairs_are_left_out_on_request(shapes: Path, tmp_path: Path) -> None:
+    root, run = tmp_path / "set", tmp_path / "run"
+    shutil.copytree(shapes, root)
+    spoil(root, "beyond the classes")
+    assert fit(run, "ce", root, "--skip-bad-images", "--trainer.max_steps", "1") == 0
+    assert results(run)["data"]["images"]["train"] == 23
