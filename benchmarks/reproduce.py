@@ -230,7 +230,8 @@ def section(table: Table, results: Path) -> str:
     beside = {group.place: group for group in measured if group.place}
     lines = []
     for row in table.rows:
-        line, planned = [f"{row.method} (`{row.key}`)", row.backbone, str(row.epochs)], row.columns or table.columns
+        name = f"{row.method} (`{row.key}`)" if row.recipe else row.method
+        line, planned = [name, row.backbone, str(row.epochs)], table.planned(row)
         for column in table.columns:
             figure, source = row.published.get(column, (UNKNOWN, ""))
             group = beside.get((row.key, column))
@@ -243,7 +244,7 @@ def section(table: Table, results: Path) -> str:
         header = ["Row", "Column", "Epochs", "Settings", "Last epoch", "Best epoch", "Many / medium / few", "Seeds"]
         runs = markdown([*header, "Hardware", "Minutes a run"], [group.line() for group in measured])
         text += ["All runs there are:", runs]
-    cells = sum(len(row.columns or table.columns) for row in table.rows)
+    cells = sum(len(table.planned(row)) for row in table.rows)
     whole = len(beside) == cells and all(len(group.records) > 2 for group in beside.values())
     minutes = sum(record["minutes"] for group in beside.values() for record in group.records)
     cost = f"{minutes:.0f}" if whole else NOT_MEASURED
@@ -269,7 +270,7 @@ one seed instead of three, `--epochs 20` makes short runs. `--with-validation` h
 for a best epoch to show beside the last. What follows `--` goes to `longtail fit`: `-- --workers 8`.
 
 - Figures are percent of the test images, of the last epoch: mean and sample standard deviation over the seeds. Of
-  LVIS they are average precision.
+  LVIS they are average precision; what they are of pixels and of clips stands with the table.
 - A best epoch is chosen on validation images, never on test images, and shown only where there are any. The released
   CIFAR code of GML and of LDAM-DRW prints the best epoch on the test images, so published figures may be high.
 - Beside a published figure stand only runs of the published length on the whole published training set. Shorter runs
@@ -304,7 +305,7 @@ def measure(table: Table, rows: Sequence[Row], known: argparse.Namespace, given:
         Run(table, row, column, seed, known.epochs or row.epochs, known.with_validation, given)
         for seed in range(known.seeds)
         for row in rows
-        for column in row.columns or table.columns
+        for column in table.planned(row)
         if column in (known.columns or table.columns)
     ]
     there = recipe_names()
@@ -346,7 +347,7 @@ def main(args: Sequence[str]) -> int:
     if known.table is None:
         parser.error("give a table, or --render")
     table = TABLES[known.table]
-    keys = [row.key for row in table.rows]
+    keys = [row.key for row in table.rows if row.recipe]
     if unknown := [key for key in known.only or () if key not in keys]:
         parser.error(f"no row {', '.join(unknown)}: choose from {', '.join(keys)}")
     if unknown := [column for column in known.columns or () if column not in table.columns]:

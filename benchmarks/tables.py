@@ -14,7 +14,7 @@ class Row:
     """A method of a table, as it was published."""
 
     method: str
-    recipe: str  # in the table's folder
+    recipe: str  # in the table's folder; empty for a figure to compare with alone
     backbone: str
     epochs: int
     published: Published = field(default_factory=dict)
@@ -45,6 +45,10 @@ class Table:
     figures: tuple[str, ...] = ("top1",)
     groups: tuple[str, str, str] = ("many", "medium", "few")
     recipes: str = ""  # folder of the recipes, where that is not called as the table
+
+    def planned(self, row: Row) -> tuple[str, ...]:
+        """Columns in which a row is to be measured."""
+        return (row.columns or tuple(self.columns)) if row.recipe else ()
 
 
 SYSTEMS = {
@@ -227,6 +231,63 @@ CAMVID = Table(
     groups=IOU_GROUPS,
     recipes="segmentation",
 )
+
+
+def pixels(name: str, title: str, network: str, epochs: int, peer: Row) -> Table:
+    """A table of segmentation: a published peer, and the systems with the same network."""
+    names = {
+        "ce": "cross-entropy",
+        "logit_adjusted": "logit adjustment",
+        "cdb_w": "CDB-W",
+        "cdb_s": "CDB-S",
+        "gml": "GML",
+    }
+    return Table(
+        name,
+        title,
+        {"": {}},
+        [peer, *(Row(method, recipe, network, epochs) for recipe, method in names.items())],
+        "Mean IoU / mean accuracy on the validation images, as in the papers, which report the first; single scale.",
+        figures=IOU,
+        groups=IOU_GROUPS,
+    )
+
+
+PEER = "contrastive peers of GML"
+ADE20K = pixels("ade20k", "ADE20K", "UPerNet, Swin-T", 127, Row(PEER, "", "Swin-T", 127, cited(LATER, 45.4)))
+CITYSCAPES = pixels(
+    "cityscapes",
+    "Cityscapes",
+    "DeepLabV3+, ResNet-50",
+    215,
+    Row(PEER, "", "ResNet-50", 215, cited(LATER, 80.8)),
+)
+EGTEA = Table(
+    "egtea",
+    "EGTEA Gaze+, verbs",
+    {"": {}},
+    [
+        Row("cross-entropy", "ce", "3D ResNet", 100, cited(LATER, "61.1 / 56.8")),
+        Row("logit adjustment", "logit_adjusted", "3D ResNet", 100),
+        Row("CDB-W", "cdb_w", "3D ResNet", 100, cited(LATER, "63.3 / 60.4")),
+        Row("CDB-S", "cdb_s", "3D ResNet", 100),
+    ],
+    "Mean recall / mean precision of the 19 verbs on the test clips. The published network is a 3D ResNeXt-101, that\n"
+    "of the recipes torchvision's 3D ResNet-18, both from Kinetics weights.",
+    figures=("balanced_accuracy", "mean_precision"),
+)
 TABLES = {
-    table.name: table for table in (CIFAR100_LT, CIFAR10_LT, IMAGENET_LT, PLACES_LT, INATURALIST2018, LVIS, CAMVID)
+    table.name: table
+    for table in (
+        CIFAR100_LT,
+        CIFAR10_LT,
+        IMAGENET_LT,
+        PLACES_LT,
+        INATURALIST2018,
+        LVIS,
+        ADE20K,
+        CITYSCAPES,
+        CAMVID,
+        EGTEA,
+    )
 }

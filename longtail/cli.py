@@ -184,7 +184,7 @@ def fit(args: list[str]) -> int:
     data_class = options[1] if options[:1] == ["--data"] else config.get("data", {}).get("class_path")
     rooted = data is None and "root" in config.get("data", {}).get("init_args", {})
     if data_class in NEED_ROOT and not rooted and not _names_root(options):
-        raise InputError(f"no images given: {NEED_ROOT[data_class]}")
+        raise InputError(f"no data given: {NEED_ROOT[data_class]}")
     if recipe is not None:
         import yaml
 

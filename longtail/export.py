@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.torch_version import TorchVersion
 
 from longtail.errors import InputError
@@ -221,13 +220,8 @@ class _PixelLogits(nn.Module):
         self.method = method
 
     def forward(self, images: Tensor) -> Tensor:
-        height, width = images.shape[2:]
-        stride = self.method.backbone.stride
-        # The backbone would fill up as well, but of a negative number an ONNX model rounds the quotient up.
-        down, right = ((side + stride - 1) // stride * stride - side for side in (height, width))
-        filled = F.pad(images, (0, right, 0, down))
-        logits = self.method.classify(self.method.backbone(filled), (filled.shape[2], filled.shape[3]))
-        return logits[..., :height, :width]
+        size = (images.shape[2], images.shape[3])
+        return self.method.classify(self.method.backbone(images), size)
 
 
 @contextlib.contextmanager

@@ -138,6 +138,37 @@ def test_a_recipe_starts_from_the_one_beside_it_before_the_shipped_one(tmp_path:
     assert load_recipe(str(mine)) == {"about": "beside", "data": {"init_args": {"batch_size": 7}}}
 
 
+def test_several_bases_are_laid_over_each_other_in_order(tmp_path: Path) -> None:
+    for name, content in (("one", "a: 1\nb: 1\nc: 1\n"), ("two", "b: 2\nc: 2\nm: {x: 2, y: 2}\n")):
+        (tmp_path / f"{name}.yaml").write_text(content, encoding="utf-8")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("base: [one, two]\nc: 3\nm: {y: 3}\n", encoding="utf-8")
+    assert load_recipe(str(mine)) == {"a": 1, "b": 2, "c": 3, "m": {"x": 2, "y": 3}}
+    mine.write_text("base: []\na: 3\n", encoding="utf-8")
+    assert load_recipe(str(mine)) == {"a": 3}
+    mine.write_text("base: [one, nowhere]\n", encoding="utf-8")
+    with pytest.raises(InputError, match='unknown recipe "nowhere"'):
+        load_recipe(str(mine))
+
+
+def test_a_base_of_the_same_name_is_the_one_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "ce.yaml").write_text("base: ce\nabout: mine\n", encoding="utf-8")
+    assert load_recipe(str(tmp_path / "ce.yaml")) == load_recipe("ce") | {"about": "mine"}
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("clips/")])
+def test_a_recipe_for_clips_is_that_for_images_but_for_network_and_data(name: str) -> None:
+    clips, images = load_recipe(name), load_recipe(name.removeprefix("clips/"))
+    network = clips["model"]["init_args"]["method"]["init_args"].pop("backbone")
+    assert network == {"class_path": "longtail.models.VideoBackbone", "init_args": {"name": "r3d_18"}}
+    del images["model"]["init_args"]["method"]["init_args"]["backbone"]
+    assert (clips["data"].pop("class_path"), images["data"].pop("class_path")) == (
+        "longtail.data.VideoFolder",
+        "longtail.data.Folder",
+    )
+    assert clips | {"about": ""} == images | {"about": ""}
+
+
 def test_an_unknown_recipe_lists_the_names(tmp_path: Path) -> None:
     with pytest.raises(InputError, match='unknown recipe "digits_lt/bcll"') as caught:
         load_recipe("digits_lt/bcll")

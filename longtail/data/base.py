@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import numpy as np
@@ -70,7 +70,12 @@ class LongTailData(pl.LightningDataModule, ABC):
         batch_size: images of a batch in one process.
         num_workers: processes that decode images.
         sampling: how training images are drawn; each once an epoch where left out.
+
+    Attributes:
+        noun: for what carries a label.
     """
+
+    noun: ClassVar[str] = "image"
 
     def __init__(self, batch_size: int, num_workers: int, sampling: Sampling | None) -> None:
         super().__init__()
@@ -123,13 +128,13 @@ class LongTailData(pl.LightningDataModule, ABC):
         """
         if len(splits.train) < self.batch_size:
             raise InputError(
-                f"batch_size {self.batch_size} is larger than the training set of {len(splits.train)} images: "
+                f"batch_size {self.batch_size} is larger than the training set of {len(splits.train)} {self.noun}s: "
                 f"give --batch-size {max(2, len(splits.train) // 2)} or less"
             )
         for name, split in (("val", splits.val), ("test", splits.test)):
             if split is not None and (without := classes_without(split.targets, len(splits.classes))):
                 names = some([splits.classes[c] for c in without])
-                rank_zero_info(f"{len(without)} of {len(splits.classes)} classes have no {name} image: {names}")
+                rank_zero_info(f"{len(without)} of {len(splits.classes)} classes have no {name} {self.noun}: {names}")
 
     @property
     def classes(self) -> list[str]:
@@ -243,7 +248,7 @@ class ImageData(LongTailData):
             raise InputError(f"{self.source} has a single class: there is nothing to tell apart")
         if counts.min() == 0:
             empty = [splits.classes[c] for c in np.flatnonzero(counts == 0)]
-            raise InputError(f"{self.source}: no training image of {some(empty)}: add some or remove the class")
+            raise InputError(f"{self.source}: no training {self.noun} of {some(empty)}: add some or remove the class")
         super().check(splits)
 
     def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:

@@ -64,11 +64,9 @@ class FileData(ImageData):
         sampling: how training images are drawn; each once an epoch where left out.
 
     Attributes:
-        noun: for what a file holds.
         largest_size: the most that ``image_size`` is by default.
     """
 
-    noun: ClassVar[str] = "image"
     largest_size: ClassVar[int] = 224
 
     def __init__(
@@ -134,7 +132,7 @@ class FileData(ImageData):
         if not self.skip_bad_images:
             more = f" (and {len(bad) - 1} more bad files)" if len(bad) > 1 else ""
             raise InputError(
-                f"{path}: {reason}{more}; repair or remove it, or leave such files out by --skip-bad-images"
+                f"{path}: {reason}{more}; repair or remove it, or leave such files out by --skip-bad-{self.noun}s"
             )
         if len(bad) == len(listing):
             raise InputError(f"{self.source}: no {self.noun} can be read, such as {path} ({reason})")

@@ -1,6 +1,6 @@
 """Data sets that lie in one folder per class."""
 
-# ruff: noqa: PTH113, PTH116, PTH118, PTH122 - paths are plain strings: objects are slow in their thousands
+# ruff: noqa: PTH112, PTH113, PTH116, PTH118, PTH122 - paths are plain strings: objects are slow in their thousands
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from longtail.errors import InputError
 
 @dataclass(frozen=True)
 class Kind:
-    """What is looked for: files with certain suffixes, and with ``folders`` also folders that hold images."""
+    """What is looked for: files with certain suffixes, and with ``folders`` also folders of images alone."""
 
     noun: str
     suffixes: frozenset[str]
@@ -110,6 +110,11 @@ def _splits(root: str, kind: Kind) -> dict[str, str]:
 def _classes(folder: str, kind: Kind) -> dict[str, list[str]]:
     """Paths of the samples in every class folder in ``folder``."""
     folders, samples = _contents(folder, kind)
+    if lone := [path for name in samples if os.path.isdir(path := os.path.join(folder, name))]:
+        raise InputError(
+            f"{shown(lone[0])}: its images are the frames of one {kind.noun}; put it in the folder of its class, or, "
+            f"if it is a class, give every {kind.noun} in it a folder of its own"
+        )
     if samples and not folders:
         raise InputError(
             f"{shown(folder)}: no class folders; put the {kind.noun}s of every class in a folder of its own"
@@ -151,7 +156,7 @@ def _contents(folder: str, kind: Kind) -> tuple[list[str], list[str]]:
         if entry.name.startswith(".") or entry.name == "__MACOSX":
             continue
         if is_folder(entry):
-            (samples if kind.folders and holds_images(entry.path) else folders).append(entry.name)
+            (samples if is_sample(entry.path, kind) else folders).append(entry.name)
         elif os.path.splitext(entry.name)[1].lower() in kind.suffixes:
             if is_file(entry):
                 samples.append(entry.name)
@@ -160,6 +165,10 @@ def _contents(folder: str, kind: Kind) -> tuple[list[str], list[str]]:
     return folders, samples
 
 
-def holds_images(folder: str) -> bool:
-    """Whether images lie directly in a folder, as the frames of a video do."""
-    return any(os.path.splitext(entry.name)[1].lower() in SUFFIXES and is_file(entry) for entry in entries(folder))
+def is_sample(folder: str, kind: Kind) -> bool:
+    """Whether a folder is itself a sample, as the frames of a video are: images lie directly in it, and no samples."""
+    if not kind.folders:
+        return False
+    files = [entry.name for entry in entries(folder) if not entry.name.startswith(".") and is_file(entry)]
+    suffixes = {os.path.splitext(name)[1].lower() for name in files}
+    return not suffixes.isdisjoint(SUFFIXES) and suffixes.isdisjoint(kind.suffixes)

@@ -1,6 +1,6 @@
 """Data sets that are listed in a table: CSV, TSV, Parquet, or plain lines of path and label."""
 
-# ruff: noqa: PTH100, PTH112, PTH113, PTH117, PTH118, PTH119, PTH120 - plain strings: objects are slow in their thousands
+# ruff: noqa: PTH100, PTH110, PTH112, PTH113, PTH117, PTH118, PTH119, PTH120 - plain strings: objects are slow
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def below(root: str, rows: Rows) -> list[str]:
 
 
 def missing_files(paths: list[str]) -> list[int]:
-    """Indices of the paths that lead to no file or folder; every folder is read once, which is faster than asking for each."""
+    """Indices of the paths that lead to nothing; every folder is read once, which is faster than asking for each."""
     inside = defaultdict(list)
     for i, path in enumerate(paths):
         inside[os.path.dirname(path)].append(i)

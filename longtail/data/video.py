@@ -82,9 +82,10 @@ def check_videos(
 ) -> list[tuple[str, str]]:
     """Find videos that ``read_frames`` would refuse, mostly without decoding them.
 
-    Headers and packets of every file are read, and the first and the last frame are decoded. Of a folder of frames the
+    Headers and packets of every file are read, and the first and the last frame are decoded; all frames are, once, of a
+    file whose packets do not tell how many there are, such as an AVI file with B-frames. Of a folder of frames the
     first and the last image are checked as ``check_images`` does. A variable frame rate is allowed. Damage in the
-    middle is not found: ``read_frames`` raises it if it meets what the decoder cannot conceal.
+    middle is mostly not found: ``read_frames`` raises it if it meets what the decoder cannot conceal.
 
     Args:
         paths: of the files and folders.
@@ -202,7 +203,8 @@ def _fault(path: str) -> str | None:
 def _frame_files(folder: str) -> list[str]:
     """The images in a folder, by name, with numbers by value."""
     with os.scandir(folder) as found:
-        names = [entry.name for entry in found if is_file(entry) and Path(entry.name).suffix.lower() in SUFFIXES]
+        files = [entry.name for entry in found if is_file(entry) and not entry.name.startswith(".")]
+    names = [name for name in files if Path(name).suffix.lower() in SUFFIXES]
     if not names:
         raise InputError("the folder holds no images")
     return [str(Path(folder) / name) for name in sorted(names, key=_by_number)]

@@ -16,7 +16,7 @@ from longtail.augment.normalise import Normalise
 from longtail.counts import Counts, log_prior
 from longtail.data.clips import VIDEOS, read_clips
 from longtail.data.files import prepare
-from longtail.data.folder import IMAGES
+from longtail.data.folder import IMAGES, Kind
 from longtail.data.images import decode
 from longtail.errors import InputError
 from longtail.inference.runs import load_method, sample_files
@@ -54,9 +54,14 @@ class Classifier:
         """That of an image, (3, size, size), or of a clip, (3, T, size, size)."""
         return (3, *(() if self.frames is None else (self.frames,)), self.size, self.size)
 
+    @property
+    def kind(self) -> Kind:
+        """What it classifies: images or videos."""
+        return IMAGES if self.frames is None else VIDEOS
+
     def files(self, paths: Sequence[Path]) -> list[str]:
         """The image files, or the videos, in some files and folders."""
-        return sample_files(paths, IMAGES if self.frames is None else VIDEOS)
+        return sample_files(paths, self.kind)
 
     def read(self, file: str) -> Tensor:
         """An image or a video as the method was trained on, uint8 of `shape`."""
@@ -133,7 +138,7 @@ def predictions(
                 images.append(classifier.read(file))
             except InputError as error:
                 if not skip_bad_images:
-                    raise InputError(f"{error}; leave such files out by --skip-bad-images") from error
+                    raise InputError(f"{error}; leave such files out by --skip-bad-{classifier.kind.noun}s") from error
                 sys.stderr.write(f"left out {error}\n")
                 continue
             names.append(file)

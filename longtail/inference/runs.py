@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from longtail.checkpoint import checkpoint_path, load_state, read_method
-from longtail.data.folder import IMAGES, Kind, holds_images, samples_below
+from longtail.data.folder import IMAGES, Kind, is_sample, samples_below
 from longtail.errors import InputError
 from longtail.reports.results import Results
 
@@ -61,7 +61,7 @@ def sample_files(paths: Sequence[Path], kind: Kind = IMAGES) -> list[str]:
     """
     files: list[str] = []
     for path in paths:
-        if path.is_dir() and not (kind.folders and holds_images(str(path))):
+        if path.is_dir() and not is_sample(str(path), kind):
             files += samples_below(str(path), kind)
         elif path.exists():
             files.append(str(path))

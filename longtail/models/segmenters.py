@@ -46,7 +46,7 @@ class PixelBackbone(nn.Module, ABC):
 
     def filled(self, size: Size) -> Size:
         """The size to which images of a size (H, W) are filled up."""
-        height, width = (-(-side // self.stride) * self.stride for side in size)
+        height, width = ((side + self.stride - 1) // self.stride * self.stride for side in size)  # as ONNX rounds too
         return height, width
 
 

@@ -11,10 +11,13 @@ from torch import Tensor
 from torchmetrics.aggregation import CatMetric
 
 from longtail.data.base import ImageData, LongTailData
+from longtail.data.clips import ClipData
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.methods.base import Method
 from longtail.metrics.long_tail import METRICS, LongTailMetrics
+from longtail.models.backbones import Backbone
+from longtail.models.video import FrameMean, VideoBackbone
 from longtail.reports.results import weakest_classes
 from longtail.tasks.base import CONFUSIONS, Task, order_weights, ordered, sgd
 from longtail.tasks.schedules import Schedule
@@ -65,15 +68,23 @@ class Classification(Task):
         """Check that a data set and the method fit.
 
         Raises:
-            InputError: on data of another kind, another number of classes or of views.
+            InputError: on data of another kind, another number of classes or of views, or clips for a network of images
+                and the other way round.
         """
         if not isinstance(data, ImageData):
             raise InputError(f"{type(data).__name__} is not for classification: give data with one label an image")
         if self.method.num_classes != len(data.classes):
             raise InputError(f"the method has {self.method.num_classes} classes, {data.source} has {len(data.classes)}")
+        networks = [each for each in self.method.modules() if isinstance(each, (Backbone, FrameMean, VideoBackbone))]
+        clips = isinstance(data, ClipData)
+        if networks and isinstance(networks[0], Backbone) == clips:  # the outermost: FrameMean holds a Backbone
+            takes, has = ("images", "clips") if clips else ("clips", "images")
+            raise InputError(
+                f"{type(networks[0]).__name__} takes {takes}, and {data.source} has {has}: give a recipe for {has}"
+            )
         if len(data.views) != self.method.num_views:
             raise InputError(
-                f"{type(self.method).__name__} trains on {self.method.num_views} views of an image, "
+                f"{type(self.method).__name__} trains on {self.method.num_views} views of each {data.noun}, "
                 f"--data.views names {len(data.views)}"
             )
         super().check(data)

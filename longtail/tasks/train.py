@@ -36,6 +36,7 @@ MOVABLE = {
     "test",
     "batch_size",
     "num_workers",
+    "test_clips",
 }  # data options that keep the splits
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from longtail.data.folder import scan_folder
+from longtail.data.clips import VIDEOS
+from longtail.data.folder import IMAGES, Kind, is_sample, samples_below, scan_folder
 from longtail.data.listing import Listing, in_class_order, shown, some
 from longtail.errors import InputError
 
@@ -16,9 +17,9 @@ def fill(root: Path, *files: str) -> Path:
     return root
 
 
-def refusal(root: Path) -> str:
+def refusal(root: Path, kind: Kind = IMAGES) -> str:
     with pytest.raises(InputError) as caught:
-        scan_folder(root)
+        scan_folder(root, kind)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -187,6 +188,43 @@ def test_no_train_folder(tmp_path):
 def test_two_folders_for_one_split(tmp_path):
     fill(tmp_path, "train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg", "valid/a/1.jpg")
     assert refusal(tmp_path) == f"{tmp_path}: val and valid both stand for val; keep one of them"
+
+
+def test_videos_are_files_and_folders_of_images(tmp_path):
+    fill(tmp_path, "run/a.mp4", "run/b/1.jpg", "run/b/2.jpg", "run/c.jpg.txt", "sit/2019/c.AVI", "sit/2019/d/1.png")
+    listing = scan_folder(tmp_path, VIDEOS)["all"]
+    assert listing.classes == ["run", "sit"]
+    assert relative(listing, tmp_path) == ["run/a.mp4", "run/b", "sit/2019/c.AVI", "sit/2019/d"]
+    assert samples_below(str(tmp_path / "run"), VIDEOS) == [str(tmp_path / "run/a.mp4"), str(tmp_path / "run/b")]
+
+
+def test_splits_of_videos(tmp_path):
+    fill(tmp_path, "train/run/a/1.jpg", "train/sit/b.mp4", "val/sit/c/1.jpg", "notes/plot.png")
+    found = scan_folder(tmp_path, VIDEOS)
+    assert list(found) == ["train", "val"]
+    assert relative(found["train"], tmp_path) == ["train/run/a", "train/sit/b.mp4"]
+
+
+def test_an_image_beside_videos_makes_no_video_of_their_folder(tmp_path):
+    fill(tmp_path, "run/a.mp4", "run/poster.jpg", "sit/._hidden.jpg", "sit/b/1.jpg", "sit/c.mp4")
+    assert relative(scan_folder(tmp_path, VIDEOS)["all"], tmp_path) == ["run/a.mp4", "sit/b", "sit/c.mp4"]
+    assert not is_sample(str(tmp_path / "run"), VIDEOS)
+    assert is_sample(str(tmp_path / "sit" / "b"), VIDEOS)
+    assert not is_sample(str(tmp_path / "sit" / "b"), IMAGES)
+
+
+@pytest.mark.parametrize("folder", ["", "train"])
+@pytest.mark.parametrize("others", [(), ("sit/b.mp4", "walk/c.mp4")])
+def test_a_class_of_images_is_no_class_of_videos(tmp_path, folder, others):
+    fill(tmp_path / folder, "run/1.jpg", "run/2.jpg", *(others or ("sit/1.jpg",)))
+    assert f"{tmp_path / folder / 'run'}: its images are the frames of one video" in refusal(tmp_path, VIDEOS)
+
+
+def test_messages_name_videos(tmp_path):
+    assert "no videos (.avi, .flv, " in refusal(fill(tmp_path / "none", "run/a.txt", "sit/b.txt"), VIDEOS)
+    assert "without any video: sit; add videos" in refusal(fill(tmp_path / "one", "run/a.mp4", "sit/b.txt"), VIDEOS)
+    flat = refusal(fill(tmp_path / "flat", "a.mp4"), VIDEOS)
+    assert flat.endswith("no class folders; put the videos of every class in a folder of its own")
 
 
 def test_listing():
