@@ -61,6 +61,12 @@ class PixelCounts:
         """Pixels of each class (C,)."""
         return _sums(self.labels, self.pixels, num_classes)
 
+    def most(self, label: int, number: int) -> list[int]:
+        """Rows of the pairs with most pixels of a class, at most ``number``."""
+        found = np.flatnonzero(self.labels == label)
+        rows: list[int] = self.owners[found[np.argsort(-self.pixels[found], kind="stable")][:number]].tolist()
+        return rows
+
     def subset(self, rows: IntArray) -> "PixelCounts":
         """The pairs ``rows``, ascending, without others."""
         place = np.full(len(self), -1)

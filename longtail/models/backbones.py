@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -14,6 +15,7 @@ from longtail.errors import InputError
 from longtail.models.resnet_cifar import CifarResNet
 
 CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (20, 32, 56)}
+STAGE = re.compile(r"^([a-z]+)_(\d+)\.")
 
 
 class Backbone(nn.Module):
@@ -101,11 +103,12 @@ def load_weights(body: nn.Module, file: Path) -> None:
     Raises:
         InputError: if the file is missing, damaged, holds anything but tensors, or does not fit.
     """
-    state = read_tensors(file)
-    own = body.state_dict()
+    own, found = body.state_dict(), read_tensors(file)
+    # timm calls "stages_0" in a network of features what is "stages.0" in the whole network and in its files
+    state = {key: found[name] for key in own for name in (key, STAGE.sub(r"\1.\2.", key)) if name in found}
     # older files lack the counters of batches, which nothing reads
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
-    wrong = [key for key in own if key in state and own[key].shape != state[key].shape]
+    wrong = [key for key in state if own[key].shape != state[key].shape]
     if missing or wrong:
         key = (missing or wrong)[0]
         what = "lacks" if missing else "has another shape for"

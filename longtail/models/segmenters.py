@@ -81,7 +81,7 @@ class SMP(PixelBackbone):
         self.num_features = network.segmentation_head[0].in_channels
         self.stride = max(32, self.encoder.output_stride)
         if weights is not None:
-            load_weights(self.encoder, weights)
+            load_weights(self.encoder.model if name.startswith("tu-") else self.encoder, weights)
 
     def features(self, images: Tensor) -> Tensor:
         features: Tensor = self.decoder(self.encoder(images))

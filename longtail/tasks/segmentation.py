@@ -1,6 +1,7 @@
 """The engine around a method of segmentation: every pixel gets a class."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -141,13 +142,13 @@ class Segmentation(Task):
 
     @torch.no_grad()
     def _examples(self, split: str, iou: list[float]) -> list[dict[str, Any]]:
-        """Images of the classes that need help most, with what is there and what was found."""
-        part, labels = self.data.parts[split], self.data.split(split)
+        """Images with most pixels of the classes that need help most, with what is there and what was found."""
+        part, images = self.data.parts[split], self.data.split(split).images
         measured = [None if value != value else value for value in iou]
         examples = []
         for c in weakest_classes(measured, self.data.class_counts):
-            for row in labels.owners[labels.targets == c][:EXAMPLES_EACH].tolist():
-                sample = labels.images[row, 0]
+            for row in part.counts.most(c, EXAMPLES_EACH):
+                sample = images[row, 0]
                 truth = self.data.annotation(split, row)
                 image = self.data.normalise(sample["image"][None])[0].to(self.device)
                 predicted = self.segment(image, truth.shape).cpu().numpy()
@@ -156,7 +157,9 @@ class Segmentation(Task):
                     data_uri(draw_labels(picture, np.asarray(each), self.data.classes), EXAMPLE_SIDE)
                     for each in (truth, predicted)
                 ]
-                examples.append({"class": c, "name": part.images[row], "truth": drawn[0], "predicted": drawn[1]})
+                examples.append(
+                    {"class": c, "name": Path(part.images[row]).name, "truth": drawn[0], "predicted": drawn[1]}
+                )
         return examples
 
 

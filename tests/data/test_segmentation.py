@@ -96,6 +96,10 @@ def test_a_folder_is_read_and_counted(root: Path, told: pytest.LogCaptureFixture
         ignored = [int((data.annotation(name, row) == 255).sum()) for row in range(len(part))]
         assert part.counts.ignored.tolist() == ignored
         assert (part.counts.labelled() == 480 - np.array(ignored)).all()
+        for c in range(4):
+            found = {row: int((data.annotation(name, row) == c).sum()) for row in range(len(part))}
+            order = sorted((row for row in found if found[row]), key=lambda row: -found[row])
+            assert part.counts.most(c, 2) == order[:2]
         if name == "train":
             assert (data.class_counts, data.train_counts, data.image_counts) == (pixels, pixels, images)
             assert images == [5, 4, 1, 0]

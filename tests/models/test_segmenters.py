@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -92,13 +93,23 @@ def test_the_features_are_those_before_the_last_layer(architecture: str, smp: An
 
 
 @needs_smp
-@pytest.mark.parametrize("name", ["resnet18", "tu-test_resnet"])
-def test_weights_of_the_encoder_from_a_local_file(name: str, tmp_path: Path) -> None:
-    source, file = SMP(name, "FPN"), tmp_path / "weights.safetensors"
+def test_weights_of_the_encoder_from_a_local_file(tmp_path: Path) -> None:
+    source, file = SMP("resnet18", "FPN"), tmp_path / "weights.safetensors"
     save_file(source.encoder.state_dict(), file)
-    again = SMP(name, "FPN", weights=file)
+    again = SMP("resnet18", "FPN", weights=file)
     for key, value in source.encoder.state_dict().items():
         assert torch.equal(again.encoder.state_dict()[key], value), key
+
+
+@needs_smp
+@pytest.mark.parametrize("name", ["test_resnet", "test_convnext", "test_efficientnet"])
+def test_weights_of_a_timm_encoder_are_those_of_the_whole_network(name: str, tmp_path: Path) -> None:
+    whole, file, images = timm.create_model(name).eval(), tmp_path / "weights.pt", torch.randn(1, 3, 64, 64)
+    torch.save(whole.state_dict(), file)
+    encoder = SMP(f"tu-{name}", "FPN", weights=file).encoder.eval()
+    with torch.no_grad():
+        found, wanted = encoder(images)[-1], whole.forward_intermediates(images, intermediates_only=True)[-1]
+    torch.testing.assert_close(found, wanted)
 
 
 @needs_smp
