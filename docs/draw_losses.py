@@ -1,10 +1,11 @@
 """Draws the pictures of docs/losses.md: ``python docs/draw_losses.py [FOLDER]``, by default into docs/losses.
 
 Every curve comes from calling the loss that it is about; no formula is repeated here. The data set is that of
-CIFAR-100-LT: 100 classes of 500 to 5 images.
+CIFAR-100-LT: 100 classes of 500 to 5 images. That of the pixels has two classes.
 """
 
 import argparse
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from longtail import losses
 from longtail.counts import exponential_counts, log_prior
 from longtail.difficulty import ClassDifficulty
+from longtail.metrics.segmentation import PixelConfusion
 
 C = 100
 COUNTS = exponential_counts(500, C, 0.01)
@@ -300,6 +302,44 @@ def gaussian_mixture(figure: Figure) -> None:
     legend(axes)
 
 
+def pixels(figure: Figure) -> None:
+    counts = torch.tensor([19_000, 1_000])
+    targets = torch.arange(2).repeat_interleave(counts)[None, None]
+    # what a pixel looks like is one number, normally distributed in each class
+    normal = torch.distributions.Normal(torch.zeros((), dtype=torch.float64), 1)
+    spread = [normal.icdf((torch.arange(n, dtype=torch.float64) + 0.5) / n) for n in counts.tolist()]
+    looks = torch.cat([spread[0], spread[1] + 2])
+
+    def logits(weight: Tensor) -> Tensor:
+        return torch.stack([torch.zeros_like(looks), weight[0] * looks + weight[1]])[None, :, None]
+
+    strengths = torch.linspace(0, 1.5, 31)
+    found = []
+    for strength in strengths.tolist():
+        loss = losses.PixelLoss(counts, functools.partial(losses.LogitAdjustedLoss, strength=strength))
+        weight = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.LBFGS([weight], max_iter=50, line_search_fn="strong_wolfe")
+
+        def closure(loss: nn.Module = loss, weight: Tensor = weight) -> Tensor:
+            weight.grad = None
+            value: Tensor = loss(logits(weight), targets)
+            value.backward()
+            return value
+
+        optimizer.step(closure)
+        confusion = PixelConfusion(counts, many=10_000, few=5_000)
+        confusion.update(logits(weight).argmax(1)[0], targets[0])
+        figures, per_class = confusion.compute()
+        found.append([per_class["accuracy"][1], figures["mean_accuracy"], per_class["iou"][1], figures["miou"]])
+    names = ("accuracy, rare class", "mean accuracy", "IoU, rare class", "mean IoU")
+    axes = figure.subplots()
+    lines(axes, strengths, dict(zip(names, 100 * torch.tensor(found).T, strict=True)))
+    axes.set_ylim(0, 100)
+    axes.set_xlabel("strength of the logit adjustment")
+    axes.set_ylabel("percent")
+    legend(axes)
+
+
 DRAWINGS: dict[str, Drawing] = {
     "BalancedContrastiveLoss": balanced_contrastive,
     "ClassBalancedLoss": class_balanced,
@@ -312,6 +352,7 @@ DRAWINGS: dict[str, Drawing] = {
     "GaussianMixtureLoss": gaussian_mixture,
     "LDAMLoss": ldam,
     "LogitAdjustedLoss": logit_adjusted,
+    "PixelLoss": pixels,
     "SeesawLoss": seesaw,
     "SupervisedContrastiveLoss": supervised_contrastive,
 }
