@@ -124,6 +124,27 @@ def test_evaluation_refuses_what_would_mix_the_splits(run: Path, capsys: pytest.
     assert "no test split" in fails(capsys, "test", str(run))
 
 
+def test_a_split_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, fitting = tmp_path / "run", ["fit", "--recipe", "digits_lt/ce", "--epochs", "1", "--run"]
+    without_val, without_test = ("--trainer.limit_val_batches", "0"), ("--trainer.limit_test_batches", "0")
+    by_difficulty = ["--data.sampling", "longtail.data.DifficultySampling"]
+    assert "difficulty" in fails(capsys, *fitting, str(run), *without_val, *by_difficulty)
+    assert not run.exists()
+    assert main([*fitting, str(run), *without_val]) == 0
+    found = results(run)
+    assert (found["history"][0]["val"], found["best_epoch"]) == (None, None)
+    assert [(each["split"], each["checkpoint"]) for each in found["evaluations"]] == [("test", "last")]
+    assert "--trainer.limit_val_batches 1.0" in fails(capsys, "validate", str(run))
+    assert main(["test", str(run)]) == 0
+    assert "--trainer.limit_test_batches 1.0" in fails(capsys, "test", str(run), *without_test)
+    assert main(["validate", str(run), "--trainer.limit_val_batches", "1.0"]) == 0
+    assert {each["split"] for each in results(run)["evaluations"]} == {"val", "test"}
+    capsys.readouterr()
+    assert main([*fitting, str(tmp_path / "other"), *without_val, *without_test]) == 0
+    assert "no split to evaluate" in capsys.readouterr().out
+    assert results(tmp_path / "other")["evaluations"] == []
+
+
 def test_predict(run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["predict", str(run), str(photos / "class 1"), "--top-k", "2"]) == 0

@@ -91,12 +91,16 @@ class Task(pl.LightningModule, ABC):
         Raises:
             InputError: if they do not, or something goes by the difficulty of the classes and nothing measures it.
         """
-        weighs = any(isinstance(module, ClassDifficultyLoss) for module in self.method.modules())
-        if (weighs or isinstance(data.sampling, DifficultySampling)) and data.split("val") is None:
+        if self.by_difficulty(data) and data.split("val") is None:
             raise InputError(
                 "the difficulty of the classes is measured on validation images, and there are none: hold some out by "
                 "--data.val_fraction"
             )
+
+    def by_difficulty(self, data: LongTailData) -> bool:
+        """Whether the weights of a loss or the draws go by the difficulty of the classes."""
+        weighs = any(isinstance(module, ClassDifficultyLoss) for module in self.method.modules())
+        return weighs or isinstance(data.sampling, DifficultySampling)
 
     def setup(self, stage: str) -> None:
         """Check that the data and the method fit, and share the difficulty of the classes."""

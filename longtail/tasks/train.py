@@ -186,6 +186,10 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
         for key in ("seconds", "history", "started", "images_per_second"):
             cli.results[key] = before[key]
     task.check(data)  # what is wrong is said before anything is written
+    if left_out(trainer, "val") and task.by_difficulty(data):
+        raise InputError(
+            "the difficulty of the classes is measured on validation images: leave out --trainer.limit_val_batches 0"
+        )
     if trainer.is_global_zero:
         run.mkdir(parents=True, exist_ok=True)
         write_atomically(run / "config.yaml", cli.dump())
@@ -193,7 +197,7 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
 
     cli.results["best_epoch"] = cli.checkpoints.best_epoch
     epochs = {"last": trainer.current_epoch, "best": cli.checkpoints.best_epoch}
-    splits = [name for name in ("val", "test") if data.split(name) is not None]
+    splits = [name for name in ("val", "test") if data.split(name) is not None and not left_out(trainer, name)]
     cli.results["evaluations"] = [
         evaluate(cli, split, checkpoint, epoch)
         for split in splits
@@ -204,7 +208,12 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
         results = cast(Results, cli.results)
         save_results(run, results)
         shown = [e for e in cli.results["evaluations"] if e["split"] == splits[-1]] if splits else []
-        Console().print(evaluation_table(results, shown) if shown else "nothing was held out: no evaluation")
+        Console().print(evaluation_table(results, shown) if shown else "no split to evaluate")
+
+
+def left_out(trainer: pl.Trainer, split: str) -> bool:
+    """Whether the trainer is told to take no batch of "val" or "test"; it passes over such a split in silence."""
+    return bool(getattr(trainer, f"limit_{split}_batches") == 0)
 
 
 def evaluate(cli: TrainingCLI, split: str, checkpoint: str, epoch: int) -> Evaluation:
@@ -220,9 +229,11 @@ def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
     """Evaluate a finished run again on a split, last checkpoint and best, and show the table.
 
     Raises:
-        InputError: see ``open_run``.
+        InputError: see ``open_run``; or if the run was configured to take no batch of the split.
     """
     cli, results = open_run(split, run, args)
+    if left_out(cli.trainer, split):
+        raise InputError(f"a limit of 0 batches leaves nothing to evaluate: give --trainer.limit_{split}_batches 1.0")
     epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
     found = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
     others = [e for e in results["evaluations"] if e["split"] != split]

@@ -1,0 +1,323 @@
+"""Clips as the command line classifies them, on generated sets: train, resume, evaluate, report, predict, export."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from command import fails, results
+from PIL import Image
+from torch import Tensor, nn
+
+from longtail.cli import main
+from longtail.data.clips import read_clips
+from longtail.data.moving_shapes import CLASSES, write_moving_shapes
+from longtail.data.video import read_frames
+from longtail.inference.classification import load_run
+from longtail.recipes import recipe_names
+from longtail.tasks.classification import Classification
+
+pytest.importorskip("av")
+
+SIDE, FRAMES = 32, 4
+LEAST = [
+    *("--image-size", str(SIDE), "--workers", "0", "--precision", "32-true"),
+    *("--trainer.enable_progress_bar", "false", "--trainer.logger", "false"),
+]
+
+
+class Tiny3D(nn.Module):
+    """Three convolutions, and the mean over time and place."""
+
+    num_features = 64
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in ((3, 16), (16, 32), (32, 64)):
+            layers += [nn.Conv3d(before, after, 3, (1, 2, 2), 1), nn.BatchNorm3d(after), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        features: Tensor = self.layers(clips).mean((2, 3, 4))
+        return features
+
+
+TINY = ["--model.method.backbone", f"{__name__}.Tiny3D"]
+SMALL = [*TINY, *LEAST, "--data.frames", str(FRAMES), "--batch-size", "8"]
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """From 12 training clips of a class down to 3, and 2 of each in the other splits."""
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    write_moving_shapes(folder, train=12, val=2, test=2, size=SIDE, frames=8, factor=0.25)
+    return folder
+
+
+def fit(run: Path, recipe: str, data: Path, *options: str) -> int:
+    return main(["fit", "--recipe", recipe, "--data", str(data), "--run", str(run), *SMALL, *options])
+
+
+@pytest.fixture(scope="module")
+def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained run."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("LONGTAIL_RUN", raising=False)
+        assert fit(run, "clips/cdb_w", shapes, "--epochs", "10", "--model.schedule.warmup", "0") == 0
+    return run
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path) -> Path:
+    """The trained run, for a test that changes it."""
+    return Path(shutil.copytree(run, tmp_path / "copy"))
+
+
+def evaluation(run: Path, split: str) -> dict[str, Any]:
+    """That of the last checkpoint on a split."""
+    (found,) = [e for e in results(run)["evaluations"] if (e["split"], e["checkpoint"]) == (split, "last")]
+    return dict(found)
+
+
+def test_a_run_is_recorded_as_one_of_classification(run: Path) -> None:
+    found = results(run)
+    assert (found["status"], found["task"], found["data"]["name"]) == ("finished", "classification", "VideoFolder")
+    assert found["classes"] == sorted("_".join(each) for each in CLASSES)
+    assert found["data"]["images"] == {"train": sum(found["train_counts"]), "val": 16, "test": 16}
+    assert (found["data"]["input"]["size"], found["data"]["input"]["frames"]) == (SIDE, FRAMES)
+    assert found["history"][-1]["train"]["loss"] < found["history"][0]["train"]["loss"]
+    accuracy = evaluation(run, "val")["per_class"]["accuracy"]
+    assert found["history"][-1]["class_accuracy"] == pytest.approx(accuracy, abs=1e-4)
+    assert evaluation(run, "test")["mistakes"]
+
+
+def test_evaluation_gives_the_figures_of_the_run_again(copy: Path) -> None:
+    before = results(copy)["evaluations"]
+    for command in ("validate", "test"):
+        assert main([command, str(copy), "--batch-size", "5"]) == 0
+    found = {(each["split"], each["checkpoint"]): each for each in results(copy)["evaluations"]}
+    assert len(found) == len(before)
+    for each in before:
+        assert found[each["split"], each["checkpoint"]]["per_class"] == each["per_class"]
+
+
+def test_the_logits_of_several_test_clips_are_averaged(copy: Path, shapes: Path) -> None:
+    for command in ("validate", "test"):
+        assert main([command, str(copy), "--data.test_clips", "3"]) == 0
+    assert evaluation(copy, "val")["metrics"] == results(copy)["history"][-1]["val"]
+    classifier = load_run(copy, "last")
+    answers = []
+    for label, name in enumerate(classifier.classes):
+        for file in sorted((shapes / "test" / name).iterdir()):
+            with torch.inference_mode():
+                clips = classifier.normalise(read_clips(str(file), FRAMES, SIDE, 3))
+                confidence, predicted = classifier.method.cpu().classify(clips).mean(0).softmax(0).max(0)
+            answers.append((label, int(predicted), float(confidence)))
+    right = torch.tensor([float(label == predicted) for label, predicted, _ in answers]).reshape(-1, 2).mean(1)
+    found = evaluation(copy, "test")
+    assert found["per_class"]["accuracy"] == right.tolist()
+    assert found["mistakes"]
+    for mistake in found["mistakes"]:
+        pair = mistake["true"], mistake["predicted"]
+        known = [confidence for *labels, confidence in answers if tuple(labels) == pair]
+        assert any(confidence == pytest.approx(mistake["confidence"], abs=1e-5) for confidence in known)
+
+
+def test_reports_show_the_run(run: Path, tmp_path: Path) -> None:
+    assert main(["report", str(run), "--output", str(tmp_path / "report.html")]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert all("_".join(each) in page for each in CLASSES)
+    assert "data:image/png" in page
+    assert main(["compare", str(run), str(run), "--output", str(tmp_path / "compare.html")]) == 0
+    assert main(["tradeoff", str(run), "--output", str(tmp_path / "tradeoff.html")]) == 0
+    assert (tmp_path / "tradeoff.html").is_file()
+
+
+def test_the_figures_of_a_split_follow_from_its_predictions(run: Path, shapes: Path, tmp_path: Path) -> None:
+    output = tmp_path / "answer.csv"
+    options = ["--output", str(output), "--checkpoint", "last", "--top-k", "2", "--batch-size", "3"]
+    assert main(["predict", str(run), str(shapes / "test"), *options]) == 0
+    rows = list(csv.DictReader(output.read_text().splitlines()))
+    assert sorted(row["path"] for row in rows) == sorted(str(file) for file in (shapes / "test").rglob("*.mp4"))
+    right = [Path(row["path"]).parent.name == row["class_1"] for row in rows]
+    assert sum(right) / len(right) == pytest.approx(evaluation(run, "test")["metrics"]["top1"])
+
+
+def test_files_and_folders_of_frames_are_classified(
+    run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = next((shapes / "test").rglob("*.mp4"))
+    frames, bad = tmp_path / "frames", tmp_path / "bad.mp4"
+    frames.mkdir()
+    for number, frame in enumerate(read_frames(str(file), list(range(8)))):
+        Image.fromarray(frame.permute(1, 2, 0).numpy()).save(frames / f"{number}.png")
+    bad.write_text("no video")
+    predict = ["predict", str(run), "--format", "jsonl", "--top-k", "8", str(file), str(frames)]
+    capsys.readouterr()
+    assert main(predict) == 0
+    film, folder = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (film["path"], folder["path"]) == (str(file), str(frames))
+    assert film["top"] == folder["top"]
+    classifier = load_run(run)
+    (expected,) = classifier.probabilities(read_clips(str(file), FRAMES, SIDE)).tolist()
+    found = {each["class"]: each["probability"] for each in film["top"]}
+    assert [found[name] for name in classifier.classes] == pytest.approx(expected, abs=1e-5)
+
+    line = fails(capsys, *predict, str(bad))
+    assert "bad.mp4" in line
+    assert "--skip-bad-videos" in line
+    assert main([*predict, str(bad), "--skip-bad-videos"]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 2
+    assert "bad.mp4" in said.err
+
+
+def test_the_exported_network_finds_the_same(run: Path, shapes: Path, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    assert main(["export", str(run), "--output", str(tmp_path)]) == 0
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    classifier = load_run(run)
+    assert session.get_inputs()[0].shape[1:] == [3, FRAMES, SIDE, SIDE]
+    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == classifier.classes
+    clips = torch.cat([read_clips(str(file), FRAMES, SIDE) for file in (shapes / "val").rglob("*1.mp4")])
+    logits = torch.from_numpy(session.run(None, {"images": classifier.normalise(clips).numpy()})[0])
+    torch.testing.assert_close(logits.softmax(1), classifier.probabilities(clips), atol=1e-4, rtol=1e-3)
+    assert (tmp_path / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("recipe", ["clips/cdb_s", "clips/gml"])
+def test_a_stopped_run_resumes_to_the_same_weights(
+    recipe: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert fit(whole, recipe, shapes, "--epochs", "2") == 0
+    monkeypatch.delenv("LONGTAIL_RUN")
+    step = Classification.training_step
+
+    def interrupted(self: Classification, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        if (self.trainer.current_epoch, batch_idx) == (1, 2):
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classification, "training_step", interrupted)
+        assert fit(stopped, recipe, shapes, "--epochs", "2") == 130
+    assert main(["fit", "--resume", str(stopped)]) == 0
+    expected, found = (torch.load(run / "last.ckpt", weights_only=True)["state_dict"] for run in (whole, stopped))
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=0, atol=0, equal_nan=True, msg=key)
+    assert results(stopped)["history"][-1]["val"] == results(whole)["history"][-1]["val"]
+    assert results(stopped)["evaluations"] == results(whole)["evaluations"]
+
+
+RECIPES = [name for name in recipe_names() if name.startswith("clips/")]
+
+
+@pytest.mark.parametrize("recipe", sorted({*RECIPES} - {"clips/cdb_s", "clips/cdb_w", "clips/gml"}))
+def test_every_recipe_trains(recipe: str, shapes: Path, tmp_path: Path) -> None:
+    assert fit(tmp_path / "run", recipe, shapes, "--epochs", "1") == 0
+    assert results(tmp_path / "run")["history"][0]["val"] is not None
+
+
+def test_an_image_network_takes_the_frames(shapes: Path, tmp_path: Path) -> None:
+    network = ["--model.method.backbone", "longtail.models.FrameMean", "--backbone", "resnet20_cifar"]
+    assert fit(tmp_path / "run", "clips/ce", shapes, *network, "--trainer.max_steps", "1") == 0
+    assert load_run(tmp_path / "run").shape == (3, FRAMES, SIDE, SIDE)
+
+
+def test_a_table_names_the_videos(shapes: Path, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        files = sorted((shapes / split).rglob("*.mp4"))
+        lines = [f"{file.relative_to(shapes)},{file.parent.name}" for file in files]
+        (tmp_path / f"{split}.csv").write_text("\n".join(["path,label", *lines]))
+    options = ["--data.root", str(shapes), "--data.val", str(tmp_path / "val.csv"), "--trainer.max_steps", "1"]
+    assert fit(tmp_path / "run", "clips/ce", tmp_path / "train.csv", *options) == 0
+    data = results(tmp_path / "run")["data"]
+    assert (data["name"], data["images"]["val"]) == ("VideoTable", 16)
+
+
+EGTEA = sorted(name for name in recipe_names() if name.startswith("egtea/"))
+
+
+@pytest.mark.parametrize("recipe", EGTEA)
+def test_the_recipes_of_egtea_train(recipe: str, shapes: Path, tmp_path: Path) -> None:
+    root = tmp_path / "egtea"
+    root.mkdir()
+    shutil.copy(next(shapes.rglob("*.mp4")), root / "P01-R01-Salad-1-2.mp4")
+    lines = "\n".join(f"P01-R01-Salad-1-2 1 {verb} 1" for verb in range(1, 20))  # one clip stands in for each verb
+    for split in ("train", "val", "test"):
+        (root / f"EGTEA_{split}_split.txt").write_text(lines)
+    assert fit(tmp_path / "run", recipe, root, "--trainer.max_steps", "1") == 0
+    assert results(tmp_path / "run")["train_counts"] == [1] * 19
+
+
+def test_methods_for_the_tail_find_more_of_the_rare_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_moving_shapes(tmp_path / "shapes", train=100, val=8, test=15, size=SIDE, frames=8)
+    few = {}
+    for recipe in ("ce", "logit_adjusted", "cdb_s"):
+        monkeypatch.delenv("LONGTAIL_RUN", raising=False)
+        fitting = ["fit", "--recipe", f"clips/{recipe}", "--data", str(tmp_path / "shapes"), *TINY, *LEAST]
+        options = ["--epochs", "15", "--batch-size", "16", "--lr", "0.05", "--model.many", "50"]
+        views = ["--data.views", "[longtail.augment.PlainView]"]
+        assert main([*fitting, *options, *views, "--run", str(tmp_path / recipe)]) == 0
+        few[recipe] = evaluation(tmp_path / recipe, "test")["metrics"]["few"]
+    assert few["logit_adjusted"] > few["ce"] + 0.05
+    assert few["cdb_s"] > few["ce"] + 0.05
+
+
+def test_wrong_options_get_one_line(
+    run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fitting = ["fit", "--run", str(tmp_path / "run"), "--recipe"]
+    clips = [*fitting, "clips/ce", *SMALL]
+    assert "--data FOLDER with one subfolder of videos" in fails(capsys, *fitting, "clips/ce")
+    assert "--data egtea --data.root FOLDER" in fails(capsys, *fitting, "egtea/ce")
+    assert "EGTEA_train_split.txt" in fails(capsys, *clips, "--data", "egtea", "--data.root", str(shapes))
+    digits = ["--data", "digits_lt", "--batch-size", "8"]
+    assert "VideoBackbone takes clips" in fails(capsys, *fitting, "clips/ce", *digits)
+    films = ["--data", "longtail.data.VideoFolder", "--data.root", str(shapes), "--batch-size", "8"]
+    line = fails(capsys, *fitting, "ce", "--backbone", "resnet20_cifar", *films)
+    assert "Backbone takes images" in line
+    assert "a recipe for clips" in line
+    one = ["--data.views", "[longtail.augment.PlainView]"]
+    assert "3 views of each video" in fails(capsys, *fitting, "clips/bcl", *SMALL, "--data", str(shapes), *one)
+    for option in ("frames", "test_clips"):
+        assert "at least 1" in fails(capsys, *clips, "--data", str(shapes), f"--data.{option}", "0")
+    assert "unknown video backbone" in fails(
+        capsys, *fitting, "clips/ce", "--data", str(shapes), "--batch-size", "8", "--backbone", "r3d_19"
+    )
+    assert not (tmp_path / "run").exists()
+    assert "mix the splits" in fails(capsys, "test", str(run), "--data.frames", "8")
+    assert "no video files" in fails(capsys, "predict", str(run), str(run))
+
+
+def test_bad_videos_are_left_out_on_request(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, run = Path(shutil.copytree(shapes, tmp_path / "shapes")), tmp_path / "run"
+    bad = root / "train" / "_".join(CLASSES[0]) / "000002.mp4"
+    bad.write_bytes(bad.read_bytes()[:200])
+    fitting = [
+        "fit",
+        "--recipe",
+        "clips/ce",
+        "--data",
+        str(root),
+        "--run",
+        str(run),
+        *SMALL,
+        "--trainer.max_steps",
+        "1",
+    ]
+    line = fails(capsys, *fitting)
+    assert str(bad) in line
+    assert "--skip-bad-videos" in line
+    assert not run.exists()
+    assert main([*fitting, "--skip-bad-videos"]) == 0
+    assert max(results(run)["train_counts"]) == 11
