@@ -12,6 +12,7 @@ from typing import Any, cast
 import lightning.pytorch as pl
 import torch
 from jsonargparse import ArgumentError
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -129,11 +130,11 @@ def configure(args: Sequence[str]) -> TrainingCLI:
     """
     try:
         return TrainingCLI(args)
-    except (ArgumentError, ValueError, TypeError, ImportError, AttributeError) as error:
+    except (ArgumentError, MisconfigurationException, ValueError, TypeError, ImportError, AttributeError) as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, InputError):
             cause = cause.__cause__ or cause.__context__
-        if cause is None and not isinstance(error, (ArgumentError, ValueError)):
+        if cause is None and not isinstance(error, (ArgumentError, MisconfigurationException, ValueError)):
             raise
         raise InputError(str(cause or explain(str(error)))) from error
 
