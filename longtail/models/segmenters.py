@@ -14,6 +14,7 @@ from longtail.models.backbones import first_line, load_weights, near_names
 Size = tuple[int, int]
 
 LEFT_OUT = {"dpt"}  # its decoder takes more than the maps of the encoder
+POOLED = {"deeplabv3", "deeplabv3plus", "pan", "upernet"}  # with batch normalisation of a pooled image
 
 
 class PixelBackbone(nn.Module, ABC):
@@ -25,10 +26,12 @@ class PixelBackbone(nn.Module, ABC):
     Attributes:
         num_features: length of a pixel's features.
         stride: what the network needs height and width to be a multiple of.
+        least_batch: images that a step of training needs.
     """
 
     num_features: int
     stride: int = 1
+    least_batch: int = 1
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:
@@ -80,6 +83,7 @@ class SMP(PixelBackbone):
         self.encoder, self.decoder = network.encoder, network.decoder
         self.num_features = network.segmentation_head[0].in_channels
         self.stride = max(32, self.encoder.output_stride)
+        self.least_batch = 2 if architecture.lower() in POOLED else 1
         if weights is not None:
             load_weights(self.encoder.model if name.startswith("tu-") else self.encoder, weights)
 

@@ -81,7 +81,7 @@ class Segmentation(Task):
         """Check that a data set and the method fit.
 
         Raises:
-            InputError: on data of another kind, or another number of classes.
+            InputError: on data of another kind, another number of classes, or too few images in a step.
         """
         if not isinstance(data, SegmentationData):
             raise InputError(
@@ -90,6 +90,9 @@ class Segmentation(Task):
             )
         if self.method.num_classes != len(data.classes):
             raise InputError(f"the method has {self.method.num_classes} classes, {data.source} has {len(data.classes)}")
+        least = self.method.backbone.least_batch
+        if data.batch_size < least:
+            raise InputError(f"this network normalises over the images of a step: give --batch-size {least} or more")
         super().check(data)
 
     def record(self) -> dict[str, Any]:

@@ -82,6 +82,17 @@ def test_networks_take_images_of_any_size(architecture: str, name: str, features
     assert network.enlarge(part, (50, 70)).shape == (2, features, 50, 70)
 
 
+def test_the_images_that_a_step_needs(smp: Any) -> None:
+    for architecture in smp.MODEL_ARCHITECTURES_MAPPING.keys() - {"dpt"}:
+        network, image = SMP("resnet18", architecture).train(), torch.randn(1, 3, 128, 128)
+        if network.least_batch == 1:
+            network(image)
+        else:
+            with pytest.raises(ValueError, match="more than 1 value per channel"):
+                network(image)
+            network(image.repeat(2, 1, 1, 1))
+
+
 @pytest.mark.parametrize("architecture", ["Unet", "DeepLabV3Plus"])
 def test_the_features_are_those_before_the_last_layer(architecture: str, smp: Any) -> None:
     original = smp.create_model(architecture, "resnet18", encoder_weights=None, classes=5).eval()

@@ -341,6 +341,7 @@ def test_wrong_options_get_one_line(
         assert f"--data {name} --data.root FOLDER" in fails(capsys, *fitting, "--data", name)
     assert "objectInfo150.txt" in fails(capsys, *fitting, "--data", "ade20k", "--data.root", str(shapes))
     assert "leftImg8bit/train" in fails(capsys, *fitting, "--data", "cityscapes", "--data.root", str(shapes))
+    assert "give --batch-size 2" in fails(capsys, *fitting, "--data", str(shapes), "--batch-size", "1")
     assert "no annotated pixels" in fails(capsys, *fitting, "--data", "digits_lt", "--batch-size", "8")
     whole = ["fit", "--recipe", "ce", "--run", str(tmp_path / "run"), "--backbone", "resnet20_cifar"]
     pixels = ["--data", "longtail.data.SegmentationFolder", "--data.root", str(shapes), "--batch-size", "8"]
