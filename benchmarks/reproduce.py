@@ -24,8 +24,8 @@ from benchmarks.tables import MEMORY, TABLES, Options, Row, Table
 from longtail.cli import short_options
 from longtail.errors import InputError
 from longtail.recipes import recipe_names
-from longtail.reports.files import write_atomically
 from longtail.reports.results import Results, load_results
+from longtail.writing import write_atomically
 
 Record = dict[str, Any]
 RESULTS = Path(__file__).parent / "results"
@@ -231,7 +231,7 @@ def section(table: Table, results: Path) -> str:
     lines = []
     for row in table.rows:
         name = f"{row.method} (`{row.key}`)" if row.recipe else row.method
-        line, planned = [name, row.backbone, str(row.epochs)], table.planned(row)
+        line, planned = [name, row.backbone, str(row.epochs or UNKNOWN)], table.planned(row)
         for column in table.columns:
             figure, source = row.published.get(column, (UNKNOWN, ""))
             group = beside.get((row.key, column))

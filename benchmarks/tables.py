@@ -16,7 +16,7 @@ class Row:
     method: str
     recipe: str  # in the table's folder; empty for a figure to compare with alone
     backbone: str
-    epochs: int
+    epochs: int  # 0 where unknown, of a figure to compare with
     published: Published = field(default_factory=dict)
     suffix: str = ""  # sets it apart from another row with the same recipe
     options: Options = field(default_factory=dict)  # by which it differs from the recipe
@@ -254,13 +254,13 @@ def pixels(name: str, title: str, network: str, epochs: int, peer: Row) -> Table
 
 
 PEER = "contrastive peers of GML"
-ADE20K = pixels("ade20k", "ADE20K", "UPerNet, Swin-T", 127, Row(PEER, "", "Swin-T", 127, cited(LATER, 45.4)))
+ADE20K = pixels("ade20k", "ADE20K", "UPerNet, Swin-T", 127, Row(PEER, "", "Swin-T", 0, cited(LATER, 45.4)))
 CITYSCAPES = pixels(
     "cityscapes",
     "Cityscapes",
     "DeepLabV3+, ResNet-50",
     215,
-    Row(PEER, "", "ResNet-50", 215, cited(LATER, 80.8)),
+    Row(PEER, "", "ResNet-50", 0, cited(LATER, 80.8)),
 )
 EGTEA = Table(
     "egtea",

@@ -280,6 +280,7 @@ BAD_OPTIONS = [
     (["--recipe", "digits_lt/ce", "--nonsense", "1"], "--nonsense"),
     (["--recipe", "digits_lt/ce", "--trainer.limit_val_batches", "1.5"], "1.5 for limit_val_batches"),
     (["--recipe", "digits_lt/ce", "--seed"], "seed"),
+    (["--recipe", "digits_lt/ce", "--trainer.devices", "999", "--trainer.accelerator", "cpu"], "for 999 processes"),
     (["--recipe", "digits_lt/ce", "--workers", "2"], "DigitsLT has no option num_workers"),
     (["--recipe", "digits_lt/ce", "--ema", "2"], "--ema"),
     (["--recipe", "digits_lt/ce", "--model.few", "200"], "few"),

@@ -1,6 +1,7 @@
 """Data modules for clips: videos in class folders or a table, and EGTEA."""
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -18,7 +19,8 @@ from longtail.data.files import Sample, random_crop, resized
 from longtail.data.folder import Kind, scan_folder
 from longtail.data.listing import Listing, shown, some
 from longtail.data.table import file_text
-from longtail.data.video import VIDEO_SUFFIXES, check_videos, count_frames, read_frames, segment_indices
+from longtail.data.video import VIDEO_SUFFIXES, count_frames, read_frames, segment_indices
+from longtail.data.video_checks import checked_videos
 from longtail.errors import InputError
 
 VIDEOS = Kind("video", VIDEO_SUFFIXES, folders=True)
@@ -40,6 +42,7 @@ class ClipFiles(Dataset[Sample]):
         views: V, for training; None for evaluation.
         clips: V, for evaluation.
         scale: least and greatest area of a random crop as parts of a frame's.
+        counts: frames of the videos by path, as far as they are known; others are counted when they are read.
     """
 
     def __init__(
@@ -50,9 +53,11 @@ class ClipFiles(Dataset[Sample]):
         views: int | None,
         clips: int = 1,
         scale: tuple[float, float] = (0.25, 1.0),
+        counts: Mapping[str, int] | None = None,
     ) -> None:
         self.listing, self.frames, self.size = listing, frames, size
         self.views, self.clips, self.scale = views, clips, scale
+        self.counts = counts or {}
 
     def __len__(self) -> int:
         return len(self.listing)
@@ -60,20 +65,24 @@ class ClipFiles(Dataset[Sample]):
     def __getitem__(self, index: tuple[int, int]) -> Sample:
         row, draw = index
         path = self.listing.paths[row]
+        count = self.counts.get(path)
         if self.views is None:
-            images = read_clips(path, self.frames, self.size, self.clips)
+            images = read_clips(path, self.frames, self.size, self.clips, count)
         else:
             random = np.random.default_rng(draw)
-            chosen = segment_indices(count_frames(path), self.frames, random)
+            chosen = segment_indices(count or count_frames(path), self.frames, random)
             frames = read_frames(path, chosen.tolist())
             crops = [random_crop(frames, self.size, self.scale, random) for _ in range(self.views)]
             images = torch.stack(crops).transpose(1, 2)
         return {"images": images, "target": int(self.listing.targets[row]), "row": row}
 
 
-def read_clips(path: str, frames: int, size: int, clips: int = 1) -> Tensor:
-    """Clips of a video for evaluation and prediction, with the central crop: uint8 (clips, 3, frames, size, size)."""
-    count = count_frames(path)
+def read_clips(path: str, frames: int, size: int, clips: int = 1, count: int | None = None) -> Tensor:
+    """Clips of a video for evaluation and prediction, with the central crop: uint8 (clips, 3, frames, size, size).
+
+    ``count`` is the number of frames of the video, where that is known.
+    """
+    count = count or count_frames(path)
     chosen = np.concatenate([segment_indices(count, frames, None, clip, clips) for clip in range(clips)])
     pixels = read_frames(path, chosen.tolist())
     height, width = pixels.shape[2:]
@@ -103,6 +112,12 @@ class ClipData(FileData):
         if frames < 1 or test_clips < 1:
             raise InputError(f"frames and test_clips must be at least 1, got {frames} and {test_clips}")
         self.frames, self.test_clips = frames, test_clips
+        self._counts: dict[str, int] = {}  # frames of the videos that were checked
+
+    @property
+    @abstractmethod
+    def folder(self) -> Path:
+        """Folder of the set, where it is kept which videos are good."""
 
     @property
     def input(self) -> dict[str, Any]:
@@ -111,17 +126,12 @@ class ClipData(FileData):
 
     def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
         """Videos that cannot be read, with the reasons; of short ones it is said that frames come twice."""
-        bad: list[tuple[str, str]] = []
-        counts: dict[str, int] = {}
-        for start in range(0, len(paths), 256):  # so few that a count finds remembered what the check has read
-            part = paths[start : start + 256]
-            found = check_videos(part)
-            names = {path for path, _ in found}
-            counts |= {path: count_frames(path) for path in part if path not in names}
-            bad += found
+        found = dict(zip(paths, checked_videos(paths, self.folder), strict=True))
+        counts = {path: frames for path, (frames, reason) in found.items() if not reason}
         if short := [f"{shown(path)} ({count})" for path, count in counts.items() if count < self.frames]:
             rank_zero_info(f"{len(short)} videos have fewer than {self.frames} frames, some come twice: {some(short)}")
-        return bad
+        self._counts |= counts
+        return sorted((path, reason) for path, (_, reason) in found.items() if reason)
 
     def shorter_side(self, path: str) -> int:
         """That of a frame, in pixels."""
@@ -131,7 +141,7 @@ class ClipData(FileData):
         """The clips of a split."""
         views = len(self.views) if split == "train" else None
         clips = self.test_clips if split == "test" else 1
-        return ClipFiles(listing, self.frames, self.image_size, views, clips, (self.min_scale, 1.0))
+        return ClipFiles(listing, self.frames, self.image_size, views, clips, (self.min_scale, 1.0), self._counts)
 
     def augment(self, view: View, images: Tensor, generator: torch.Generator) -> Tensor:
         """Apply a view to the clips (N, 3, T, H, W) of a batch, with the same draws for every frame."""
@@ -145,7 +155,8 @@ class ClipData(FileData):
     def picture(self, split: str, row: int) -> Image.Image:
         """The middle frame of a video."""
         path = self._listings[split].paths[row]
-        frame = read_frames(path, segment_indices(count_frames(path), 1, None).tolist())[0]
+        count = self._counts.get(path) or count_frames(path)
+        frame = read_frames(path, segment_indices(count, 1, None).tolist())[0]
         return Image.fromarray(frame.permute(1, 2, 0).numpy())
 
 
@@ -156,6 +167,11 @@ class VideoFolder(ClipData, Folder):
         root: the folder.
         kwargs: see ``ClipData``.
     """
+
+    @property
+    def folder(self) -> Path:
+        """That of the videos."""
+        return self.root
 
     def list_images(self) -> dict[str, Listing]:
         """List the videos below the class folders."""
@@ -171,11 +187,17 @@ class VideoTable(ClipData, Table):
         kwargs: see ``Table`` and ``ClipData``.
     """
 
+    @property
+    def folder(self) -> Path:
+        """That relative paths start from."""
+        return self.root or Path(self.source).parent
+
 
 class EGTEA(ClipData):
     """EGTEA Gaze+: clips of ``root/<session>/<clip>.mp4``, or right in ``root``, or folders of frames called so.
 
-    The split files have lines of the name of a clip and the numbers of its action, verb and noun, from 1 on.
+    The split files have lines of the name of a clip and the numbers of its action, its verb and its nouns, from 1 on;
+    the first noun counts. Numbers that no clip has, such as the nouns 16 and 44, are no classes.
 
     Args:
         root: folder of the clips.
@@ -200,6 +222,11 @@ class EGTEA(ClipData):
         self.root, self.lists, self.label = root, lists or root, label
 
     @property
+    def folder(self) -> Path:
+        """That of the clips."""
+        return self.root
+
+    @property
     def source(self) -> str:
         """The folder."""
         return str(self.root)
@@ -208,31 +235,39 @@ class EGTEA(ClipData):
         """Read the split files."""
         if not self.root.is_dir():
             raise InputError(f"no folder at {shown(self.root)}: give --data.root FOLDER with the clips of EGTEA")
-        return {split: self._listing(self.lists / name) for split, name in self.files.items()}
+        rows = {split: self._rows(self.lists / name) for split, name in self.files.items()}
+        numbers = sorted({number for each in rows.values() for _, number in each})
+        names = [f"{self.label} {number}" for number in numbers]
+        return {
+            split: Listing([path for path, _ in each], np.searchsorted(numbers, [number for _, number in each]), names)
+            for split, each in rows.items()
+        }
 
-    def _listing(self, file: Path) -> Listing:
+    def _rows(self, file: Path) -> list[tuple[str, int]]:
+        """Paths of the clips that a split file names, and their numbers."""
         column, size = [*self.sizes].index(self.label) + 1, self.sizes[self.label]
-        paths, targets = [], []
+        rows = []
         for number, line in enumerate(file_text(file).splitlines(), 1):
             if not line.strip():
                 continue
             words = line.split()
-            if len(words) != 4 or not all(word.isdecimal() for word in words[1:]):
-                raise InputError(f"{shown(file)}, line {number}: expected a clip and three numbers, got {shown(line)}")
+            if len(words) < 4 or not all(word.isdecimal() for word in words[1:]):
+                raise InputError(
+                    f"{shown(file)}, line {number}: expected a clip and at least three numbers, got {shown(line)}"
+                )
             if not 1 <= int(words[column]) <= size:
                 raise InputError(
                     f"{shown(file)}, line {number}: {self.label} {words[column]} is not one of 1 to {size}"
                 )
-            paths.append(self._path(file, number, words[0]))
-            targets.append(int(words[column]) - 1)
-        names = [f"{self.label} {number}" for number in range(1, size + 1)]
-        return Listing(paths, np.array(targets, dtype=np.int64), names)
+            rows.append((self._path(file, number, words[0]), int(words[column])))
+        return rows
 
     def _path(self, file: Path, number: int, clip: str) -> str:
         session = "-".join(clip.split("-")[:3])
-        for path in (self.root / session / f"{clip}.mp4", self.root / f"{clip}.mp4", self.root / clip):
-            if path.exists():
-                return str(path)
+        for folder in (self.root / session, self.root):
+            for path in (folder / f"{clip}.mp4", folder / clip):
+                if path.exists():
+                    return str(path)
         raise InputError(
             f"{shown(file)}, line {number}: there is no {session}/{clip}.mp4 in {shown(self.root)}: give the folder of "
             "the clips by --data.root"

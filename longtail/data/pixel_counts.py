@@ -1,12 +1,11 @@
 """How many pixels of each class every annotation has, counted once and kept in a hidden folder ``.longtail``."""
 
+import io
 import os
 import sys
-import uuid
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -23,10 +22,11 @@ from longtail.data.images import check_images, decode
 from longtail.data.listing import shown, some
 from longtail.data.pixel_pairs import INVALID, ByteArray, Pairs, read_values
 from longtail.errors import InputError
+from longtail.writing import write_atomically
 
 IntArray = NDArray[np.int64]
 
-_VERSION = 1  # a new one whenever the arrays or their checks change
+_VERSION = 2  # a new one whenever the arrays or their checks change
 _THREADS = 8
 
 
@@ -85,6 +85,8 @@ def _sums(groups: IntArray, values: IntArray, length: int) -> IntArray:
 def count_pixels(pairs: Pairs, table: ByteArray, classes: Sequence[str], root: Path, name: str) -> PixelCounts:
     """Count the pixels of pairs, or take them from the cache below ``root``, where nothing has changed since.
 
+    Nothing is kept as long as a pair cannot be used.
+
     Args:
         pairs: what to count.
         table: the label of every value in the annotations (256,): 0..C-1, ``IGNORED`` or ``INVALID``.
@@ -98,7 +100,8 @@ def count_pixels(pairs: Pairs, table: ByteArray, classes: Sequence[str], root: P
         counts = _scan(pairs, table, len(classes))
         number = f"{len(counts):,} annotations"
         rank_zero_info(f"counted the pixels of {number} ({name}): {counts.pixels.sum():,} labelled")
-        cache.write(counts)
+        if not any(counts.problems):  # they name files as they are now, and may be gone next time
+            cache.write(counts)
     return counts
 
 
@@ -195,12 +198,12 @@ class _Cache:
     def read(self, length: int, num_classes: int) -> PixelCounts | None:
         """The counts; None where there are none, or they are damaged."""
         try:
-            with self.file.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                arrays: dict[str, NDArray[Any]] = dict(kept)
-            problems: list[str] = arrays.pop("problems").tolist()
-            counts = PixelCounts(**{name: array.astype(np.int64) for name, array in arrays.items()}, problems=problems)
-            lengths = (len(counts.sizes), len(counts.ignored), len(counts.problems))
-            if lengths != (length,) * 3 or len({len(counts.owners), len(counts.labels), len(counts.pixels)}) != 1:
+            with self.file.open("rb") as file, np.load(file, allow_pickle=False) as content:
+                arrays: dict[str, NDArray[Any]] = dict(content)
+            kept = {name: array.astype(np.int64) for name, array in arrays.items()}
+            counts = PixelCounts(**kept, problems=[""] * length)
+            lengths = (len(counts.sizes), len(counts.ignored))
+            if lengths != (length,) * 2 or len({len(counts.owners), len(counts.labels), len(counts.pixels)}) != 1:
                 return None
         except Exception:  # whatever a damaged file leads to
             return None
@@ -208,28 +211,20 @@ class _Cache:
 
     def write(self, counts: PixelCounts) -> None:
         """Write it beside and rename it; goes without where that is not possible."""
-        temporary = self.file.with_name(f".{self.file.name}.{uuid.uuid4().hex}.tmp")
+        content = io.BytesIO()
+        np.savez_compressed(
+            content,
+            sizes=counts.sizes.astype(np.int32),
+            ignored=counts.ignored.astype(np.int32),
+            owners=counts.owners.astype(np.int32),
+            labels=counts.labels.astype(np.uint8),
+            pixels=counts.pixels.astype(np.int32),
+        )
         try:
             self.file.parent.mkdir(exist_ok=True)
-            with temporary.open("xb") as file:
-                np.savez_compressed(
-                    file,
-                    sizes=counts.sizes.astype(np.int32),
-                    ignored=counts.ignored.astype(np.int32),
-                    owners=counts.owners.astype(np.int32),
-                    labels=counts.labels.astype(np.uint8),
-                    pixels=counts.pixels.astype(np.int32),
-                    problems=np.array(counts.problems),
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.file)
+            write_atomically(self.file, content.getvalue())
             for other in self.file.parent.glob(f"{self._prefix}*.npz"):
                 if other != self.file:
                     other.unlink(missing_ok=True)
-        except OSError as error:
-            parent = shown(self.file.parent)
-            rank_zero_info(f"{parent}: cannot be written ({error.strerror}), so nothing is kept for next time")
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        except (OSError, InputError):
+            rank_zero_info(f"{shown(self.file.parent)}: cannot be written, so nothing is kept for next time")

@@ -298,8 +298,10 @@ class SegmentationFolder(SegmentationData):
         self.class_file, self.ignore_index = classes or root / "classes.txt", ignore_index
 
     def read_classes(self) -> list[str]:
-        lines = read_text(self.class_file).splitlines()
-        return [line.strip() for line in lines if line.strip()]
+        names = [line.strip() for line in read_text(self.class_file).rstrip().splitlines()]
+        if "" in names:
+            raise InputError(f"{shown(self.class_file)}, line {names.index('') + 1}: a class without a name")
+        return names
 
     def table(self, classes: Sequence[str]) -> ByteArray:
         return lookup_table({**{c: c for c in range(len(classes))}, self.ignore_index: IGNORED})

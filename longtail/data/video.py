@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -77,35 +77,24 @@ def read_frames(path: str, indices: Sequence[int]) -> Tensor:
         return exact.read(path, wanted)
 
 
-def check_videos(
-    paths: Sequence[str], workers: int = 8, progress: Callable[[int], object] | None = None
-) -> list[tuple[str, str]]:
-    """Find videos that ``read_frames`` would refuse, mostly without decoding them.
+def check_videos(paths: Sequence[str], workers: int | None = None) -> Iterator[tuple[int, str]]:
+    """Decode videos whole, to find those of which ``read_frames`` would refuse some frame.
 
-    Headers and packets of every file are read, and the first and the last frame are decoded; all frames are, once, of a
-    file whose packets do not tell how many there are, such as an AVI file with B-frames. Of a folder of frames the
-    first and the last image are checked as ``check_images`` does. A variable frame rate is allowed. Damage in the
-    middle is mostly not found: ``read_frames`` raises it if it meets what the decoder cannot conceal.
+    What a decoder conceals is no fault. The images of a folder of frames are checked as ``check_images`` does. A
+    variable frame rate is allowed.
 
     Args:
         paths: of the files and folders.
-        workers: number of threads.
-        progress: called now and then with the number of videos checked since the last call.
+        workers: number of threads; by default a few more than there are cores.
 
-    Returns:
-        The bad ones with the reasons, sorted by path.
+    Yields:
+        For each path, in order, the number of its frames and an empty text, or 0 and why it cannot be used.
 
     Raises:
         InputError: a path is no folder and no decoder is installed.
     """
-    bad: list[tuple[str, str]] = []
     with ThreadPoolExecutor(workers) as pool:
-        for path, reason in zip(paths, pool.map(_fault, paths), strict=True):
-            if reason is not None:
-                bad.append((path, reason))
-            if progress is not None:
-                progress(1)
-    return sorted(bad)
+        yield from pool.map(_checked, paths)
 
 
 def segment_indices(
@@ -152,8 +141,8 @@ class _Decoder(Protocol):
     def read(self, path: str, indices: Sequence[int]) -> Tensor:
         """As ``read_frames``."""
 
-    def check(self, path: str) -> None:
-        """Raise what ``check_videos`` reports."""
+    def check(self, path: str) -> int:
+        """Decode a file whole and return the number of its frames, or raise what ``check_videos`` reports."""
 
 
 @cache
@@ -189,15 +178,13 @@ def _reasoning(path: str) -> Iterator[None]:
         raise InputError((error.strerror or type(error).__name__).lower()) from error
 
 
-def _fault(path: str) -> str | None:
-    """Why a video cannot be used, or None."""
+def _checked(path: str) -> tuple[int, str]:
     check = _check_folder if Path(path).is_dir() else _decoders()[0].check
     try:
         with _reasoning(path):
-            check(path)
+            return check(path), ""
     except InputError as error:
-        return str(error)
-    return None
+        return 0, str(error)
 
 
 def _frame_files(folder: str) -> list[str]:
@@ -215,10 +202,11 @@ def _by_number(name: str) -> tuple[list[str | int], str]:
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
 
 
-def _check_folder(folder: str) -> None:
+def _check_folder(folder: str) -> int:
     files = _frame_files(folder)
-    for path, reason in check_images([files[0], files[-1]], workers=1):
+    for path, reason in check_images(files, workers=1):
         raise InputError(f"{shown(Path(path).name)}: {reason}")
+    return len(files)
 
 
 def _read_folder(folder: str, indices: list[int]) -> Tensor:

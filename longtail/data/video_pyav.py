@@ -72,15 +72,16 @@ def read(path: str, indices: Sequence[int]) -> Tensor:
     return stacked([found[number] for number in indices])
 
 
-def check(path: str) -> None:
+def check(path: str) -> int:
     index = _index(path)
     if index.fault:
         raise InputError(index.fault)
-    if index.pts is not None:
-        read(path, [0, len(index.pts) - 1])
-        return
-    read(path, [0])
-    count(path)  # decodes it to its end
+    frames = _decoded_count(*_version(path))
+    if index.pts is None:
+        return frames
+    if frames < len(index.pts):
+        raise InputError(f"only {frames} of {len(index.pts)} frames can be decoded")
+    return len(index.pts)
 
 
 def _version(path: str) -> tuple[str, int, int]:
@@ -143,7 +144,9 @@ def _decoded_count(path: str, size: int, modified: int) -> int:
     with _opened(path) as (container, stream):
         for packet in _packets(container, stream):
             with _decoding(f"around frame {frames}"):
-                frames += len(packet.decode())
+                for frame in packet.decode():
+                    _check_sound(frame)
+                    frames += 1
     if frames == 0:
         raise InputError("no frames")
     return frames

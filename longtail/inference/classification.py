@@ -21,8 +21,8 @@ from longtail.data.images import decode
 from longtail.errors import InputError
 from longtail.inference.runs import load_method, sample_files
 from longtail.methods.base import Method
-from longtail.reports.files import write_atomically
 from longtail.reports.results import load_results
+from longtail.writing import write_atomically
 
 MAX_STRENGTH = 100  # of the logit adjustment; beyond it nothing but the class counts would decide
 

@@ -18,9 +18,9 @@ from longtail.errors import InputError
 from longtail.inference.runs import load_method, sample_files
 from longtail.methods.rcnn import RCNN
 from longtail.metrics.coco_results import MASK_FROM, coco_results
-from longtail.reports.files import write_atomically
 from longtail.reports.overlays import draw_instances
 from longtail.reports.results import load_results
+from longtail.writing import write_atomically
 
 
 @dataclass(frozen=True)

@@ -80,10 +80,11 @@ class PixelGML(PixelMethod):
         self.samples, self.contrastive_weight = samples, contrastive_weight
 
     def forward(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        size = (images.shape[2], images.shape[3])
-        features = self.backbone(images)
-        classifier = self.loss(self.classify(features, size), targets)
-        labels = self._labels(targets, features)
+        features, targets = self.backbone(images), self.filled(targets)
+        classifier = self.loss(self.classify(features, (targets.shape[1], targets.shape[2])), targets)
+        # the labels (N, h, w) where the map of features has its points
+        points = (features.shape[2], features.shape[3])
+        labels = F.interpolate(targets[:, None].float(), points, mode="nearest-exact")[:, 0].long()
         rows = balanced_rows(labels.flatten(), self.num_classes, self.samples)
         sampled = features.movedim(1, -1).flatten(0, 2)[rows]
         contrastive = self._contrast(sampled, labels.flatten()[rows])
@@ -93,13 +94,6 @@ class PixelGML(PixelMethod):
             "contrastive": contrastive.detach(),
             "temperature": self.contrastive.temperature.detach(),
         }
-
-    def _labels(self, targets: Tensor, features: Tensor) -> Tensor:
-        """Labels (N, h, w) where the map of features has its points; what was filled up has none."""
-        height, width = self.backbone.filled((targets.shape[1], targets.shape[2]))
-        filled = F.pad(targets, (0, width - targets.shape[2], 0, height - targets.shape[1]), value=self.ignore_index)
-        size = (features.shape[2], features.shape[3])
-        return F.interpolate(filled[:, None].float(), size, mode="nearest-exact")[:, 0].long()
 
     def _contrast(self, features: Tensor, targets: Tensor) -> Tensor:
         """The contrastive loss of sampled features (M, F) against the keys so far; then they become keys."""

@@ -75,6 +75,15 @@ class PixelMethod(nn.Module, ABC):
         logits = self.classifier(rows.reshape(-1, rows.shape[-1])).view(*rows.shape[:-1], self.num_classes)
         return self.backbone.enlarge(logits.movedim(-1, 1), size)
 
+    def filled(self, targets: Tensor) -> Tensor:
+        """Targets of images as the backbone fills them up: what is added has no label.
+
+        In training the logits keep that size, as cutting them to that of the images would copy them.
+        """
+        height, width = self.backbone.filled((targets.shape[1], targets.shape[2]))
+        added = (0, width - targets.shape[2], 0, height - targets.shape[1])
+        return F.pad(targets, added, value=self.ignore_index)
+
     def segment(self, images: Tensor) -> Tensor:
         """Logits (N, C, H, W) of images (N, 3, H, W), as they are used to predict."""
         height, width = images.shape[2:]
@@ -100,7 +109,8 @@ class PixelPlain(PixelMethod):
     """
 
     def forward(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        size = (images.shape[2], images.shape[3])
+        targets = self.filled(targets)
+        size = (targets.shape[1], targets.shape[2])
         return {"loss": self.loss(self.classify(self.backbone(images), size), targets)}
 
 

@@ -13,8 +13,8 @@ from longtail.models.backbones import first_line, load_weights, near_names
 
 Size = tuple[int, int]
 
-LEFT_OUT = {"dpt"}  # its decoder takes more than the maps of the encoder
-POOLED = {"deeplabv3", "deeplabv3plus", "pan", "upernet"}  # with batch normalisation of a pooled image
+LEFT_OUT = {"dpt", "pan"}  # the decoder takes more than the maps of the encoder; it fails on small images
+POOLED = {"deeplabv3", "deeplabv3plus", "upernet"}  # with batch normalisation of a pooled image
 
 
 class PixelBackbone(nn.Module, ABC):

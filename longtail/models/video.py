@@ -51,18 +51,21 @@ class VideoBackbone(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         check_shape("clips", clips, "N", 3, "T", "H", "W")
-        # torchvision's MViT takes some others of as many patches in silence, with their positions mixed up
-        size = tuple(clips.shape[2:])
-        fits = [have == want if self._fixed else have >= want for have, want in zip(size, self._least, strict=True)]
-        if not all(fits):
-            wanted = _written(self._least) + ("" if self._fixed else " or more")
-            raise InputError(f"{self.name} takes clips of {wanted}, got {_written(size)}")
+        self.check_size(tuple(clips.shape[2:]))
         if clips.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             # oneDNN's bfloat16 weight gradients of 3D convolutions over two frames can be wrong or not finite
             with torch.autocast("cpu", enabled=False):
                 return self.forward(clips.float())
         features: Tensor = self.body(clips)
         return features
+
+    def check_size(self, size: tuple[int, ...]) -> None:
+        """Check that clips of a size (T, H, W) can be taken; raises InputError."""
+        # torchvision's MViT takes some others of as many patches in silence, with their positions mixed up
+        fits = [have == want if self._fixed else have >= want for have, want in zip(size, self._least, strict=True)]
+        if not all(fits):
+            wanted = _written(self._least) + ("" if self._fixed else " or more")
+            raise InputError(f"{self.name} takes clips of {wanted}, got {_written(size)}")
 
 
 class FrameMean(nn.Module):

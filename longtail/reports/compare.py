@@ -6,7 +6,6 @@ from pathlib import Path
 from rich.table import Table
 
 from longtail.reports import page, plots
-from longtail.reports.files import write_atomically
 from longtail.reports.grains import Grain, grain_of
 from longtail.reports.page import Cell, Head, Html
 from longtail.reports.results import group_of
@@ -23,6 +22,7 @@ from longtail.reports.wording import (
     number,
     plural,
 )
+from longtail.writing import write_atomically
 
 CLASSES_SHOWN = 10
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from longtail.reports import page, plots
 from longtail.reports.difficulty import Snapshot, exceptions, in_words, rarity_correlation, snapshots
-from longtail.reports.files import write_atomically
 from longtail.reports.grains import Grain, grain_of
 from longtail.reports.page import Cell, Head, Html
 from longtail.reports.results import (
@@ -35,6 +34,7 @@ from longtail.reports.wording import (
     signed,
     split_name,
 )
+from longtail.writing import write_atomically
 
 FILE_NAME = "report.html"
 

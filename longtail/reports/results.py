@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, cast, get_args
 
 from longtail.errors import InputError
-from longtail.reports.files import write_atomically
+from longtail.writing import write_atomically
 
 FORMAT = 1
 FILE_NAME = "results.json"

@@ -11,12 +11,12 @@ from rich.table import Table
 
 from longtail.errors import InputError
 from longtail.reports import page, plots
-from longtail.reports.files import write_atomically
 from longtail.reports.page import Cell, Head, Html
 from longtail.reports.results import FILE_NAME, GROUPS, Group, Metrics, Results, ends, task_of
 from longtail.reports.seeds import differing_setting
 from longtail.reports.terminal import metrics_table
 from longtail.reports.wording import group_ranges, inside, metric, number, plural
+from longtail.writing import write_atomically
 
 CHOSEN_BY = "balanced_accuracy"
 KEYS = (*GROUPS, CHOSEN_BY, "top1")

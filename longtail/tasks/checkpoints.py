@@ -10,8 +10,10 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
+from torch import Tensor
 
 from longtail.checkpoint import read_checkpoint
+from longtail.distributed import gather_to_first
 from longtail.errors import InputError
 
 
@@ -54,9 +56,9 @@ class AtomicCheckpointIO(CheckpointIO):
 class RunCheckpoints(pl.Callback):
     """Keeps ``last.ckpt``, and ``best.ckpt`` by a metric on the validation split, in the run's folder.
 
-    The best score, its epoch and the state of the random generators are part of the checkpoint. The first Ctrl-C (or
-    SIGTERM) saves after the running step, or after the validation that follows it, and stops; a second one stops at
-    once.
+    The best score, its epoch and the states of the random generators of all processes are part of the checkpoint. The
+    first Ctrl-C (or SIGTERM) saves after the running step, or after the validation that follows it, and stops; a second
+    one stops at once.
 
     Args:
         folder: where the files go.
@@ -75,6 +77,7 @@ class RunCheckpoints(pl.Callback):
         self.sign = -1 if monitor == "calibration_error" else 1
         self.best_score: float | None = None
         self.best_epoch: int | None = None
+        self._random: list[dict[str, Tensor]] = []
         self._signal: int | None = None
         self._previous: dict[int, Any] = {}
 
@@ -89,28 +92,26 @@ class RunCheckpoints(pl.Callback):
         return self.folder / "best.ckpt"
 
     def state_dict(self) -> dict[str, Any]:
-        """The best score and epoch, and the random state."""
-        state: dict[str, Any] = {
-            "best_score": self.best_score,
-            "best_epoch": self.best_epoch,
-            "random": torch.get_rng_state(),
-        }
+        """The best score and epoch, and the random states of all processes."""
+        own = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available():
-            state["random_cuda"] = torch.cuda.get_rng_state()
-        return state
+            own["cuda"] = torch.cuda.get_rng_state()
+        random = gather_to_first([own])  # when a checkpoint is saved, every process makes it and the first one writes
+        return {"best_score": self.best_score, "best_epoch": self.best_epoch, "random": random}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` holds."""
         self.best_score, self.best_epoch = state["best_score"], state["best_epoch"]
-        self._random = state
+        self._random = state["random"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the random state, as the last thing before the first step; listen for signals."""
-        random = self.__dict__.pop("_random", None)
-        if random is not None:
-            torch.set_rng_state(random["random"].cpu())
-            if torch.cuda.is_available() and "random_cuda" in random:
-                torch.cuda.set_rng_state(random["random_cuda"].cpu())
+        if self._random:
+            state = self._random[trainer.global_rank % len(self._random)]
+            torch.set_rng_state(state["cpu"].cpu())
+            if torch.cuda.is_available() and "cuda" in state:
+                torch.cuda.set_rng_state(state["cuda"].cpu())
+            self._random = []
         for number in (signal.SIGINT, signal.SIGTERM):
             self._previous[number] = signal.signal(number, self._on_signal)
 

@@ -68,8 +68,8 @@ class Classification(Task):
         """Check that a data set and the method fit.
 
         Raises:
-            InputError: on data of another kind, another number of classes or of views, or clips for a network of images
-                and the other way round.
+            InputError: on data of another kind, another number of classes or of views, clips of a size that the network
+                does not take, or clips for a network of images and the other way round.
         """
         if not isinstance(data, ImageData):
             raise InputError(f"{type(data).__name__} is not for classification: give data with one label an image")
@@ -82,6 +82,9 @@ class Classification(Task):
             raise InputError(
                 f"{type(networks[0]).__name__} takes {takes}, and {data.source} has {has}: give a recipe for {has}"
             )
+        if networks and isinstance(networks[0], VideoBackbone):
+            side = data.input["size"]
+            networks[0].check_size((data.input["frames"], side, side))
         if len(data.views) != self.method.num_views:
             raise InputError(
                 f"{type(self.method).__name__} trains on {self.method.num_views} views of each {data.noun}, "

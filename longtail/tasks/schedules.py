@@ -4,6 +4,8 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from longtail.errors import InputError
+
 
 class Schedule(ABC):
     """A factor on the learning rate, after a linear warm-up.
@@ -15,7 +17,7 @@ class Schedule(ABC):
 
     def __init__(self, warmup: float = 5.0) -> None:
         if warmup < 0:
-            raise ValueError(f"warmup is a number of epochs, at least 0, got {warmup}")
+            raise InputError(f"warmup is a number of epochs, at least 0, got {warmup}")
         self.warmup = warmup
 
     def __call__(self, step: int, steps: int, steps_per_epoch: int) -> float:
@@ -70,7 +72,7 @@ class PolySchedule(Schedule):
     def __init__(self, power: float = 0.9, warmup: float = 0.0) -> None:
         super().__init__(warmup)
         if not power > 0:
-            raise ValueError(f"power must be positive, got {power}")
+            raise InputError(f"power must be positive, got {power}")
         self.power = power
 
     def factor(self, progress: float, start: float) -> float:

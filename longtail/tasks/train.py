@@ -21,12 +21,12 @@ from rich.console import Console
 from longtail.checkpoint import load_state, read_checkpoint
 from longtail.data.base import LongTailData
 from longtail.errors import InputError
-from longtail.reports.files import write_atomically
 from longtail.reports.results import Evaluation, Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table
 from longtail.tasks.base import Task
 from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from longtail.tasks.recorder import Progress, Recorder, new_results
+from longtail.writing import write_atomically
 
 MOVABLE = {
     "root",
@@ -191,6 +191,8 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
         raise InputError(
             "the difficulty of the classes is measured on validation images: leave out --trainer.limit_val_batches 0"
         )
+    for name in ("val", "test"):
+        check_spread(trainer, data, name)
     if trainer.is_global_zero:
         run.mkdir(parents=True, exist_ok=True)
         write_atomically(run / "config.yaml", cli.dump())
@@ -217,6 +219,16 @@ def left_out(trainer: pl.Trainer, split: str) -> bool:
     return bool(getattr(trainer, f"limit_{split}_batches") == 0)
 
 
+def check_spread(trainer: pl.Trainer, data: LongTailData, name: str) -> None:
+    """Check that every process has something of a split to evaluate; raises InputError."""
+    split, processes = data.split(name), trainer.world_size
+    if split is not None and not left_out(trainer, name) and len(split) < processes:
+        raise InputError(
+            f"{data.source} has {len(split)} {name} {data.noun}{'s' * (len(split) > 1)} for {processes} processes: "
+            f"give --trainer.devices {len(split)} or less"
+        )
+
+
 def evaluate(cli: TrainingCLI, split: str, checkpoint: str, epoch: int) -> Evaluation:
     """Evaluate a checkpoint of the run on a split."""
     path = cli.checkpoints.last if checkpoint == "last" else cli.checkpoints.best
@@ -235,6 +247,7 @@ def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
     cli, results = open_run(split, run, args)
     if left_out(cli.trainer, split):
         raise InputError(f"a limit of 0 batches leaves nothing to evaluate: give --trainer.limit_{split}_batches 1.0")
+    check_spread(cli.trainer, cli.datamodule, split)
     epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
     found = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
     others = [e for e in results["evaluations"] if e["split"] != split]

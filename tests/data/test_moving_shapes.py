@@ -6,7 +6,7 @@ import pytest
 from longtail.counts import exponential_counts
 from longtail.data import moving_shapes
 from longtail.data.moving_shapes import CLASSES, draw, write_moving_shapes
-from longtail.data.video import check_videos, count_frames, read_frames
+from longtail.data.video import check_videos, read_frames
 from longtail.errors import InputError
 
 pytest.importorskip("av")
@@ -56,8 +56,7 @@ def test_counts_and_names(folder):
 
 def test_every_video_shows_what_was_drawn(folder):
     paths = [str(folder / path) for path in content(folder)]
-    assert check_videos(paths) == []
-    assert {count_frames(path) for path in paths} == {6}
+    assert set(check_videos(paths)) == {(6, "")}
     for stream, split in ((0, "train"), (2, "test")):
         for label, each in enumerate(CLASSES):
             path = folder / split / "_".join(each) / "000001.mp4"

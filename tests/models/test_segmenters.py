@@ -83,7 +83,7 @@ def test_networks_take_images_of_any_size(architecture: str, name: str, features
 
 
 def test_the_images_that_a_step_needs(smp: Any) -> None:
-    for architecture in smp.MODEL_ARCHITECTURES_MAPPING.keys() - {"dpt"}:
+    for architecture in smp.MODEL_ARCHITECTURES_MAPPING.keys() - {"dpt", "pan"}:
         network, image = SMP("resnet18", architecture).train(), torch.randn(1, 3, 128, 128)
         if network.least_batch == 1:
             network(image)
@@ -144,6 +144,7 @@ def test_weights_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
         ({"name": "tu-nonsense"}, 'cannot make Unet with the encoder "tu-nonsense"'),
         ({"name": "tu-test_vit"}, 'cannot make Unet with the encoder "tu-test_vit"'),  # one scale alone
         ({"architecture": "Ynet"}, 'unknown architecture "Ynet": choose from DeepLabV3, DeepLabV3Plus, FPN'),
+        ({"architecture": "PAN"}, 'unknown architecture "PAN"'),  # fails on small images
         ({"architecture": "DPT"}, 'unknown architecture "DPT"'),  # takes more than the maps of its encoder
         ({"options": {"encoder_dept": 4}}, 'Unet has no option "encoder_dept"; near it: encoder_depth'),
         ({"options": {"encoder_depth": 9}}, 'cannot make Unet with the encoder "resnet18": .*depth'),

@@ -12,7 +12,6 @@ import pytest
 
 import longtail.reports
 from longtail.errors import InputError
-from longtail.reports.files import write_atomically
 from longtail.reports.results import (
     ends,
     final_evaluation,
@@ -23,6 +22,7 @@ from longtail.reports.results import (
     save_results,
     task_of,
 )
+from longtail.writing import write_atomically
 
 from .sample import make_detection, make_results, make_segmentation, write_run
 

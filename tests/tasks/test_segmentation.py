@@ -311,6 +311,40 @@ def test_a_stopped_run_resumes_to_the_same_weights(
     assert results(stopped)["evaluations"] == results(whole)["evaluations"]
 
 
+STOPPER = """
+import os, signal
+import lightning.pytorch as pl
+
+class Stopper(pl.Callback):
+    def on_train_batch_start(self, trainer, *args):
+        if "STOP" in os.environ and trainer.global_step == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_two_stopped_processes_resume_to_the_same_weights(shapes: Path, tmp_path: Path) -> None:
+    """Each of them samples pixels by random numbers of its own."""
+    (tmp_path / "stopper.py").write_text(STOPPER)
+    two = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
+    options = [*SMALL, "--epochs", "2", "--batch-size", "4", "--trainer.callbacks+=stopper.Stopper", *two]
+    longtail = str(Path(sys.executable).with_name("longtail"))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
+
+    def command(*args: str, **more: str) -> int:
+        done = subprocess.run([longtail, "fit", *args], env={**environment, **more}, capture_output=True, timeout=200)
+        return done.returncode
+
+    fitting = ["--recipe", "segmentation/gml", "--data", str(shapes), *options, "--run"]
+    assert command(*fitting, str(tmp_path / "whole")) == 0
+    assert command(*fitting, str(tmp_path / "stopped"), STOP="1") == 130
+    assert command("--resume", str(tmp_path / "stopped")) == 0
+    whole, stopped = (
+        torch.load(tmp_path / run / "last.ckpt", weights_only=True)["state_dict"] for run in ("whole", "stopped")
+    )
+    for key, value in whole.items():
+        torch.testing.assert_close(stopped[key], value, rtol=0, atol=0, equal_nan=True, msg=key)
+
+
 RECIPES = [name.removeprefix("segmentation/") for name in recipe_names() if name.startswith("segmentation/")]
 
 

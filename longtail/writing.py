@@ -8,16 +8,19 @@ from pathlib import Path
 from longtail.errors import InputError
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text``: readers see the old file or the new one, never a part.
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace ``path`` by ``content``: readers see the old file or the new one, never a part.
 
-    The text goes to a temporary file beside ``path``, reaches the disk and then takes its name. On failure the
+    The content goes to a temporary file beside ``path``, reaches the disk and then takes its name. On failure the
     temporary file is removed and ``path`` stays as it was.
+
+    Raises:
+        InputError: if it cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with temporary.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with temporary.open("xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
