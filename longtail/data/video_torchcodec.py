@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torchcodec
 from torch import Tensor
-from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined]  # not in its __all__
+from torchcodec.decoders import VideoDecoder
 
 from longtail.data.listing import shown
 from longtail.data.video_frames import check_last
@@ -35,7 +35,8 @@ def read(path: str, indices: Sequence[int]) -> Tensor:
     decoder = _opened(path)
     check_last(path, max(indices), len(decoder))
     try:
-        return decoder.get_frames_at(list(indices)).data
+        frames: Tensor = decoder.get_frames_at(list(indices)).data
+        return frames
     except (RuntimeError, ValueError, IndexError) as error:
         around = min(indices) if len(set(indices)) == 1 else f"{min(indices)} to {max(indices)}"
         raise InputError(f"cannot be decoded around frame {around} ({_said(error)})") from error
