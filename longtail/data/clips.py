@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from longtail.augment.base import View
 from longtail.data.file_data import FileData, Folder, Table
 from longtail.data.files import Sample, random_crop, resized
-from longtail.data.folder import Kind, scan_folder
+from longtail.data.folder import Kind
 from longtail.data.listing import Listing, shown, some
 from longtail.data.table import file_text
 from longtail.data.video import VIDEO_SUFFIXES, count_frames, read_frames, segment_indices
@@ -105,6 +105,7 @@ class ClipData(FileData):
     """
 
     noun = "video"
+    kind = VIDEOS
     largest_size: ClassVar[int] = 112
 
     def __init__(self, frames: int = 8, test_clips: int = 1, **kwargs: Any) -> None:
@@ -172,10 +173,6 @@ class VideoFolder(ClipData, Folder):
     def folder(self) -> Path:
         """That of the videos."""
         return self.root
-
-    def list_images(self) -> dict[str, Listing]:
-        """List the videos below the class folders."""
-        return scan_folder(self.root, VIDEOS)
 
 
 class VideoTable(ClipData, Table):

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from longtail.augment.base import View
 from longtail.data.base import ImageData, Split, Splits
 from longtail.data.files import ImageFiles
-from longtail.data.folder import scan_folder
+from longtail.data.folder import IMAGES, Kind, scan_folder
 from longtail.data.images import check_images, decode
 from longtail.data.listing import Listing, some
 from longtail.data.loader import EpochBatches, Loader
@@ -64,9 +64,11 @@ class FileData(ImageData):
         sampling: how training images are drawn; each once an epoch where left out.
 
     Attributes:
+        kind: what the files are.
         largest_size: the most that ``image_size`` is by default.
     """
 
+    kind: ClassVar[Kind] = IMAGES
     largest_size: ClassVar[int] = 224
 
     def __init__(
@@ -190,8 +192,8 @@ class Folder(FileData):
         return str(self.root)
 
     def list_images(self) -> dict[str, Listing]:
-        """List the images below the class folders."""
-        return scan_folder(self.root)
+        """List what lies below the class folders."""
+        return scan_folder(self.root, self.kind)
 
 
 class Table(FileData):
@@ -233,5 +235,6 @@ class Table(FileData):
         for name, table in self.tables.items():
             if table is not None:
                 classes = listings["train"].classes if listings else None
-                listings[name] = read_table(table, self.root, *self.columns, classes=classes)
+                folders = self.kind.folders
+                listings[name] = read_table(table, self.root, *self.columns, classes=classes, folders=folders)
         return listings

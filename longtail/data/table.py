@@ -1,6 +1,6 @@
 """Data sets that are listed in a table: CSV, TSV, Parquet, or plain lines of path and label."""
 
-# ruff: noqa: PTH100, PTH110, PTH112, PTH113, PTH117, PTH118, PTH119, PTH120 - plain strings: objects are slow
+# ruff: noqa: PTH100, PTH112, PTH113, PTH117, PTH118, PTH119, PTH120 - plain strings: objects are slow
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def read_table(
     label_column: str = "label",
     classes: Sequence[str] | None = None,
     check_files: bool = True,
+    folders: bool = False,
 ) -> Listing:
     """Read a table of image paths and labels.
 
@@ -48,6 +49,7 @@ def read_table(
         label_column: name of the column of labels.
         classes: the class names in order, such as those of the training table.
         check_files: whether to make sure that all files exist.
+        folders: whether a path may be that of a folder.
 
     Returns:
         One row for every row of the table, in its order; paths start with ``root``.
@@ -63,7 +65,7 @@ def read_table(
         raise InputError(f"{shown(file)}: the table is empty; add a row for every image")
     targets, names = _indices(rows) if classes is None else _looked_up(rows, classes)
     paths = below(folder, rows)
-    if check_files and (missing := missing_files(paths)):
+    if check_files and (missing := missing_files(paths, folders)):
         raise rows.error(
             missing[0],
             f"no such file: {some([paths[i] for i in missing])}; "
@@ -289,8 +291,12 @@ def below(root: str, rows: Rows) -> list[str]:
     return [os.path.join(root, inner) for inner in first]
 
 
-def missing_files(paths: list[str]) -> list[int]:
-    """Indices of the paths that lead to nothing; every folder is read once, which is faster than asking for each."""
+def missing_files(paths: list[str], folders: bool = False) -> list[int]:
+    """Indices of the paths that lead to no file, or with ``folders`` to nothing at all.
+
+    Every folder is read once, which is faster than asking for each path.
+    """
+    there = os.path.exists if folders else os.path.isfile
     inside = defaultdict(list)
     for i, path in enumerate(paths):
         inside[os.path.dirname(path)].append(i)
@@ -300,6 +306,6 @@ def missing_files(paths: list[str]) -> list[int]:
         names = {entry.name for entry in entries(folder) if is_file(entry)} if is_there else set()
         for i in indices:
             # Asked for again, as some file systems do not tell upper from lower case.
-            if os.path.basename(paths[i]) not in names and not (is_there and os.path.exists(paths[i])):
+            if os.path.basename(paths[i]) not in names and not (is_there and there(paths[i])):
                 missing.append(i)
     return sorted(missing)
