@@ -1,7 +1,6 @@
 """Any loss of logits over the pixels of images."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +9,7 @@ from longtail.checks import check_integers, check_targets
 from longtail.counts import Counts, counts_tensor
 from longtail.losses.base import Loss, build_loss, full_precision
 from longtail.losses.cross_entropy import CrossEntropyLoss
+from longtail.losses.with_gradient import Formula, WithGradient
 
 CPU_BLOCK = 2**19  # logits worked on at a time: 2 MB in float32, so that temporaries stay in a CPU's cache
 BLOCK = 2**24  # on an accelerator: 64 MB
@@ -71,9 +71,12 @@ class PixelLoss(Loss):
         spatial = logits.ndim > 2
         flat = logits.flatten(2) if spatial else logits.T[None]  # (N, C, P), of the usual memory formats a view
         own = labels.flatten(1) if spatial else labels[None]  # (N, P)
-        formula = _plain if torch.compiler.is_compiling() else _Blocked.apply
         with torch.autocast(logits.device.type, enabled=False):
-            rows: Tensor = formula(flat, own, self.loss)
+            rows: Tensor = (
+                _plain(flat, own, self.loss)
+                if torch.compiler.is_compiling()
+                else WithGradient.apply(flat, own, self.loss, _FORMULA)
+            )
         rows = rows.view(targets.shape).where(known, 0)
         return rows if self.reduction == "none" else rows.sum() / known.sum().clamp(min=1)
 
@@ -82,30 +85,6 @@ def _plain(logits: Tensor, labels: Tensor, loss: Loss) -> Tensor:
     """Loss of every pixel (N, P) of logits (N, C, P)."""
     rows: Tensor = loss(logits.transpose(1, 2).reshape(-1, logits.shape[1]), labels.flatten())
     return rows.view(labels.shape)
-
-
-class _Blocked(torch.autograd.Function):
-    """`_plain`, block by block. A second backward makes the gradient anew."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, labels: Tensor, loss: Loss) -> Tensor:
-        rows, ctx.gradient = _value_and_gradient(logits, labels, loss, ctx.needs_input_grad[0])
-        ctx.save_for_backward(logits, labels)
-        ctx.loss = loss
-        return rows
-
-    @staticmethod
-    def backward(ctx: Any, rows: Tensor) -> tuple[Tensor, None, None]:
-        logits, labels = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a gradient of the gradient is wanted
-            again = _plain(logits, labels, ctx.loss)
-            return *torch.autograd.grad(again, logits, rows, create_graph=True), None, None
-        gradient, ctx.gradient = ctx.gradient, None
-        if gradient is None:
-            _, gradient = _value_and_gradient(logits, labels, ctx.loss, True)
-        for n, part in _blocks(gradient):
-            gradient[n, :, part] *= rows[n, part]
-        return gradient, None, None
 
 
 def _value_and_gradient(
@@ -132,3 +111,12 @@ def _blocks(logits: Tensor) -> Iterator[tuple[int, slice]]:
     for n in range(len(logits)):
         for start in range(0, logits.shape[2], size):
             yield n, slice(start, start + size)
+
+
+def _scale(gradient: Tensor, rows: Tensor) -> Tensor:
+    for n, part in _blocks(gradient):
+        gradient[n, :, part] *= rows[n, part]
+    return gradient
+
+
+_FORMULA = Formula(_plain, _value_and_gradient, _scale)

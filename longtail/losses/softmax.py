@@ -1,13 +1,14 @@
 """What the losses of softmax probabilities share: log p of the true class, at the cost of plain cross-entropy."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from longtail.checks import check_logits
 from longtail.losses.base import Loss, full_precision
+from longtail.losses.with_gradient import Formula, WithGradient
 
 Adjust = Callable[[Tensor, Tensor], Tensor]
 
@@ -53,8 +54,9 @@ def true_log_probability(logits: Tensor, targets: Tensor, adjust: Adjust) -> Ten
 
     Large logits on a CPU are worked on in blocks of rows that stay in its cache; elsewhere in one piece.
     """
-    formula = _Blocked.apply if worth_blocks(logits) else _plain
-    rows: Tensor = formula(logits, targets, adjust)
+    if not worth_blocks(logits):
+        return _plain(logits, targets, adjust)
+    rows: Tensor = WithGradient.apply(logits, targets, adjust, _FORMULA)
     return rows
 
 
@@ -71,29 +73,6 @@ def _plain(logits: Tensor, targets: Tensor, adjust: Adjust) -> Tensor:
 def _log_softmax(logits: Tensor) -> Tensor:
     """log softmax over the classes of logits (M, C), along columns where those lie in one piece each, as of pixels."""
     return logits.T.log_softmax(0).T if logits.stride(0) == 1 < logits.stride(1) else logits.log_softmax(1)
-
-
-class _Blocked(torch.autograd.Function):
-    """`_plain`, block by block. Its gradient is made with the value, and scaled in place when it is asked for: then no
-    second tensor of the size of the logits is touched. A second backward makes it anew."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor, adjust: Adjust) -> Tensor:
-        rows, ctx.gradient = _value_and_gradient(logits, targets, adjust, ctx.needs_input_grad[0])
-        ctx.save_for_backward(logits, targets)
-        ctx.adjust = adjust
-        return rows
-
-    @staticmethod
-    def backward(ctx: Any, rows: Tensor) -> tuple[Tensor, None, None]:
-        logits, targets = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a gradient of the gradient is wanted
-            again = _plain(logits, targets, ctx.adjust)
-            return *torch.autograd.grad(again, logits, rows, create_graph=True), None, None
-        gradient, ctx.gradient = ctx.gradient, None
-        if gradient is None:
-            _, gradient = _value_and_gradient(logits, targets, ctx.adjust, True)
-        return scale_rows(gradient, -rows), None, None
 
 
 def _value_and_gradient(
@@ -125,3 +104,10 @@ def scale_rows(matrix: Tensor, rows: Tensor) -> Tensor:
     for block in blocks(matrix):
         matrix[block] = matrix[block] * rows[block, None]
     return matrix
+
+
+def _scale(gradient: Tensor, rows: Tensor) -> Tensor:
+    return scale_rows(gradient, -rows)
+
+
+_FORMULA = Formula(_plain, _value_and_gradient, _scale)
