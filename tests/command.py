@@ -1,12 +1,18 @@
 """What the tests of the command share."""
 
 import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from longtail.cli import main
+from longtail.tasks.base import Task
 
 
 def results(run: Path) -> dict[str, Any]:
@@ -21,3 +27,27 @@ def fails(capsys: pytest.CaptureFixture[str], *args: str) -> str:
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("longtail: error: ")]
     assert len(lines) == 1
     return lines[0]
+
+
+@contextmanager
+def stopping(task: type[Task], epoch: int, batch: int) -> Iterator[None]:
+    """Training is interrupted by a signal in a step, as by Ctrl-C."""
+    step = task.training_step
+
+    def interrupted(self: Any, values: dict[str, Any], batch_idx: int) -> Any:
+        if (self.trainer.current_epoch, batch_idx) == (epoch, batch):
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, values, batch_idx)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task, "training_step", interrupted)
+        yield
+
+
+def assert_same_weights(one: Path, other: Path, name: str = "last") -> None:
+    """Two runs have the same state to the bit; nan, where nothing was known, equals nan."""
+    found, expected = (
+        torch.load(run / f"{name}.ckpt", map_location="cpu", weights_only=True)["state_dict"] for run in (one, other)
+    )
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=0, atol=0, equal_nan=True, msg=key)

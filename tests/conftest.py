@@ -1,5 +1,7 @@
 """Settings for every test."""
 
+import logging
+
 import pytest
 from hypothesis import settings
 
@@ -12,3 +14,11 @@ settings.load_profile("longtail")
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No run of the test before."""
     monkeypatch.delenv("LONGTAIL_RUN", raising=False)
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """What is told of a set, through Lightning's logger."""
+    monkeypatch.setattr(logging.getLogger("lightning.pytorch"), "propagate", True)
+    caplog.set_level(logging.INFO)
+    return caplog

@@ -7,7 +7,6 @@ import os
 import pickle
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from command import fails, results
+from command import assert_same_weights, fails, results, stopping
 from PIL import Image
 
 from longtail.cli import main
@@ -204,26 +203,14 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert main([*args, "--run", str(whole)]) == 0
     monkeypatch.delenv("LONGTAIL_RUN")
-
-    step = Classification.training_step
-
-    def interrupted(self: Classification, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
-        if (self.trainer.current_epoch, batch_idx) == stop:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Classification, "training_step", interrupted)
+    with stopping(Classification, *stop):
         assert main([*args, "--run", str(stopped)]) == 130
     assert f"--resume {stopped}" in capsys.readouterr().err
     assert results(stopped)["status"] == "interrupted"
     assert main(["fit", "--resume", str(stopped)]) == 0
 
     for name in ("last", "best"):
-        expected = state(whole, name)
-        found = state(stopped, name)
-        for key, value in expected.items():  # nan: the average of a difficulty that was not known at first
-            torch.testing.assert_close(found[key], value, rtol=0, atol=0, equal_nan=True, msg=key)
+        assert_same_weights(stopped, whole, name)
     assert results(stopped)["evaluations"] == results(whole)["evaluations"]
     assert [e["val"] for e in results(stopped)["history"]] == [e["val"] for e in results(whole)["history"]]
     assert results(stopped)["best_epoch"] == results(whole)["best_epoch"]

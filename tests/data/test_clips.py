@@ -1,7 +1,6 @@
 """Clips: which frames and crops a sample has, and what the data modules say of videos that they cannot use."""
 
 import inspect
-import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -69,13 +68,6 @@ def refusal(data: Any) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
-
-
-@pytest.fixture
-def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(logging.getLogger("lightning.pytorch"), "propagate", True)
-    caplog.set_level(logging.INFO)
-    return caplog
 
 
 @pytest.fixture(scope="module")

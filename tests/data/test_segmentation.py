@@ -2,7 +2,6 @@
 
 import csv
 import io
-import logging
 import os
 import zlib
 from collections.abc import Callable
@@ -57,13 +56,6 @@ def root(tmp_path: Path) -> Path:
         pair(root / "images" / name, root / "annotations" / name, scene(number % 5))
     (root / "classes.txt").write_text("sky\nroad\ncar \nbird\n\n")
     return root
-
-
-@pytest.fixture
-def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(logging.getLogger("lightning.pytorch"), "propagate", True)
-    caplog.set_level(logging.INFO)
-    return caplog
 
 
 def naive(data: SegmentationData, name: str) -> tuple[list[int], list[int], list[tuple[int, int]]]:

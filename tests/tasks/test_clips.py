@@ -2,15 +2,13 @@
 
 import csv
 import json
-import os
 import shutil
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from command import fails, results
+from command import assert_same_weights, fails, results, stopping
 from PIL import Image
 from torch import Tensor, nn
 
@@ -200,20 +198,10 @@ def test_a_stopped_run_resumes_to_the_same_weights(
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert fit(whole, recipe, shapes, "--epochs", "2") == 0
     monkeypatch.delenv("LONGTAIL_RUN")
-    step = Classification.training_step
-
-    def interrupted(self: Classification, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        if (self.trainer.current_epoch, batch_idx) == (1, 2):
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Classification, "training_step", interrupted)
+    with stopping(Classification, 1, 2):
         assert fit(stopped, recipe, shapes, "--epochs", "2") == 130
     assert main(["fit", "--resume", str(stopped)]) == 0
-    expected, found = (torch.load(run / "last.ckpt", weights_only=True)["state_dict"] for run in (whole, stopped))
-    for key, value in expected.items():
-        torch.testing.assert_close(found[key], value, rtol=0, atol=0, equal_nan=True, msg=key)
+    assert_same_weights(stopped, whole)
     assert results(stopped)["history"][-1]["val"] == results(whole)["history"][-1]["val"]
     assert results(stopped)["evaluations"] == results(whole)["evaluations"]
 

@@ -3,16 +3,14 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from command import fails, results
+from command import assert_same_weights, fails, results, stopping
 from PIL import Image
 
 from longtail.cli import main
@@ -135,20 +133,10 @@ def test_a_stopped_run_resumes_to_the_same_weights(
     options = ["--epochs", "2", "--data.sampling", "longtail.data.DifficultySampling"]
     assert fit(whole, "maskrcnn_ce", shapes, *options) == 0
     monkeypatch.delenv("LONGTAIL_RUN")
-    step = Detection.training_step
-
-    def interrupted(self: Detection, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
-        if (self.trainer.current_epoch, batch_idx) == (1, 1):
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Detection, "training_step", interrupted)
+    with stopping(Detection, 1, 1):
         assert fit(stopped, "maskrcnn_ce", shapes, *options) == 130
     assert main(["fit", "--resume", str(stopped)]) == 0
-    expected, found = (torch.load(run / "last.ckpt", weights_only=True)["state_dict"] for run in (whole, stopped))
-    for key, value in expected.items():
-        torch.testing.assert_close(found[key], value, rtol=0, atol=0, equal_nan=True, msg=key)
+    assert_same_weights(stopped, whole)
     assert results(stopped)["history"][-1]["val"] == results(whole)["history"][-1]["val"]
 
 

@@ -3,16 +3,14 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from command import fails, results
+from command import assert_same_weights, fails, results, stopping
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
@@ -293,20 +291,10 @@ def test_a_stopped_run_resumes_to_the_same_weights(
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert fit(whole, recipe, shapes, "--epochs", "2") == 0
     monkeypatch.delenv("LONGTAIL_RUN")
-    step = Segmentation.training_step
-
-    def interrupted(self: Segmentation, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
-        if (self.trainer.current_epoch, batch_idx) == (1, 1):
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Segmentation, "training_step", interrupted)
+    with stopping(Segmentation, 1, 1):
         assert fit(stopped, recipe, shapes, "--epochs", "2") == 130
     assert main(["fit", "--resume", str(stopped)]) == 0
-    expected, found = (torch.load(run / "last.ckpt", weights_only=True)["state_dict"] for run in (whole, stopped))
-    for key, value in expected.items():
-        torch.testing.assert_close(found[key], value, rtol=0, atol=0, equal_nan=True, msg=key)
+    assert_same_weights(stopped, whole)
     assert results(stopped)["history"][-1]["val"] == results(whole)["history"][-1]["val"]
     assert results(stopped)["evaluations"] == results(whole)["evaluations"]
 
@@ -338,11 +326,7 @@ def test_two_stopped_processes_resume_to_the_same_weights(shapes: Path, tmp_path
     assert command(*fitting, str(tmp_path / "whole")) == 0
     assert command(*fitting, str(tmp_path / "stopped"), STOP="1") == 130
     assert command("--resume", str(tmp_path / "stopped")) == 0
-    whole, stopped = (
-        torch.load(tmp_path / run / "last.ckpt", weights_only=True)["state_dict"] for run in ("whole", "stopped")
-    )
-    for key, value in whole.items():
-        torch.testing.assert_close(stopped[key], value, rtol=0, atol=0, equal_nan=True, msg=key)
+    assert_same_weights(tmp_path / "stopped", tmp_path / "whole")
 
 
 RECIPES = [name.removeprefix("segmentation/") for name in recipe_names() if name.startswith("segmentation/")]
