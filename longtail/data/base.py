@@ -1,7 +1,7 @@
 """What the data modules share: splits, loaders and sampling; and, for whole images, views and normalisation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -59,6 +59,11 @@ class Splits:
     train: Split
     val: Split | None
     test: Split | None
+
+    @classmethod
+    def of(cls, classes: list[str], parts: Mapping[str, Split]) -> "Splits":
+        """A set of "train" and, as far as they are there, "val" and "test"."""
+        return cls(classes, parts["train"], parts.get("val"), parts.get("test"))
 
 
 class LongTailData(pl.LightningDataModule, ABC):

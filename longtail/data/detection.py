@@ -18,9 +18,10 @@ from longtail.augment.instances import InstanceView, MultiScale, with_seed
 from longtail.data.base import IntArray, LongTailData, Split, Splits
 from longtail.data.coco_json import Annotations, check_files, read_annotations
 from longtail.data.images import check_images, decode
-from longtail.data.listing import some
+from longtail.data.listing import and_more, some
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
+from longtail.data.split import random_split
 from longtail.errors import InputError
 
 
@@ -217,32 +218,25 @@ class DetectionData(LongTailData):
             parts["test"] = parts.pop("val")
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
-            order = np.random.default_rng(self.split_seed).permutation(len(train.rows))
-            held_out = max(1, round(self.val_fraction * len(order)))
-            parts["train"] = Part(train.annotations, train.folder, np.sort(order[held_out:]))
-            parts["val"] = Part(train.annotations, train.folder, np.sort(order[:held_out]))
+            kept, held_out = random_split(len(train.rows), self.val_fraction, self.split_seed)
+            parts["train"] = Part(train.annotations, train.folder, kept)
+            parts["val"] = Part(train.annotations, train.folder, held_out)
         return parts
 
     def _check_images(self, part: Part) -> None:
         bad = check_images([part.path(row) for row in range(len(part.rows))])
         if bad:
             path, reason = bad[0]
-            more = f" (and {len(bad) - 1} more bad files)" if len(bad) > 1 else ""
+            more = and_more(bad)
             raise InputError(f"{path}: {reason}{more}; repair it, or take it out of {part.annotations.file}")
 
     def read(self) -> Splits:
         """Read the annotations, and find the images."""
-
-        def split(name: str) -> Split | None:
-            if name not in self.parts:
-                return None
-            part = self.parts[name]
+        splits = {}
+        for name, part in self.parts.items():
             images = InstanceImages(part, self.masks, self.view if name == "train" else None)
-            return Split(images, *part.labels(), len(part.rows))
-
-        train = split("train")
-        assert train is not None
-        return Splits(self.parts["train"].annotations.classes, train, split("val"), split("test"))
+            splits[name] = Split(images, *part.labels(), len(part.rows))
+        return Splits.of(self.parts["train"].annotations.classes, splits)
 
     def check(self, splits: Splits) -> None:
         """There are instances to train on; classes without any are told."""

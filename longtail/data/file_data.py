@@ -18,7 +18,7 @@ from longtail.data.base import ImageData, Split, Splits
 from longtail.data.files import ImageFiles
 from longtail.data.folder import IMAGES, Kind, scan_folder
 from longtail.data.images import check_images, decode
-from longtail.data.listing import Listing, some
+from longtail.data.listing import Listing, and_more, some
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
 from longtail.data.split import stratified_split
@@ -132,7 +132,7 @@ class FileData(ImageData):
             return listing
         path, reason = bad[0]
         if not self.skip_bad_images:
-            more = f" (and {len(bad) - 1} more bad files)" if len(bad) > 1 else ""
+            more = and_more(bad)
             raise InputError(
                 f"{path}: {reason}{more}; repair or remove it, or leave such files out by --skip-bad-{self.noun}s"
             )
@@ -146,15 +146,10 @@ class FileData(ImageData):
     def read(self) -> Splits:
         """List, check and split the set."""
         listings = self._listings
-
-        def split(name: str) -> Split | None:
-            if name not in listings:
-                return None
-            return Split(_WithDraw(self.open(listings[name], name)), listings[name].targets)
-
-        train = split("train")
-        assert train is not None
-        return Splits(listings["train"].classes, train, split("val"), split("test"))
+        splits = {
+            name: Split(_WithDraw(self.open(listing, name)), listing.targets) for name, listing in listings.items()
+        }
+        return Splits.of(listings["train"].classes, splits)
 
     @cached_property
     def image_size(self) -> int:

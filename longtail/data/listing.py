@@ -61,6 +61,11 @@ def some(names: Collection[object], limit: int = 3) -> str:
     return listed if len(names) <= limit else f"{listed} and {len(names) - limit} more"
 
 
+def and_more(bad: Collection[object]) -> str:
+    """How a message about the first of some bad files goes on."""
+    return f" (and {len(bad) - 1} more bad files)" if len(bad) > 1 else ""
+
+
 def in_class_order(names: Sequence[str]) -> list[str]:
     """Class names sorted: by value where all are whole numbers (2 before 10), as text otherwise."""
     if all(name.isascii() and name.isdigit() for name in names):

@@ -2,7 +2,6 @@
 
 import io
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,15 +11,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
-from tqdm import tqdm
 
 from longtail.augment.pixels import IGNORED
 from longtail.data.images import check_images, decode
 from longtail.data.listing import shown, some
 from longtail.data.pixel_pairs import INVALID, ByteArray, Pairs, read_values
+from longtail.data.progress import progress_bar
 from longtail.errors import InputError
 from longtail.writing import write_atomically
 
@@ -128,8 +127,7 @@ class _Counted(NamedTuple):
 
 def _scan(pairs: Pairs, table: ByteArray, num_classes: int) -> PixelCounts:
     """Look at every image and count every annotation."""
-    hidden = not sys.stderr.isatty() or rank_zero_only.rank > 0  # type: ignore[attr-defined]
-    with tqdm(total=2 * len(pairs.images), desc="counting pixels", unit=" files", disable=hidden, leave=False) as bar:
+    with progress_bar(2 * len(pairs.images), "counting pixels", " files") as bar:
         bad = dict(check_images(pairs.images, _THREADS, bar.update))
 
         def count(pair: tuple[str, str]) -> _Counted:

@@ -49,9 +49,6 @@ class CamVid(SegmentationData):
     Recognition Letters 2009; the classes and splits are those of Badrinarayanan et al., SegNet, TPAMI 2017.
     """
 
-    def __init__(self, root: Path, **kwargs: Any) -> None:
-        super().__init__(root, **kwargs)
-
     def read_classes(self) -> list[str]:
         return _CAMVID.split()
 
@@ -106,9 +103,6 @@ class ADE20K(_Benchmark):
     Source: Zhou et al., Scene parsing through ADE20K dataset, CVPR 2017.
     """
 
-    def __init__(self, root: Path, **kwargs: Any) -> None:
-        super().__init__(root, **kwargs)
-
     def read_classes(self) -> list[str]:
         file = self.root / "objectInfo150.txt"
         rows = list(csv.DictReader(read_text(file).splitlines(), delimiter="\t"))
@@ -135,9 +129,6 @@ class Cityscapes(_Benchmark):
 
     Source: Cordts et al., The Cityscapes dataset for semantic urban scene understanding, CVPR 2016.
     """
-
-    def __init__(self, root: Path, **kwargs: Any) -> None:
-        super().__init__(root, **kwargs)
 
     def read_classes(self) -> list[str]:
         return list(_CITYSCAPES.values())

@@ -19,7 +19,7 @@ from longtail.augment.normalise import Normalise
 from longtail.augment.pixels import IGNORED, PixelView, ScaleCropFlip, resize_mask
 from longtail.data.base import ImageData, IntArray, LongTailData, Split, Splits
 from longtail.data.images import decode
-from longtail.data.listing import shown, some
+from longtail.data.listing import and_more, shown, some
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.pixel_counts import PixelCounts, count_pixels
 from longtail.data.pixel_pairs import (
@@ -33,6 +33,7 @@ from longtail.data.pixel_pairs import (
     read_values,
 )
 from longtail.data.sampling import Sampling
+from longtail.data.split import random_split
 from longtail.errors import InputError
 
 
@@ -194,12 +195,10 @@ class SegmentationData(LongTailData):
                 raise InputError(f"{self.source}: no pixel of the {name} images has a class: give their annotations")
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
-            order = np.random.default_rng(self.split_seed).permutation(len(train))
-            held_out = max(1, round(self.val_fraction * len(order)))
-            if held_out == len(order):
+            kept, held_out = random_split(len(train), self.val_fraction, self.split_seed)
+            if len(kept) == 0:
                 raise InputError(f"{self.source} has too few images to hold out some of them: give a val folder")
-            parts["train"] = train.subset(np.sort(order[held_out:]))
-            parts["val"] = train.subset(np.sort(order[:held_out]))
+            parts["train"], parts["val"] = train.subset(kept), train.subset(held_out)
         return parts
 
     def _usable(self, name: str, part: Part, alone: list[str]) -> Part:
@@ -212,7 +211,7 @@ class SegmentationData(LongTailData):
         if not bad:
             return part
         if not self.skip_bad_images:
-            more = f" (and {len(bad) - 1} more bad files)" if len(bad) > 1 else ""
+            more = and_more(bad)
             raise InputError(f"{bad[0]}{more}; repair or remove it, or leave such files out by --skip-bad-images")
         rows = np.flatnonzero([not problem for problem in problems])
         if len(rows) == 0:
@@ -222,17 +221,11 @@ class SegmentationData(LongTailData):
 
     def read(self) -> Splits:
         """Find the files, and count the pixels."""
-
-        def split(name: str) -> Split | None:
-            if name not in self.parts:
-                return None
-            part = self.parts[name]
+        splits = {}
+        for name, part in self.parts.items():
             images = SegmentationImages(part, self.image_size, self.view if name == "train" else None)
-            return Split(images, part.counts.labels, part.counts.owners, len(part))
-
-        train = split("train")
-        assert train is not None
-        return Splits(self.names, train, split("val"), split("test"))
+            splits[name] = Split(images, part.counts.labels, part.counts.owners, len(part))
+        return Splits.of(self.names, splits)
 
     def check(self, splits: Splits) -> None:
         """Classes without training pixels are told."""

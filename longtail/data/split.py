@@ -1,4 +1,4 @@
-"""Holding out a part of every class."""
+"""Holding out a part of a set, or of every class."""
 
 from __future__ import annotations
 
@@ -36,6 +36,22 @@ def stratified_split(
     shuffled = order[np.lexsort((np.random.default_rng(seed).random(len(order)), of_class))]
     is_held_out = np.arange(len(order)) - starts[of_class] < held_out[of_class]
     return np.sort(shuffled[~is_held_out]).astype(np.int64), np.sort(shuffled[is_held_out]).astype(np.int64)
+
+
+def random_split(count: int, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Hold out ``round(fraction * count)`` of so many rows, whatever their classes, and one at least.
+
+    Args:
+        count: of the rows.
+        fraction: the part to hold out.
+        seed: of the random choice, not negative.
+
+    Returns:
+        Row numbers that are kept and that are held out, both int64 and ascending; together 0..count-1.
+    """
+    order = np.random.default_rng(seed).permutation(count)
+    held_out = max(1, round(fraction * count))
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
 def classes_without(targets: NDArray[np.integer[Any]], num_classes: int) -> list[int]:

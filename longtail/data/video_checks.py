@@ -2,15 +2,14 @@
 
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
-from tqdm import tqdm
+from lightning.pytorch.utilities import rank_zero_info
 
 from longtail.data.listing import shown
+from longtail.data.progress import progress_bar
 from longtail.data.video import check_videos
 from longtail.errors import InputError
 from longtail.writing import write_atomically
@@ -37,9 +36,8 @@ def checked_videos(paths: Sequence[str], root: Path) -> list[tuple[int, str]]:
     found = [(frames, "") if state == then else None for (then, frames), state in zip(known, states, strict=True)]
     rest = [row for row, each in enumerate(found) if each is None]
     if rest:
-        hidden = not sys.stderr.isatty() or rank_zero_only.rank > 0  # type: ignore[attr-defined]
         try:
-            with tqdm(total=len(rest), desc="checking videos", unit=" videos", disable=hidden, leave=False) as bar:
+            with progress_bar(len(rest), "checking videos", " videos") as bar:
                 for row, each in zip(rest, check_videos([paths[row] for row in rest]), strict=True):
                     found[row] = each
                     good[names[row]] = (states[row], each[0])

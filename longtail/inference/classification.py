@@ -19,7 +19,7 @@ from longtail.data.files import prepare
 from longtail.data.folder import IMAGES, Kind
 from longtail.data.images import decode
 from longtail.errors import InputError
-from longtail.inference.runs import load_method, sample_files
+from longtail.inference.runs import load_method, readable, sample_files
 from longtail.methods.base import Method
 from longtail.reports.results import load_results
 from longtail.writing import write_atomically
@@ -132,23 +132,16 @@ def predictions(
 ) -> Iterator[dict[str, Any]]:
     """Yield {"path", "top": [{"class", "probability"}, ...]} for every file, most probable class first."""
     for start in range(0, len(files), batch_size):
-        names, images = [], []
-        for file in files[start : start + batch_size]:
-            try:
-                images.append(classifier.read(file))
-            except InputError as error:
-                if not skip_bad_images:
-                    raise InputError(f"{error}; leave such files out by --skip-bad-{classifier.kind.noun}s") from error
-                sys.stderr.write(f"left out {error}\n")
-                continue
-            names.append(file)
-        if not names:
+        part = files[start : start + batch_size]
+        found = list(readable(part, classifier.read, skip_bad_images, classifier.kind))
+        if not found:
             continue
-        top = classifier.probabilities(torch.stack(images)).topk(min(top_k, len(classifier.classes)))
-        for name, values, indices in zip(names, top.values.tolist(), top.indices.tolist(), strict=True):
+        images = torch.stack([image for _, image in found])
+        top = classifier.probabilities(images).topk(min(top_k, len(classifier.classes)))
+        for (index, _), values, indices in zip(found, top.values.tolist(), top.indices.tolist(), strict=True):
             ranked = zip(indices, values, strict=True)
             yield {
-                "path": name,
+                "path": part[index],
                 "top": [{"class": classifier.classes[c], "probability": round(p, 6)} for c, p in ranked],
             }
 

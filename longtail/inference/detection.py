@@ -3,7 +3,7 @@
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from longtail.data.images import decode
 from longtail.errors import InputError
-from longtail.inference.runs import load_method, sample_files
+from longtail.inference.runs import load_method, readable, sample_files
 from longtail.methods.rcnn import RCNN
 from longtail.metrics.coco_results import MASK_FROM, coco_results
 from longtail.reports.overlays import draw_instances
@@ -119,7 +119,9 @@ def detect_files(
     files = sample_files(paths)
     results: list[dict[str, Any]] = []
     pictures: dict[str, bytes] = {}  # written once all images are done
-    for file, image_id, image in _decoded(files, image_ids(files, annotations), skip_bad_images):
+    ids = image_ids(files, annotations)
+    for index, image in readable(files, decode, skip_bad_images):
+        file, image_id = files[index], ids[index]
         found = detector.detect(image)
         for each in coco_results(found, image_id, detector.category_ids):
             if "segmentation" in each:
@@ -143,16 +145,6 @@ def detect_files(
         sys.stdout.write(text)
     else:
         write_atomically(output, text)
-
-
-def _decoded(files: Sequence[str], ids: Sequence[int], skip_bad: bool) -> Iterator[tuple[str, int, Image.Image]]:
-    for file, image_id in zip(files, ids, strict=True):
-        try:
-            yield file, image_id, decode(file)
-        except InputError as error:
-            if not skip_bad:
-                raise InputError(f"{error}; leave such files out by --skip-bad-images") from error
-            sys.stderr.write(f"left out {error}\n")
 
 
 def picture(detector: Detector, image: Image.Image, found: dict[str, Tensor], threshold: float) -> Image.Image:

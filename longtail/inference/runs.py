@@ -1,8 +1,9 @@
 """What using a run takes, whatever its task: its network, and image files."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -11,6 +12,8 @@ from longtail.checkpoint import checkpoint_path, load_state, read_method
 from longtail.data.folder import IMAGES, Kind, is_sample, samples_below
 from longtail.errors import InputError
 from longtail.reports.results import Results
+
+T = TypeVar("T")
 
 STARTS = {"pretrained": False, "weights": None, "teacher_checkpoint": None}  # options that name weights to start from
 
@@ -70,3 +73,25 @@ def sample_files(paths: Sequence[Path], kind: Kind = IMAGES) -> list[str]:
     if not files:
         raise InputError(f"no {kind.noun} files in {', '.join(map(str, paths))}")
     return files
+
+
+def readable(
+    files: Sequence[str], read: Callable[[str], T], skip_bad: bool, kind: Kind = IMAGES
+) -> Iterator[tuple[int, T]]:
+    """Index and content of the files that can be read.
+
+    Args:
+        files: their paths.
+        read: from path to content; raises InputError for a file that cannot be read.
+        skip_bad: leave such files out and say so; otherwise they are an error.
+        kind: what the files are.
+    """
+    for index, file in enumerate(files):
+        try:
+            content = read(file)
+        except InputError as error:
+            if not skip_bad:
+                raise InputError(f"{error}; leave such files out by --skip-bad-{kind.noun}s") from error
+            sys.stderr.write(f"left out {error}\n")
+            continue
+        yield index, content

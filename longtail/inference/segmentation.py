@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from longtail.data.images import decode
 from longtail.data.pixel_pairs import read_image
 from longtail.data.shapes import whole_folder
 from longtail.errors import InputError
-from longtail.inference.runs import load_method, sample_files
+from longtail.inference.runs import load_method, readable, sample_files
 from longtail.methods.pixels import PixelMethod, labels_at
 from longtail.reports.overlays import COLOURS, colour, draw_labels
 from longtail.reports.results import load_results
@@ -95,18 +94,11 @@ def segment_files(
     with contextlib.ExitStack() as stack:
         masks = stack.enter_context(whole_folder(output))
         pictures = None if overlays is None else stack.enter_context(whole_folder(overlays))
-        for file, name in zip(files, names, strict=True):
-            try:
-                image = decode(file)
-                labels = segmenter.segment(file, (image.height, image.width))
-            except InputError as error:
-                if not skip_bad_images:
-                    raise InputError(f"{error}; leave such files out by --skip-bad-images") from error
-                sys.stderr.write(f"left out {error}\n")
-                continue
-            _save(indexed(labels), masks / name)
+        for index, image in readable(files, decode, skip_bad_images):
+            labels = segmenter.segment(files[index], (image.height, image.width))
+            _save(indexed(labels), masks / names[index])
             if pictures is not None:
-                _save(draw_labels(image, labels, segmenter.classes), pictures / name)
+                _save(draw_labels(image, labels, segmenter.classes), pictures / names[index])
 
 
 def names_of(files: Sequence[str]) -> list[str]:

@@ -38,8 +38,7 @@ class Backbone(nn.Module):
     def __init__(self, name: str, pretrained: bool = False, weights: Path | None = None) -> None:
         super().__init__()
         self.name = name
-        if pretrained and weights is not None:
-            raise InputError("pretrained and weights exclude each other: give one of them")
+        check_start(pretrained, weights)
         if name in CIFAR_RESNETS:
             if pretrained:
                 raise InputError(f"there are no published weights for {name}: leave out pretrained, or give weights")
@@ -95,6 +94,12 @@ def near_names(name: str, known: Sequence[str]) -> str:
 def first_line(error: Exception) -> str:
     """First line of an error's message, or its name where it has none."""
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def check_start(pretrained: bool, weights: Path | None) -> None:
+    """Check that a network starts from one kind of weights at most; raises InputError."""
+    if pretrained and weights is not None:
+        raise InputError("pretrained and weights exclude each other: give one of them")
 
 
 def load_weights(body: nn.Module, file: Path) -> None:

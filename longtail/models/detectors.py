@@ -23,7 +23,7 @@ from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from longtail.errors import InputError
-from longtail.models.backbones import first_line, freeze_norms, load_weights, make_timm
+from longtail.models.backbones import check_start, first_line, freeze_norms, load_weights, make_timm
 
 
 @dataclass
@@ -39,8 +39,7 @@ class DetectorBackbone(ABC):
     weights: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.pretrained and self.weights is not None:
-            raise InputError("pretrained and weights exclude each other: give one of them")
+        check_start(self.pretrained, self.weights)
 
     @abstractmethod
     def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:

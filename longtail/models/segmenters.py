@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longtail.errors import InputError
-from longtail.models.backbones import first_line, load_weights, near_names
+from longtail.models.backbones import check_start, first_line, load_weights, near_names
 
 Size = tuple[int, int]
 
@@ -77,8 +77,7 @@ class SMP(PixelBackbone):
         options: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if pretrained and weights is not None:
-            raise InputError("pretrained and weights exclude each other: give one of them")
+        check_start(pretrained, weights)
         network = _make(name, architecture, pretrained, options or {})
         self.encoder, self.decoder = network.encoder, network.decoder
         self.num_features = network.segmentation_head[0].in_channels

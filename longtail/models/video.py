@@ -8,7 +8,7 @@ from torchvision.models import get_model, get_model_weights, list_models, video
 
 from longtail.checks import check_shape
 from longtail.errors import InputError
-from longtail.models.backbones import Backbone, first_line, load_weights, near_names
+from longtail.models.backbones import Backbone, check_start, first_line, load_weights, near_names
 
 
 class VideoBackbone(nn.Module):
@@ -36,8 +36,7 @@ class VideoBackbone(nn.Module):
     def __init__(self, name: str, pretrained: bool = False, weights: Path | None = None) -> None:
         super().__init__()
         self.name = name
-        if pretrained and weights is not None:
-            raise InputError("pretrained and weights exclude each other: give one of them")
+        check_start(pretrained, weights)
         self.body = make_video(name, pretrained)
         # torchvision puts the classifier last: a linear layer or a 1 x 1 x 1 convolution, with or without dropout
         place, classifier = list(self.body.named_children())[-1]

@@ -241,7 +241,7 @@ def group_of(count: int, thresholds: Thresholds) -> Group:
 def weakest_classes(figures: Sequence[float | None], counts: Sequence[int], limit: int = 12) -> list[int]:
     """Return the classes that need help most: the lowest figure first, the rarer first among equals.
 
-    Classes that were not measured, and those without a mistake, are left out.
+    Classes that were not measured (None or nan), and those without a mistake, are left out.
     """
     known = [(value, counts[index], index) for index, value in enumerate(figures) if value is not None and value < 1]
     return [index for *_, index in sorted(known)[:limit]]

@@ -154,6 +154,23 @@ class Task(pl.LightningModule, ABC):
             if isinstance(module, Loss):
                 module.set_epoch(self.current_epoch, self.trainer.max_epochs or 1)
 
+    def log_parts(self, out: dict[str, Tensor], size: int) -> None:
+        """Log the loss and its parts, scalars by name, of a training step of ``size`` images."""
+        parts = {f"train/{name}": value.detach() for name, value in out.items()}
+        self.log_dict(parts, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
+
+    @abstractmethod
+    def _evaluate(self, batch: dict[str, Any]) -> None:
+        """Count what the figures are made of, in a batch of validation or test."""
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Evaluate a batch."""
+        self._evaluate(batch)
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Evaluate a batch."""
+        self._evaluate(batch)
+
     def on_validation_epoch_end(self) -> None:
         """Log the figures of the validation split."""
         self._finish("val")

@@ -100,9 +100,7 @@ class Classification(Task):
         rows = {"rows": batch["rows"]} if self.method.wants_rows else {}
         out: dict[str, Tensor] = self.method(self._views(batch), batch["targets"], **rows)
         logits = out.pop("logits")
-        parts = {f"train/{name}": value.detach() for name, value in out.items()}
-        parts["train/top1"] = (logits.argmax(1) == batch["targets"]).float().mean()
-        self.log_dict(parts, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(logits))
+        self.log_parts({**out, "top1": (logits.argmax(1) == batch["targets"]).float().mean()}, len(logits))
         return out["loss"]
 
     def logits(self, batch: dict[str, Any]) -> Tensor:
@@ -117,14 +115,6 @@ class Classification(Task):
         if not self.fitting:
             confidence, predicted = logits.softmax(1).max(1)
             self.answers.update(torch.stack([batch["rows"], targets, predicted, confidence], 1).double())
-
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Count the hits of a batch."""
-        self._evaluate(batch)
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Count the hits of a batch."""
-        self._evaluate(batch)
 
     def _finish(self, split: str) -> None:
         scalars, per_class = self.metrics.compute()
@@ -148,8 +138,7 @@ class Classification(Task):
         """Thumbnails of the most confident mistakes in the classes that need help most."""
         mistakes = []
         wrong = answers[answers[:, 1] != answers[:, 2]]
-        measured = [None if value != value else value for value in accuracy.tolist()]
-        for c in weakest_classes(measured, self.data.class_counts):
+        for c in weakest_classes(accuracy.tolist(), self.data.class_counts):
             of_class = wrong[wrong[:, 1] == c]
             for row, true, predicted, confidence in of_class[of_class[:, 3].argsort(descending=True)][
                 :MISTAKES_EACH

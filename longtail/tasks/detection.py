@@ -106,26 +106,17 @@ class Detection(Task):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """One step of the method; logs the loss and its parts."""
         out: dict[str, Tensor] = self.method(self._images(batch), batch["targets"])
-        parts = {f"train/{name}": value.detach() for name, value in out.items()}
-        self.log_dict(parts, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch["images"]))
+        self.log_parts(out, len(batch["images"]))
         return out["loss"]
 
-    def _evaluate(self, batch: dict[str, Any], split: str) -> None:
-        part = self.data.parts[split]
+    def _evaluate(self, batch: dict[str, Any]) -> None:
+        part = self.data.parts["test" if self.trainer.testing else "val"]
         found, pairs = self.method.detect(self._images(batch), batch["targets"])
         for each, row in zip(found, batch["rows"].tolist(), strict=True):
             self._found += coco_results(each, int(part.image_ids[row]), part.annotations.category_ids.tolist())
         true, predicted = pairs.cpu().unbind(1)
         self._hits[0] += torch.bincount(true[true == predicted], minlength=self._hits.shape[1])
         self._hits[1] += torch.bincount(true, minlength=self._hits.shape[1])
-
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Detect the objects of a batch."""
-        self._evaluate(batch, "val")
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Detect the objects of a batch."""
-        self._evaluate(batch, "test")
 
     def _finish(self, split: str) -> None:
         found = gather_to_first(self._found)
@@ -172,10 +163,9 @@ class Detection(Task):
         """Images of the classes that need help most, with what is there and what was found."""
         part = self.data.parts[split]
         labels, owners = part.labels()
-        measured = [None if value != value else value for value in per_class[f"{self.kinds[-1]}_ap"]]
         wanted = {
             c: list(dict.fromkeys(owners[labels == c].tolist()))[:EXAMPLES_EACH]
-            for c in weakest_classes(measured, self.data.image_counts)
+            for c in weakest_classes(per_class[f"{self.kinds[-1]}_ap"], self.data.image_counts)
         }
         rows = {int(part.image_ids[row]): row for of_class in wanted.values() for row in of_class}
         of_image: dict[int, list[dict[str, Any]]] = defaultdict(list)

@@ -104,8 +104,7 @@ class Segmentation(Task):
         """One step of the method; logs the loss and its parts."""
         images = ordered(batch["images"], self.channels_last)
         out: dict[str, Tensor] = self.method(images, batch["targets"])
-        parts = {f"train/{name}": value.detach() for name, value in out.items()}
-        self.log_dict(parts, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(images))
+        self.log_parts(out, len(images))
         return out["loss"]
 
     def segment(self, image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -116,14 +115,6 @@ class Segmentation(Task):
     def _evaluate(self, batch: dict[str, Any]) -> None:
         for image, target in zip(batch["images"], batch["targets"], strict=True):
             self.metrics.update(self.segment(image, target.shape), target)
-
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Segment the images of a batch."""
-        self._evaluate(batch)
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Segment the images of a batch."""
-        self._evaluate(batch)
 
     def _finish(self, split: str) -> None:
         scalars, per_class = self.metrics.compute()
@@ -147,9 +138,8 @@ class Segmentation(Task):
     def _examples(self, split: str, iou: list[float]) -> list[dict[str, Any]]:
         """Images with most pixels of the classes that need help most, with what is there and what was found."""
         part, images = self.data.parts[split], self.data.split(split).images
-        measured = [None if value != value else value for value in iou]
         examples = []
-        for c in weakest_classes(measured, self.data.class_counts):
+        for c in weakest_classes(iou, self.data.class_counts):
             for row in part.counts.most(c, EXAMPLES_EACH):
                 sample = images[row, 0]
                 truth = self.data.annotation(split, row)
