@@ -1,21 +1,25 @@
 """Augmentation of whole batches of uint8 images, with an own random draw for every image."""
 
-from longtail.augment.base import Operator, View
+from longtail.augment.base import Crop, Operator, View
+from longtail.augment.blur import GaussianBlur
 from longtail.augment.colour import ColourJitter, Greyscale
 from longtail.augment.cutout import Cutout
-from longtail.augment.geometric import HorizontalFlip, PadCrop, ResizedCrop
+from longtail.augment.geometric import HorizontalFlip, PadCrop, ResizedCrop, Rotation
 from longtail.augment.instances import InstanceView, LargeScaleJitter, MultiScale
 from longtail.augment.normalise import Normalise
 from longtail.augment.pixels import PixelView, ScaleCropFlip
 from longtail.augment.policies import AutoAugment, RandAugment
-from longtail.augment.views import AutoAugmentView, ClassifierView, PlainView, RandView, SimView
+from longtail.augment.views import AutoAugmentView, BlurredView, ClassifierView, PlainView, RandView, SimView
 
 __all__ = [
     "AutoAugment",
     "AutoAugmentView",
+    "BlurredView",
     "ClassifierView",
     "ColourJitter",
+    "Crop",
     "Cutout",
+    "GaussianBlur",
     "Greyscale",
     "HorizontalFlip",
     "InstanceView",
@@ -29,6 +33,7 @@ __all__ = [
     "RandAugment",
     "RandView",
     "ResizedCrop",
+    "Rotation",
     "ScaleCropFlip",
     "SimView",
     "View",

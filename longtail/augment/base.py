@@ -6,6 +6,7 @@ therefore never has to answer before the next kernel can be queued, and one seed
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -24,15 +25,26 @@ class Operator(Protocol):
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor: ...
 
 
+class Crop(ABC):
+    """An operator that cuts a part out of every image, and by which a view says how it is cropped."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Crop a batch; see ``Operator``."""
+
+
 class View:
     """Operators applied one after the other; itself an operator.
 
     Args:
         ops: the operators, the first is applied first. An empty sequence gives the images unchanged.
+        crop: how a training image is cropped for this view, before the operators; the way of the data set where left
+            out. The data set crops, as it knows how its images are stored: calling the view does not.
     """
 
-    def __init__(self, ops: Sequence[Operator]) -> None:
+    def __init__(self, ops: Sequence[Operator], crop: Crop | None = None) -> None:
         self.ops = tuple(ops)
+        self.crop = crop
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         images = as_batch(images)
@@ -41,7 +53,8 @@ class View:
         return images
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(repr, self.ops))})"
+        crop = [] if self.crop is None else [f"crop={self.crop!r}"]
+        return f"{type(self).__name__}({', '.join([*map(repr, self.ops), *crop])})"
 
 
 def as_batch(images: Tensor) -> Tensor:

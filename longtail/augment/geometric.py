@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
-from longtail.augment.base import apply_grouped, as_batch, check_range, keep
+from longtail.augment.base import Crop, apply_grouped, as_batch, check_range, keep
 
 
-class PadCrop:
+class PadCrop(Crop):
     """A crop of the original size at a random place of the image padded with zeros.
 
     Args:
@@ -59,7 +59,28 @@ class HorizontalFlip:
         return f"HorizontalFlip(p={self.p})"
 
 
-class ResizedCrop:
+class Rotation:
+    """An image turned about its centre by an angle drawn evenly from -``degrees`` ... ``degrees``, nearest pixel; black
+    where nothing is.
+
+    Raises:
+        ValueError: if ``degrees`` is outside [0, 180].
+    """
+
+    def __init__(self, degrees: float) -> None:
+        check_range("degrees", degrees, 0, 180)
+        self.degrees = degrees
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        images = as_batch(images)
+        angles = self.degrees * (2 * torch.rand(len(images), generator=generator) - 1)
+        return rotate(images, angles)
+
+    def __repr__(self) -> str:
+        return f"Rotation(degrees={self.degrees})"
+
+
+class ResizedCrop(Crop):
     """A crop of random area and aspect ratio, resized with bilinear interpolation (Szegedy et al., CVPR 2015).
 
     The draw is that of torchvision's ``RandomResizedCrop``: at most ten tries of an area (uniform in ``scale``, as a

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from longtail.augment.base import View
+from longtail.augment.base import Operator, View
 from longtail.augment.normalise import Normalise
 from longtail.augment.views import PlainView
 from longtail.data.listing import some
@@ -256,13 +256,13 @@ class ImageData(LongTailData):
             raise InputError(f"{self.source}: no training {self.noun} of {some(empty)}: add some or remove the class")
         super().check(splits)
 
+    @abstractmethod
     def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
         """Cut a training view: uint8 (N, 3, H, W) from the images (N, V, 3, H, W) of a batch."""
-        return images[:, view]
 
-    def augment(self, view: View, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Apply a view to the images (N, 3, H, W) of a batch."""
-        return view(images, generator)
+    def augment(self, operator: Operator, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Apply a view, or another operator, to the images (N, 3, H, W) of a batch."""
+        return operator(images, generator)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Draw the views of a batch on its device."""

@@ -60,7 +60,7 @@ class CifarLT(MemoryData):
         download: fetch the official archive, checked by its checksum, if the folder is not there.
         views: what augments each view of a training image.
         batch_size: images of a batch in one process.
-        padding: zero padding of the random crop, in pixels.
+        padding: zero padding of the random crop of a view that does not say how it crops, in pixels.
         sampling: how training images are drawn; each once an epoch where left out.
     """
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from longtail.augment.base import View
+from longtail.augment.base import Operator
+from longtail.augment.geometric import ResizedCrop
 from longtail.data.file_data import FileData, Folder, Table
 from longtail.data.files import Sample, random_crop, resized
 from longtail.data.folder import Kind
@@ -29,7 +30,7 @@ VIDEOS = Kind("video", VIDEO_SUFFIXES, folders=True)
 class ClipFiles(Dataset[Sample]):
     """The videos of a listing as clips of T frames, one of each of T equal parts; indexed by a pair of row and draw.
 
-    For training the frames are drawn, and for every view a crop of them, the same of each; ``draw`` is the only source
+    For training the frames are drawn, and for every view a crop of them, the same for each; ``draw`` is the only source
     of randomness. For evaluation the frames are those in the middle of the parts, or ``clips`` times T frames evenly
     within them, and the crop is the central one.
 
@@ -39,9 +40,9 @@ class ClipFiles(Dataset[Sample]):
         listing: the videos.
         frames: T.
         size: height and width of a clip, in pixels.
-        views: V, for training; None for evaluation.
+        crops: for training, how each of the V views is cropped; None for a view with the central crop. Left out for
+            evaluation.
         clips: V, for evaluation.
-        scale: least and greatest area of a random crop as parts of a frame's.
         counts: frames of the videos by path, as far as they are known; others are counted when they are read.
     """
 
@@ -50,13 +51,12 @@ class ClipFiles(Dataset[Sample]):
         listing: Listing,
         frames: int,
         size: int,
-        views: int | None,
+        crops: Sequence[ResizedCrop | None] | None = None,
         clips: int = 1,
-        scale: tuple[float, float] = (0.25, 1.0),
         counts: Mapping[str, int] | None = None,
     ) -> None:
         self.listing, self.frames, self.size = listing, frames, size
-        self.views, self.clips, self.scale = views, clips, scale
+        self.crops, self.clips = crops, clips
         self.counts = counts or {}
 
     def __len__(self) -> int:
@@ -66,14 +66,17 @@ class ClipFiles(Dataset[Sample]):
         row, draw = index
         path = self.listing.paths[row]
         count = self.counts.get(path)
-        if self.views is None:
+        if self.crops is None:
             images = read_clips(path, self.frames, self.size, self.clips, count)
         else:
             random = np.random.default_rng(draw)
             chosen = segment_indices(count or count_frames(path), self.frames, random)
             frames = read_frames(path, chosen.tolist())
-            crops = [random_crop(frames, self.size, self.scale, random) for _ in range(self.views)]
-            images = torch.stack(crops).transpose(1, 2)
+            views = [
+                central_crop(frames, self.size) if crop is None else random_crop(frames, self.size, crop, random)
+                for crop in self.crops
+            ]
+            images = torch.stack(views).transpose(1, 2)
         return {"images": images, "target": int(self.listing.targets[row]), "row": row}
 
 
@@ -84,13 +87,17 @@ def read_clips(path: str, frames: int, size: int, clips: int = 1, count: int | N
     """
     count = count or count_frames(path)
     chosen = np.concatenate([segment_indices(count, frames, None, clip, clips) for clip in range(clips)])
-    pixels = read_frames(path, chosen.tolist())
+    central = central_crop(read_frames(path, chosen.tolist()), size)
+    return central.reshape(clips, frames, 3, size, size).transpose(1, 2)
+
+
+def central_crop(pixels: Tensor, size: int) -> Tensor:
+    """The centre of frames (T, 3, H, W) whose shorter side is resized first: uint8 (T, 3, size, size)."""
     height, width = pixels.shape[2:]
     new_height, new_width = (resized(size) * side // min(height, width) for side in (height, width))
     pixels = F.interpolate(pixels, (new_height, new_width), mode="bilinear", antialias=True)
     top, left = (new_height - size) // 2, (new_width - size) // 2
-    central = pixels[..., top : top + size, left : left + size]
-    return central.reshape(clips, frames, 3, size, size).transpose(1, 2)
+    return pixels[..., top : top + size, left : left + size]
 
 
 class ClipData(FileData):
@@ -140,17 +147,18 @@ class ClipData(FileData):
 
     def open(self, listing: Listing, split: str) -> Dataset[Any]:
         """The clips of a split."""
-        views = len(self.views) if split == "train" else None
+        crops = self.decoder_crops() if split == "train" else None
         clips = self.test_clips if split == "test" else 1
-        return ClipFiles(listing, self.frames, self.image_size, views, clips, (self.min_scale, 1.0), self._counts)
+        return ClipFiles(listing, self.frames, self.image_size, crops, clips, self._counts)
 
-    def augment(self, view: View, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Apply a view to the clips (N, 3, T, H, W) of a batch, with the same draws for every frame."""
+    def augment(self, operator: Operator, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Apply a view, or another operator, to the clips (N, 3, T, H, W) of a batch, with the same draws for every
+        frame."""
         state = generator.get_state()
         frames = []
         for frame in images.unbind(2):
             generator.set_state(state)
-            frames.append(view(frame, generator))
+            frames.append(operator(frame, generator))
         return torch.stack(frames, 2)
 
     def picture(self, split: str, row: int) -> Image.Image:

@@ -24,7 +24,7 @@ class DigitsLT(MemoryData):
         factor: imbalance factor, smallest over largest class.
         views: what augments each view of a training image.
         batch_size: images of a batch.
-        padding: zero padding of the random crop, in pixels.
+        padding: zero padding of the random crop of a view that does not say how it crops, in pixels.
         sampling: how training images are drawn; each once an epoch where left out.
     """
 

@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from longtail.augment.base import View
+from longtail.augment.geometric import ResizedCrop
 from longtail.data.base import ImageData, Split, Splits
 from longtail.data.files import ImageFiles
 from longtail.data.folder import IMAGES, Kind, scan_folder
@@ -54,7 +56,7 @@ class FileData(ImageData):
         num_workers: processes that decode images; by default one for each core, at most 8.
         image_size: side of the images in pixels; by default the usual shorter side of the images, in steps of 32, at
             most 224.
-        min_scale: smallest area of a random crop, as a part of the image.
+        min_scale: smallest area of the random crop of a view that does not say how it crops, as a part of the image.
         val_fraction: part of every class held out of the training images for validation, where the set has no
             validation split; 0 for none.
         test_fraction: part of every class held out for a final test, where the set has no test split; 0 for none.
@@ -123,8 +125,29 @@ class FileData(ImageData):
 
     def open(self, listing: Listing, split: str) -> Dataset[Any]:
         """The images of a split: in training a crop for each view, otherwise the views to evaluate."""
-        train = split == "train"
-        return ImageFiles(listing, self.image_size, train, len(self.views) if train else 1, (self.min_scale, 1.0))
+        return ImageFiles(listing, self.image_size, self.decoder_crops() if split == "train" else None)
+
+    def decoder_crops(self) -> list[ResizedCrop | None]:
+        """What is cut out of a decoded file for each view; None where the view crops what evaluation would take.
+
+        Raises:
+            InputError: on a crop of another size than the images have.
+        """
+        crops = [ResizedCrop(scale=(self.min_scale, 1.0)) if view.crop is None else view.crop for view in self.views]
+        ours = [crop if isinstance(crop, ResizedCrop) else None for crop in crops]
+        for crop in ours:
+            if crop is not None and crop.size not in (None, self.image_size):
+                raise InputError(
+                    f"a view crops to {crop.size} pixels, and images have {self.image_size}: leave out size"
+                )
+        return ours
+
+    def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
+        """A view as it was decoded, cropped here where the view does not crop by area and shape."""
+        crop = self.views[view].crop
+        if crop is None or isinstance(crop, ResizedCrop):
+            return images[:, view]
+        return self.augment(crop, images[:, view], generator)
 
     def _without_bad(self, listing: Listing) -> Listing:
         bad = self.find_bad(listing.paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -13,10 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from longtail.augment.geometric import ResizedCrop
 from longtail.data.images import decode
 from longtail.data.listing import Listing
-
-_RATIO = (3 / 4, 4 / 3)  # of width to height, for random crops
 
 
 class Sample(TypedDict):
@@ -30,10 +30,10 @@ class Sample(TypedDict):
 class ImageFiles(Dataset[Sample]):
     """The images of a listing, read from their files; indexed by a pair of row and draw.
 
-    For training, a file is decoded once and ``num_views`` crops of random area and shape are taken from it and resized,
-    distributed as in torchvision's ``RandomResizedCrop``. ``draw``, a number that is not negative, is their only source
-    of randomness: the same pair gives the same crops. For evaluation, ``draw`` is ignored and one view is taken as in
-    ``prepare``. Flips and colours are left to the augmentations that follow.
+    For training, a file is decoded once and a crop for each view is taken from it and resized, distributed as in
+    torchvision's ``RandomResizedCrop``. ``draw``, a number that is not negative, is their only source of randomness:
+    the same pair gives the same crops. For evaluation, ``draw`` is ignored and one view is taken as in ``prepare``.
+    Flips and colours are left to the augmentations that follow.
 
     A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that loses nothing: for evaluation, where its shorter side
     stays at least as long as it is resized to; for training, where the smallest crop possible stays at least ``size``
@@ -42,39 +42,24 @@ class ImageFiles(Dataset[Sample]):
     Args:
         listing: the images.
         size: height and width of the views.
-        train: whether to crop at random.
-        num_views: V, crops of each image; 1 for evaluation.
-        scale: least and greatest area of a random crop as parts of the image's.
+        crops: for training, how each of the V views is cropped; None for a view that is taken as in ``prepare``. Left
+            out for evaluation.
 
     Raises:
-        ValueError: an argument is out of range.
+        ValueError: ``size`` is below 1, or there is no view.
         InputError: on indexing, a file cannot be decoded.
     """
 
-    def __init__(
-        self,
-        listing: Listing,
-        size: int,
-        train: bool,
-        num_views: int = 1,
-        scale: tuple[float, float] = (0.08, 1.0),
-    ) -> None:
-        if size < 1 or num_views < 1 or not 0 < scale[0] <= scale[1] <= 1:
-            raise ValueError(
-                f"size and num_views must be at least 1 and 0 < scale[0] <= scale[1] <= 1, "
-                f"not {size}, {num_views} and {scale}"
-            )
-        if not train and num_views != 1:
-            raise ValueError(f"num_views must be 1 for evaluation, not {num_views}")
+    def __init__(self, listing: Listing, size: int, crops: Sequence[ResizedCrop | None] | None = None) -> None:
+        if size < 1 or (crops is not None and not crops):
+            raise ValueError(f"size must be at least 1, and crops have one entry or more, not {size} and {crops}")
         # One block of bytes: a list of strings would be copied into every worker, page by page, as it is read.
         names = [os.fsencode(path) for path in listing.paths]
         self._names = b"".join(names)
         self._ends = np.cumsum([0, *map(len, names)])
         self._targets = listing.targets
         self._size = size
-        self._train = train
-        self._num_views = num_views
-        self._scale = scale
+        self._crops = crops
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -83,20 +68,26 @@ class ImageFiles(Dataset[Sample]):
         row, draw = index
         path = os.fsdecode(self._names[self._ends[row] : self._ends[row + 1]])
         image = decode(path, self._reduction)
-        if self._train:
-            generator = np.random.default_rng(draw)
-            pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-            views = [random_crop(pixels[None], self._size, self._scale, generator)[0] for _ in range(self._num_views)]
-        else:
+        if self._crops is None:
             views = [prepare(image, self._size)]
+        else:
+            generator = np.random.default_rng(draw)
+            pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+            views = [
+                prepare(image, self._size) if crop is None else random_crop(pixels, self._size, crop, generator)[0]
+                for crop in self._crops
+            ]
         return {"images": torch.stack(views), "target": int(self._targets[row]), "row": int(row)}
 
     def _reduction(self, width: int, height: int) -> float:
         """How many times smaller an image of this size may be decoded."""
-        if self._train:
-            smallest = math.sqrt(self._scale[0] * width * height * _RATIO[0])
-            return min(smallest, width, height) / self._size  # the central crop may be smaller still
-        return min(width, height) / resized(self._size)
+        sides = [
+            min(width, height) / resized(self._size)
+            if crop is None
+            else min(smallest_side(crop, width, height), width, height) / self._size  # the central one may be smaller
+            for crop in self._crops or [None]
+        ]
+        return min(sides)
 
 
 def prepare(image: Image.Image, size: int) -> Tensor:
@@ -126,13 +117,18 @@ def resized(size: int) -> int:
     return round(size / 0.875)
 
 
-def random_crop(pixels: Tensor, size: int, scale: tuple[float, float], generator: np.random.Generator) -> Tensor:
+def smallest_side(crop: ResizedCrop, width: int, height: int) -> float:
+    """The shortest that a side of a random crop can be."""
+    return math.sqrt(crop.scale[0] * width * height * min(crop.ratio[0], 1 / crop.ratio[1]))
+
+
+def random_crop(pixels: Tensor, size: int, crop: ResizedCrop, generator: np.random.Generator) -> Tensor:
     """A crop of random area, shape and place, resized; after ten that do not fit, the largest central one.
 
     Args:
         pixels: (T, 3, H, W) uint8, images of which the same is cut out.
         size: height and width of the crop.
-        scale: least and greatest area as parts of the image's.
+        crop: says how large the areas are, and of what shape.
         generator: of the random numbers.
 
     Returns:
@@ -140,14 +136,13 @@ def random_crop(pixels: Tensor, size: int, scale: tuple[float, float], generator
     """
     height, width = pixels.shape[2:]
     for _ in range(10):
-        area = width * height * generator.uniform(*scale)
-        ratio = math.exp(generator.uniform(math.log(_RATIO[0]), math.log(_RATIO[1])))
+        area = width * height * generator.uniform(*crop.scale)
+        ratio = math.exp(generator.uniform(math.log(crop.ratio[0]), math.log(crop.ratio[1])))
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < w <= width and 0 < h <= height:
             left, top = int(generator.integers(width - w + 1)), int(generator.integers(height - h + 1))
             return _cut(pixels, size, (left, top, left + w, top + h))
-    w, h = min(width, round(height * _RATIO[1])), min(height, round(width / _RATIO[0]))
-    left, top = (width - w) // 2, (height - h) // 2
+    top, left, h, w = crop.central(height, width)
     return _cut(pixels, size, (left, top, left + w, top + h))
 
 

@@ -26,7 +26,7 @@ class MemoryData(ImageData):
     Args:
         views: what augments each view of a training image.
         batch_size: images of a batch in one process.
-        padding: zero padding of the random crop, in pixels.
+        padding: zero padding of the random crop of a view that does not say how it crops, in pixels.
         sampling: how training images are drawn; each once an epoch where left out.
     """
 
@@ -41,8 +41,8 @@ class MemoryData(ImageData):
         self._crop = PadCrop(padding)
 
     def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
-        """Cut every view from the one image, each with its own draw."""
-        return self._crop(images[:, 0], generator)
+        """Cut every view from the one image, each in its own way and with its own draw."""
+        return (self.views[view].crop or self._crop)(images[:, 0], generator)
 
     def make_loader(self, images: Dataset[dict[str, Any]], batches: EpochBatches) -> Loader:
         """Make a loader that fetches whole batches, on the device of the trainer."""

@@ -8,9 +8,11 @@ import torch
 from longtail.augment import (
     AutoAugment,
     AutoAugmentView,
+    BlurredView,
     ClassifierView,
     ColourJitter,
     Cutout,
+    GaussianBlur,
     Greyscale,
     HorizontalFlip,
     Operator,
@@ -19,6 +21,7 @@ from longtail.augment import (
     RandAugment,
     RandView,
     ResizedCrop,
+    Rotation,
     SimView,
     View,
 )
@@ -27,6 +30,8 @@ OPERATORS: list[Callable[[], Operator]] = [
     PadCrop,
     HorizontalFlip,
     ResizedCrop,
+    lambda: Rotation(10),
+    GaussianBlur,
     lambda: ColourJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
     Greyscale,
     lambda: AutoAugment("cifar10"),
@@ -38,6 +43,7 @@ OPERATORS: list[Callable[[], Operator]] = [
     SimView,
     RandView,
     ClassifierView,
+    BlurredView,
 ]
 every_operator = pytest.mark.parametrize("make", OPERATORS, ids=[str(make()).split("(")[0] for make in OPERATORS])
 

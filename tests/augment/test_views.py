@@ -1,9 +1,18 @@
 import pytest
 import torch
 
-from longtail.augment import AutoAugmentView, ClassifierView, PlainView, RandView, SimView
+from longtail.augment import (
+    AutoAugmentView,
+    BlurredView,
+    ClassifierView,
+    PadCrop,
+    PlainView,
+    RandView,
+    ResizedCrop,
+    SimView,
+)
 
-VIEWS = [PlainView, AutoAugmentView, SimView, RandView, ClassifierView]
+VIEWS = [PlainView, AutoAugmentView, SimView, RandView, ClassifierView, BlurredView]
 
 
 def names(view):
@@ -16,6 +25,9 @@ def test_what_each_view_is_made_of():
     assert names(SimView()) == ["HorizontalFlip", "ColourJitter", "Greyscale"]
     assert names(RandView()) == ["HorizontalFlip", "ColourJitter", "Greyscale", "RandAugment"]
     assert names(ClassifierView()) == ["HorizontalFlip", "ColourJitter", "RandAugment"]
+    assert names(BlurredView()) == ["HorizontalFlip", "ColourJitter", "Greyscale", "GaussianBlur", "RandAugment"]
+    assert names(SimView(blur=0.5)) == ["HorizontalFlip", "ColourJitter", "Greyscale", "GaussianBlur"]
+    assert names(PlainView(rotation=10)) == ["Rotation", "HorizontalFlip"]
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -42,6 +54,20 @@ def test_arguments_reach_the_operators():
     assert "brightness=0.4, contrast=0.4, saturation=0.4, hue=0.0, p=1.0" in repr(ClassifierView())
     assert "RandAugment(n=1, magnitude=7)" in repr(RandView(n=1, magnitude=7))
     assert "RandAugment(n=1, magnitude=7)" in repr(ClassifierView(n=1, magnitude=7))
+    assert "RandAugment(n=1, magnitude=7)" in repr(BlurredView(n=1, magnitude=7))
+    assert "brightness=0.4, contrast=0.4, saturation=0.4, hue=0.0, p=1.0" in repr(BlurredView())
+    assert "p=0.5" in repr(SimView(flip=0, blur=0.5).ops[-1])
+    assert "Rotation(degrees=10)" in repr(PlainView(rotation=10))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_says_how_it_is_cropped_and_does_not_crop(view, images):
+    crop = ResizedCrop(scale=(0.2, 0.5))
+    assert view().crop is None
+    assert view(crop=crop).crop is crop
+    assert "crop=PadCrop(padding=4)" in repr(view(crop=PadCrop()))
+    one, other = (v(images, torch.Generator().manual_seed(0)) for v in (view(), view(crop=crop)))
+    assert torch.equal(one, other)
 
 
 def test_bad_arguments_are_refused():

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import longtail.augment
-from longtail.augment import PlainView, View
+from longtail.augment import PlainView, ResizedCrop, View
 from longtail.data import clips, video_checks
 from longtail.data.clips import EGTEA, ClipFiles, VideoFolder, VideoTable, read_clips
 from longtail.data.listing import Listing
@@ -101,7 +101,7 @@ def videos(root: Path, store: Path, **classes: list[str]) -> Path:
 
 
 def test_training_draws_one_frame_of_each_part(store: Path) -> None:
-    files = ClipFiles(listing(store / "good.mp4"), 6, 16, views=1)
+    files = ClipFiles(listing(store / "good.mp4"), 6, 16, [ResizedCrop()])
     drawn = np.array([numbers(files[0, draw]["images"])[0] for draw in range(30)])
     assert (drawn // 4 == np.arange(6)).all()
     assert all(len(set(part)) == 4 for part in drawn.T)
@@ -109,16 +109,16 @@ def test_training_draws_one_frame_of_each_part(store: Path) -> None:
 
 def test_evaluation_takes_the_middle_and_test_clips_lie_evenly(store: Path) -> None:
     path = listing(store / "good.mp4")
-    middle = ClipFiles(path, 6, 16, views=None)[0, 5]["images"]
+    middle = ClipFiles(path, 6, 16)[0, 5]["images"]
     assert (middle.shape, middle.dtype) == ((1, 3, 6, 16, 16), torch.uint8)
     assert numbers(middle) == [[2, 6, 10, 14, 18, 22]]
-    several = ClipFiles(path, 3, 16, views=None, clips=3)[0, 5]["images"]
+    several = ClipFiles(path, 3, 16, clips=3)[0, 5]["images"]
     assert several.shape == (3, 3, 3, 16, 16)
     assert numbers(several) == [[2, 10, 18], [4, 12, 20], [6, 14, 22]]
 
 
 def test_a_crop_is_the_same_for_every_frame_and_each_view_has_its_own(tmp_path: Path) -> None:
-    files = ClipFiles(listing(frame_folder(tmp_path / "clip", 12)), 4, 16, views=2)
+    files = ClipFiles(listing(frame_folder(tmp_path / "clip", 12)), 4, 16, [ResizedCrop()] * 2)
     images = files[0, 7]["images"]
     assert (images.shape, images.dtype) == ((2, 3, 4, 16, 16), torch.uint8)
     red, green, blue = images.unbind(1)  # (V, T, 16, 16)
@@ -141,7 +141,7 @@ def test_evaluation_crops_the_centre(tmp_path: Path) -> None:
 
 
 def test_a_sample_depends_on_its_row_and_draw_alone(store: Path, tmp_path: Path) -> None:
-    files = ClipFiles(listing(store / "good.mp4", frame_folder(tmp_path / "clip", 12)), 4, 16, views=2)
+    files = ClipFiles(listing(store / "good.mp4", frame_folder(tmp_path / "clip", 12)), 4, 16, [ResizedCrop()] * 2)
     first = [files[row, draw]["images"] for row in (0, 1) for draw in (3, 4)]
     again = [files[row, draw]["images"] for row in (1, 0) for draw in (4, 3)][::-1]
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
@@ -192,7 +192,7 @@ def test_views_of_a_batch_are_clips(store: Path, tmp_path: Path) -> None:
 
 
 def test_short_videos_repeat_frames_and_are_told(store: Path, tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
-    files = ClipFiles(listing(store / "short.mp4"), 8, 16, views=1)
+    files = ClipFiles(listing(store / "short.mp4"), 8, 16, [ResizedCrop()])
     for draw in range(5):
         (drawn,) = numbers(files[0, draw]["images"])
         assert drawn == sorted(drawn)
@@ -355,7 +355,7 @@ def test_only_the_frames_that_are_needed_are_decoded(store: Path, monkeypatch: p
 
     monkeypatch.setattr(clips, "read_frames", spy)
     path = listing(store / "good.mp4")
-    _ = ClipFiles(path, 4, 16, views=3)[0, 1], ClipFiles(path, 4, 16, views=None, clips=2)[0, 1]
+    _ = ClipFiles(path, 4, 16, [ResizedCrop()] * 3)[0, 1], ClipFiles(path, 4, 16, clips=2)[0, 1]
     assert [len(each) for each in asked] == [4, 8]  # once for all views
 
 
