@@ -226,7 +226,7 @@ def groups(table: Table, results: Path) -> list[Group]:
 
 def section(table: Table, results: Path) -> str:
     """A table, and the list of its runs."""
-    measured = groups(table, results)
+    measured, rerun = groups(table, results), any(row.rerun for row in table.rows)
     beside = {group.place: group for group in measured if group.place}
     lines = []
     for row in table.rows:
@@ -236,9 +236,11 @@ def section(table: Table, results: Path) -> str:
             figure, source = row.published.get(column, (UNKNOWN, ""))
             group = beside.get((row.key, column))
             ours = group.cell() if group else NOT_MEASURED if column in planned else UNKNOWN
-            line += [f"{figure}{'*' * (source == MEMORY)}", ours]
+            others = [f"{row.rerun[column]:.1f}" if column in row.rerun else UNKNOWN] * rerun
+            line += [f"{figure}{'*' * (source == MEMORY)}", *others, ours]
         lines.append([*line, "; ".join(dict.fromkeys(source for _, source in row.published.values()))])
-    header = [f"{column} {whose}".strip() for column in table.columns for whose in ("published", "ours")]
+    figures = ("published", *["rerun by others"] * rerun, "ours")
+    header = [f"{column} {whose}".strip() for column in table.columns for whose in figures]
     text = [f"## {table.title}", table.remark, markdown(["Method", "Backbone", "Epochs", *header, "Source"], lines)]
     if measured:
         header = ["Row", "Column", "Epochs", "Settings", "Last epoch", "Best epoch", "Many / medium / few", "Seeds"]
@@ -275,6 +277,7 @@ for a best epoch to show beside the last. What follows `--` goes to `longtail fi
   CIFAR code of GML and of LDAM-DRW prints the best epoch on the test images, so published figures may be high.
 - Beside a published figure stand only runs of the published length on the whole published training set. Shorter runs
   and runs with other settings are in the lists of runs alone.
+- Rerun by others: what the authors of DBM (AAAI 2025) measured when they ran the method again.
 - Source: who says so. "Later work" are papers that quote the figure. A star: {MEMORY}.
   A dash: no figure is known.
 - Hardware ends with the number of processes and their precision. Minutes include validation and a teacher's training.

@@ -29,6 +29,8 @@ class ClassDifficultyLoss(Loss):
             cross-entropy where left out.
         background: the class "none of the others" of a detector, which has no difficulty; its weight is 1, the mean.
             The difficulty is then that of the C - 1 others.
+        weighted_mean: "mean" divides by the sum of the weights of the batch's rows, as ``torch.nn.CrossEntropyLoss``
+            does with class weights, :math:`\sum_i w_{y_i} L_i / \sum_i w_{y_i}`; otherwise by the number of rows.
         reduction: "mean" or "none".
 
     Raises:
@@ -36,6 +38,7 @@ class ClassDifficultyLoss(Loss):
             0..C-1.
 
     Source: Sinha et al., Class-wise difficulty-balanced loss for solving class-imbalance, ACCV 2020, equations 2 to 4.
+    The released code divides by the rows on CIFAR and EGTEA, and by the weights on ImageNet-LT.
     """
 
     def __init__(
@@ -43,9 +46,11 @@ class ClassDifficultyLoss(Loss):
         difficulty: ClassDifficulty | Counts,
         loss: Loss | Callable[[Counts], Loss] | None = None,
         background: int | None = None,
+        weighted_mean: bool = False,
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction)
+        self.weighted_mean = weighted_mean
         self.background = background
         rows = CrossEntropyLoss(reduction="none") if loss is None else loss
         if isinstance(difficulty, ClassDifficulty):
@@ -71,4 +76,7 @@ class ClassDifficultyLoss(Loss):
         weights = self.weights()
         check_logits(logits, targets, len(weights))
         rows: Tensor = self.loss(logits, targets)
-        return self.reduce(weights[targets] * rows)
+        of_rows = weights[targets]
+        if self.weighted_mean and self.reduction == "mean" and len(rows):
+            return (of_rows * rows).sum() / of_rows.sum()
+        return self.reduce(of_rows * rows)

@@ -43,7 +43,7 @@ class ClassInstanceBalancedLoss(Loss):
         ValueError: on a negative trade-off, a temperature that is not positive, a logit loss that is reduced already, a
             wrong shape, or a label outside 0..C-1.
 
-    Source: Lutz et al., Class instance balanced learning for long-tailed classification, CRV 2023.
+    Source: Lavoie and Waslander, Class instance balanced learning for long-tailed classification, CRV 2023.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ def effective_number_weights(class_counts: Counts, beta: float) -> Tensor:
     Raises:
         ValueError: on counts that are not positive, or beta outside 0..1 (1 itself left out).
 
-    Source: Cui et al., Class-balanced loss based on effective number of samples, CVPR 2019, equation 2.
+    Source: Cui et al., Class-balanced loss based on effective number of samples, CVPR 2019, equations 2 and 6.
     """
     check_number("beta", beta, low=0, high=1)
     if beta == 1:
@@ -44,7 +44,7 @@ class ClassBalancedLoss(FocalLoss):
         ValueError: on counts that are not positive, a negative gamma, beta outside 0..1, a wrong shape, or a label
             outside 0..C-1.
 
-    Source: Cui et al., Class-balanced loss based on effective number of samples, CVPR 2019, equations 2, 10 and 12.
+    Source: Cui et al., Class-balanced loss based on effective number of samples, CVPR 2019, equations 2, 8 and 13.
     """
 
     def __init__(self, class_counts: Counts, beta: float = 0.9999, gamma: float = 0.0, reduction: str = "mean") -> None:

@@ -29,8 +29,8 @@ class SupervisedContrastiveLoss(Loss):
     Raises:
         ValueError: on a temperature that is not positive, a wrong shape, or a negative label.
 
-    Source: Khosla et al., Supervised contrastive learning, NeurIPS 2020, equation 2 (without its constant factor of
-    the temperature over a base temperature).
+    Source: Khosla et al., Supervised contrastive learning, NeurIPS 2020, equation 2 (without the constant factor
+    of the released code, the temperature over a base temperature).
     """
 
     def __init__(self, temperature: float = 0.1, reduction: str = "mean") -> None:

@@ -29,8 +29,8 @@ class BCL(OneNetwork):
         hidden_features: hidden width of the projection and the prototype head.
         embedding_features: length of an embedding.
         temperature: of the contrastive loss.
-        classifier_weight: alpha of the paper.
-        contrastive_weight: beta of the paper.
+        classifier_weight: alpha of the released code.
+        contrastive_weight: beta of the released code.
         scale: of the cosine classifier.
         logit_loss: of the classifier, or what makes it from the class counts.
 

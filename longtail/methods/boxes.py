@@ -117,7 +117,7 @@ class ObjectnessBoxes(BoxClassification):
         class_counts: training instances of each class (C,).
         loss: of logits (M, C); or what makes it from the class counts.
 
-    Source: Wang et al., Seesaw loss for long-tailed instance segmentation, CVPR 2021, section 3.4.
+    Source: Wang et al., Seesaw loss for long-tailed instance segmentation, CVPR 2021, section 3.3.
     """
 
     def __init__(self, class_counts: Counts, loss: LossMaker = CrossEntropyLoss) -> None:

@@ -33,8 +33,8 @@ class CIBL(OneNetwork):
         logit_loss: what makes a loss from the class counts, in place of the cross-entropy; or the loss itself, with
             ``reduction="none"``.
 
-    Source: Lutz et al., Class instance balanced learning for long-tailed classification, CRV 2023. The formula of the
-    balance and the three views are our reading; see ``longtail.losses.ClassInstanceBalancedLoss``.
+    Source: Lavoie and Waslander, Class instance balanced learning for long-tailed classification, CRV 2023. The
+    formula of the balance and the three views are our reading; see ``longtail.losses.ClassInstanceBalancedLoss``.
     """
 
     num_views = 3

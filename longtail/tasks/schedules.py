@@ -66,7 +66,7 @@ class PolySchedule(Schedule):
         power: the exponent, positive; papers on segmentation take 0.9.
         warmup: epochs with a rising rate.
 
-    Source: Chen et al., DeepLab, TPAMI 2018, section 4.1.1.
+    Source: Chen et al., DeepLab, TPAMI 2018, section 4.1.2.
     """
 
     def __init__(self, power: float = 0.9, warmup: float = 0.0) -> None:

@@ -15,11 +15,13 @@ from PIL import Image
 import longtail.augment
 from longtail.augment import PlainView, ResizedCrop, View
 from longtail.data import clips, video_checks
+from longtail.data import files as decoding
 from longtail.data.clips import EGTEA, ClipFiles, VideoFolder, VideoTable, read_clips
 from longtail.data.listing import Listing
 from longtail.data.video import check_videos
 from longtail.data.video_checks import checked_videos
 from longtail.errors import InputError
+from longtail.recipes import load_recipe
 
 av = pytest.importorskip("av")
 FRAMES = 24
@@ -129,6 +131,22 @@ def test_a_crop_is_the_same_for_every_frame_and_each_view_has_its_own(tmp_path: 
     assert torch.equal(blue, times[..., None, None].expand_as(blue))
     assert torch.equal(times[0], times[1])
     assert (times[0] // 30).tolist() == [0, 1, 2, 3]
+
+
+def test_the_crop_of_egtea_is_a_square_of_the_full_height(tmp_path: Path) -> None:
+    [view] = load_recipe("egtea/cdb_w")["data"]["init_args"]["views"]
+    crop = ResizedCrop(**view["init_args"]["crop"]["init_args"])
+    frames = torch.zeros(1, 3, 480, 640, dtype=torch.uint8)
+    boxes = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "_cut", lambda pixels, size, box: boxes.append(box))
+        for draw in range(50):
+            decoding.random_crop(frames, 224, crop, np.random.default_rng(draw))
+    left, top, right, bottom = np.array(boxes).T
+    assert set(right - left) == set(bottom) == {480}
+    assert not top.any()
+    assert left.min() < 20
+    assert left.max() > 140
 
 
 def test_evaluation_crops_the_centre(tmp_path: Path) -> None:

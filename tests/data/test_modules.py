@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from longtail.augment.views import PlainView, SimView
+from longtail.augment import Crop, Normalise, PadCrop, PlainView, ResizedCrop, SimView
 from longtail.data.digits import DigitsLT
 from longtail.data.file_data import Folder, Table
+from longtail.data.files import ImageFiles
 from longtail.errors import InputError
 
 
@@ -35,12 +36,6 @@ def test_digits_are_long_tailed_in_training_and_balanced_elsewhere() -> None:
 def test_a_training_batch_has_a_view_for_every_entry() -> None:
     data = DigitsLT(views=[PlainView(0), SimView(0)], batch_size=16)
 
-    class Training:
-        world_size, global_rank, training = 1, 0, True
-
-        class strategy:
-            root_device = torch.device("cpu")
-
     data.trainer = Training()  # type: ignore[assignment]
     batch = next(iter(data.train_dataloader()))
     batch = data.on_after_batch_transfer(batch, 0)
@@ -48,6 +43,48 @@ def test_a_training_batch_has_a_view_for_every_entry() -> None:
     assert batch["targets"].shape == batch["rows"].shape == (16,)
     again = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
     assert torch.equal(batch["views"][1], again["views"][1])
+
+
+class Training:
+    """Stands for a trainer that is training."""
+
+    world_size, global_rank, training = 1, 0, True
+
+    class strategy:
+        root_device = torch.device("cpu")
+
+
+class Corner(Crop):
+    """The upper left pixel everywhere."""
+
+    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return images[..., :1, :1].expand_as(images)
+
+
+def test_each_view_of_images_in_memory_is_cropped_in_its_own_way() -> None:
+    crops = [None, PadCrop(0), Corner(), ResizedCrop(scale=(0.1, 0.2))]
+    data = DigitsLT(views=[PlainView(0, crop=crop) for crop in crops], batch_size=16)
+    data.trainer = Training()  # type: ignore[assignment]
+    default, whole, corner, part = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)["views"]
+    assert torch.equal(corner, whole[..., :1, :1].expand_as(whole))
+    assert not torch.equal(default, whole)
+    assert part.diff(dim=-1).abs().mean() < 0.5 * whole.diff(dim=-1).abs().mean(), "a small part enlarged is smooth"
+
+
+def test_each_view_of_files_is_cropped_in_its_own_way(tmp_path: Path) -> None:
+    root = make_photos(tmp_path / "p", {"a": 6, "b": 4})
+    views = [PlainView(0, crop=crop) for crop in (None, Corner(), PadCrop(0), ResizedCrop(scale=(1, 1)))]
+    data = Folder(root, views=views, batch_size=4, num_workers=0, image_size=16, val_fraction=0)
+    data.trainer = Training()  # type: ignore[assignment]
+    batch = next(iter(data.train_dataloader()))
+    _, corner, central, _ = data.on_after_batch_transfer(batch, 0)["views"]
+    files = ImageFiles(data._listings["train"], 16)
+    evaluated = torch.stack([files[int(row), 0]["images"][0] for row in batch["rows"]])
+    assert torch.equal(central, Normalise(data.mean, data.std)(evaluated))
+    assert torch.equal(corner, central[..., :1, :1].expand_as(central))
+    wrong = Folder(root, views=[PlainView(crop=ResizedCrop(24))], batch_size=4, image_size=16)
+    with pytest.raises(InputError, match="a view crops to 24 pixels, and images have 16"):
+        _ = wrong.splits
 
 
 def test_a_flat_folder_is_split_with_a_training_image_for_every_class(

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from longtail.difficulty import ClassDifficulty
 from longtail.losses.cdb import ClassDifficultyLoss
@@ -49,6 +50,19 @@ def test_the_difficulty_is_shared_and_saved_with_the_loss() -> None:
     difficulty.update([0.5, 0.25, 0.75])
     again.load_state_dict(loss.state_dict())
     assert torch.equal(again.difficulty.accuracy, difficulty.accuracy)
+
+
+def test_a_weighted_mean_is_that_of_torch() -> None:
+    loss = ClassDifficultyLoss(ClassDifficulty(3, tau=1), weighted_mean=True)
+    loss.difficulty.update([0.5, 0.25, 0.75])
+    logits, targets = torch.randn(7, 3, dtype=torch.float64, requires_grad=True), torch.tensor([0, 2, 1, 1, 0, 2, 2])
+    expected = F.cross_entropy(logits, targets, torch.tensor([1.0, 1.5, 0.5], dtype=torch.float64))
+    torch.testing.assert_close(loss(logits, targets), expected)
+    gradients = [torch.autograd.grad(value, logits)[0] for value in (loss(logits, targets), expected)]
+    torch.testing.assert_close(*gradients)
+    assert loss(logits[:0], targets[:0]) == 0
+    rows = ClassDifficultyLoss(loss.difficulty, weighted_mean=True, reduction="none")(logits, targets)
+    torch.testing.assert_close(rows, ClassDifficultyLoss(loss.difficulty, reduction="none")(logits, targets))
 
 
 @pytest.mark.parametrize("background", range(4))
