@@ -81,21 +81,21 @@ class SideBySide(pl.Callback):
         return time.perf_counter()
 
 
-def command_line(run: Path, device: torch.device, epochs: int, batches: int) -> TrainingCLI:
-    """What ``longtail fit --recipe cifar100_lt/bcl`` builds."""
-    recipe = load_recipe("cifar100_lt/bcl")
+def command_line(run: Path, device: torch.device, epochs: int, batches: int, name: str, **more: str) -> TrainingCLI:
+    """What ``longtail fit --recipe NAME`` builds, on random images; ``more`` are options by their full names."""
+    recipe = load_recipe(name)
     del recipe["about"]
     options = {
         "--config": yaml.safe_dump(recipe),
-        "--recipe": "cifar100_lt/bcl",
+        "--recipe": name,
         "--data": "benchmarks.training.RandomImages",
-        "--data.batch_size": str(BATCH),
         "--trainer.accelerator": "gpu" if device.type == "cuda" else "cpu",
         "--trainer.devices": "1",
         "--trainer.max_epochs": str(epochs),
         "--trainer.limit_train_batches": str(batches),
         "--trainer.enable_progress_bar": "false",  # its figures would count what runs between the steps
         "--run": str(run),
+        **{f"--{option}": value for option, value in more.items()},
     }
     return configure([word for pair in options.items() for word in pair])
 
@@ -128,7 +128,7 @@ def measure(device: torch.device, batches: int, epochs: int, workers: int) -> di
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         run.mkdir()
-        cli = command_line(run, device, epochs + 1, batches)
+        cli = command_line(run, device, epochs + 1, batches, "cifar100_lt/bcl", **{"data.batch_size": str(BATCH)})
         data = cli.datamodule
         images = data.splits.train.images.images.permute(0, 2, 3, 1).contiguous().numpy()
         targets = data.splits.train.targets.tolist()
