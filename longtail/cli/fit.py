@@ -42,7 +42,6 @@ longtail fit --help-all lists those of the trainer; --data.help CLASS and --mode
 """
 
 TEACHER = "--model.method.teacher_checkpoint"
-
 RUN_VARIABLE = "LONGTAIL_RUN"  # hands the folder of the run to the processes that Lightning starts
 
 

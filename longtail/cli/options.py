@@ -26,7 +26,6 @@ SHORT: dict[str, str | tuple[str, str]] = {
     "--no-channels-last": ("--model.channels_last", "false"),
     "--clip": "--trainer.gradient_clip_val",
 }
-
 NAMED_DATA = {
     "ade20k": "longtail.data.ADE20K",
     "camvid": "longtail.data.CamVid",
@@ -38,7 +37,6 @@ NAMED_DATA = {
     "egtea": "longtail.data.EGTEA",
     "lvis": "longtail.data.LVIS",
 }
-
 NEED_ROOT = {
     "longtail.data.Folder": "give --data FOLDER or --data TABLE",
     "longtail.data.COCO": "give --data FOLDER, or --data coco --data.root FOLDER, with images and annotations",
@@ -50,9 +48,7 @@ NEED_ROOT = {
     "longtail.data.CamVid": "give --data camvid --data.root FOLDER, with images/ and annotations/",
     "longtail.data.Cityscapes": "give --data cityscapes --data.root FOLDER, with leftImg8bit/ and gtFine/",
 }
-
 VIDEO_DATA = ("longtail.data.VideoFolder", "longtail.data.VideoTable")
-
 TABLES = {".csv", ".tsv", ".parquet", ".txt", ".lst"}
 
 

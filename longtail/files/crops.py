@@ -35,6 +35,15 @@ def prepare(image: Image.Image, size: int) -> Tensor:
     return _resize(image, size, box)
 
 
+def central_crop(pixels: Tensor, size: int) -> Tensor:
+    """The centre of frames (T, 3, H, W) whose shorter side is resized first: uint8 (T, 3, size, size)."""
+    height, width = pixels.shape[2:]
+    new_height, new_width = (resized(size) * side // min(height, width) for side in (height, width))
+    pixels = F.interpolate(pixels, (new_height, new_width), mode="bilinear", antialias=True)
+    top, left = (new_height - size) // 2, (new_width - size) // 2
+    return pixels[..., top : top + size, left : left + size]
+
+
 def resized(size: int) -> int:
     """The shorter side from which the central crop is cut."""
     return round(size / 0.875)
@@ -81,12 +90,3 @@ def _resize(image: Image.Image, size: int, box: tuple[float, float, float, float
     """The box (left, top, right, bottom) of ``image`` as (3, size, size) uint8."""
     view = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
     return torch.from_numpy(np.array(view).transpose(2, 0, 1).copy())
-
-
-def central_crop(pixels: Tensor, size: int) -> Tensor:
-    """The centre of frames (T, 3, H, W) whose shorter side is resized first: uint8 (T, 3, size, size)."""
-    height, width = pixels.shape[2:]
-    new_height, new_width = (resized(size) * side // min(height, width) for side in (height, width))
-    pixels = F.interpolate(pixels, (new_height, new_width), mode="bilinear", antialias=True)
-    top, left = (new_height - size) // 2, (new_width - size) // 2
-    return pixels[..., top : top + size, left : left + size]

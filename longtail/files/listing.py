@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from longtail.errors import InputError
 from longtail.messages import shown
 
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+
 
 @dataclass(frozen=True, eq=False)
 class Listing:
@@ -91,9 +93,6 @@ def is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_file()
     except OSError:
         return False
-
-
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def missing_files(paths: list[str], folders: bool = False) -> list[int]:

@@ -15,6 +15,35 @@ from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
 
 
+class TensorImages(Dataset[dict[str, Any]]):
+    """Images of one size as one uint8 tensor, fetched a whole batch at a time.
+
+    Args:
+        images: uint8 (M, 3, H, W).
+        targets: int64 (M,).
+    """
+
+    def __init__(self, images: Tensor, targets: Tensor) -> None:
+        self.images, self.targets = images, targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def to(self, device: torch.device) -> "TensorImages":
+        """The same set on a device."""
+        return TensorImages(self.images.to(device), self.targets.to(device))
+
+    def __getitems__(self, pairs: list[tuple[int, int]]) -> dict[str, Any]:
+        """A batch: images (N, 1, 3, H, W), targets (N,), rows (N,) and the seed of its augmentation."""
+        rows = torch.tensor([row for row, _ in pairs]).to(self.images.device, non_blocking=True)
+        return {
+            "images": self.images[rows, None],
+            "targets": self.targets[rows],
+            "rows": rows,
+            "seed": pairs[0][1],
+        }
+
+
 def _as_fetched(batch: Any) -> Any:
     return batch
 
@@ -56,32 +85,3 @@ class MemoryData(ImageData):
         assert found is not None
         assert isinstance(found.images, TensorImages)
         return Image.fromarray(found.images.images[row].permute(1, 2, 0).cpu().numpy())
-
-
-class TensorImages(Dataset[dict[str, Any]]):
-    """Images of one size as one uint8 tensor, fetched a whole batch at a time.
-
-    Args:
-        images: uint8 (M, 3, H, W).
-        targets: int64 (M,).
-    """
-
-    def __init__(self, images: Tensor, targets: Tensor) -> None:
-        self.images, self.targets = images, targets
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def to(self, device: torch.device) -> "TensorImages":
-        """The same set on a device."""
-        return TensorImages(self.images.to(device), self.targets.to(device))
-
-    def __getitems__(self, pairs: list[tuple[int, int]]) -> dict[str, Any]:
-        """A batch: images (N, 1, 3, H, W), targets (N,), rows (N,) and the seed of its augmentation."""
-        rows = torch.tensor([row for row, _ in pairs]).to(self.images.device, non_blocking=True)
-        return {
-            "images": self.images[rows, None],
-            "targets": self.targets[rows],
-            "rows": rows,
-            "seed": pairs[0][1],
-        }
