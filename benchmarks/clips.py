@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks.augmentation import photos
 from benchmarks.measure import machine, race, table
-from longtail.data.video import count_frames, read_frames, segment_indices
+from longtail.files.video.reading import count_frames, read_frames, segment_indices
 
 Record = dict[str, Any]
 CPU = torch.device("cpu")

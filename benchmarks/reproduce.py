@@ -21,7 +21,7 @@ import yaml
 
 from benchmarks.measure import table as markdown
 from benchmarks.tables import MEMORY, TABLES, Options, Row, Table
-from longtail.cli import short_options
+from longtail.cli.options import short_options
 from longtail.errors import InputError
 from longtail.recipes import recipe_names
 from longtail.reports.results import Results, load_results

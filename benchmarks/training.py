@@ -26,7 +26,7 @@ from benchmarks.rival import UsualTraining, balanced_contrastive
 from longtail.counts import exponential_counts
 from longtail.data import CIFAR100LT
 from longtail.data.base import Split, Splits
-from longtail.data.memory import TensorImages
+from longtail.data.images.memory import TensorImages
 from longtail.losses import BalancedContrastiveLoss
 from longtail.methods import Method
 from longtail.recipes import load_recipe

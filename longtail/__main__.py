@@ -2,6 +2,6 @@
 
 import sys
 
-from longtail.cli import main
+from longtail.cli.main import main
 
 sys.exit(main())

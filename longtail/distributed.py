@@ -1,5 +1,6 @@
 """Batches spread over processes."""
 
+import os
 from typing import Any
 
 import torch
@@ -13,6 +14,15 @@ def processes() -> tuple[int, int]:
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
+
+
+def is_first_process() -> bool:
+    """Whether this is the process of rank 0, also before there is a process group: then what started it has told the
+    rank in the environment."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank() == 0
+    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"))
+    return next((int(rank) for rank in ranks if rank is not None), 0) == 0
 
 
 def gather(tensor: Tensor, equal: bool = False) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from longtail.cli import main
+from longtail.cli.main import main
 from longtail.tasks.base import Task
 
 

@@ -18,7 +18,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    """What is told of a set, through Lightning's logger."""
-    monkeypatch.setattr(logging.getLogger("lightning.pytorch"), "propagate", True)
-    caplog.set_level(logging.INFO)
+    """What the package logs, such as what is left out of a set."""
+    monkeypatch.setattr(logging.getLogger("longtail"), "propagate", True)
+    caplog.set_level(logging.INFO, logger="longtail")
     return caplog

@@ -12,7 +12,8 @@ import pytest
 
 import longtail
 from longtail import losses
-from longtail.cli import COMMANDS, FIT_HELP, main
+from longtail.cli.fit import FIT_HELP
+from longtail.cli.main import COMMANDS, main
 from longtail.recipes import recipe_names
 
 ROOT = Path(longtail.__file__).parent.parent

@@ -1,16 +1,16 @@
 """Data modules for Lightning's Trainer; each can be read without one."""
 
-from longtail.data.cifar import CIFAR10LT, CIFAR100LT
-from longtail.data.clips import EGTEA, VideoFolder, VideoTable
-from longtail.data.detection import COCO, LVIS
-from longtail.data.digits import DigitsLT
-from longtail.data.file_data import Folder, Table
-from longtail.data.imagenet import ImageNetLT
-from longtail.data.inaturalist import INaturalist2018
-from longtail.data.places import PlacesLT
+from longtail.data.boxes.coco import COCO, LVIS
+from longtail.data.clips.egtea import EGTEA
+from longtail.data.clips.folder import VideoFolder, VideoTable
+from longtail.data.images.cifar import CIFAR10LT, CIFAR100LT
+from longtail.data.images.digits import DigitsLT
+from longtail.data.images.folder import Folder, Table
+from longtail.data.images.inaturalist import INaturalist2018
+from longtail.data.images.published import ImageNetLT, PlacesLT
+from longtail.data.pixels.benchmarks import ADE20K, CamVid, Cityscapes
+from longtail.data.pixels.folder import SegmentationFolder
 from longtail.data.sampling import DifficultySampling, PowerSampling, RepeatFactorSampling
-from longtail.data.scenes import ADE20K, CamVid, Cityscapes
-from longtail.data.segmentation import SegmentationFolder
 
 __all__ = [
     "ADE20K",

@@ -1,7 +1,8 @@
-"""What the data modules share: splits, loaders and sampling; and, for whole images, views and normalisation."""
+"""What the data modules share: splits, loaders and sampling."""
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -9,23 +10,19 @@ from typing import Any, ClassVar
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_info
 from PIL import Image
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from longtail.augment.base import Operator, View
-from longtail.augment.normalise import Normalise
-from longtail.augment.views import PlainView
-from longtail.data.listing import some
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Labels, Sampling
 from longtail.data.split import classes_without
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
+from longtail.files.listing import IntArray
+from longtail.messages import some
 from longtail.samplers.base import EpochSampler
 
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,7 @@ class LongTailData(pl.LightningDataModule, ABC):
         for name, split in (("val", splits.val), ("test", splits.test)):
             if split is not None and (without := classes_without(split.targets, len(splits.classes))):
                 names = some([splits.classes[c] for c in without])
-                rank_zero_info(f"{len(without)} of {len(splits.classes)} classes have no {name} {self.noun}: {names}")
+                logger.info(f"{len(without)} of {len(splits.classes)} classes have no {name} {self.noun}: {names}")
 
     @property
     def classes(self) -> list[str]:
@@ -207,71 +204,3 @@ class LongTailData(pl.LightningDataModule, ABC):
     def test_dataloader(self) -> Any:
         """Test batches in order; none without a test split."""
         return self._loader("test")
-
-
-class ImageData(LongTailData):
-    """Base of the data modules whose images have one label each.
-
-    Batches are dicts: "views", one float batch (N, 3, H, W) for every entry of ``views`` (outside training unaugmented,
-    and one unless the set has more), "targets" (N,) and "rows" (N,), the rows in the split.
-
-    Args:
-        views: what augments each view of a training image; as many as the method wants.
-        batch_size: images of a batch in one process.
-        num_workers: processes that decode images.
-        sampling: how training images are drawn; each once an epoch where left out.
-    """
-
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-
-    def __init__(
-        self,
-        views: Sequence[View] | None = None,
-        batch_size: int = 64,
-        num_workers: int = 0,
-        sampling: Sampling | None = None,
-    ) -> None:
-        super().__init__(batch_size, num_workers, sampling)
-        self.views: list[View] = [PlainView()] if views is None else list(views)
-        self._normalise = Normalise(self.mean, self.std)
-
-    @property
-    @abstractmethod
-    def image_size(self) -> int:
-        """Side of the images that the network sees, in pixels."""
-
-    @property
-    def input(self) -> dict[str, Any]:
-        """Side of the images in pixels, mean and deviation of the channels."""
-        return {"size": self.image_size, "mean": list(self.mean), "std": list(self.std)}
-
-    def check(self, splits: Splits) -> None:
-        """Every class has training images, and there are two at least."""
-        counts = np.bincount(splits.train.targets, minlength=len(splits.classes))
-        if len(splits.classes) < 2:
-            raise InputError(f"{self.source} has a single class: there is nothing to tell apart")
-        if counts.min() == 0:
-            empty = [splits.classes[c] for c in np.flatnonzero(counts == 0)]
-            raise InputError(f"{self.source}: no training {self.noun} of {some(empty)}: add some or remove the class")
-        super().check(splits)
-
-    @abstractmethod
-    def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
-        """Cut a training view: uint8 (N, 3, H, W) from the images (N, V, 3, H, W) of a batch."""
-
-    def augment(self, operator: Operator, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Apply a view, or another operator, to the images (N, 3, H, W) of a batch."""
-        return operator(images, generator)
-
-    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Draw the views of a batch on its device."""
-        images: Tensor = batch.pop("images")  # uint8 (N, V, 3, H, W)
-        generator = torch.Generator().manual_seed(batch.pop("seed"))
-        if self.trainer is not None and self.trainer.training:
-            crops = (self.crop(images, v, generator) for v in range(len(self.views)))
-            views = [self.augment(view, crop, generator) for view, crop in zip(self.views, crops, strict=True)]
-        else:
-            views = list(images.unbind(1))
-        batch["views"] = [self._normalise(view) for view in views]
-        return batch

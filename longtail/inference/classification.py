@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from longtail.augment.normalise import Normalise
 from longtail.counts import Counts, log_prior
-from longtail.data.clips import VIDEOS, read_clips
-from longtail.data.files import prepare
-from longtail.data.folder import IMAGES, Kind
-from longtail.data.images import decode
 from longtail.errors import InputError
+from longtail.files.crops import prepare
+from longtail.files.folder import IMAGES, VIDEOS, Kind
+from longtail.files.images import decode
+from longtail.files.video.clips import read_clips
 from longtail.inference.runs import load_method, readable, sample_files
 from longtail.methods.base import Method
 from longtail.reports.results import load_results

@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from longtail.data.images import decode
 from longtail.errors import InputError
+from longtail.files.coco.results import MASK_FROM, coco_results
+from longtail.files.images import decode
 from longtail.inference.runs import load_method, readable, sample_files
 from longtail.methods.rcnn import RCNN
-from longtail.metrics.coco_results import MASK_FROM, coco_results
 from longtail.reports.overlays import draw_instances
 from longtail.reports.results import load_results
 from longtail.writing import write_atomically

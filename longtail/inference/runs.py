@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from longtail.checkpoint import checkpoint_path, load_state, read_method
-from longtail.data.folder import IMAGES, Kind, is_sample, samples_below
 from longtail.errors import InputError
+from longtail.files.folder import IMAGES, Kind, is_sample, samples_below
 from longtail.reports.results import Results
 
 T = TypeVar("T")

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from longtail.augment.normalise import Normalise
-from longtail.data.images import decode
-from longtail.data.pixel_pairs import read_image
-from longtail.data.shapes import whole_folder
 from longtail.errors import InputError
+from longtail.files.images import decode
+from longtail.files.pixels.pairs import read_image
 from longtail.inference.runs import load_method, readable, sample_files
 from longtail.methods.pixels import PixelMethod, labels_at
 from longtail.reports.overlays import COLOURS, colour, draw_labels
 from longtail.reports.results import load_results
+from longtail.writing import whole_folder
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,7 @@
 """Backbones by name: the CIFAR ResNets and everything in timm."""
 
-import difflib
 import functools
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from longtail.errors import InputError
+from longtail.messages import first_line, near_names
 from longtail.models.resnet_cifar import CifarResNet
 
 CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (20, 32, 56)}
@@ -83,17 +82,6 @@ def freeze_norms(body: nn.Module) -> nn.Module:
 
     frozen: nn.Module = freeze_batch_norm_2d(body)  # type: ignore[no-untyped-call]
     return frozen
-
-
-def near_names(name: str, known: Sequence[str]) -> str:
-    """How a message about an unknown name goes on: with those near it, if there are any."""
-    near = difflib.get_close_matches(name, known, n=3)
-    return f"; near it: {', '.join(near)}" if near else ""
-
-
-def first_line(error: Exception) -> str:
-    """First line of an error's message, or its name where it has none."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def check_start(pretrained: bool, weights: Path | None) -> None:

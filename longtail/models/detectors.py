@@ -23,7 +23,8 @@ from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from longtail.errors import InputError
-from longtail.models.backbones import check_start, first_line, freeze_norms, load_weights, make_timm
+from longtail.messages import first_line
+from longtail.models.backbones import check_start, freeze_norms, load_weights, make_timm
 
 
 @dataclass

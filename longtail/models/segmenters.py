@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longtail.errors import InputError
-from longtail.models.backbones import check_start, first_line, load_weights, near_names
+from longtail.messages import first_line, near_names
+from longtail.models.backbones import check_start, load_weights
 
 Size = tuple[int, int]
 

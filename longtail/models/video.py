@@ -8,7 +8,8 @@ from torchvision.models import get_model, get_model_weights, list_models, video
 
 from longtail.checks import check_shape
 from longtail.errors import InputError
-from longtail.models.backbones import Backbone, check_start, first_line, load_weights, near_names
+from longtail.messages import first_line, near_names
+from longtail.models.backbones import Backbone, check_start, load_weights
 
 
 class VideoBackbone(nn.Module):

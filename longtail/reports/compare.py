@@ -5,9 +5,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from longtail.reports import page, plots
+from longtail.reports import html
 from longtail.reports.grains import Grain, grain_of
-from longtail.reports.page import Cell, Head, Html
+from longtail.reports.html import Cell, Head, Html
+from longtail.reports.plots.classes import Bars, change_by_count, group_bars
 from longtail.reports.results import group_of
 from longtail.reports.seeds import Column, Value, difference, load_columns
 from longtail.reports.terminal import metrics_table
@@ -57,25 +58,25 @@ def comparison_page(columns: Sequence[Column]) -> str:
     bars = [_bars(column, grain) for column in columns]
     ranges = group_ranges(results["thresholds"], grain)
     spread = " Whiskers: standard deviation over the seeds." if any(len(each.runs) > 1 for each in columns) else ""
-    return page.page(
+    return html.page(
         "Comparison of runs",
-        *(page.paragraph(_headline(base, other, grain), "headline") for other in others),
-        page.notes(_notes(columns)),
-        page.section(
+        *(html.paragraph(_headline(base, other, grain), "headline") for other in others),
+        html.notes(_notes(columns)),
+        html.section(
             "Frequent and rare classes",
-            page.figure(
-                plots.group_bars(bars, results["train_counts"], results["thresholds"], grain),
+            html.figure(
+                group_bars(bars, results["train_counts"], results["thresholds"], grain),
                 f"Mean {inside(grain.label)} of the classes in each group ({ranges}), and of all classes.{spread}",
             ),
         ),
-        page.section(
+        html.section(
             "Metrics",
-            page.paragraph(f"Changes are against {base.label}; those of percentages in percentage points.", "soft"),
+            html.paragraph(f"Changes are against {base.label}; those of percentages in percentage points.", "soft"),
             _metrics_table(columns, grain),
         ),
         *(_changes_section(base, other, grain) for other in others),
-        page.section("Every class", _classes_table(columns, grain)),
-        page.section("The runs", _runs_table(columns)),
+        html.section("Every class", _classes_table(columns, grain)),
+        html.section("The runs", _runs_table(columns)),
     )
 
 
@@ -136,12 +137,12 @@ def _metrics_table(columns: Sequence[Column], grain: Grain) -> Html:
     heads = [Head("", numeric=False), Head(base.title)]
     for other in others:
         heads += [Head(other.title), Head("Change")]
-    return page.table(heads, [_metric_row(key, columns, grain) for key in _keys(columns)])
+    return html.table(heads, [_metric_row(key, columns, grain) for key in _keys(columns)])
 
 
 def _metric_row(key: str, columns: Sequence[Column], grain: Grain) -> list[Cell]:
     start = columns[0].metric(key)
-    row = [page.metric_name(key, grain.label), Cell(_shown(key, start))]
+    row = [html.metric_name(key, grain.label), Cell(_shown(key, start))]
     for other in columns[1:]:
         value = other.metric(key)
         row += [Cell(_shown(key, value)), _change_cell(key, difference(value, start))]
@@ -168,22 +169,22 @@ def _changes_section(base: Column, other: Column, grain: Grain) -> Html:
                 _change_cell(grain.overall, steps[i]),
                 _value_cell(grain.overall, values[i]),
                 _value_cell(grain.overall, starts[i]),
-                page.count(results["train_counts"][i]),
-                page.count(images[i]),
+                html.count(results["train_counts"][i]),
+                html.count(images[i]),
             ]
             for i in chosen
         ]
-        return page.join([page.element("h3", title), page.table(heads, rows) if rows else page.paragraph(none)])
+        return html.join([html.element("h3", title), html.table(heads, rows) if rows else html.paragraph(none)])
 
-    return page.section(
+    return html.section(
         f"{other.label} against {base.label}, class by class",
-        page.paragraph(
+        html.paragraph(
             f"{plural(better, 'class', 'classes')} better, {worse:,} worse, {len(known) - better - worse:,} the same. "
             "A class with few images to measure on moves in large steps, and among many classes some gain or lose "
             "much by chance alone.",
         ),
-        page.figure(
-            plots.change_by_count(results["train_counts"], steps, results["thresholds"], grain),
+        html.figure(
+            change_by_count(results["train_counts"], steps, results["thresholds"], grain),
             f"Change in {inside(grain.label)} of each class against its number of training {grain.nouns}; the "
             "horizontal strokes are the mean of each group.",
         ),
@@ -204,12 +205,12 @@ def _classes_table(columns: Sequence[Column], grain: Grain) -> Html:
     rows = []
     for i, (name, count) in enumerate(zip(results["classes"], results["train_counts"], strict=True)):
         start = figures[0][i]
-        row = [page.name(name), page.group(group_of(count, results["thresholds"])), page.count(count)]
-        row += [page.count(images[i]), _value_cell(grain.overall, start)]
+        row = [html.name(name), html.group(group_of(count, results["thresholds"])), html.count(count)]
+        row += [html.count(images[i]), _value_cell(grain.overall, start)]
         for values in figures[1:]:
             row += [_value_cell(grain.overall, values[i]), _change_cell(grain.overall, difference(values[i], start))]
         rows.append(row)
-    return page.table(heads, rows, sortable=True)
+    return html.table(heads, rows, sortable=True)
 
 
 def _runs_table(columns: Sequence[Column]) -> Html:
@@ -228,16 +229,16 @@ def _runs_table(columns: Sequence[Column]) -> Html:
         for column in columns
         for run in column.runs
     ]
-    return page.table([Head(head, numeric=False) for head in heads], rows)
+    return html.table([Head(head, numeric=False) for head in heads], rows)
 
 
 def _keys(columns: Sequence[Column]) -> list[str]:
     return metric_keys(run.evaluation for column in columns for run in column.runs)
 
 
-def _bars(column: Column, grain: Grain) -> plots.Bars:
+def _bars(column: Column, grain: Grain) -> Bars:
     values = {key: column.metric(key) for key in grain.bars}
-    return plots.Bars(
+    return Bars(
         column.title,
         {key: value.mean if value else None for key, value in values.items()},
         {key: value.deviation if value else None for key, value in values.items()},

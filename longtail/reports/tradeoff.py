@@ -10,8 +10,9 @@ from typing import Any
 from rich.table import Table
 
 from longtail.errors import InputError
-from longtail.reports import page, plots
-from longtail.reports.page import Cell, Head, Html
+from longtail.reports import html
+from longtail.reports.html import Cell, Head, Html
+from longtail.reports.plots.curves import Dial, by_strength, head_to_tail
 from longtail.reports.results import FILE_NAME, GROUPS, Group, Metrics, Results, ends, task_of
 from longtail.reports.seeds import differing_setting
 from longtail.reports.terminal import metrics_table
@@ -161,14 +162,14 @@ def tradeoff_page(curves: Sequence[Curve]) -> str:
     found = ends([group for group in GROUPS if all(curve.start.metrics[group] is not None for curve in curves)])
     drawing = None
     if found is not None:
-        drawing = plots.tradeoff([_dial(label, curve, *found) for label, curve in named], *found)
-    return page.page(
+        drawing = head_to_tail([_dial(label, curve, *found) for label, curve in named], *found)
+    return html.page(
         "From head to tail",
-        *(page.paragraph(_headline(label, curve), "headline") for label, curve in named),
-        page.notes(_notes(curves, drawing is None)),
-        page.section(
+        *(html.paragraph(_headline(label, curve), "headline") for label, curve in named),
+        html.notes(_notes(curves, drawing is None)),
+        html.section(
             "The rare classes against the frequent ones",
-            page.figure(
+            html.figure(
                 drawing,
                 "Mean accuracy over the classes of each group on the validation images, one dot for each strength. "
                 "Filled: the run as it was trained, strength 0. Outlined: the best balanced accuracy. The numbers are "
@@ -176,16 +177,16 @@ def tradeoff_page(curves: Sequence[Curve]) -> str:
             ),
             *(_by_strength(curve) for curve in curves if len(curves) == 1),
         ),
-        page.section(
+        html.section(
             "Take a point",
-            page.paragraph(
+            html.paragraph(
                 "The exported model adjusts its logits by itself; another strength gives another point of the curve. "
                 "longtail predict takes the same option."
             ),
-            *(page.element("pre", curve.export) for _, curve in named),
+            *(html.element("pre", curve.export) for _, curve in named),
         ),
-        *(page.section(f"Every point of {label}", _table(curve)) for label, curve in named),
-        page.section("The runs", _runs(named)),
+        *(html.section(f"Every point of {label}", _table(curve)) for label, curve in named),
+        html.section("The runs", _runs(named)),
     )
 
 
@@ -243,8 +244,8 @@ def _notes(curves: Sequence[Curve], undrawn: bool) -> list[str]:
     return notes
 
 
-def _dial(label: str, curve: Curve, head: Group, tail: Group) -> plots.Dial:
-    return plots.Dial(
+def _dial(label: str, curve: Curve, head: Group, tail: Group) -> Dial:
+    return Dial(
         label,
         [point.strength for point in curve.points],
         [point.metrics[head] for point in curve.points],
@@ -255,12 +256,12 @@ def _dial(label: str, curve: Curve, head: Group, tail: Group) -> plots.Dial:
 
 
 def _by_strength(curve: Curve) -> Html:
-    drawing = plots.by_strength(
+    drawing = by_strength(
         [point.strength for point in curve.points],
         {key: [point.metrics[key] for point in curve.points] for key in KEYS},
         curve.best.strength,
     )
-    return page.figure(
+    return html.figure(
         drawing,
         "The accuracies over the strengths. Upright lines: the run as it was trained, and dotted the best.",
     )
@@ -278,7 +279,7 @@ def _table(curve: Curve) -> Html:
         if point is curve.best:
             cells[CHOSEN_BY] = replace(cells[CHOSEN_BY], tone="good")
         rows.append([Cell(shown(point.strength)), *cells.values(), Cell(_marks(curve, point))])
-    return page.table(heads, rows)
+    return html.table(heads, rows)
 
 
 def _runs(named: Sequence[tuple[str, Curve]]) -> Html:
@@ -294,4 +295,4 @@ def _runs(named: Sequence[tuple[str, Curve]]) -> Html:
         ]
         for label, curve in named
     ]
-    return page.table(heads, rows)
+    return html.table(heads, rows)

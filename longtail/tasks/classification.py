@@ -10,8 +10,9 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from torchmetrics.aggregation import CatMetric
 
-from longtail.data.base import ImageData, LongTailData
-from longtail.data.clips import ClipData
+from longtail.data.base import LongTailData
+from longtail.data.clips.folder import ClipData
+from longtail.data.images.base import ImageData
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.methods.base import Method

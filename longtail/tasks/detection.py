@@ -9,12 +9,12 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from longtail.data.base import LongTailData
-from longtail.data.detection import DetectionData
+from longtail.data.boxes.base import DetectionData
 from longtail.difficulty import ClassDifficulty
 from longtail.distributed import from_first, gather_to_first, sum_over_processes
 from longtail.errors import InputError
+from longtail.files.coco.results import coco_results, codec, decode
 from longtail.methods.rcnn import RCNN
-from longtail.metrics.coco_results import coco_results, codec, decode
 from longtail.metrics.detection import AveragePrecision, average_precision, group_ap
 from longtail.reports.overlays import data_uri, draw_instances
 from longtail.reports.results import weakest_classes

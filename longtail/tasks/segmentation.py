@@ -10,7 +10,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from longtail.data.base import LongTailData
-from longtail.data.segmentation import SegmentationData
+from longtail.data.pixels.base import SegmentationData
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.methods.pixels import PixelMethod, labels_at

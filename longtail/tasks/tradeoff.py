@@ -8,7 +8,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from longtail.checkpoint import checkpoint_path, load_state, read_method
-from longtail.data.base import ImageData
+from longtail.data.images.base import ImageData
 from longtail.metrics.tradeoff import adjusted_accuracy
 from longtail.reports.results import GROUPS, group_of
 from longtail.reports.tradeoff import Curve, Point

@@ -284,18 +284,7 @@ def _quiet() -> None:
     """Leave out what Lightning says about itself."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    info = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    info.setLevel(logging.INFO)
-    info.addFilter(_OwnWords())
     if not sys.warnoptions:
         warnings.filterwarnings("ignore", module="lightning.*")
         warnings.filterwarnings("ignore", category=DeprecationWarning)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-
-class _OwnWords(logging.Filter):
-    """Passes what this package reports through Lightning's rank-zero logger."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record comes from this package."""
-        return "longtail" in record.pathname

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from longtail.data.images.memory import TensorImages
 from longtail.data.loader import EpochBatches, Loader
-from longtail.data.memory import TensorImages
 
 
 def rows(batches: EpochBatches) -> list[int]:

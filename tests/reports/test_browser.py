@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from longtail.reports.compare import write_comparison
-from longtail.reports.html import write_report
+from longtail.reports.report import write_report
 from longtail.reports.results import Results
 from longtail.reports.tradeoff import write_tradeoff
 

@@ -16,7 +16,7 @@ from longtail.reports.difficulty import (
     rarity_correlation,
     snapshots,
 )
-from longtail.reports.html import difficulty_sentence
+from longtail.reports.report import difficulty_sentence
 from longtail.reports.results import Thresholds
 
 THRESHOLDS: Thresholds = {"many": 100, "few": 20}

@@ -10,7 +10,7 @@ import pytest
 from longtail.errors import InputError
 from longtail.reports.compare import comparison_text, write_comparison
 from longtail.reports.grains import BOXES, CLASSIFICATION, MASKS, SEGMENTATION, Grain, grain_of
-from longtail.reports.html import headline, report_page, write_report
+from longtail.reports.report import headline, report_page, write_report
 from longtail.reports.results import Results, ordered_evaluations
 from longtail.reports.terminal import evaluation_table
 from longtail.reports.wording import METRICS, group_ranges, inside, with_prefix

@@ -204,7 +204,7 @@ def test_reports_need_neither_torch_nor_lightning() -> None:
 
 
 def test_matplotlib_is_imported_only_to_draw() -> None:
-    code = "import sys, longtail.reports.html, longtail.reports.compare; print('matplotlib' in sys.modules)"
+    code = "import sys, longtail.reports.report, longtail.reports.compare; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

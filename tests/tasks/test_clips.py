@@ -12,10 +12,10 @@ from command import assert_same_weights, fails, results, stopping
 from PIL import Image
 from torch import Tensor, nn
 
-from longtail.cli import main
-from longtail.data.clips import read_clips
-from longtail.data.moving_shapes import CLASSES, write_moving_shapes
-from longtail.data.video import read_frames
+from longtail.cli.main import main
+from longtail.files.video.clips import read_clips
+from longtail.files.video.reading import read_frames
+from longtail.generated.moving_shapes import CLASSES, write_moving_shapes
 from longtail.inference.classification import load_run
 from longtail.recipes import recipe_names
 from longtail.tasks.classification import Classification

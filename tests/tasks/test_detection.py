@@ -13,8 +13,8 @@ import torch
 from command import assert_same_weights, fails, results, stopping
 from PIL import Image
 
-from longtail.cli import main
-from longtail.data.shapes import write_shapes
+from longtail.cli.main import main
+from longtail.generated.shapes import write_shapes
 from longtail.inference.detection import load_detector
 from longtail.tasks.detection import Detection
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from longtail.cli import main
+from longtail.cli.main import main
 
 
 def test_an_epoch_that_is_not_validated_has_no_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

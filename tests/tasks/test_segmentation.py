@@ -14,10 +14,10 @@ from command import assert_same_weights, fails, results, stopping
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from longtail.cli import main
-from longtail.data.pixel_pairs import find_pairs, read_values
-from longtail.data.segmentation import SegmentationFolder
-from longtail.data.shapes_drawing import CLASSES, Scene, SplitName, scenes
+from longtail.cli.main import main
+from longtail.data.pixels.folder import SegmentationFolder
+from longtail.files.pixels.pairs import find_pairs, read_values
+from longtail.generated.drawing import CLASSES, Scene, SplitName, scenes
 from longtail.inference.segmentation import load_segmenter
 from longtail.methods.pixels import AT_ONCE, labels_at
 from longtail.recipes import recipe_names

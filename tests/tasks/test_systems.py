@@ -6,8 +6,9 @@ import pytest
 import torch
 from command import results
 
-from longtail.cli import main, without
-from longtail.data.digits import DigitsLT
+from longtail.cli.main import main
+from longtail.cli.options import without
+from longtail.data.images.digits import DigitsLT
 from longtail.data.sampling import DifficultySampling, PowerSampling, RepeatFactorSampling, Sampling
 from longtail.inference.classification import load_run
 

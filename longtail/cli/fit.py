@@ -1,0 +1,169 @@
+"""``longtail fit``: train a run, and before it its teacher."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from longtail.cli.options import NEED_ROOT, data_options, names_root, short_options, take, without
+from longtail.errors import InputError
+
+FIT_HELP = """\
+usage: longtail fit --recipe NAME [--data WHAT] [options]
+
+  --recipe NAME        a shipped recipe (longtail recipes) or a YAML file
+  --data WHAT          a folder, a table (CSV, TSV, Parquet, list file), or cifar10_lt, cifar100_lt, digits_lt; for
+                       detection a folder in COCO's format, or coco or lvis with --data.root FOLDER; for
+                       segmentation a folder with images/, annotations/ (a PNG for each image, with the class of
+                       its pixels) and classes.txt, or camvid, ade20k or cityscapes with --data.root FOLDER; for
+                       clips a folder or a table of videos, or egtea with --data.root FOLDER
+  --run FOLDER         where the run goes; by default runs/<data>-<recipe>
+  --resume RUN         go on with a stopped run
+  --teacher RUN        run of the teacher, for recipes that have one; it is trained first if it is not there
+
+  --epochs N           --batch-size N        --lr X             --seed N
+  --backbone NAME      a timm name, or resnet20_cifar, resnet32_cifar, resnet56_cifar; for segmentation an encoder of
+                       segmentation-models-pytorch, for clips a video network of torchvision
+  --pretrained         start from published weights    --weights FILE   start from a local file
+  --image-size N       --workers N           --skip-bad-images
+                       (for detection: --data.view, --model.method.min_size, --data.skip_bad_annotations true;
+                       for segmentation N is the shorter side, and --data.view.size that of the training crops;
+                       for clips also --data.frames, --data.test_clips and --skip-bad-videos)
+  --precision P        bf16-mixed, 32-true, ... (by default bfloat16 where the hardware has it)
+  --compile            use torch.compile               --no-channels-last
+  --ema DECAY          average the weights, such as 0.999
+  --clip NORM          clip the gradient to this norm
+  --monitor METRIC     of the best epoch on validation (by default balanced_accuracy, AP or miou)
+
+Every other option of the trainer, the model and the data can be given by its full name, such as
+--trainer.devices 2, --model.many 50, --data.val_fraction 0.1, --trainer.logger WandbLogger.
+longtail fit --help-all lists those of the trainer; --data.help CLASS and --model.help CLASS those of a class.
+"""
+
+TEACHER = "--model.method.teacher_checkpoint"
+RUN_VARIABLE = "LONGTAIL_RUN"  # hands the folder of the run to the processes that Lightning starts
+
+
+def fit(args: list[str]) -> int:
+    """Train a run."""
+    if not args or args[0] in ("-h", "--help"):
+        sys.stdout.write(FIT_HELP)
+        return 0
+    if any(arg == "--help-all" or ".help" in arg.split("=")[0] for arg in args):
+        from longtail.tasks.train import configure
+
+        configure([arg.replace("--help-all", "--help") for arg in args])
+    resume = take(args, "--resume")
+    recipe = take(args, "--recipe")
+    given = take(args, "--run")
+    teacher_run = take(args, "--teacher")
+    options = short_options(args)
+    if resume is not None:
+        for name, value in (("--recipe", recipe), ("--run", given)):
+            if value is not None:
+                raise InputError(f"--resume continues a run as it was configured: leave out {name}")
+        run = Path(resume)
+        if not (run / "config.yaml").is_file() or not (run / "last.ckpt").is_file():
+            raise InputError(f"{run} holds no stopped run (config.yaml and last.ckpt): give the folder of one")
+        options = ["--config", str(run / "config.yaml"), *options]
+        return _train(options, run, resume=True)
+    if recipe is None and not any(arg.split("=")[0] == "--config" for arg in args):
+        raise InputError("give --recipe NAME (longtail recipes lists them), or --config FILE")
+    config: dict[str, Any] = {}
+    if recipe is not None:
+        from longtail.recipes import load_recipe
+
+        config = load_recipe(recipe)
+        config.pop("about", None)
+    teacher = config.pop("teacher", None)
+    common = list(options)
+    data = take(options, "--data")
+    if teacher is not None:
+        beside = run_folder(teacher, data) if given is None else Path(f"{Path(given)}-teacher")
+        where = beside if teacher_run is None else Path(teacher_run)
+        options.append(f"{TEACHER}={train_teacher(teacher, where, common)}")
+    elif teacher_run is not None:
+        raise InputError(f'the recipe "{recipe}" has no teacher: leave out --teacher')
+    if data is not None:
+        options = [*data_options(data, config), *options]
+    data_class = options[1] if options[:1] == ["--data"] else config.get("data", {}).get("class_path")
+    rooted = data is None and "root" in config.get("data", {}).get("init_args", {})
+    if data_class in NEED_ROOT and not rooted and not names_root(options):
+        raise InputError(f"no data given: {NEED_ROOT[data_class]}")
+    if recipe is not None:
+        import yaml
+
+        options = ["--config", yaml.safe_dump(config), "--recipe", recipe, *options]
+    run = Path(given) if given is not None else default_run(recipe, data)
+    return _train(options, run, resume=False)
+
+
+def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
+    """Train the teacher of a recipe as a run of its own, unless it is there; return its checkpoint."""
+    checkpoint = run / "last.ckpt"
+    if "LOCAL_RANK" in os.environ:  # the first process has seen to it
+        return checkpoint
+    if (run / "results.json").is_file():
+        from longtail.reports.results import load_results
+
+        if load_results(run)["status"] == "finished":
+            return checkpoint
+    if checkpoint.is_file():
+        command = ["--resume", str(run)]
+    else:
+        command = ["--recipe", recipe, "--run", str(run), *without(options, ("--model.", "--data.views"))]
+    sys.stdout.write(f"first the teacher: longtail fit {' '.join(command)}\n")
+    sys.stdout.flush()
+    code = run_command(["fit", *command])
+    if code:
+        raise InputError(f"the teacher {run} was not trained to its end: give the same command again to go on")
+    return checkpoint
+
+
+def run_command(args: list[str]) -> int:
+    """Run a command of longtail in a process of its own, and let it end by itself when it is stopped."""
+    with subprocess.Popen([sys.executable, "-m", "longtail", *args]) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:  # the process has got it too, and saves what it has
+                continue
+
+
+def _train(options: list[str], run: Path, resume: bool) -> int:
+    started_by_lightning = "LOCAL_RANK" in os.environ
+    if started_by_lightning:
+        run = Path(os.environ[RUN_VARIABLE])
+    elif not resume and run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise InputError(f"{run} exists: choose another --run, or continue it by --resume {run}")
+    os.environ[RUN_VARIABLE] = str(run)
+
+    from longtail.tasks import train
+    from longtail.tasks.checkpoints import TrainingStopped
+
+    try:
+        train.fit(options, run, resume)
+    except TrainingStopped:
+        sys.stderr.write(f"longtail: stopped and saved; go on by: longtail fit --resume {run}\n")
+        return 130
+    if not started_by_lightning:
+        sys.stdout.write(f"run: {run}\nnext: longtail report {run}\n")
+    return 0
+
+
+def default_run(recipe: str | None, data: str | None) -> Path:
+    """A folder that does not exist yet, named after the data and the recipe."""
+    folder = run_folder(recipe, data)
+    run, count = folder, 1
+    while run.exists():
+        count += 1
+        run = folder.with_name(f"{folder.name}-{count}")
+    return run
+
+
+def run_folder(recipe: str | None, data: str | None) -> Path:
+    """A folder named after the data and the recipe."""
+    name = (recipe or "run").removesuffix(".yaml").split("/")
+    parts = name if "/" in (recipe or "") and data is None else [Path(data).stem if data else "", name[-1]]
+    return Path("runs") / "-".join(part for part in parts[-2:] if part)

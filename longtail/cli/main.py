@@ -1,0 +1,77 @@
+"""The command ``longtail``. Heavy imports wait until needed, here and in the modules beside it."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from longtail import __version__
+from longtail.cli.fit import fit
+from longtail.cli.log import show_log
+from longtail.cli.runs import compare, recipes, report, test, validate
+from longtail.cli.use import export, predict, tradeoff
+from longtail.errors import InputError
+
+HELP = """\
+longtail - train, look at and use classifiers, detectors and segmenters for long-tailed image sets
+
+Start
+  longtail fit --recipe bcl --data photos/     train on a folder with one subfolder for each class
+  longtail fit --recipe maskrcnn_cdb_w --data coco/   find objects, by annotations in COCO's format
+  longtail fit --recipe segmentation/cdb_w --data streets/   give every pixel a class, by images/ and annotations/
+  longtail fit --recipe clips/cdb_s --data videos/    classify videos, one subfolder for each class
+  longtail fit --recipe digits_lt/bcl          try it on data that comes along
+  longtail recipes                             what can be trained
+
+Commands
+  fit        train, evaluate on validation and test, write everything to a run folder
+  validate   RUN     evaluate a run again on its validation split
+  test       RUN     evaluate a run again on its test split
+  predict    RUN FILE...    classify images or videos, find objects in images, or give their pixels classes
+  report     RUN     write report.html: who gained, who paid, what is confused
+  compare    RUN RUN...     put runs side by side, seeds merged
+  tradeoff   RUN...         from head to tail: what a run gives when turned to its rare classes
+  export     RUN     write ONNX and safetensors
+  recipes            list the recipes
+
+longtail COMMAND --help tells the options of a command. Documentation: README.md and docs/.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0, 2 for what the user can put right, 130 when stopped."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        sys.stdout.write(HELP)
+        return 0
+    if args[0] == "--version":
+        sys.stdout.write(f"longtail {__version__}\n")
+        return 0
+    show_log()
+    sys.path.append(str(Path.cwd()))  # a loss or a method of one's own, beside the images
+    try:
+        if args[0] not in COMMANDS:
+            raise InputError(f'unknown command "{args[0]}": choose from {", ".join(COMMANDS)}')
+        return COMMANDS[args[0]](args[1:]) or 0
+    except InputError as error:
+        sys.stderr.write(f"longtail: error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("longtail: stopped\n")
+        return 130
+    except BrokenPipeError:  # whoever read the output has seen enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "fit": fit,
+    "validate": validate,
+    "test": test,
+    "predict": predict,
+    "report": report,
+    "compare": compare,
+    "tradeoff": tradeoff,
+    "export": export,
+    "recipes": recipes,
+}

@@ -1,0 +1,65 @@
+"""Commands that look at runs and recipes: ``validate``, ``test``, ``report``, ``compare`` and ``recipes``."""
+
+import sys
+from pathlib import Path
+
+from longtail.cli.options import command_parser, short_options
+
+
+def recipes(args: list[str]) -> int:
+    """List the recipes."""
+    command_parser("recipes", "list the shipped recipes").parse_args(args)
+    from longtail.recipes import load_recipe, recipe_names
+
+    names = recipe_names()
+    width = max(map(len, names))
+    for name in names:
+        sys.stdout.write(f"{name:<{width}}  {load_recipe(name)['about']}\n")
+    return 0
+
+
+def validate(args: list[str]) -> int:
+    """Evaluate a run on its validation split."""
+    return _evaluate("val", args)
+
+
+def test(args: list[str]) -> int:
+    """Evaluate a run on its test split."""
+    return _evaluate("test", args)
+
+
+def _evaluate(split: str, args: list[str]) -> int:
+    parser = command_parser({"val": "validate"}.get(split, split), f"evaluate a run on its {split} split")
+    parser.add_argument("run", type=Path, help="folder of the run; further options as for fit")
+    known, rest = parser.parse_known_args(args)
+    from longtail.tasks.train import evaluate_run
+
+    evaluate_run(split, known.run, short_options(rest))
+    return 0
+
+
+def report(args: list[str]) -> int:
+    """Write report.html."""
+    parser = command_parser("report", "write one self-contained report.html about a run")
+    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("--output", type=Path, help="by default report.html in the run's folder")
+    known = parser.parse_args(args)
+    from longtail.reports.report import write_report
+
+    sys.stdout.write(f"{write_report(known.run, known.output)}\n")
+    return 0
+
+
+def compare(args: list[str]) -> int:
+    """Put runs side by side."""
+    parser = command_parser("compare", "put runs side by side; runs that differ only by seed are merged")
+    parser.add_argument("runs", type=Path, nargs="+", help="folders of runs; changes are against the first")
+    parser.add_argument("--output", type=Path, default=Path("compare.html"), help="default compare.html")
+    known = parser.parse_args(args)
+    from rich.console import Console
+
+    from longtail.reports.compare import comparison_text, write_comparison
+
+    Console().print(comparison_text(known.runs))
+    sys.stdout.write(f"{write_comparison(known.runs, known.output)}\n")
+    return 0

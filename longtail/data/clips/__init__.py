@@ -1,0 +1,1 @@
+"""Data modules for clips of videos."""

@@ -1,0 +1,67 @@
+"""Videos as a torch data set of clips: drawn frames and crops for training, the middle ones for evaluation."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from longtail.augment.geometric import ResizedCrop
+from longtail.data.images.dataset import Sample
+from longtail.files.crops import central_crop, random_crop
+from longtail.files.listing import Listing
+from longtail.files.video.clips import read_clips
+from longtail.files.video.reading import count_frames, read_frames, segment_indices
+
+
+class ClipFiles(Dataset[Sample]):
+    """The videos of a listing as clips of T frames, one of each of T equal parts; indexed by a pair of row and draw.
+
+    For training the frames are drawn, and for every view a crop of them, the same for each; ``draw`` is the only source
+    of randomness. For evaluation the frames are those in the middle of the parts, or ``clips`` times T frames evenly
+    within them, and the crop is the central one.
+
+    ``images`` of a sample are uint8 (V, 3, T, size, size), one for every view or clip.
+
+    Args:
+        listing: the videos.
+        frames: T.
+        size: height and width of a clip, in pixels.
+        crops: for training, how each of the V views is cropped; None for a view with the central crop. Left out for
+            evaluation.
+        clips: V, for evaluation.
+        counts: frames of the videos by path, as far as they are known; others are counted when they are read.
+    """
+
+    def __init__(
+        self,
+        listing: Listing,
+        frames: int,
+        size: int,
+        crops: Sequence[ResizedCrop | None] | None = None,
+        clips: int = 1,
+        counts: Mapping[str, int] | None = None,
+    ) -> None:
+        self.listing, self.frames, self.size = listing, frames, size
+        self.crops, self.clips = crops, clips
+        self.counts = counts or {}
+
+    def __len__(self) -> int:
+        return len(self.listing)
+
+    def __getitem__(self, index: tuple[int, int]) -> Sample:
+        row, draw = index
+        path = self.listing.paths[row]
+        count = self.counts.get(path)
+        if self.crops is None:
+            images = read_clips(path, self.frames, self.size, self.clips, count)
+        else:
+            random = np.random.default_rng(draw)
+            chosen = segment_indices(count or count_frames(path), self.frames, random)
+            frames = read_frames(path, chosen.tolist())
+            views = [
+                central_crop(frames, self.size) if crop is None else random_crop(frames, self.size, crop, random)
+                for crop in self.crops
+            ]
+            images = torch.stack(views).transpose(1, 2)
+        return {"images": images, "target": int(self.listing.targets[row]), "row": row}

@@ -1,0 +1,122 @@
+"""Data modules for clips: their base, and videos in class folders or a table."""
+
+import logging
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from longtail.augment.base import Operator
+from longtail.data.clips.dataset import ClipFiles
+from longtail.data.images.folder import FileData, Folder, Table
+from longtail.errors import InputError
+from longtail.files.folder import VIDEOS
+from longtail.files.listing import Listing
+from longtail.files.video.checks import checked_videos
+from longtail.files.video.reading import count_frames, read_frames, segment_indices
+from longtail.messages import shown, some
+
+logger = logging.getLogger(__name__)
+
+
+class ClipData(FileData):
+    """Base of the data modules for clips: classification with a clip in the place of an image.
+
+    Views are float (N, 3, T, H, W). What is drawn for a clip holds for all its frames.
+
+    Args:
+        frames: T, frames of a clip, one of each of T equal parts of the video. Of a shorter video some come twice.
+        test_clips: clips of a test video, whose logits are averaged.
+        kwargs: see ``FileData``; files are videos.
+    """
+
+    noun = "video"
+    kind = VIDEOS
+    largest_size: ClassVar[int] = 112
+
+    def __init__(self, frames: int = 8, test_clips: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if frames < 1 or test_clips < 1:
+            raise InputError(f"frames and test_clips must be at least 1, got {frames} and {test_clips}")
+        self.frames, self.test_clips = frames, test_clips
+        self._counts: dict[str, int] = {}  # frames of the videos that were checked
+
+    @property
+    @abstractmethod
+    def folder(self) -> Path:
+        """Folder of the set, where it is kept which videos are good."""
+
+    @property
+    def input(self) -> dict[str, Any]:
+        """What is known of images, and the frames of a clip."""
+        return {**super().input, "frames": self.frames}
+
+    def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
+        """Videos that cannot be read, with the reasons; of short ones it is said that frames come twice."""
+        found = dict(zip(paths, checked_videos(paths, self.folder), strict=True))
+        counts = {path: frames for path, (frames, reason) in found.items() if not reason}
+        if short := [f"{shown(path)} ({count})" for path, count in counts.items() if count < self.frames]:
+            logger.info(f"{len(short)} videos have fewer than {self.frames} frames, some come twice: {some(short)}")
+        self._counts |= counts
+        return sorted((path, reason) for path, (_, reason) in found.items() if reason)
+
+    def shorter_side(self, path: str) -> int:
+        """That of a frame, in pixels."""
+        return min(read_frames(path, [0]).shape[2:])
+
+    def open(self, listing: Listing, split: str) -> Dataset[Any]:
+        """The clips of a split."""
+        crops = self.decoder_crops() if split == "train" else None
+        clips = self.test_clips if split == "test" else 1
+        return ClipFiles(listing, self.frames, self.image_size, crops, clips, self._counts)
+
+    def augment(self, operator: Operator, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Apply a view, or another operator, to the clips (N, 3, T, H, W) of a batch, with the same draws for every
+        frame."""
+        state = generator.get_state()
+        frames = []
+        for frame in images.unbind(2):
+            generator.set_state(state)
+            frames.append(operator(frame, generator))
+        return torch.stack(frames, 2)
+
+    def picture(self, split: str, row: int) -> Image.Image:
+        """The middle frame of a video."""
+        path = self._listings[split].paths[row]
+        count = self._counts.get(path) or count_frames(path)
+        frame = read_frames(path, segment_indices(count, 1, None).tolist())[0]
+        return Image.fromarray(frame.permute(1, 2, 0).numpy())
+
+
+class VideoFolder(ClipData, Folder):
+    """Videos in one folder for each class, below train/, val/ and test/ or flat. A folder of images is a video too.
+
+    Args:
+        root: the folder.
+        kwargs: see ``ClipData``.
+    """
+
+    @property
+    def folder(self) -> Path:
+        """That of the videos."""
+        return self.root
+
+
+class VideoTable(ClipData, Table):
+    """Videos named by a table: CSV, TSV, Parquet, or a list file with "path label" lines. A path may be that of a
+    folder of images.
+
+    Args:
+        table: the training videos.
+        kwargs: see ``Table`` and ``ClipData``.
+    """
+
+    @property
+    def folder(self) -> Path:
+        """That relative paths start from."""
+        return self.root or Path(self.source).parent

@@ -1,0 +1,1 @@
+"""Data modules for images with one label each."""

@@ -1,0 +1,88 @@
+"""Image files as a torch data set: random crops for training, one central crop for evaluation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from longtail.augment.geometric import ResizedCrop
+from longtail.files.crops import prepare, random_crop, resized, smallest_side
+from longtail.files.images import decode
+from longtail.files.listing import Listing
+
+
+class Sample(TypedDict):
+    """One image: ``images`` (V, 3, size, size) uint8, its class ``target`` and its ``row`` in the listing."""
+
+    images: Tensor
+    target: int
+    row: int
+
+
+class ImageFiles(Dataset[Sample]):
+    """The images of a listing, read from their files; indexed by a pair of row and draw.
+
+    For training, a file is decoded once and a crop for each view is taken from it and resized, distributed as in
+    torchvision's ``RandomResizedCrop``. ``draw``, a number that is not negative, is their only source of randomness:
+    the same pair gives the same crops. For evaluation, ``draw`` is ignored and one view is taken as in ``prepare``.
+    Flips and colours are left to the augmentations that follow.
+
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that loses nothing: for evaluation, where its shorter side
+    stays at least as long as it is resized to; for training, where the smallest crop possible stays at least ``size``
+    on both sides.
+
+    Args:
+        listing: the images.
+        size: height and width of the views.
+        crops: for training, how each of the V views is cropped; None for a view that is taken as in ``prepare``. Left
+            out for evaluation.
+
+    Raises:
+        ValueError: ``size`` is below 1, or there is no view.
+        InputError: on indexing, a file cannot be decoded.
+    """
+
+    def __init__(self, listing: Listing, size: int, crops: Sequence[ResizedCrop | None] | None = None) -> None:
+        if size < 1 or (crops is not None and not crops):
+            raise ValueError(f"size must be at least 1, and crops have one entry or more, not {size} and {crops}")
+        # One block of bytes: a list of strings would be copied into every worker, page by page, as it is read.
+        names = [os.fsencode(path) for path in listing.paths]
+        self._names = b"".join(names)
+        self._ends = np.cumsum([0, *map(len, names)])
+        self._targets = listing.targets
+        self._size = size
+        self._crops = crops
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def __getitem__(self, index: tuple[int, int]) -> Sample:
+        row, draw = index
+        path = os.fsdecode(self._names[self._ends[row] : self._ends[row + 1]])
+        image = decode(path, self._reduction)
+        if self._crops is None:
+            views = [prepare(image, self._size)]
+        else:
+            generator = np.random.default_rng(draw)
+            pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+            views = [
+                prepare(image, self._size) if crop is None else random_crop(pixels, self._size, crop, generator)[0]
+                for crop in self._crops
+            ]
+        return {"images": torch.stack(views), "target": int(self._targets[row]), "row": int(row)}
+
+    def _reduction(self, width: int, height: int) -> float:
+        """How many times smaller an image of this size may be decoded."""
+        sides = [
+            min(width, height) / resized(self._size)
+            if crop is None
+            else min(smallest_side(crop, width, height), width, height) / self._size  # the central one may be smaller
+            for crop in self._crops or [None]
+        ]
+        return min(sides)

@@ -1,0 +1,67 @@
+"""The handwritten digits that come with scikit-learn, made long-tailed: a data set that needs no download."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from longtail.augment.base import View
+from longtail.counts import exponential_counts, long_tail_subset
+from longtail.data.base import Split, Splits
+from longtail.data.images.memory import MemoryData, TensorImages
+from longtail.data.sampling import Sampling
+from longtail.errors import InputError
+
+
+class DigitsLT(MemoryData):
+    """Ten digits, 8x8 pixels shown at 16x16, long-tailed in training and balanced in validation and test.
+
+    Of every digit 40 images are set aside for the test and 10 for validation; of the others the exponential profile
+    keeps 120 of the first class and 120 * factor of the last.
+
+    Args:
+        factor: imbalance factor, smallest over largest class.
+        views: what augments each view of a training image.
+        batch_size: images of a batch.
+        padding: zero padding of the random crop of a view that does not say how it crops, in pixels.
+        sampling: how training images are drawn; each once an epoch where left out.
+    """
+
+    mean = (0.305, 0.305, 0.305)
+    std = (0.376, 0.376, 0.376)
+    image_size = 16
+    source = "scikit-learn's digits"
+
+    def __init__(
+        self,
+        factor: float = 0.01,
+        views: Sequence[View] | None = None,
+        batch_size: int = 64,
+        padding: int = 2,
+        sampling: Sampling | None = None,
+    ) -> None:
+        super().__init__(views, batch_size, padding, sampling)
+        if not 0 < factor <= 1:
+            raise InputError(f"factor must be in (0, 1], got {factor}")
+        self.factor = factor
+
+    def read(self) -> Splits:
+        """Read the digits and make the long tail."""
+        from sklearn.datasets import load_digits
+
+        data, labels = load_digits(return_X_y=True)
+        targets = labels.astype(np.int64)
+        grey = torch.from_numpy(data.reshape(-1, 1, 8, 8) * (255 / 16)).round().to(torch.uint8)
+        images = grey.repeat_interleave(2, 2).repeat_interleave(2, 3).expand(-1, 3, -1, -1).contiguous()
+
+        rows = np.arange(len(targets))
+        test = long_tail_subset(targets, [40] * 10)
+        rows = np.setdiff1d(rows, test)
+        val = rows[long_tail_subset(targets[rows], [10] * 10)]
+        rows = np.setdiff1d(rows, val)
+        train = rows[long_tail_subset(targets[rows], exponential_counts(120, 10, self.factor))]
+
+        def split(of: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Split:
+            return Split(TensorImages(images[of], torch.from_numpy(targets[of])), targets[of])
+
+        return Splits([str(c) for c in range(10)], split(train), split(val), split(test))

@@ -1,0 +1,87 @@
+"""Base of the data modules whose images fit into memory: one tensor on the device, cropped and augmented there."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from longtail.augment.base import View
+from longtail.augment.geometric import PadCrop
+from longtail.data.images.base import ImageData
+from longtail.data.loader import EpochBatches, Loader
+from longtail.data.sampling import Sampling
+
+
+class TensorImages(Dataset[dict[str, Any]]):
+    """Images of one size as one uint8 tensor, fetched a whole batch at a time.
+
+    Args:
+        images: uint8 (M, 3, H, W).
+        targets: int64 (M,).
+    """
+
+    def __init__(self, images: Tensor, targets: Tensor) -> None:
+        self.images, self.targets = images, targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def to(self, device: torch.device) -> "TensorImages":
+        """The same set on a device."""
+        return TensorImages(self.images.to(device), self.targets.to(device))
+
+    def __getitems__(self, pairs: list[tuple[int, int]]) -> dict[str, Any]:
+        """A batch: images (N, 1, 3, H, W), targets (N,), rows (N,) and the seed of its augmentation."""
+        rows = torch.tensor([row for row, _ in pairs]).to(self.images.device, non_blocking=True)
+        return {
+            "images": self.images[rows, None],
+            "targets": self.targets[rows],
+            "rows": rows,
+            "seed": pairs[0][1],
+        }
+
+
+def _as_fetched(batch: Any) -> Any:
+    return batch
+
+
+class MemoryData(ImageData):
+    """Base of the data modules that hold their images as one tensor on the device.
+
+    Args:
+        views: what augments each view of a training image.
+        batch_size: images of a batch in one process.
+        padding: zero padding of the random crop of a view that does not say how it crops, in pixels.
+        sampling: how training images are drawn; each once an epoch where left out.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[View] | None = None,
+        batch_size: int = 128,
+        padding: int = 4,
+        sampling: Sampling | None = None,
+    ) -> None:
+        super().__init__(views, batch_size, sampling=sampling)
+        self._crop = PadCrop(padding)
+
+    def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
+        """Cut every view from the one image, each in its own way and with its own draw."""
+        return (self.views[view].crop or self._crop)(images[:, 0], generator)
+
+    def make_loader(self, images: Dataset[dict[str, Any]], batches: EpochBatches) -> Loader:
+        """Make a loader that fetches whole batches, on the device of the trainer."""
+        assert isinstance(images, TensorImages)
+        trainer = self.trainer
+        device = trainer.strategy.root_device if trainer is not None else torch.device("cpu")
+        return Loader(images.to(device), batches, collate=_as_fetched)
+
+    def picture(self, split: str, row: int) -> Image.Image:
+        """An image of the tensor."""
+        found = self.split(split)
+        assert found is not None
+        assert isinstance(found.images, TensorImages)
+        return Image.fromarray(found.images.images[row].permute(1, 2, 0).cpu().numpy())

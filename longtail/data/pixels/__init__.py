@@ -1,0 +1,1 @@
+"""Data modules for images with a class for each pixel."""

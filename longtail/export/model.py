@@ -1,0 +1,74 @@
+"""What the exports share: an ONNX model that is checked before it is kept, and a file of tensors."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from longtail.errors import InputError
+
+TOLERANCE = 1e-3  # of an output, relative to its largest value, between onnxruntime and torch in float32
+
+
+def packages() -> tuple[Any, Any]:
+    """onnx and onnxruntime.
+
+    Raises:
+        InputError: if one is missing, or onnxscript, which torch's exporter needs.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError(f'export needs {error.name}: pip install "longtail[onnx]"') from error
+    return onnx, onnxruntime
+
+
+def write_checked(
+    onnx: Any,
+    onnxruntime: Any,
+    output: Path,
+    write: Callable[[Path], None],
+    check: Callable[[Any], None],
+    metadata: dict[str, str],
+) -> Path:
+    """Write ``model.onnx``, checked, or nothing."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{output}: cannot write there ({error.strerror}); give another --output") from error
+    file = output / "model.onnx"
+    part = file.with_name("model.part.onnx")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            write(part)
+        model = onnx.load(part)
+        onnx.helper.set_model_props(model, metadata)
+        onnx.save(model, part)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # it warns of shapes that change
+        check(onnxruntime.InferenceSession(part, options, providers=["CPUExecutionProvider"]))
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+    return file
+
+
+def compare(found: Tensor, expected: Tensor) -> None:
+    """Raise InputError where an output of the ONNX model is not that of torch."""
+    difference = float((found - expected).abs().max())
+    if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
+        raise InputError(f"the ONNX model differs from torch by {difference:.2g}: it was not written")
+
+
+def save_tensors(output: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Path:
+    """Write ``model.safetensors``."""
+    from safetensors.torch import save_file
+
+    file = output / "model.safetensors"
+    save_file(state, file, metadata)
+    return file

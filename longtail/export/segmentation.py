@@ -1,0 +1,106 @@
+"""A trained segmenter as ONNX and safetensors."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.torch_version import TorchVersion
+
+from longtail.errors import InputError
+from longtail.export.model import compare, packages, save_tensors, write_checked
+from longtail.inference.segmentation import load_segmenter
+from longtail.methods.pixels import PixelMethod
+
+
+def export_segmenter(
+    run: Path, output: Path, checkpoint: str | None = None, size: tuple[int, int] | None = None
+) -> list[Path]:
+    """Write ``model.onnx`` and ``model.safetensors`` of a segmenter, and check the first against torch by onnxruntime.
+
+    The network takes "images", float32 (N, 3, H, W), normalised, and gives "logits" (N, C, H, W); N, H and W are free.
+    A few architectures pool to a fixed number of cells, such as UPerNet and PSPNet, and are exported for one
+    ``size``. Whole images are segmented, also where the method does it in windows. Mean, deviation, class names, the
+    label of pixels without a class, and where they are given the side of the windows, and the shorter side that larger
+    images are resized to before, are metadata of both files.
+
+    Args:
+        run: folder of the run.
+        output: folder for the files.
+        checkpoint: "best" or "last"; by default the one best on validation if there is one.
+        size: H and W, where they are to be fixed; they are metadata then.
+
+    Raises:
+        InputError: if something that is needed is not installed, the network needs a size, or the outputs differ.
+    """
+    if size is not None and min(size) < 1:
+        raise InputError(f"--size is a height and a width of at least 1 pixel, got {size[0]} and {size[1]}")
+    onnx, onnxruntime = packages()
+    if TorchVersion(torch.__version__) < "2.8":
+        raise InputError(f"the export of segmenters needs torch 2.8 or newer, and this is {torch.__version__}")
+    segmenter = load_segmenter(run, checkpoint)
+    method = segmenter.method.cpu()
+    network = _PixelLogits(method).eval()
+    metadata = {
+        "classes": json.dumps(segmenter.classes),
+        "mean": json.dumps(list(segmenter.normalise.mean)),
+        "std": json.dumps(list(segmenter.normalise.std)),
+        "ignore_index": str(method.ignore_index),
+        "checkpoint": segmenter.source.name,
+    }
+    metadata |= {} if segmenter.size is None else {"size": str(segmenter.size)}
+    metadata |= {} if method.window is None else {"window": str(method.window)}
+    metadata |= {} if size is None else {"height": str(size[0]), "width": str(size[1])}
+    sizes = [(224, 288), (275, 190)] if size is None else [size]
+    free = {0: "N", 2: "H", 3: "W"} if size is None else {0: "N"}
+
+    def write(part: Path) -> None:
+        with _of_any_size(size):
+            torch.onnx.export(
+                network,
+                (torch.randn(2, 3, *sizes[0]),),
+                part,
+                input_names=["images"],
+                output_names=["logits"],
+                dynamic_shapes={"images": {axis: torch.export.Dim(name, min=1) for axis, name in free.items()}},
+                external_data=False,
+                dynamo=True,
+            )
+
+    def check(session: Any) -> None:
+        for count, (height, width) in enumerate(sizes, start=1):
+            images = torch.randn(count, 3, height, width)
+            with torch.inference_mode():
+                expected = network(images)
+            with _of_any_size(size):
+                compare(torch.from_numpy(session.run(None, {"images": images.numpy()})[0]), expected)
+
+    onnx_file = write_checked(onnx, onnxruntime, output, write, check, metadata)
+    state = {name: value.contiguous() for name, value in method.state_dict().items()}
+    return [onnx_file, save_tensors(output, state, metadata)]
+
+
+class _PixelLogits(nn.Module):
+    """Images to the logits of their pixels, as a module of its own."""
+
+    def __init__(self, method: PixelMethod) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, images: Tensor) -> Tensor:
+        size = (images.shape[2], images.shape[3])
+        return self.method.classify(self.method.backbone(images), size)
+
+
+@contextlib.contextmanager
+def _of_any_size(size: tuple[int, int] | None) -> Iterator[None]:
+    """Takes what fails inside, where no size is given, for a network that needs one."""
+    try:
+        yield
+    except Exception as error:  # of many kinds, by the exporter and by the runtime
+        if size is not None:
+            raise
+        raise InputError("this network cannot be exported for images of any size: give --size HEIGHT WIDTH") from error

@@ -1,0 +1,1 @@
+"""What lies on disk, and how it is read: lists of files, images, tables; without Lightning."""

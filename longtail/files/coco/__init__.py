@@ -1,0 +1,1 @@
+"""Annotations and results in COCO's format."""

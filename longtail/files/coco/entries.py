@@ -1,0 +1,226 @@
+"""Entries of JSON of COCO format, collected one by one: images, categories, and annotations with their segmentations.
+
+An entry of another format raises an ``OddError``. What only makes one annotation useless is a ``Fault`` of it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longtail.files.coco.segments import compressed
+from longtail.files.listing import IntArray
+
+_NO_BOX = [float("nan")] * 4
+_FAR = 1e6  # pixels; a polygon that reaches farther is a fault, and would take gigabytes to rasterise
+
+
+class OddError(Exception):
+    """The file is JSON, but not of COCO format: says why."""
+
+
+class Fault(NamedTuple):
+    """What can be wrong with an annotation: ``where`` it is, (M,) bool, and the reason for annotation k."""
+
+    where: NDArray[np.bool_]
+    reason: Callable[[int], str]
+
+
+class Entries:
+    """The entries of a list; ``name`` is what one is called."""
+
+    name: str
+
+    def __init__(self) -> None:
+        self.ids = array("q")
+
+    def add(self, entry: Any) -> None:
+        """Append what is needed of an entry."""
+        _put(self.ids, entry, "id")
+
+
+class Images(Entries):
+    """Images, and the category ids that LVIS lists for each; those of image i end at ``ends[key][i + 1]``."""
+
+    name = "image"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes = array("i")
+        self.file_names: list[str] = []
+        self.lists = {"neg_category_ids": array("q"), "not_exhaustive_category_ids": array("q")}
+        self.ends = {key: array("q", [0]) for key in self.lists}
+        self.federated = False
+
+    def add(self, entry: Any) -> None:
+        super().add(entry)
+        _put(self.sizes, entry, "height")
+        _put(self.sizes, entry, "width")
+        if "file_name" in entry:
+            name = entry["file_name"]
+        elif "coco_url" in entry:
+            name = "/".join(str(entry["coco_url"]).rsplit("/", 2)[-2:])
+        else:
+            raise OddError('has neither "file_name" nor "coco_url"')
+        if not isinstance(name, str):
+            raise OddError('has a wrong "file_name"')
+        self.file_names.append(name)
+        for key, store in self.lists.items():
+            try:
+                store.fromlist(entry.get(key, []))
+            except (TypeError, OverflowError):
+                raise OddError(f'has a wrong "{key}"') from None
+            self.ends[key].append(len(store))
+        self.federated |= "neg_category_ids" in entry
+
+
+class Categories(Entries):
+    """Categories, with the frequency that LVIS gives them."""
+
+    name = "category"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.frequencies: list[str | None] = []
+
+    def add(self, entry: Any) -> None:
+        super().add(entry)
+        if not isinstance(entry.get("name"), str):
+            raise OddError(f'has {"a wrong" if "name" in entry else "no"} "name"')
+        if (frequency := entry.get("frequency")) not in (None, "r", "c", "f"):
+            raise OddError('has a "frequency" that is not r, c or f')
+        self.names.append(entry["name"])
+        self.frequencies.append(frequency)
+
+
+class Instances(Entries):
+    """Annotations; a box or an area that is no number is NaN. Segmentations are passed over without a collector."""
+
+    name = "annotation"
+
+    def __init__(self, segmentations: Segmentations | None) -> None:
+        super().__init__()
+        self.image_ids, self.category_ids = array("q"), array("q")
+        self.boxes, self.areas, self.crowd = array("d"), array("d"), array("b")
+        self.segmentations = segmentations
+
+    def add(self, entry: Any) -> None:
+        super().add(entry)
+        _put(self.image_ids, entry, "image_id")
+        _put(self.category_ids, entry, "category_id")
+        if "bbox" not in entry:
+            raise OddError('has no "bbox"')
+        box = entry["bbox"]
+        try:
+            self.boxes.fromlist(box if len(box) == 4 else _NO_BOX)
+        except (TypeError, OverflowError):
+            self.boxes.fromlist(_NO_BOX)
+        area = entry.get("area")
+        try:
+            self.areas.append(self.boxes[-2] * self.boxes[-1] if area is None else area)
+        except (TypeError, OverflowError):
+            self.areas.append(np.nan)
+        if "iscrowd" in entry:
+            _put(self.crowd, entry, "iscrowd")
+        else:
+            self.crowd.append(0)
+        if self.segmentations is not None:
+            self.segmentations.add(entry.get("segmentation"))
+
+
+class Segmentations:
+    """Segmentations of annotations, as the arrays of ``Segments``. What is bad stays empty, and is a fault."""
+
+    _MISSING, _POLYGON, _RLE = 1, 2, 3
+
+    def __init__(self, codec: Any) -> None:
+        self._codec = codec
+        self._polygon, self._spans = array("b"), array("q")
+        self._ends, self._points = array("q", [0]), array("d")
+        self._counts, self._sizes = bytearray(), array("q")
+        self._kinds = array("b")  # of faults; 0 for none
+
+    def add(self, segmentation: Any) -> None:
+        """Append polygons or run lengths."""
+        is_rle = isinstance(segmentation, dict)
+        start, size, kind = self._stop(is_rle), (0, 0), 0
+        try:
+            if is_rle:
+                counts, size = compressed(segmentation, self._codec)
+                self._counts += counts
+            elif segmentation:
+                self._add_polygons(segmentation)
+            else:
+                kind = self._MISSING
+        except (KeyError, TypeError, ValueError, OverflowError):
+            kind = self._RLE if is_rle else self._POLYGON
+        self._polygon.append(not is_rle)
+        self._spans.extend((start, self._stop(is_rle)))
+        self._sizes.extend(size)
+        self._kinds.append(kind)
+
+    def _stop(self, is_rle: bool) -> int:
+        """One past the last byte of run lengths, or past the last polygon."""
+        return len(self._counts) if is_rle else len(self._ends) - 1
+
+    def _add_polygons(self, polygons: Any) -> None:
+        points, ends = array("d"), array("q")
+        for polygon in polygons:
+            points.fromlist(polygon)
+            ends.append(len(self._points) + len(points))
+            if len(polygon) < 6 or len(polygon) % 2:
+                raise ValueError
+        self._points += points
+        self._ends += ends
+
+    def faults(self, sizes: NDArray[np.int32]) -> list[Fault]:
+        """What can be wrong; ``sizes`` (M, 2) are height and width of the image of each annotation."""
+        kinds, own_sizes = np.array(self._kinds), np.asarray(self._sizes).reshape(-1, 2)
+        kinds[self._far()] = self._POLYGON
+        other_size = (own_sizes != sizes).any(1) & (np.asarray(self._polygon) == 0)
+        return [
+            Fault(kinds == self._MISSING, lambda k: 'has no "segmentation"'),
+            Fault(
+                kinds == self._POLYGON,
+                lambda k: "has a polygon that is not an even count of at least 6 numbers below a million",
+            ),
+            Fault(kinds == self._RLE, lambda k: "has run lengths whose counts do not make up their size"),
+            Fault(
+                other_size,
+                lambda k: f"has run lengths of size {own_sizes[k].tolist()}, not of its image, {sizes[k].tolist()}",
+            ),
+        ]
+
+    def _far(self) -> IntArray:
+        """Annotations with a coordinate that is not finite or far from any image."""
+        points = np.asarray(self._points)
+        far = np.flatnonzero(~((points > -_FAR) & (points < _FAR)))
+        far_polygons = np.unique(np.searchsorted(np.asarray(self._ends), far, side="right") - 1)
+        owners = np.flatnonzero(np.asarray(self._polygon))
+        stops = np.asarray(self._spans).reshape(-1, 2)[owners, 1]
+        return owners[np.searchsorted(stops, far_polygons, side="right")]
+
+    def arrays(self, rows: IntArray) -> dict[str, NDArray[Any]]:
+        """The arrays of ``Segments``, for the annotations ``rows``."""
+        return {
+            "polygon": np.asarray(self._polygon)[rows] != 0,
+            "spans": np.asarray(self._spans).reshape(-1, 2)[rows],
+            "ends": np.asarray(self._ends),
+            "points": np.asarray(self._points),
+            "counts": np.frombuffer(self._counts, np.uint8),
+        }
+
+
+def _put(store: array[Any], entry: Any, key: str) -> None:
+    """Append a whole number of an entry."""
+    try:
+        store.append(entry[key])
+    except KeyError:
+        raise OddError(f'has no "{key}"') from None
+    except (TypeError, OverflowError):
+        raise OddError(f'has a wrong "{key}"') from None

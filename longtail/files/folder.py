@@ -1,0 +1,181 @@
+"""Data sets that lie in one folder per class: what is looked for, and how it is found."""
+
+# ruff: noqa: PTH112, PTH113, PTH116, PTH118, PTH122 - paths are plain strings: objects are slow in their thousands
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from longtail.errors import InputError
+from longtail.files.images import SUFFIXES
+from longtail.files.listing import Listing, entries, in_class_order, is_file, is_folder, reading
+from longtail.messages import shown, some
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is looked for: files with certain suffixes, and with ``folders`` also folders of images alone."""
+
+    noun: str
+    suffixes: frozenset[str]
+    folders: bool = False
+
+
+# What a listing takes for a video. The content decides how a file is decoded.
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .avi .mkv .mov .webm .m4v .mpg .mpeg .ts .wmv .flv .ogv".split()  # noqa: SIM905
+)
+
+IMAGES = Kind("image", SUFFIXES)
+VIDEOS = Kind("video", VIDEO_SUFFIXES, folders=True)
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+def scan_folder(root: Path, kind: Kind = IMAGES) -> dict[str, Listing]:
+    """List the images below ``root``, where every class has a folder; or what else ``kind`` says.
+
+    Two layouts are known, and told apart by a ``train`` folder that holds folders:
+
+    - ``root/train/<class>/...``, with ``root/val`` (or ``valid``, ``validation``) and ``root/test`` where there are
+      any; other folders in ``root`` are ignored. Upper and lower case do not matter.
+    - ``root/<class>/...``, a flat set that is not split yet.
+
+    An image anywhere below a class folder belongs to that class: ``cat/2019/a.jpg`` is a ``cat``. Hidden files and
+    folders, ``__MACOSX``, files without an image's suffix, and images beside the class folders are ignored. Links are
+    followed, except those that lead back to a folder on the way.
+
+    Classes are the folder names, by value where all are whole numbers and as text otherwise. A split set takes them
+    from ``train``, and its other splits share them; those may lack a class.
+
+    Returns:
+        Listings under ``"train"`` and, where present, ``"val"`` and ``"test"``; or one under ``"all"``.
+
+    Raises:
+        InputError: ``root`` is missing, no folder, or cannot be read; a split has no images or no class folders;
+            there are fewer than two classes; a class of ``train`` or of a flat set is empty; ``val`` or ``test`` has
+            a class that ``train`` lacks; two folders stand for one split; a link to an image is broken.
+    """
+    if os.path.isfile(root):
+        raise InputError(f"{shown(root)}: is a file; give the folder that holds the class folders")
+    found = {split: _classes(folder, kind) for split, folder in _splits(str(root), kind).items()}
+
+    main = next(iter(found))  # "train" or "all"
+    classes = in_class_order(list(found[main]))
+    if empty := [name for name in classes if not found[main][name]]:
+        raise InputError(
+            f"{shown(root)}: classes without any {kind.noun}{_within(main)}: {some(empty)}; "
+            f"add {kind.noun}s to these folders or remove them"
+        )
+    if len(classes) < 2:
+        raise InputError(
+            f"{shown(root)}: only one class{_within(main)} ({shown(classes[0])}), at least two are needed; "
+            "if that folder holds the classes, give its path instead"
+        )
+
+    listings = {}
+    for split, images in found.items():
+        if unknown := [name for name in in_class_order(list(images)) if images[name] and name not in found[main]]:
+            raise InputError(
+                f"{shown(root)}: {split} has classes that train lacks: {some(unknown)}; "
+                "rename or remove these folders, or add them to train"
+            )
+        per_class = [images.get(name, []) for name in classes]
+        targets = np.repeat(np.arange(len(classes), dtype=np.int64), [len(paths) for paths in per_class])
+        listings[split] = Listing([path for paths in per_class for path in paths], targets, classes)
+    return listings
+
+
+def _within(split: str) -> str:
+    return "" if split == "all" else f" in {split}"
+
+
+def _splits(root: str, kind: Kind) -> dict[str, str]:
+    """The folder of every split, ``train`` first; or ``root`` itself under ``"all"``."""
+    folders, _ = _contents(root, kind)
+    named = {
+        split: [name for name in folders if _SPLITS.get(name.lower()) == split] for split in ("train", "val", "test")
+    }
+    only_splits = len(folders) == sum(map(len, named.values())) > 0
+    # A folder called train may be a class among others: then it holds images and no folders.
+    if not only_splits and not any(_contents(os.path.join(root, name), kind)[0] for name in named["train"]):
+        return {"all": root}
+    if not named["train"]:
+        raise InputError(
+            f"{shown(root)}: has {some(folders)} but no train folder; add one with the training {kind.noun}s"
+        )
+    for split, names in named.items():
+        if len(names) > 1:
+            raise InputError(f"{shown(root)}: {' and '.join(names)} both stand for {split}; keep one of them")
+    return {split: os.path.join(root, names[0]) for split, names in named.items() if names}
+
+
+def _classes(folder: str, kind: Kind) -> dict[str, list[str]]:
+    """Paths of the samples in every class folder in ``folder``."""
+    folders, samples = _contents(folder, kind)
+    if lone := [path for name in samples if os.path.isdir(path := os.path.join(folder, name))]:
+        raise InputError(
+            f"{shown(lone[0])}: its images are the frames of one {kind.noun}; put it in the folder of its class, or, "
+            f"if it is a class, give every {kind.noun} in it a folder of its own"
+        )
+    if samples and not folders:
+        raise InputError(
+            f"{shown(folder)}: no class folders; put the {kind.noun}s of every class in a folder of its own"
+        )
+    above = {_identity(str(path)) for path in (Path(folder).resolve(), *Path(folder).resolve().parents)}
+    found = {name: samples_below(os.path.join(folder, name), kind, above) for name in folders}
+    if not any(found.values()):
+        suffixes = ", ".join(sorted(kind.suffixes))
+        raise InputError(f"{shown(folder)}: no {kind.noun}s ({suffixes}) in class folders below it")
+    return found
+
+
+def samples_below(folder: str, kind: Kind, above: Collection[tuple[int, int]] = ()) -> list[str]:
+    """Paths of the samples in ``folder`` and below, without entering a folder in ``above`` or any folder twice."""
+    found, waiting, seen = [], [folder], set(above)
+    while waiting:
+        current = waiting.pop()
+        if (identity := _identity(current)) in seen:
+            continue
+        seen.add(identity)
+        folders, samples = _contents(current, kind)
+        found += [os.path.join(current, name) for name in samples]
+        waiting += [os.path.join(current, name) for name in reversed(folders)]
+    return found
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    """The same for all paths that lead to one folder."""
+    with reading(folder):
+        status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _contents(folder: str, kind: Kind) -> tuple[list[str], list[str]]:
+    """Sorted names of the folders and of the samples that lie directly in ``folder``."""
+    folders: list[str] = []
+    samples: list[str] = []
+    for entry in entries(folder):
+        if entry.name.startswith(".") or entry.name == "__MACOSX":
+            continue
+        if is_folder(entry):
+            (samples if is_sample(entry.path, kind) else folders).append(entry.name)
+        elif os.path.splitext(entry.name)[1].lower() in kind.suffixes:
+            if is_file(entry):
+                samples.append(entry.name)
+            elif entry.is_symlink():
+                raise InputError(f"{shown(entry.path)}: a link to a file that is missing; restore or remove it")
+    return folders, samples
+
+
+def is_sample(folder: str, kind: Kind) -> bool:
+    """Whether a folder is itself a sample, as the frames of a video are: images lie directly in it, and no samples."""
+    if not kind.folders:
+        return False
+    files = [entry.name for entry in entries(folder) if not entry.name.startswith(".") and is_file(entry)]
+    suffixes = {os.path.splitext(name)[1].lower() for name in files}
+    return not suffixes.isdisjoint(SUFFIXES) and suffixes.isdisjoint(kind.suffixes)

@@ -1,0 +1,187 @@
+"""Reading image files: one way to decode every kind, and a quick check of many."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from longtail.errors import InputError
+from longtail.messages import shown
+
+# What a listing takes for an image. The content decides how a file is decoded, so a PNG called .jpg is fine.
+SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .pnm .jp2 .j2k".split()  # noqa: SIM905
+)
+# No others are tried: some of Pillow's formats start external programs.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
+
+_UPRIGHT = {  # EXIF orientation: what undoes it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def decode(path: str, reduction: Callable[[int, int], float] | None = None) -> Image.Image:
+    """Decode an image file to RGB with 8 bits per channel.
+
+    The EXIF orientation is applied and transparency is laid on white. Of several frames or pages the first is taken.
+    Grey values of 16 bits are scaled from 0..65535; those of 32 bits likewise where one is over 255, and taken as they
+    are otherwise; floating-point values are scaled from [0, 1] where none is over 1, and taken as [0, 255] otherwise.
+
+    Threads wait for each other here; decode in parallel with processes.
+
+    Args:
+        path: of the file; its content, not its suffix, decides the format.
+        reduction: called with the width and height in the file, says how many times smaller the image may be. A JPEG
+            is then decoded at 1/2, 1/4 or 1/8, which is much faster, where that is not smaller; others stay as they
+            are.
+
+    Raises:
+        InputError: the file is missing, empty, truncated, damaged, of another format, or has more than Pillow's limit
+            of pixels.
+    """
+    try:
+        with _bombs_are_errors(), _opened(path) as (_, image):
+            if reduction is not None:
+                scale = next((s for s in (8, 4, 2) if s <= reduction(*image.size)), 1)
+                image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
+            return _rgb(image)
+    except MemoryError:
+        raise
+    except Exception as error:  # on damaged files, decoders raise nearly anything
+        raise InputError(f"{shown(path)}: {_reason(path, error)}; replace or remove the file") from error
+
+
+def check_images(
+    paths: Sequence[str], workers: int = 8, progress: Callable[[int], object] | None = None
+) -> list[tuple[str, str]]:
+    """Find files that ``decode`` would refuse, mostly without decoding them.
+
+    The header of every file is read. Whether it is complete shows at the end of a JPEG, PNG or GIF and in the header of
+    a WebP; where it does not, and for other formats, the image is decoded. Damage in the middle is not found.
+
+    Args:
+        paths: of the files.
+        workers: number of threads.
+        progress: called now and then with the number of files checked since the last call.
+
+    Returns:
+        The bad files with the reasons, sorted by path.
+    """
+    chunks = [paths[start : start + 256] for start in range(0, len(paths), 256)]
+    bad: list[tuple[str, str]] = []
+    with _bombs_are_errors(), ThreadPoolExecutor(workers) as pool:
+        for chunk, found in zip(chunks, pool.map(_bad, chunks), strict=True):
+            bad += found
+            if progress is not None:
+                progress(len(chunk))
+    return sorted(bad)
+
+
+def _bad(paths: Sequence[str]) -> list[tuple[str, str]]:
+    bad = []
+    for path in paths:
+        try:
+            with _opened(path) as (file, image):
+                if not _is_complete(file, image.format):
+                    _rgb(image)
+        except MemoryError:
+            raise
+        except Exception as error:
+            bad.append((path, _reason(path, error)))
+    return bad
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[BinaryIO, Image.Image]]:
+    """The file and the image in it, of which only the header is read yet."""
+    # Not opened by Pillow, which would map an uncompressed TIFF into memory and jumble it if it is to be turned.
+    with Path(path).open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+        yield file, image
+
+
+def _is_complete(file: BinaryIO, kind: str | None) -> bool:
+    """Whether the end of the file, or for WebP its length, shows that nothing is cut off."""
+    position = file.tell()
+    file.seek(0)
+    start = file.read(8)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 32))
+    end = file.read()
+    file.seek(position)  # where Pillow goes on
+    match kind:
+        case "JPEG" | "MPO":
+            return b"\xff\xd9" in end
+        case "PNG":
+            return b"IEND" in end
+        case "GIF":
+            return end.rstrip(b"\0").endswith(b";")
+        case "WEBP":
+            return size >= 8 + int.from_bytes(start[4:], "little")
+        case _:
+            return False
+
+
+_filters = threading.Lock()
+
+
+@contextmanager
+def _bombs_are_errors() -> Iterator[None]:
+    """Makes Pillow's warning of too many pixels an error and silences its others, one thread at a time."""
+    with _filters, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def _reason(path: str, error: Exception) -> str:
+    """Why ``path`` could not be decoded, in one line."""
+    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        return f"more than {Image.MAX_IMAGE_PIXELS} pixels, refused as a decompression bomb"
+    if isinstance(error, UnidentifiedImageError):
+        empty = os.path.getsize(path) == 0  # noqa: PTH202
+        return "empty file" if empty else f"not an image in a known format ({', '.join(_FORMATS)})"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()  # such as: no such file or directory
+    return f"cannot be decoded ({shown(error)})"
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Upright, on white, RGB; loads ``image``."""
+    image.load()
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)  # after loading: TIFF turns itself then
+    except Exception:  # damaged metadata around a good image
+        orientation = None
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _eight_bits(image)
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("RGB")
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 or 32 bits per pixel as 8 bits; ``decode`` says how it is scaled."""
+    values = np.asarray(image).astype(np.float32)
+    if image.mode == "F":
+        values = np.nan_to_num(values, nan=0, posinf=1, neginf=0)
+        top = 1 if values.max() <= 1 else 255
+    else:
+        top = 255 if image.mode == "I" and values.max() <= 255 else 65535
+    return Image.fromarray(np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8))

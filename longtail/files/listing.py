@@ -1,0 +1,115 @@
+"""A data set as rows of (path, class), and what its two readers, folders and tables, share."""
+
+# ruff: noqa: PTH112, PTH119, PTH120 - paths are plain strings: objects are slow in their thousands
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longtail.errors import InputError
+from longtail.messages import shown
+
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """The images of a data set, one row each.
+
+    Attributes:
+        paths: M paths of image files.
+        targets: (M,) int64, the class index of every row, in 0..C-1.
+        classes: the C class names; a class may be without rows.
+
+    Raises:
+        ValueError: the lengths differ, or a target is not an index of ``classes``.
+    """
+
+    paths: list[str]
+    targets: NDArray[np.int64]
+    classes: list[str]
+
+    def __post_init__(self) -> None:
+        if self.targets.shape != (len(self.paths),) or self.targets.dtype != np.int64:
+            raise ValueError(f"targets must be int64 of shape ({len(self.paths)},), one for every path")
+        if len(self) and not 0 <= self.targets.min() <= self.targets.max() < len(self.classes):
+            raise ValueError(f"targets must lie in 0..{len(self.classes) - 1}")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def subset(self, indices: NDArray[np.int64]) -> Listing:
+        """The rows at ``indices`` (any number of int64, in that order), with the same classes."""
+        return Listing([self.paths[i] for i in indices.tolist()], self.targets[indices], self.classes)
+
+    def class_counts(self) -> NDArray[np.int64]:
+        """(C,) int64, the number of rows of every class."""
+        return np.bincount(self.targets, minlength=len(self.classes)).astype(np.int64)
+
+
+def in_class_order(names: Sequence[str]) -> list[str]:
+    """Class names sorted: by value where all are whole numbers (2 before 10), as text otherwise."""
+    if all(name.isascii() and name.isdigit() for name in names):
+        return sorted(names, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name))
+    return sorted(names)
+
+
+@contextmanager
+def reading(folder: str) -> Iterator[None]:
+    """Turns the system's refusal to read ``folder`` into an ``InputError``."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{shown(folder)}: cannot read the folder ({error.strerror}); check that it exists and its permissions"
+        ) from error
+
+
+def entries(folder: str) -> list[os.DirEntry[str]]:
+    """What ``folder`` holds, sorted by name."""
+    with reading(folder), os.scandir(folder) as found:
+        return sorted(found, key=lambda entry: entry.name)
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file or a link to one."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def missing_files(paths: list[str], folders: bool = False) -> list[int]:
+    """Indices of the paths that lead to no file, or with ``folders`` to nothing at all.
+
+    Every folder is read once, which is faster than asking for each path.
+    """
+    there = os.path.exists if folders else os.path.isfile
+    inside = defaultdict(list)
+    for i, path in enumerate(paths):
+        inside[os.path.dirname(path)].append(i)
+    missing = []
+    for folder, indices in inside.items():
+        is_there = os.path.isdir(folder)
+        names = {entry.name for entry in entries(folder) if is_file(entry)} if is_there else set()
+        for i in indices:
+            # Asked for again, as some file systems do not tell upper from lower case.
+            if os.path.basename(paths[i]) not in names and not (is_there and there(paths[i])):
+                missing.append(i)
+    return sorted(missing)

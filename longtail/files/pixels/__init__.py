@@ -1,0 +1,1 @@
+"""Images with an annotation of every pixel."""

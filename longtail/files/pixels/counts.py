@@ -1,0 +1,229 @@
+"""How many pixels of each class every annotation has, counted once and kept in a hidden folder ``.longtail``."""
+
+import io
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from longtail.augment.pixels import IGNORED
+from longtail.errors import InputError
+from longtail.files.images import check_images, decode
+from longtail.files.listing import IntArray
+from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs, read_values
+from longtail.files.progress import progress_bar
+from longtail.messages import shown, some
+from longtail.writing import write_atomically
+
+logger = logging.getLogger(__name__)
+
+_VERSION = 2  # a new one whenever the arrays or their checks change
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class PixelCounts:
+    """What was counted in N pairs: M times a class occurs in one.
+
+    Attributes:
+        sizes: (N, 2) width and height.
+        ignored: (N,) pixels without a class.
+        owners: (M,) rows of the pairs, ascending.
+        labels: (M,) the class.
+        pixels: (M,) how many it has there.
+        problems: (N,) why a pair cannot be used, a line with the file's name; empty where it can.
+    """
+
+    sizes: IntArray
+    ignored: IntArray
+    owners: IntArray
+    labels: IntArray
+    pixels: IntArray
+    problems: list[str]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def labelled(self) -> IntArray:
+        """Pixels with a class in each pair (N,)."""
+        return _sums(self.owners, self.pixels, len(self))
+
+    def per_class(self, num_classes: int) -> IntArray:
+        """Pixels of each class (C,)."""
+        return _sums(self.labels, self.pixels, num_classes)
+
+    def most(self, label: int, number: int) -> list[int]:
+        """Rows of the pairs with most pixels of a class, at most ``number``."""
+        found = np.flatnonzero(self.labels == label)
+        rows: list[int] = self.owners[found[np.argsort(-self.pixels[found], kind="stable")][:number]].tolist()
+        return rows
+
+    def subset(self, rows: IntArray) -> "PixelCounts":
+        """The pairs ``rows``, ascending, without others."""
+        place = np.full(len(self), -1)
+        place[rows] = np.arange(len(rows))
+        owners = place[self.owners]
+        kept = owners >= 0
+        problems = [self.problems[row] for row in rows]
+        parts = (owners[kept], self.labels[kept], self.pixels[kept])
+        return PixelCounts(self.sizes[rows], self.ignored[rows], *parts, problems)
+
+
+def _sums(groups: IntArray, values: IntArray, length: int) -> IntArray:
+    return np.bincount(groups, values, length).astype(np.int64)  # float64 in between, exact up to 2^53
+
+
+def count_pixels(pairs: Pairs, table: ByteArray, classes: Sequence[str], root: Path, name: str) -> PixelCounts:
+    """Count the pixels of pairs, or take them from the cache below ``root``, where nothing has changed since.
+
+    Nothing is kept as long as a pair cannot be used.
+
+    Args:
+        pairs: what to count.
+        table: the label of every value in the annotations (256,): 0..C-1, ``IGNORED`` or ``INVALID``.
+        classes: the C names.
+        root: folder of the set, where the cache goes.
+        name: of the split, for the cache.
+    """
+    cache = _Cache(root / ".longtail", name, _fingerprint(pairs, table, classes, root))
+    counts = cache.read(len(pairs.images), len(classes))
+    if counts is None:
+        counts = _scan(pairs, table, len(classes))
+        number = f"{len(counts):,} annotations"
+        logger.info(f"counted the pixels of {number} ({name}): {counts.pixels.sum():,} labelled")
+        if not any(counts.problems):  # they name files as they are now, and may be gone next time
+            cache.write(counts)
+    return counts
+
+
+def _fingerprint(pairs: Pairs, table: ByteArray, classes: Sequence[str], root: Path) -> str:
+    """The same as long as the files, the labels and the classes are."""
+    known = sha256(repr((_VERSION, table.tolist(), list(classes))).encode())
+    for path in (*pairs.images, *pairs.annotations):
+        try:
+            stat = Path(path).stat()
+            state = (stat.st_size, stat.st_mtime_ns, stat.st_mode)
+        except OSError as error:
+            state = (-1, error.errno or 0, 0)
+        known.update(repr((os.path.relpath(path, root), state)).encode())
+    return known.hexdigest()[:16]
+
+
+class _Counted(NamedTuple):
+    """One pair: its size, how often every label of 0..255 occurs (256,), and what is wrong."""
+
+    size: tuple[int, int]
+    pixels: IntArray
+    problem: str
+
+
+def _scan(pairs: Pairs, table: ByteArray, num_classes: int) -> PixelCounts:
+    """Look at every image and count every annotation."""
+    with progress_bar(2 * len(pairs.images), "counting pixels", " files") as bar:
+        bad = dict(check_images(pairs.images, _THREADS, bar.update))
+
+        def count(pair: tuple[str, str]) -> _Counted:
+            if pair[0] in bad:
+                return _unusable(f"{shown(pair[0])}: {bad[pair[0]]}")
+            return _count(*pair, table, num_classes)
+
+        with warnings.catch_warnings(), ThreadPoolExecutor(_THREADS) as pool:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            counted = []
+            for each in pool.map(count, zip(pairs.images, pairs.annotations, strict=True)):
+                counted.append(each)
+                bar.update()
+    pixels = np.array([each.pixels for each in counted], dtype=np.int64).reshape(-1, 256)
+    owners, labels = np.nonzero(pixels[:, :num_classes])
+    sizes = np.array([each.size for each in counted], dtype=np.int64).reshape(-1, 2)
+    problems = [each.problem for each in counted]
+    return PixelCounts(sizes, pixels[:, IGNORED], owners, labels, pixels[owners, labels], problems)
+
+
+def _count(image: str, annotation: str, table: ByteArray, num_classes: int) -> _Counted:
+    """Count one annotation, whose image is known to be readable."""
+    try:
+        values = read_values(annotation)
+    except InputError as error:
+        return _unusable(str(error))
+    (height, width), size = values.shape, _upright_size(image)
+    if size != (width, height):
+        both = f"is {width} x {height} pixels, and {shown(image)} is {size[0]} x {size[1]}"
+        return _unusable(f"{shown(annotation)}: {both}")
+    found = np.array(Image.fromarray(values).histogram())
+    pixels = np.bincount(table, found, minlength=256).astype(np.int64)
+    if pixels[INVALID]:
+        beyond = some(np.flatnonzero((table == INVALID) & (found > 0)).tolist())
+        ignored = some(np.flatnonzero(table == IGNORED).tolist())
+        why = f"has the label {beyond}, beyond the {num_classes} classes, and ignore_index is {ignored}"
+        return _unusable(f"{shown(annotation)}: {why}")
+    return _Counted((width, height), pixels, "")
+
+
+def _unusable(problem: str) -> _Counted:
+    return _Counted((0, 0), np.zeros(256, dtype=np.int64), problem)
+
+
+def _upright_size(path: str) -> tuple[int, int]:
+    """Width and height as ``decode`` gives them, mostly from the header."""
+    with Path(path).open("rb") as file, Image.open(file) as image:
+        if image.format == "TIFF":  # turns itself while it is loaded
+            return decode(path).size
+        width, height = image.size
+        try:  # a PNG would be decoded in the search for metadata that hardly any has
+            known = {} if image.format == "PNG" and "exif" not in image.info else image.getexif()
+        except Exception:  # damaged metadata around a good image
+            known = {}
+        return (height, width) if known.get(ExifTags.Base.Orientation) in (5, 6, 7, 8) else (width, height)
+
+
+class _Cache:
+    """The file that keeps the counts of a split. It is called by the state of the set, so an old one is not found."""
+
+    def __init__(self, folder: Path, name: str, state: str) -> None:
+        self._prefix = f"pixels-{name}-"
+        self.file = folder / f"{self._prefix}{state}.npz"
+
+    def read(self, length: int, num_classes: int) -> PixelCounts | None:
+        """The counts; None where there are none, or they are damaged."""
+        try:
+            with self.file.open("rb") as file, np.load(file, allow_pickle=False) as content:
+                arrays: dict[str, NDArray[Any]] = dict(content)
+            kept = {name: array.astype(np.int64) for name, array in arrays.items()}
+            counts = PixelCounts(**kept, problems=[""] * length)
+            lengths = (len(counts.sizes), len(counts.ignored))
+            if lengths != (length,) * 2 or len({len(counts.owners), len(counts.labels), len(counts.pixels)}) != 1:
+                return None
+        except Exception:  # whatever a damaged file leads to
+            return None
+        return counts if (counts.labels < num_classes).all() and (counts.owners < length).all() else None
+
+    def write(self, counts: PixelCounts) -> None:
+        """Write it beside and rename it; goes without where that is not possible."""
+        content = io.BytesIO()
+        np.savez_compressed(
+            content,
+            sizes=counts.sizes.astype(np.int32),
+            ignored=counts.ignored.astype(np.int32),
+            owners=counts.owners.astype(np.int32),
+            labels=counts.labels.astype(np.uint8),
+            pixels=counts.pixels.astype(np.int32),
+        )
+        try:
+            self.file.parent.mkdir(exist_ok=True)
+            write_atomically(self.file, content.getvalue())
+            for other in self.file.parent.glob(f"{self._prefix}*.npz"):
+                if other != self.file:
+                    other.unlink(missing_ok=True)
+        except (OSError, InputError):
+            logger.info(f"{shown(self.file.parent)}: cannot be written, so nothing is kept for next time")

@@ -1,0 +1,77 @@
+"""Which videos can be used: each decoded once, and the good ones kept in mind in a hidden folder ``.longtail``."""
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from longtail.errors import InputError
+from longtail.files.progress import progress_bar
+from longtail.files.video.reading import check_videos
+from longtail.messages import shown
+from longtail.writing import write_atomically
+
+logger = logging.getLogger(__name__)
+
+_VERSION = 1  # a new one whenever the checks change
+
+State = tuple[int, int]
+
+
+def checked_videos(paths: Sequence[str], root: Path) -> list[tuple[int, str]]:
+    """Check videos as ``check_videos`` does, but for those that were found good before and have not changed since.
+
+    Args:
+        paths: of the files and folders of frames.
+        root: folder of the set, below which it is kept which ones are good.
+
+    Returns:
+        For each the number of its frames and an empty text, or 0 and why it cannot be used.
+    """
+    file = root / ".longtail" / "videos.json"
+    names, states = [os.path.relpath(path, root) for path in paths], [_state(path) for path in paths]
+    good = _read(file)
+    known = [good.get(name, (None, 0)) for name in names]
+    found = [(frames, "") if state == then else None for (then, frames), state in zip(known, states, strict=True)]
+    rest = [row for row, each in enumerate(found) if each is None]
+    if rest:
+        try:
+            with progress_bar(len(rest), "checking videos", " videos") as bar:
+                for row, each in zip(rest, check_videos([paths[row] for row in rest]), strict=True):
+                    found[row] = each
+                    good[names[row]] = (states[row], each[0])
+                    bar.update()
+        finally:  # what was found until Ctrl-C as well
+            _write(file, {name: value for name, value in good.items() if value[1]})
+    return [each for each in found if each is not None]
+
+
+def _state(path: str) -> State | None:
+    """Tells versions of a file or folder apart; None where there is none."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _read(file: Path) -> dict[str, tuple[State | None, int]]:
+    """By name, what a good video was like and the number of its frames; nothing where the file is of no use."""
+    try:
+        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if kept["version"] != _VERSION:
+            return {}
+        return {str(name): ((int(size), int(time)), int(n)) for name, (size, time, n) in kept["videos"].items()}
+    except Exception:  # whatever a missing or damaged file leads to
+        return {}
+
+
+def _write(file: Path, good: dict[str, tuple[State | None, int]]) -> None:
+    videos = {name: [*state, frames] for name, (state, frames) in good.items() if state is not None}
+    try:
+        file.parent.mkdir(exist_ok=True)
+        write_atomically(file, json.dumps({"version": _VERSION, "videos": videos}))
+    except (OSError, InputError):
+        logger.info(f"{shown(file.parent)}: cannot be written, so the videos will be checked again next time")

@@ -1,0 +1,286 @@
+"""Reading video files with PyAV; ``reading`` calls it where it is installed.
+
+The message of an ``InputError`` is the reason alone.
+"""
+
+from __future__ import annotations
+
+import errno
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from torch import Tensor
+
+from longtail.errors import InputError
+from longtail.files.video.frames import check_last, stacked
+from longtail.messages import shown
+
+# Formats that store when a frame is shown. In others that is guessed from when it is decoded.
+_TIMED = {"mp4", "matroska", "mpegts", "flv"}
+
+
+class _Key(NamedTuple):
+    """A packet that decoding can start from: when its frame is shown, and the time to seek."""
+
+    pts: int
+    seek: int
+
+
+class _Index(NamedTuple):
+    """What the packets of a file tell.
+
+    Attributes:
+        keys: sorted by ``pts``.
+        pts: times of the frames, in the order in which they are shown; None where the packets do not tell them surely.
+            Such a file is decoded from its start and its frames are counted.
+        fault: what is missing at the end, or None.
+    """
+
+    keys: list[_Key]
+    pts: list[int] | None
+    fault: str | None
+
+
+def is_plain(path: str) -> bool:
+    return _index(path).pts is not None
+
+
+def count(path: str) -> int:
+    pts = _index(path).pts
+    return _decoded_count(*_version(path)) if pts is None else len(pts)
+
+
+def read(path: str, indices: Sequence[int]) -> Tensor:
+    index, wanted = _index(path), set(indices)
+    if index.pts is None:
+        found = _from_start(path, wanted)
+    else:
+        check_last(path, max(wanted), len(index.pts))
+        found = _from_keys(path, index.keys, {index.pts[number]: number for number in wanted})
+    return stacked([found[number] for number in indices])
+
+
+def check(path: str) -> int:
+    index = _index(path)
+    if index.fault:
+        raise InputError(index.fault)
+    frames = _decoded_count(*_version(path))
+    if index.pts is None:
+        return frames
+    if frames < len(index.pts):
+        raise InputError(f"only {frames} of {len(index.pts)} frames can be decoded")
+    return len(index.pts)
+
+
+def _version(path: str) -> tuple[str, int, int]:
+    status = Path(path).stat()
+    return path, status.st_size, status.st_mtime_ns
+
+
+def _index(path: str) -> _Index:
+    return _read_index(*_version(path))
+
+
+@lru_cache(maxsize=512)
+def _read_index(path: str, size: int, modified: int) -> _Index:
+    """Read the packets of a file; ``size`` and ``modified`` tell its versions apart."""
+    with _opened(path) as (container, stream), _decoding("at the start"):
+        kinds = set(container.format.name.split(","))
+        # An MP4 file counts packets that its edit list then leaves out; only the index has neither more nor less.
+        promised = len(stream.index_entries) if "mp4" in kinds else stream.frames
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        surely = (kinds & _TIMED or not stream.codec_context.has_b_frames) and stream.codec_context.name != "vp8"
+        end = _seconds(stream.metadata.get("DURATION", ""))  # Matroska counts no frames
+        times = [packet.pts for packet in packets if packet.pts is not None and not packet.is_discard]
+        keys = sorted(
+            _Key(packet.pts, packet.pts if packet.dts is None else packet.dts)
+            for packet in packets
+            if packet.is_keyframe and packet.pts is not None
+        )
+        last = float(max(times) * stream.time_base) if times and stream.time_base else 0.0
+    if not times or not keys:
+        raise InputError("no frames")
+    fault = None
+    if len(packets) < promised:
+        fault = f"truncated: holds {len(packets)} of {promised} frames"
+    elif last < end - 1:
+        fault = f"truncated: holds {last:.1f} of {end:.1f} seconds"
+    order = [packet.dts for packet in packets if packet.dts is not None]
+    plain = (
+        surely
+        and all(packet.pts is not None for packet in packets)
+        and len(set(times)) == len(times)
+        and all(before < after for before, after in pairwise(order))
+        and packets[0].is_keyframe
+        and min(times) >= keys[0].pts
+    )
+    return _Index(keys, sorted(times) if plain else None, fault)
+
+
+def _seconds(text: str) -> float:
+    """Seconds of a time such as 00:01:02.500000000; 0 if it is none."""
+    try:
+        hours, minutes, seconds = (float(part) for part in text.split(":"))
+    except ValueError:
+        return 0.0
+    return 3600 * hours + 60 * minutes + seconds
+
+
+@lru_cache(maxsize=100_000)  # numbers only, and each is the work of a whole decode
+def _decoded_count(path: str, size: int, modified: int) -> int:
+    frames = 0
+    with _opened(path) as (container, stream):
+        for packet in _packets(container, stream):
+            with _decoding(f"around frame {frames}"):
+                for frame in packet.decode():
+                    _check_sound(frame)
+                    frames += 1
+    if frames == 0:
+        raise InputError("no frames")
+    return frames
+
+
+def _from_start(path: str, wanted: set[int]) -> dict[int, NDArray[Any]]:
+    """The wanted frames by their numbers, counted from the start."""
+    found: dict[int, NDArray[Any]] = {}
+    frames = 0
+    with _opened(path) as (container, stream):
+        for packet in _packets(container, stream):
+            with _decoding(f"around frame {frames}"):
+                decoded = packet.decode()
+                for frame in decoded:
+                    _check_sound(frame)
+            found |= {number: _rgb(frame) for number, frame in enumerate(decoded, frames) if number in wanted}
+            frames += len(decoded)
+            if frames > max(wanted):
+                return found
+    check_last(path, max(wanted), frames)
+    return found
+
+
+def _from_keys(path: str, keys: list[_Key], wanted: dict[int, int]) -> dict[int, NDArray[Any]]:
+    """The frames that are shown at the wanted times by their numbers, each decoded from a key frame before it."""
+    groups: dict[int, set[int]] = {}
+    for time in wanted:
+        # A frame shown before a key frame may need the one before that, even if it comes later in the file.
+        groups.setdefault(bisect_right(keys, time, key=lambda key: key.pts) - 1, set()).add(time)
+    found: dict[int, NDArray[Any]] = {}
+    with _opened(path) as (container, stream):
+        for key, times in sorted(groups.items()):
+            error = ""
+            # Not every key frame lets decoding start, and not every seek arrives.
+            for start in dict.fromkeys((key, max(key - 1, 0), 0)):
+                try:
+                    frames = _after(container, stream, keys[start], frozenset(times), start == key, start == 0)
+                    for frame in frames:
+                        if frame.pts in times:
+                            found[wanted[frame.pts]] = _rgb(frame)
+                            times.remove(frame.pts)
+                except av.FFmpegError as raised:
+                    error = error or _said(raised)
+                if not times:
+                    break
+            else:
+                number = wanted[min(times)]
+                raise InputError(f"cannot be decoded around frame {number} ({error or 'the frame does not come'})")
+    return found
+
+
+def _after(
+    container: InputContainer, stream: VideoStream, key: _Key, times: frozenset[int], skip: bool, first: bool
+) -> Iterator[VideoFrame]:
+    """Decode from a key frame until all of ``times`` have passed.
+
+    Args:
+        container: of the file.
+        stream: of the container.
+        key: the key frame.
+        times: of the wanted frames.
+        skip: leave out frames that no other needs, unless they are wanted.
+        first: it is the first key frame, so that what follows is what a whole decode gives.
+    """
+    container.seek(key.seek, stream=stream)
+    started, complete = False, first
+    for packet in _packets(container, stream):
+        started = started or packet.pts == key.pts
+        if not started:
+            continue
+        needless = skip and packet.pts not in times and packet.pts != key.pts
+        stream.codec_context.skip_frame = "NONREF" if needless else "DEFAULT"
+        for frame in packet.decode():
+            if frame.pts is None or frame.pts < key.pts:
+                continue
+            complete = complete or frame.pts == key.pts
+            if not complete:  # the image builds up over several frames, and only about
+                return
+            _check_sound(frame)
+            yield frame
+            if frame.pts >= max(times):
+                return
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
+    """Packets to decode. An empty one stands for a repeated frame, except for the last: it ends the decoding."""
+    return (packet for packet in container.demux(stream) if packet.size or packet.dts is None)
+
+
+def _check_sound(frame: VideoFrame) -> None:
+    if frame.is_corrupt:
+        raise av.InvalidDataError(errno.EINVAL, "damaged data")
+
+
+def _rgb(frame: VideoFrame) -> NDArray[Any]:
+    """Upright pixels, uint8 (H, W, 3)."""
+    pixels = frame.to_ndarray(format="rgb24", threads=1)
+    return np.rot90(pixels, round(frame.rotation / 90))
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """A video file and its main stream."""
+    try:
+        # The content of a file must not make FFmpeg fetch another.
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
+    except av.FFmpegError as error:
+        raise InputError(_unopened(path, error)) from error
+    with container:
+        stream = container.streams.best("video")
+        if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+            audio = bool(container.streams.audio)
+            raise InputError("no video stream" + (", audio only" if audio else ""))
+        stream.codec_context.thread_count = 1  # workers decode side by side
+        yield container, stream
+
+
+def _unopened(path: str, error: av.FFmpegError) -> str:
+    if not isinstance(error, av.InvalidDataError):
+        return _said(error)
+    with Path(path).open("rb") as file:
+        start = file.read(8)
+    if start[4:] == b"ftyp":
+        return "truncated or damaged: its index (the moov atom) is missing or cannot be read"
+    return "not a video in a known format"
+
+
+@contextmanager
+def _decoding(where: str) -> Iterator[None]:
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise InputError(f"cannot be decoded {where} ({_said(error)})") from error
+
+
+def _said(error: av.FFmpegError) -> str:
+    return shown(error.strerror).lower()

@@ -1,0 +1,214 @@
+"""Reading frames of videos: the wanted ones only, from a video file or from a folder of frame images."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from longtail.errors import InputError
+from longtail.files.images import SUFFIXES, check_images, decode
+from longtail.files.listing import is_file
+from longtail.files.video.frames import check_last, stacked
+from longtail.messages import shown
+
+
+def count_frames(path: str) -> int:
+    """Number of frames of a video that can be shown, at least 1.
+
+    Args:
+        path: a video file, or a folder that holds one image for each frame.
+
+    Raises:
+        InputError: the file or folder holds no frames or cannot be read, or no decoder is installed.
+    """
+    if Path(path).is_dir():
+        with _naming(path):
+            return len(_frame_files(path))
+    exact = _decoders()[0]
+    with _naming(path):
+        return exact.count(path)
+
+
+def read_frames(path: str, indices: Sequence[int]) -> Tensor:
+    """Decode frames of a video, and as little else as its compression allows.
+
+    Frames are numbered from 0 in the order in which they are shown, whatever time each stays on the screen: in a video
+    with a variable frame rate an index is a number, not a time. Index i always gives the frame that would come as
+    number i if the whole video were decoded. A file that is to be shown rotated is rotated.
+
+    Args:
+        path: a video file, or a folder that holds one image for each frame. The images are taken in the order of their
+            names, with numbers by value.
+        indices: T numbers of frames, at least one, in any order; a frame may be wanted more than once.
+
+    Returns:
+        uint8 (T, 3, H, W), RGB; in memory the channels of a pixel lie side by side.
+
+    Raises:
+        InputError: the file or folder holds no frames or cannot be read, a wanted frame cannot be decoded, frames
+            differ in size, or no decoder is installed.
+        ValueError: ``indices`` is empty, or an index is not one of a frame.
+    """
+    wanted = [int(index) for index in indices]
+    if not wanted or min(wanted) < 0:
+        raise ValueError(f"indices must be one or more numbers from 0 on, got {wanted}")
+    if Path(path).is_dir():
+        return _read_folder(path, wanted)
+    exact, *preferred = _decoders()
+    with _naming(path):
+        if preferred and exact.is_plain(path):
+            with suppress(InputError):  # PyAV reads more, and knows better what is wrong
+                return preferred[0].read(path, wanted)
+        return exact.read(path, wanted)
+
+
+def check_videos(paths: Sequence[str], workers: int | None = None) -> Iterator[tuple[int, str]]:
+    """Decode videos whole, to find those of which ``read_frames`` would refuse some frame.
+
+    What a decoder conceals is no fault. The images of a folder of frames are checked as ``check_images`` does. A
+    variable frame rate is allowed.
+
+    Args:
+        paths: of the files and folders.
+        workers: number of threads; by default a few more than there are cores.
+
+    Yields:
+        For each path, in order, the number of its frames and an empty text, or 0 and why it cannot be used.
+
+    Raises:
+        InputError: a path is no folder and no decoder is installed.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(_checked, paths)
+
+
+def segment_indices(
+    frames: int, segments: int, generator: np.random.Generator | None, clip: int = 0, clips: int = 1
+) -> NDArray[np.int64]:
+    """Choose one frame from each of ``segments`` equal parts of a video.
+
+    Frame floor((s + u) * frames / segments) for part s: u is drawn from [0, 1) for each part in training, and is
+    (clip + 1) / (clips + 1) in testing. A video of fewer frames than parts repeats some.
+
+    Args:
+        frames: of the video.
+        segments: number of parts, S.
+        generator: draws the frames in training; None in testing.
+        clip: which of the test clips, from 0.
+        clips: number of test clips, whose frames lie at equal distances; one clip takes the middle of each part.
+
+    Returns:
+        (S,) int64, sorted.
+
+    Raises:
+        ValueError: ``frames``, ``segments`` or ``clips`` is below 1, or ``clip`` is not one of ``clips``.
+
+    Source: sparse sampling, L. Wang et al., "Temporal Segment Networks" (ECCV 2016), section 3.1.
+    """
+    if min(frames, segments, clips) < 1:
+        raise ValueError(f"frames, segments and clips must be at least 1, got {frames}, {segments} and {clips}")
+    if not 0 <= clip < clips:
+        raise ValueError(f"clip must lie in 0..{clips - 1}, got {clip}")
+    places = np.full(segments, (clip + 1) / (clips + 1)) if generator is None else generator.random(segments)
+    chosen = (np.arange(segments) + places) * frames / segments
+    return np.minimum(chosen.astype(np.int64), frames - 1)  # rounding may reach the end
+
+
+class _Decoder(Protocol):
+    """A module that reads video files. The message of its ``InputError`` is the reason alone."""
+
+    def is_plain(self, path: str) -> bool:
+        """Whether the packets of a file tell its frames, so that torchcodec numbers them right."""
+
+    def count(self, path: str) -> int:
+        """As ``count_frames``."""
+
+    def read(self, path: str, indices: Sequence[int]) -> Tensor:
+        """As ``read_frames``."""
+
+    def check(self, path: str) -> int:
+        """Decode a file whole and return the number of its frames, or raise what ``check_videos`` reports."""
+
+
+@cache
+def _decoders() -> list[_Decoder]:
+    """What is installed, the one that numbers the frames of more kinds of file exactly first: PyAV, torchcodec."""
+    found = []
+    for module in ("pyav", "torchcodec"):
+        with suppress(ImportError, OSError, RuntimeError):  # the latter two: a library that it needs does not load
+            found.append(cast(_Decoder, import_module(f"longtail.files.video.{module}")))
+    if not found:
+        raise InputError('videos need torchcodec or PyAV: pip install "longtail[clips]"')
+    return found
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Puts the path and the way out around a reason why a video cannot be used."""
+    try:
+        with _reasoning(path):
+            yield
+    except InputError as error:
+        raise InputError(f"{shown(path)}: {error}; replace or remove the file") from error
+
+
+@contextmanager
+def _reasoning(path: str) -> Iterator[None]:
+    """Finds what is missing or empty, and turns what the system refuses into a reason."""
+    try:
+        if not Path(path).is_dir() and Path(path).stat().st_size == 0:
+            raise InputError("empty file")
+        yield
+    except OSError as error:
+        raise InputError((error.strerror or type(error).__name__).lower()) from error
+
+
+def _checked(path: str) -> tuple[int, str]:
+    check = _check_folder if Path(path).is_dir() else _decoders()[0].check
+    try:
+        with _reasoning(path):
+            return check(path), ""
+    except InputError as error:
+        return 0, str(error)
+
+
+def _frame_files(folder: str) -> list[str]:
+    """The images in a folder, by name, with numbers by value."""
+    with os.scandir(folder) as found:
+        files = [entry.name for entry in found if is_file(entry) and not entry.name.startswith(".")]
+    names = [name for name in files if Path(name).suffix.lower() in SUFFIXES]
+    if not names:
+        raise InputError("the folder holds no images")
+    return [str(Path(folder) / name) for name in sorted(names, key=_by_number)]
+
+
+def _by_number(name: str) -> tuple[list[str | int], str]:
+    parts = re.split(r"([0-9]+)", name)  # text and digits take turns, so only like is compared with like
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
+
+
+def _check_folder(folder: str) -> int:
+    files = _frame_files(folder)
+    for path, reason in check_images(files, workers=1):
+        raise InputError(f"{shown(Path(path).name)}: {reason}")
+    return len(files)
+
+
+def _read_folder(folder: str, indices: list[int]) -> Tensor:
+    with _naming(folder):
+        files = _frame_files(folder)
+    check_last(folder, max(indices), len(files))
+    frames = {index: np.asarray(decode(files[index])) for index in set(indices)}
+    with _naming(folder):
+        return stacked([frames[index] for index in indices])

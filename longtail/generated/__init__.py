@@ -1,0 +1,1 @@
+"""Sets that the package draws by itself."""

@@ -1,0 +1,35 @@
+"""How names, lists and reasons are worded in messages."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+from itertools import islice
+
+
+def shown(name: object) -> str:
+    """A path or a label as it can stand in a one-line message: escaped where it would not print."""
+    text = str(name)
+    return text if text.isprintable() else ascii(text)
+
+
+def some(names: Collection[object], limit: int = 3) -> str:
+    """The first ``limit`` of ``names`` and how many more there are."""
+    listed = ", ".join(shown(name) for name in islice(names, limit))
+    return listed if len(names) <= limit else f"{listed} and {len(names) - limit} more"
+
+
+def and_more(bad: Collection[object]) -> str:
+    """How a message about the first of some bad files goes on."""
+    return f" (and {len(bad) - 1} more bad files)" if len(bad) > 1 else ""
+
+
+def near_names(name: str, known: Sequence[str]) -> str:
+    """How a message about an unknown name goes on: with those near it, if there are any."""
+    near = difflib.get_close_matches(name, known, n=3)
+    return f"; near it: {', '.join(near)}" if near else ""
+
+
+def first_line(error: Exception) -> str:
+    """First line of an error's message, or its name where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

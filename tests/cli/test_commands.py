@@ -1,0 +1,419 @@
+"""The command line as a user runs it."""
+
+import csv
+import errno
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from command import assert_same_weights, fails, results, stopping
+from PIL import Image
+
+from longtail.cli.main import main
+from longtail.inference.classification import load_run
+from longtail.reports.results import weakest_classes
+from longtail.tasks.classification import Classification
+
+FAST = ["--epochs", "2", "--workers", "0", "--batch-size", "8", "--backbone", "resnet20_cifar", "--image-size", "16"]
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of 24, 9 and 4 images in several formats."""
+    root = tmp_path_factory.mktemp("data") / "photos"
+    random = np.random.default_rng(0)
+    formats = [("RGB", "jpg"), ("L", "png"), ("RGBA", "png"), ("P", "gif"), ("CMYK", "jpg"), ("I;16", "png")]
+    for c, n in enumerate((24, 9, 4)):
+        folder = root / f"class {c}"
+        folder.mkdir(parents=True)
+        for i in range(n):
+            mode, suffix = formats[i % len(formats)]
+            pixels = np.clip(random.normal(60 + 60 * c, 20, (24, 20, 3)), 0, 255).astype(np.uint8)
+            deep = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+            image = deep if mode == "I;16" else Image.fromarray(pixels).convert(mode)
+            image.save(folder / f"{i}.{suffix}")
+    return root
+
+
+@pytest.fixture(scope="session")
+def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run of BCL on the photos."""
+    os.environ.pop("LONGTAIL_RUN", None)
+    run = tmp_path_factory.mktemp("runs") / "bcl"
+    assert main(["fit", "--recipe", "bcl", "--data", str(photos), "--run", str(run), *FAST]) == 0
+    return run
+
+
+def state(run: Path, name: str = "last") -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(run / f"{name}.ckpt", weights_only=True)["state_dict"]
+    return content
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from longtail.cli import main; main(['--help']); main(['recipes']);"
+        "sys.exit(any(m in sys.modules for m in ('torch', 'lightning', 'matplotlib', 'timm')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "longtail fit --recipe bcl --data photos/" in done.stdout
+    assert "cifar100_lt/bcl" in done.stdout
+
+
+def test_a_run_holds_what_it_took_and_what_it_found(run: Path) -> None:
+    found = results(run)
+    assert found["status"] == "finished"
+    assert found["recipe"] == "bcl"
+    assert found["classes"] == ["class 0", "class 1", "class 2"]
+    assert found["train_counts"] == [19, 7, 3]
+    assert found["data"]["images"] == {"train": 29, "val": 8}
+    assert [entry["epoch"] for entry in found["history"]] == [1, 2]
+    assert {"loss", "classifier", "contrastive", "top1"} <= found["history"][0]["train"].keys()
+    assert {(e["split"], e["checkpoint"]) for e in found["evaluations"]} == {("val", "last"), ("val", "best")}
+    assert found["evaluations"][0]["metrics"]["top1"] == found["history"][1]["val"]["top1"]
+    assert found["versions"]["torch"] == torch.__version__
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["model"]["init_args"]["method"]["init_args"]["temperature"] == 0.07
+    assert config["trainer"]["max_epochs"] == 2
+    assert (run / "best.ckpt").is_file()
+
+
+def test_the_saved_config_repeats_the_run(run: Path, tmp_path: Path) -> None:
+    assert main(["fit", "--config", str(run / "config.yaml"), "--run", str(tmp_path / "again")]) == 0
+    again = state(tmp_path / "again")
+    assert all(torch.equal(value, again[name]) for name, value in state(run).items())
+
+
+def test_report_and_compare(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(run), "--output", str(tmp_path / "r.html")]) == 0
+    assert "class 2" in (tmp_path / "r.html").read_text()
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    assert main(["compare", str(run), str(other), "--output", str(tmp_path / "c.html")]) == 0
+    assert "<html" in (tmp_path / "c.html").read_text()
+
+
+def test_the_classes_that_need_help_show_their_mistakes(run: Path) -> None:
+    found = results(run)
+    evaluation = found["evaluations"][0]
+    weakest = weakest_classes(evaluation["per_class"]["accuracy"], found["train_counts"])
+    assert weakest
+    assert {mistake["true"] for mistake in evaluation["mistakes"]} == set(weakest)
+    assert all(mistake["image"].startswith("data:image/png;base64,") for mistake in evaluation["mistakes"])
+
+
+def test_validate_repeats_the_figures(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    assert main(["validate", str(copy)]) == 0
+    assert results(copy)["evaluations"] == results(run)["evaluations"]
+
+
+def test_evaluation_refuses_what_would_mix_the_splits(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "mix the splits" in fails(capsys, "test", str(run), "--data.test_fraction", "0.2")
+    assert "no test split" in fails(capsys, "test", str(run))
+
+
+def test_a_split_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, fitting = tmp_path / "run", ["fit", "--recipe", "digits_lt/ce", "--epochs", "1", "--run"]
+    without_val, without_test = ("--trainer.limit_val_batches", "0"), ("--trainer.limit_test_batches", "0")
+    by_difficulty = ["--data.sampling", "longtail.data.DifficultySampling"]
+    assert "difficulty" in fails(capsys, *fitting, str(run), *without_val, *by_difficulty)
+    assert not run.exists()
+    assert main([*fitting, str(run), *without_val]) == 0
+    found = results(run)
+    assert (found["history"][0]["val"], found["best_epoch"]) == (None, None)
+    assert [(each["split"], each["checkpoint"]) for each in found["evaluations"]] == [("test", "last")]
+    assert "--trainer.limit_val_batches 1.0" in fails(capsys, "validate", str(run))
+    assert main(["test", str(run)]) == 0
+    assert "--trainer.limit_test_batches 1.0" in fails(capsys, "test", str(run), *without_test)
+    assert main(["validate", str(run), "--trainer.limit_val_batches", "1.0"]) == 0
+    assert {each["split"] for each in results(run)["evaluations"]} == {"val", "test"}
+    capsys.readouterr()
+    assert main([*fitting, str(tmp_path / "other"), *without_val, *without_test]) == 0
+    assert "no split to evaluate" in capsys.readouterr().out
+    assert results(tmp_path / "other")["evaluations"] == []
+
+
+def test_predict(run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["predict", str(run), str(photos / "class 1"), "--top-k", "2"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert len(rows) == 9
+    assert float(rows[0]["probability_1"]) >= float(rows[0]["probability_2"])
+    output = tmp_path / "out.jsonl"
+    one = str(photos / "class 0" / "0.jpg")
+    assert main(["predict", str(run), one, "--format", "jsonl", "--output", str(output)]) == 0
+    line = json.loads(output.read_text())
+    assert line["path"] == one
+    assert sum(entry["probability"] for entry in line["top"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_predict_names_a_bad_file_and_writes_nothing(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes((photos / "class 0" / "0.jpg").read_bytes()[:200])
+    output = tmp_path / "out.csv"
+    assert "bad.jpg" in fails(capsys, "predict", str(run), str(bad), "--output", str(output))
+    assert sorted(tmp_path.iterdir()) == [bad]
+    good = str(photos / "class 0" / "0.jpg")
+    assert main(["predict", str(run), str(bad), good, "--output", str(output), "--skip-bad-images"]) == 0
+    assert len(output.read_text().splitlines()) == 2
+
+
+def test_export_agrees_with_torch(run: Path, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from safetensors.torch import load_file
+
+    assert main(["export", str(run), "--output", str(tmp_path)]) == 0
+    classifier = load_run(run)
+    images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    logits = torch.from_numpy(session.run(None, {"images": classifier.normalise(images).numpy()})[0])
+    torch.testing.assert_close(logits.softmax(1), classifier.probabilities(images), atol=1e-4, rtol=1e-3)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == classifier.classes
+    own = load_file(tmp_path / "model.safetensors")
+    assert all(torch.equal(value, own[name]) for name, value in classifier.method.state_dict().items())
+
+
+GML_BY_DIFFICULTY = ["--model.method", "longtail.methods.GML", "--data.sampling", "longtail.data.DifficultySampling"]
+
+
+@pytest.mark.parametrize(
+    ("options", "stop"), [([], (1, 2)), ([], (1, 4)), (["--ema", "0.9"], (0, 1)), (GML_BY_DIFFICULTY, (1, 2))]
+)
+def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    stop: tuple[int, int],
+) -> None:
+    args = ["fit", "--recipe", "digits_lt/bcl", "--epochs", "3", "--precision", "32-true", *options]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert main([*args, "--run", str(whole)]) == 0
+    monkeypatch.delenv("LONGTAIL_RUN")
+    with stopping(Classification, *stop):
+        assert main([*args, "--run", str(stopped)]) == 130
+    assert f"--resume {stopped}" in capsys.readouterr().err
+    assert results(stopped)["status"] == "interrupted"
+    assert main(["fit", "--resume", str(stopped)]) == 0
+
+    for name in ("last", "best"):
+        assert_same_weights(stopped, whole, name)
+    assert results(stopped)["evaluations"] == results(whole)["evaluations"]
+    assert [e["val"] for e in results(stopped)["history"]] == [e["val"] for e in results(whole)["history"]]
+    assert results(stopped)["best_epoch"] == results(whole)["best_epoch"]
+
+    before = results(stopped)
+    assert main(["fit", "--resume", str(stopped)]) == 0  # nothing is left to do
+    assert results(stopped) == before
+
+
+def test_seeds_differ_and_repeat(tmp_path: Path) -> None:
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        args = ["--recipe", "digits_lt/ce", "--epochs", "1", "--seed", seed, "--run", str(tmp_path / name)]
+        assert main(["fit", *args]) == 0
+    a, b, c = (state(tmp_path / name) for name in "abc")
+    assert all(torch.equal(value, b[key]) for key, value in a.items())
+    assert not torch.equal(a["method.classifier.weight"], c["method.classifier.weight"])
+
+
+def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert main(["fit", "--recipe", "digits_lt/ce", "--epochs", "1", "--run", str(run)]) == 0
+    before = results(run)
+    two = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [Path(sys.executable).with_name("longtail"), "test", str(run), *two]
+    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=200)
+    for old, new in zip(before["evaluations"], results(run)["evaluations"], strict=True):
+        for key in ("images", "per_class", "confusions"):
+            assert old[key] == new[key]
+        assert new["metrics"] == pytest.approx(old["metrics"], abs=1e-6, nan_ok=True)
+
+
+def test_a_table_trains(photos: Path, tmp_path: Path) -> None:
+    lines = [f"{path.relative_to(photos)},{path.parent.name}" for path in sorted(photos.rglob("*.*"))]
+    table = tmp_path / "t.csv"
+    table.write_text("\n".join(["path,label", *lines]))
+    args = ["--recipe", "logit_adjusted", "--data", str(table), "--data.root", str(photos), *FAST, "--epochs", "1"]
+    assert main(["fit", *args, "--run", str(tmp_path / "run")]) == 0
+    assert results(tmp_path / "run")["train_counts"] == [19, 7, 3]
+
+
+BAD_OPTIONS = [
+    (["--recipe", "nope"], 'unknown recipe "nope".*digits_lt/bcl'),
+    (["--recipe", "blc"], 'did you mean "bcl"'),
+    ([], "--recipe"),
+    (["--recipe", "bcl"], "--data"),
+    (["--recipe", "bcl", "--data", "/nowhere/at/all"], "/nowhere/at/all"),
+    (["--recipe", "bcl", "--data", "nowhere"], "digits_lt"),
+    (["--recipe", "digits_lt/ce", "--backbone", "resnet5"], 'unknown backbone "resnet5".*resnet50'),
+    (["--recipe", "digits_lt/ce", "--model.method", "Foo"], '"Foo".*BCL, .*Plain'),
+    (["--recipe", "digits_lt/ce", "--monitor", "f1"], 'unknown metric "f1".*top1'),
+    (["--recipe", "digits_lt/ce", "--batch-size", "100000"], "batch_size 100000 is larger"),
+    (["--recipe", "digits_lt/ce", "--epochs", "many"], "max_epochs.*many"),
+    (["--recipe", "digits_lt/ce", "--nonsense", "1"], "--nonsense"),
+    (["--recipe", "digits_lt/ce", "--trainer.limit_val_batches", "1.5"], "1.5 for limit_val_batches"),
+    (["--recipe", "digits_lt/ce", "--seed"], "seed"),
+    (["--recipe", "digits_lt/ce", "--trainer.devices", "999", "--trainer.accelerator", "cpu"], "for 999 processes"),
+    (["--recipe", "digits_lt/ce", "--workers", "2"], "DigitsLT has no option num_workers"),
+    (["--recipe", "digits_lt/ce", "--ema", "2"], "--ema"),
+    (["--recipe", "digits_lt/ce", "--model.few", "200"], "few"),
+    (["--recipe", "digits_lt/bcl", "--data.views", "[longtail.augment.PlainView]"], "3 views"),
+    (["--recipe", "digits_lt/ce", "--weights", "/nowhere.pt"], "/nowhere.pt"),
+    (["--recipe", "cifar100_lt/ce", "--data", "."], "cifar-100-python"),
+]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"), BAD_OPTIONS, ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else ""
+)
+def test_wrong_options_are_one_line_and_write_nothing(
+    args: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    line = fails(capsys, "fit", *args, "--run", str(tmp_path / "run"))
+    assert re.search(message, line), line
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def break_folder(root: Path, how: str) -> None:
+    first = root / "class 0" / "0.jpg"
+    if how == "empty":
+        shutil.rmtree(root)
+        root.mkdir()
+    elif how == "single class":
+        shutil.rmtree(root / "class 1")
+        shutil.rmtree(root / "class 2")
+    elif how == "truncated":
+        first.write_bytes(first.read_bytes()[:-80])
+    elif how == "zero-byte":
+        first.write_bytes(b"")
+    elif how == "not an image":
+        first.write_text("hello")
+    elif how == "unknown class in val":
+        for path in sorted(root.iterdir()):
+            shutil.copytree(path, root / "train" / path.name)
+            shutil.move(path, root / "val" / path.name)
+        (root / "val" / "class 2").rename(root / "val" / "wolf")
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("empty", "no "),
+        ("single class", "class 0"),
+        ("truncated", "0.jpg"),
+        ("zero-byte", "0.jpg"),
+        ("not an image", "0.jpg"),
+        ("unknown class in val", "wolf"),
+    ],
+)
+def test_bad_folders(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str, message: str) -> None:
+    root = tmp_path / "photos"
+    shutil.copytree(photos, root)
+    break_folder(root, how)
+    run = tmp_path / "run"
+    assert message in fails(capsys, "fit", "--recipe", "ce", "--data", str(root), "--run", str(run), *FAST)
+    assert not run.exists()
+
+
+def test_bad_images_are_left_out_on_request(photos: Path, tmp_path: Path) -> None:
+    root, run = tmp_path / "photos", tmp_path / "run"
+    shutil.copytree(photos, root)
+    break_folder(root, "truncated")
+    args = ["--recipe", "ce", "--data", str(root), "--run", str(run), "--skip-bad-images", *FAST, "--epochs", "1"]
+    assert main(["fit", *args]) == 0
+    assert sum(results(run)["data"]["images"].values()) == 36
+
+
+def test_a_file_that_breaks_while_training_is_named(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "photos"
+    shutil.copytree(photos, root)
+    break_folder(root, "truncated")
+    args = ["--recipe", "ce", "--data", str(root), "--run", str(tmp_path / "run"), *FAST]
+    options = ["--data.check_images", "false", "--data.val_fraction", "0"]
+    assert "0.jpg" in fails(capsys, "fit", *args, *options)
+
+
+def test_a_run_folder_that_exists_is_kept(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (run / "results.json").read_bytes()
+    assert "exists" in fails(capsys, "fit", "--recipe", "digits_lt/ce", "--run", str(run))
+    assert (run / "results.json").read_bytes() == before
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, ("touch pwned",)
+
+
+@pytest.mark.parametrize("how", ["truncated", "code", "another model", "missing"])
+def test_bad_checkpoints(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    path = copy / "last.ckpt"
+    if how == "truncated":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif how == "code":
+        torch.save({"state_dict": Evil()}, path)
+    elif how == "another model":
+        torch.save({"state_dict": {"method.weight": torch.zeros(3)}}, path)
+    else:
+        path.unlink()
+    monkeypatch.chdir(tmp_path)
+    for command in (["fit", "--resume", str(copy)], ["validate", str(copy)]):
+        assert "last.ckpt" in fails(capsys, *command)
+    assert "last.ckpt" in fails(capsys, "predict", str(copy), ".", "--checkpoint", "last")
+    assert not Path("pwned").exists()
+
+
+def test_a_plain_pickle_is_never_executed(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    (copy / "best.ckpt").write_bytes(pickle.dumps(Evil()))
+    monkeypatch.chdir(tmp_path)
+    assert "best.ckpt" in fails(capsys, "predict", str(copy), ".")
+    assert not Path("pwned").exists()
+
+
+def test_a_full_disk_keeps_the_previous_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    save = torch.save
+    saved: list[Path] = []
+
+    def full(content: Any, path: Path) -> None:
+        saved.append(path)
+        if len(saved) > 2:
+            Path(path).write_bytes(b"half a checkpoint")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(content, path)
+
+    monkeypatch.setattr(torch, "save", full)
+    line = fails(capsys, "fit", "--recipe", "digits_lt/ce", "--epochs", "3", "--run", str(run))
+    assert "No space left" in line
+    assert "previous one is kept" in line
+    monkeypatch.setattr(torch, "save", save)
+    assert not list(run.glob("*.part"))
+    assert main(["fit", "--resume", str(run)]) == 0
+    assert len(results(run)["history"]) == 3
