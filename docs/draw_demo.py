@@ -50,7 +50,7 @@ def accuracies(runs: Path) -> tuple[list[int], dict[str, np.ndarray]]:
 
 def draw(counts: Sequence[int], of_methods: dict[str, np.ndarray]) -> Figure:
     with style.context(["default", SETTINGS]):
-        figure = Figure(figsize=(8, 4.2), layout="constrained", facecolor="white")
+        figure = Figure(figsize=(6.4, 4), layout="constrained", facecolor="white")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2.4))
         places = np.arange(len(counts))
         upper.bar(places, counts, 0.6, color="#8fa3b3")

@@ -11,11 +11,13 @@ from pkgutil import iter_modules
 from typing import Any
 
 import pytest
+from reports.sample import make_results
 
 import longtail
 from longtail import losses
 from longtail.cli import COMMANDS, FIT_HELP, main
 from longtail.recipes import recipe_names
+from longtail.reports.results import save_results
 
 ROOT = Path(longtail.__file__).parent.parent
 PAGES = sorted(
@@ -132,6 +134,20 @@ def test_every_loss_has_its_picture(tmp_path: Path) -> None:
     shown = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", (ROOT / "docs" / "losses.md").read_text(encoding="utf-8"))
     assert set(shown) == {f"losses/{name}" for name in names}
     assert [picture for picture in shown if not (ROOT / "docs" / picture).is_file()] == []
+
+
+def test_the_picture_of_the_readme_is_drawn_from_runs(tmp_path: Path) -> None:
+    for method in ("ce", "bcl"):
+        for seed in range(2):
+            folder = tmp_path / "runs" / f"{method}-seed{seed}"
+            folder.mkdir(parents=True)
+            save_results(folder, make_results(seed=seed))
+    main = runpy.run_path(str(ROOT / "docs" / "draw_demo.py"))["main"]
+    main([str(tmp_path / "runs"), str(tmp_path / "demo.svg")])
+    picture = (tmp_path / "demo.svg").read_text(encoding="utf-8")
+    assert "cross-entropy" in picture
+    assert ">500<" in picture  # training images of the largest class
+    assert "docs/demo.svg" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_there_are_examples_and_commands() -> None:
