@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types clean
+.PHONY: demo test docs lint types clean
 
 demo: $(STAMP)  ## train digits_lt twice and compare
 	rm -rf runs/demo
@@ -16,6 +16,9 @@ demo: $(STAMP)  ## train digits_lt twice and compare
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+docs: $(STAMP)  ## the site, in build/docs; a warning, such as a broken link, is an error
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees docs build/docs
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

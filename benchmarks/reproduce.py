@@ -257,7 +257,7 @@ INTRODUCTION = f"""\
 # Reproduction
 
 What the papers report, and what the recipes of this package reach. Written by `python -m benchmarks.reproduce` from the
-files in [benchmarks/results](../benchmarks/results); change those, not this page.
+files in `benchmarks/results/`; change those, not this page.
 
 From the root of the repository, one command measures a whole table on one GPU, unattended, and writes this page. Given
 again, it goes on where it stopped:

@@ -4,17 +4,21 @@ import re
 import runpy
 import shlex
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
+from reports.sample import make_results
 
 import longtail
 from longtail import losses
 from longtail.cli.fit import FIT_HELP
 from longtail.cli.main import COMMANDS, main
 from longtail.recipes import recipe_names
+from longtail.reports.results import save_results
 
 ROOT = Path(longtail.__file__).parent.parent
 PAGES = sorted(
@@ -93,10 +97,33 @@ def test_commands_exist(words: list[str], capsys: pytest.CaptureFixture[str]) ->
             assert rest[i + 1] in recipe_names()
 
 
-def test_the_readme_names_every_recipe_for_own_images_and_every_benchmark() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_methods_names_every_recipe_for_own_images_and_every_benchmark() -> None:
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     wanted = {f"`{name}`" if "/" not in name else f"`{name.split('/')[0]}/" for name in recipe_names()}
-    assert [name for name in sorted(wanted) if name not in readme] == []
+    assert [name for name in sorted(wanted) if name not in page] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
+
+
+def test_the_api_reference_has_every_public_name() -> None:
+    """A page of a room shows what the room exports, by ``make docs``; a name without a docstring would be left out."""
+    pages = {page.stem: page for page in (ROOT / "docs" / "api").glob("*.rst") if page.stem != "index"}
+    names = [module.name for module in iter_modules(longtail.__path__) if not module.name.startswith("_")]
+    rooms = {name: import_module(f"longtail.{name}") for name in names}
+    exporting = {name for name, room in rooms.items() if hasattr(room, "__all__")}
+    assert exporting | {"counts", "difficulty", "distributed", "export"} <= set(pages)
+    for name, page in pages.items():
+        assert f".. room:: longtail.{name}\n" in page.read_text(encoding="utf-8")
+        for public in getattr(rooms[name], "__all__", ()):
+            assert getattr(rooms[name], public).__doc__, f"longtail.{name}.{public} has no docstring"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = {page.stem for page in (ROOT / "docs").glob("*.md")} - {"index"}
+    assert [page for page in sorted(pages) if f"\n{page}\n" not in index] == []
 
 
 def test_every_loss_has_its_picture(tmp_path: Path) -> None:
@@ -108,6 +135,20 @@ def test_every_loss_has_its_picture(tmp_path: Path) -> None:
     shown = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", (ROOT / "docs" / "losses.md").read_text(encoding="utf-8"))
     assert set(shown) == {f"losses/{name}" for name in names}
     assert [picture for picture in shown if not (ROOT / "docs" / picture).is_file()] == []
+
+
+def test_the_picture_of_the_readme_is_drawn_from_runs(tmp_path: Path) -> None:
+    for method in ("ce", "bcl"):
+        for seed in range(2):
+            folder = tmp_path / "runs" / f"{method}-seed{seed}"
+            folder.mkdir(parents=True)
+            save_results(folder, make_results(seed=seed))
+    main = runpy.run_path(str(ROOT / "docs" / "draw_demo.py"))["main"]
+    main([str(tmp_path / "runs"), str(tmp_path / "demo.svg")])
+    picture = (tmp_path / "demo.svg").read_text(encoding="utf-8")
+    assert "cross-entropy" in picture
+    assert ">500<" in picture  # training images of the largest class
+    assert "docs/demo.svg" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_there_are_examples_and_commands() -> None:

@@ -15,8 +15,8 @@ class BalancedContrastiveLoss(Loss):
     positives P_i, the keys of class y other than i (its prototype is always among them):
 
     .. math::
-        L_i = -\frac{1}{|P_i|} \sum_{p \in P_i} \Big[ \frac{z_i \cdot z_p}{\tau}
-              - \log \sum_{j \neq i} \frac{\exp(z_i \cdot z_j / \tau)}{m_j} \Big]
+        L_i = -\frac{1}{|P_i|} \sum_{p \in P_i} \left[ \frac{z_i \cdot z_p}{\tau}
+              - \log \sum_{j \neq i} \frac{\exp(z_i \cdot z_j / \tau)}{m_j} \right]
 
     m_j is the number of keys of j's class, not counting i. Dividing by it is the class-averaging, the prototypes are
     the class-complement of the paper.

@@ -14,7 +14,7 @@ class LDAMLoss(SoftmaxLoss):
 
     .. math::
         L_i = w_{y_i} \mathrm{CE}(x_i - s \, m_{y_i} \mathbb{1}_{y_i}, y_i), \qquad
-        m_c = m_{max} \Big( \frac{\min n}{n_c} \Big)^{1/4}
+        m_c = m_{max} \left( \frac{\min n}{n_c} \right)^{1/4}
 
     The logits are those of a cosine classifier, x = s cos, so the margins are in units of the cosine. Deferred
     re-weighting (DRW): w is 1 until `set_epoch` reports that the part ``reweight_from`` of the run is over; from then

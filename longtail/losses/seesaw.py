@@ -15,7 +15,8 @@ class SeesawLoss(Loss):
 
     .. math::
         L_i = -\log \frac{e^{x_{iy}}}{\sum_j S_{yj} e^{x_{ij}}}, \qquad
-        S_{yj} = \min\Big(1, \frac{N_j}{N_y}\Big)^p \max\Big(1, \frac{\sigma_j}{\sigma_y}\Big)^q, \qquad S_{yy} = 1
+        S_{yj} = \min\left(1, \frac{N_j}{N_y}\right)^p \max\left(1, \frac{\sigma_j}{\sigma_y}\right)^q, \qquad
+        S_{yy} = 1
 
     N_c is the number of samples of class c seen in training so far, this batch included, at least 1; sigma is the
     softmax of the logits, without gradient. The first factor (mitigation) weakens the negative gradient of a rarer

@@ -15,7 +15,7 @@ class SupervisedContrastiveLoss(Loss):
 
     .. math::
         L_i = -\frac{1}{|P_i|} \sum_{p \in P_i}
-              \Big[ \frac{z_i \cdot z_p}{\tau} - \log \sum_{j \neq i} \exp(z_i \cdot z_j / \tau) \Big]
+              \left[ \frac{z_i \cdot z_p}{\tau} - \log \sum_{j \neq i} \exp(z_i \cdot z_j / \tau) \right]
 
     An anchor without a positive gives 0 and counts in the mean.
 

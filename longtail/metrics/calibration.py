@@ -6,7 +6,8 @@ from torchmetrics import Metric
 
 
 class CalibrationError(Metric):
-    """Expected calibration error, sum_b |B_b| / M * |accuracy(B_b) - confidence(B_b)|.
+    r"""Expected calibration error,
+    :math:`\sum_b \frac{|B_b|}{M} \left| \mathrm{accuracy}(B_b) - \mathrm{confidence}(B_b) \right|`.
 
     B_b are equal-width bins of the top softmax probability. Sums over batches and over processes.
 

@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 
 class CosineClassifier(nn.Module):
-    """Normalised classifier, logits_c = scale * <f / |f|, w_c / |w_c|>.
+    r"""Normalised classifier, the logit of class c is
+    :math:`\mathrm{scale} \cdot \frac{f \cdot w_c}{\lVert f \rVert \lVert w_c \rVert}`.
 
     Shapes: features (M, in_features) to logits (M, num_classes).
 
