@@ -10,12 +10,6 @@ settings.register_profile("longtail", deadline=None, derandomize=True, database=
 settings.load_profile("longtail")
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No run of the test before."""
-    monkeypatch.delenv("LONGTAIL_RUN", raising=False)
-
-
 @pytest.fixture
 def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
     """What is told of a set, through Lightning's logger."""

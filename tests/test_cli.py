@@ -48,7 +48,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run of BCL on the photos."""
-    os.environ.pop("LONGTAIL_RUN", None)
     run = tmp_path_factory.mktemp("runs") / "bcl"
     assert main(["fit", "--recipe", "bcl", "--data", str(photos), "--run", str(run), *FAST]) == 0
     return run
@@ -194,7 +193,6 @@ GML_BY_DIFFICULTY = ["--model.method", "longtail.methods.GML", "--data.sampling"
 )
 def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     options: list[str],
     stop: tuple[int, int],
@@ -202,7 +200,6 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
     args = ["fit", "--recipe", "digits_lt/bcl", "--epochs", "3", "--precision", "32-true", *options]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert main([*args, "--run", str(whole)]) == 0
-    monkeypatch.delenv("LONGTAIL_RUN")
     with stopping(Classification, *stop):
         assert main([*args, "--run", str(stopped)]) == 130
     assert f"--resume {stopped}" in capsys.readouterr().err

@@ -1,7 +1,6 @@
 """ImageNet-LT, Places-LT and iNaturalist 2018 from small sets in the published formats."""
 
 import json
-import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -115,11 +114,9 @@ def refusal(data: PublishedLT) -> str:
 
 
 @pytest.fixture
-def notices(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+def notices(told: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """The lines said so far about other totals than the published ones."""
-    monkeypatch.setattr(logging.getLogger("lightning.pytorch"), "propagate", True)
-    caplog.set_level(logging.INFO)
-    return lambda: [line for line in caplog.messages if "as published" in line]
+    return lambda: [line for line in told.messages if "as published" in line]
 
 
 def test_imagenet_lt(tmp_path: Path) -> None:
@@ -373,9 +370,7 @@ def test_the_command_line_trains(
     train_counts: list[int],
     splits: set[str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("LONGTAIL_RUN", raising=False)
     root = make(tmp_path / "images", tmp_path / "lists")
     run = tmp_path / "run"
     where = ["--data", str(root), "--data.lists", str(tmp_path / "lists"), "--pretrained=false"]
@@ -400,7 +395,6 @@ def test_the_command_line_trains(
 def test_wrong_options_are_one_line(
     args: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv("LONGTAIL_RUN", raising=False)
     monkeypatch.chdir(tmp_path)
     if args and args[1] == "./images":
         (tmp_path / "images").mkdir()

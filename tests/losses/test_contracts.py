@@ -4,12 +4,13 @@ import pickle
 
 import pytest
 import torch
+from discovery import losses
 from torch import Tensor
 
 import longtail.losses
 from longtail.checks import set_debug
 
-from .contracts import DETACHED, Case, cases, floats, losses, with_grad
+from .contracts import DETACHED, Case, cases, floats, with_grad
 
 every_case = pytest.mark.parametrize("case", cases(), ids=str)
 half_types = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)

@@ -41,10 +41,8 @@ def fit(run: Path, recipe: str, data: Path, *options: str) -> int:
 def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained run."""
     run = tmp_path_factory.mktemp("runs") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("LONGTAIL_RUN", raising=False)
-        sampling = ["--data.sampling", "longtail.data.DifficultySampling"]
-        assert fit(run, "maskrcnn_cdb_w", shapes, "--epochs", "3", "--lr", "1e-3", *sampling) == 0
+    sampling = ["--data.sampling", "longtail.data.DifficultySampling"]
+    assert fit(run, "maskrcnn_cdb_w", shapes, "--epochs", "3", "--lr", "1e-3", *sampling) == 0
     return run
 
 
@@ -126,13 +124,10 @@ def test_the_exported_network_finds_the_same(run: Path, shapes: Path, tmp_path: 
     assert np.allclose(masks, expected["masks"], atol=1e-2)
 
 
-def test_a_stopped_run_resumes_to_the_same_weights(
-    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_run_resumes_to_the_same_weights(shapes: Path, tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     options = ["--epochs", "2", "--data.sampling", "longtail.data.DifficultySampling"]
     assert fit(whole, "maskrcnn_ce", shapes, *options) == 0
-    monkeypatch.delenv("LONGTAIL_RUN")
     with stopping(Detection, 1, 1):
         assert fit(stopped, "maskrcnn_ce", shapes, *options) == 130
     assert main(["fit", "--resume", str(stopped)]) == 0

@@ -67,9 +67,7 @@ def fit(run: Path, recipe: str, data: Path, *options: str) -> int:
 def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained run."""
     run = tmp_path_factory.mktemp("runs") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("LONGTAIL_RUN", raising=False)
-        assert fit(run, "cdb_w", shapes, "--epochs", "2") == 0
+    assert fit(run, "cdb_w", shapes, "--epochs", "2") == 0
     return run
 
 
@@ -285,12 +283,9 @@ def test_a_network_that_takes_one_size_is_exported_for_it(
 
 
 @pytest.mark.parametrize("recipe", ["cdb_s", "gml"])
-def test_a_stopped_run_resumes_to_the_same_weights(
-    recipe: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_run_resumes_to_the_same_weights(recipe: str, shapes: Path, tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert fit(whole, recipe, shapes, "--epochs", "2") == 0
-    monkeypatch.delenv("LONGTAIL_RUN")
     with stopping(Segmentation, 1, 1):
         assert fit(stopped, recipe, shapes, "--epochs", "2") == 130
     assert main(["fit", "--resume", str(stopped)]) == 0
