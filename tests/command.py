@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +29,15 @@ def fails(capsys: pytest.CaptureFixture[str], *args: str) -> str:
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("longtail: error: ")]
     assert len(lines) == 1
     return lines[0]
+
+
+TWO_PROCESSES = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
+
+
+def in_its_own_process(*args: str, **environment: str) -> int:
+    """The exit code of a command in a process of its own, with these variables."""
+    command = [sys.executable, "-m", "longtail", *args]
+    return subprocess.run(command, env={**os.environ, **environment}, timeout=200).returncode
 
 
 @contextmanager

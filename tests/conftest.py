@@ -1,9 +1,14 @@
 """Settings for every test."""
 
 import logging
+import os
 
 import pytest
 from hypothesis import settings
+
+# One thread in every process, said before torch is imported and inherited by what a test starts: the workers of pytest
+# take the cores between them, and where each of them starts as many threads as there are cores, these mostly wait.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 # No test asserts a time, and the examples are the same on every run.
 settings.register_profile("longtail", deadline=None, derandomize=True, database=None, max_examples=50)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from command import assert_same_weights, fails, results, stopping
+from command import TWO_PROCESSES, assert_same_weights, fails, in_its_own_process, results, stopping
 from PIL import Image
 
 from longtail.cli import main
@@ -230,10 +230,7 @@ def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main(["fit", "--recipe", "digits_lt/ce", "--epochs", "1", "--run", str(run)]) == 0
     before = results(run)
-    two = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [Path(sys.executable).with_name("longtail"), "test", str(run), *two]
-    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=200)
+    assert in_its_own_process("test", str(run), *TWO_PROCESSES) == 0
     for old, new in zip(before["evaluations"], results(run)["evaluations"], strict=True):
         for key in ("images", "per_class", "confusions"):
             assert old[key] == new[key]

@@ -1,16 +1,13 @@
 """Detection as the command line does it, on a generated set: train, resume, evaluate, report, predict, export."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from command import assert_same_weights, fails, results, stopping
+from command import TWO_PROCESSES, assert_same_weights, fails, in_its_own_process, results, stopping
 from PIL import Image
 
 from longtail.cli import main
@@ -168,10 +165,7 @@ def test_two_processes_measure_as_one(run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
     before = results(copy)["evaluations"]
-    two = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
-    command = [Path(sys.executable).with_name("longtail"), "validate", str(copy), *two]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=200)
+    assert in_its_own_process("validate", str(copy), *TWO_PROCESSES) == 0
     for old, new in zip(before, results(copy)["evaluations"], strict=True):
         assert new["metrics"] == pytest.approx(old["metrics"], nan_ok=True, abs=1e-6)
 

@@ -1,16 +1,13 @@
 """Segmentation as the command line does it, on a generated set: train, resume, evaluate, report, predict, export."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from command import assert_same_weights, fails, results, stopping
+from command import TWO_PROCESSES, assert_same_weights, fails, in_its_own_process, results, stopping
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
@@ -124,10 +121,7 @@ def test_evaluation_gives_the_figures_of_the_run_again(copy: Path) -> None:
 
 def test_two_processes_measure_as_one(copy: Path) -> None:
     before = [each for each in results(copy)["evaluations"] if each["split"] == "test"]
-    two = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp", "--batch-size=2"]
-    command = [Path(sys.executable).with_name("longtail"), "test", str(copy), *two]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=200)
+    assert in_its_own_process("test", str(copy), *TWO_PROCESSES, "--batch-size=2") == 0
     after = [each for each in results(copy)["evaluations"] if each["split"] == "test"]
     for old, new in zip(before, after, strict=True):
         assert new["metrics"] == old["metrics"]
@@ -308,19 +302,12 @@ class Stopper(pl.Callback):
 def test_two_stopped_processes_resume_to_the_same_weights(shapes: Path, tmp_path: Path) -> None:
     """Each of them samples pixels by random numbers of its own."""
     (tmp_path / "stopper.py").write_text(STOPPER)
-    two = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
-    options = [*SMALL, "--epochs", "2", "--batch-size", "4", "--trainer.callbacks+=stopper.Stopper", *two]
-    longtail = str(Path(sys.executable).with_name("longtail"))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
-
-    def command(*args: str, **more: str) -> int:
-        done = subprocess.run([longtail, "fit", *args], env={**environment, **more}, capture_output=True, timeout=200)
-        return done.returncode
-
-    fitting = ["--recipe", "segmentation/gml", "--data", str(shapes), *options, "--run"]
-    assert command(*fitting, str(tmp_path / "whole")) == 0
-    assert command(*fitting, str(tmp_path / "stopped"), STOP="1") == 130
-    assert command("--resume", str(tmp_path / "stopped")) == 0
+    options = [*SMALL, "--epochs", "2", "--batch-size", "4", "--trainer.callbacks+=stopper.Stopper", *TWO_PROCESSES]
+    fitting = ["fit", "--recipe", "segmentation/gml", "--data", str(shapes), *options, "--run"]
+    with_stopper = {"PYTHONPATH": str(tmp_path)}
+    assert in_its_own_process(*fitting, str(tmp_path / "whole"), **with_stopper) == 0
+    assert in_its_own_process(*fitting, str(tmp_path / "stopped"), STOP="1", **with_stopper) == 130
+    assert in_its_own_process("fit", "--resume", str(tmp_path / "stopped"), **with_stopper) == 0
     assert_same_weights(tmp_path / "stopped", tmp_path / "whole")
 
 
