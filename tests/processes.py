@@ -11,7 +11,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 # They are forked from a process that has imported this, and so start at once.
-multiprocessing.set_forkserver_preload(["pytest", "hypothesis", "longtail.methods", "longtail.metrics"])
+multiprocessing.set_forkserver_preload(["pytest", "hypothesis", "longtail.methods", "longtail.tasks"])
 
 
 def two_processes(function: Callable[[int], Any], folder: Path) -> list[Any]:
