@@ -16,7 +16,7 @@ from longtail.inference.detection import load_detector
 from longtail.tasks.detection import Detection
 
 SMALL = [
-    *("--model.method.backbone.features", "16", "--model.method.boxes_per_image", "16"),
+    *("--backbone", "test_resnet", "--model.method.backbone.features", "16", "--model.method.boxes_per_image", "16"),
     *("--model.method.min_size", "64", "--model.method.max_size", "64", "--model.method.detections", "20"),
     *("--data.view.min_sizes", "[64]", "--data.view.max_size", "64", "--workers", "0", "--precision", "32-true"),
     *("--trainer.enable_progress_bar", "false", "--batch-size", "8"),
