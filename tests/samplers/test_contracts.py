@@ -127,6 +127,12 @@ def test_what_is_refused(sampler: type[EpochSampler], settings: dict, problem: s
             make(sampler, **settings)
 
 
+@every_sampler
+def test_one_draw_is_enough(sampler: type[EpochSampler]) -> None:
+    if "num_samples" in inspect.signature(sampler).parameters:
+        assert len(make(sampler, num_samples=1).order(0)) == 1
+
+
 # Drawing a class and then one of its images
 
 

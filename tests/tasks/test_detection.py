@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command import TWO_PROCESSES, assert_same_weights, fails, in_its_own_process, results, stopping
+from command import assert_same_weights, fails, in_two_processes, results, stopping
 from PIL import Image
 
 from longtail.cli import main
@@ -165,7 +165,7 @@ def test_two_processes_measure_as_one(run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
     before = results(copy)["evaluations"]
-    assert in_its_own_process("validate", str(copy), *TWO_PROCESSES) == 0
+    in_two_processes(tmp_path, "validate", str(copy))
     for old, new in zip(before, results(copy)["evaluations"], strict=True):
         assert new["metrics"] == pytest.approx(old["metrics"], nan_ok=True, abs=1e-6)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command import TWO_PROCESSES, assert_same_weights, fails, in_its_own_process, results, stopping
+from command import TWO_PROCESSES, assert_same_weights, fails, in_its_own_process, in_two_processes, results, stopping
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
@@ -119,9 +119,9 @@ def test_evaluation_gives_the_figures_of_the_run_again(copy: Path) -> None:
         assert found[each["split"], each["checkpoint"]]["per_class"] == each["per_class"]
 
 
-def test_two_processes_measure_as_one(copy: Path) -> None:
+def test_two_processes_measure_as_one(copy: Path, tmp_path: Path) -> None:
     before = [each for each in results(copy)["evaluations"] if each["split"] == "test"]
-    assert in_its_own_process("test", str(copy), *TWO_PROCESSES, "--batch-size=2") == 0
+    in_two_processes(tmp_path, "test", str(copy), "--batch-size=2")
     after = [each for each in results(copy)["evaluations"] if each["split"] == "test"]
     for old, new in zip(before, after, strict=True):
         assert new["metrics"] == old["metrics"]
