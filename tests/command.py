@@ -3,13 +3,17 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from processes import two_processes
 
 from longtail.cli.main import main
 from longtail.tasks.base import Task
@@ -27,6 +31,25 @@ def fails(capsys: pytest.CaptureFixture[str], *args: str) -> str:
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("longtail: error: ")]
     assert len(lines) == 1
     return lines[0]
+
+
+TWO_PROCESSES = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
+
+
+def in_its_own_process(*args: str, **environment: str) -> int:
+    """The exit code of a command in a process of its own, with these variables."""
+    command = [sys.executable, "-m", "longtail", *args]
+    return subprocess.run(command, env={**os.environ, **environment}, timeout=200).returncode
+
+
+def in_two_processes(folder: Path, *args: str) -> None:
+    """Run a command as two processes of Lightning, forked and not started anew; they meet in an empty folder."""
+    assert two_processes(partial(_one_of_two, args), folder) == [0, 0]
+
+
+def _one_of_two(args: Sequence[str], rank: int) -> int:
+    os.environ["LOCAL_RANK"] = str(rank)  # so Lightning tells its processes which one they are
+    return main([*args, *TWO_PROCESSES])
 
 
 @contextmanager

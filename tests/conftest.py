@@ -1,19 +1,18 @@
 """Settings for every test."""
 
 import logging
+import os
 
 import pytest
 from hypothesis import settings
 
+# One thread in every process, said before torch is imported and inherited by what a test starts: the workers of pytest
+# take the cores between them, and where each of them starts as many threads as there are cores, these mostly wait.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 # No test asserts a time, and the examples are the same on every run.
 settings.register_profile("longtail", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("longtail")
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No run of the test before."""
-    monkeypatch.delenv("LONGTAIL_RUN", raising=False)
 
 
 @pytest.fixture

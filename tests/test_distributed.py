@@ -1,14 +1,13 @@
 """Two processes that gather their rows equal one process with the whole batch."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from processes import two_processes
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.parallel import DistributedDataParallel
@@ -141,9 +140,7 @@ def backward_of(lengths: tuple[int, ...], rank: int) -> Tensor:
     return own.grad
 
 
-def process(rank: int, folder: str) -> None:
-    init, patience = f"file://{folder}/rendezvous", timedelta(minutes=1)
-    dist.init_process_group("gloo", init_method=init, rank=rank, world_size=2, timeout=patience)
+def process(rank: int) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for name, lengths in SHARES.items():
         rows = share(lengths, rank)
@@ -156,16 +153,13 @@ def process(rank: int, folder: str) -> None:
         }
     results["no rows"] = gather(torch.zeros(0, 3))
     results["promised"] = gather(torch.tensor([rank, 10 + rank]), equal=True)
-    torch.save(results, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return results
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each process found; they are started once, for all tests."""
-    folder = tmp_path_factory.mktemp("processes")
-    mp.spawn(process, (str(folder),), nprocs=2)
-    return [torch.load(Path(folder, f"{rank}.pt")) for rank in range(2)]
+    return two_processes(process, tmp_path_factory.mktemp("processes"))
 
 
 @pytest.mark.parametrize("shares", SHARES)

@@ -1,6 +1,8 @@
 import pytest
 import torch
+from discovery import classes_of
 
+import longtail.augment
 from longtail.augment import (
     AutoAugmentView,
     BlurredView,
@@ -10,9 +12,10 @@ from longtail.augment import (
     RandView,
     ResizedCrop,
     SimView,
+    View,
 )
 
-VIEWS = [PlainView, AutoAugmentView, SimView, RandView, ClassifierView, BlurredView]
+VIEWS = classes_of(longtail.augment, View)
 
 
 def names(view):

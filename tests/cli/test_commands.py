@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from command import assert_same_weights, fails, results, stopping
+from command import TWO_PROCESSES, assert_same_weights, fails, in_its_own_process, results, stopping
 from PIL import Image
 
 from longtail.cli.main import main
@@ -48,7 +48,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run of BCL on the photos."""
-    os.environ.pop("LONGTAIL_RUN", None)
     run = tmp_path_factory.mktemp("runs") / "bcl"
     assert main(["fit", "--recipe", "bcl", "--data", str(photos), "--run", str(run), *FAST]) == 0
     return run
@@ -194,7 +193,6 @@ GML_BY_DIFFICULTY = ["--model.method", "longtail.methods.GML", "--data.sampling"
 )
 def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     options: list[str],
     stop: tuple[int, int],
@@ -202,7 +200,6 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
     args = ["fit", "--recipe", "digits_lt/bcl", "--epochs", "3", "--precision", "32-true", *options]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert main([*args, "--run", str(whole)]) == 0
-    monkeypatch.delenv("LONGTAIL_RUN")
     with stopping(Classification, *stop):
         assert main([*args, "--run", str(stopped)]) == 130
     assert f"--resume {stopped}" in capsys.readouterr().err
@@ -233,10 +230,7 @@ def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main(["fit", "--recipe", "digits_lt/ce", "--epochs", "1", "--run", str(run)]) == 0
     before = results(run)
-    two = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [Path(sys.executable).with_name("longtail"), "test", str(run), *two]
-    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=200)
+    assert in_its_own_process("test", str(run), *TWO_PROCESSES) == 0
     for old, new in zip(before["evaluations"], results(run)["evaluations"], strict=True):
         for key in ("images", "per_class", "confusions"):
             assert old[key] == new[key]

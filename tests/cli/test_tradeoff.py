@@ -24,10 +24,7 @@ FIT = ["--epochs", "2", "--precision", "32-true"]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run on the digits."""
     run = tmp_path_factory.mktemp("runs") / "ce"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("LONGTAIL_RUN", raising=False)
-        assert main(["fit", "--recipe", "digits_lt/ce", "--run", str(run), *FIT]) == 0
-        patch.delenv("LONGTAIL_RUN")
+    assert main(["fit", "--recipe", "digits_lt/ce", "--run", str(run), *FIT]) == 0
     return run
 
 

@@ -4,22 +4,19 @@ A new loss needs nothing here as long as its ``__init__`` and ``forward`` use th
 value is made, which axis counts the rows of the batch and which one the classes.
 """
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import torch
+from discovery import losses
 from torch import Tensor
 from torch.nn.functional import normalize
 
-import longtail.losses
 from longtail.difficulty import ClassDifficulty
 from longtail.losses.base import Loss
-from longtail.losses.softmax import SoftmaxLoss
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,6 @@ ARGUMENTS = {
 }
 MADE_FROM = {"difficulty": ("accuracy", _difficulty)}  # an argument that is an object, and the value it is made from
 DETACHED = {"GaussianMixtureLoss", "SeesawLoss"}  # part of the value gives no gradient, so the numerical one differs
-BASES = [Loss, SoftmaxLoss]
 OPTIONS = {"temperature": 0.01, "num_sampled": 2, "background": 0}  # values at which a loss with them is tested as well
 CLASS_OPTIONS = {"background"}  # options that are a class
 
@@ -118,19 +114,6 @@ class Case:
     def inputs(self, rows: int = 6, classes: int = 4, seed: int = 0) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(seed)
         return {name: self.kind(name).make(rows, classes, generator) for name in self.parameters()}
-
-
-def losses() -> list[type[Loss]]:
-    """Every loss of the package, whether it is exported or not."""
-    for module in pkgutil.walk_packages(longtail.losses.__path__, "longtail.losses."):
-        importlib.import_module(module.name)
-    found, queue = [], [Loss]
-    while queue:
-        for each in queue.pop().__subclasses__():
-            queue.append(each)
-            if each.__module__.startswith("longtail.losses.") and each not in BASES:
-                found.append(each)
-    return sorted(found, key=lambda each: each.__qualname__)
 
 
 def cases() -> list[Case]:

@@ -4,12 +4,13 @@ import pickle
 
 import pytest
 import torch
+from discovery import losses
 from torch import Tensor
 
 import longtail.losses
 from longtail.checks import set_debug
 
-from .contracts import DETACHED, Case, cases, floats, losses, with_grad
+from .contracts import DETACHED, Case, cases, floats, with_grad
 
 every_case = pytest.mark.parametrize("case", cases(), ids=str)
 half_types = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
@@ -202,9 +203,11 @@ def test_nan_is_refused_by_name_in_debug_mode(case: Case) -> None:
 def test_compiled_in_one_piece_it_gives_the_same(case: Case) -> None:
     torch.compiler.reset()
     inputs, again = with_grad(case.inputs(), torch.float64), with_grad(case.inputs(), torch.float64)
-    value = case.make()(**inputs)
-    compiled = torch.compile(case.make(), fullgraph=True, backend="aot_eager")(**again)
+    loss, same = case.make(), case.make()
+    value = loss(**inputs)
+    compiled = torch.compile(same, fullgraph=True, backend="aot_eager")(**again)
     torch.testing.assert_close(compiled, value)
+    torch.testing.assert_close(same.state_dict(), loss.state_dict(), msg="what it has counted or summed")
     value.backward()
     compiled.backward()
     for name, each in floats(inputs).items():

@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
+from discovery import losses
 from torch import Tensor, nn
 
-import longtail.losses
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.losses.base import Loss
@@ -35,9 +35,8 @@ def arguments(loss: type[Loss]) -> set[str]:
 
 def counted_losses() -> list[type[Loss]]:
     """The losses of logits that are made from class counts."""
-    found = [getattr(longtail.losses, name) for name in longtail.losses.__all__]
     of_logits = [
-        each for each in found if list(inspect.signature(each.forward).parameters)[1:] == ["logits", "targets"]
+        each for each in losses() if list(inspect.signature(each.forward).parameters)[1:] == ["logits", "targets"]
     ]
     return [each for each in of_logits if {"class_counts", "num_classes", "difficulty"} & arguments(each)]
 

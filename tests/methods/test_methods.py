@@ -4,16 +4,15 @@ A new concrete method is found by itself. It needs nothing here as long as its `
 methods that take a loss are tried with more than one in ``cases``.
 """
 
-import importlib
 import inspect
 import pickle
-import pkgutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from discovery import classes_of
 from torch import Tensor, nn
 
 import longtail.methods
@@ -34,6 +33,7 @@ from longtail.models.classifiers import CosineClassifier
 COUNTS = [50, 20, 5, 1]
 ROWS = 6
 TARGETS = torch.tensor([0, 1, 2, 3, 0, 1])
+METHODS = classes_of(longtail.methods, Method)
 
 
 class TinyBackbone(nn.Module):
@@ -84,22 +84,9 @@ class Case:
         return [torch.randn(ROWS, 3, 8, 8, generator=generator) for _ in range(self.method.num_views)]
 
 
-def methods() -> list[type[Method]]:
-    """Every concrete method of the package, whether it is exported or not."""
-    for module in pkgutil.walk_packages(longtail.methods.__path__, "longtail.methods."):
-        importlib.import_module(module.name)
-    found, queue = [], [Method]
-    while queue:
-        for each in queue.pop().__subclasses__():
-            queue.append(each)
-            if each.__module__.startswith("longtail.methods.") and not inspect.isabstract(each):
-                found.append(each)
-    return sorted(found, key=lambda each: each.__qualname__)
-
-
 def cases() -> list[Case]:
     plain = Case(Plain, {"loss": LogitAdjustedLoss, "classifier": CosineClassifier})
-    return [*(Case(method) for method in methods()), plain]
+    return [*(Case(method) for method in METHODS), plain]
 
 
 every_case = pytest.mark.parametrize("case", cases(), ids=str)
@@ -107,7 +94,7 @@ every_case = pytest.mark.parametrize("case", cases(), ids=str)
 
 def test_every_method_is_exported() -> None:
     exported = {name for name in longtail.methods.__all__ if issubclass(getattr(longtail.methods, name), Method)}
-    assert {each.__name__ for each in methods()} | {"Method"} == exported
+    assert {each.__name__ for each in METHODS} | {"Method"} == exported
 
 
 @every_case

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import two_processes
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
@@ -388,8 +387,7 @@ def test_what_cannot_be_used_is_refused(method: type[PixelMethod], options: dict
 # Several processes
 
 
-def process(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+def process(rank: int) -> tuple[list[float], dict[str, Tensor]]:
     method = make(PixelGML, loss=SeesawLoss, samples=8)
     model = DistributedDataParallel(method)
     contrasts = []
@@ -406,13 +404,11 @@ def process(rank: int, folder: str) -> None:
                     each -= 0.1 * each.grad
                     each.grad = None
     state = {name: value for name, value in method.state_dict().items() if "running" not in name}
-    torch.save((contrasts, state), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return contrasts, state
 
 
 def test_two_processes_stay_the_same_whatever_their_batches(tmp_path: Path) -> None:
-    mp.spawn(process, (str(tmp_path),), nprocs=2)
-    (contrasts, state), (others, other) = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    (contrasts, state), (others, other) = two_processes(process, tmp_path)
     for name, value in state.items():
         torch.testing.assert_close(other[name], value, msg=lambda text, name=name: f"{name}: {text}")
     assert (state["queue.targets"] >= 0).sum() > 8  # the keys of both

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import two_processes
 from torch import Tensor
 
 from longtail.metrics.segmentation import PixelConfusion
@@ -110,14 +109,11 @@ def figures(share: slice) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     return metric.compute()
 
 
-def process(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    torch.save(figures(SHARES[rank]), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+def process(rank: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    return figures(SHARES[rank])
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    mp.spawn(process, (str(tmp_path),), nprocs=2)
     alone = figures(slice(None))
-    for rank in range(2):
-        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), alone, rtol=0, atol=0, equal_nan=True)
+    for together in two_processes(process, tmp_path):
+        torch.testing.assert_close(together, alone, rtol=0, atol=0, equal_nan=True)

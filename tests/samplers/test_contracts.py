@@ -1,12 +1,11 @@
 """What every sampler keeps to, and what they share."""
 
-import importlib
 import inspect
 import pickle
-import pkgutil
 
 import pytest
 import torch
+from discovery import classes_of
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
@@ -24,19 +23,7 @@ ARGUMENTS = {
     "difficulty": lambda: ClassDifficulty(3),
 }
 ROWS = 41
-
-
-def samplers() -> list[type[EpochSampler]]:
-    """Every concrete sampler of the package, whether it is exported or not."""
-    for module in pkgutil.walk_packages(longtail.samplers.__path__, "longtail.samplers."):
-        importlib.import_module(module.name)
-    found, queue = [], [EpochSampler]
-    while queue:
-        for each in queue.pop().__subclasses__():
-            queue.append(each)
-            if each.__module__.startswith("longtail.samplers.") and not inspect.isabstract(each):
-                found.append(each)
-    return sorted(found, key=lambda each: each.__qualname__)
+SAMPLERS = classes_of(longtail.samplers, EpochSampler)
 
 
 def make(sampler: type[EpochSampler], **settings) -> EpochSampler:
@@ -49,11 +36,11 @@ def make(sampler: type[EpochSampler], **settings) -> EpochSampler:
     return sampler(**arguments | settings)
 
 
-every_sampler = pytest.mark.parametrize("sampler", samplers())
+every_sampler = pytest.mark.parametrize("sampler", SAMPLERS)
 
 
 def test_every_sampler_is_exported() -> None:
-    assert {each.__name__ for each in samplers()} | {"EpochSampler"} == set(longtail.samplers.__all__)
+    assert {each.__name__ for each in SAMPLERS} | {"EpochSampler"} == set(longtail.samplers.__all__)
 
 
 @every_sampler
@@ -138,6 +125,12 @@ def test_what_is_refused(sampler: type[EpochSampler], settings: dict, problem: s
     if settings.keys() <= inspect.signature(sampler).parameters.keys():
         with pytest.raises(ValueError, match=problem):
             make(sampler, **settings)
+
+
+@every_sampler
+def test_one_draw_is_enough(sampler: type[EpochSampler]) -> None:
+    if "num_samples" in inspect.signature(sampler).parameters:
+        assert len(make(sampler, num_samples=1).order(0)) == 1
 
 
 # Drawing a class and then one of its images

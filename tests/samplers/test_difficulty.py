@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import two_processes
 
 from longtail.difficulty import ClassDifficulty
 from longtail.metrics.per_class import PerClassAccuracy
@@ -112,16 +112,13 @@ def epochs(rows: slice) -> tuple[torch.Tensor, list[list[int]]]:
     return sampler.difficulty.accuracy, taken
 
 
-def process(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    torch.save(epochs((slice(0, 70), slice(70, 101))[rank]), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+def process(rank: int) -> tuple[torch.Tensor, list[list[int]]]:
+    return epochs((slice(0, 70), slice(70, 101))[rank])
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    mp.spawn(process, (str(tmp_path),), nprocs=2)
     accuracy, orders = epochs(slice(None))
-    (accuracy0, taken0), (accuracy1, taken1) = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    (accuracy0, taken0), (accuracy1, taken1) = two_processes(process, tmp_path)
     for each in (accuracy0, accuracy1):
         torch.testing.assert_close(each, accuracy, rtol=0, atol=0, equal_nan=True)
     for order, even, odd in zip(orders, taken0, taken1, strict=True):

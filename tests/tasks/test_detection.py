@@ -1,16 +1,13 @@
 """Detection as the command line does it, on a generated set: train, resume, evaluate, report, predict, export."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from command import assert_same_weights, fails, results, stopping
+from command import assert_same_weights, fails, in_two_processes, results, stopping
 from PIL import Image
 
 from longtail.cli.main import main
@@ -19,7 +16,7 @@ from longtail.inference.detection import load_detector
 from longtail.tasks.detection import Detection
 
 SMALL = [
-    *("--model.method.backbone.features", "16", "--model.method.boxes_per_image", "16"),
+    *("--backbone", "test_resnet", "--model.method.backbone.features", "16", "--model.method.boxes_per_image", "16"),
     *("--model.method.min_size", "64", "--model.method.max_size", "64", "--model.method.detections", "20"),
     *("--data.view.min_sizes", "[64]", "--data.view.max_size", "64", "--workers", "0", "--precision", "32-true"),
     *("--trainer.enable_progress_bar", "false", "--batch-size", "8"),
@@ -41,10 +38,8 @@ def fit(run: Path, recipe: str, data: Path, *options: str) -> int:
 def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained run."""
     run = tmp_path_factory.mktemp("runs") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("LONGTAIL_RUN", raising=False)
-        sampling = ["--data.sampling", "longtail.data.DifficultySampling"]
-        assert fit(run, "maskrcnn_cdb_w", shapes, "--epochs", "3", "--lr", "1e-3", *sampling) == 0
+    sampling = ["--data.sampling", "longtail.data.DifficultySampling"]
+    assert fit(run, "maskrcnn_cdb_w", shapes, "--epochs", "3", "--lr", "1e-3", *sampling) == 0
     return run
 
 
@@ -126,13 +121,10 @@ def test_the_exported_network_finds_the_same(run: Path, shapes: Path, tmp_path: 
     assert np.allclose(masks, expected["masks"], atol=1e-2)
 
 
-def test_a_stopped_run_resumes_to_the_same_weights(
-    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_run_resumes_to_the_same_weights(shapes: Path, tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     options = ["--epochs", "2", "--data.sampling", "longtail.data.DifficultySampling"]
     assert fit(whole, "maskrcnn_ce", shapes, *options) == 0
-    monkeypatch.delenv("LONGTAIL_RUN")
     with stopping(Detection, 1, 1):
         assert fit(stopped, "maskrcnn_ce", shapes, *options) == 130
     assert main(["fit", "--resume", str(stopped)]) == 0
@@ -173,10 +165,7 @@ def test_two_processes_measure_as_one(run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
     before = results(copy)["evaluations"]
-    two = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
-    command = [Path(sys.executable).with_name("longtail"), "validate", str(copy), *two]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=200)
+    in_two_processes(tmp_path, "validate", str(copy))
     for old, new in zip(before, results(copy)["evaluations"], strict=True):
         assert new["metrics"] == pytest.approx(old["metrics"], nan_ok=True, abs=1e-6)
 

@@ -3,13 +3,10 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from longtail.cli.main import main
 
 
-def test_an_epoch_that_is_not_validated_has_no_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LONGTAIL_RUN", raising=False)
+def test_an_epoch_that_is_not_validated_has_no_figures(tmp_path: Path) -> None:
     run = tmp_path / "run"
     options = ["--epochs", "3", "--trainer.check_val_every_n_epoch", "2"]
     assert main(["fit", "--recipe", "digits_lt/ce", "--run", str(run), *options]) == 0

@@ -1,16 +1,13 @@
 """Segmentation as the command line does it, on a generated set: train, resume, evaluate, report, predict, export."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from command import assert_same_weights, fails, results, stopping
+from command import TWO_PROCESSES, assert_same_weights, fails, in_its_own_process, in_two_processes, results, stopping
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
@@ -67,9 +64,7 @@ def fit(run: Path, recipe: str, data: Path, *options: str) -> int:
 def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained run."""
     run = tmp_path_factory.mktemp("runs") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("LONGTAIL_RUN", raising=False)
-        assert fit(run, "cdb_w", shapes, "--epochs", "2") == 0
+    assert fit(run, "cdb_w", shapes, "--epochs", "2") == 0
     return run
 
 
@@ -124,12 +119,9 @@ def test_evaluation_gives_the_figures_of_the_run_again(copy: Path) -> None:
         assert found[each["split"], each["checkpoint"]]["per_class"] == each["per_class"]
 
 
-def test_two_processes_measure_as_one(copy: Path) -> None:
+def test_two_processes_measure_as_one(copy: Path, tmp_path: Path) -> None:
     before = [each for each in results(copy)["evaluations"] if each["split"] == "test"]
-    two = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp", "--batch-size=2"]
-    command = [Path(sys.executable).with_name("longtail"), "test", str(copy), *two]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, env=environment, capture_output=True, timeout=200)
+    in_two_processes(tmp_path, "test", str(copy), "--batch-size=2")
     after = [each for each in results(copy)["evaluations"] if each["split"] == "test"]
     for old, new in zip(before, after, strict=True):
         assert new["metrics"] == old["metrics"]
@@ -285,12 +277,9 @@ def test_a_network_that_takes_one_size_is_exported_for_it(
 
 
 @pytest.mark.parametrize("recipe", ["cdb_s", "gml"])
-def test_a_stopped_run_resumes_to_the_same_weights(
-    recipe: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_run_resumes_to_the_same_weights(recipe: str, shapes: Path, tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert fit(whole, recipe, shapes, "--epochs", "2") == 0
-    monkeypatch.delenv("LONGTAIL_RUN")
     with stopping(Segmentation, 1, 1):
         assert fit(stopped, recipe, shapes, "--epochs", "2") == 130
     assert main(["fit", "--resume", str(stopped)]) == 0
@@ -313,19 +302,12 @@ class Stopper(pl.Callback):
 def test_two_stopped_processes_resume_to_the_same_weights(shapes: Path, tmp_path: Path) -> None:
     """Each of them samples pixels by random numbers of its own."""
     (tmp_path / "stopper.py").write_text(STOPPER)
-    two = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
-    options = [*SMALL, "--epochs", "2", "--batch-size", "4", "--trainer.callbacks+=stopper.Stopper", *two]
-    longtail = str(Path(sys.executable).with_name("longtail"))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
-
-    def command(*args: str, **more: str) -> int:
-        done = subprocess.run([longtail, "fit", *args], env={**environment, **more}, capture_output=True, timeout=200)
-        return done.returncode
-
-    fitting = ["--recipe", "segmentation/gml", "--data", str(shapes), *options, "--run"]
-    assert command(*fitting, str(tmp_path / "whole")) == 0
-    assert command(*fitting, str(tmp_path / "stopped"), STOP="1") == 130
-    assert command("--resume", str(tmp_path / "stopped")) == 0
+    options = [*SMALL, "--epochs", "2", "--batch-size", "4", "--trainer.callbacks+=stopper.Stopper", *TWO_PROCESSES]
+    fitting = ["fit", "--recipe", "segmentation/gml", "--data", str(shapes), *options, "--run"]
+    with_stopper = {"PYTHONPATH": str(tmp_path)}
+    assert in_its_own_process(*fitting, str(tmp_path / "whole"), **with_stopper) == 0
+    assert in_its_own_process(*fitting, str(tmp_path / "stopped"), STOP="1", **with_stopper) == 130
+    assert in_its_own_process("fit", "--resume", str(tmp_path / "stopped"), **with_stopper) == 0
     assert_same_weights(tmp_path / "stopped", tmp_path / "whole")
 
 

@@ -1,6 +1,5 @@
 """Clips: which frames and crops a sample has, and what the data modules say of videos that they cannot use."""
 
-import inspect
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from discovery import classes_of
 from PIL import Image
 
 import longtail.augment
@@ -29,11 +29,7 @@ from longtail.recipes import load_recipe
 
 av = pytest.importorskip("av")
 FRAMES = 24
-VIEWS = [
-    each
-    for name in longtail.augment.__all__
-    if inspect.isclass(each := getattr(longtail.augment, name)) and issubclass(each, View) and each is not View
-]
+VIEWS = classes_of(longtail.augment, View)
 
 
 def encode(path: Path, frames: int = FRAMES, options: dict[str, str] | None = None) -> Path:

@@ -368,9 +368,7 @@ def test_the_command_line_trains(
     train_counts: list[int],
     splits: set[str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("LONGTAIL_RUN", raising=False)
     root = make(tmp_path / "images", tmp_path / "lists")
     run = tmp_path / "run"
     where = ["--data", str(root), "--data.lists", str(tmp_path / "lists"), "--pretrained=false"]
@@ -395,7 +393,6 @@ def test_the_command_line_trains(
 def test_wrong_options_are_one_line(
     args: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv("LONGTAIL_RUN", raising=False)
     monkeypatch.chdir(tmp_path)
     if args and args[1] == "./images":
         (tmp_path / "images").mkdir()
