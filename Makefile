@@ -2,8 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOWEST := .venv-lowest
 
-.PHONY: demo test docs lint types clean
+.PHONY: demo test docs lint types wheel lowest clean
 
 demo: $(STAMP)  ## train digits_lt twice and compare
 	rm -rf runs/demo
@@ -27,10 +28,20 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
+wheel: $(STAMP)  ## build, install the wheel into an empty environment and use it there
+	tests/wheel.sh $(BIN)/python
+
+lowest:  ## the tests with the oldest versions that pyproject.toml allows
+	rm -rf $(LOWEST)
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[dev]'
+	$(LOWEST)/bin/python -m pytest
+
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs build dist
+	rm -rf $(VENV) $(LOWEST) runs build dist
