@@ -79,8 +79,8 @@ def drawing(height: float) -> "Iterator[Figure]":
     from matplotlib.figure import Figure
 
     with style.context(["default", _SETTINGS]), warnings.catch_warnings():
-        # A glyph that the measuring font lacks: the reader's fonts draw the text, not this one.
-        warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")
+        # What the measuring font lacks, or Matplotlib before 3.11 cannot shape: the reader's fonts draw the text.
+        warnings.filterwarnings("ignore", message=".*([Gg]lyph|does not support .* natively)")
         yield Figure(figsize=(WIDTH, height), layout="constrained")
 
 
