@@ -39,16 +39,16 @@ TWO_PROCESSES = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.
 def in_its_own_process(*args: str, **environment: str) -> int:
     """The exit code of a command in a process of its own, with these variables."""
     command = [sys.executable, "-m", "longtail", *args]
-    return subprocess.run(command, env={**os.environ, **environment}, timeout=200).returncode
+    return subprocess.run(command, env={**os.environ, **environment}, timeout=600).returncode
 
 
-def in_two_processes(folder: Path, *args: str) -> None:
-    """Run a command as two processes of Lightning, forked and not started anew; they meet in an empty folder."""
-    assert two_processes(partial(_one_of_two, args), folder) == [0, 0]
+def in_two_processes(folder: Path, *args: str, **environment: str) -> None:
+    """Run a command as two processes of Lightning, forked and not started anew; they meet in the folder."""
+    assert two_processes(partial(_one_of_two, args, environment), folder) == [0, 0]
 
 
-def _one_of_two(args: Sequence[str], rank: int) -> int:
-    os.environ["LOCAL_RANK"] = str(rank)  # so Lightning tells its processes which one they are
+def _one_of_two(args: Sequence[str], environment: dict[str, str], rank: int) -> int:
+    os.environ.update(environment, LOCAL_RANK=str(rank))  # by which Lightning tells a process which one it is
     return main([*args, *TWO_PROCESSES])
 
 

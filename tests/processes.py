@@ -15,7 +15,7 @@ multiprocessing.set_forkserver_preload(["pytest", "hypothesis", "longtail.method
 
 
 def two_processes(function: Callable[[int], Any], folder: Path) -> list[Any]:
-    """What ``function`` returns for ranks 0 and 1, each in a process of its own; they meet in an empty folder."""
+    """What ``function`` returns for ranks 0 and 1, each in a process of its own; they meet in the folder."""
     mp.start_processes(_process, (function, folder), nprocs=2, start_method="forkserver")
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 

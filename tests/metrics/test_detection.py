@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from longtail.errors import InputError
+from longtail.metrics.coco_results import coco_results, decode
 from longtail.metrics.detection import AveragePrecision, FloatArray, Kind, average_precision, group_ap
 
 Entry = dict[str, Any]
@@ -362,3 +364,15 @@ def test_groups_of_classes() -> None:
         group_ap(class_ap, [1, 2])
     with pytest.raises(ValueError, match="few must not be above many"):
         group_ap(class_ap, [1] * 6, many=5, few=9)
+
+
+def test_detections_become_entries_of_coco() -> None:
+    masks = torch.tensor([[[[0.4, 0.5], [1.0, 0.0]]], [[[0.0, 0.0], [0.0, 0.6]]]])
+    boxes = torch.tensor([[1.0, 2.0, 4.0, 8.0], [0.0, 0.5, 5.0, 1.5]])
+    found = {"boxes": boxes, "labels": torch.tensor([1, 0]), "scores": torch.tensor([0.75, 0.25]), "masks": masks}
+    first, second = coco_results(found, 12, [7, 9])
+    assert decode(first.pop("segmentation")).tolist() == [[0, 1], [1, 0]]
+    assert decode(second.pop("segmentation")).tolist() == [[0, 0], [0, 1]]
+    assert first == {"image_id": 12, "category_id": 9, "bbox": [1, 2, 3, 6], "score": 0.75}
+    assert second == {"image_id": 12, "category_id": 7, "bbox": [0, 0.5, 5, 1], "score": 0.25}
+    assert not coco_results({name: value[:0] for name, value in found.items()}, 12, [7, 9])

@@ -302,13 +302,15 @@ class Stopper(pl.Callback):
 def test_two_stopped_processes_resume_to_the_same_weights(shapes: Path, tmp_path: Path) -> None:
     """Each of them samples pixels by random numbers of its own."""
     (tmp_path / "stopper.py").write_text(STOPPER)
-    options = [*SMALL, "--epochs", "2", "--batch-size", "4", "--trainer.callbacks+=stopper.Stopper", *TWO_PROCESSES]
-    fitting = ["fit", "--recipe", "segmentation/gml", "--data", str(shapes), *options, "--run"]
-    with_stopper = {"PYTHONPATH": str(tmp_path)}
-    assert in_its_own_process(*fitting, str(tmp_path / "whole"), **with_stopper) == 0
-    assert in_its_own_process(*fitting, str(tmp_path / "stopped"), STOP="1", **with_stopper) == 130
-    assert in_its_own_process("fit", "--resume", str(tmp_path / "stopped"), **with_stopper) == 0
-    assert_same_weights(tmp_path / "stopped", tmp_path / "whole")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    fitting = ["fit", "--recipe", "segmentation/gml", "--data", str(shapes), *SMALL]
+    fitting += ["--epochs", "2", "--batch-size", "4"]
+    in_two_processes(tmp_path, *fitting, LONGTAIL_RUN=str(whole))
+    stopper = ["--trainer.callbacks+=stopper.Stopper", "--run", str(stopped), *TWO_PROCESSES]
+    environment = {"PYTHONPATH": str(tmp_path)}
+    assert in_its_own_process(*fitting, *stopper, STOP="1", **environment) == 130
+    assert in_its_own_process("fit", "--resume", str(stopped), **environment) == 0
+    assert_same_weights(stopped, whole)
 
 
 RECIPES = [name.removeprefix("segmentation/") for name in recipe_names() if name.startswith("segmentation/")]
