@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from longtail.errors import InputError
-from longtail.metrics.coco_results import coco_results, decode
+from longtail.files.coco.results import coco_results, decode
 from longtail.metrics.detection import AveragePrecision, FloatArray, Kind, average_precision, group_ap
 
 Entry = dict[str, Any]
