@@ -62,12 +62,21 @@ class EqualizationLossV2(Loss):
         check_number("gamma", gamma, low=0)
         check_number("mu", mu, low=0)
         check_number("alpha", alpha, low=0)
-        if background is not None:
-            check_number("background", background, low=0, high=num_classes - 1)
         self.num_classes, self.gamma, self.mu, self.alpha = num_classes, gamma, mu, alpha
-        self.background = background
+        self.background: int | None = None
+        if background is not None:
+            self.set_background(background)
         self.register_buffer("positive_gradients", torch.zeros(num_classes))
         self.register_buffer("negative_gradients", torch.zeros(num_classes))
+
+    @classmethod
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "EqualizationLossV2":
+        return cls(class_counts, **options)
+
+    def set_background(self, background: int) -> None:
+        if self.background is None:
+            check_number("background", background, low=0, high=self.num_classes - 1)
+            self.background = background
 
     def weights(self) -> tuple[Tensor, Tensor]:
         """Weights of the classes as positives and as negatives, (C,) each."""

@@ -57,6 +57,10 @@ class GaussianMixtureLoss(Loss):
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
         self.register_buffer("log_prior", log_prior(class_counts), persistent=False)
 
+    @classmethod
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "GaussianMixtureLoss":
+        return cls(class_counts, **options)
+
     @property
     def temperature(self) -> Tensor:
         """tau, as learned so far."""

@@ -11,10 +11,10 @@ from rich.table import Table
 
 from longtail.errors import InputError
 from longtail.reports import html
+from longtail.reports.config import differing_setting
 from longtail.reports.html import Cell, Head, Html
 from longtail.reports.plots.curves import Dial, by_strength, head_to_tail
 from longtail.reports.results import FILE_NAME, GROUPS, Group, Metrics, Results, ends, task_of
-from longtail.reports.seeds import differing_setting
 from longtail.reports.terminal import metrics_table
 from longtail.reports.wording import group_ranges, inside, metric, number, plural
 from longtail.writing import write_atomically
