@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich import table as terminal
 
 from longtail.errors import InputError
 from longtail.reports import html
 from longtail.reports.config import differing_setting
-from longtail.reports.html import Cell, Head, Html
+from longtail.reports.html import Cell, Head, Table
 from longtail.reports.plots.curves import Dial, by_strength, head_to_tail
 from longtail.reports.results import FILE_NAME, GROUPS, Group, Metrics, Results, ends, task_of
 from longtail.reports.terminal import metrics_table
@@ -138,7 +138,7 @@ def tradeoff_record(curves: Sequence[Curve]) -> dict[str, Any]:
     return {"format": 1, "split": "val", "runs": runs}
 
 
-def tradeoff_text(curves: Sequence[Curve]) -> Table:
+def tradeoff_text(curves: Sequence[Curve]) -> terminal.Table:
     """Return every point of a single run; of several, each as it was trained and at its best."""
     rows = []
     for label, curve in zip(labels(curves), curves, strict=True):
@@ -164,29 +164,16 @@ def tradeoff_page(curves: Sequence[Curve]) -> str:
     if found is not None:
         drawing = head_to_tail([_dial(label, curve, *found) for label, curve in named], *found)
     return html.page(
-        "From head to tail",
-        *(html.paragraph(_headline(label, curve), "headline") for label, curve in named),
-        html.notes(_notes(curves, drawing is None)),
-        html.section(
-            "The rare classes against the frequent ones",
-            html.figure(
-                drawing,
-                "Mean accuracy over the classes of each group on the validation images, one dot for each strength. "
-                "Filled: the run as it was trained, strength 0. Outlined: the best balanced accuracy. The numbers are "
-                f"strengths. {group_ranges(thresholds).capitalize()}.",
-            ),
-            *(_by_strength(curve) for curve in curves if len(curves) == 1),
-        ),
-        html.section(
-            "Take a point",
-            html.paragraph(
-                "The exported model adjusts its logits by itself; another strength gives another point of the curve. "
-                "longtail predict takes the same option."
-            ),
-            *(html.element("pre", curve.export) for _, curve in named),
-        ),
-        *(html.section(f"Every point of {label}", _table(curve)) for label, curve in named),
-        html.section("The runs", _runs(named)),
+        "tradeoff.html",
+        title="From head to tail",
+        headlines=[_headline(label, curve) for label, curve in named],
+        remarks=_notes(curves, drawing is None),
+        head_to_tail=drawing,
+        ranges=group_ranges(thresholds).capitalize(),
+        by_strength=_by_strength(curves[0]) if len(curves) == 1 else None,
+        commands=[curve.export for curve in curves],
+        curves=[(label, _table(curve)) for label, curve in named],
+        runs=_runs(named),
     )
 
 
@@ -255,15 +242,11 @@ def _dial(label: str, curve: Curve, head: Group, tail: Group) -> Dial:
     )
 
 
-def _by_strength(curve: Curve) -> Html:
-    drawing = by_strength(
+def _by_strength(curve: Curve) -> str | None:
+    return by_strength(
         [point.strength for point in curve.points],
         {key: [point.metrics[key] for point in curve.points] for key in KEYS},
         curve.best.strength,
-    )
-    return html.figure(
-        drawing,
-        "The accuracies over the strengths. Upright lines: the run as it was trained, and dotted the best.",
     )
 
 
@@ -271,7 +254,7 @@ def _marks(curve: Curve, point: Point) -> str:
     return ", ".join(text for each, text in ((curve.start, "as trained"), (curve.best, "best")) if each is point)
 
 
-def _table(curve: Curve) -> Html:
+def _table(curve: Curve) -> Table:
     heads = [Head("Strength"), *(Head(metric(key).label) for key in KEYS), Head("", numeric=False)]
     rows = []
     for point in curve.points:
@@ -279,10 +262,10 @@ def _table(curve: Curve) -> Html:
         if point is curve.best:
             cells[CHOSEN_BY] = replace(cells[CHOSEN_BY], tone="good")
         rows.append([Cell(shown(point.strength)), *cells.values(), Cell(_marks(curve, point))])
-    return html.table(heads, rows)
+    return Table(heads, rows)
 
 
-def _runs(named: Sequence[tuple[str, Curve]]) -> Html:
+def _runs(named: Sequence[tuple[str, Curve]]) -> Table:
     heads = [Head(text, numeric=False) for text in ("Curve", "Run", "Recipe", "Seed", "Measured", "Folder")]
     rows = [
         [
@@ -295,4 +278,4 @@ def _runs(named: Sequence[tuple[str, Curve]]) -> Html:
         ]
         for label, curve in named
     ]
-    return html.table(heads, rows)
+    return Table(heads, rows)
