@@ -157,11 +157,11 @@ def _values(
         others = _softplus(x, p).scatter_(1, own, 0) @ as_negative.to(x.dtype)
         rows[block] = others + F.softplus(-true) * as_positive[targets[block]]
         of_true = as_positive[targets[block]] * torch.sigmoid(-true)
-        each = p.mul_(as_negative).scatter_(1, own, 0)
+        by_class = p.mul_(as_negative).scatter_(1, own, 0)
         positive.index_add_(0, targets[block], of_true.to(positive.dtype))
-        negative += each.sum(0)
+        negative += by_class.sum(0)
         if gradient is not None:
-            gradient[block] = each.scatter_(1, own, -of_true[:, None])
+            gradient[block] = by_class.scatter_(1, own, -of_true[:, None])
     return rows, positive, negative
 
 

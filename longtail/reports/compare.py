@@ -81,15 +81,15 @@ def _headline(base: Column, other: Column, grain: Grain) -> str:
     for key in (grain.overall, grain.groups["few"], grain.groups["many"]):
         value, start = other.metric(key), base.metric(key)
         if value is not None and start is not None:
-            shown = f"{inside(metric(key).label)} {_shown(key, value)} against {_shown(key, start)}"
+            figures = f"{inside(metric(key).label)} {_shown(key, value)} against {_shown(key, start)}"
             points = f"{change(key, difference(value, start))} points"
-            parts.append(f"{shown} ({points}{_doubt(value, start)})")
+            parts.append(f"{figures} ({points}{_doubt(value, start)})")
     return f"{other.label} compared with {base.label}: {'; '.join(parts) or 'no common metric'}."
 
 
 def _doubt(value: Value, base: Value) -> str:
     """Say where a change is no larger than what the seeds alone make."""
-    spread = [each.deviation for each in (value, base) if each.deviation is not None]
+    spread = [measured.deviation for measured in (value, base) if measured.deviation is not None]
     return ", within the spread of the seeds" if spread and abs(value.mean - base.mean) <= sum(spread) else ""
 
 

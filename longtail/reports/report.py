@@ -138,15 +138,15 @@ def _difficulty(results: Results, grain: Grain) -> Difficulty | None:
 def difficulty_sentence(correlations: Mapping[int, float | None]) -> str:
     """Say in one sentence how far the rare classes are the hard ones, from the correlation at each epoch."""
     *before, (last, now) = correlations.items()
-    shown = f" (rank correlation of difficulty with rarity {signed(now)})" if now is not None else ""
+    correlation = f" (rank correlation of difficulty with rarity {signed(now)})" if now is not None else ""
     earlier = " and ".join(f"{signed(value)} at epoch {epoch:,}" for epoch, value in before)
-    return f"At epoch {last:,} {in_words(now)}{shown}{f'; it was {earlier}' if earlier else ''}."
+    return f"At epoch {last:,} {in_words(now)}{correlation}{f'; it was {earlier}' if earlier else ''}."
 
 
 def _exceptions(results: Results, snapshot: Snapshot, grain: Grain) -> str:
     """Name the easy rare classes and the hard frequent ones."""
-    found = exceptions(snapshot, results["train_counts"], results["thresholds"])
-    if found is None:
+    outliers = exceptions(snapshot, results["train_counts"], results["thresholds"])
+    if outliers is None:
         return ""
 
     def names(chosen: Sequence[int]) -> str:
@@ -158,8 +158,8 @@ def _exceptions(results: Results, snapshot: Snapshot, grain: Grain) -> str:
 
     texts = []
     for chosen, group, other, word in (
-        (found.easy, found.tail, found.head, "easier"),
-        (found.hard, found.head, found.tail, "harder"),
+        (outliers.easy, outliers.tail, outliers.head, "easier"),
+        (outliers.hard, outliers.head, outliers.tail, "harder"),
     ):
         than = f"{word} than the average {other}-shot class"
         named = f"{group.capitalize()}-shot, but {than}: {names(chosen)}."
@@ -184,10 +184,13 @@ def _progress(results: Results) -> str:
 
 def _metrics_table(results: Results, grain: Grain) -> Table:
     evaluations = ordered_evaluations(results)
-    heads = [Head("", numeric=False), *(Head(evaluation_title(each)) for each in evaluations)]
-    images = [Cell("Images"), *(html.count(each["images"]) for each in evaluations)]
+    heads = [Head("", numeric=False), *(Head(evaluation_title(evaluation)) for evaluation in evaluations)]
+    images = [Cell("Images"), *(html.count(evaluation["images"]) for evaluation in evaluations)]
     rows = [
-        [html.metric_name(key, grain.label), *(Cell(number(key, each["metrics"].get(key))) for each in evaluations)]
+        [
+            html.metric_name(key, grain.label),
+            *(Cell(number(key, evaluation["metrics"].get(key))) for evaluation in evaluations),
+        ]
         for key in metric_keys(evaluations)
     ]
     return Table(heads, [*rows, images])
@@ -197,9 +200,9 @@ def _metrics_notes(results: Results) -> list[str]:
     evaluations = results["evaluations"]
     keys = metric_keys(evaluations)
     notes = []
-    if any(each["metrics"].get(key) is None for each in evaluations for key in keys):
+    if any(evaluation["metrics"].get(key) is None for evaluation in evaluations for key in keys):
         notes.append(f"{NOTHING}: not defined, as for a group without classes.")
-    if any((each["checkpoint"], each["split"]) == ("best", "val") for each in evaluations):
+    if any((evaluation["checkpoint"], evaluation["split"]) == ("best", "val") for evaluation in evaluations):
         notes.append("The best checkpoint was chosen by the validation images, so its validation numbers flatter it.")
     if any(key not in METRICS for key in keys):
         notes.append("As recorded: shown under its own name and as a plain number.")
@@ -225,6 +228,6 @@ def _facts(results: Results, grain: Grain) -> list[tuple[str, object]]:
         ("Epochs", _progress(results)),
         ("Throughput", NOTHING if rate is None else f"{rate:,.1f} images per second"),
         ("Parameters", f"{results['parameters']:,}"),
-        ("Hardware", ", ".join(each for each in machine if each) or NOTHING),
+        ("Hardware", ", ".join(part for part in machine if part) or NOTHING),
         ("Versions", ", ".join(f"{name} {version}" for name, version in results["versions"].items())),
     ]

@@ -75,7 +75,7 @@ def load_columns(folders: Sequence[Path]) -> list[Column]:
         raise InputError(f"a comparison needs at least two runs, got {len(folders)}; give more run folders")
     runs = [_load(folder) for folder in folders]
     for run in runs[1:]:
-        tasks = [task_of(each.results) for each in (runs[0], run)]
+        tasks = [task_of(other.results) for other in (runs[0], run)]
         if tasks[0] != tasks[1]:
             raise InputError(
                 f"{runs[0].folder} is a run of {tasks[0]}, {run.folder} one of {tasks[1]}; compare runs of one task"
@@ -87,7 +87,7 @@ def load_columns(folders: Sequence[Path]) -> list[Column]:
     groups: list[list[Run]] = []
     for run in runs:
         for group in groups:
-            if _same_but_seed(group[0], run) and all(run.results["seed"] != each.results["seed"] for each in group):
+            if _same_but_seed(group[0], run) and all(run.results["seed"] != other.results["seed"] for other in group):
                 group.append(run)
                 break
         else:
@@ -131,7 +131,7 @@ def _labels(groups: Sequence[Sequence[Run]]) -> list[str]:
 
 def _common_name(names: Sequence[str]) -> str:
     """Return how all the names begin, without the beginning of a seed: ``ce`` for ``ce-seed10`` and ``ce-seed11``."""
-    letters = itertools.takewhile(lambda each: len(set(each)) == 1, zip(*names, strict=False))
+    letters = itertools.takewhile(lambda column: len(set(column)) == 1, zip(*names, strict=False))
     start = "".join(letter for letter, *_ in letters)
     return start if set(names) == {start} else re.sub(r"([-_. ]+(seed|s)?)?[-_. ]*\d*$", "", start)
 

@@ -64,11 +64,11 @@ class Curve:
     def export(self) -> str:
         """The command that exports the best point."""
         words = ["longtail", "export", str(self.folder)]
-        words += ["--strength", shown(self.best.strength)] if self.best.strength else []
+        words += ["--strength", strength_text(self.best.strength)] if self.best.strength else []
         return shlex.join([*words, *(["--checkpoint", "last"] if self.checkpoint == "last" else [])])
 
 
-def shown(strength: float) -> str:
+def strength_text(strength: float) -> str:
     """Show a strength as it can be typed."""
     return f"{strength:g}"
 
@@ -78,13 +78,13 @@ def labels(curves: Sequence[Curve]) -> list[str]:
     setting = differing_setting([curve.results for curve in curves]) if len(curves) > 1 else None
     if setting and len(set(setting[1])) == len(curves):
         return [f"{setting[0]} {value}" for value in setting[1]]
-    found: list[str] = []
+    names: list[str] = []
     for curve in curves:
         name, copy = curve.results["name"], 1
-        while (label := name if copy == 1 else f"{name} #{copy}") in found:
+        while (label := name if copy == 1 else f"{name} #{copy}") in names:
             copy += 1
-        found.append(label)
-    return found
+        names.append(label)
+    return names
 
 
 def check_runs(runs: Sequence[Results]) -> None:
@@ -145,7 +145,7 @@ def tradeoff_text(curves: Sequence[Curve]) -> terminal.Table:
         ends_only = [curve.start] if curve.best is curve.start else [curve.start, curve.best]
         for point in curve.points if len(curves) == 1 else ends_only:
             marks = _marks(curve, point)
-            text = shown(point.strength) + (f" ({marks})" if marks else "")
+            text = strength_text(point.strength) + (f" ({marks})" if marks else "")
             values = [number(key, point.metrics[key]) for key in KEYS]
             rows.append((text if len(curves) == 1 else f"{label}: {text}", values))
     title = f"{curves[0].results['name']}: {curves[0].measured}" if len(curves) == 1 else "Validation images"
@@ -159,10 +159,10 @@ def tradeoff_page(curves: Sequence[Curve]) -> str:
     """Return the page with the curves of the runs."""
     named = list(zip(labels(curves), curves, strict=True))
     thresholds = curves[0].results["thresholds"]
-    found = ends([group for group in GROUPS if all(curve.start.metrics[group] is not None for curve in curves)])
+    groups = ends([group for group in GROUPS if all(curve.start.metrics[group] is not None for curve in curves)])
     drawing = None
-    if found is not None:
-        drawing = head_to_tail([_dial(label, curve, *found) for label, curve in named], *found)
+    if groups is not None:
+        drawing = head_to_tail([_dial(label, curve, *groups) for label, curve in named], *groups)
     return html.page(
         "tradeoff.html",
         title="From head to tail",
@@ -189,7 +189,7 @@ def _headline(label: str, curve: Curve) -> str:
         for key in (CHOSEN_BY, *reversed(GROUPS))
         if start.metrics[key] is not None
     ]
-    what = f"strength {shown(best.strength)} is best, against the run as trained"
+    what = f"strength {strength_text(best.strength)} is best, against the run as trained"
     return f"{label}: on {images} {what}: {'; '.join(parts)}."
 
 
@@ -251,7 +251,7 @@ def _by_strength(curve: Curve) -> str | None:
 
 
 def _marks(curve: Curve, point: Point) -> str:
-    return ", ".join(text for each, text in ((curve.start, "as trained"), (curve.best, "best")) if each is point)
+    return ", ".join(text for other, text in ((curve.start, "as trained"), (curve.best, "best")) if other is point)
 
 
 def _table(curve: Curve) -> Table:
@@ -261,7 +261,7 @@ def _table(curve: Curve) -> Table:
         cells = {key: Cell(number(key, point.metrics[key])) for key in KEYS}
         if point is curve.best:
             cells[CHOSEN_BY] = replace(cells[CHOSEN_BY], tone="good")
-        rows.append([Cell(shown(point.strength)), *cells.values(), Cell(_marks(curve, point))])
+        rows.append([Cell(strength_text(point.strength)), *cells.values(), Cell(_marks(curve, point))])
     return Table(heads, rows)
 
 

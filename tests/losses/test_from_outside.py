@@ -62,7 +62,7 @@ def test_a_recipe_trains_with_it(
     recipe = {"about": "mine", "base": "digits_lt/ce"}
     model = {"init_args": {"method": {"init_args": {"loss": of_recipe}}}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**recipe, "model": model}), encoding="utf-8")
-    assert main(["fit", "--recipe", "mine.yaml", "--epochs", "1", "--workers", "0", "--run", "run"]) == 0
+    assert main(["fit", "--recipe", "mine.yaml", "--epochs", "1", "--run", "run"]) == 0
     results = load_results(tmp_path / "run")
     assert results["status"] == "finished"
     assert "my_losses.InverseFrequencyLoss" in results["config"]
