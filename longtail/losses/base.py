@@ -1,7 +1,6 @@
 """What every loss shares: the reduction and the precision."""
 
-import functools
-import inspect
+import copy
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -34,6 +33,35 @@ class Loss(nn.Module):
             raise ValueError(f'reduction must be "mean" or "none", got {reduction!r}')
         self.reduction = reduction
 
+    @classmethod
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "Loss":
+        """Make the loss for a training set with these counts (C,).
+
+        What this one does is right for a loss that needs nothing of the counts. A loss that does takes them as the
+        first argument of its constructor, and hands them on here: ``return cls(class_counts, **options)``.
+
+        Args:
+            class_counts: training images of each class (C,).
+            options: further arguments of the constructor.
+        """
+        return cls(**options)
+
+    def with_reduction(self, reduction: str) -> "Loss":
+        """This loss with another reduction: itself if that is its own, else a second object on the same parameters,
+        buffers and inner losses. This one stays as it is."""
+        if reduction == self.reduction:
+            return self
+        other = copy.copy(self)
+        other.reduction = reduction
+        return other
+
+    def set_background(self, background: int) -> None:
+        """Say which class stands for none of the others, as in detection. A loss that has one already keeps it; the
+        losses inside this one are told as well."""
+        for inner in self.children():
+            if isinstance(inner, Loss):
+                inner.set_background(background)
+
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Say that an epoch begins, counted from 0, of how many; the losses inside this one are told as well."""
         for inner in self.children():
@@ -60,24 +88,24 @@ def build_loss(
     reduction: str = "mean",
     background: int | None = None,
 ) -> Loss:
-    """The loss itself, or what a factory, such as a loss class, makes from the class counts.
+    """The loss that a method or another loss works with, from what it was given.
 
-    A loss class gets what its constructor asks for: the counts, their number, and which class is the ``background`` of
-    a detector, or none of them. Whatever its reduction was, it is then that of its place.
+    Args:
+        loss: a loss, a loss class (made by its `Loss.from_counts`), or anything else that is called with the class
+            counts and returns a loss, as a configuration with ``class_path`` and ``init_args`` gives it.
+        class_counts: training images of each class (C,).
+        reduction: that of the place where the loss is used. A loss that was given keeps its own: what comes back is
+            then the same loss `Loss.with_reduction`.
+        background: class that stands for none of the others, where there is one. A loss that is made here is told; one
+            that was given stays as it is.
     """
     if isinstance(loss, Loss):
-        made = loss
-    elif isinstance(loss, type):
-        asked = inspect.signature(loss).parameters
-        given: dict[str, Any] = {"class_counts": class_counts, "difficulty": class_counts}
-        given |= {"num_classes": len(class_counts), "background": background}
-        made = loss(**{name: value for name, value in given.items() if name in asked})
-    elif isinstance(loss, functools.partial) and loss.keywords.get("background", 0) is None:
-        made = loss(class_counts, background=background)  # a class with the options that a configuration gives
-    else:
-        made = loss(class_counts)
-    made.reduction = reduction
-    return made
+        return loss.with_reduction(reduction)
+    make: Callable[[Counts], Loss] = getattr(loss, "from_counts", loss)
+    made = make(class_counts)
+    if background is not None:
+        made.set_background(background)
+    return made.with_reduction(reduction)
 
 
 def full_precision(values: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """Class-difficulty-balanced loss (CDB-W)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from longtail.checks import check_logits
+from longtail.checks import check_logits, check_number
 from longtail.counts import Counts, counts_tensor
 from longtail.difficulty import ClassDifficulty
 from longtail.losses.base import Loss, build_loss
@@ -51,19 +52,32 @@ class ClassDifficultyLoss(Loss):
     ) -> None:
         super().__init__(reduction)
         self.weighted_mean = weighted_mean
-        self.background = background
+        self.background: int | None = None
+        self._shared = isinstance(difficulty, ClassDifficulty)
         rows = CrossEntropyLoss(reduction="none") if loss is None else loss
         if isinstance(difficulty, ClassDifficulty):
             if not isinstance(rows, Loss):
                 raise ValueError("difficulty must be class counts where the loss is made from them")
-            self.difficulty = difficulty
-            self.loss = build_loss(rows, [], reduction="none")
+            self.difficulty, self.loss = difficulty, rows.with_reduction("none")
         else:
-            self.difficulty = ClassDifficulty(len(counts_tensor(difficulty)) - (background is not None))
-            self.loss = build_loss(rows, difficulty, reduction="none", background=background)
+            self.difficulty = ClassDifficulty(len(counts_tensor(difficulty)))
+            self.loss = build_loss(rows, difficulty, reduction="none")
         self.sigmoid = self.loss.sigmoid
-        if background is not None and not 0 <= background <= len(self.difficulty.accuracy):
-            raise ValueError(f"background must be in 0..{len(self.difficulty.accuracy)}, got {background}")
+        if background is not None:
+            self.set_background(background)
+
+    @classmethod
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "ClassDifficultyLoss":
+        return cls(class_counts, **options)
+
+    def set_background(self, background: int) -> None:
+        if self.background is None:
+            classes = len(self.difficulty.accuracy) + self._shared  # a shared one is that of the others
+            check_number("background", background, low=0, high=classes - 1)
+            self.background = background
+            if not self._shared:
+                self.difficulty = ClassDifficulty(classes - 1)
+            super().set_background(background)
 
     def weights(self) -> Tensor:
         """Weights of the classes (C,) as they are now."""

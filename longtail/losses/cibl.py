@@ -36,12 +36,12 @@ class ClassInstanceBalancedLoss(Loss):
         trade_off: a, not negative.
         temperature: of the contrastive loss, positive.
         share: the share s as a function of K (N,) and a.
-        logit_loss: in place of the cross-entropy, a loss of logits with ``reduction="none"``.
+        logit_loss: a loss of logits in place of the cross-entropy.
         reduction: "mean" or "none".
 
     Raises:
-        ValueError: on a negative trade-off, a temperature that is not positive, a logit loss that is reduced already, a
-            wrong shape, or a label outside 0..C-1.
+        ValueError: on a negative trade-off, a temperature that is not positive, a wrong shape, or a label outside
+            0..C-1.
 
     Source: Lavoie and Waslander, Class instance balanced learning for long-tailed classification, CRV 2023.
     """
@@ -58,9 +58,7 @@ class ClassInstanceBalancedLoss(Loss):
         check_number("trade_off", trade_off, low=0)
         self.trade_off = trade_off
         self.share = share
-        self.logit_loss = logit_loss or CrossEntropyLoss(reduction="none")
-        if self.logit_loss.reduction != "none":
-            raise ValueError(f'logit_loss must have reduction "none", got {self.logit_loss.reduction!r}')
+        self.logit_loss = (logit_loss or CrossEntropyLoss()).with_reduction("none")
         self.contrastive = SupervisedContrastiveLoss(temperature, reduction="none")
 
     def forward(self, logits: Tensor, embeddings: Tensor, targets: Tensor) -> Tensor:

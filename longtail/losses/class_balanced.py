@@ -1,5 +1,7 @@
 """Class-balanced loss, by the effective number of samples."""
 
+from typing import Any
+
 from torch import Tensor
 
 from longtail.checks import check_number
@@ -49,3 +51,7 @@ class ClassBalancedLoss(FocalLoss):
 
     def __init__(self, class_counts: Counts, beta: float = 0.9999, gamma: float = 0.0, reduction: str = "mean") -> None:
         super().__init__(gamma, effective_number_weights(class_counts, beta), reduction)
+
+    @classmethod
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "ClassBalancedLoss":
+        return cls(class_counts, **options)

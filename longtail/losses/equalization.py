@@ -62,12 +62,21 @@ class EqualizationLossV2(Loss):
         check_number("gamma", gamma, low=0)
         check_number("mu", mu, low=0)
         check_number("alpha", alpha, low=0)
-        if background is not None:
-            check_number("background", background, low=0, high=num_classes - 1)
         self.num_classes, self.gamma, self.mu, self.alpha = num_classes, gamma, mu, alpha
-        self.background = background
+        self.background: int | None = None
+        if background is not None:
+            self.set_background(background)
         self.register_buffer("positive_gradients", torch.zeros(num_classes))
         self.register_buffer("negative_gradients", torch.zeros(num_classes))
+
+    @classmethod
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "EqualizationLossV2":
+        return cls(class_counts, **options)
+
+    def set_background(self, background: int) -> None:
+        if self.background is None:
+            check_number("background", background, low=0, high=self.num_classes - 1)
+            self.background = background
 
     def weights(self) -> tuple[Tensor, Tensor]:
         """Weights of the classes as positives and as negatives, (C,) each."""
@@ -148,11 +157,11 @@ def _values(
         others = _softplus(x, p).scatter_(1, own, 0) @ as_negative.to(x.dtype)
         rows[block] = others + F.softplus(-true) * as_positive[targets[block]]
         of_true = as_positive[targets[block]] * torch.sigmoid(-true)
-        each = p.mul_(as_negative).scatter_(1, own, 0)
+        by_class = p.mul_(as_negative).scatter_(1, own, 0)
         positive.index_add_(0, targets[block], of_true.to(positive.dtype))
-        negative += each.sum(0)
+        negative += by_class.sum(0)
         if gradient is not None:
-            gradient[block] = each.scatter_(1, own, -of_true[:, None])
+            gradient[block] = by_class.scatter_(1, own, -of_true[:, None])
     return rows, positive, negative
 
 

@@ -1,5 +1,7 @@
 """Federated loss."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -57,11 +59,21 @@ class FederatedLoss(Loss):
         counts = counts_tensor(class_counts)
         check_number("num_sampled", num_sampled, low=1)
         check_number("power", power, low=0)
+        self.num_classes, self.num_sampled = len(counts), num_sampled
+        self.background: int | None = None
         if background is not None:
-            check_number("background", background, low=0, high=len(counts) - 1)
-        self.num_classes, self.num_sampled, self.background = len(counts), num_sampled, background
+            self.set_background(background)
         weights = (counts / counts.double().max()) ** power
         self.register_buffer("draw_weights", weights.float(), persistent=False)
+
+    @classmethod
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "FederatedLoss":
+        return cls(class_counts, **options)
+
+    def set_background(self, background: int) -> None:
+        if self.background is None:
+            check_number("background", background, low=0, high=self.num_classes - 1)
+            self.background = background
 
     def sample(self, targets: Tensor) -> Tensor:
         """Draw the classes that count in a batch with these targets (M,): a mask (C,)."""

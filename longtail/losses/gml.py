@@ -57,6 +57,10 @@ class GaussianMixtureLoss(Loss):
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
         self.register_buffer("log_prior", log_prior(class_counts), persistent=False)
 
+    @classmethod
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "GaussianMixtureLoss":
+        return cls(class_counts, **options)
+
     @property
     def temperature(self) -> Tensor:
         """tau, as learned so far."""
@@ -136,18 +140,18 @@ class _Mixture(torch.autograd.Function):
     def backward(ctx: Any, rows: Tensor) -> tuple[Tensor | None, ...]:
         *parts, gradient, to_temperature = ctx.saved_tensors
         queries, keys, log_temperature, *_ = parts
-        each = (rows / log_temperature.exp())[:, None]
+        scale = (rows / log_temperature.exp())[:, None]
         with torch.autocast(queries.device.type, enabled=False):
             if gradient is not None:
-                to_queries = (gradient @ keys).mul_(each)
-                to_keys = gradient.T @ (queries * each) if ctx.needs_input_grad[1] else None
+                to_queries = (gradient @ keys).mul_(scale)
+                to_keys = gradient.T @ (queries * scale) if ctx.needs_input_grad[1] else None
             else:
                 to_queries, to_keys = torch.empty_like(queries), torch.zeros_like(keys)
                 for block in _blocks(queries, keys):
                     _, weighted, own = _scores(block, *parts)
                     part, _ = _contrast(weighted, own)
-                    to_queries[block] = (part @ keys).mul_(each[block])
-                    to_keys.addmm_(part.T, queries[block] * each[block])
+                    to_queries[block] = (part @ keys).mul_(scale[block])
+                    to_keys.addmm_(part.T, queries[block] * scale[block])
         return to_queries, to_keys, rows @ to_temperature, None, None, None, None, None, None
 
 
@@ -173,11 +177,11 @@ def _scores(
 
 def _contrast(weighted: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
     """Gradient (m, K) and value (m,) of log sum exp over all keys less that over the own; 0 where there are none."""
-    found = own.any(1)
+    known = own.any(1)
     if weighted.shape[1] == 0:
-        return weighted, torch.zeros_like(found, dtype=weighted.dtype)
+        return weighted, torch.zeros_like(known, dtype=weighted.dtype)
     among = weighted.masked_fill(~own, torch.finfo(weighted.dtype).min)
     of_all, of_own = weighted.softmax(1), among.softmax(1)
     # log sum exp from what the softmax made: its largest value is e^top / sum, and at least 1 / K
     value = weighted.amax(1) - of_all.amax(1).log() - among.amax(1) + of_own.amax(1).log()
-    return of_all.sub_(of_own).mul_(found[:, None]), torch.where(found, value, 0)
+    return of_all.sub_(of_own).mul_(known[:, None]), torch.where(known, value, 0)

@@ -1,5 +1,7 @@
 """Label-distribution-aware margin loss with deferred re-weighting."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -66,6 +68,10 @@ class LDAMLoss(SoftmaxLoss):
         self.register_buffer("margins", (scale * margins).float(), persistent=False)
         self.register_buffer("late_weights", effective_number_weights(class_counts, beta), persistent=False)
         self.register_buffer("class_weights", torch.ones(len(counts)))
+
+    @classmethod
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "LDAMLoss":
+        return cls(class_counts, **options)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         late = self.reweight_from is not None and epoch >= self.reweight_from * epochs - 1e-6  # rounding

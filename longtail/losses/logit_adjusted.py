@@ -1,6 +1,7 @@
 """Logit-adjusted cross-entropy (balanced softmax)."""
 
 import math
+from typing import Any
 
 from torch import Tensor
 
@@ -39,6 +40,10 @@ class LogitAdjustedLoss(SoftmaxLoss):
         self.strength = strength
         self.register_buffer("adjustment", strength * log_prior(class_counts), persistent=False)
         self.num_classes = len(self.adjustment)
+
+    @classmethod
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "LogitAdjustedLoss":
+        return cls(class_counts, **options)
 
     def adjust(self, logits: Tensor, targets: Tensor) -> Tensor:
         return logits + self.adjustment

@@ -1,6 +1,7 @@
 """Any loss of logits over the pixels of images."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,6 +53,10 @@ class PixelLoss(Loss):
             raise ValueError(f"{type(self.loss).__name__} takes every logit for itself, pixels need a loss of softmax")
         if any(True for _ in self.loss.parameters()):  # the blocks give the logits a gradient, and nothing else
             raise ValueError(f"{type(self.loss).__name__} learns parameters, pixels need a loss of logits alone")
+
+    @classmethod
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "PixelLoss":
+        return cls(class_counts, **options)
 
     def train(self, mode: bool = True) -> "PixelLoss":
         """The loss inside stays in evaluation mode: it sees blocks, and is told the labels of the batch by itself."""

@@ -1,5 +1,7 @@
 """Seesaw loss."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -47,6 +49,10 @@ class SeesawLoss(Loss):
         check_number("q", q, low=0)
         self.num_classes, self.p, self.q = num_classes, p, q
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.int64))
+
+    @classmethod
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "SeesawLoss":
+        return cls(class_counts, **options)
 
     def observe(self, targets: Tensor) -> None:
         known = targets >= 0

@@ -30,8 +30,7 @@ class CIBL(OneNetwork):
         embedding_features: length of an embedding.
         temperature: of the contrastive loss.
         scale: of the cosine classifier.
-        logit_loss: what makes a loss from the class counts, in place of the cross-entropy; or the loss itself, with
-            ``reduction="none"``.
+        logit_loss: in place of the cross-entropy, a loss of logits, or what makes it from the class counts.
 
     Source: Lavoie and Waslander, Class instance balanced learning for long-tailed classification, CRV 2023. The
     formula of the balance and the three views are our reading; see ``longtail.losses.ClassInstanceBalancedLoss``.
@@ -52,8 +51,8 @@ class CIBL(OneNetwork):
     ) -> None:
         super().__init__(class_counts, backbone, partial(CosineClassifier, scale=scale))
         self.projection = ProjectionHead(self.num_features, hidden_features, embedding_features)
-        rows = None if logit_loss is None else build_loss(logit_loss, class_counts, reduction="none")
-        self.loss = ClassInstanceBalancedLoss(trade_off, temperature, logit_loss=rows)
+        of_logits = None if logit_loss is None else build_loss(logit_loss, class_counts)
+        self.loss = ClassInstanceBalancedLoss(trade_off, temperature, logit_loss=of_logits)
 
     def forward(self, views: Sequence[Tensor], targets: Tensor) -> dict[str, Tensor]:
         self.check_views(views)

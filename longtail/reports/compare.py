@@ -1,13 +1,14 @@
 """Several runs side by side, against the first of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from rich.table import Table
+from rich import table as terminal
 
 from longtail.reports import html
 from longtail.reports.grains import Grain, grain_of
-from longtail.reports.html import Cell, Head, Html
+from longtail.reports.html import Cell, Head, Table
 from longtail.reports.plots.classes import Bars, change_by_count, group_bars
 from longtail.reports.results import group_of
 from longtail.reports.seeds import Column, Value, difference, load_columns
@@ -34,7 +35,7 @@ def write_comparison(runs: Sequence[Path], output: Path) -> Path:
     return output
 
 
-def comparison_text(runs: Sequence[Path]) -> Table:
+def comparison_text(runs: Sequence[Path]) -> terminal.Table:
     """Return the metrics of the runs, with the change against the first of them."""
     columns = load_columns(runs)
     rows = []
@@ -56,27 +57,21 @@ def comparison_page(columns: Sequence[Column]) -> str:
     results = base.first.results
     grain = grain_of(*(run.results for column in columns for run in column.runs))
     bars = [_bars(column, grain) for column in columns]
-    ranges = group_ranges(results["thresholds"], grain)
-    spread = " Whiskers: standard deviation over the seeds." if any(len(each.runs) > 1 for each in columns) else ""
     return html.page(
-        "Comparison of runs",
-        *(html.paragraph(_headline(base, other, grain), "headline") for other in others),
-        html.notes(_notes(columns)),
-        html.section(
-            "Frequent and rare classes",
-            html.figure(
-                group_bars(bars, results["train_counts"], results["thresholds"], grain),
-                f"Mean {inside(grain.label)} of the classes in each group ({ranges}), and of all classes.{spread}",
-            ),
-        ),
-        html.section(
-            "Metrics",
-            html.paragraph(f"Changes are against {base.label}; those of percentages in percentage points.", "soft"),
-            _metrics_table(columns, grain),
-        ),
-        *(_changes_section(base, other, grain) for other in others),
-        html.section("Every class", _classes_table(columns, grain)),
-        html.section("The runs", _runs_table(columns)),
+        "compare.html",
+        title="Comparison of runs",
+        grain=grain,
+        figure_name=inside(grain.label),
+        base=base.label,
+        headlines=[_headline(base, other, grain) for other in others],
+        remarks=_notes(columns),
+        group_bars=group_bars(bars, results["train_counts"], results["thresholds"], grain),
+        ranges=group_ranges(results["thresholds"], grain),
+        several_seeds=any(len(column.runs) > 1 for column in columns),
+        metrics=_metrics_table(columns, grain),
+        changes=[_changes(base, other, grain) for other in others],
+        classes_table=_classes_table(columns, grain),
+        runs=_runs_table(columns),
     )
 
 
@@ -86,15 +81,15 @@ def _headline(base: Column, other: Column, grain: Grain) -> str:
     for key in (grain.overall, grain.groups["few"], grain.groups["many"]):
         value, start = other.metric(key), base.metric(key)
         if value is not None and start is not None:
-            shown = f"{inside(metric(key).label)} {_shown(key, value)} against {_shown(key, start)}"
+            figures = f"{inside(metric(key).label)} {_shown(key, value)} against {_shown(key, start)}"
             points = f"{change(key, difference(value, start))} points"
-            parts.append(f"{shown} ({points}{_doubt(value, start)})")
+            parts.append(f"{figures} ({points}{_doubt(value, start)})")
     return f"{other.label} compared with {base.label}: {'; '.join(parts) or 'no common metric'}."
 
 
 def _doubt(value: Value, base: Value) -> str:
     """Say where a change is no larger than what the seeds alone make."""
-    spread = [each.deviation for each in (value, base) if each.deviation is not None]
+    spread = [measured.deviation for measured in (value, base) if measured.deviation is not None]
     return ", within the spread of the seeds" if spread and abs(value.mean - base.mean) <= sum(spread) else ""
 
 
@@ -132,12 +127,12 @@ def _notes(columns: Sequence[Column]) -> list[str]:
     return notes
 
 
-def _metrics_table(columns: Sequence[Column], grain: Grain) -> Html:
+def _metrics_table(columns: Sequence[Column], grain: Grain) -> Table:
     base, *others = columns
     heads = [Head("", numeric=False), Head(base.title)]
     for other in others:
         heads += [Head(other.title), Head("Change")]
-    return html.table(heads, [_metric_row(key, columns, grain) for key in _keys(columns)])
+    return Table(heads, [_metric_row(key, columns, grain) for key in _keys(columns)])
 
 
 def _metric_row(key: str, columns: Sequence[Column], grain: Grain) -> list[Cell]:
@@ -149,17 +144,28 @@ def _metric_row(key: str, columns: Sequence[Column], grain: Grain) -> list[Cell]
     return row
 
 
-def _changes_section(base: Column, other: Column, grain: Grain) -> Html:
-    """Show where among the classes a column wins and loses against the first."""
+@dataclass(frozen=True)
+class Changes:
+    """Where among the classes a column wins and loses against the first."""
+
+    label: str
+    score: str
+    drawing: str | None
+    gains: Table
+    losses: Table
+
+
+def _changes(base: Column, other: Column, grain: Grain) -> Changes:
     results = base.first.results
     starts, values = base.figures(grain.key), other.figures(grain.key)
     steps = [difference(value, start) for value, start in zip(values, starts, strict=True)]
-    known = sorted(((step, index) for index, step in enumerate(steps) if step is not None), key=lambda each: each[0])
+    known = [(step, index) for index, step in enumerate(steps) if step is not None]
+    known.sort(key=lambda change: change[0])
     losers = [index for step, index in known[:CLASSES_SHOWN] if step < 0]
     winners = [index for step, index in known[::-1][:CLASSES_SHOWN] if step > 0]
     better, worse = (sum(sign * step > 0 for step, _ in known) for sign in (1, -1))
 
-    def listing(title: str, chosen: Sequence[int], none: str) -> Html:
+    def listing(indices: Sequence[int]) -> Table:
         heads = [Head("Class", numeric=False), Head("Change"), Head(other.label), Head(base.label)]
         heads += [Head(f"Training {grain.nouns}"), Head("Images")]
         images = base.first.evaluation["per_class"]["images"]
@@ -172,28 +178,21 @@ def _changes_section(base: Column, other: Column, grain: Grain) -> Html:
                 html.count(results["train_counts"][i]),
                 html.count(images[i]),
             ]
-            for i in chosen
+            for i in indices
         ]
-        return html.join([html.element("h3", title), html.table(heads, rows) if rows else html.paragraph(none)])
+        return Table(heads, rows)
 
-    return html.section(
-        f"{other.label} against {base.label}, class by class",
-        html.paragraph(
-            f"{plural(better, 'class', 'classes')} better, {worse:,} worse, {len(known) - better - worse:,} the same. "
-            "A class with few images to measure on moves in large steps, and among many classes some gain or lose "
-            "much by chance alone.",
-        ),
-        html.figure(
-            change_by_count(results["train_counts"], steps, results["thresholds"], grain),
-            f"Change in {inside(grain.label)} of each class against its number of training {grain.nouns}; the "
-            "horizontal strokes are the mean of each group.",
-        ),
-        listing("Largest gains", winners, "No class gained."),
-        listing("Largest losses", losers, "No class lost."),
+    same = len(known) - better - worse
+    return Changes(
+        other.label,
+        f"{plural(better, 'class', 'classes')} better, {worse:,} worse, {same:,} the same.",
+        change_by_count(results["train_counts"], steps, results["thresholds"], grain),
+        listing(winners),
+        listing(losers),
     )
 
 
-def _classes_table(columns: Sequence[Column], grain: Grain) -> Html:
+def _classes_table(columns: Sequence[Column], grain: Grain) -> Table:
     base, *others = columns
     results = base.first.results
     heads = [Head("Class", numeric=False), Head("Group", numeric=False), Head(f"Training {grain.nouns}")]
@@ -210,10 +209,10 @@ def _classes_table(columns: Sequence[Column], grain: Grain) -> Html:
         for values in figures[1:]:
             row += [_value_cell(grain.overall, values[i]), _change_cell(grain.overall, difference(values[i], start))]
         rows.append(row)
-    return html.table(heads, rows, sortable=True)
+    return Table(heads, rows, sortable=True)
 
 
-def _runs_table(columns: Sequence[Column]) -> Html:
+def _runs_table(columns: Sequence[Column]) -> Table:
     heads = ["Column", "Recipe", "Seed", "Status", "Measured with", "Images", "Data", "Folder"]
     rows = [
         [
@@ -229,7 +228,7 @@ def _runs_table(columns: Sequence[Column]) -> Html:
         for column in columns
         for run in column.runs
     ]
-    return html.table([Head(head, numeric=False) for head in heads], rows)
+    return Table([Head(head, numeric=False) for head in heads], rows)
 
 
 def _keys(columns: Sequence[Column]) -> list[str]:

@@ -31,12 +31,12 @@ class Snapshot:
 
 def snapshots(history: Sequence[Epoch]) -> list[Snapshot]:
     """Return the first, the middle and the last validated epoch; fewer where fewer were validated."""
-    found = []
+    epochs = []
     for epoch in history:
         accuracy = epoch.get("class_accuracy") or []
         if any(value is not None for value in accuracy):
-            found.append(Snapshot(epoch["epoch"], tuple(None if value is None else 1 - value for value in accuracy)))
-    return [found[place] for place in sorted({0, (len(found) - 1) // 2, len(found) - 1})] if found else []
+            epochs.append(Snapshot(epoch["epoch"], tuple(None if value is None else 1 - value for value in accuracy)))
+    return [epochs[place] for place in sorted({0, (len(epochs) - 1) // 2, len(epochs) - 1})] if epochs else []
 
 
 def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
@@ -87,11 +87,11 @@ def exceptions(snapshot: Snapshot, counts: Sequence[int], thresholds: Thresholds
     for index, (value, count) in enumerate(zip(snapshot.difficulty, counts, strict=True)):
         if value is not None:
             members.setdefault(group_of(count, thresholds), []).append((value, index))
-    found = ends(members)
-    if found is None:
+    groups = ends(members)
+    if groups is None:
         return None
-    head, tail = found
-    means = {group: statistics.fmean(value for value, _ in members[group]) for group in found}
+    head, tail = groups
+    means = {group: statistics.fmean(value for value, _ in members[group]) for group in groups}
     easy = sorted((value, counts[index], index) for value, index in members[tail] if value < means[head])
     hard = sorted((-value, -counts[index], index) for value, index in members[head] if value > means[tail])
     return Exceptions(head, tail, [index for *_, index in easy[:NAMED]], [index for *_, index in hard[:NAMED]])

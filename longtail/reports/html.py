@@ -1,31 +1,36 @@
-"""The parts every page is put together from: safe text, tables, figures and the frame around them."""
+"""How a page is made: templates of this package, filled with text, tables and drawings. All text is escaped.
 
-import html
+The templates are beside this module, in ``templates/``: a frame with its style and script, the elements, and one for
+each page.
+"""
+
+import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
 from longtail.reports.results import GROUPS, Group
-from longtail.reports.style import SCRIPT, STYLE
 from longtail.reports.wording import NOTHING, clean, inside, metric, percent, printable
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 _IMAGE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/]+={0,2}")
 
 
-class Html(str):
-    """Text that is markup already; every other text is escaped on its way into a page."""
-
-    __slots__ = ()
-
-
 @dataclass(frozen=True)
 class Cell:
-    """An entry of a table; ``order`` is what a sorted column goes by, None goes last."""
+    """An entry of a table: its text, and under it in small what that means; ``order`` is what a sorted column goes by,
+    None goes last."""
 
     text: str
     order: float | str | None = None
     tone: Literal["", "good", "bad"] = ""
+    meaning: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,25 @@ class Head:
     numeric: bool = True
 
 
+@dataclass(frozen=True)
+class Table:
+    """A table; a sortable one is sorted by a click on the head of a column."""
+
+    heads: Sequence[Head]
+    rows: Sequence[Sequence[Cell | str]]
+    sortable: bool = False
+
+    def cells(self) -> Iterator[list[tuple[Head, Cell]]]:
+        """Return row by row every entry with the head of its column."""
+        for row in self.rows:
+            entries = [entry if isinstance(entry, Cell) else Cell(entry) for entry in row]
+            yield list(zip(self.heads, entries, strict=True))
+
+
 def metric_name(key: str, figure: str) -> Cell:
     """Return an entry that names a metric and says what it means; ``figure`` is what that of a class is called."""
-    shown = metric(key)
-    meaning = shown.meaning.format(figure=inside(figure))
-    return Cell(Html(f"{escape(shown.label)}<br>{element('small', meaning, 'soft')}"))
+    named = metric(key)
+    return Cell(named.label, meaning=named.meaning.format(figure=inside(figure)))
 
 
 def name(text: str) -> Cell:
@@ -63,101 +82,47 @@ def group(value: Group) -> Cell:
     return Cell(value, GROUPS.index(value))
 
 
-def escape(text: object) -> Html:
-    """Return ``text`` as markup: unchanged where it is markup, otherwise escaped and on one line."""
-    return text if isinstance(text, Html) else Html(html.escape(clean(str(text))))
+def page(template: str, **values: object) -> str:
+    """Return a whole page, which needs nothing beside itself, from its template and what stands in it."""
+    return _environment().get_template(template).render(values)
 
 
-def join(parts: Iterable[Html | str]) -> Html:
-    """Put pieces of a page one after another."""
-    return Html("\n".join(escape(part) for part in parts if part))
-
-
-def element(name: str, content: object, class_: str = "") -> Html:
-    """Return one element around ``content``."""
-    attribute = f' class="{class_}"' if class_ else ""
-    return Html(f"<{name}{attribute}>{escape(content)}</{name}>")
-
-
-def paragraph(text: object, class_: str = "") -> Html:
-    """Return a paragraph."""
-    return element("p", text, class_)
-
-
-def pair(*parts: Html) -> Html:
-    """Put parts side by side where the page is wide enough, or return nothing where there is none."""
-    return element("div", join(element("div", part) for part in parts if part), "pair") if any(parts) else Html()
-
-
-def notes(texts: Sequence[str]) -> Html:
-    """Return a list of remarks, or nothing where there is none."""
-    return element("ul", join(element("li", text) for text in texts), "notes") if texts else Html()
-
-
-def section(title: str, *content: Html | str) -> Html:
-    """Return a section of a page, or nothing where it has no content."""
-    body = join(content)
-    return element("section", join([element("h2", title), body])) if body else Html()
-
-
-def table(heads: Sequence[Head], rows: Iterable[Sequence[Cell | str]], *, sortable: bool = False) -> Html:
-    """Return a table in a box of its own, which scrolls where the table is wider (or, if sortable, very long)."""
-    head = "".join(f'<th scope="col"{_numeric(each)}>{escape(each.text)}</th>' for each in heads)
-    body = "\n".join("<tr>" + "".join(map(_entry, heads, row)) + "</tr>" for row in rows)
-    kind = ' class="sortable"' if sortable else ""
-    return Html(
-        f'<div class="{"box long" if sortable else "box"}" tabindex="0">'
-        f"<table{kind}><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
-    )
-
-
-def facts(entries: Iterable[tuple[str, object]]) -> Html:
-    """Return a list of names and what they stand for."""
-    return element("dl", join(element("div", join([element("dt", k), element("dd", v)])) for k, v in entries), "facts")
-
-
-def figure(drawing: str | None, caption: str) -> Html:
-    """Return a drawing (SVG made by this package) with its caption, or nothing where there is no drawing."""
-    if drawing is None:
-        return Html()
-    scroll = element("div", Html(drawing), "drawing")
-    return element("figure", join([scroll, element("figcaption", caption)]))
-
-
-def image(source: str, caption: str) -> Html:
+def image(source: str, caption: str) -> str:
     """Return a picture with its caption; only pictures inside the page are shown, nothing is ever fetched."""
-    picture = (
-        Html(f'<img src="{source}" alt="" loading="lazy">')
-        if _IMAGE.fullmatch(source)
-        else element("span", "no picture", "missing")
+    return str(_environment().get_template("elements.html").module.image(source, caption))  # type: ignore[attr-defined]
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else clean(str(value)),  # one line, then escaped
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return element("figure", join([picture, element("figcaption", caption)]), "picture")
+    environment.globals |= {"source": _source, "classes": _classes}
+    environment.filters |= {"one_line": _one_line, "as_it_is": _as_it_is}
+    environment.tests["picture"] = lambda source: _IMAGE.fullmatch(source) is not None
+    return environment
 
 
-def folded(title: str, text: str) -> Html:
-    """Return a text as it is, line by line, folded away under its title."""
-    lines = "\n".join(html.escape(printable(line.expandtabs())) for line in text.splitlines())
-    return Html(f"<details><summary>{escape(title)}</summary><pre>{lines}</pre></details>")
+def _source(file: str) -> Markup:
+    """A file of this package as it is."""
+    return Markup((TEMPLATES / file).read_text(encoding="utf-8").strip())
 
 
-def page(title: str, *content: Html | str) -> str:
-    """Return a whole page that needs nothing beside itself."""
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n<h1>{escape(title)}</h1>\n{join(content)}\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
-    )
+def _classes(*names: str | None) -> Markup:
+    """The attribute with those of the names that are not empty, or nothing."""
+    known = [name for name in names if name]
+    return Markup(' class="{}"').format(" ".join(known)) if known else Markup()
 
 
-def _entry(head: Head, entry: Cell | str) -> str:
-    cell = entry if isinstance(entry, Cell) else Cell(entry)
-    order = "" if cell.order is None else f' data-order="{escape(cell.order)}"'
-    return f"<td{_numeric(head, cell.tone)}{order}>{escape(cell.text)}</td>"
+def _one_line(text: Markup) -> Markup:
+    return Markup(" ".join(text.split()))
 
 
-def _numeric(head: Head, tone: str = "") -> str:
-    classes = " ".join(each for each in ("number" if head.numeric else "", tone) if each)
-    return f' class="{classes}"' if classes else ""
+def _as_it_is(text: str) -> Markup:
+    """A text line by line, escaped."""
+    return Markup("\n").join(printable(line.expandtabs()) for line in text.splitlines())

@@ -41,10 +41,10 @@ def draw_instances(
         scores: of each instance how sure the prediction is, 0 to 1; none for the truth.
         masks: of each instance its pixels (H, W).
     """
-    paints = [colour(each) for each in classes]
+    paints = [colour(number) for number in classes]
     pixels = np.array(image.convert("RGB"))
     if masks is not None:
-        painted = sorted(zip(masks, paints, strict=True), key=lambda each: -np.count_nonzero(each[0]))
+        painted = sorted(zip(masks, paints, strict=True), key=lambda instance: -np.count_nonzero(instance[0]))
         for mask, paint in painted:  # the small ones last, so that they are seen
             _paint(pixels, np.asarray(mask, dtype=np.bool_), np.array(paint, dtype=np.uint8))
     picture = Image.fromarray(pixels)
@@ -76,12 +76,12 @@ def draw_labels(
     known = (label_map >= 0) & (label_map < len(classes))
     if ignore is not None:
         known &= label_map != ignore
-    shown = label_map[known].astype(np.int64)
+    indices = label_map[known].astype(np.int64)
     pixels = np.array(image.convert("RGB"))
-    _paint(pixels, known, np.array(_palette(), dtype=np.uint8)[shown % COLOURS])
+    _paint(pixels, known, np.array(_palette(), dtype=np.uint8)[indices % COLOURS])
     picture = Image.fromarray(pixels)
     labels = _Labels(picture)
-    for index in np.flatnonzero(np.bincount(shown, minlength=1) >= max(1, NAMED_SHARE * label_map.size)).tolist():
+    for index in np.flatnonzero(np.bincount(indices, minlength=1) >= max(1, NAMED_SHARE * label_map.size)).tolist():
         rows, columns = np.nonzero(known & (label_map == index))
         row = int(rows[len(rows) // 2])  # half of the class lies above it
         of_row = columns[rows == row]
@@ -112,16 +112,16 @@ def _palette() -> list[Colour]:
     weights = np.array([2.0, 4.0, 3.0])  # how well the eye tells red, green and blue
 
     def distance(other: NDArray[np.float64]) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = (weights * (choice - other) ** 2).sum(axis=1)
-        return found
+        squares: NDArray[np.float64] = (weights * (choice - other) ** 2).sum(axis=1)
+        return squares
 
     nearest = np.min([distance(np.full(3, grey)) for grey in (0.0, 128.0, 255.0)], axis=0)
-    found = []
+    palette = []
     for _ in range(COLOURS):
         best = choice[int(nearest.argmax())]
-        found.append((int(best[0]), int(best[1]), int(best[2])))
+        palette.append((int(best[0]), int(best[1]), int(best[2])))
         nearest = np.minimum(nearest, distance(best))
-    return found
+    return palette
 
 
 def _paint(pixels: NDArray[np.uint8], where: Mask, paints: NDArray[np.uint8]) -> None:
@@ -132,7 +132,7 @@ def _paint(pixels: NDArray[np.uint8], where: Mask, paints: NDArray[np.uint8]) ->
 def _inside(box: Sequence[float], size: tuple[int, int]) -> Area:
     """Return the corners of a box in whole pixels of the picture, the upper left one first."""
     corners = np.nan_to_num(np.asarray(box, dtype=np.float64)).clip(0, np.tile(size, 2) - 1)
-    x1, y1, x2, y2 = (int(each) for each in corners.round())
+    x1, y1, x2, y2 = (int(corner) for corner in corners.round())
     return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
@@ -174,7 +174,7 @@ class _Labels:
         for x, y in places(width, height):
             left, top = min(max(x, 0), self.size[0] - width), min(max(y, 0), self.size[1] - height)
             areas.append((left, top, left + width - 1, top + height - 1))
-        area = next((each for each in areas if not any(_overlap(each, other) for other in self.taken)), areas[0])
+        area = next((area for area in areas if not any(_overlap(area, other) for other in self.taken)), areas[0])
         self.taken.append(area)
         self.draw.rectangle(area, fill=paint)
         ink = "black" if np.dot(paint, LIGHTNESS) > 128 else "white"

@@ -1,10 +1,13 @@
 """What the page about a run says class by class."""
 
+from dataclasses import dataclass
+
 from longtail.reports import html
 from longtail.reports.grains import Grain
-from longtail.reports.html import Head, Html
+from longtail.reports.html import Head, Table
 from longtail.reports.results import (
     Evaluation,
+    Example,
     Results,
     class_figures,
     group_of,
@@ -27,77 +30,68 @@ def training_count(results: Results, index: int, grain: Grain) -> str:
     return plural(results["train_counts"][index], f"training {grain.noun}")
 
 
-def confusions_table(results: Results, evaluation: Evaluation, grain: Grain) -> Html:
-    """Show which classes are taken for which, or nothing where that was not measured."""
+def confusions_table(results: Results, evaluation: Evaluation, grain: Grain) -> Table | None:
+    """Return which classes are taken for which, or None where that was not measured."""
     if "confusions" not in evaluation:
-        return Html()
-    pairs = evaluation["confusions"][:CONFUSIONS_SHOWN]
-    if not pairs:
-        return html.paragraph("No class was taken for another.")
+        return None
     heads = [Head("Class", False), Head("Taken for", False)]
     heads += [Head(grain.nouns.capitalize()), Head("Share of the class")]
     names, counts = results["classes"], class_figures(evaluation, grain.nouns)
-    return html.table(
-        heads,
+    rows = [
         [
-            [
-                names[each["true"]],
-                names[each["predicted"]],
-                f"{each['images']:,}",
-                _share(each["images"], counts[each["true"]]),
-            ]
-            for each in pairs
-        ],
-    )
+            names[pair["true"]],
+            names[pair["predicted"]],
+            f"{pair['images']:,}",
+            _share(pair["images"], counts[pair["true"]]),
+        ]
+        for pair in evaluation["confusions"][:CONFUSIONS_SHOWN]
+    ]
+    return Table(heads, rows)
 
 
 def _share(part: int, whole: float | None) -> str:
     return percent(part / whole) if whole else NOTHING
 
 
-def weak_classes(results: Results, evaluation: Evaluation, grain: Grain) -> Html:
-    """Show the classes of the lowest figure with pictures of what went wrong."""
+@dataclass(frozen=True)
+class WeakClass:
+    """A class of a low figure: small pictures of images taken for another with a caption, or examples beside what was
+    predicted."""
+
+    name: str
+    figures: str
+    taken_for: str
+    mistakes: list[tuple[str, str]]
+    examples: list[Example]
+
+
+def weak_classes(results: Results, evaluation: Evaluation, grain: Grain) -> list[WeakClass]:
+    """Return the classes of the lowest figure, with pictures of what went wrong."""
     weakest = weakest_classes(class_figures(evaluation, grain.key), results["train_counts"])
-    if not weakest:
-        return html.paragraph(grain.no_card)
-    cards = [html.element("article", _weak_class(results, evaluation, index, grain), "card") for index in weakest]
-    return html.element("div", html.join(cards), "cards wide" if "examples" in evaluation else "cards")
+    return [_weak_class(results, evaluation, index, grain) for index in weakest]
 
 
-def _weak_class(results: Results, evaluation: Evaluation, index: int, grain: Grain) -> Html:
+def _weak_class(results: Results, evaluation: Evaluation, index: int, grain: Grain) -> WeakClass:
     names, group = results["classes"], group_of(results["train_counts"][index], results["thresholds"])
     figure, images = class_figures(evaluation, grain.key)[index], evaluation["per_class"]["images"][index]
-    said = grain.card.format(figure=percent(figure), images=plural(images or 0, "image"))
-    wrong = [each for each in evaluation.get("confusions", []) if each["true"] == index][:3]
-    taken_for = ", ".join(f"{names[each['predicted']]} ({each['images']:,})" for each in wrong)
-    return html.join(
+    words = grain.card.format(figure=percent(figure), images=plural(images or 0, "image"))
+    pairs = [pair for pair in evaluation.get("confusions", []) if pair["true"] == index][:3]
+    mistakes = [mistake for mistake in evaluation.get("mistakes", []) if mistake["true"] == index][:MISTAKES_SHOWN]
+    examples = [example for example in evaluation.get("examples", []) if example["class"] == index][:EXAMPLES_SHOWN]
+    return WeakClass(
+        names[index],
+        f"{words}; {training_count(results, index, grain)} ({group}).",
+        ", ".join(f"{names[pair['predicted']]} ({pair['images']:,})" for pair in pairs),
         [
-            html.element("h3", names[index]),
-            html.paragraph(f"{said}; {training_count(results, index, grain)} ({group})."),
-            html.paragraph(f"Most often taken for {taken_for}.", "soft") if wrong else Html(),
-            *_pictures(results, evaluation, index),
-        ]
+            (mistake["image"], f"{names[mistake['predicted']]}, {percent(mistake['confidence'])} sure")
+            for mistake in mistakes
+        ],
+        examples,
     )
 
 
-def _pictures(results: Results, evaluation: Evaluation, index: int) -> list[Html]:
-    """Return pictures of a class: small ones of images taken for another, or examples beside what was predicted."""
-    mistakes = [each for each in evaluation.get("mistakes", []) if each["true"] == index][:MISTAKES_SHOWN]
-    names = results["classes"]
-    small = [
-        html.image(each["image"], f"{names[each['predicted']]}, {percent(each['confidence'])} sure")
-        for each in mistakes
-    ]
-    found = [html.element("div", html.join(small), "thumbnails")] if small else []
-    examples = [each for each in evaluation.get("examples", []) if each["class"] == index][:EXAMPLES_SHOWN]
-    for each in examples:
-        large = [html.image(each["truth"], f"Truth: {each['name']}"), html.image(each["predicted"], "Predicted")]
-        found.append(html.element("div", html.join(large), "examples"))
-    return found
-
-
-def classes_table(results: Results, evaluation: Evaluation, grain: Grain) -> Html:
-    """Show every list per class that there is, class by class."""
+def classes_table(results: Results, evaluation: Evaluation, grain: Grain) -> Table:
+    """Return every list per class that there is, class by class."""
     groups = [group_of(count, results["thresholds"]) for count in results["train_counts"]]
     columns = [
         (Head("Class", numeric=False), map(html.name, results["classes"])),
@@ -115,4 +109,4 @@ def classes_table(results: Results, evaluation: Evaluation, grain: Grain) -> Htm
         if key in evaluation["per_class"]
     ]
     names, entries = zip(*columns, strict=True)
-    return html.table(names, zip(*entries, strict=True), sortable=True)
+    return Table(names, list(zip(*entries, strict=True)), sortable=True)

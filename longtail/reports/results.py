@@ -191,10 +191,10 @@ def load_results(run: Path) -> Results:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error}); restore the file or train the run again") from error
-    found = results.get("format") if isinstance(results, dict) else None
-    if found != FORMAT:
+    version = results.get("format") if isinstance(results, dict) else None
+    if version != FORMAT:
         raise InputError(
-            f"{path}: format {found!r} instead of {FORMAT}; read it with the version of longtail that wrote it"
+            f"{path}: format {version!r} instead of {FORMAT}; read it with the version of longtail that wrote it"
         )
     task = task_of(results)
     if task not in get_args(Task):
@@ -223,7 +223,10 @@ def class_figures(evaluation: Evaluation, key: str) -> list[float | None]:
 
 def ordered_evaluations(results: Results) -> list[Evaluation]:
     """Return the evaluations, the one that counts first: test before val, the last checkpoint before the best."""
-    return sorted(results["evaluations"], key=lambda each: (each["split"] != "test", each["checkpoint"] != "last"))
+    return sorted(
+        results["evaluations"],
+        key=lambda evaluation: (evaluation["split"] != "test", evaluation["checkpoint"] != "last"),
+    )
 
 
 def final_evaluation(results: Results) -> Evaluation | None:
@@ -249,8 +252,8 @@ def weakest_classes(figures: Sequence[float | None], counts: Sequence[int], limi
 
 def ends(groups: Collection[Group]) -> tuple[Group, Group] | None:
     """Return the most and the least frequent of the groups given, or None where there are no two."""
-    found = [group for group in GROUPS if group in groups]
-    return (found[0], found[-1]) if len(found) > 1 else None
+    known = [group for group in GROUPS if group in groups]
+    return (known[0], known[-1]) if len(known) > 1 else None
 
 
 def group_sizes(counts: Sequence[int], thresholds: Thresholds) -> dict[Group, int]:
@@ -285,9 +288,9 @@ def _problem(results: Mapping[str, Any]) -> str | None:
 def _finite(value: Any) -> Any:
     """Replace every number that JSON does not know by None."""
     if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: _finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
+        return [_finite(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

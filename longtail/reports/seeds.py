@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longtail.errors import InputError
+from longtail.reports.config import same_but_seed
 from longtail.reports.results import (
     FILE_NAME,
     Evaluation,
@@ -18,11 +19,6 @@ from longtail.reports.results import (
     load_results,
     task_of,
 )
-
-_SETTING = re.compile(r"[\s-]*(\w+):\s+(\S.*)")
-_OF_ONE_RUN = re.compile(r"#|\s*(seed|seed_everything|run)\s*:")
-_SEED_LINE = re.compile(r"\s*(seed|seed_everything)\s*:")
-_WORD = re.compile(r"[^\s'\"]+")
 
 
 class Value(NamedTuple):
@@ -79,7 +75,7 @@ def load_columns(folders: Sequence[Path]) -> list[Column]:
         raise InputError(f"a comparison needs at least two runs, got {len(folders)}; give more run folders")
     runs = [_load(folder) for folder in folders]
     for run in runs[1:]:
-        tasks = [task_of(each.results) for each in (runs[0], run)]
+        tasks = [task_of(other.results) for other in (runs[0], run)]
         if tasks[0] != tasks[1]:
             raise InputError(
                 f"{runs[0].folder} is a run of {tasks[0]}, {run.folder} one of {tasks[1]}; compare runs of one task"
@@ -91,29 +87,12 @@ def load_columns(folders: Sequence[Path]) -> list[Column]:
     groups: list[list[Run]] = []
     for run in runs:
         for group in groups:
-            if _same_but_seed(group[0], run) and all(run.results["seed"] != each.results["seed"] for each in group):
+            if _same_but_seed(group[0], run) and all(run.results["seed"] != other.results["seed"] for other in group):
                 group.append(run)
                 break
         else:
             groups.append([run])
     return [Column(label, tuple(group)) for label, group in zip(_labels(groups), groups, strict=True)]
-
-
-def differing_setting(results: Sequence[Results]) -> tuple[str, list[str]] | None:
-    """Return the one value in which the configurations of runs differ, by its name, and what it is in each run.
-
-    The seed and the folder of a run do not count. None where the runs differ in nothing else, or in more.
-    """
-    lines = [[line for line in each["config"].splitlines() if not _OF_ONE_RUN.match(line)] for each in results]
-    if len(set(map(len, lines))) != 1:
-        return None
-    different = [column for column in zip(*lines, strict=True) if len(set(column)) > 1]
-    found = [_SETTING.fullmatch(line) for column in different for line in column]
-    settings = [match.groups() for match in found if match]
-    names = {name for name, _ in settings}
-    if len(different) != 1 or len(settings) != len(found) or len(names) != 1:
-        return None
-    return names.pop(), [value for _, value in settings]
 
 
 def _load(folder: Path) -> Run:
@@ -133,28 +112,8 @@ def _same_but_seed(one: Run, other: Run) -> bool:
         for key in ("recipe", "data", "train_counts", "thresholds", "epochs")  # classes are equal already
     )
     same_measure = all(one.evaluation[key] == other.evaluation[key] for key in ("split", "checkpoint", "images"))
-    return same_run and same_measure and _same_config(one, other)
-
-
-def _same_config(one: Run, other: Run) -> bool:
-    lines = [
-        [line for line in run.results["config"].splitlines() if not _SEED_LINE.match(line)] for run in (one, other)
-    ]
-    return len(lines[0]) == len(lines[1]) and all(
-        a == b or _without_folder(a, one) == _without_folder(b, other) for a, b in zip(*lines, strict=True)
-    )
-
-
-def _without_folder(line: str, run: Run) -> str:
-    """Replace the run's folder or name within a line of its configuration by a placeholder."""
-    names = {run.folder.resolve().name, run.results["name"]}
-
-    def placeholder(word: re.Match[str]) -> str:
-        parts = word[0].replace("\\", "/").split("/")
-        places = [place for place, part in enumerate(parts) if part in names]
-        return "/".join(["<run>", *parts[places[-1] + 1 :]]) if places else word[0]
-
-    return _WORD.sub(placeholder, line)
+    names = [{run.folder.resolve().name, run.results["name"]} for run in (one, other)]
+    return same_run and same_measure and same_but_seed(one.results["config"], other.results["config"], names)
 
 
 def _labels(groups: Sequence[Sequence[Run]]) -> list[str]:
@@ -172,7 +131,7 @@ def _labels(groups: Sequence[Sequence[Run]]) -> list[str]:
 
 def _common_name(names: Sequence[str]) -> str:
     """Return how all the names begin, without the beginning of a seed: ``ce`` for ``ce-seed10`` and ``ce-seed11``."""
-    letters = itertools.takewhile(lambda each: len(set(each)) == 1, zip(*names, strict=False))
+    letters = itertools.takewhile(lambda column: len(set(column)) == 1, zip(*names, strict=False))
     start = "".join(letter for letter, *_ in letters)
     return start if set(names) == {start} else re.sub(r"([-_. ]+(seed|s)?)?[-_. ]*\d*$", "", start)
 

@@ -12,10 +12,10 @@ from longtail.reports.wording import clean, evaluation_title, metric, metric_key
 def evaluation_table(results: Results, evaluations: Sequence[Evaluation]) -> Table:
     """Return the metrics of a run, one column per evaluation."""
     rows = [
-        (metric(key).label, [number(key, each["metrics"].get(key)) for each in evaluations])
+        (metric(key).label, [number(key, evaluation["metrics"].get(key)) for evaluation in evaluations])
         for key in metric_keys(evaluations)
     ]
-    return metrics_table(results["name"], [evaluation_title(each) for each in evaluations], rows)
+    return metrics_table(results["name"], [evaluation_title(evaluation) for evaluation in evaluations], rows)
 
 
 def metrics_table(title: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> Table:

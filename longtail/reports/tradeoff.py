@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich import table as terminal
 
 from longtail.errors import InputError
 from longtail.reports import html
-from longtail.reports.html import Cell, Head, Html
+from longtail.reports.config import differing_setting
+from longtail.reports.html import Cell, Head, Table
 from longtail.reports.plots.curves import Dial, by_strength, head_to_tail
 from longtail.reports.results import FILE_NAME, GROUPS, Group, Metrics, Results, ends, task_of
-from longtail.reports.seeds import differing_setting
 from longtail.reports.terminal import metrics_table
 from longtail.reports.wording import group_ranges, inside, metric, number, plural
 from longtail.writing import write_atomically
@@ -64,11 +64,11 @@ class Curve:
     def export(self) -> str:
         """The command that exports the best point."""
         words = ["longtail", "export", str(self.folder)]
-        words += ["--strength", shown(self.best.strength)] if self.best.strength else []
+        words += ["--strength", strength_text(self.best.strength)] if self.best.strength else []
         return shlex.join([*words, *(["--checkpoint", "last"] if self.checkpoint == "last" else [])])
 
 
-def shown(strength: float) -> str:
+def strength_text(strength: float) -> str:
     """Show a strength as it can be typed."""
     return f"{strength:g}"
 
@@ -78,13 +78,13 @@ def labels(curves: Sequence[Curve]) -> list[str]:
     setting = differing_setting([curve.results for curve in curves]) if len(curves) > 1 else None
     if setting and len(set(setting[1])) == len(curves):
         return [f"{setting[0]} {value}" for value in setting[1]]
-    found: list[str] = []
+    names: list[str] = []
     for curve in curves:
         name, copy = curve.results["name"], 1
-        while (label := name if copy == 1 else f"{name} #{copy}") in found:
+        while (label := name if copy == 1 else f"{name} #{copy}") in names:
             copy += 1
-        found.append(label)
-    return found
+        names.append(label)
+    return names
 
 
 def check_runs(runs: Sequence[Results]) -> None:
@@ -138,14 +138,14 @@ def tradeoff_record(curves: Sequence[Curve]) -> dict[str, Any]:
     return {"format": 1, "split": "val", "runs": runs}
 
 
-def tradeoff_text(curves: Sequence[Curve]) -> Table:
+def tradeoff_text(curves: Sequence[Curve]) -> terminal.Table:
     """Return every point of a single run; of several, each as it was trained and at its best."""
     rows = []
     for label, curve in zip(labels(curves), curves, strict=True):
         ends_only = [curve.start] if curve.best is curve.start else [curve.start, curve.best]
         for point in curve.points if len(curves) == 1 else ends_only:
             marks = _marks(curve, point)
-            text = shown(point.strength) + (f" ({marks})" if marks else "")
+            text = strength_text(point.strength) + (f" ({marks})" if marks else "")
             values = [number(key, point.metrics[key]) for key in KEYS]
             rows.append((text if len(curves) == 1 else f"{label}: {text}", values))
     title = f"{curves[0].results['name']}: {curves[0].measured}" if len(curves) == 1 else "Validation images"
@@ -159,34 +159,21 @@ def tradeoff_page(curves: Sequence[Curve]) -> str:
     """Return the page with the curves of the runs."""
     named = list(zip(labels(curves), curves, strict=True))
     thresholds = curves[0].results["thresholds"]
-    found = ends([group for group in GROUPS if all(curve.start.metrics[group] is not None for curve in curves)])
+    groups = ends([group for group in GROUPS if all(curve.start.metrics[group] is not None for curve in curves)])
     drawing = None
-    if found is not None:
-        drawing = head_to_tail([_dial(label, curve, *found) for label, curve in named], *found)
+    if groups is not None:
+        drawing = head_to_tail([_dial(label, curve, *groups) for label, curve in named], *groups)
     return html.page(
-        "From head to tail",
-        *(html.paragraph(_headline(label, curve), "headline") for label, curve in named),
-        html.notes(_notes(curves, drawing is None)),
-        html.section(
-            "The rare classes against the frequent ones",
-            html.figure(
-                drawing,
-                "Mean accuracy over the classes of each group on the validation images, one dot for each strength. "
-                "Filled: the run as it was trained, strength 0. Outlined: the best balanced accuracy. The numbers are "
-                f"strengths. {group_ranges(thresholds).capitalize()}.",
-            ),
-            *(_by_strength(curve) for curve in curves if len(curves) == 1),
-        ),
-        html.section(
-            "Take a point",
-            html.paragraph(
-                "The exported model adjusts its logits by itself; another strength gives another point of the curve. "
-                "longtail predict takes the same option."
-            ),
-            *(html.element("pre", curve.export) for _, curve in named),
-        ),
-        *(html.section(f"Every point of {label}", _table(curve)) for label, curve in named),
-        html.section("The runs", _runs(named)),
+        "tradeoff.html",
+        title="From head to tail",
+        headlines=[_headline(label, curve) for label, curve in named],
+        remarks=_notes(curves, drawing is None),
+        head_to_tail=drawing,
+        ranges=group_ranges(thresholds).capitalize(),
+        by_strength=_by_strength(curves[0]) if len(curves) == 1 else None,
+        commands=[curve.export for curve in curves],
+        curves=[(label, _table(curve)) for label, curve in named],
+        runs=_runs(named),
     )
 
 
@@ -202,7 +189,7 @@ def _headline(label: str, curve: Curve) -> str:
         for key in (CHOSEN_BY, *reversed(GROUPS))
         if start.metrics[key] is not None
     ]
-    what = f"strength {shown(best.strength)} is best, against the run as trained"
+    what = f"strength {strength_text(best.strength)} is best, against the run as trained"
     return f"{label}: on {images} {what}: {'; '.join(parts)}."
 
 
@@ -255,34 +242,30 @@ def _dial(label: str, curve: Curve, head: Group, tail: Group) -> Dial:
     )
 
 
-def _by_strength(curve: Curve) -> Html:
-    drawing = by_strength(
+def _by_strength(curve: Curve) -> str | None:
+    return by_strength(
         [point.strength for point in curve.points],
         {key: [point.metrics[key] for point in curve.points] for key in KEYS},
         curve.best.strength,
     )
-    return html.figure(
-        drawing,
-        "The accuracies over the strengths. Upright lines: the run as it was trained, and dotted the best.",
-    )
 
 
 def _marks(curve: Curve, point: Point) -> str:
-    return ", ".join(text for each, text in ((curve.start, "as trained"), (curve.best, "best")) if each is point)
+    return ", ".join(text for other, text in ((curve.start, "as trained"), (curve.best, "best")) if other is point)
 
 
-def _table(curve: Curve) -> Html:
+def _table(curve: Curve) -> Table:
     heads = [Head("Strength"), *(Head(metric(key).label) for key in KEYS), Head("", numeric=False)]
     rows = []
     for point in curve.points:
         cells = {key: Cell(number(key, point.metrics[key])) for key in KEYS}
         if point is curve.best:
             cells[CHOSEN_BY] = replace(cells[CHOSEN_BY], tone="good")
-        rows.append([Cell(shown(point.strength)), *cells.values(), Cell(_marks(curve, point))])
-    return html.table(heads, rows)
+        rows.append([Cell(strength_text(point.strength)), *cells.values(), Cell(_marks(curve, point))])
+    return Table(heads, rows)
 
 
-def _runs(named: Sequence[tuple[str, Curve]]) -> Html:
+def _runs(named: Sequence[tuple[str, Curve]]) -> Table:
     heads = [Head(text, numeric=False) for text in ("Curve", "Run", "Recipe", "Seed", "Measured", "Folder")]
     rows = [
         [
@@ -295,4 +278,4 @@ def _runs(named: Sequence[tuple[str, Curve]]) -> Html:
         ]
         for label, curve in named
     ]
-    return html.table(heads, rows)
+    return Table(heads, rows)

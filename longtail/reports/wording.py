@@ -74,8 +74,8 @@ def metric(key: str) -> Metric:
 
 def metric_keys(evaluations: Iterable[Evaluation]) -> list[str]:
     """Return the metrics that occur, the known ones first and in their usual order."""
-    found = list(dict.fromkeys(key for evaluation in evaluations for key in evaluation["metrics"]))
-    return [key for key in METRICS if key in found] + [key for key in found if key not in METRICS]
+    keys = list(dict.fromkeys(key for evaluation in evaluations for key in evaluation["metrics"]))
+    return [key for key in METRICS if key in keys] + [key for key in keys if key not in METRICS]
 
 
 def number(key: str, value: float | None, deviation: float | None = None) -> str:
@@ -119,7 +119,7 @@ def plural(count: int, noun: str, nouns: str | None = None) -> str:
 
 def with_prefix(value: float) -> str:
     """Show a large number briefly: 1M for a million."""
-    size, prefix = next((each for each in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= each[0]), (1, ""))
+    size, prefix = next((unit for unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= unit[0]), (1, ""))
     return f"{value / size:g}{prefix}"
 
 
@@ -162,7 +162,7 @@ def split_name(evaluation: Evaluation) -> str:
 
 def printable(text: str) -> str:
     """Return ``text`` with a mark in place of every control character and lone surrogate."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if category(each) in ("Cc", "Cs") else each for each in text)
+    return "".join("\N{REPLACEMENT CHARACTER}" if category(letter) in ("Cc", "Cs") else letter for letter in text)
 
 
 def clean(text: str) -> str:

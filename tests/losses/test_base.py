@@ -8,6 +8,7 @@ import torch
 from jsonargparse import ArgumentParser
 
 from longtail.counts import Counts
+from longtail.difficulty import ClassDifficulty
 from longtail.losses.base import Loss, build_loss
 from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.losses.cibl import ClassInstanceBalancedLoss
@@ -17,6 +18,7 @@ from longtail.losses.federated import FederatedLoss
 from longtail.losses.focal import FocalLoss
 from longtail.losses.ldam import LDAMLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
+from longtail.losses.pixels import PixelLoss
 from longtail.losses.seesaw import SeesawLoss
 
 COUNTS = [50, 10, 2]
@@ -44,15 +46,30 @@ def test_every_loss_class_is_made_from_counts_and_takes_them_for_nothing_else(lo
         torch.testing.assert_close(value, torch.tensor(3.0).log())
 
 
-def test_a_loss_has_the_reduction_of_its_place() -> None:
-    given = CrossEntropyLoss()
-    assert build_loss(given, COUNTS, reduction="none") is given
-    assert given.reduction == "none"
-    assert build_loss(CrossEntropyLoss, COUNTS, reduction="none").reduction == "none"
+def test_a_loss_has_the_reduction_of_its_place_and_the_one_given_keeps_its_own() -> None:
+    given = LDAMLoss(COUNTS, reweight_from=0.5)
+    assert build_loss(given, COUNTS) is given
+    rows = build_loss(given, COUNTS, reduction="none")
+    assert (given.reduction, rows.reduction) == ("mean", "none")
+    assert build_loss(LDAMLoss, COUNTS, reduction="none").reduction == "none"
+    given.set_epoch(5, 10)  # one state
+    assert rows.class_weights is given.class_weights
+    logits, targets = torch.randn(6, 3), torch.tensor([0, 0, 0, 1, 1, 2])
+    torch.testing.assert_close(rows(logits, targets).mean(), given(logits, targets))
+
+
+@pytest.mark.parametrize("outer", [ClassDifficultyLoss, PixelLoss])
+def test_a_loss_inside_another_stays_as_it_is(outer: Callable[..., Loss]) -> None:
+    given = SeesawLoss(3)
+    state = dict(vars(given))
+    wrapped = outer(COUNTS, given)
+    wrapped.train()(torch.randn(6, 3), torch.tensor([0, 0, 0, 1, 1, 2]))
+    assert vars(given) == state
+    assert given.seen.tolist() == [3, 2, 1], "counts of both"
 
 
 def test_the_epoch_reaches_the_losses_inside() -> None:
-    inner = LDAMLoss(COUNTS, reweight_from=0.5, reduction="none")
+    inner = LDAMLoss(COUNTS, reweight_from=0.5)
     for outer in (ClassDifficultyLoss(COUNTS, inner), ClassInstanceBalancedLoss(logit_loss=inner)):
         outer.set_epoch(0, 10)
         assert inner.class_weights.tolist() == [1, 1, 1]
@@ -77,6 +94,22 @@ def test_large_half_precision_logits_of_equalization_stay_finite_under_autocast(
 @pytest.mark.parametrize("background", [None, 0, 2])
 def test_a_loss_class_is_told_the_background(loss: type[Loss], background: int | None) -> None:
     assert build_loss(loss, COUNTS, background=background).background == background
+
+
+def test_a_choice_of_the_background_stands() -> None:
+    loss = FederatedLoss(COUNTS, background=2)
+    loss.set_background(0)
+    assert loss.background == 2
+    with pytest.raises(ValueError, match=r"background must be in 0\.\.2, got 3"):
+        FederatedLoss(COUNTS).set_background(3)
+
+
+def test_a_shared_difficulty_is_that_of_the_classes_beside_the_background() -> None:
+    difficulty = ClassDifficulty(2)
+    loss = build_loss(lambda counts: ClassDifficultyLoss(difficulty), COUNTS, background=0)
+    assert isinstance(loss, ClassDifficultyLoss)
+    assert loss.difficulty is difficulty
+    assert loss.weights().tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

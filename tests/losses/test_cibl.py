@@ -8,6 +8,7 @@ from torch.nn.functional import normalize
 
 from longtail.losses.cibl import ClassInstanceBalancedLoss
 from longtail.losses.cross_entropy import CrossEntropyLoss
+from longtail.losses.focal import FocalLoss
 from longtail.losses.supcon import SupervisedContrastiveLoss
 
 from . import naive
@@ -69,3 +70,10 @@ def test_the_share_can_be_replaced() -> None:
     contrastive = SupervisedContrastiveLoss(reduction="none")(views, TARGETS)[::2]  # both views are alike
     expected = [entropy[0], contrastive[1], contrastive[2], 0.75 * entropy[3] + 0.25 * contrastive[3]]
     torch.testing.assert_close(values, torch.stack(expected))
+
+
+def test_a_loss_in_the_place_of_the_cross_entropy_may_have_either_reduction() -> None:
+    mean, rows = FocalLoss(), FocalLoss(reduction="none")
+    values = [ClassInstanceBalancedLoss(logit_loss=loss)(LOGITS, EMBEDDINGS, TARGETS) for loss in (mean, rows)]
+    assert torch.equal(*values)
+    assert (mean.reduction, rows.reduction) == ("mean", "none")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 import longtail.losses
 from longtail.checks import set_debug
+from longtail.losses.base import Loss
 
 from .contracts import DETACHED, Case, cases, floats, with_grad
 
@@ -27,6 +28,17 @@ def assert_finite(value: Tensor, inputs: dict[str, Tensor]) -> None:
 
 def test_every_loss_is_exported() -> None:
     assert {each.__name__ for each in losses()} == set(longtail.losses.__all__)
+
+
+@pytest.mark.parametrize("loss", losses(), ids=lambda loss: loss.__name__)
+def test_it_is_made_from_class_counts(loss: type[Loss]) -> None:
+    made = loss.from_counts([50, 10, 2], reduction="none")
+    assert type(made) is loss
+    assert made.reduction == "none"
+    mean = made.with_reduction("mean")
+    assert (made.reduction, mean.reduction) == ("none", "mean")
+    assert all(one is other for one, other in zip(made.parameters(), mean.parameters(), strict=True))
+    assert all(one is other for one, other in zip(made.buffers(), mean.buffers(), strict=True))
 
 
 def with_labels(case: Case, inputs: dict[str, Tensor], label: int) -> dict[str, Tensor]:

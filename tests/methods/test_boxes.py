@@ -151,7 +151,7 @@ def test_a_loss_is_made_from_the_counts_with_the_background(loss: type[Loss]) ->
     [
         (SigmoidBoxes, EqualizationLossV2(4)),
         (SigmoidBoxes, FederatedLoss([24, *COUNTS], background=3)),
-        (SigmoidBoxes, functools.partial(FederatedLoss, num_sampled=2)),
+        (SigmoidBoxes, functools.partial(FederatedLoss, background=3)),
         (SoftmaxBoxes, ClassDifficultyLoss(ClassDifficulty(4))),
     ],
     ids=lambda each: type(each).__name__,

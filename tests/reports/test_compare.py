@@ -16,7 +16,7 @@ from longtail.reports.seeds import Value, load_columns
 from longtail.reports.terminal import evaluation_table
 
 from .sample import make_results, write_run
-from .test_html import Reader, section
+from .test_report import Reader, section
 
 
 def run(tmp_path: Path, name: str, seed: int, top1: float = 0.5, **changes: Any) -> Path:
@@ -75,6 +75,21 @@ def test_folders_in_the_configuration_do_not_keep_seeds_apart(tmp_path: Path) ->
     text = "seed_everything: {0}\ntrainer:\n  seed: {0}\n  root: /x{0}/{1}/checkpoints\n  logger: 'runs/{1}'\n"
     folders = [run(tmp_path, name, seed, config=text.format(seed, name)) for seed, name in enumerate(("bcl", "bcl-1"))]
     assert [column.title for column in load_columns(folders)] == ["bcl (2 seeds)"]
+
+
+@pytest.mark.parametrize(
+    ("config", "columns"),
+    [
+        ("# written later\nrun: runs/b\nmodel: {name: 'resnet32'}\nnote: 'a   < b & c'\nseed: 1\n", 1),
+        ("seed: 1\nmodel:\n  name: resnet32\n  seed: 5\nrun: runs/b\nnote: a   < b & c\n", 1),
+        ("seed: 1\nmodel:\n  name: [resnet32]\nrun: runs/b\nnote: a   < b & c\n", 2),
+        ("seed: 1\nmodel: name\nrun: runs/b\nnote: a   < b & c\n", 2),
+        ("[", 2),
+    ],
+    ids=["other lines", "another seed", "a list", "a value for a mapping", "no YAML"],
+)
+def test_configurations_are_compared_by_their_values(tmp_path: Path, config: str, columns: int) -> None:
+    assert len(load_columns([run(tmp_path, "a", 0), run(tmp_path, "b", 1, config=config)])) == columns
 
 
 def test_the_same_seed_twice_is_no_second_seed(tmp_path: Path) -> None:

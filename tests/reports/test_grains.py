@@ -15,10 +15,10 @@ from longtail.reports.results import Results, ordered_evaluations
 from longtail.reports.terminal import evaluation_table
 from longtail.reports.wording import METRICS, group_ranges, inside, with_prefix
 
+from .plots.test_plots import texts
 from .sample import make_detection, make_results, make_segmentation, without_figures, write_run
 from .test_compare import printed
-from .test_html import Reader, section
-from .test_plots import texts
+from .test_report import Reader, section
 
 boxes = partial(make_detection, masks=False)
 every_task = pytest.mark.parametrize("make", [make_results, make_detection, boxes, make_segmentation])

@@ -76,7 +76,7 @@ def group_bars(
     """Draw the figures of the many-, medium- and few-shot classes and of all, one bar per run."""
     sizes = group_sizes(counts, thresholds)
     names = [f"{group}\n({grain.lvis[group]})" if grain.lvis else group for group in GROUPS]
-    labels = [f"{name}\n{plural(sizes[each], 'class', 'classes')}" for name, each in zip(names, GROUPS, strict=True)]
+    labels = [f"{name}\n{plural(sizes[group], 'class', 'classes')}" for name, group in zip(names, GROUPS, strict=True)]
     labels.append(f"{grain.overall_name}\nall classes")
     width = 0.8 / len(series)
     with drawing(3.2 + 0.2 * math.ceil(len(series) / 2)) as figure:
@@ -139,7 +139,9 @@ def difficulty_by_count(
             axes.set_ylim(bottom=-4)
             axes.set_title(title, fontsize=11, loc="left")
         panels[-1].set_xlabel(f"training {grain.nouns} of the class")
-        handles = {text: each for axes in panels for each, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+        handles = {
+            text: handle for axes in panels for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
         order = [group for group in GROUPS if group in handles]
         figure.legend([handles[group] for group in order], order, loc="outside upper center", ncols=3)
         return svg(figure, f"Difficulty of each class against its number of training {grain.nouns}")
@@ -150,7 +152,7 @@ def _by_count(axes: "Axes", counts: Sequence[int], heights: Array, thresholds: T
     places = numbers(counts)
     groups = [group_of(count, thresholds) for count in counts]
     for group, marker in zip(GROUPS, MARKERS, strict=False):
-        chosen = np.array([each == group for each in groups], dtype=bool) & np.isfinite(heights)
+        chosen = np.array([other == group for other in groups], dtype=bool) & np.isfinite(heights)
         if not chosen.any():
             continue
         colour = GROUP_COLOURS[group]
@@ -205,7 +207,7 @@ def _bars(axes: "Axes", heights: Array, colours: Sequence[str]) -> None:
         axes.bar(np.arange(len(heights)), np.nan_to_num(heights), 0.8, color=list(colours))
         return
     for colour in dict.fromkeys(colours):
-        chosen = np.flatnonzero([each == colour for each in colours])
+        chosen = np.flatnonzero([other == colour for other in colours])
         edges = np.arange(chosen[0], chosen[-1] + 2) - 0.5
         axes.stairs(heights[chosen[0] : chosen[-1] + 1], edges, fill=True, color=colour)
 
@@ -215,7 +217,9 @@ def _group_legend(axes: "Axes", counts: Sequence[int], thresholds: Thresholds) -
     from matplotlib.patches import Patch
 
     sizes = group_sizes(counts, thresholds)
-    many, few = (f"{each:,}" if each < 10**6 else with_prefix(each) for each in (thresholds["many"], thresholds["few"]))
+    many, few = (
+        f"{count:,}" if count < 10**6 else with_prefix(count) for count in (thresholds["many"], thresholds["few"])
+    )
     ranges = {"many": f"many (> {many})", "medium": "medium", "few": f"few (< {few})"}
     handles = [Patch(color=GROUP_COLOURS[group], label=ranges[group]) for group in GROUPS if sizes[group]]
     axes.figure.legend(handles=handles, loc="outside upper center", ncols=3, handlelength=1.2, columnspacing=1.4)

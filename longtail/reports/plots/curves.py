@@ -114,7 +114,7 @@ def by_strength(strengths: Sequence[float], curves: Mapping[str, Sequence[float 
         axes = figure.subplots()
         for place, line in ((0.0, "-"), (best, ":")):
             axes.axvline(place, color="#6b7480", linewidth=1.2, linestyle=line)
-        _lines(axes, np.array(strengths), {name: each for name, each in drawn.items() if np.isfinite(each).any()})
+        _lines(axes, np.array(strengths), {name: values for name, values in drawn.items() if np.isfinite(values).any()})
         axes.set_xlabel("strength")
         percent_axis(axes, "accuracy (%)", top=104)
         figure.legend(loc="outside upper center", ncols=3)
