@@ -184,9 +184,9 @@ class LongTailData(pl.LightningDataModule, ABC):
 
     @property
     def label_counts(self) -> list[int]:
-        """Rows of each class that a loss sees in an epoch without sampling: the ``class_counts`` of methods and tasks.
+        """Training labels of each class, whatever carries them: the ``class_counts`` of methods and tasks.
 
-        One of the counts that say of what; where an image has one label, ``image_counts``.
+        Where an image has one label, ``image_counts``; a grain of other labels names its own counts.
         """
         return self.image_counts
 
@@ -194,7 +194,7 @@ class LongTailData(pl.LightningDataModule, ABC):
     def group_counts(self) -> list[int]:
         """What the groups of many, medium and few go by, and the results call ``train_counts``.
 
-        One of the counts that say of what; ``image_counts`` unless a grain goes by another.
+        ``image_counts``, unless a grain goes by another of its counts.
         """
         return self.image_counts
 

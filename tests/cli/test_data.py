@@ -9,6 +9,7 @@ import pytest
 from command import fails, results
 from PIL import Image
 
+import longtail
 from longtail.cli.data import data_options
 from longtail.cli.fit import FIT_HELP
 from longtail.cli.main import main
@@ -42,7 +43,9 @@ class Digits(DigitsLT):
     needs = "give --data my_digits, or --data FILE.half"
     movable = DigitsLT.movable | {"root"}
 
-    def __init__(self, root: Path = Path("."), fail: str = "", batch_size: int = 16, sampling: Sampling | None = None) -> None:
+    def __init__(
+        self, root: Path = Path("."), fail: str = "", batch_size: int = 16, sampling: Sampling | None = None
+    ) -> None:
         super().__init__(0.1, batch_size=batch_size, sampling=sampling)
         self.root, self.fail = root, fail
         if fail == "constructor":
@@ -223,6 +226,28 @@ def test_a_configuration_names_the_set_as_a_recipe_does(place: Path) -> None:
     assert "class_path: my_sets.Folder" in (place / "second" / "config.yaml").read_text()
 
 
+def test_the_page_about_a_new_data_set_is_true(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its two files, as they stand there, train by name and by path."""
+    page = (Path(longtail.__file__).parent.parent / "docs" / "your_data_set.md").read_text(encoding="utf-8")
+    for language, file in (("python", "my_sets.py"), ("yaml", "mine.yaml")):
+        (place / file).write_text(page.split(f"```{language}\n")[1].split("```")[0], encoding="utf-8")
+    random = np.random.default_rng(0)
+    (place / "pressed").mkdir()
+    for name, number in (("oak", 9), ("fern", 7), ("moss", 3)):
+        for i in range(number):
+            leaf = Image.fromarray(random.integers(0, 255, (20, 20, 3), dtype=np.uint8))
+            leaf.save(place / "pressed" / f"{name}-{i}.png")
+    fitting = ["fit", "--recipe", "mine.yaml", "--epochs", "1", "--workers", "0", "--batch-size", "4"]
+    fitting += ["--backbone", "resnet20_cifar", "--image-size", "16"]
+    for run, data in (("path", ["pressed/"]), ("name", ["herbarium", "--data.root", "pressed"])):
+        assert main([*fitting, "--data", *data, "--run", run]) == 0
+        assert results(place / run)["classes"] == ["fern", "moss", "oak"]
+        assert results(place / run)["train_counts"] == [6, 2, 7]
+    assert "images such as oak-1.png" in fails(capsys, *fitting, "--data", "train.csv", "--run", "other")
+    (place / "pressed").rename(place / "moved")
+    assert main(["validate", "path", "--data.root", "moved"]) == 0
+
+
 FAULTS = [
     (["--data.fail", "constructor"], ValueError),
     (["--data.fail", "reader"], ValueError),
@@ -235,7 +260,7 @@ FAULTS = [
 def test_a_fault_of_somebody_elses_code_keeps_its_traceback(
     place: Path, options: list[str], kind: type[Exception]
 ) -> None:
-    with pytest.raises(kind, match="^a fault of my own$") as caught:
+    with pytest.raises(kind, match=r"^a fault of my own$") as caught:
         main(["fit", "--recipe", "mine.yaml", *options, "--run", "run"])
     assert caught.traceback[-1].path == place / "my_sets.py"
     assert not (place / "run").exists()

@@ -111,7 +111,7 @@ class DetectionData(LongTailData):
 
     @property
     def label_counts(self) -> list[int]:
-        """``instance_counts``: the rows of a loss are boxes."""
+        """``instance_counts``: what carries a label is an instance."""
         return self.instance_counts
 
     def image_ids(self, split: str) -> IntArray:

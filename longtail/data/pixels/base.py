@@ -185,7 +185,7 @@ class SegmentationData(LongTailData):
 
     @property
     def label_counts(self) -> list[int]:
-        """``pixel_counts``: the rows of a loss are pixels."""
+        """``pixel_counts``: what carries a label is a pixel."""
         return self.pixel_counts
 
     @property
