@@ -1,8 +1,7 @@
 """What is kept of a set for the next time: where it goes, and how it is written."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from longtail.errors import InputError
@@ -16,17 +15,17 @@ def cache_folder(root: Path) -> Path:
     return root / ".longtail"
 
 
-@contextmanager
-def keeping(folder: Path, lost: str = "nothing is kept for next time") -> Iterator[None]:
-    """Make the folder, and go without what is written in the block where that is not possible; a line says so.
+def keep(folder: Path, write: Callable[[], None], lost: str = "nothing is kept for next time") -> None:
+    """Make the folder of a cache and write into it; a line is all that is said where that is not possible.
 
     Args:
         folder: that of the cache.
-        lost: what that means, for the line.
+        write: writes what is to be kept, whole or not at all.
+        lost: what it means that it could not, for the line.
     """
     try:
         folder.mkdir(exist_ok=True)
-        yield
+        write()
     except (OSError, InputError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         reason = getattr(cause, "strerror", None) or type(cause).__name__

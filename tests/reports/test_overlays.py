@@ -55,7 +55,7 @@ def test_nothing_to_draw() -> None:
         assert drawn.tobytes() == image.tobytes()
     labels = np.full((48, 64), 255)
     assert draw_labels(image, labels, ["x"]).tobytes() == image.tobytes()
-    assert draw_labels(image, labels, [], 255).tobytes() == image.tobytes()
+    assert draw_labels(image, labels, []).tobytes() == image.tobytes()
 
 
 def test_a_box_is_a_thin_line_in_the_colour_of_its_class() -> None:

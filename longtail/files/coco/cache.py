@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from longtail.files.cache import cache_folder, keeping
+from longtail.files.cache import cache_folder, keep
 from longtail.files.coco.reader import Content, parse
 
 _CACHED_FROM = 2**24  # bytes; a smaller file is read as quickly as its cache
@@ -63,23 +63,22 @@ class _Cache:
         """Write all of it under another name and rename it; goes without where that is not possible."""
         temporary = self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex}.tmp")
         try:
-            with keeping(self.folder.parent):
-                _write(temporary, content)
-                if mapped(self.folder) is None:  # else another process was quicker
-                    shutil.rmtree(self.folder, ignore_errors=True)
-                    self._take_name(temporary)
-                for other in self.folder.parent.iterdir():
-                    if other.name.startswith(self._prefix) and other != self.folder:
-                        shutil.rmtree(other, ignore_errors=True)
+            keep(self.folder.parent, lambda: self._write(content, temporary))
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def _take_name(self, temporary: Path) -> None:
+    def _write(self, content: Content, temporary: Path) -> None:
+        _write(temporary, content)
         try:
-            temporary.rename(self.folder)
+            if mapped(self.folder) is None:  # else another process was quicker, as it still can be after this
+                shutil.rmtree(self.folder, ignore_errors=True)
+                temporary.rename(self.folder)
         except OSError:
-            if mapped(self.folder) is None:  # else another process was quicker just now
+            if mapped(self.folder) is None:
                 raise
+        for other in self.folder.parent.iterdir():
+            if other.name.startswith(self._prefix) and other != self.folder:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def _write(folder: Path, content: Content) -> None:

@@ -17,7 +17,7 @@ from PIL import ExifTags, Image
 
 from longtail.augment.pixels import IGNORED
 from longtail.errors import InputError
-from longtail.files.cache import cache_folder, keeping
+from longtail.files.cache import cache_folder, keep
 from longtail.files.images import check_images, decode
 from longtail.files.listing import IntArray
 from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs, read_values
@@ -220,8 +220,10 @@ class _Cache:
             labels=counts.labels.astype(np.uint8),
             pixels=counts.pixels.astype(np.int32),
         )
-        with keeping(self.file.parent):
-            write_atomically(self.file, content.getvalue())
-            for other in self.file.parent.glob(f"{self._prefix}*.npz"):
-                if other != self.file:
-                    other.unlink(missing_ok=True)
+        keep(self.file.parent, lambda: self._replace(content.getvalue()))
+
+    def _replace(self, content: bytes) -> None:
+        write_atomically(self.file, content)
+        for other in self.file.parent.glob(f"{self._prefix}*.npz"):
+            if other != self.file:
+                other.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from longtail.files.cache import cache_folder, keeping
+from longtail.files.cache import cache_folder, keep
 from longtail.files.progress import progress_bar
 from longtail.files.video.reading import check_videos
 from longtail.writing import write_atomically
@@ -66,5 +66,5 @@ def _read(file: Path) -> dict[str, tuple[State | None, int]]:
 
 def _write(file: Path, good: dict[str, tuple[State | None, int]]) -> None:
     videos = {name: [*state, frames] for name, (state, frames) in good.items() if state is not None}
-    with keeping(file.parent, lost="the videos will be checked again next time"):
-        write_atomically(file, json.dumps({"version": _VERSION, "videos": videos}))
+    content = json.dumps({"version": _VERSION, "videos": videos})
+    keep(file.parent, lambda: write_atomically(file, content), "the videos will be checked again next time")
