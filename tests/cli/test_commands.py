@@ -61,7 +61,7 @@ def state(run: Path, name: str = "last") -> dict[str, Any]:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from longtail.cli import main; main(['--help']); main(['recipes']);"
+        "import sys; from longtail.cli.main import main; main(['--help']); main(['recipes']);"
         "sys.exit(any(m in sys.modules for m in ('torch', 'lightning', 'matplotlib', 'timm')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
