@@ -36,7 +36,7 @@ ROOMS: dict[str, set[str]] = {
         *("errors", "difficulty", "distributed", "checkpoint", "writing", "losses", "models", "metrics", "reports"),
         *("files", "methods", "data"),
     },
-    "cli": {"errors", "distributed", "recipes", "reports", "inference", "export", "tasks"},
+    "cli": {"errors", "distributed", "messages", "recipes", "reports", "data", "inference", "export", "tasks"},
     "__main__": {"cli"},
 }
 # Rooms whose folders stand on the modules beside them, and the folders in them that import from another.

@@ -6,18 +6,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from longtail.cli.options import NEED_ROOT, data_options, names_root, short_options, take, without
+from longtail.cli.data import data_options
+from longtail.cli.options import short_options, take, without
 from longtail.errors import InputError
 
 FIT_HELP = """\
 usage: longtail fit --recipe NAME [--data WHAT] [options]
 
   --recipe NAME        a shipped recipe (longtail recipes) or a YAML file
-  --data WHAT          a folder, a table (CSV, TSV, Parquet, list file), or cifar10_lt, cifar100_lt, digits_lt; for
+  --data WHAT          a folder, a table (CSV, TSV, Parquet, list file), or cifar10_lt, cifar100_lt, digits_lt, or
+                       imagenet_lt, places_lt or inaturalist2018 with --data.root FOLDER; for
                        detection a folder in COCO's format, or coco or lvis with --data.root FOLDER; for
                        segmentation a folder with images/, annotations/ (a PNG for each image, with the class of
                        its pixels) and classes.txt, or camvid, ade20k or cityscapes with --data.root FOLDER; for
-                       clips a folder or a table of videos, or egtea with --data.root FOLDER
+                       clips a folder or a table of videos, or egtea with --data.root FOLDER; for a data set of
+                       your own what its class says, or its short name
   --run FOLDER         where the run goes; by default runs/<data>-<recipe>
   --resume RUN         go on with a stopped run
   --teacher RUN        run of the teacher, for recipes that have one; it is trained first if it is not there
@@ -86,11 +89,11 @@ def fit(args: list[str]) -> int:
     elif teacher_run is not None:
         raise InputError(f'the recipe "{recipe}" has no teacher: leave out --teacher')
     if data is not None:
-        options = [*data_options(data, config), *options]
-    data_class = options[1] if options[:1] == ["--data"] else config.get("data", {}).get("class_path")
-    rooted = data is None and "root" in config.get("data", {}).get("init_args", {})
-    if data_class in NEED_ROOT and not rooted and not names_root(options):
-        raise InputError(f"no data given: {NEED_ROOT[data_class]}")
+        files = []
+        while (file := take(options, "--config")) is not None:
+            files.append(file)
+        configs = [option for file in files for option in ("--config", file)]
+        options = [*configs, *data_options(data, _data_class(config, files)), *options]
     if recipe is not None:
         import yaml
 
@@ -129,6 +132,15 @@ def run_command(args: list[str]) -> int:
                 return process.wait()
             except KeyboardInterrupt:  # the process has got it too, and saves what it has
                 continue
+
+
+def _data_class(config: dict[str, Any], files: list[str]) -> str | None:
+    """Import path of the data set that a recipe or the configuration files after it name."""
+    from longtail.recipes import read_yaml
+
+    data = [each.get("data") for each in (config, *map(read_yaml, map(Path, files)))]
+    paths = [each["class_path"] for each in data if isinstance(each, dict) and "class_path" in each]
+    return paths[-1] if paths else None
 
 
 def _train(options: list[str], run: Path, resume: bool) -> int:

@@ -1,10 +1,12 @@
-"""What the data modules share: splits, loaders and sampling."""
+"""What the data modules share: how they introduce themselves, splits, counts, loaders and sampling."""
 
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import lightning.pytorch as pl
@@ -13,13 +15,13 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from longtail.data.loader import EpochBatches, Loader
+from longtail.data.loader import EpochBatches, Loader, collate_lists
 from longtail.data.sampling import Labels, Sampling
 from longtail.data.split import classes_without
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.files.listing import IntArray
-from longtail.messages import some
+from longtail.messages import shown, some
 from longtail.samplers.base import EpochSampler
 
 logger = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ class Split:
     ``size`` then the number of images; otherwise label i is of image i.
     """
 
-    images: Dataset[Any]
+    images: Dataset[Any]  # the samples differ from grain to grain
     targets: IntArray
     owners: IntArray | None = None
     size: int | None = None
@@ -63,6 +65,14 @@ class Splits:
         return cls(classes, parts["train"], parts.get("val"), parts.get("test"))
 
 
+@dataclass(frozen=True)
+class Located:
+    """What a path given to ``--data`` means: the class that reads it, and the options of it that name the path."""
+
+    data: type["LongTailData"]
+    options: dict[str, Path]
+
+
 class LongTailData(pl.LightningDataModule, ABC):
     """Base of the data modules.
 
@@ -70,24 +80,43 @@ class LongTailData(pl.LightningDataModule, ABC):
 
     Args:
         batch_size: images of a batch in one process.
-        num_workers: processes that decode images.
+        num_workers: processes that decode images; None for one for each core, at most 8.
         sampling: how training images are drawn; each once an epoch where left out.
 
     Attributes:
+        short_name: what ``--data NAME`` calls the class by; None for a class that is only named by its import path.
+        needs: how to give what it reads, as a message goes on where that is missing or is of another kind.
+        movable: its options that leave the splits of a run as they are, so that an evaluation may change them.
         noun: for what carries a label.
     """
 
+    short_name: ClassVar[str | None] = None
+    needs: ClassVar[str] = "give --data FOLDER"
+    movable: ClassVar[frozenset[str]] = frozenset({"batch_size", "num_workers"})
     noun: ClassVar[str] = "image"
 
-    def __init__(self, batch_size: int, num_workers: int, sampling: Sampling | None) -> None:
+    def __init__(self, batch_size: int, num_workers: int | None, sampling: Sampling | None) -> None:
         super().__init__()
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         self.batch_size = batch_size
-        self.num_workers = num_workers
+        self.num_workers = min(8, os.cpu_count() or 1) if num_workers is None else num_workers
         self.sampling = sampling
         self.difficulty: ClassDifficulty | None = None  # that of the task, for the sampling
         self.seed = torch.initial_seed()  # of the order and the augmentation: that of seed_everything
+
+    @classmethod
+    def located(cls, path: Path) -> Located:
+        """What a path that is there means when it is given to ``--data``: here the folder ``root``.
+
+        A class may name another one that reads what lies there, such as the one for tables.
+
+        Raises:
+            InputError: on a path of another kind.
+        """
+        if not path.is_dir():
+            raise InputError(f"{shown(path)} is no folder, as {cls.__name__} wants: {cls.needs}")
+        return Located(cls, {"root": path})
 
     @abstractmethod
     def read(self) -> Splits:
@@ -104,16 +133,16 @@ class LongTailData(pl.LightningDataModule, ABC):
 
     @property
     @abstractmethod
-    def input(self) -> dict[str, Any]:
+    def input(self) -> dict[str, Any]:  # plain values of any kind, as JSON has them
         """What the network takes, for the record and for prediction."""
 
     @abstractmethod
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as a person would look at it."""
 
-    @abstractmethod
-    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:
-        """Make the loader of a split."""
+    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # of the samples of the grain
+        """Make the loader of a split, with worker processes; here images and targets of a batch are lists."""
+        return Loader(images, batches, self.num_workers, collate_lists, torch.cuda.is_available())
 
     @cached_property
     def splits(self) -> Splits:
@@ -144,24 +173,29 @@ class LongTailData(pl.LightningDataModule, ABC):
         return self.splits.classes
 
     @property
-    def class_counts(self) -> list[int]:
-        """Training labels of each class: images, or instances in detection."""
-        counts: list[int] = np.bincount(self.splits.train.targets, minlength=len(self.classes)).tolist()
-        return counts
-
-    @property
     def image_counts(self) -> list[int]:
         """Training images that have each class."""
-        train = self.splits.train
-        if train.owners is None:
-            return self.class_counts
-        pairs = np.unique(train.owners * len(self.classes) + train.targets)
-        counts: list[int] = np.bincount(pairs % len(self.classes), minlength=len(self.classes)).tolist()
+        train, classes = self.splits.train, len(self.classes)
+        labels = train.targets
+        if train.owners is not None:
+            labels = np.unique(train.owners * classes + train.targets) % classes
+        counts: list[int] = np.bincount(labels, minlength=classes).tolist()
         return counts
 
     @property
-    def train_counts(self) -> list[int]:
-        """Size of each class in training as results, groups and reports count it: here its images."""
+    def label_counts(self) -> list[int]:
+        """Training labels of each class, whatever carries them: the ``class_counts`` of methods and tasks.
+
+        Where an image has one label, ``image_counts``; a grain of other labels names its own counts.
+        """
+        return self.image_counts
+
+    @property
+    def group_counts(self) -> list[int]:
+        """What the groups of many, medium and few go by, and the results call ``train_counts``.
+
+        ``image_counts``, unless a grain goes by another of its counts.
+        """
         return self.image_counts
 
     def split(self, name: str) -> Split | None:
@@ -189,18 +223,18 @@ class LongTailData(pl.LightningDataModule, ABC):
         epochs = self.trainer.max_epochs if self.trainer is not None else None
         return self.sampling(split.labels, difficulty, epochs or 1, self.seed)
 
-    def _loader(self, name: str) -> Any:
+    def _loader(self, name: str) -> Loader | list[Loader]:
         split = self.split(name)
         return [] if split is None else self.make_loader(split.images, self.batches(name))
 
-    def train_dataloader(self) -> Any:
+    def train_dataloader(self) -> Loader | list[Loader]:
         """Shuffled training batches."""
         return self._loader("train")
 
-    def val_dataloader(self) -> Any:
+    def val_dataloader(self) -> Loader | list[Loader]:
         """Validation batches in order; none if nothing is held out."""
         return self._loader("val")
 
-    def test_dataloader(self) -> Any:
+    def test_dataloader(self) -> Loader | list[Loader]:
         """Test batches in order; none without a test split."""
         return self._loader("test")

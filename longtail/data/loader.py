@@ -1,15 +1,30 @@
 """Seeded, sharded, resumable batches, the same for images in memory and in files."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from longtail.errors import InputError
-from longtail.samplers.base import EpochSampler
+from longtail.samplers.base import EpochSampler, epoch_generator
 
 Draws = list[tuple[int, int]]
+
+
+class PairSample(Protocol):
+    """A sample of a grain whose images differ in size."""
+
+    def __getitem__(self, name: str, /) -> Any: ...  # "image", "target" and "row"
+
+
+def collate_lists(samples: Sequence[PairSample]) -> dict[str, Any]:
+    """A batch of samples "image", "target" and "row": lists "images" and "targets" of N, and "rows" (N,)."""
+    return {
+        "images": [sample["image"] for sample in samples],
+        "targets": [sample["target"] for sample in samples],
+        "rows": torch.tensor([sample["row"] for sample in samples]),
+    }
 
 
 class EpochBatches(Sampler[Draws]):
@@ -65,7 +80,7 @@ class EpochBatches(Sampler[Draws]):
         return full + (rest > (1 if self.shuffle and full else 0))
 
     def __iter__(self) -> Iterator[Draws]:
-        random = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**63)
+        random = epoch_generator(self.seed, self.epoch)
         rows = self._rows()
         order = torch.randperm(rows, generator=random) if self.shuffle else torch.arange(rows)
         draws = torch.randint(2**62, (rows,), generator=random)

@@ -7,6 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from longtail.errors import InputError
+
+
+def check_fraction(name: str, fraction: float) -> None:
+    """Check that a part to hold out is in [0, 1); raises InputError with its name."""
+    if not 0 <= fraction < 1:
+        raise InputError(f"{name} must be in [0, 1), got {fraction}")
+
 
 def stratified_split(
     targets: NDArray[np.integer[Any]], fraction: float, seed: int
@@ -25,10 +33,9 @@ def stratified_split(
         Row numbers that are kept and that are held out, both int64 and ascending; together 0..M-1.
 
     Raises:
-        ValueError: ``fraction`` is outside [0, 1).
+        InputError: ``fraction`` is outside [0, 1).
     """
-    if not 0 <= fraction < 1:
-        raise ValueError(f"fraction must be in [0, 1), not {fraction}")
+    check_fraction("fraction", fraction)
     order = np.argsort(targets, kind="stable")  # row numbers, class by class
     _, starts, counts = np.unique(targets[order], return_index=True, return_counts=True)
     held_out = np.minimum(np.rint(fraction * counts), counts - 1)

@@ -24,13 +24,20 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _MOST_CLASSES = 1_000_000  # a larger class index is some other number
 
 
+SUFFIXES = (".csv", ".tsv", ".parquet", ".txt", ".lst")
+
+
+def is_table(file: Path) -> bool:
+    """Whether the name of a file is that of a table."""
+    return file.suffix.lower() in SUFFIXES
+
+
 def read_table(
     file: Path,
     root: Path | None = None,
     path_column: str = "path",
     label_column: str = "label",
     classes: Sequence[str] | None = None,
-    check_files: bool = True,
     folders: bool = False,
 ) -> Listing:
     """Read a table of image paths and labels.
@@ -48,7 +55,6 @@ def read_table(
         path_column: name of the column of paths.
         label_column: name of the column of labels.
         classes: the class names in order, such as those of the training table.
-        check_files: whether to make sure that all files exist.
         folders: whether a path may be that of a folder.
 
     Returns:
@@ -65,7 +71,7 @@ def read_table(
         raise InputError(f"{shown(file)}: the table is empty; add a row for every image")
     targets, names = _indices(rows) if classes is None else _looked_up(rows, classes)
     paths = below(folder, rows)
-    if check_files and (missing := missing_files(paths, folders)):
+    if missing := missing_files(paths, folders):
         raise rows.error(
             missing[0],
             f"no such file: {some([paths[i] for i in missing])}; "
@@ -102,9 +108,8 @@ def _read(file: Path, path_column: str, label_column: str) -> Rows:
         case ".txt" | ".lst":
             return _read_lines(file)
         case _:
-            raise InputError(
-                f"{shown(file)}: unknown kind of table; rename it to end in .csv, .tsv, .parquet, .txt or .lst"
-            )
+            known = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+            raise InputError(f"{shown(file)}: unknown kind of table; rename it to end in {known}")
 
 
 def file_text(file: Path) -> str:

@@ -37,12 +37,7 @@ def load_recipe(name: str) -> dict[str, Any]:
         near = difflib.get_close_matches(name, recipe_names(), n=1, cutoff=0.6)
         hint = f' (did you mean "{near[0]}"?)' if near else ""
         raise InputError(f'unknown recipe "{name}"{hint}: give a file or one of {", ".join(recipe_names())}')
-    try:
-        recipe = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"cannot read the recipe {file}: {' '.join(str(error).split())}") from error
-    if not isinstance(recipe, dict):
-        raise InputError(f"the recipe {file} must be a YAML mapping with keys such as trainer, model and data")
+    recipe = read_yaml(file)
     bases = recipe.pop("base", None) or []
     merged: dict[str, Any] = {}
     for base in [bases] if isinstance(bases, str) else bases:
@@ -50,6 +45,21 @@ def load_recipe(name: str) -> dict[str, Any]:
         own = beside.is_file() and beside != file  # one of the same name elsewhere may be meant
         merged = merge(merged, load_recipe(str(beside) if own else str(base)))
     return merge(merged, recipe)
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a recipe as it lies in its file, or the configuration of a run.
+
+    Raises:
+        InputError: if it cannot be read, or is no mapping.
+    """
+    try:
+        content = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"cannot read the recipe {file}: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"the recipe {file} must be a YAML mapping with keys such as trainer, model and data")
+    return content
 
 
 def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -62,20 +62,15 @@ def draw_instances(
     return picture
 
 
-def draw_labels(
-    image: Image.Image, label_map: NDArray[np.integer], classes: Sequence[str], ignore: int | None = None
-) -> Image.Image:
+def draw_labels(image: Image.Image, label_map: NDArray[np.integer], classes: Sequence[str]) -> Image.Image:
     """Return the image in RGB with every pixel in the colour of its class and the larger areas named.
 
     Args:
         image: the image; it stays as it is.
         label_map: class of each pixel (H, W); what is no class stays as it is.
         classes: names of the classes.
-        ignore: a label that stays as it is too.
     """
     known = (label_map >= 0) & (label_map < len(classes))
-    if ignore is not None:
-        known &= label_map != ignore
     indices = label_map[known].astype(np.int64)
     pixels = np.array(image.convert("RGB"))
     _paint(pixels, known, np.array(_palette(), dtype=np.uint8)[indices % COLOURS])

@@ -10,6 +10,11 @@ from torch.utils.data import Sampler
 from longtail.distributed import processes
 
 
+def epoch_generator(seed: int, epoch: int) -> torch.Generator:
+    """What all draws of an epoch come from; other seeds and epochs give others."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+
+
 class EpochSampler(Sampler[int], ABC):
     """Image rows of an epoch, in an order that follows from (seed, epoch) and is the same on all processes.
 
@@ -46,7 +51,7 @@ class EpochSampler(Sampler[int], ABC):
 
     def order(self, epoch: int) -> Tensor:
         """Image rows of an epoch over all processes, before they are filled up; int64 (size(epoch),)."""
-        return self.draw(self._generator(epoch), epoch)
+        return self.draw(epoch_generator(self.seed, epoch), epoch)
 
     def __iter__(self) -> Iterator[int]:
         order = self.order(self.epoch)
@@ -57,9 +62,6 @@ class EpochSampler(Sampler[int], ABC):
 
     def __len__(self) -> int:
         return -(-self.size(self.epoch) // self._place()[1])
-
-    def _generator(self, epoch: int) -> torch.Generator:
-        return torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
 
     def _place(self) -> tuple[int, int]:
         """Rank and world."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from longtail.samplers.base import EpochSampler, check_labels
+from longtail.samplers.base import EpochSampler, check_labels, epoch_generator
 
 
 class RepeatFactorSampler(EpochSampler):
@@ -68,4 +68,4 @@ class RepeatFactorSampler(EpochSampler):
         return rows[torch.randperm(len(rows), generator=generator)]
 
     def size(self, epoch: int) -> int:
-        return int(self._repeats(self._generator(epoch)).sum())
+        return int(self._repeats(epoch_generator(self.seed, epoch)).sum())

@@ -139,7 +139,7 @@ class Classification(Task):
         """Thumbnails of the most confident mistakes in the classes that need help most."""
         mistakes = []
         wrong = answers[answers[:, 1] != answers[:, 2]]
-        for c in weakest_classes(accuracy.tolist(), self.data.class_counts):
+        for c in weakest_classes(accuracy.tolist(), self.data.image_counts):
             of_class = wrong[wrong[:, 1] == c]
             for row, true, predicted, confidence in of_class[of_class[:, 3].argsort(descending=True)][
                 :MISTAKES_EACH

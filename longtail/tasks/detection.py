@@ -96,7 +96,7 @@ class Detection(Task):
         }
         return {
             **super().record(),
-            "instance_counts": self.data.class_counts,
+            "instance_counts": self.data.instance_counts,
             "accuracy_of": accuracies[self.difficulty_from],
         }
 

@@ -99,7 +99,7 @@ class Recorder(pl.Callback):
             "images": {name: len(split) for name, split in splits.items()},
             "input": data.input,
         }
-        self.results["classes"], self.results["train_counts"] = data.classes, data.train_counts
+        self.results["classes"], self.results["train_counts"] = data.classes, data.group_counts
         self.results |= cast(Any, pl_module).record()
         self.results["hardware"] = hardware(trainer)
         self.results["epochs"] = trainer.max_epochs or 0

@@ -139,7 +139,7 @@ class Segmentation(Task):
         """Images with most pixels of the classes that need help most, with what is there and what was found."""
         part, images = self.data.parts[split], self.data.split(split).images
         examples = []
-        for c in weakest_classes(iou, self.data.class_counts):
+        for c in weakest_classes(iou, self.data.pixel_counts):
             for row in part.counts.most(c, EXAMPLES_EACH):
                 sample = images[row, 0]
                 truth = self.data.annotation(split, row)

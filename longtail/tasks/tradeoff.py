@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from longtail.checkpoint import checkpoint_path, load_state, read_method
-from longtail.data.images.base import ImageData
+from longtail.data.images.base import ImageData, LoadedImages
 from longtail.metrics.tradeoff import adjusted_accuracy
 from longtail.reports.results import GROUPS, group_of
 from longtail.reports.tradeoff import Curve, Point
@@ -61,6 +62,7 @@ def validation_logits(
     logits, targets = [], []
     for batch in tqdm(data.val_dataloader(), desc=name, leave=False, disable=None):
         there = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
-        logits.append(task.logits(data.on_after_batch_transfer(there, 0)).cpu())
+        views = data.on_after_batch_transfer(cast(LoadedImages, there), 0)
+        logits.append(task.logits(dict(views)).cpu())
         targets.append(batch["targets"].cpu())
     return torch.cat(logits), torch.cat(targets)

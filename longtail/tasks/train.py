@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -11,40 +10,39 @@ from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
-from jsonargparse import ArgumentError
-from lightning.fabric.utilities.exceptions import MisconfigurationException
+import yaml
+from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
 
 from longtail.checkpoint import load_state, read_checkpoint
 from longtail.data.base import LongTailData
+from longtail.data.names import find_class
 from longtail.errors import InputError
 from longtail.reports.results import Evaluation, Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table
 from longtail.tasks.base import Task
 from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from longtail.tasks.recorder import Progress, Recorder, new_results
+from longtail.tasks.refusals import building, explain
 from longtail.writing import write_atomically
-
-MOVABLE = {
-    "root",
-    "lists",
-    "table",
-    "train",
-    "val",
-    "test",
-    "batch_size",
-    "num_workers",
-    "test_clips",
-}  # data options that keep the splits
 
 
 class TrainingCLI(LightningCLI):
-    """LightningCLI with the task and the data module in subclass mode, and the options of a run."""
+    """LightningCLI with the task and the data module in subclass mode, and the options of a run.
+
+    The arguments are parsed, then the data module is built, then the set is read, then the task and the trainer are
+    built, which depend on the counts of the set.
+
+    Raises:
+        InputError: on a wrong option, and by whatever cannot use what it was given. What else goes wrong in the code
+            that is built comes as it is.
+    """
 
     def __init__(self, args: Sequence[str]) -> None:
+        self.label_counts: list[int] = []  # those of the set, once it is read
         super().__init__(
             Task,
             LongTailData,
@@ -72,7 +70,32 @@ class TrainingCLI(LightningCLI):
         parser.add_argument("--monitor", type=str | None, default=None, help="validation metric of the best epoch")
         parser.add_argument("--ema", type=float | None, default=None, help="decay of averaged weights, such as 0.999")
         for target in ("model.init_args", "model.init_args.method.init_args"):
-            parser.link_arguments("data", f"{target}.class_counts", compute_fn=_class_counts, apply_on="instantiate")
+            parser.link_arguments("data", f"{target}.class_counts", self._class_counts, apply_on="instantiate")
+
+    def _class_counts(self, data: LongTailData) -> list[int]:
+        return self.label_counts
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse, and say in one line what is wrong."""
+        try:
+            super().parse_arguments(parser, args)
+        except ArgumentError as error:
+            raise InputError(explain(str(error))) from error
+        if self.config.data is None:
+            raise InputError(f"no data given: {LongTailData.needs}")
+
+    def instantiate_classes(self) -> None:
+        """Build the data module, read the set, and build what follows from its counts."""
+        with building():
+            alone = Namespace(data=self.config.data)  # type: ignore[no-untyped-call]  # it has no types
+            data = self.parser.instantiate(alone).data
+        self.label_counts = data.label_counts
+        config = self.config.clone()
+        config.data = data
+        with building():
+            self.config_init = self.parser.instantiate(config)
+        self.datamodule, self.model = data, self.config_init.model
+        self.trainer = self.instantiate_trainer()
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """The trainer, with the loggers, checkpoints and records of the run."""
@@ -94,23 +117,20 @@ class TrainingCLI(LightningCLI):
             callbacks.insert(0, EMAWeightAveraging(decay=self.config.ema))
         given = self.config_init.trainer.callbacks or []
         plugins = [*(self.config_init.trainer.plugins or []), AtomicCheckpointIO()]
-        return super().instantiate_trainer(
-            logger=logger,
-            callbacks=[*given, *callbacks],
-            plugins=plugins,
-            enable_checkpointing=False,
-            use_distributed_sampler=False,
-            default_root_dir=run,
-            **kwargs,
-        )
+        with building():
+            return super().instantiate_trainer(
+                logger=logger,
+                callbacks=[*given, *callbacks],
+                plugins=plugins,
+                enable_checkpointing=False,
+                use_distributed_sampler=False,
+                default_root_dir=run,
+                **kwargs,
+            )
 
     def dump(self) -> str:
         """The resolved configuration as YAML."""
         return str(self.parser.dump(self.config, skip_none=False, skip_link_targets=True))
-
-
-def _class_counts(data: LongTailData) -> list[int]:
-    return data.class_counts
 
 
 def default_precision() -> str:
@@ -123,50 +143,8 @@ def default_precision() -> str:
 
 
 def configure(args: Sequence[str]) -> TrainingCLI:
-    """Build everything from command-line arguments.
-
-    Raises:
-        InputError: on a wrong option.
-    """
-    try:
-        return TrainingCLI(args)
-    except (ArgumentError, MisconfigurationException, ValueError, TypeError, ImportError, AttributeError) as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, InputError):
-            cause = cause.__cause__ or cause.__context__
-        if cause is None and not isinstance(error, (ArgumentError, MisconfigurationException, ValueError)):
-            raise
-        raise InputError(str(cause or explain(str(error)))) from error
-
-
-def explain(message: str) -> str:
-    """What a parser's message says is wrong, as one line: the option, what was expected and what came."""
-    keys = re.findall(r'[Kk]ey "([^"]+)"', message)
-    values = re.findall(r"Given value: (.+)", message)
-    types = dict.fromkeys(re.findall(r"Expected an? <class '([\w.]+)'>", message))
-    types.pop("NoneType", None)
-    unknown = re.search(r"Expected a path but (\S+) either", message)
-    refused = re.search(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted", message)
-    if refused:
-        return f"--{keys[0]}: {refused[1]} has no option {refused[2]}"
-    if unknown:
-        return f'--{".".join(keys)}: there is no class "{unknown[1]}"; {_choices(keys[-1])}'
-    if keys and types and values and not values[0].startswith(("Namespace(", "{")):
-        return f'--{".".join(keys)}: expected {" or ".join(types)}, got "{values[0]}"'
-    lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
-    return " ".join(lines)[:400]
-
-
-def _choices(key: str) -> str:
-    """The classes of this package that fit an option."""
-    import longtail.data
-    import longtail.losses
-    import longtail.methods
-
-    rooms = {"method": longtail.methods, "loss": longtail.losses, "data": longtail.data}
-    if key not in rooms:
-        return "give the import path of one"
-    return f"choose from {', '.join(rooms[key].__all__)}, or give the import path of your own"
+    """Parse, build and read everything that command-line arguments name; see ``TrainingCLI``."""
+    return TrainingCLI(args)
 
 
 def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
@@ -266,18 +244,29 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     """
     _quiet()
     results = load_results(run)
-    for arg in args:
-        if arg.startswith("--data") and arg.split("=")[0].rsplit(".", 1)[-1] not in MOVABLE:
-            raise InputError(f"{arg.split('=')[0]} could mix the splits of the run: leave it out")
+    names = [arg.split("=")[0] for arg in args if arg.startswith("--data")]
+    movable = movable_options(run) if names else frozenset()
+    for name in names:
+        if name.rsplit(".", 1)[-1] not in movable:
+            raise InputError(f"{name} could mix the splits of the run: leave it out")
     cli = configure(["--config", str(run / "config.yaml"), *args, f"--run={run}", "--trainer.logger=false"])
     if cli.datamodule.split(split) is None:
         name = "validation" if split == "val" else split
         raise InputError(f"{cli.datamodule.source} has no {name} split: train with images held out for it")
-    if (cli.datamodule.classes, cli.datamodule.train_counts) != (results["classes"], results["train_counts"]):
+    if (cli.datamodule.classes, cli.datamodule.group_counts) != (results["classes"], results["train_counts"]):
         raise InputError(f"{cli.datamodule.source} is not what the run was trained on: its classes or counts differ")
     if not results["history"]:
         raise InputError(f"{run} has no finished epoch: go on by longtail fit --resume {run}")
     return cli, results
+
+
+def movable_options(run: Path) -> frozenset[str]:
+    """The options of a run's data set that leave its splits as they are."""
+    file = run / "config.yaml"
+    try:
+        return find_class(yaml.safe_load(file.read_text())["data"]["class_path"]).movable
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: not the configuration of a run: give the folder of one") from error
 
 
 def _quiet() -> None:

@@ -25,7 +25,7 @@ def make_photos(root: Path, counts: dict[str, int], size: tuple[int, int] = (40,
 
 def test_digits_are_long_tailed_in_training_and_balanced_elsewhere() -> None:
     data = DigitsLT()
-    assert data.class_counts == [120, 71, 43, 25, 15, 9, 5, 3, 2, 1]
+    assert data.image_counts == [120, 71, 43, 25, 15, 9, 5, 3, 2, 1]
     for name, each in (("val", 10), ("test", 40)):
         split = data.split(name)
         assert split is not None
@@ -90,19 +90,19 @@ def test_a_flat_folder_is_split_with_a_training_image_for_every_class(
     tmp_path: Path, told: pytest.LogCaptureFixture
 ) -> None:
     data = Folder(make_photos(tmp_path / "p", {"a": 20, "b": 5, "c": 1}), val_fraction=0.4, batch_size=2)
-    assert data.class_counts == [12, 3, 1]
+    assert data.image_counts == [12, 3, 1]
     assert "1 of 3 classes have no val image: c" in told.text
     assert data.split("test") is None
     assert data.image_size == 32
     other = Folder(tmp_path / "p", val_fraction=0.4, batch_size=2, split_seed=1)
-    assert other.class_counts == data.class_counts
+    assert other.image_counts == data.image_counts
 
 
 def test_a_test_split_is_held_out_on_request(tmp_path: Path) -> None:
     data = Folder(make_photos(tmp_path / "p", {"a": 10, "b": 10}), val_fraction=0, test_fraction=0.3, batch_size=2)
     test = data.split("test")
     assert test is not None
-    assert (len(test), data.split("val"), data.class_counts) == (6, None, [7, 7])
+    assert (len(test), data.split("val"), data.image_counts) == (6, None, [7, 7])
 
 
 def test_batches_of_files(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_bad_files_are_refused_or_left_out(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"0\.png.*--skip-bad-images"):
         _ = Folder(root, batch_size=2).splits
     data = Folder(root, batch_size=2, skip_bad_images=True, val_fraction=0)
-    assert data.class_counts == [5, 6]
+    assert data.image_counts == [5, 6]
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,6 @@ def test_missing_files_are_counted(root):
         f"{file}, line 3: no such file: {root}/0.jpg, {root}/1.jpg, {root}/2.jpg and 2 more; "
         f"correct the paths, which start from {root}, or give another root"
     )
-    assert len(read_table(file, check_files=False)) == 6
 
 
 def test_other_root(root, tmp_path_factory):

@@ -55,7 +55,7 @@ def test_nothing_to_draw() -> None:
         assert drawn.tobytes() == image.tobytes()
     labels = np.full((48, 64), 255)
     assert draw_labels(image, labels, ["x"]).tobytes() == image.tobytes()
-    assert draw_labels(image, labels, [], 255).tobytes() == image.tobytes()
+    assert draw_labels(image, labels, []).tobytes() == image.tobytes()
 
 
 def test_a_box_is_a_thin_line_in_the_colour_of_its_class() -> None:
@@ -127,7 +127,7 @@ def test_labels_of_pixels() -> None:
     labels[:100, :100] = 255
     labels[100:200, :100] = 2
     labels[200:300, :100] = -1
-    drawn = draw_labels(image, labels, ["road", "", "void"], ignore=2)
+    drawn = draw_labels(image, labels, ["road", ""])
     assert image.tobytes() == before
     assert drawn.size == image.size
     same = ~changed(image, drawn)

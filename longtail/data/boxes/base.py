@@ -1,122 +1,34 @@
 """What the data modules for detection and instance segmentation share."""
 
 import logging
-import os
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL import Image
-from torch.utils.data import Dataset
 
-from longtail.augment.instances import InstanceView, MultiScale, with_seed
-from longtail.data.base import LongTailData, Split, Splits
-from longtail.data.loader import EpochBatches, Loader
+from longtail.augment.instances import InstanceView, MultiScale
+from longtail.data.base import Located, LongTailData, Split, Splits
+from longtail.data.boxes.dataset import InstanceImages, Instances, Part
 from longtail.data.sampling import Sampling
-from longtail.data.split import random_split
+from longtail.data.split import check_fraction, random_split
 from longtail.errors import InputError
-from longtail.files.coco.annotations import Annotations, check_files, read_annotations
+from longtail.files.coco.annotations import check_files, read_annotations
 from longtail.files.images import check_images, decode
 from longtail.files.listing import IntArray
-from longtail.messages import and_more, some
+from longtail.messages import and_more, shown, some
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A split: the images ``rows`` (N,) of some annotations, in a folder."""
-
-    annotations: Annotations
-    folder: Path
-    rows: IntArray
-
-    def path(self, row: int) -> str:
-        """File of an image of the split."""
-        return str(self.folder / self.annotations.file_names[self.rows[row]])
-
-    def instances(self, row: int) -> IntArray:
-        """Annotations of an image of the split that are trained on: all but crowds."""
-        of_image = self.annotations.rows(int(self.rows[row]))
-        kept: IntArray = of_image.start + np.flatnonzero(~self.annotations.crowd[of_image])
-        return kept
-
-    def labels(self) -> tuple[IntArray, IntArray]:
-        """Label and row in the split of every annotation but crowds, (M,) each."""
-        place = np.full(len(self.annotations), -1, dtype=np.int64)
-        place[self.rows] = np.arange(len(self.rows))
-        owners = place[self.annotations.images]
-        kept = (owners >= 0) & ~self.annotations.crowd
-        return self.annotations.labels[kept], owners[kept]
-
-    def truth(self, masks: bool) -> dict[str, Any]:
-        """The split as a dictionary in COCO's format."""
-        return self.annotations.truth(masks, self.rows)
-
-    @property
-    def image_ids(self) -> IntArray:
-        """Ids of the images (N,), as in the file."""
-        return self.annotations.image_ids[self.rows]
-
-
-class InstanceImages(Dataset[dict[str, Any]]):
-    """The images of a split with their boxes, labels and masks; indexed by a pair of row and draw.
-
-    Args:
-        part: the split.
-        masks: whether to make the masks.
-        view: what augments an image, with ``draw`` as its only source of randomness; None leaves it as it is and
-            without masks, for evaluation.
-    """
-
-    def __init__(self, part: Part, masks: bool, view: InstanceView | None) -> None:
-        self.part, self.masks, self.view = part, masks, view
-
-    def __len__(self) -> int:
-        return len(self.part.rows)
-
-    def __getitem__(self, index: tuple[int, int]) -> dict[str, Any]:
-        row, draw = index
-        part, annotations = self.part, self.part.annotations
-        image = torch.from_numpy(np.array(decode(part.path(row)))).permute(2, 0, 1)
-        height, width = annotations.sizes[part.rows[row]].tolist()
-        if image.shape[1:] != (height, width):
-            raise InputError(
-                f"{part.path(row)} is {image.shape[2]} x {image.shape[1]} pixels, {annotations.file} says "
-                f"{width} x {height}: give the images that were annotated"
-            )
-        chosen = part.instances(row)
-        target = {
-            "boxes": torch.from_numpy(annotations.boxes[chosen]),
-            "labels": torch.from_numpy(annotations.labels[chosen]),
-        }
-        if self.view is not None:
-            if self.masks:
-                masks = [annotations.mask(k) for k in chosen.tolist()]
-                stacked = np.stack(masks) if masks else np.zeros((0, height, width), np.uint8)
-                target["masks"] = torch.from_numpy(stacked)
-            image, target = with_seed(self.view, image, target, draw)
-        return {"image": image, "target": target, "row": row}
-
-
-def _collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "images": [sample["image"] for sample in samples],
-        "targets": [sample["target"] for sample in samples],
-        "rows": torch.tensor([sample["row"] for sample in samples]),
-    }
 
 
 class DetectionData(LongTailData):
     """Base of the data modules for detection.
 
-    Batches are dicts: "images", a list of N images (3, H, W), uint8; "targets", a list of N dicts with "boxes" (n, 4),
-    "labels" (n,) and, in training with masks, "masks" (n, H, W); "rows" (N,).
+    A batch is a ``BoxBatch``.
 
     Args:
         root: folder of the images and annotations.
@@ -137,6 +49,7 @@ class DetectionData(LongTailData):
         skip_bad_annotations: leave out annotations that cannot be used, and say how many; otherwise they are an error.
     """
 
+    movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root", "train", "val", "test"}
     patterns: ClassVar[Sequence[str]]
 
     def __init__(
@@ -156,9 +69,8 @@ class DetectionData(LongTailData):
         check_images: bool = True,
         skip_bad_annotations: bool = False,
     ) -> None:
-        super().__init__(batch_size, min(8, os.cpu_count() or 1) if num_workers is None else num_workers, sampling)
-        if not 0 <= val_fraction < 1:
-            raise InputError(f"val_fraction must be in [0, 1), got {val_fraction}")
+        super().__init__(batch_size, num_workers, sampling)
+        check_fraction("val_fraction", val_fraction)
         self.root, self.files = root, {"train": train, "val": val, "test": test}
         if val_as_test and test is not None:
             raise InputError("val_as_test makes a test set of the validation file: leave out it or the test file")
@@ -167,15 +79,71 @@ class DetectionData(LongTailData):
         self.val_fraction, self.split_seed = val_fraction, split_seed
         self.check_images, self.skip_bad_annotations = check_images, skip_bad_annotations
 
+    @classmethod
+    def located(cls, path: Path) -> Located:
+        """The folder ``root``."""
+        if path.suffix.lower() == ".json":
+            way_out = f"give --data FOLDER, that of the images, and --data.train {shown(path)}"
+            raise InputError(f"{shown(path)} holds annotations alone: {way_out}")
+        return super().located(path)
+
     @property
     def source(self) -> str:
         """The folder."""
         return str(self.root)
 
     @property
-    def input(self) -> dict[str, Any]:
+    def input(self) -> dict[str, Any]:  # as in the base
         """The category id of each class, for results; the detector resizes and normalises by itself."""
-        return {"category_ids": self.parts["train"].annotations.category_ids.tolist()}
+        return {"category_ids": self.category_ids}
+
+    @property
+    def category_ids(self) -> list[int]:
+        """Id of each class (C,) in the annotations and in results, whatever the split."""
+        ids: list[int] = self.parts["train"].annotations.category_ids.tolist()
+        return ids
+
+    @property
+    def instance_counts(self) -> list[int]:
+        """Training instances of each class, crowds left out."""
+        counts: list[int] = np.bincount(self.splits.train.targets, minlength=len(self.classes)).tolist()
+        return counts
+
+    @property
+    def label_counts(self) -> list[int]:
+        """``instance_counts``: what carries a label is an instance."""
+        return self.instance_counts
+
+    def image_ids(self, split: str) -> IntArray:
+        """Ids of the images of a split (N,), as in the file."""
+        return self.parts[split].image_ids
+
+    def file_name(self, split: str, row: int) -> str:
+        """Name of an image's file, as in the annotations."""
+        part = self.parts[split]
+        return str(part.annotations.file_names[part.rows[row]])
+
+    def federated(self, split: str) -> bool:
+        """Whether the classes of an image are known only partly, as in LVIS."""
+        return self.parts[split].annotations.federated
+
+    def truth(self, split: str, masks: bool) -> dict[str, Any]:  # COCO's JSON
+        """A split as a dictionary in COCO's format, with masks or without."""
+        return self.parts[split].truth(masks)
+
+    def labels(self, split: str) -> tuple[IntArray, IntArray]:
+        """Label and image row of every instance of a split, crowds left out, (M,) each."""
+        return self.parts[split].labels()
+
+    def instances(self, split: str, row: int) -> Instances:
+        """The annotations of an image, crowds left out."""
+        part = self.parts[split]
+        numbers = part.instances(row)
+        return Instances(part.annotations.boxes[numbers], part.annotations.labels[numbers], numbers)
+
+    def mask(self, split: str, number: int) -> NDArray[np.uint8]:
+        """The mask (H, W) of an annotation, of which ``instances`` has the number."""
+        return self.parts[split].annotations.mask(number)
 
     @abstractmethod
     def folder(self, file: Path) -> Path:
@@ -252,10 +220,6 @@ class DetectionData(LongTailData):
                 f"{len(without)} of {len(splits.classes)} classes have no training instance and will not be found: "
                 f"{some(without)}"
             )
-
-    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:
-        """Make the loader of a split, with worker processes."""
-        return Loader(images, batches, self.num_workers, _collate, torch.cuda.is_available())
 
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as it lies in its file."""

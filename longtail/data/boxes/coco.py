@@ -1,7 +1,7 @@
 """COCO and LVIS, or any set in their formats."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from longtail.data.boxes.base import DetectionData
 
@@ -15,6 +15,8 @@ class COCO(DetectionData):
         kwargs: see ``DetectionData``.
     """
 
+    short_name: ClassVar[str | None] = "coco"
+    needs: ClassVar[str] = "give --data FOLDER, or --data coco --data.root FOLDER, with images and annotations"
     patterns = ("annotations/instances_{split}*.json", "instances_{split}*.json")
 
     def __init__(self, root: Path, **kwargs: Any) -> None:
@@ -35,6 +37,8 @@ class LVIS(DetectionData):
         kwargs: see ``DetectionData``.
     """
 
+    short_name: ClassVar[str | None] = "lvis"
+    needs: ClassVar[str] = "give --data lvis --data.root FOLDER, with images and annotations"
     patterns = ("annotations/lvis_v1_{split}.json", "lvis_v1_{split}.json")
 
     def __init__(self, root: Path, **kwargs: Any) -> None:

@@ -27,6 +27,9 @@ class EGTEA(ClipData):
     Source: Li et al., In the eye of beholder, ECCV 2018; the splits as in the released code of CDB.
     """
 
+    short_name: ClassVar[str | None] = "egtea"
+    needs: ClassVar[str] = "give --data egtea --data.root FOLDER, with the clips and the split files"
+    movable: ClassVar[frozenset[str]] = ClipData.movable | {"root", "lists"}
     files: ClassVar[dict[str, str]] = {split: f"EGTEA_{split}_split.txt" for split in ("train", "val", "test")}
     sizes: ClassVar[dict[str, int]] = {"action": 106, "verb": 19, "noun": 53}
 

@@ -12,11 +12,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from longtail.augment.base import Operator
+from longtail.data.base import Located
 from longtail.data.clips.dataset import ClipFiles
-from longtail.data.images.folder import FileData, Folder, Table
+from longtail.data.images.dataset import Sample
+from longtail.data.images.folder import FileData, Folder, Table, handed_on
 from longtail.errors import InputError
 from longtail.files.folder import VIDEOS
 from longtail.files.listing import Listing
+from longtail.files.table import is_table
 from longtail.files.video.checks import checked_videos
 from longtail.files.video.reading import count_frames, read_frames, segment_indices
 from longtail.messages import shown, some
@@ -35,6 +38,7 @@ class ClipData(FileData):
         kwargs: see ``FileData``; files are videos.
     """
 
+    movable: ClassVar[frozenset[str]] = FileData.movable | {"test_clips"}
     noun = "video"
     kind = VIDEOS
     largest_size: ClassVar[int] = 112
@@ -69,7 +73,7 @@ class ClipData(FileData):
         """That of a frame, in pixels."""
         return min(read_frames(path, [0]).shape[2:])
 
-    def open(self, listing: Listing, split: str) -> Dataset[Any]:
+    def open(self, listing: Listing, split: str) -> Dataset[Sample]:
         """The clips of a split."""
         crops = self.decoder_crops() if split == "train" else None
         clips = self.test_clips if split == "test" else 1
@@ -101,6 +105,16 @@ class VideoFolder(ClipData, Folder):
         kwargs: see ``ClipData``.
     """
 
+    needs: ClassVar[str] = "give --data FOLDER with one subfolder of videos for each class, or --data TABLE"
+    movable: ClassVar[frozenset[str]] = ClipData.movable | Folder.movable
+
+    @classmethod
+    def located(cls, path: Path) -> Located:
+        """The folder, or for ``VideoTable`` a table."""
+        if path.is_file() and is_table(path):
+            return handed_on(cls, VideoFolder, Located(VideoTable, {"table": path}))
+        return super().located(path)
+
     @property
     def folder(self) -> Path:
         """That of the videos."""
@@ -115,6 +129,16 @@ class VideoTable(ClipData, Table):
         table: the training videos.
         kwargs: see ``Table`` and ``ClipData``.
     """
+
+    needs: ClassVar[str] = VideoFolder.needs
+    movable: ClassVar[frozenset[str]] = ClipData.movable | Table.movable
+
+    @classmethod
+    def located(cls, path: Path) -> Located:
+        """The table, or for ``VideoFolder`` a folder."""
+        if path.is_dir():
+            return handed_on(cls, VideoTable, Located(VideoFolder, {"root": path}))
+        return super().located(path)
 
     @property
     def folder(self) -> Path:

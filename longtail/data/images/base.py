@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -17,11 +17,30 @@ from longtail.errors import InputError
 from longtail.messages import some
 
 
+class LoadedImages(TypedDict):
+    """What a loader gives: ``images`` uint8 (N, V, 3, H, W) with V views, or for clips (N, V, 3, T, H, W); ``targets``
+    and ``rows`` (N,), int64; ``seed``, the random number that the augmentation starts from."""
+
+    images: Tensor
+    targets: Tensor
+    rows: Tensor
+    seed: int
+
+
+class ImageBatch(TypedDict):
+    """What a task gets: ``views``, float32 (N, 3, H, W) each, or for clips (N, 3, T, H, W); ``targets`` and ``rows``
+    (N,), int64."""
+
+    views: list[Tensor]
+    targets: Tensor
+    rows: Tensor
+
+
 class ImageData(LongTailData):
     """Base of the data modules whose images have one label each.
 
-    Batches are dicts: "views", one float batch (N, 3, H, W) for every entry of ``views`` (outside training unaugmented,
-    and one unless the set has more), "targets" (N,) and "rows" (N,), the rows in the split.
+    The loaders give ``LoadedImages``, and on its device a batch is an ``ImageBatch``: a view for every entry of
+    ``views``; outside training they are not augmented, and there is one unless the set has more.
 
     Args:
         views: what augments each view of a training image; as many as the method wants.
@@ -37,7 +56,7 @@ class ImageData(LongTailData):
         self,
         views: Sequence[View] | None = None,
         batch_size: int = 64,
-        num_workers: int = 0,
+        num_workers: int | None = 0,
         sampling: Sampling | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, sampling)
@@ -50,7 +69,7 @@ class ImageData(LongTailData):
         """Side of the images that the network sees, in pixels."""
 
     @property
-    def input(self) -> dict[str, Any]:
+    def input(self) -> dict[str, Any]:  # as in the base
         """Side of the images in pixels, mean and deviation of the channels."""
         return {"size": self.image_size, "mean": list(self.mean), "std": list(self.std)}
 
@@ -72,14 +91,14 @@ class ImageData(LongTailData):
         """Apply a view, or another operator, to the images (N, 3, H, W) of a batch."""
         return operator(images, generator)
 
-    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+    def on_after_batch_transfer(self, batch: LoadedImages, dataloader_idx: int) -> ImageBatch:
         """Draw the views of a batch on its device."""
-        images: Tensor = batch.pop("images")  # uint8 (N, V, 3, H, W)
-        generator = torch.Generator().manual_seed(batch.pop("seed"))
+        images = batch["images"]
+        generator = torch.Generator().manual_seed(batch["seed"])
         if self.trainer is not None and self.trainer.training:
             crops = (self.crop(images, v, generator) for v in range(len(self.views)))
             views = [self.augment(view, crop, generator) for view, crop in zip(self.views, crops, strict=True)]
         else:
             views = list(images.unbind(1))
-        batch["views"] = [self._normalise(view) for view in views]
-        return batch
+        normalised = [self._normalise(view) for view in views]
+        return {"views": normalised, "targets": batch["targets"], "rows": batch["rows"]}

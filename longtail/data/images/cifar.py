@@ -17,7 +17,7 @@ from longtail.counts import exponential_counts, long_tail_subset, step_counts
 from longtail.data.base import Split, Splits
 from longtail.data.images.memory import MemoryData, TensorImages
 from longtail.data.sampling import Sampling
-from longtail.data.split import stratified_split
+from longtail.data.split import check_fraction, stratified_split
 from longtail.errors import InputError
 
 PROFILES: dict[str, Callable[[int, int, float], torch.Tensor]] = {
@@ -63,6 +63,8 @@ class CifarLT(MemoryData):
         sampling: how training images are drawn; each once an epoch where left out.
     """
 
+    needs: ClassVar[str] = "give the folder that holds that of the official files, or --data.download true"
+    movable: ClassVar[frozenset[str]] = MemoryData.movable | {"root"}
     folder: ClassVar[str]
     train_files: ClassVar[tuple[str, ...]]
     test_file: ClassVar[str]
@@ -90,8 +92,7 @@ class CifarLT(MemoryData):
             raise InputError(f'unknown profile "{profile}": choose from {", ".join(PROFILES)}')
         if not 0 < factor <= 1:
             raise InputError(f"factor must be in (0, 1], got {factor}")
-        if not 0 <= val_fraction < 1:
-            raise InputError(f"val_fraction must be in [0, 1), got {val_fraction}")
+        check_fraction("val_fraction", val_fraction)
         self.root, self.factor, self.profile, self.subset_seed = root, factor, profile, subset_seed
         self.val_per_class, self.val_fraction, self.download = val_per_class, val_fraction, download
 
@@ -150,6 +151,7 @@ class CifarLT(MemoryData):
 class CIFAR10LT(CifarLT):
     """CIFAR-10-LT; see ``CifarLT``."""
 
+    short_name: ClassVar[str | None] = "cifar10_lt"
     folder = "cifar-10-batches-py"
     train_files = tuple(f"data_batch_{i}" for i in range(1, 6))
     test_file = "test_batch"
@@ -162,6 +164,7 @@ class CIFAR10LT(CifarLT):
 class CIFAR100LT(CifarLT):
     """CIFAR-100-LT; see ``CifarLT``."""
 
+    short_name: ClassVar[str | None] = "cifar100_lt"
     folder = "cifar-100-python"
     train_files = ("train",)
     test_file = "test"

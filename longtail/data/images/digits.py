@@ -1,13 +1,15 @@
 """The handwritten digits that come with scikit-learn, made long-tailed: a data set that needs no download."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from longtail.augment.base import View
 from longtail.counts import exponential_counts, long_tail_subset
-from longtail.data.base import Split, Splits
+from longtail.data.base import Located, Split, Splits
 from longtail.data.images.memory import MemoryData, TensorImages
 from longtail.data.sampling import Sampling
 from longtail.errors import InputError
@@ -27,6 +29,8 @@ class DigitsLT(MemoryData):
         sampling: how training images are drawn; each once an epoch where left out.
     """
 
+    short_name: ClassVar[str | None] = "digits_lt"
+    needs: ClassVar[str] = "give --data digits_lt, which comes with scikit-learn, or a recipe for images of your own"
     mean = (0.305, 0.305, 0.305)
     std = (0.376, 0.376, 0.376)
     image_size = 16
@@ -44,6 +48,11 @@ class DigitsLT(MemoryData):
         if not 0 < factor <= 1:
             raise InputError(f"factor must be in (0, 1], got {factor}")
         self.factor = factor
+
+    @classmethod
+    def located(cls, path: Path) -> Located:
+        """Nothing: the digits are read from no path."""
+        raise InputError(f"{cls.__name__} reads nothing from {path}: {cls.needs}")
 
     def read(self) -> Splits:
         """Read the digits and make the long tail."""

@@ -1,7 +1,6 @@
 """Data modules for images in files: a folder of class folders, or a table of paths and labels."""
 
 import logging
-import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,23 +15,23 @@ from torch.utils.data import Dataset
 
 from longtail.augment.base import View
 from longtail.augment.geometric import ResizedCrop
-from longtail.data.base import Split, Splits
-from longtail.data.images.base import ImageData
-from longtail.data.images.dataset import ImageFiles
+from longtail.data.base import Located, LongTailData, Split, Splits
+from longtail.data.images.base import ImageData, LoadedImages
+from longtail.data.images.dataset import ImageFiles, Sample
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
-from longtail.data.split import stratified_split
+from longtail.data.split import check_fraction, stratified_split
 from longtail.errors import InputError
 from longtail.files.folder import IMAGES, Kind, scan_folder
 from longtail.files.images import check_images, decode
 from longtail.files.listing import Listing
-from longtail.files.table import read_table
-from longtail.messages import and_more, some
+from longtail.files.table import is_table, read_table
+from longtail.messages import and_more, shown, some
 
 logger = logging.getLogger(__name__)
 
 
-def _collate(samples: Sequence[Any]) -> dict[str, Any]:
+def _stacked(samples: Sequence[tuple[Sample, int]]) -> LoadedImages:
     return {
         "images": torch.stack([sample["images"] for sample, _ in samples]),
         "targets": torch.tensor([sample["target"] for sample, _ in samples]),
@@ -41,14 +40,32 @@ def _collate(samples: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-class _WithDraw(Dataset[Any]):
+class _WithDraw(Dataset[tuple[Sample, int]]):
     """Hands the random number of an image on to the batch."""
 
-    def __init__(self, images: Dataset[Any]) -> None:
+    def __init__(self, images: Dataset[Sample]) -> None:
         self.images = images
 
-    def __getitem__(self, index: tuple[int, int]) -> tuple[Any, int]:
+    def __getitem__(self, index: tuple[int, int]) -> tuple[Sample, int]:
         return self.images[index], index[1]
+
+
+def handed_on(data: type[LongTailData], known: type[LongTailData], other: Located) -> Located:
+    """What a path means that the class beside ``known`` reads: that class, but in the place of ``known`` alone.
+
+    Args:
+        data: the class that was asked, ``known`` or one derived from it.
+        known: the one that has another beside it.
+        other: that one, and the path.
+
+    Raises:
+        InputError: on a derived class, which is nobody's to replace.
+    """
+    if data is known:
+        return other
+    ((option, path),) = other.options.items()
+    way_out = f"--data longtail.data.{other.data.__name__} --data.{option} {shown(path)}"
+    raise InputError(f"{shown(path)} is nothing that {data.__name__} reads: give what it does, or {way_out}")
 
 
 class FileData(ImageData):
@@ -91,11 +108,9 @@ class FileData(ImageData):
         skip_bad_images: bool = False,
         sampling: Sampling | None = None,
     ) -> None:
-        workers = min(8, os.cpu_count() or 1) if num_workers is None else num_workers
-        super().__init__(views, batch_size, workers, sampling)
-        for name, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
-            if not 0 <= fraction < 1:
-                raise InputError(f"{name} must be in [0, 1), got {fraction}")
+        super().__init__(views, batch_size, num_workers, sampling)
+        check_fraction("val_fraction", val_fraction)
+        check_fraction("test_fraction", test_fraction)
         if skip_bad_images and not check_images:
             raise InputError("skip_bad_images needs the check: leave out --data.check_images false")
         self._image_size = image_size
@@ -127,7 +142,7 @@ class FileData(ImageData):
         """That of an image, in pixels."""
         return min(decode(path).size)
 
-    def open(self, listing: Listing, split: str) -> Dataset[Any]:
+    def open(self, listing: Listing, split: str) -> Dataset[Sample]:
         """The images of a split: in training a crop for each view, otherwise the views to evaluate."""
         return ImageFiles(listing, self.image_size, self.decoder_crops() if split == "train" else None)
 
@@ -187,9 +202,9 @@ class FileData(ImageData):
         sides = [self.shorter_side(path) for path in paths[:: max(1, len(paths) // 32)]]
         return int(min(max(32, round(float(np.median(sides)) / 32) * 32), self.largest_size))
 
-    def make_loader(self, images: Dataset[dict[str, Any]], batches: EpochBatches) -> Loader:
+    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
         """Make the loader of a split, with worker processes."""
-        return Loader(images, batches, self.num_workers, _collate, torch.cuda.is_available())
+        return Loader(images, batches, self.num_workers, _stacked, torch.cuda.is_available())
 
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as it lies in its file."""
@@ -204,9 +219,19 @@ class Folder(FileData):
         kwargs: see ``FileData``.
     """
 
+    needs: ClassVar[str] = "give --data FOLDER with one subfolder of images for each class, or --data TABLE"
+    movable: ClassVar[frozenset[str]] = FileData.movable | {"root"}
+
     def __init__(self, root: Path, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.root = root
+
+    @classmethod
+    def located(cls, path: Path) -> Located:
+        """The folder, or for ``Table`` a table."""
+        if path.is_file() and is_table(path):
+            return handed_on(cls, Folder, Located(Table, {"table": path}))
+        return super().located(path)
 
     @property
     def source(self) -> str:
@@ -231,6 +256,9 @@ class Table(FileData):
         kwargs: see ``FileData``.
     """
 
+    needs: ClassVar[str] = Folder.needs
+    movable: ClassVar[frozenset[str]] = FileData.movable | {"table", "root", "val", "test"}
+
     def __init__(
         self,
         table: Path,
@@ -245,6 +273,15 @@ class Table(FileData):
         self.tables = {"train": table, "val": val, "test": test}
         self.root = root
         self.columns = (path_column, label_column)
+
+    @classmethod
+    def located(cls, path: Path) -> Located:
+        """The table, or for ``Folder`` a folder."""
+        if path.is_dir():
+            return handed_on(cls, Table, Located(Folder, {"root": path}))
+        if not is_table(path):
+            raise InputError(f"{shown(path)} is no table, as {cls.__name__} wants: {cls.needs}")
+        return Located(cls, {"table": path})
 
     @property
     def source(self) -> str:

@@ -36,6 +36,7 @@ class INaturalist2018(PublishedLT):
     https://github.com/visipedia/inat_comp/tree/master/2018.
     """
 
+    short_name: ClassVar[str | None] = "inaturalist2018"
     title = "iNaturalist 2018"
     annotations: ClassVar[dict[str, str]] = {"train": "train2018.json", "test": "val2018.json"}
     files: ClassVar[dict[str, str]] = {"train": "iNaturalist18_train.txt", "test": "iNaturalist18_val.txt"}

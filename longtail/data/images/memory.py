@@ -10,12 +10,12 @@ from torch.utils.data import Dataset
 
 from longtail.augment.base import View
 from longtail.augment.geometric import PadCrop
-from longtail.data.images.base import ImageData
+from longtail.data.images.base import ImageData, LoadedImages
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
 
 
-class TensorImages(Dataset[dict[str, Any]]):
+class TensorImages(Dataset[LoadedImages]):
     """Images of one size as one uint8 tensor, fetched a whole batch at a time.
 
     Args:
@@ -33,7 +33,7 @@ class TensorImages(Dataset[dict[str, Any]]):
         """The same set on a device."""
         return TensorImages(self.images.to(device), self.targets.to(device))
 
-    def __getitems__(self, pairs: list[tuple[int, int]]) -> dict[str, Any]:
+    def __getitems__(self, pairs: list[tuple[int, int]]) -> LoadedImages:
         """A batch: images (N, 1, 3, H, W), targets (N,), rows (N,) and the seed of its augmentation."""
         rows = torch.tensor([row for row, _ in pairs]).to(self.images.device, non_blocking=True)
         return {
@@ -44,7 +44,7 @@ class TensorImages(Dataset[dict[str, Any]]):
         }
 
 
-def _as_fetched(batch: Any) -> Any:
+def _as_fetched(batch: LoadedImages) -> LoadedImages:
     return batch
 
 
@@ -72,7 +72,7 @@ class MemoryData(ImageData):
         """Cut every view from the one image, each in its own way and with its own draw."""
         return (self.views[view].crop or self._crop)(images[:, 0], generator)
 
-    def make_loader(self, images: Dataset[dict[str, Any]], batches: EpochBatches) -> Loader:
+    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
         """Make a loader that fetches whole batches, on the device of the trainer."""
         assert isinstance(images, TensorImages)
         trainer = self.trainer

@@ -49,6 +49,8 @@ class PublishedLT(FileData):
         kwargs: see ``FileData``.
     """
 
+    needs: ClassVar[str] = "give --data FOLDER with the original images, and --data.lists FOLDER with the lists"
+    movable: ClassVar[frozenset[str]] = FileData.movable | {"root", "lists"}
     title: ClassVar[str]
     files: ClassVar[dict[str, str]]  # the list of each split, "train" first
     published: ClassVar[dict[str, Totals]]
@@ -138,6 +140,7 @@ class ImageNetLT(PublishedLT):
     Source: Liu et al., Large-scale long-tailed recognition in an open world, CVPR 2019.
     """
 
+    short_name: ClassVar[str | None] = "imagenet_lt"
     title = "ImageNet-LT"
     files: ClassVar[dict[str, str]] = {split: f"ImageNet_LT_{split}.txt" for split in ("train", "val", "test")}
     published: ClassVar[dict[str, Totals]] = {
@@ -168,6 +171,7 @@ class PlacesLT(PublishedLT):
     Source: Liu et al., Large-scale long-tailed recognition in an open world, CVPR 2019.
     """
 
+    short_name: ClassVar[str | None] = "places_lt"
     title = "Places-LT"
     files: ClassVar[dict[str, str]] = {split: f"Places_LT_{split}.txt" for split in ("train", "val", "test")}
     published: ClassVar[dict[str, Totals]] = {

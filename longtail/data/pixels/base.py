@@ -1,13 +1,11 @@
 """What the data modules for semantic segmentation share: images, and a PNG for each with the class of its pixels."""
 
 import logging
-import os
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,85 +14,33 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from longtail.augment.normalise import IMAGENET_MEAN, IMAGENET_STD, Normalise
-from longtail.augment.pixels import IGNORED, PixelView, ScaleCropFlip, resize_mask
+from longtail.augment.pixels import IGNORED, PixelView, ScaleCropFlip
 from longtail.data.base import LongTailData, Split, Splits
-from longtail.data.loader import EpochBatches, Loader
+from longtail.data.loader import EpochBatches, Loader, collate_lists
+from longtail.data.pixels.dataset import Part, PixelBatch, PixelSample, SegmentationImages
 from longtail.data.sampling import Sampling
-from longtail.data.split import random_split
+from longtail.data.split import check_fraction, random_split
 from longtail.errors import InputError
 from longtail.files.images import decode
-from longtail.files.listing import IntArray
-from longtail.files.pixels.counts import PixelCounts, count_pixels
-from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs, read_image, read_values
+from longtail.files.pixels.counts import count_pixels
+from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs
 from longtail.messages import and_more, shown, some
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Part:
-    """A split: paths of its N images and annotations, the label of every value in these, and their pixels."""
-
-    images: list[str]
-    annotations: list[str]
-    table: ByteArray
-    counts: PixelCounts
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def subset(self, rows: IntArray) -> "Part":
-        """The images ``rows``, ascending, without others."""
-        images, annotations = ([paths[row] for row in rows] for paths in (self.images, self.annotations))
-        return Part(images, annotations, self.table, self.counts.subset(rows))
-
-    def labels(self, row: int) -> ByteArray:
-        """The class of each pixel of an image (H, W)."""
-        return self.table[read_values(self.annotations[row])]
-
-
-class SegmentationImages(Dataset[dict[str, Any]]):
-    """The images of a split with the class of each pixel; indexed by a pair of row and draw.
-
-    Args:
-        part: the split.
-        image_size: what the shorter side of the images is resized to, in pixels, where it is longer.
-        view: what augments an image and its mask, with ``draw`` as its only source of randomness; None leaves the
-            image as it is read, and the mask as it lies in its file, for evaluation.
-    """
-
-    def __init__(self, part: Part, image_size: int | None, view: PixelView | None) -> None:
-        self.part, self.image_size, self.view = part, image_size, view
-
-    def __len__(self) -> int:
-        return len(self.part)
-
-    def __getitem__(self, index: tuple[int, int]) -> dict[str, Any]:
-        row, draw = index
-        image = read_image(self.part.images[row], self.image_size)
-        labels = torch.from_numpy(self.part.labels(row))
-        if self.view is not None:
-            labels = resize_mask(labels, (image.shape[1], image.shape[2]))
-            image, labels = self.view(image, labels, torch.Generator().manual_seed(draw))
-        return {"image": image, "target": labels, "row": row}
-
-
-def _collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    images, targets = ([sample[name] for sample in samples] for name in ("image", "target"))
-    return {"images": images, "targets": targets, "rows": torch.tensor([sample["row"] for sample in samples])}
-
-
-def _stack(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    batch = _collate(samples)
-    return {**batch, "images": torch.stack(batch["images"]), "targets": torch.stack(batch["targets"])}
+def _stacked(samples: Sequence[PixelSample]) -> PixelBatch:
+    return {
+        "images": torch.stack([sample["image"] for sample in samples]),
+        "targets": torch.stack([sample["target"] for sample in samples]),
+        "rows": torch.tensor([sample["row"] for sample in samples]),
+    }
 
 
 class SegmentationData(LongTailData):
     """Base of the data modules for semantic segmentation.
 
-    Batches are dicts. In training: "images", float (N, 3, H, W), and "targets", the class of each pixel, int64
-    (N, H, W); 255 is ignored. Outside training both are lists, of float (3, h, w) and of int64 (H, W), as figures are
-    measured at the size of the annotation. "rows" (N,). What the loader gives is uint8.
+    A batch is a ``PixelBatch``.
 
     Args:
         root: folder of the set.
@@ -110,6 +56,7 @@ class SegmentationData(LongTailData):
             they are an error.
     """
 
+    movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root"}
     mean, std = IMAGENET_MEAN, IMAGENET_STD
 
     def __init__(
@@ -124,9 +71,8 @@ class SegmentationData(LongTailData):
         split_seed: int = 0,
         skip_bad_images: bool = False,
     ) -> None:
-        super().__init__(batch_size, min(8, os.cpu_count() or 1) if num_workers is None else num_workers, sampling)
-        if not 0 <= val_fraction < 1:
-            raise InputError(f"val_fraction must be in [0, 1), got {val_fraction}")
+        super().__init__(batch_size, num_workers, sampling)
+        check_fraction("val_fraction", val_fraction)
         if image_size is not None and image_size < 1:
             raise InputError(f"image_size must be at least 1 pixel, got {image_size}")
         self.root, self.image_size = root, image_size
@@ -153,7 +99,7 @@ class SegmentationData(LongTailData):
         return str(self.root)
 
     @property
-    def input(self) -> dict[str, Any]:
+    def input(self) -> dict[str, Any]:  # as in the base
         """Shorter side that larger images are resized to, if any; mean and deviation of the channels; the label of
         pixels that do not count."""
         size = {} if self.image_size is None else {"size": self.image_size}
@@ -232,32 +178,48 @@ class SegmentationData(LongTailData):
             )
 
     @property
-    def class_counts(self) -> list[int]:
+    def pixel_counts(self) -> list[int]:
         """Training pixels of each class."""
         counts: list[int] = self.parts["train"].counts.per_class(len(self.classes)).tolist()
         return counts
 
     @property
-    def train_counts(self) -> list[int]:
-        """Size of each class in training: its pixels."""
-        return self.class_counts
+    def label_counts(self) -> list[int]:
+        """``pixel_counts``: what carries a label is a pixel."""
+        return self.pixel_counts
 
-    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:
+    @property
+    def group_counts(self) -> list[int]:
+        """``pixel_counts``: groups go by the share of the pixels."""
+        return self.pixel_counts
+
+    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
         """Make the loader of a split, with worker processes."""
-        collate = _stack if batches.shuffle else _collate
+        collate = _stacked if batches.shuffle else collate_lists
         return Loader(images, batches, self.num_workers, collate, torch.cuda.is_available())
 
-    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+    def on_after_batch_transfer(self, batch: PixelBatch, dataloader_idx: int) -> PixelBatch:
         """Normalise the images of a batch on its device."""
         images, targets = batch["images"], batch["targets"]
-        if isinstance(images, Tensor):
-            return {**batch, "images": self.normalise(images), "targets": targets.long()}
-        normalised = [self.normalise(image[None])[0] for image in images]
-        return {**batch, "images": normalised, "targets": [target.long() for target in targets]}
+        normalised: Tensor | list[Tensor] = (
+            self.normalise(images)
+            if isinstance(images, Tensor)
+            else [self.normalise(image[None])[0] for image in images]
+        )
+        labels = targets.long() if isinstance(targets, Tensor) else [target.long() for target in targets]
+        return {"images": normalised, "targets": labels, "rows": batch["rows"]}
 
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as it lies in its file."""
         return decode(self.parts[split].images[row])
+
+    def file_name(self, split: str, row: int) -> str:
+        """Name of an image's file."""
+        return Path(self.parts[split].images[row]).name
+
+    def rows_with_most(self, split: str, label: int, number: int) -> list[int]:
+        """Rows of the images with most pixels of a class, at most ``number``."""
+        return self.parts[split].counts.most(label, number)
 
     def annotation(self, split: str, row: int) -> ByteArray:
         """The class of each pixel of an image (H, W), uint8; 255 is ignored."""

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from longtail.augment.pixels import IGNORED
 from longtail.data.pixels.base import SegmentationData
@@ -48,6 +48,9 @@ class CamVid(SegmentationData):
     Source: Brostow et al., Semantic object classes in video: a high-definition ground truth database, Pattern
     Recognition Letters 2009; the classes and splits are those of Badrinarayanan et al., SegNet, TPAMI 2017.
     """
+
+    short_name: ClassVar[str | None] = "camvid"
+    needs: ClassVar[str] = "give --data camvid --data.root FOLDER, with images/ and annotations/"
 
     def read_classes(self) -> list[str]:
         return _CAMVID.split()
@@ -103,6 +106,9 @@ class ADE20K(_Benchmark):
     Source: Zhou et al., Scene parsing through ADE20K dataset, CVPR 2017.
     """
 
+    short_name: ClassVar[str | None] = "ade20k"
+    needs: ClassVar[str] = "give --data ade20k --data.root FOLDER, with images/, annotations/ and objectInfo150.txt"
+
     def read_classes(self) -> list[str]:
         file = self.root / "objectInfo150.txt"
         rows = list(csv.DictReader(read_text(file).splitlines(), delimiter="\t"))
@@ -129,6 +135,9 @@ class Cityscapes(_Benchmark):
 
     Source: Cordts et al., The Cityscapes dataset for semantic urban scene understanding, CVPR 2016.
     """
+
+    short_name: ClassVar[str | None] = "cityscapes"
+    needs: ClassVar[str] = "give --data cityscapes --data.root FOLDER, with leftImg8bit/ and gtFine/"
 
     def read_classes(self) -> list[str]:
         return list(_CITYSCAPES.values())

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from longtail.augment.pixels import IGNORED
 from longtail.data.pixels.base import SegmentationData
@@ -24,6 +24,8 @@ class SegmentationFolder(SegmentationData):
         ignore_index: the value of pixels without a class.
         kwargs: see ``SegmentationData``.
     """
+
+    needs: ClassVar[str] = "give --data FOLDER with images/, annotations/ and classes.txt"
 
     def __init__(self, root: Path, classes: Path | None = None, ignore_index: int = 255, **kwargs: Any) -> None:
         super().__init__(root, **kwargs)

@@ -1,7 +1,6 @@
 """The content of large JSON files of COCO format, kept as arrays in a hidden folder ``.longtail`` beside each."""
 
 import json
-import logging
 import os
 import shutil
 import uuid
@@ -13,10 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from longtail.files.cache import cache_folder, keep
 from longtail.files.coco.reader import Content, parse
-from longtail.messages import shown
-
-logger = logging.getLogger(__name__)
 
 _CACHED_FROM = 2**24  # bytes; a smaller file is read as quickly as its cache
 _VERSION = 1  # a new one whenever the arrays or their checks change
@@ -60,30 +57,33 @@ class _Cache:
         stat = file.stat()
         state = f"{_VERSION} {stat.st_size} {stat.st_mtime_ns}"
         self._prefix = f"{file.name}-{'masks' if masks else 'boxes'}-"
-        self.folder = file.parent / ".longtail" / (self._prefix + sha256(state.encode()).hexdigest()[:16])
+        self.folder = cache_folder(file.parent) / (self._prefix + sha256(state.encode()).hexdigest()[:16])
 
     def write(self, content: Content) -> None:
         """Write all of it under another name and rename it; goes without where that is not possible."""
         temporary = self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex}.tmp")
         try:
-            _write(temporary, content)
+            keep(self.folder.parent, lambda: self._write(content, temporary))
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _write(self, content: Content, temporary: Path) -> None:
+        _write(temporary, content)
+        try:
             if mapped(self.folder) is None:  # else another process was quicker, as it still can be after this
                 shutil.rmtree(self.folder, ignore_errors=True)
                 temporary.rename(self.folder)
-            for other in self.folder.parent.iterdir():
-                if other.name.startswith(self._prefix) and other != self.folder:
-                    shutil.rmtree(other, ignore_errors=True)
-        except OSError as error:
+        except OSError:
             if mapped(self.folder) is None:
-                parent = shown(self.folder.parent)
-                logger.info(f"{parent}: cannot be written ({error.strerror}), so nothing is kept for next time")
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+                raise
+        for other in self.folder.parent.iterdir():
+            if other.name.startswith(self._prefix) and other != self.folder:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def _write(folder: Path, content: Content) -> None:
     """What ``mapped`` reads, in a new folder."""
-    folder.mkdir(parents=True)
+    folder.mkdir()
     for name, values in content.arrays.items():
         with _to_disk(folder / f"{name}.npy") as file:
             np.save(file, values)

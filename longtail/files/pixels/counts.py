@@ -17,6 +17,7 @@ from PIL import ExifTags, Image
 
 from longtail.augment.pixels import IGNORED
 from longtail.errors import InputError
+from longtail.files.cache import cache_folder, keep
 from longtail.files.images import check_images, decode
 from longtail.files.listing import IntArray
 from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs, read_values
@@ -94,7 +95,7 @@ def count_pixels(pairs: Pairs, table: ByteArray, classes: Sequence[str], root: P
         root: folder of the set, where the cache goes.
         name: of the split, for the cache.
     """
-    cache = _Cache(root / ".longtail", name, _fingerprint(pairs, table, classes, root))
+    cache = _Cache(cache_folder(root), name, _fingerprint(pairs, table, classes, root))
     counts = cache.read(len(pairs.images), len(classes))
     if counts is None:
         counts = _scan(pairs, table, len(classes))
@@ -209,7 +210,7 @@ class _Cache:
         return counts if (counts.labels < num_classes).all() and (counts.owners < length).all() else None
 
     def write(self, counts: PixelCounts) -> None:
-        """Write it beside and rename it; goes without where that is not possible."""
+        """Keep the counts for next time, in the place of older ones."""
         content = io.BytesIO()
         np.savez_compressed(
             content,
@@ -219,11 +220,10 @@ class _Cache:
             labels=counts.labels.astype(np.uint8),
             pixels=counts.pixels.astype(np.int32),
         )
-        try:
-            self.file.parent.mkdir(exist_ok=True)
-            write_atomically(self.file, content.getvalue())
-            for other in self.file.parent.glob(f"{self._prefix}*.npz"):
-                if other != self.file:
-                    other.unlink(missing_ok=True)
-        except (OSError, InputError):
-            logger.info(f"{shown(self.file.parent)}: cannot be written, so nothing is kept for next time")
+        keep(self.file.parent, lambda: self._replace(content.getvalue()))
+
+    def _replace(self, content: bytes) -> None:
+        write_atomically(self.file, content)
+        for other in self.file.parent.glob(f"{self._prefix}*.npz"):
+            if other != self.file:
+                other.unlink(missing_ok=True)

@@ -1,19 +1,15 @@
 """Which videos can be used: each decoded once, and the good ones kept in mind in a hidden folder ``.longtail``."""
 
 import json
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from longtail.errors import InputError
+from longtail.files.cache import cache_folder, keep
 from longtail.files.progress import progress_bar
 from longtail.files.video.reading import check_videos
-from longtail.messages import shown
 from longtail.writing import write_atomically
-
-logger = logging.getLogger(__name__)
 
 _VERSION = 1  # a new one whenever the checks change
 
@@ -30,7 +26,7 @@ def checked_videos(paths: Sequence[str], root: Path) -> list[tuple[int, str]]:
     Returns:
         For each the number of its frames and an empty text, or 0 and why it cannot be used.
     """
-    file = root / ".longtail" / "videos.json"
+    file = cache_folder(root) / "videos.json"
     names, states = [os.path.relpath(path, root) for path in paths], [_state(path) for path in paths]
     good = _read(file)
     known = [good.get(name, (None, 0)) for name in names]
@@ -70,8 +66,5 @@ def _read(file: Path) -> dict[str, tuple[State | None, int]]:
 
 def _write(file: Path, good: dict[str, tuple[State | None, int]]) -> None:
     videos = {name: [*state, frames] for name, (state, frames) in good.items() if state is not None}
-    try:
-        file.parent.mkdir(exist_ok=True)
-        write_atomically(file, json.dumps({"version": _VERSION, "videos": videos}))
-    except (OSError, InputError):
-        logger.info(f"{shown(file.parent)}: cannot be written, so the videos will be checked again next time")
+    content = json.dumps({"version": _VERSION, "videos": videos})
+    keep(file.parent, lambda: write_atomically(file, content), "the videos will be checked again next time")

@@ -143,7 +143,7 @@ def test_what_cannot_be_used_is_one_clear_line(
 def test_bad_annotations_are_left_out_on_request(root: Path, told: pytest.LogCaptureFixture) -> None:
     bad_box(root)
     data = COCO(root, val_fraction=0, skip_bad_annotations=True, **OPTIONS)
-    assert data.class_counts == [13, 3, 1]
+    assert data.instance_counts == [13, 3, 1]
     assert "left out 1 of 18 annotations: annotation 1 has a box without area" in told.text
 
 
@@ -179,14 +179,14 @@ def test_a_part_has_the_labels_and_the_truth_of_its_images(root: Path) -> None:
 
 def test_counts_are_of_instances_and_of_images(root: Path) -> None:
     data = COCO(root, val_fraction=0, **OPTIONS)
-    assert data.class_counts == [14, 3, 1]
+    assert data.instance_counts == [14, 3, 1]
     assert data.image_counts == [11, 3, 1]
 
 
 def test_classes_without_instances_are_told_in_one_line_and_kept(root: Path, told: pytest.LogCaptureFixture) -> None:
     (root / "instances_train.json").write_text(json.dumps(content([[2], [], [2]])))
     data = COCO(root, val_fraction=0, **OPTIONS)
-    assert (data.classes, data.class_counts, data.image_counts) == (["bee", "cat", "ant"], [2, 0, 0], [2, 0, 0])
+    assert (data.classes, data.instance_counts, data.image_counts) == (["bee", "cat", "ant"], [2, 0, 0], [2, 0, 0])
     messages = [each.message for each in told.records if "training instance" in each.message]
     assert messages == ["2 of 3 classes have no training instance and will not be found: cat, ant"]
 
@@ -194,7 +194,7 @@ def test_classes_without_instances_are_told_in_one_line_and_kept(root: Path, tol
 def test_crowds_are_not_trained_on_but_are_in_the_truth(root: Path) -> None:
     (root / "instances_train.json").write_text(json.dumps(content(SHOWN, crowd=(1, 3))))
     data = COCO(root, val_fraction=0, **OPTIONS)
-    assert data.class_counts == [12, 3, 1]
+    assert data.instance_counts == [12, 3, 1]
     lengths = {row: len(data.splits.train.images[row, 0]["target"]["labels"]) for row in range(3)}
     assert lengths == {0: 2, 1: 0, 2: 2}
     crowds = [each["id"] for each in data.parts["train"].truth(masks=True)["annotations"] if each["iscrowd"]]
@@ -211,7 +211,7 @@ def test_lvis_tells_what_is_absent(tmp_path: Path) -> None:
             category["frequency"] = frequency
         write(tmp_path / "annotations" / f"lvis_v1_{split}.json", tmp_path, known)
     data = LVIS(tmp_path, **OPTIONS)
-    assert data.class_counts == [14, 3, 1]
+    assert data.instance_counts == [14, 3, 1]
     assert data.parts["val"].path(1) == str(tmp_path / "val2017" / "1.png")
     truth = data.parts["val"].truth(masks=False)
     names = ("neg_category_ids", "not_exhaustive_category_ids")
@@ -282,7 +282,7 @@ def test_batches_hold_what_is_documented(shapes: Path, masks: bool, view: Any) -
     data = COCO(shapes, masks=masks, view=view, batch_size=3, num_workers=0)
     annotations = json.loads((shapes / "annotations" / "instances_train.json").read_text())["annotations"]
     found = Counter(each["category_id"] for each in annotations)
-    assert data.class_counts == [found[number] for number in data.input["category_ids"]]
+    assert data.instance_counts == [found[number] for number in data.input["category_ids"]]
     batches = list(data.train_dataloader())
     assert [len(each["images"]) for each in batches] == [3] * 5, "no batch of a single image"
     assert len({row for each in batches for row in each["rows"].tolist()}) == 15
@@ -326,7 +326,7 @@ def test_boxes_fit_the_masks_of_their_image(shapes: Path) -> None:
             found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             assert np.abs(np.array(found) - [x1, y1, x2, y2]).max() <= 1
             seen += 1
-    assert seen == sum(data.class_counts)
+    assert seen == sum(data.instance_counts)
 
 
 def images_of(data: DetectionData) -> Iterator[torch.Tensor]:

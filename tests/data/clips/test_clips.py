@@ -225,7 +225,7 @@ def test_class_folders_hold_videos_and_folders_of_frames(store: Path, tmp_path: 
     root = videos(tmp_path / "set", store, a=["good"], b=["good"])
     frame_folder(root / "a" / "frames", 9)
     data = VideoFolder(root=root, batch_size=2, val_fraction=0, num_workers=0)
-    assert data.class_counts == [2, 1]
+    assert data.image_counts == [2, 1]
     assert data.image_size == 32
     assert data.picture("train", 1).getpixel((0, 0)) == (0, 0, 40)  # the middle one of nine
     batch = next(iter(data.train_dataloader()))
@@ -239,7 +239,7 @@ def test_a_table_names_files_and_folders_of_frames(store: Path, tmp_path: Path) 
     table.write_text("path,label\none.mp4,cook\ndeep/two,eat\n")
     options: dict[str, Any] = {"batch_size": 2, "val_fraction": 0, "num_workers": 0}
     data = VideoTable(table=table, **options)
-    assert (data.classes, data.class_counts) == (["cook", "eat"], [1, 1])
+    assert (data.classes, data.image_counts) == (["cook", "eat"], [1, 1])
     assert next(iter(data.train_dataloader()))["images"].shape == (2, 1, 3, 8, 32, 32)
     table.write_text("path,label\none.mp4,cook\ndeep/three,eat\n")
     assert "deep/three" in refusal(VideoTable(table=table, **options))
@@ -265,7 +265,7 @@ def test_a_bad_video_gives_one_line(
     assert message.startswith(f"{root}/a/1-{bad}.mp4: {reason}")
     assert message.endswith("leave such files out by --skip-bad-videos")
     data = VideoFolder(root=root, skip_bad_images=True, **options)
-    assert data.class_counts == [1, 1]
+    assert data.image_counts == [1, 1]
     assert "left out 1 of 3 video files that cannot be read" in told.text
 
 
@@ -291,7 +291,7 @@ def test_damage_in_the_middle_is_one_line(workers: int, store: Path, tmp_path: P
     options: dict[str, Any] = {"root": root, "batch_size": 2, "num_workers": workers, "val_fraction": 0}
     start = f"{root}/a/0-corrupt.mp4: cannot be decoded around frame "
     assert refusal(VideoFolder(**options)).startswith(start)
-    assert VideoFolder(skip_bad_images=True, **options).class_counts == [1, 1]
+    assert VideoFolder(skip_bad_images=True, **options).image_counts == [1, 1]
     unchecked = VideoFolder(check_images=False, frames=FRAMES, image_size=16, **{**options, "batch_size": 3})
     with pytest.raises(InputError) as caught:
         list(unchecked.train_dataloader())
@@ -315,7 +315,7 @@ def test_what_the_check_has_found_is_kept(
     def checked() -> list[str]:
         decoded.clear()
         data = VideoFolder(root=root, batch_size=2, val_fraction=0, num_workers=0, skip_bad_images=True)
-        assert data.class_counts == [2, 1]
+        assert data.image_counts == [2, 1]
         assert sorted(data._counts.values()) == [3, 24, 24]
         return sorted(decoded)
 

@@ -30,7 +30,7 @@ def official(tmp_path: Path) -> Path:
 
 def test_the_subset_is_the_published_shuffle(official: Path) -> None:
     data = CIFAR10LT(official, factor=0.1, val_fraction=0, batch_size=8)
-    assert data.class_counts == exponential_counts(40, 10, 0.1).tolist()
+    assert data.image_counts == exponential_counts(40, 10, 0.1).tolist()
     assert data.classes[:2] == ["class0", "class1"]
     assert data.split("val") is None
     targets = np.arange(400) % 10
@@ -47,7 +47,7 @@ def test_validation_is_held_out_of_the_subset(official: Path) -> None:
     val = data.split("val")
     assert val is not None
     assert len(val) + len(data.splits.train) == len(whole.splits.train)
-    assert min(data.class_counts) >= 1
+    assert min(data.image_counts) >= 1
 
 
 def test_validation_per_class_is_taken_before_the_imbalance(official: Path) -> None:
@@ -55,7 +55,7 @@ def test_validation_per_class_is_taken_before_the_imbalance(official: Path) -> N
     val = data.split("val")
     assert val is not None
     assert np.bincount(val.targets).tolist() == [10] * 10
-    assert data.class_counts == [30] * 5 + [15] * 5
+    assert data.image_counts == [30] * 5 + [15] * 5
 
 
 @pytest.mark.parametrize(

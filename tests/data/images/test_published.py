@@ -121,7 +121,7 @@ def test_imagenet_lt(tmp_path: Path) -> None:
     data = ImageNetLT(imagenet(tmp_path), batch_size=2, num_workers=0, image_size=16)
     assert sizes(data) == {"train": [9, 4, 2], "val": [2, 2, 2], "test": [3, 3, 3]}
     assert data.classes == list(WNIDS)
-    assert data.class_counts == [9, 4, 2]
+    assert data.image_counts == [9, 4, 2]
     batch = next(iter(data.test_dataloader()))
     assert batch["images"].shape == (2, 1, 3, 16, 16)
     assert batch["targets"].tolist() == [0, 0]
@@ -334,9 +334,9 @@ def test_bad_images_are_looked_for_on_request(tmp_path: Path) -> None:
     root = imagenet(tmp_path)
     bad = root / "train" / WNIDS[0] / f"{WNIDS[0]}_3.JPEG"
     bad.write_bytes(bad.read_bytes()[:-40])
-    assert ImageNetLT(root, batch_size=2, image_size=16).class_counts == [9, 4, 2]
+    assert ImageNetLT(root, batch_size=2, image_size=16).image_counts == [9, 4, 2]
     assert str(bad) in refusal(ImageNetLT(root, batch_size=2, image_size=16, check_images=True))
-    assert ImageNetLT(root, batch_size=2, image_size=16, skip_bad_images=True).class_counts == [8, 4, 2]
+    assert ImageNetLT(root, batch_size=2, image_size=16, skip_bad_images=True).image_counts == [8, 4, 2]
     with pytest.raises(InputError, match="skip_bad_images needs the check"):
         ImageNetLT(root, check_images=False, skip_bad_images=True)
 

@@ -94,11 +94,11 @@ def test_a_folder_is_read_and_counted(root: Path, told: pytest.LogCaptureFixture
             order = sorted((row for row in found if found[row]), key=lambda row: -found[row])
             assert part.counts.most(c, 2) == order[:2]
         if name == "train":
-            assert (data.class_counts, data.train_counts, data.image_counts) == (pixels, pixels, images)
+            assert (data.pixel_counts, data.group_counts, data.image_counts) == (pixels, pixels, images)
             assert images == [5, 4, 1, 0]
-            assert all(isinstance(count, int) for count in data.class_counts)
+            assert all(isinstance(count, int) for count in data.pixel_counts)
     messages = "\n".join(each.message for each in told.records)
-    assert f"counted the pixels of 5 annotations (train): {sum(data.class_counts):,} labelled" in messages
+    assert f"counted the pixels of 5 annotations (train): {sum(data.pixel_counts):,} labelled" in messages
     assert "1 of 4 classes have no training pixel and will not be found: bird" in messages
     assert np.array_equal(data.picture("val", 1), Image.open(root / "images" / "val" / "1.png"))
     assert data.source == str(root)
@@ -128,7 +128,7 @@ def test_validation_images_are_held_out(root: Path) -> None:
     data = SegmentationFolder(root, val_fraction=0.4, **OPTIONS)
     train, val = (set(data.parts[name].images) for name in ("train", "val"))
     assert (len(train), len(val), len(train | val)) == (4, 3, 7)
-    assert naive(data, "train")[0] == data.class_counts
+    assert naive(data, "train")[0] == data.pixel_counts
     again = SegmentationFolder(root, val_fraction=0.4, **OPTIONS)
     again.seed += 1
     assert set(again.parts["val"].images) == val, "whatever the seed of the run"
@@ -199,7 +199,7 @@ def test_bad_files_are_refused_or_left_out(
         told.clear()
         data = SegmentationFolder(root, skip_bad_images=True, **OPTIONS)
         pixels, images, _ = naive(data, "train")
-        assert (data.class_counts, data.image_counts) == (pixels, images)
+        assert (data.pixel_counts, data.image_counts) == (pixels, images)
         assert len(data.parts["train"]) == (5 if "same name" in message else 4)
         messages = [each.message for each in told.records if "left out" in each.message]
         assert len(messages) == 1
@@ -377,7 +377,7 @@ def test_counts_are_kept_until_anything_changes(root: Path, counted: list[str]) 
     assert len(counted) == 8
     kept = sorted(path.name for path in (root / ".longtail").iterdir())
     assert [name.rsplit("-", 1)[0] for name in kept] == ["pixels-test", "pixels-train", "pixels-val"]
-    assert open_set(root).class_counts == first.class_counts
+    assert open_set(root).pixel_counts == first.pixel_counts
     assert len(counted) == 8
 
     os.utime(root / MASK, ns=(1, 1))
@@ -387,7 +387,7 @@ def test_counts_are_kept_until_anything_changes(root: Path, counted: list[str]) 
     open_set(root)
     assert len(counted) == 8 + 10, "an image was replaced"
     pair(root / "images/train/new", root / "annotations/train/new", scene(1))
-    assert sum(open_set(root).class_counts) > sum(first.class_counts)
+    assert sum(open_set(root).pixel_counts) > sum(first.pixel_counts)
     assert len(counted) == 8 + 16, "a pair was added"
     (root / "classes.txt").write_text("sky\nroad\ncar\nfish\n")
     open_set(root)
@@ -407,18 +407,18 @@ def test_counts_are_kept_until_anything_changes(root: Path, counted: list[str]) 
     ],
 )
 def test_damaged_counts_are_made_anew(damage: Callable[[bytes], bytes], root: Path, counted: list[str]) -> None:
-    expected = open_set(root).class_counts
+    expected = open_set(root).pixel_counts
     (file,) = (root / ".longtail").glob("pixels-train-*.npz")
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
-    assert open_set(root).class_counts == expected
+    assert open_set(root).pixel_counts == expected
     assert len(counted) == 8 + 5
     open_set(root)
     assert len(counted) == 8 + 5, "and written again"
 
 
 def test_counts_of_another_shape_are_made_anew(root: Path, counted: list[str]) -> None:
-    expected = open_set(root).class_counts
+    expected = open_set(root).pixel_counts
     (file,) = (root / ".longtail").glob("pixels-train-*.npz")
     with np.load(file) as kept:
         arrays = dict(kept)
@@ -430,7 +430,7 @@ def test_counts_of_another_shape_are_made_anew(root: Path, counted: list[str]) -
     ):
         np.savez(file, **{**arrays, name: change(arrays[name])})
         counted.clear()
-        assert open_set(root).class_counts == expected
+        assert open_set(root).pixel_counts == expected
         assert len(counted) == 5, name
 
 
@@ -438,8 +438,8 @@ def test_a_folder_that_cannot_be_written_is_told_once_for_each_split(
     root: Path, counted: list[str], told: pytest.LogCaptureFixture
 ) -> None:
     (root / ".longtail").write_text("a file in the way")
-    expected = open_set(root).class_counts
-    assert open_set(root).class_counts == expected
+    expected = open_set(root).pixel_counts
+    assert open_set(root).pixel_counts == expected
     assert len(counted) == 16
     messages = {each.message for each in told.records if "cannot be written" in each.message}
     assert len(messages) == 1
@@ -470,7 +470,7 @@ def test_camvid_has_two_layouts(tmp_path: Path) -> None:
         assert data.classes[8:] == ["Car", "Pedestrian", "Bicyclist"]
         assert [len(data.parts[name]) for name in ("train", "val", "test")] == [3, 3, 3]
         assert np.array_equal(data.annotation("test", 2), np.where(values == 11, 255, values))
-        assert data.class_counts == [3 * int((values == c).sum()) for c in range(11)]
+        assert data.pixel_counts == [3 * int((values == c).sum()) for c in range(11)]
     (tmp_path / "c").mkdir()
     with pytest.raises(InputError, match=r"neither images/ and annotations/ nor train/ and trainannot/"):
         CamVid(tmp_path / "c", **OPTIONS).setup("fit")
@@ -499,7 +499,7 @@ def test_ade20k(tmp_path: Path) -> None:
     assert (len(data.classes), data.classes[2]) == (150, "thing 2, object")
     expected = np.array([[255 if value == 0 else value - 1 for value in line] for line in values.tolist()])
     assert np.array_equal(data.annotation("val", 1), expected)
-    assert data.class_counts == [4 * int((expected == c).sum()) for c in range(150)]
+    assert data.pixel_counts == [4 * int((expected == c).sum()) for c in range(150)]
     assert [len(data.parts["train"]), len(data.parts["val"]), data.splits.test] == [4, 2, None]
 
     data = ADE20K(tmp_path, val_as_test=True, val_fraction=0.25, **OPTIONS)
@@ -545,7 +545,7 @@ def test_cityscapes(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     )
     expected = np.array([[TRAIN_IDS.get(value, 255) for value in line] for line in values.tolist()])
     assert np.array_equal(data.annotation("train", 0), expected)
-    assert data.class_counts == [4] * 19
+    assert data.pixel_counts == [4] * 19
     assert [len(data.parts["train"]), len(data.parts["val"]), data.splits.test] == [4, 2, None]
     assert any("there is no test split" in each.message for each in told.records)
     data = Cityscapes(tmp_path, val_as_test=True, val_fraction=0.25, **OPTIONS)
@@ -565,7 +565,7 @@ def test_cityscapes_by_train_ids(tmp_path: Path) -> None:
     write_cityscapes(tmp_path, "labelTrainIds", values, np.full((6, 6), 255))
     data = Cityscapes(tmp_path, **OPTIONS)
     assert np.array_equal(data.annotation("val", 1), values)
-    assert data.class_counts == [4] * 19
+    assert data.pixel_counts == [4] * 19
     (tmp_path / "leftImg8bit" / "train").rename(tmp_path / "leftImg8bit" / "other")
     with pytest.raises(InputError, match="has no leftImg8bit/train"):
         Cityscapes(tmp_path, **OPTIONS).setup("fit")

@@ -1,0 +1,130 @@
+"""Images with boxes and masks as a torch data set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from longtail.augment.instances import InstanceView, with_seed
+from longtail.errors import InputError
+from longtail.files.coco.annotations import Annotations
+from longtail.files.images import decode
+from longtail.files.listing import IntArray
+
+
+@dataclass(frozen=True)
+class Part:
+    """A split: the images ``rows`` (N,) of some annotations, in a folder."""
+
+    annotations: Annotations
+    folder: Path
+    rows: IntArray
+
+    def path(self, row: int) -> str:
+        """File of an image of the split."""
+        return str(self.folder / self.annotations.file_names[self.rows[row]])
+
+    def instances(self, row: int) -> IntArray:
+        """Annotations of an image of the split that are trained on: all but crowds."""
+        of_image = self.annotations.rows(int(self.rows[row]))
+        kept: IntArray = of_image.start + np.flatnonzero(~self.annotations.crowd[of_image])
+        return kept
+
+    def labels(self) -> tuple[IntArray, IntArray]:
+        """Label and row in the split of every annotation but crowds, (M,) each."""
+        place = np.full(len(self.annotations), -1, dtype=np.int64)
+        place[self.rows] = np.arange(len(self.rows))
+        owners = place[self.annotations.images]
+        kept = (owners >= 0) & ~self.annotations.crowd
+        return self.annotations.labels[kept], owners[kept]
+
+    def truth(self, masks: bool) -> dict[str, Any]:  # COCO's JSON
+        """The split as a dictionary in COCO's format."""
+        return self.annotations.truth(masks, self.rows)
+
+    @property
+    def image_ids(self) -> IntArray:
+        """Ids of the images (N,), as in the file."""
+        return self.annotations.image_ids[self.rows]
+
+
+class _Boxes(TypedDict):
+    boxes: Tensor
+    labels: Tensor
+
+
+class BoxTarget(_Boxes, total=False):
+    """The n instances of an image: ``boxes`` (n, 4) as x1, y1, x2, y2 in pixels, ``labels`` (n,) int64 in 0..C-1, and
+    in training with masks ``masks`` uint8 (n, H, W)."""
+
+    masks: Tensor
+
+
+class BoxSample(TypedDict):
+    """One image: ``image`` uint8 (3, H, W), its ``target`` and its ``row`` in the split."""
+
+    image: Tensor
+    target: BoxTarget
+    row: int
+
+
+class BoxBatch(TypedDict):
+    """N images, each of its own size: ``images`` uint8 (3, H, W), a ``targets`` for each, and ``rows`` (N,)."""
+
+    images: list[Tensor]
+    targets: list[BoxTarget]
+    rows: Tensor
+
+
+class Instances(NamedTuple):
+    """The n annotations of an image that are trained on: boxes (n, 4) as x1, y1, x2, y2, and labels (n,); numbers of
+    the annotations (n,), for ``DetectionData.mask``."""
+
+    boxes: NDArray[np.float32]
+    labels: IntArray
+    numbers: IntArray
+
+
+class InstanceImages(Dataset[BoxSample]):
+    """The images of a split with their boxes, labels and masks; indexed by a pair of row and draw.
+
+    Args:
+        part: the split.
+        masks: whether to make the masks.
+        view: what augments an image, with ``draw`` as its only source of randomness; None leaves it as it is and
+            without masks, for evaluation.
+    """
+
+    def __init__(self, part: Part, masks: bool, view: InstanceView | None) -> None:
+        self.part, self.masks, self.view = part, masks, view
+
+    def __len__(self) -> int:
+        return len(self.part.rows)
+
+    def __getitem__(self, index: tuple[int, int]) -> BoxSample:
+        row, draw = index
+        part, annotations = self.part, self.part.annotations
+        image = torch.from_numpy(np.array(decode(part.path(row)))).permute(2, 0, 1)
+        height, width = annotations.sizes[part.rows[row]].tolist()
+        if image.shape[1:] != (height, width):
+            raise InputError(
+                f"{part.path(row)} is {image.shape[2]} x {image.shape[1]} pixels, {annotations.file} says "
+                f"{width} x {height}: give the images that were annotated"
+            )
+        chosen = part.instances(row)
+        target = {
+            "boxes": torch.from_numpy(annotations.boxes[chosen]),
+            "labels": torch.from_numpy(annotations.labels[chosen]),
+        }
+        if self.view is not None:
+            if self.masks:
+                masks = [annotations.mask(k) for k in chosen.tolist()]
+                stacked = np.stack(masks) if masks else np.zeros((0, height, width), np.uint8)
+                target["masks"] = torch.from_numpy(stacked)
+            image, target = with_seed(self.view, image, target, draw)
+        return {"image": image, "target": cast(BoxTarget, target), "row": row}

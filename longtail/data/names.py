@@ -1,0 +1,49 @@
+"""Data sets by their names: those of the package, and any class by its import path."""
+
+import importlib
+
+from longtail.data.base import LongTailData
+from longtail.errors import InputError
+
+
+def shipped() -> dict[str, type[LongTailData]]:
+    """The data modules that ``longtail.data`` exports, by their names there."""
+    import longtail.data
+
+    exported = {name: getattr(longtail.data, name) for name in longtail.data.__all__}
+    return {name: each for name, each in exported.items() if issubclass(each, LongTailData)}
+
+
+def short_names(own: type[LongTailData] | None = None) -> dict[str, type[LongTailData]]:
+    """What ``--data NAME`` stands for: sets of the package, and ``own`` where it has a name that none of them has."""
+    classes = [*([] if own is None else [own]), *shipped().values()]
+    return {each.short_name: each for each in classes if each.short_name is not None}
+
+
+def import_path(data: type[LongTailData]) -> str:
+    """Where a class is imported from: ``longtail.data`` for those it exports."""
+    exported = {each: f"longtail.data.{name}" for name, each in shipped().items()}
+    return exported.get(data, f"{data.__module__}.{data.__qualname__}")
+
+
+def find_class(path: str) -> type[LongTailData]:
+    """The class at an import path, or that of the package with a bare name.
+
+    Raises:
+        InputError: if there is none, or it is no data module of this package's kind.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name, None) if module else shipped().get(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module is there, and misses another
+        found = None
+    if found is None:
+        choices = ", ".join(shipped())
+        raise InputError(
+            f'--data: there is no class "{path}"; choose from {choices}, or give the import path of your own'
+        )
+    if not (isinstance(found, type) and issubclass(found, LongTailData)):
+        raise InputError(f"--data: {path} is no data set: derive it from longtail.data.base.LongTailData")
+    return found

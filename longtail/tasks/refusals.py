@@ -1,0 +1,71 @@
+"""What is wrong with an option, in one line: as the parser says it, and as what is built refuses a value."""
+
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from longtail.data.names import find_class, shipped
+from longtail.errors import InputError
+
+# Packages whose code alone stands between an option and a ValueError that its value leads to.
+BUILDERS = {"longtail", "jsonargparse", "lightning", "torch", "torchvision", "timm", "segmentation_models_pytorch"}
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """What is built by options: says in one line which value was refused.
+
+    A value was refused where Lightning says so, or where a ValueError is raised and nobody's code but that of
+    ``BUILDERS`` took part. An error of a user's class comes as it is, out of what the parser has wrapped it in.
+    """
+    try:
+        yield
+    except Exception as error:
+        first: BaseException = error
+        while _packages(first)[-1:] == ["jsonargparse"] and first.__cause__ is not None:
+            first = first.__cause__
+        refused = isinstance(first, ValueError) and not {*_packages(first)} - BUILDERS
+        if isinstance(first, MisconfigurationException) or (refused and not isinstance(first, InputError)):
+            raise InputError(explain(str(first))) from error
+        raise first from first.__cause__
+
+
+def _packages(error: BaseException) -> list[str]:
+    """The packages whose code an error came through, from where it was caught to where it was raised."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return [str(frame.f_globals.get("__name__")).split(".")[0] for frame in frames]
+
+
+def explain(message: str) -> str:
+    """What a parser's message says is wrong, as one line: the option, what was expected and what came."""
+    keys = re.findall(r'[Kk]ey "([^"]+)"', message)
+    values = re.findall(r"Given value: (.+)", message)
+    types = dict.fromkeys(re.findall(r"Expected an? <class '([\w.]+)'>", message))
+    types.pop("NoneType", None)
+    unknown = re.search(r"Expected a path but (\S+) either", message)
+    refused = re.search(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted", message)
+    missing = re.search(r"class_path '([\w.]+)':\s+the following arguments are required: ", message)
+    if missing and keys == ["data"]:
+        return f"no data given: {find_class(missing[1]).needs}"
+    if refused:
+        return f"--{keys[0]}: {refused[1]} has no option {refused[2]}"
+    if unknown:
+        return f'--{".".join(keys)}: there is no class "{unknown[1]}"; {_choices(keys[-1])}'
+    if keys and types and values and not values[0].startswith(("Namespace(", "{")):
+        return f'--{".".join(keys)}: expected {" or ".join(types)}, got "{values[0]}"'
+    lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
+    return " ".join(lines)[:400]
+
+
+def _choices(key: str) -> str:
+    """The classes of this package that fit an option."""
+    import longtail.losses
+    import longtail.methods
+
+    rooms = {"method": longtail.methods.__all__, "loss": longtail.losses.__all__, "data": list(shipped())}
+    if key not in rooms:
+        return "give the import path of one"
+    return f"choose from {', '.join(rooms[key])}, or give the import path of your own"
