@@ -2,13 +2,14 @@
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from longtail.figures import METRICS, Metric
 from longtail.reports.results import GROUPS, Group
 from longtail.reports.style import SCRIPT, STYLE
-from longtail.reports.wording import NOTHING, clean, inside, metric, percent, printable
+from longtail.reports.wording import NOTHING, clean, fill, inside, metric, percent, printable
 
 _IMAGE = re.compile(r"data:image/(png|jpeg|webp|gif);base64,[A-Za-z0-9+/]+={0,2}")
 
@@ -36,10 +37,10 @@ class Head:
     numeric: bool = True
 
 
-def metric_name(key: str, figure: str) -> Cell:
+def metric_name(key: str, figure: str, words: Mapping[str, Metric] = METRICS) -> Cell:
     """Return an entry that names a metric and says what it means; ``figure`` is what that of a class is called."""
-    shown = metric(key)
-    meaning = shown.meaning.format(figure=inside(figure))
+    shown = metric(key, words)
+    meaning = fill(shown.meaning, {"figure": inside(figure)})
     return Cell(Html(f"{escape(shown.label)}<br>{element('small', meaning, 'soft')}"))
 
 

@@ -12,6 +12,7 @@ from longtail.reports.results import (
 )
 from longtail.reports.wording import (
     NOTHING,
+    fill,
     percent,
     plural,
     split_name,
@@ -67,7 +68,7 @@ def weak_classes(results: Results, evaluation: Evaluation, grain: Grain) -> Html
 def _weak_class(results: Results, evaluation: Evaluation, index: int, grain: Grain) -> Html:
     names, group = results["classes"], group_of(results["train_counts"][index], results["thresholds"])
     figure, images = class_figures(evaluation, grain.key)[index], evaluation["per_class"]["images"][index]
-    said = grain.card.format(figure=percent(figure), images=plural(images or 0, "image"))
+    said = fill(grain.card, {"figure": percent(figure), "images": plural(images or 0, "image")})
     wrong = [each for each in evaluation.get("confusions", []) if each["true"] == index][:3]
     taken_for = ", ".join(f"{names[each['predicted']]} ({each['images']:,})" for each in wrong)
     return html.join(

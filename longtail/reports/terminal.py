@@ -6,14 +6,15 @@ from rich.table import Table
 from rich.text import Text
 
 from longtail.reports.results import Evaluation, Results
-from longtail.reports.wording import clean, evaluation_title, metric, metric_keys, number
+from longtail.reports.wording import clean, evaluation_title, metric, metric_keys, number, words_of
 
 
 def evaluation_table(results: Results, evaluations: Sequence[Evaluation]) -> Table:
     """Return the metrics of a run, one column per evaluation."""
+    words = words_of(results)
     rows = [
-        (metric(key).label, [number(key, each["metrics"].get(key)) for each in evaluations])
-        for key in metric_keys(evaluations)
+        (metric(key, words).label, [number(key, each["metrics"].get(key), words=words) for each in evaluations])
+        for key in metric_keys(evaluations, words)
     ]
     return metrics_table(results["name"], [evaluation_title(each) for each in evaluations], rows)
 
@@ -25,5 +26,5 @@ def metrics_table(title: str, heads: Sequence[str], rows: Sequence[tuple[str, Se
     for head in heads:
         table.add_column(Text(clean(head)), justify="right")
     for label, values in rows:
-        table.add_row(Text(label), *(Text(value) for value in values))
+        table.add_row(Text(clean(label)), *(Text(value) for value in values))
     return table

@@ -20,7 +20,7 @@ from command import assert_same_weights, fails, results, stopping
 from PIL import Image
 
 from longtail.cli.main import main
-from longtail.inference.classification import load_run
+from longtail.inference import load_run
 from longtail.reports.results import weakest_classes
 from longtail.tasks.classification import Classification
 

@@ -16,7 +16,7 @@ from longtail.reports.seeds import Value, load_columns
 from longtail.reports.terminal import evaluation_table
 
 from .sample import make_results, write_run
-from .test_html import Reader, section
+from .test_report import Reader, section
 
 
 def run(tmp_path: Path, name: str, seed: int, top1: float = 0.5, **changes: Any) -> Path:

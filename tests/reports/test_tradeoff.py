@@ -22,7 +22,7 @@ from longtail.reports.tradeoff import (
 
 from .sample import make_detection, make_results, make_segmentation
 from .test_compare import printed
-from .test_html import Reader, section
+from .test_report import Reader, section
 
 CONFIG = """\
 # lightning.pytorch==2.6
