@@ -76,7 +76,7 @@ class Task(pl.LightningModule, ABC):
         schedule: Schedule | None,
         many: int,
         few: int,
-        difficulty: Callable[[int], ClassDifficulty],
+        difficulty: Callable[[int], ClassDifficulty] = ClassDifficulty,
     ) -> None:
         super().__init__()
         if few > many + 1:
@@ -173,27 +173,27 @@ class Task(pl.LightningModule, ABC):
         self.log_dict(parts, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
 
     @abstractmethod
-    def _evaluate(self, batch: dict[str, Any]) -> None:
+    def evaluate(self, batch: dict[str, Any]) -> None:
         """Count what the figures are made of, in a batch of validation or test."""
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Evaluate a batch."""
-        self._evaluate(batch)
+        self.evaluate(batch)
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Evaluate a batch."""
-        self._evaluate(batch)
+        self.evaluate(batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures of the validation split."""
-        self._finish("val")
+        self.finish("val")
 
     def on_test_epoch_end(self) -> None:
         """Log the figures of the test split."""
-        self._finish("test")
+        self.finish("test")
 
     @abstractmethod
-    def _finish(self, split: str) -> None:
+    def finish(self, split: str) -> None:
         """Turn what was counted on a split into figures: `log_figures`, then `measured` in training, else
         ``evaluation``."""
 

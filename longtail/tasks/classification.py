@@ -121,7 +121,7 @@ class Classification(Task):
         logits = [self.method.classify(view).float() for view in self._views(batch)]
         return torch.stack(logits).mean(0) if len(logits) > 1 else logits[0]
 
-    def _evaluate(self, batch: dict[str, Any]) -> None:
+    def evaluate(self, batch: dict[str, Any]) -> None:
         targets = batch["targets"]
         logits = self.logits(batch)
         self.metrics.update(logits, targets)
@@ -129,7 +129,7 @@ class Classification(Task):
             confidence, predicted = logits.softmax(1).max(1)
             self.answers.update(torch.stack([batch["rows"], targets, predicted, confidence], 1).double())
 
-    def _finish(self, split: str) -> None:
+    def finish(self, split: str) -> None:
         scalars, per_class = self.metrics.compute()
         counts = torch.as_tensor(self.data.class_counts, device=per_class["images"].device)
         scalars |= {name: metric({"counts": counts, **per_class}) for name, metric in self.own_metrics.items()}

@@ -94,12 +94,12 @@ class Detection(Task):
         self.log_parts(out, len(batch["images"]))
         return out["loss"]
 
-    def _evaluate(self, batch: dict[str, Any]) -> None:
+    def evaluate(self, batch: dict[str, Any]) -> None:
         part = self.data.parts["test" if self.trainer.testing else "val"]
         detections, pairs = self.method.detect(self._images(batch), batch["targets"])
         self.evaluator.update(part, batch["rows"].tolist(), detections, pairs)
 
-    def _finish(self, split: str) -> None:
+    def finish(self, split: str) -> None:
         self.evaluation = self.evaluator.compute(self.data, split, self.device, with_examples=not self.fitting)
         metrics, per_class = self.evaluation["metrics"], self.evaluation["per_class"]
         self.log_figures(split, {name: torch.tensor(value) for name, value in metrics.items()})

@@ -113,11 +113,11 @@ class Segmentation(Task):
         logits: Tensor = self.method.segment(ordered(image[None], self.channels_last))
         return labels_at(logits, size)[0]
 
-    def _evaluate(self, batch: dict[str, Any]) -> None:
+    def evaluate(self, batch: dict[str, Any]) -> None:
         for image, target in zip(batch["images"], batch["targets"], strict=True):
             self.metrics.update(self.segment(image, target.shape), target)
 
-    def _finish(self, split: str) -> None:
+    def finish(self, split: str) -> None:
         scalars, per_class, confusion = totals(self.metrics)
         self.log_figures(split, scalars)
         if self.fitting:
