@@ -12,6 +12,7 @@ ROOT = Path(longtail.__file__).parent
 # rows above it, so imports run one way.
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "figures": set(),
     "checks": set(),
     "counts": set(),
     "difficulty": set(),
@@ -24,19 +25,19 @@ ROOMS: dict[str, set[str]] = {
     "losses": {"checks", "counts", "difficulty", "distributed"},
     "models": {"errors", "checks", "counts", "messages"},
     "augment": {"errors"},
-    "metrics": {"errors", "checks", "counts"},
-    "reports": {"errors", "writing"},
+    "metrics": {"errors", "checks", "counts", "figures"},
+    "reports": {"errors", "figures", "writing"},
     "files": {"errors", "distributed", "messages", "writing", "augment"},
     "generated": {"errors", "counts", "writing"},
     "methods": {"errors", "counts", "distributed", "checkpoint", "losses", "models"},
     "data": {"errors", "counts", "difficulty", "messages", "samplers", "augment", "files"},
-    "inference": {"errors", "counts", "checkpoint", "writing", "augment", "reports", "files", "methods"},
-    "export": {"errors", "methods", "inference"},
+    "export": {"errors", "methods"},
+    "inference": {"errors", "counts", "checkpoint", "writing", "augment", "reports", "files", "methods", "export"},
     "tasks": {
         *("errors", "difficulty", "distributed", "checkpoint", "writing", "losses", "models", "metrics", "reports"),
-        *("files", "methods", "data"),
+        *("figures", "files", "methods", "data", "inference"),
     },
-    "cli": {"errors", "distributed", "messages", "recipes", "reports", "data", "inference", "export", "tasks"},
+    "cli": {"errors", "distributed", "messages", "recipes", "reports", "data", "inference", "tasks"},
     "__main__": {"cli"},
 }
 # Rooms whose folders stand on the modules beside them, and the folders in them that import from another.

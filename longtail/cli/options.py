@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from longtail.errors import InputError
 
@@ -68,6 +68,12 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message} ({self.prog} --help tells more)")
 
 
-def command_parser(command: str, description: str) -> argparse.ArgumentParser:
-    """A parser of the options of a command, which says in one line what is wrong with them."""
-    return _Parser(prog=f"longtail {command}", description=description, allow_abbrev=False)
+def command_parser(command: str, description: str | None = None, **settings: Any) -> argparse.ArgumentParser:
+    """A parser of the options of a command, which says in one line what is wrong with them.
+
+    Args:
+        command: its name.
+        description: what it does.
+        settings: of ``argparse.ArgumentParser``.
+    """
+    return _Parser(prog=f"longtail {command}", description=description, allow_abbrev=False, **settings)

@@ -1,18 +1,28 @@
 """Commands that use a run: ``predict``, ``tradeoff`` and ``export``."""
 
+import argparse
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from longtail.cli.options import command_parser, short_options
 from longtail.errors import InputError
 
+if TYPE_CHECKING:
+    from longtail.inference.base import Predictor
+
 
 def predict(args: list[str]) -> int:
     """Classify images or videos, find objects in images, or give their pixels classes."""
-    uses = "classify them, find objects in them, or give their pixels classes"
-    parser = command_parser("predict", f"use a run on files and folders of images, or videos: {uses}")
-    parser.add_argument("run", type=Path, help="folder of the run")
-    parser.add_argument("images", type=Path, nargs="+", help="image or video files, and folders of them")
+    predictor, known = _parse(PREDICT, args)
+    run = predictor.load(known.pop("run"), known.pop("results"), known.pop("checkpoint"))
+    run.predict(known.pop("images"), known.pop("output"), known.pop("skip_bad_images"), **known)
+    return 0
+
+
+def _for_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         type=Path,
@@ -22,68 +32,119 @@ def predict(args: list[str]) -> int:
     parser.add_argument(
         "--skip-bad-images", "--skip-bad-videos", action="store_true", help="leave out files that cannot be read"
     )
-    of_images = parser.add_argument_group("for runs of classification")
-    of_images.add_argument("--top-k", type=int, default=5, help="classes to name for each image (default 5)")
-    of_images.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="of the answer (default csv)")
-    of_images.add_argument(
-        "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"
-    )
-    of_images.add_argument("--batch-size", type=int, default=64)
-    of_objects = parser.add_argument_group("for runs of detection, whose answer is results in COCO's format")
-    of_objects.add_argument("--score", type=float, default=0.5, help="least score in the pictures (default 0.5)")
-    of_objects.add_argument("--annotations", type=Path, help="COCO file with the ids of the images")
-    of_both = parser.add_argument_group(
-        "for runs of detection, and of segmentation, whose answer is a PNG for each image"
-    )
-    of_both.add_argument("--overlays", type=Path, help="folder for a picture of each image with what was found")
-    known = parser.parse_args(args)
+
+
+def export(args: list[str]) -> int:
+    """Write ONNX and safetensors."""
+    predictor, known = _parse(EXPORT, args)
+    folder = known.pop("run")
+    run = predictor.load(folder, known.pop("results"), known.pop("checkpoint"))
+    for path in run.export(known.pop("output") or folder / "export", **known):
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def _for_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", type=Path, help="folder; by default export/ in the run's folder")
+    parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A command whose options are those of every run, and those that the predictor of a run adds."""
+
+    name: str
+    about: str
+    add: Callable[[argparse.ArgumentParser], None]
+    files: str | None = None
+
+    def add_own(self, parser: argparse.ArgumentParser, predictor: "type[Predictor]") -> None:
+        """Add the options for runs of one predictor alone."""
+        getattr(predictor, f"{self.name}_options")(parser)
+
+    def parser(self) -> argparse.ArgumentParser:
+        """A parser of what is the same for every run."""
+        parser = command_parser(self.name, self.about)
+        parser.add_argument("run", type=Path, help="folder of the run")
+        if self.files is not None:
+            parser.add_argument("images", type=Path, nargs="+", help=self.files)
+        self.add(parser)
+        return parser
+
+    def own_parser(self, predictor: "type[Predictor]") -> argparse.ArgumentParser:
+        """A parser of the options for runs of one predictor alone."""
+        parser = command_parser(self.name, usage=argparse.SUPPRESS, add_help=False)
+        self.add_own(parser, predictor)
+        return parser
+
+    def run(self, args: list[str]) -> str | None:
+        """The folder of the run, wherever it stands among the options."""
+        parser = command_parser(self.name, add_help=False, conflict_handler="resolve")
+        parser.add_argument("run", nargs="?")
+        parser.add_argument("images", nargs="*")
+        self.add(parser)
+        for predictor in _shipped():
+            self.add_own(parser, predictor)
+        run: str | None = parser.parse_known_args(args)[0].run
+        return run
+
+
+PREDICT = _Use(
+    "predict",
+    "use a run on files and folders of images, or videos: classify them, find objects in them, or give their pixels "
+    "classes",
+    _for_predict,
+    "image or video files, and folders of them",
+)
+EXPORT = _Use("export", "write a run's model as ONNX and safetensors, checked against torch", _for_export)
+
+
+def _parse(use: _Use, args: list[str]) -> "tuple[type[Predictor], dict[str, Any]]":
+    """The class that uses the run, and the options: those of every run, "results", and those of that class.
+
+    Raises:
+        InputError: on a wrong option; one of other runs is told as such.
+    """
+    run = use.run(args)
+    if run is None:
+        if {"-h", "--help"} & set(args):
+            own = (use.own_parser(predictor).format_help() for predictor in _shipped())
+            sys.stdout.write("\n".join([use.parser().format_help(), *(text for text in own if text.strip())]))
+            raise SystemExit(0)
+        use.parser().error("the folder of a run is required")
+    from longtail.inference.runs import predictor_of
     from longtail.reports.results import load_results
 
-    task = load_results(known.run).get("task", "classification")
-    own = {("classification",): of_images, ("detection",): of_objects, ("detection", "segmentation"): of_both}
-    for tasks, group in own.items():
-        for action in group._group_actions:
-            if task not in tasks and any(arg.split("=")[0] in action.option_strings for arg in args):
-                whose = f"runs of {' and '.join(tasks)}"
-                raise InputError(f"{action.option_strings[0]} is for {whose}, this one is of {task}: leave it out")
-    if task == "segmentation":
-        if known.output is None:
-            raise InputError("give --output FOLDER, for a PNG of each image with the class of its pixels")
-        from longtail.inference.segmentation import load_segmenter, segment_files
+    results = load_results(Path(str(run)))
+    predictor = predictor_of(results)
+    parser = use.parser()
+    use.add_own(parser, predictor)
+    known, rest = parser.parse_known_args(args)
+    if rest:
+        option = rest[0].split("=")[0]
+        others = [each.task for each in _shipped() if _knows(use.own_parser(each), rest)]
+        if others:
+            whose = f"runs of {' and '.join(others)}"
+            raise InputError(f"{option} is for {whose}, this one is of {predictor.task}: leave it out")
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return predictor, {**vars(known), "results": results}
 
-        segment_files(
-            load_segmenter(known.run, known.checkpoint),
-            known.images,
-            known.output,
-            known.overlays,
-            known.skip_bad_images,
-        )
-        return 0
-    if task == "detection":
-        from longtail.inference.detection import detect_files, load_detector
 
-        detect_files(
-            load_detector(known.run, known.checkpoint),
-            known.images,
-            known.output,
-            known.overlays,
-            known.annotations,
-            known.score,
-            known.skip_bad_images,
-        )
-        return 0
-    from longtail.inference.classification import load_run, predict_files
+def _shipped() -> "list[type[Predictor]]":
+    """The predictors of this package."""
+    import longtail.inference
+    from longtail.inference.base import Predictor
 
-    predict_files(
-        load_run(known.run, known.checkpoint, known.strength),
-        known.images,
-        known.output,
-        known.format,
-        known.top_k,
-        known.batch_size,
-        known.skip_bad_images,
-    )
-    return 0
+    names = (getattr(longtail.inference, name) for name in longtail.inference.__all__)
+    return [each for each in names if isinstance(each, type) and issubclass(each, Predictor) and each is not Predictor]
+
+
+def _knows(parser: argparse.ArgumentParser, rest: list[str]) -> bool:
+    """Whether a parser knows the option that stands first."""
+    try:
+        return rest[0] not in parser.parse_known_args(rest)[1]
+    except InputError:  # of its value
+        return True
 
 
 def tradeoff(args: list[str]) -> int:
@@ -113,44 +174,4 @@ def tradeoff(args: list[str]) -> int:
         sys.stdout.write(f"{path}\n")
     for curve in curves:
         sys.stdout.write(f"next: {curve.export}\n")
-    return 0
-
-
-def export(args: list[str]) -> int:
-    """Write ONNX and safetensors."""
-    parser = command_parser("export", "write a run's model as ONNX and safetensors, checked against torch")
-    parser.add_argument("run", type=Path, help="folder of the run")
-    parser.add_argument("--output", type=Path, help="folder; by default export/ in the run's folder")
-    parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
-    parser.add_argument(
-        "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"
-    )
-    parser.add_argument(
-        "--size",
-        type=int,
-        nargs=2,
-        metavar=("HEIGHT", "WIDTH"),
-        help="for segmentation: of the images in pixels, where the network cannot take any (by default any)",
-    )
-    known = parser.parse_args(args)
-    from longtail.reports.results import load_results
-
-    output = known.output or known.run / "export"
-    task = load_results(known.run).get("task", "classification")
-    own = {"classification": ("--strength", known.strength), "segmentation": ("--size", known.size)}
-    for other, (option, given) in own.items():
-        if given and task != other:
-            raise InputError(f"{option} is for runs of {other}, this one is of {task}: leave it out")
-    from longtail.export.classification import export_run
-    from longtail.export.detection import export_detector
-    from longtail.export.segmentation import export_segmenter
-
-    if task == "segmentation":
-        paths = export_segmenter(known.run, output, known.checkpoint, known.size)
-    elif task == "detection":
-        paths = export_detector(known.run, output, known.checkpoint)
-    else:
-        paths = export_run(known.run, output, known.checkpoint, known.strength)
-    for path in paths:
-        sys.stdout.write(f"{path}\n")
     return 0

@@ -5,41 +5,34 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
 from longtail.export.model import compare, packages, save_tensors, write_checked
-from longtail.inference.classification import Inference, load_run
+from longtail.methods.base import Method
 
 
-def export_run(run: Path, output: Path, checkpoint: str | None = None, strength: float = 0.0) -> list[Path]:
+def write_classifier(
+    method: Method, shape: tuple[int, ...], adjustment: Tensor | None, metadata: dict[str, str], output: Path
+) -> list[Path]:
     """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.
 
-    The network takes "images", float32 (N, 3, size, size), normalised, N free, and gives "logits" (N, C). Size, mean,
-    deviation, class names and the strength S of the logit adjustment are metadata of both files. The logits of the ONNX
-    model are adjusted. The tensors are those of the method, and what is to be added to its logits, -S log p (C,), is
-    their metadata "adjustment".
+    The network takes "images", float32 (N, *shape), normalised, N free, and gives "logits" (N, C), adjusted. The
+    tensors are those of the method, and what is to be added to its logits is their metadata "adjustment".
 
     Args:
-        run: folder of the run.
+        method: in evaluation mode; it is moved to the CPU.
+        shape: of an image or a clip.
+        adjustment: what is added to the logits (C,), or None.
+        metadata: of both files.
         output: folder for the files.
-        checkpoint: "best" or "last"; by default the one best on validation if there is one.
-        strength: S; 0 leaves the logits as they are.
 
     Raises:
         InputError: if something that is needed is not installed, or the outputs differ.
     """
     onnx, onnxruntime = packages()
-    classifier = load_run(run, checkpoint, strength)
-    network = Inference(classifier.method.cpu(), classifier.adjustment).eval()
-    images = torch.randn(4, *classifier.shape)
-    metadata = {
-        "classes": json.dumps(classifier.classes),
-        "size": str(classifier.size),
-        "mean": json.dumps(list(classifier.normalise.mean)),
-        "std": json.dumps(list(classifier.normalise.std)),
-        "checkpoint": classifier.source.name,
-        "strength": str(strength),
-    }
+    network = Adjusted(method.cpu(), adjustment).eval()
+    images = torch.randn(4, *shape)
 
     def write(part: Path) -> None:
         names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
@@ -59,7 +52,23 @@ def export_run(run: Path, output: Path, checkpoint: str | None = None, strength:
             compare(found, expected)
 
     onnx_file = write_checked(onnx, onnxruntime, output, write, check, metadata)
-    state = {name: value.contiguous() for name, value in classifier.method.state_dict().items()}
-    if classifier.adjustment is not None:
-        metadata["adjustment"] = json.dumps(classifier.adjustment.tolist())
+    state = {name: value.contiguous() for name, value in method.state_dict().items()}
+    if adjustment is not None:
+        metadata = {**metadata, "adjustment": json.dumps(adjustment.tolist())}
     return [onnx_file, save_tensors(output, state, metadata)]
+
+
+class Adjusted(nn.Module):
+    """Images to logits, adjusted where ``adjustment`` (C,) is given, as a module of its own."""
+
+    adjustment: Tensor | None
+
+    def __init__(self, method: Method, adjustment: Tensor | None = None) -> None:
+        super().__init__()
+        self.method = method
+        self.register_buffer("adjustment", adjustment)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, C) of normalised images (N, 3, H, W)."""
+        logits = self.method.classify(images)
+        return logits if self.adjustment is None else logits + self.adjustment

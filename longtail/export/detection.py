@@ -1,6 +1,5 @@
 """A trained detector as ONNX and safetensors."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,36 +9,29 @@ from torch import Tensor, nn
 
 from longtail.errors import InputError
 from longtail.export.model import TOLERANCE, packages, save_tensors, write_checked
-from longtail.inference.detection import load_detector
 from longtail.methods.rcnn import RCNN
 
 
-def export_detector(run: Path, output: Path, checkpoint: str | None = None) -> list[Path]:
+def write_detector(method: RCNN, metadata: dict[str, str], output: Path) -> list[Path]:
     """Write ``model.onnx`` and ``model.safetensors`` of a detector, and check the first against torch by onnxruntime.
 
     The network takes "image", float32 (3, H, W) in 0..1, of any size, and gives "boxes" (n, 4) as x1, y1, x2, y2 in its
-    pixels, "labels" (n,), indices of the metadata "classes", "scores" (n,), and of a Mask R-CNN "masks" (n, 1, H, W) in
-    0..1. It goes by torch's older exporter, the only one that torchvision's detectors pass.
+    pixels, "labels" (n,), "scores" (n,), and of a Mask R-CNN "masks" (n, 1, H, W) in 0..1. It goes by torch's older
+    exporter, the only one that torchvision's detectors pass.
 
     Args:
-        run: folder of the run.
+        method: in evaluation mode; it is moved to the CPU.
+        metadata: of both files.
         output: folder for the files.
-        checkpoint: "best" or "last"; by default the one best on validation if there is one.
 
     Raises:
         InputError: if something that is needed is not installed, or the outputs differ.
     """
     onnx, onnxruntime = packages()
-    detector = load_detector(run, checkpoint)
-    network = _Detections(detector.method.cpu()).eval()
-    names = ["boxes", "labels", "scores", *(["masks"] if detector.method.masks else [])]
-    metadata = {
-        "classes": json.dumps(detector.classes),
-        "category_ids": json.dumps(detector.category_ids),
-        "checkpoint": detector.source.name,
-    }
+    network = _Detections(method.cpu()).eval()
+    names = ["boxes", "labels", "scores", *(["masks"] if method.masks else [])]
     axes = {"image": {1: "H", 2: "W"}, **{name: {0: "n"} for name in names}}
-    if detector.method.masks:
+    if method.masks:
         axes["masks"] |= {2: "H", 3: "W"}
     images = [torch.rand(3, 240, 320), torch.rand(3, 240, 320), torch.rand(3, 300, 200)]
 
@@ -63,12 +55,12 @@ def export_detector(run: Path, output: Path, checkpoint: str | None = None) -> l
             if (missing := _missing(found, expected)) > 0.05:
                 raise InputError(f"the ONNX model lacks {missing:.0%} of what torch finds: it was not written")
 
-    heads = detector.method.network.roi_heads
+    heads = method.network.roi_heads
     threshold, heads.score_thresh = heads.score_thresh, 0.0  # on noise, so that there is something to compare
     write_checked(onnx, onnxruntime, output, write, check, metadata)
     heads.score_thresh = threshold
     onnx_file = write_checked(onnx, onnxruntime, output, write, check, metadata)
-    state = {name: value.contiguous() for name, value in detector.method.state_dict().items()}
+    state = {name: value.contiguous() for name, value in method.state_dict().items()}
     return [onnx_file, save_tensors(output, state, metadata)]
 
 

@@ -1,7 +1,6 @@
 """A trained segmenter as ONNX and safetensors."""
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,26 +11,23 @@ from torch.torch_version import TorchVersion
 
 from longtail.errors import InputError
 from longtail.export.model import compare, packages, save_tensors, write_checked
-from longtail.inference.segmentation import load_segmenter
 from longtail.methods.pixels import PixelMethod
 
 
-def export_segmenter(
-    run: Path, output: Path, checkpoint: str | None = None, size: tuple[int, int] | None = None
+def write_segmenter(
+    method: PixelMethod, size: tuple[int, int] | None, metadata: dict[str, str], output: Path
 ) -> list[Path]:
     """Write ``model.onnx`` and ``model.safetensors`` of a segmenter, and check the first against torch by onnxruntime.
 
     The network takes "images", float32 (N, 3, H, W), normalised, and gives "logits" (N, C, H, W); N, H and W are free.
     A few architectures pool to a fixed number of cells, such as UPerNet and PSPNet, and are exported for one
-    ``size``. Whole images are segmented, also where the method does it in windows. Mean, deviation, class names, the
-    label of pixels without a class, and where they are given the side of the windows, and the shorter side that larger
-    images are resized to before, are metadata of both files.
+    ``size``. Whole images are segmented, also where the method does it in windows.
 
     Args:
-        run: folder of the run.
-        output: folder for the files.
-        checkpoint: "best" or "last"; by default the one best on validation if there is one.
+        method: in evaluation mode; it is moved to the CPU.
         size: H and W, where they are to be fixed; they are metadata then.
+        metadata: of both files.
+        output: folder for the files.
 
     Raises:
         InputError: if something that is needed is not installed, the network needs a size, or the outputs differ.
@@ -41,19 +37,9 @@ def export_segmenter(
     onnx, onnxruntime = packages()
     if TorchVersion(torch.__version__) < "2.8":
         raise InputError(f"the export of segmenters needs torch 2.8 or newer, and this is {torch.__version__}")
-    segmenter = load_segmenter(run, checkpoint)
-    method = segmenter.method.cpu()
-    network = _PixelLogits(method).eval()
-    metadata = {
-        "classes": json.dumps(segmenter.classes),
-        "mean": json.dumps(list(segmenter.normalise.mean)),
-        "std": json.dumps(list(segmenter.normalise.std)),
-        "ignore_index": str(method.ignore_index),
-        "checkpoint": segmenter.source.name,
-    }
-    metadata |= {} if segmenter.size is None else {"size": str(segmenter.size)}
-    metadata |= {} if method.window is None else {"window": str(method.window)}
-    metadata |= {} if size is None else {"height": str(size[0]), "width": str(size[1])}
+    network = _PixelLogits(method.cpu()).eval()
+    if size is not None:
+        metadata = {**metadata, "height": str(size[0]), "width": str(size[1])}
     sizes = [(224, 288), (275, 190)] if size is None else [size]
     free = {0: "N", 2: "H", 3: "W"} if size is None else {0: "N"}
 

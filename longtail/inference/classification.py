@@ -1,53 +1,102 @@
 """A run of classification, used: load it, and classify image files."""
 
+import argparse
 import csv
 import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from longtail.augment.normalise import Normalise
-from longtail.counts import Counts, log_prior
+from longtail.counts import log_prior
 from longtail.errors import InputError
+from longtail.export.classification import write_classifier
 from longtail.files.crops import prepare
 from longtail.files.folder import IMAGES, VIDEOS, Kind
 from longtail.files.images import decode
 from longtail.files.video.clips import read_clips
+from longtail.inference.base import Predictor
 from longtail.inference.runs import load_method, readable, sample_files
 from longtail.methods.base import Method
-from longtail.reports.results import load_results
+from longtail.reports.results import Results
 from longtail.writing import write_atomically
 
 MAX_STRENGTH = 100  # of the logit adjustment; beyond it nothing but the class counts would decide
 
 
 @dataclass(frozen=True)
-class Classifier:
-    """A method out of training, with what it needs to be used.
+class Classifier(Predictor):
+    """A classifier out of training, with what it needs to be used.
 
     Attributes:
         method: in evaluation mode.
         classes: class names in the order of the logits.
+        class_counts: training images of each class (C,).
         size: side of the images in pixels.
         normalise: from uint8 images to what the method takes.
         source: the checkpoint it came from.
-        adjustment: what is added to the logits (C,), where they are adjusted.
         frames: of a clip, T, where the method takes those; None for images.
+        strength: S; the logits are adjusted by -S log p, larger predicts rare classes more.
     """
+
+    task = "classification"
 
     method: Method
     classes: list[str]
+    class_counts: list[int]
     size: int
     normalise: Normalise
     source: Path
-    adjustment: Tensor | None = None
     frames: int | None = None
+    strength: float = 0.0
+
+    @classmethod
+    def predict_options(cls, parser: argparse.ArgumentParser) -> None:
+        """Classes to name, the form of the answer, the strength, and images of a batch."""
+        group = parser.add_argument_group("for runs of classification")
+        group.add_argument("--top-k", type=int, default=5, help="classes to name for each image (default 5)")
+        group.add_argument(
+            "--format", dest="style", choices=("csv", "jsonl"), default="csv", help="of the answer (default csv)"
+        )
+        _add_strength(group)
+        group.add_argument("--batch-size", type=int, default=64)
+
+    @classmethod
+    def export_options(cls, parser: argparse.ArgumentParser) -> None:
+        """The strength."""
+        _add_strength(parser.add_argument_group("for runs of classification"))
+
+    @classmethod
+    def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Classifier":
+        """Load a run of classification, of images or of clips; see ``Predictor.load``."""
+        method, path = load_method(run, results, Method, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
+        given, counts = results["data"]["input"], results["train_counts"]
+        normalise = Normalise(given["mean"], given["std"])
+        return cls(method, results["classes"], counts, given["size"], normalise, path, given.get("frames"))
+
+    def adjusted(self, strength: float) -> "Classifier":
+        """The same with its logits adjusted.
+
+        Raises:
+            InputError: for a strength that is not a number from -100 to 100.
+        """
+        if not abs(strength) <= MAX_STRENGTH:
+            raise InputError(f"--strength must be a number from -{MAX_STRENGTH} to {MAX_STRENGTH}, got {strength:g}")
+        return replace(self, strength=strength)
+
+    @property
+    def adjustment(self) -> Tensor | None:
+        """What is added to the logits, -S log p (C,) with p_c = n_c / sum n; None for strength 0.
+
+        Source: Menon et al., Long-tail learning via logit adjustment, ICLR 2021, equation 9.
+        """
+        return -self.strength * log_prior(self.class_counts) if self.strength else None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -76,55 +125,73 @@ class Classifier:
             logits = self.method.classify(self.normalise(images.to(device))).float().cpu()
             return (logits if self.adjustment is None else logits + self.adjustment).softmax(1)
 
+    def predict(
+        self,
+        paths: Sequence[Path],
+        output: Path | None = None,
+        skip_bad_images: bool = False,
+        style: str = "csv",
+        top_k: int = 5,
+        strength: float = 0.0,
+        batch_size: int = 64,
+    ) -> None:
+        """Classify files and folders, and write CSV or JSON lines; a file is written whole or not at all.
 
-class Inference(nn.Module):
-    """Images to logits, adjusted where ``adjustment`` (C,) is given, as a module of its own for export."""
+        Args:
+            paths: files and folders.
+            output: file for the answer; None prints it.
+            skip_bad_images: leave out files that cannot be read.
+            style: "csv", with a column pair for each rank, or "jsonl".
+            top_k: classes to name for each image.
+            strength: of the logit adjustment.
+            batch_size: images that are classified at a time.
 
-    adjustment: Tensor | None
+        Raises:
+            InputError: on an image that cannot be read, an output that cannot be written, or another number than is
+                allowed.
+        """
+        if top_k < 1 or batch_size < 1:
+            raise InputError(f"--top-k and --batch-size must be at least 1, got {top_k} and {batch_size}")
+        rows = predictions(self.adjusted(strength), self.files(paths), top_k, batch_size, skip_bad_images)
+        if output is None:
+            write_rows(rows, style, top_k, sys.stdout)
+            return
+        text = io.StringIO()
+        write_rows(rows, style, top_k, text)
+        write_atomically(output, text.getvalue())
 
-    def __init__(self, method: Method, adjustment: Tensor | None = None) -> None:
-        super().__init__()
-        self.method = method
-        self.register_buffer("adjustment", adjustment)
+    def export(self, output: Path, strength: float = 0.0) -> list[Path]:
+        """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, C) of normalised images (N, 3, H, W)."""
-        logits = self.method.classify(images)
-        return logits if self.adjustment is None else logits + self.adjustment
+        The network takes "images", float32 (N, 3, size, size), normalised, N free, and gives "logits" (N, C). Size,
+        mean, deviation, class names and the strength S of the logit adjustment are metadata of both files. The logits
+        of the ONNX model are adjusted. The tensors are those of the method, and what is to be added to its logits,
+        -S log p (C,), is their metadata "adjustment".
+
+        Args:
+            output: folder for the files.
+            strength: S; 0 leaves the logits as they are.
+
+        Raises:
+            InputError: if something that is needed is not installed, or the outputs differ.
+        """
+        metadata = {
+            "classes": json.dumps(self.classes),
+            "size": str(self.size),
+            "mean": json.dumps(list(self.normalise.mean)),
+            "std": json.dumps(list(self.normalise.std)),
+            "checkpoint": self.source.name,
+            "strength": str(strength),
+        }
+        adjustment = self.adjusted(strength).adjustment
+        return write_classifier(self.method, self.shape, adjustment, metadata, output)
 
 
-def logit_adjustment(class_counts: Counts, strength: float) -> Tensor | None:
-    """What is added to the logits, -strength * log p (C,) with p_c = n_c / sum n; None for strength 0.
-
-    Raises:
-        InputError: for a strength that is not a number from -100 to 100.
-
-    Source: Menon et al., Long-tail learning via logit adjustment, ICLR 2021, equation 9.
-    """
-    if not abs(strength) <= MAX_STRENGTH:
-        raise InputError(f"--strength must be a number from -{MAX_STRENGTH} to {MAX_STRENGTH}, got {strength:g}")
-    return -strength * log_prior(class_counts) if strength else None
-
-
-def load_run(run: Path, checkpoint: str | None = None, strength: float = 0.0) -> Classifier:
-    """Load the classifier of a run.
-
-    Args:
-        run: folder of the run.
-        checkpoint: "best" or "last"; by default the one best on validation if there is one.
-        strength: S, where the logits are to be adjusted by -S log p; larger predicts rare classes more.
-
-    Raises:
-        InputError: if the run, or its checkpoint, is not there or damaged, it is of another task, or the strength is
-            no reasonable number.
-    """
-    results = load_results(run)
-    adjustment = logit_adjustment(results["train_counts"], strength)
-    method, path = load_method(run, results, "classification", checkpoint)
-    assert isinstance(method, Method)
-    given = results["data"]["input"]
-    normalise = Normalise(given["mean"], given["std"])
-    return Classifier(method, results["classes"], given["size"], normalise, path, adjustment, given.get("frames"))
+# argparse does not name the type of a group
+def _add_strength(group: Any) -> None:
+    group.add_argument(
+        "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"
+    )
 
 
 def predictions(
@@ -144,31 +211,6 @@ def predictions(
                 "path": part[index],
                 "top": [{"class": classifier.classes[c], "probability": round(p, 6)} for c, p in ranked],
             }
-
-
-def predict_files(
-    classifier: Classifier,
-    paths: Sequence[Path],
-    output: Path | None,
-    style: str,
-    top_k: int,
-    batch_size: int,
-    skip_bad_images: bool,
-) -> None:
-    """Classify files and folders, and write CSV or JSON lines; a file is written whole or not at all.
-
-    Raises:
-        InputError: on an image that cannot be read, or an output that cannot be written.
-    """
-    if top_k < 1 or batch_size < 1:
-        raise InputError(f"--top-k and --batch-size must be at least 1, got {top_k} and {batch_size}")
-    rows = predictions(classifier, classifier.files(paths), top_k, batch_size, skip_bad_images)
-    if output is None:
-        write_rows(rows, style, top_k, sys.stdout)
-        return
-    text = io.StringIO()
-    write_rows(rows, style, top_k, text)
-    write_atomically(output, text.getvalue())
 
 
 def write_rows(rows: Iterator[dict[str, Any]], style: str, top_k: int, stream: Any) -> None:

@@ -1,5 +1,6 @@
 """A run of detection, used: find objects in image files."""
 
+import argparse
 import io
 import json
 import sys
@@ -14,17 +15,19 @@ from PIL import Image
 from torch import Tensor
 
 from longtail.errors import InputError
+from longtail.export.detection import write_detector
 from longtail.files.coco.results import MASK_FROM, coco_results
 from longtail.files.images import decode
+from longtail.inference.base import Predictor
 from longtail.inference.runs import load_method, readable, sample_files
 from longtail.methods.rcnn import RCNN
 from longtail.reports.overlays import draw_instances
-from longtail.reports.results import load_results
+from longtail.reports.results import Results
 from longtail.writing import write_atomically
 
 
 @dataclass(frozen=True)
-class Detector:
+class Detector(Predictor):
     """A detector out of training.
 
     Attributes:
@@ -34,10 +37,26 @@ class Detector:
         source: the checkpoint it came from.
     """
 
+    task = "detection"
+
     method: RCNN
     classes: list[str]
     category_ids: list[int]
     source: Path
+
+    @classmethod
+    def predict_options(cls, parser: argparse.ArgumentParser) -> None:
+        """Pictures and ids of the images."""
+        group = parser.add_argument_group("for runs of detection, whose answer is results in COCO's format")
+        group.add_argument("--overlays", type=Path, help="folder for a picture of each image with what was found")
+        group.add_argument("--score", type=float, default=0.5, help="least score in the pictures (default 0.5)")
+        group.add_argument("--annotations", type=Path, help="COCO file with the ids of the images")
+
+    @classmethod
+    def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Detector":
+        """Load a run of detection; see ``Predictor.load``."""
+        method, path = load_method(run, results, RCNN, checkpoint)
+        return cls(method, results["classes"], results["data"]["input"]["category_ids"], path)
 
     def detect(self, image: Image.Image) -> dict[str, Tensor]:
         """What ``RCNN.detect`` finds in an RGB image, on the CPU."""
@@ -49,21 +68,77 @@ class Detector:
             name: value.float().cpu() if value.is_floating_point() else value.cpu() for name, value in found[0].items()
         }
 
+    def predict(
+        self,
+        paths: Sequence[Path],
+        output: Path | None = None,
+        skip_bad_images: bool = False,
+        overlays: Path | None = None,
+        score: float = 0.5,
+        annotations: Path | None = None,
+    ) -> None:
+        """Find objects in files and folders, and write them as results in COCO's format; each also names its file.
 
-def load_detector(run: Path, checkpoint: str | None = None) -> Detector:
-    """Load the detector of a run.
+        Args:
+            paths: image files and folders.
+            output: JSON file, written whole or not at all; None prints.
+            skip_bad_images: leave out files that cannot be read.
+            overlays: folder for a PNG of every image with what was found drawn in; None for none.
+            score: detections with a lower score are left out of the pictures.
+            annotations: file of COCO format with the ids of the images; see ``image_ids``.
 
-    Args:
-        run: folder of the run.
-        checkpoint: "best" or "last"; by default the one best on validation if there is one.
+        Raises:
+            InputError: on an image that cannot be read, or an output that cannot be written.
+        """
+        files = sample_files(paths)
+        results: list[dict[str, Any]] = []
+        pictures: dict[str, bytes] = {}  # written once all images are done
+        ids = image_ids(files, annotations)
+        for index, image in readable(files, decode, skip_bad_images):
+            file, image_id = files[index], ids[index]
+            found = self.detect(image)
+            for each in coco_results(found, image_id, self.category_ids):
+                if "segmentation" in each:
+                    each["segmentation"]["counts"] = each["segmentation"]["counts"].decode("ascii")
+                results.append({**each, "file_name": Path(file).name})
+            if overlays is not None:
+                stream = io.BytesIO()
+                picture(self, image, found, score).save(stream, "PNG")
+                pictures[f"{image_id}-{Path(file).stem}.png"] = stream.getvalue()
+        if overlays is not None:
+            try:
+                overlays.mkdir(parents=True, exist_ok=True)
+                for name, content in pictures.items():
+                    (overlays / name).write_bytes(content)
+            except OSError as error:
+                raise InputError(
+                    f"{overlays}: cannot write pictures there ({error.strerror}); give another folder"
+                ) from error
+        text = json.dumps(results) + "\n"
+        if output is None:
+            sys.stdout.write(text)
+        else:
+            write_atomically(output, text)
 
-    Raises:
-        InputError: if the run, or its checkpoint, is not there or damaged, or it is of another task.
-    """
-    results = load_results(run)
-    method, path = load_method(run, results, "detection", checkpoint)
-    assert isinstance(method, RCNN)
-    return Detector(method, results["classes"], results["data"]["input"]["category_ids"], path)
+    def export(self, output: Path) -> list[Path]:
+        """Write ``model.onnx`` and ``model.safetensors`` of a detector, and check the first against torch.
+
+        The network takes "image", float32 (3, H, W) in 0..1, of any size, and gives "boxes" (n, 4) as x1, y1, x2, y2 in
+        its pixels, "labels" (n,), indices of the metadata "classes", "scores" (n,), and of a Mask R-CNN "masks"
+        (n, 1, H, W) in 0..1.
+
+        Args:
+            output: folder for the files.
+
+        Raises:
+            InputError: if something that is needed is not installed, or the outputs differ.
+        """
+        metadata = {
+            "classes": json.dumps(self.classes),
+            "category_ids": json.dumps(self.category_ids),
+            "checkpoint": self.source.name,
+        }
+        return write_detector(self.method, metadata, output)
 
 
 def image_ids(files: Sequence[str], annotations: Path | None) -> list[int]:
@@ -91,60 +166,6 @@ def image_ids(files: Sequence[str], annotations: Path | None) -> list[int]:
     if all(stem.isdecimal() for stem in stems) and len(set(map(int, stems))) == len(stems):
         return [int(stem) for stem in stems]
     return list(range(1, len(files) + 1))
-
-
-def detect_files(
-    detector: Detector,
-    paths: Sequence[Path],
-    output: Path | None,
-    overlays: Path | None,
-    annotations: Path | None,
-    threshold: float,
-    skip_bad_images: bool,
-) -> None:
-    """Find objects in files and folders, and write them as results in COCO's format; each also names its file.
-
-    Args:
-        detector: what finds them.
-        paths: image files and folders.
-        output: JSON file, written whole or not at all; None prints.
-        overlays: folder for a PNG of every image with what was found drawn in; None for none.
-        annotations: file of COCO format with the ids of the images; see ``image_ids``.
-        threshold: detections with a lower score are left out of the pictures.
-        skip_bad_images: leave out files that cannot be read.
-
-    Raises:
-        InputError: on an image that cannot be read, or an output that cannot be written.
-    """
-    files = sample_files(paths)
-    results: list[dict[str, Any]] = []
-    pictures: dict[str, bytes] = {}  # written once all images are done
-    ids = image_ids(files, annotations)
-    for index, image in readable(files, decode, skip_bad_images):
-        file, image_id = files[index], ids[index]
-        found = detector.detect(image)
-        for each in coco_results(found, image_id, detector.category_ids):
-            if "segmentation" in each:
-                each["segmentation"]["counts"] = each["segmentation"]["counts"].decode("ascii")
-            results.append({**each, "file_name": Path(file).name})
-        if overlays is not None:
-            stream = io.BytesIO()
-            picture(detector, image, found, threshold).save(stream, "PNG")
-            pictures[f"{image_id}-{Path(file).stem}.png"] = stream.getvalue()
-    if overlays is not None:
-        try:
-            overlays.mkdir(parents=True, exist_ok=True)
-            for name, content in pictures.items():
-                (overlays / name).write_bytes(content)
-        except OSError as error:
-            raise InputError(
-                f"{overlays}: cannot write pictures there ({error.strerror}); give another folder"
-            ) from error
-    text = json.dumps(results) + "\n"
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        write_atomically(output, text)
 
 
 def picture(detector: Detector, image: Image.Image, found: dict[str, Tensor], threshold: float) -> Image.Image:

@@ -1,5 +1,6 @@
-"""What using a run takes, whatever its task: its network, and image files."""
+"""A run of any task, used: its predictor, its network, and image files."""
 
+import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,49 +12,120 @@ from torch import nn
 from longtail.checkpoint import checkpoint_path, load_state, read_method
 from longtail.errors import InputError
 from longtail.files.folder import IMAGES, Kind, is_sample, samples_below
-from longtail.reports.results import Results
+from longtail.inference.base import Predictor
+from longtail.reports.results import Results, load_results
 
 T = TypeVar("T")
+M = TypeVar("M", bound=nn.Module)
 
-STARTS = {"pretrained": False, "weights": None, "teacher_checkpoint": None}  # options that name weights to start from
+STARTS = {"pretrained": False, "weights": None}  # options of a backbone that name weights to start from
 
 
-def load_method(run: Path, results: Results, task: str, checkpoint: str | None = None) -> tuple[nn.Module, Path]:
+def load_run(run: Path, checkpoint: str | None = None) -> Predictor:
+    """Load a run of any task.
+
+    Args:
+        run: folder of the run.
+        checkpoint: "best" or "last"; by default the one best on validation if there is one.
+
+    Returns:
+        A ``Classifier``, ``Detector`` or ``Segmenter``, or what a task of your own names.
+
+    Raises:
+        InputError: if the run, its checkpoint or the class that uses it is not there or damaged.
+    """
+    results = load_results(run)
+    return predictor_of(results).load(run, results, checkpoint)
+
+
+def export_run(
+    run: Path,
+    output: Path | None = None,
+    checkpoint: str | None = None,
+    **options: Any,  # as the predictor of the run takes them
+) -> list[Path]:
+    """Write a run of any task for use without this package: ``model.onnx`` and ``model.safetensors``.
+
+    Args:
+        run: folder of the run.
+        output: folder for the files; by default export/ in that of the run.
+        checkpoint: "best" or "last"; by default the one best on validation if there is one.
+        options: those of the predictor, such as ``strength`` for a classifier.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: as `load_run`; or if something that is needed is not installed, or the outputs differ from torch's.
+    """
+    return load_run(run, checkpoint).export(output or run / "export", **options)
+
+
+def predictor_of(results: Results) -> type[Predictor]:
+    """The class that uses a run.
+
+    Raises:
+        InputError: if it cannot be imported, or is no predictor.
+    """
+    path = results["predictor"]
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{results['name']} is used by {path}, which cannot be imported ({error}): start in the folder that has it"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Predictor)):
+        raise InputError(f"{results['name']} is used by {path}, which is no longtail.inference.Predictor")
+    return found
+
+
+def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | None = None) -> tuple[M, Path]:
     """The method of a run in evaluation mode, on the GPU if there is one, and the checkpoint it came from.
 
     Args:
         run: folder of the run.
         results: of it.
-        task: that the run has to be of.
+        kind: what the method has to be.
         checkpoint: "best" or "last"; by default the one best on validation if there is one.
 
     Raises:
-        InputError: if the checkpoint is not there or damaged, or the run is of another task.
+        InputError: if the checkpoint is not there or damaged, or the method is of another kind.
     """
     import yaml
     from jsonargparse import ArgumentParser
 
-    if (found := results.get("task", "classification")) != task:
-        raise InputError(f"{run} is a run of {found}, not of {task}")
     path = checkpoint_path(run, checkpoint)
     state = read_method(path)
     config: dict[str, Any] = yaml.safe_load(results["config"])["model"]["init_args"]["method"]
-    config.setdefault("init_args", {})["class_counts"] = results.get("instance_counts", results["train_counts"])
-    forget_starts(config)
+    options = {**config.get("init_args", {}), "class_counts": results.get("instance_counts", results["train_counts"])}
+    if "teacher_checkpoint" in options:
+        options["teacher_checkpoint"] = None
+    config = without_starts({**config, "init_args": options})
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(nn.Module, "method", required=True)
     method: nn.Module = parser.instantiate(parser.parse_object({"method": config})).method
+    if not isinstance(method, kind):
+        raise InputError(f"{run}: the method {type(method).__name__} is no {kind.__name__}")
     load_state(method, state, path)
     return method.eval().to("cuda" if torch.cuda.is_available() else "cpu"), path
 
 
-def forget_starts(config: dict[str, Any]) -> None:
-    """Take the weights to start from out of a configuration, in place, as the checkpoint holds the trained ones."""
-    for key, value in config.items():
-        if key in STARTS:
-            config[key] = STARTS[key]
-        elif isinstance(value, dict):
-            forget_starts(value)
+def without_starts(config: dict[str, Any], of_backbone: bool = False) -> dict[str, Any]:
+    """A configuration whose backbones start from no weights, as the checkpoint holds the trained ones.
+
+    Args:
+        config: of a method, or a part of it.
+        of_backbone: whether it is that of a backbone, or of something inside one.
+    """
+    return {
+        key: STARTS[key]
+        if of_backbone and key in STARTS
+        else without_starts(value, of_backbone or key == "backbone")
+        if isinstance(value, dict)
+        else value
+        for key, value in config.items()
+    }
 
 
 def sample_files(paths: Sequence[Path], kind: Kind = IMAGES) -> list[str]:

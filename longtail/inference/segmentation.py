@@ -1,6 +1,8 @@
 """A run of segmentation, used: give the pixels of image files their classes."""
 
+import argparse
 import contextlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,17 +15,19 @@ from PIL import Image
 
 from longtail.augment.normalise import Normalise
 from longtail.errors import InputError
+from longtail.export.segmentation import write_segmenter
 from longtail.files.images import decode
 from longtail.files.pixels.pairs import read_image
+from longtail.inference.base import Predictor
 from longtail.inference.runs import load_method, readable, sample_files
 from longtail.methods.pixels import PixelMethod, labels_at
 from longtail.reports.overlays import COLOURS, colour, draw_labels
-from longtail.reports.results import load_results
+from longtail.reports.results import Results
 from longtail.writing import whole_folder
 
 
 @dataclass(frozen=True)
-class Segmenter:
+class Segmenter(Predictor):
     """A method of segmentation out of training, with what it needs to be used.
 
     Attributes:
@@ -34,11 +38,33 @@ class Segmenter:
         source: the checkpoint it came from.
     """
 
+    task = "segmentation"
+
     method: PixelMethod
     classes: list[str]
     size: int | None
     normalise: Normalise
     source: Path
+
+    @classmethod
+    def predict_options(cls, parser: argparse.ArgumentParser) -> None:
+        """Pictures."""
+        group = parser.add_argument_group("for runs of segmentation, whose answer is a PNG for each image")
+        group.add_argument("--overlays", type=Path, help="folder for a picture of each image with what was found")
+
+    @classmethod
+    def export_options(cls, parser: argparse.ArgumentParser) -> None:
+        """The size of the images."""
+        group = parser.add_argument_group("for runs of segmentation")
+        help = "of the images in pixels, where the network cannot take any (by default any)"
+        group.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help=help)
+
+    @classmethod
+    def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Segmenter":
+        """Load a run of segmentation; see ``Predictor.load``."""
+        method, path = load_method(run, results, PixelMethod, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
+        given = results["data"]["input"]
+        return cls(method, results["classes"], given.get("size"), Normalise(given["mean"], given["std"]), path)
 
     def segment(self, file: str, size: tuple[int, int]) -> NDArray[np.uint8]:
         """The class of each pixel of an image file, at the size (H, W)."""
@@ -48,57 +74,69 @@ class Segmenter:
             labels = labels_at(self.method.segment(self.normalise(image)).float(), size)
         return labels[0].to(torch.uint8).cpu().numpy()
 
+    def predict(
+        self,
+        paths: Sequence[Path],
+        output: Path | None = None,
+        skip_bad_images: bool = False,
+        overlays: Path | None = None,
+    ) -> None:
+        """Write a PNG for each image of files and folders, of its size, whose palette indices are the classes of its
+        pixels; see ``names_of`` for its name. The folders are written whole or not at all.
 
-def load_segmenter(run: Path, checkpoint: str | None = None) -> Segmenter:
-    """Load the segmenter of a run.
+        Args:
+            paths: image files and folders.
+            output: new folder for the PNGs; it has to be given.
+            skip_bad_images: leave out files that cannot be read.
+            overlays: new folder for a picture of every image with the classes drawn in; None for none.
 
-    Args:
-        run: folder of the run.
-        checkpoint: "best" or "last"; by default the one best on validation if there is one.
+        Raises:
+            InputError: without an output, on an image that cannot be read, two images of one name, or a folder that is
+                not empty or cannot be written.
+        """
+        if output is None:
+            raise InputError("give --output FOLDER, for a PNG of each image with the class of its pixels")
+        files = sample_files(paths)
+        names = names_of(files)
+        if overlays is not None:
+            one, other = output.resolve(), overlays.resolve()
+            if one.is_relative_to(other) or other.is_relative_to(one):
+                raise InputError(
+                    f"--output {output} and --overlays {overlays} must not lie in each other: give two folders"
+                )
+        with contextlib.ExitStack() as stack:
+            masks = stack.enter_context(whole_folder(output))
+            pictures = None if overlays is None else stack.enter_context(whole_folder(overlays))
+            for index, image in readable(files, decode, skip_bad_images):
+                labels = self.segment(files[index], (image.height, image.width))
+                _save(indexed(labels), masks / names[index])
+                if pictures is not None:
+                    _save(draw_labels(image, labels, self.classes), pictures / names[index])
 
-    Raises:
-        InputError: if the run, or its checkpoint, is not there or damaged, or it is of another task.
-    """
-    results = load_results(run)
-    method, path = load_method(run, results, "segmentation", checkpoint)
-    assert isinstance(method, PixelMethod)
-    given = results["data"]["input"]
-    return Segmenter(method, results["classes"], given.get("size"), Normalise(given["mean"], given["std"]), path)
+    def export(self, output: Path, size: tuple[int, int] | None = None) -> list[Path]:
+        """Write ``model.onnx`` and ``model.safetensors`` of a segmenter, and check the first against torch by
+        onnxruntime; see ``longtail.export.segmentation.write_segmenter`` for what it takes and gives.
 
+        Mean, deviation, class names, the label of pixels without a class, and where they are given the side of the
+        windows, the shorter side that larger images are resized to before, and the size are metadata of both files.
 
-def segment_files(
-    segmenter: Segmenter, paths: Sequence[Path], output: Path, overlays: Path | None, skip_bad_images: bool
-) -> None:
-    """Write a PNG for each image of files and folders, of its size, whose palette indices are the classes of its
-    pixels; see ``names_of`` for its name. The folders are written whole or not at all.
+        Args:
+            output: folder for the files.
+            size: H and W, where they are to be fixed.
 
-    Args:
-        segmenter: what finds the classes.
-        paths: image files and folders.
-        output: new folder for the PNGs.
-        overlays: new folder for a picture of every image with the classes drawn in; None for none.
-        skip_bad_images: leave out files that cannot be read.
-
-    Raises:
-        InputError: on an image that cannot be read, two images of one name, or a folder that is not empty or cannot be
-            written.
-    """
-    files = sample_files(paths)
-    names = names_of(files)
-    if overlays is not None:
-        one, other = output.resolve(), overlays.resolve()
-        if one.is_relative_to(other) or other.is_relative_to(one):
-            raise InputError(
-                f"--output {output} and --overlays {overlays} must not lie in each other: give two folders"
-            )
-    with contextlib.ExitStack() as stack:
-        masks = stack.enter_context(whole_folder(output))
-        pictures = None if overlays is None else stack.enter_context(whole_folder(overlays))
-        for index, image in readable(files, decode, skip_bad_images):
-            labels = segmenter.segment(files[index], (image.height, image.width))
-            _save(indexed(labels), masks / names[index])
-            if pictures is not None:
-                _save(draw_labels(image, labels, segmenter.classes), pictures / names[index])
+        Raises:
+            InputError: if something that is needed is not installed, the network needs a size, or the outputs differ.
+        """
+        metadata = {
+            "classes": json.dumps(self.classes),
+            "mean": json.dumps(list(self.normalise.mean)),
+            "std": json.dumps(list(self.normalise.std)),
+            "ignore_index": str(self.method.ignore_index),
+            "checkpoint": self.source.name,
+        }
+        metadata |= {} if self.size is None else {"size": str(self.size)}
+        metadata |= {} if self.method.window is None else {"window": str(self.method.window)}
+        return write_segmenter(self.method, size, metadata, output)
 
 
 def names_of(files: Sequence[str]) -> list[str]:

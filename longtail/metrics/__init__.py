@@ -1,6 +1,7 @@
 """Metrics of long-tailed recognition; sums over batches and over processes."""
 
 from longtail.metrics.calibration import CalibrationError
+from longtail.metrics.class_metric import ClassMetric
 from longtail.metrics.long_tail import LongTailMetrics
 from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean, mean_precision
 from longtail.metrics.shots import shot_accuracy
@@ -8,6 +9,7 @@ from longtail.metrics.tradeoff import adjusted_accuracy
 
 __all__ = [
     "CalibrationError",
+    "ClassMetric",
     "LongTailMetrics",
     "PerClassAccuracy",
     "adjusted_accuracy",

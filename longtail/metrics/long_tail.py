@@ -7,7 +7,7 @@ from longtail.metrics.calibration import CalibrationError
 from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean, mean_precision
 from longtail.metrics.shots import shot_accuracy
 
-METRICS = (
+SCALARS = (
     "top1",
     "top5",
     "balanced_accuracy",

@@ -1,11 +1,12 @@
 """Several runs side by side, against the first of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich import table as terminal
 
+from longtail.figures import Metric
 from longtail.reports import html
 from longtail.reports.grains import Grain, grain_of
 from longtail.reports.html import Cell, Head, Table
@@ -23,6 +24,7 @@ from longtail.reports.wording import (
     metric_keys,
     number,
     plural,
+    words_of,
 )
 from longtail.writing import write_atomically
 
@@ -38,14 +40,14 @@ def write_comparison(runs: Sequence[Path], output: Path) -> Path:
 def comparison_text(runs: Sequence[Path]) -> terminal.Table:
     """Return the metrics of the runs, with the change against the first of them."""
     columns = load_columns(runs)
-    rows = []
-    for key in _keys(columns):
+    rows, words = [], _words(columns)
+    for key in _keys(columns, words):
         values = [column.metric(key) for column in columns]
-        texts = [_shown(key, values[0])]
+        texts = [_shown(key, values[0], words)]
         for value in values[1:]:
             step = difference(value, values[0])
-            texts.append(_shown(key, value) + (f" ({change(key, step)})" if step is not None else ""))
-        rows.append((metric(key).label, texts))
+            texts.append(_shown(key, value, words) + (f" ({change(key, step, words)})" if step is not None else ""))
+        rows.append((metric(key, words).label, texts))
     table = metrics_table("Comparison", [column.title for column in columns], rows)
     table.caption = "In brackets: change against the first column; that of percentages in percentage points."
     return table
@@ -56,6 +58,7 @@ def comparison_page(columns: Sequence[Column]) -> str:
     base, *others = columns
     results = base.first.results
     grain = grain_of(*(run.results for column in columns for run in column.runs))
+    words = _words(columns)
     bars = [_bars(column, grain) for column in columns]
     return html.page(
         "compare.html",
@@ -63,27 +66,27 @@ def comparison_page(columns: Sequence[Column]) -> str:
         grain=grain,
         figure_name=inside(grain.label),
         base=base.label,
-        headlines=[_headline(base, other, grain) for other in others],
+        headlines=[_headline(base, other, grain, words) for other in others],
         remarks=_notes(columns),
         group_bars=group_bars(bars, results["train_counts"], results["thresholds"], grain),
         ranges=group_ranges(results["thresholds"], grain),
         several_seeds=any(len(column.runs) > 1 for column in columns),
-        metrics=_metrics_table(columns, grain),
-        changes=[_changes(base, other, grain) for other in others],
-        classes_table=_classes_table(columns, grain),
+        metrics=_metrics_table(columns, grain, words),
+        changes=[_changes(base, other, grain, words) for other in others],
+        classes_table=_classes_table(columns, grain, words),
         runs=_runs_table(columns),
     )
 
 
-def _headline(base: Column, other: Column, grain: Grain) -> str:
+def _headline(base: Column, other: Column, grain: Grain, words: Mapping[str, Metric]) -> str:
     """Say in plain words how a column does against the first."""
     parts = []
     for key in (grain.overall, grain.groups["few"], grain.groups["many"]):
         value, start = other.metric(key), base.metric(key)
         if value is not None and start is not None:
-            figures = f"{inside(metric(key).label)} {_shown(key, value)} against {_shown(key, start)}"
-            points = f"{change(key, difference(value, start))} points"
-            parts.append(f"{figures} ({points}{_doubt(value, start)})")
+            label, points = inside(metric(key, words).label), change(key, difference(value, start), words)
+            figures = f"{_shown(key, value, words)} against {_shown(key, start, words)}"
+            parts.append(f"{label} {figures} ({points} points{_doubt(value, start)})")
     return f"{other.label} compared with {base.label}: {'; '.join(parts) or 'no common metric'}."
 
 
@@ -127,20 +130,20 @@ def _notes(columns: Sequence[Column]) -> list[str]:
     return notes
 
 
-def _metrics_table(columns: Sequence[Column], grain: Grain) -> Table:
+def _metrics_table(columns: Sequence[Column], grain: Grain, words: Mapping[str, Metric]) -> Table:
     base, *others = columns
     heads = [Head("", numeric=False), Head(base.title)]
     for other in others:
         heads += [Head(other.title), Head("Change")]
-    return Table(heads, [_metric_row(key, columns, grain) for key in _keys(columns)])
+    return Table(heads, [_metric_row(key, columns, grain, words) for key in _keys(columns, words)])
 
 
-def _metric_row(key: str, columns: Sequence[Column], grain: Grain) -> list[Cell]:
+def _metric_row(key: str, columns: Sequence[Column], grain: Grain, words: Mapping[str, Metric]) -> list[Cell]:
     start = columns[0].metric(key)
-    row = [html.metric_name(key, grain.label), Cell(_shown(key, start))]
+    row = [html.metric_name(key, grain.label, words), Cell(_shown(key, start, words))]
     for other in columns[1:]:
         value = other.metric(key)
-        row += [Cell(_shown(key, value)), _change_cell(key, difference(value, start))]
+        row += [Cell(_shown(key, value, words)), _change_cell(key, difference(value, start), words)]
     return row
 
 
@@ -155,7 +158,7 @@ class Changes:
     losses: Table
 
 
-def _changes(base: Column, other: Column, grain: Grain) -> Changes:
+def _changes(base: Column, other: Column, grain: Grain, words: Mapping[str, Metric]) -> Changes:
     results = base.first.results
     starts, values = base.figures(grain.key), other.figures(grain.key)
     steps = [difference(value, start) for value, start in zip(values, starts, strict=True)]
@@ -172,9 +175,9 @@ def _changes(base: Column, other: Column, grain: Grain) -> Changes:
         rows = [
             [
                 Cell(results["classes"][i]),
-                _change_cell(grain.overall, steps[i]),
-                _value_cell(grain.overall, values[i]),
-                _value_cell(grain.overall, starts[i]),
+                _change_cell(grain.overall, steps[i], words),
+                _value_cell(grain.overall, values[i], words),
+                _value_cell(grain.overall, starts[i], words),
                 html.count(results["train_counts"][i]),
                 html.count(images[i]),
             ]
@@ -192,7 +195,7 @@ def _changes(base: Column, other: Column, grain: Grain) -> Changes:
     )
 
 
-def _classes_table(columns: Sequence[Column], grain: Grain) -> Table:
+def _classes_table(columns: Sequence[Column], grain: Grain, words: Mapping[str, Metric]) -> Table:
     base, *others = columns
     results = base.first.results
     heads = [Head("Class", numeric=False), Head("Group", numeric=False), Head(f"Training {grain.nouns}")]
@@ -205,9 +208,12 @@ def _classes_table(columns: Sequence[Column], grain: Grain) -> Table:
     for i, (name, count) in enumerate(zip(results["classes"], results["train_counts"], strict=True)):
         start = figures[0][i]
         row = [html.name(name), html.group(group_of(count, results["thresholds"])), html.count(count)]
-        row += [html.count(images[i]), _value_cell(grain.overall, start)]
+        row += [html.count(images[i]), _value_cell(grain.overall, start, words)]
         for values in figures[1:]:
-            row += [_value_cell(grain.overall, values[i]), _change_cell(grain.overall, difference(values[i], start))]
+            row += [
+                _value_cell(grain.overall, values[i], words),
+                _change_cell(grain.overall, difference(values[i], start), words),
+            ]
         rows.append(row)
     return Table(heads, rows, sortable=True)
 
@@ -231,8 +237,12 @@ def _runs_table(columns: Sequence[Column]) -> Table:
     return Table([Head(head, numeric=False) for head in heads], rows)
 
 
-def _keys(columns: Sequence[Column]) -> list[str]:
-    return metric_keys(run.evaluation for column in columns for run in column.runs)
+def _words(columns: Sequence[Column]) -> dict[str, Metric]:
+    return words_of(*(run.results for column in columns for run in column.runs))
+
+
+def _keys(columns: Sequence[Column], words: Mapping[str, Metric]) -> list[str]:
+    return metric_keys((run.evaluation for column in columns for run in column.runs), words)
 
 
 def _bars(column: Column, grain: Grain) -> Bars:
@@ -244,15 +254,15 @@ def _bars(column: Column, grain: Grain) -> Bars:
     )
 
 
-def _shown(key: str, value: Value | None) -> str:
-    return number(key, *value) if value else number(key, None)
+def _shown(key: str, value: Value | None, words: Mapping[str, Metric]) -> str:
+    return number(key, *value, words) if value else number(key, None)
 
 
-def _value_cell(key: str, value: Value | None) -> Cell:
-    return Cell(_shown(key, value), value.mean if value else None)
+def _value_cell(key: str, value: Value | None, words: Mapping[str, Metric]) -> Cell:
+    return Cell(_shown(key, value, words), value.mean if value else None)
 
 
-def _change_cell(key: str, step: float | None) -> Cell:
+def _change_cell(key: str, step: float | None, words: Mapping[str, Metric]) -> Cell:
     """Return a change, coloured where it is known which way is better."""
-    gain = (step or 0) * metric(key).better
-    return Cell(change(key, step), step, "good" if gain > 0 else "bad" if gain < 0 else "")
+    gain = (step or 0) * metric(key, words).better
+    return Cell(change(key, step, words), step, "good" if gain > 0 else "bad" if gain < 0 else "")

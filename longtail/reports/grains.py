@@ -1,14 +1,20 @@
-"""What a task measures class by class, and the words for it: all that tells one task's pages from another's."""
+"""What is measured class by class, and the words for it: all that tells the pages of one task from those of another.
+
+A task writes its grain into the results of its runs, and the pages read it there.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from longtail.reports.results import GROUPS, Group, Results, Task, task_of
+from longtail.errors import InputError
+from longtail.reports.results import GROUPS, Group, Results
 
 
 @dataclass(frozen=True)
 class Grain:
-    """How a task counts its classes and measures them.
+    """How classes are counted and measured.
+
+    In ``headline`` and ``card`` names in braces stand for values.
 
     Args:
         key: the list per class that holds the figure of a class, by which classes are ranked and drawn.
@@ -25,6 +31,9 @@ class Grain:
         card: what is said of a weak class; takes ``figure`` and ``images``.
         no_card: what is said where there is none.
         lvis: the names that LVIS has for the groups.
+
+    Raises:
+        ValueError: if ``groups`` does not name a metric for each group.
     """
 
     key: str
@@ -42,6 +51,10 @@ class Grain:
     no_card: str = "No class that was measured is below 100%."
     lvis: Mapping[Group, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if list(self.groups) != list(GROUPS):
+            raise ValueError(f"groups must name a metric for each of {', '.join(GROUPS)}")
+
     @property
     def nouns(self) -> str:
         """The plural of the noun, which also names the list per class of what was evaluated."""
@@ -53,7 +66,7 @@ class Grain:
         return (*self.groups.values(), self.overall)
 
 
-CLASSIFICATION = Grain(
+IMAGES = Grain(
     key="accuracy",
     label="Accuracy",
     scale="accuracy",
@@ -100,7 +113,7 @@ def _detection(shape: str, others: Mapping[str, str]) -> Grain:
 BOXES = _detection("box", {})
 MASKS = _detection("mask", {"box_ap": "box AP"})
 
-SEGMENTATION = Grain(
+PIXELS = Grain(
     key="iou",
     label="IoU",
     scale="IoU",
@@ -116,17 +129,23 @@ SEGMENTATION = Grain(
     card="IoU {figure} on {images}",
 )
 
-_GRAINS: dict[Task, Grain] = {"classification": CLASSIFICATION, "detection": BOXES, "segmentation": SEGMENTATION}
-
 
 def grain_of(*runs: Results) -> Grain:
-    """Return how the runs, which are of one task, are measured: by masks where all of them have masks."""
-    grain = _GRAINS[task_of(runs[0])]
-    return MASKS if grain is BOXES and all(map(_has_masks, runs)) else grain
+    """Return how the runs, which are of one task, are measured: as the first of them whose figure all of them have.
+
+    Raises:
+        InputError: if a run says it in a way that cannot be read.
+    """
+    grains = [_read(run) for run in runs]
+    return next((grain for grain in grains if all(_has(run, grain.key) for run in runs)), grains[0])
 
 
-def _has_masks(results: Results) -> bool:
-    evaluations = results["evaluations"]
-    if evaluations:
-        return all("mask_ap" in evaluation["per_class"] for evaluation in evaluations)
-    return any("mask_ap" in (epoch["val"] or {}) for epoch in results["history"])
+def _has(results: Results, key: str) -> bool:
+    return all(key in evaluation["per_class"] for evaluation in results["evaluations"])
+
+
+def _read(results: Results) -> Grain:
+    try:
+        return Grain(**results["grain"])
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the results of {results['name']} do not say how classes are measured: {error}") from error

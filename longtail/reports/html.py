@@ -6,7 +6,7 @@ each page.
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,8 +14,9 @@ from typing import Literal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from longtail.figures import METRICS, Metric
 from longtail.reports.results import GROUPS, Group
-from longtail.reports.wording import NOTHING, clean, inside, metric, percent, printable
+from longtail.reports.wording import NOTHING, clean, fill, inside, metric, percent, printable
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -56,10 +57,10 @@ class Table:
             yield list(zip(self.heads, entries, strict=True))
 
 
-def metric_name(key: str, figure: str) -> Cell:
+def metric_name(key: str, figure: str, words: Mapping[str, Metric] = METRICS) -> Cell:
     """Return an entry that names a metric and says what it means; ``figure`` is what that of a class is called."""
-    named = metric(key)
-    return Cell(named.label, meaning=named.meaning.format(figure=inside(figure)))
+    named = metric(key, words)
+    return Cell(named.label, meaning=fill(named.meaning, {"figure": inside(figure)}))
 
 
 def name(text: str) -> Cell:

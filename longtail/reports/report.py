@@ -22,10 +22,10 @@ from longtail.reports.results import (
     ordered_evaluations,
 )
 from longtail.reports.wording import (
-    METRICS,
     NOTHING,
     duration,
     evaluation_title,
+    fill,
     group_range,
     group_ranges,
     inside,
@@ -36,6 +36,7 @@ from longtail.reports.wording import (
     shorten,
     signed,
     split_name,
+    words_of,
 )
 from longtail.writing import write_atomically
 
@@ -80,13 +81,14 @@ def headline(results: Results) -> str:
     if evaluation is None:
         return f"This run has not been evaluated yet: it is {results['status']}, {_progress(results)}."
     grain = grain_of(results)
-    values = {key: percent(evaluation["metrics"].get(key)) for key in METRICS}
+    words, metrics = words_of(results), evaluation["metrics"]
+    values = {key: number(key, metrics.get(key), words=words) for key in {**words, **metrics}}
     few = group_sizes(results["train_counts"], results["thresholds"])["few"]
     limit = group_range("few", results["thresholds"])
     rare = plural(few, "rare class", "rare classes")
     images = plural(evaluation["images"], f"{split_name(evaluation)} image")
-    return f"{grain.headline.format(images=images, **values)}, and " + (
-        f"on the {rare} ({limit} training {grain.nouns}) it is {values[grain.groups['few']]}."
+    return f"{fill(grain.headline, {**values, 'images': images})}, and " + (
+        f"on the {rare} ({limit} training {grain.nouns}) it is {values.get(grain.groups['few'], NOTHING)}."
         if few
         else f"no class has {limit} training {grain.nouns}."
     )
@@ -186,12 +188,13 @@ def _metrics_table(results: Results, grain: Grain) -> Table:
     evaluations = ordered_evaluations(results)
     heads = [Head("", numeric=False), *(Head(evaluation_title(evaluation)) for evaluation in evaluations)]
     images = [Cell("Images"), *(html.count(evaluation["images"]) for evaluation in evaluations)]
+    words = words_of(results)
     rows = [
         [
-            html.metric_name(key, grain.label),
-            *(Cell(number(key, evaluation["metrics"].get(key))) for evaluation in evaluations),
+            html.metric_name(key, grain.label, words),
+            *(Cell(number(key, evaluation["metrics"].get(key), words=words)) for evaluation in evaluations),
         ]
-        for key in metric_keys(evaluations)
+        for key in metric_keys(evaluations, words)
     ]
     return Table(heads, [*rows, images])
 
@@ -204,7 +207,7 @@ def _metrics_notes(results: Results) -> list[str]:
         notes.append(f"{NOTHING}: not defined, as for a group without classes.")
     if any((evaluation["checkpoint"], evaluation["split"]) == ("best", "val") for evaluation in evaluations):
         notes.append("The best checkpoint was chosen by the validation images, so its validation numbers flatter it.")
-    if any(key not in METRICS for key in keys):
+    if any(key not in words_of(results) for key in keys):
         notes.append("As recorded: shown under its own name and as a plain number.")
     return notes
 

@@ -4,21 +4,17 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, cast, get_args
+from typing import Any, Literal, TypedDict, cast
 
 from longtail.errors import InputError
 from longtail.writing import write_atomically
 
 FORMAT = 1
 FILE_NAME = "results.json"
+_INTRODUCTION = ("task", "predictor", "grain")  # what a task says of its runs
 
 Group = Literal["many", "medium", "few"]
 GROUPS: tuple[Group, ...] = ("many", "medium", "few")
-
-Task = Literal["classification", "detection", "segmentation"]
-
-# The figure of a class that every evaluation of a task has.
-_FIGURES: dict[Task, str] = {"classification": "accuracy", "detection": "box_ap", "segmentation": "iou"}
 
 # Fractions by name; None where a metric is not defined, as for a group without classes.
 Metrics = dict[str, float | None]
@@ -142,21 +138,27 @@ class Evaluation(_Pictures):
 
 
 class _OfSomeRuns(TypedDict, total=False):
-    """What only some tasks have; a run without ``task`` is one of classification."""
+    """What only some tasks have. ``words`` says of each metric of their own what it is called, as
+    ``longtail.figures.Metric`` takes it."""
 
-    task: Task
     instance_counts: list[int]
     accuracy_of: str
+    words: dict[str, dict[str, Any]]  # from outside: checked where it is read, in ``words_of``
 
 
 class Results(_OfSomeRuns):
     """Everything kept about a run.
 
     ``train_counts`` holds of each class its training images; in detection the images that have the class, beside the
-    instances in ``instance_counts``; in segmentation its pixels. ``thresholds`` are in the same unit.
+    instances in ``instance_counts``; in segmentation its pixels. ``thresholds`` are in the same unit. ``predictor`` is
+    the import path of the class that uses the run, and ``grain`` holds how its classes are measured, as
+    ``longtail.reports.grains.Grain`` takes it.
     """
 
     format: int
+    task: str
+    predictor: str
+    grain: dict[str, Any]  # from outside: checked where it is read, in ``grain_of``
     name: str
     recipe: str | None
     status: str
@@ -196,10 +198,10 @@ def load_results(run: Path) -> Results:
         raise InputError(
             f"{path}: format {version!r} instead of {FORMAT}; read it with the version of longtail that wrote it"
         )
-    task = task_of(results)
-    if task not in get_args(Task):
-        raise InputError(f"{path}: unknown task {task!r}; read it with the version of longtail that wrote it")
-    problem = _problem(results)
+    missing = sorted(Results.__required_keys__ - set(_INTRODUCTION) - results.keys())
+    if not missing and (unknown := _unknown(results)):
+        raise InputError(f"{path}: {unknown}; read it with the version of longtail that wrote it")
+    problem = f"lacks {', '.join(missing)}" if missing else _problem(results)
     if problem:
         raise InputError(f"{path}: {problem}; restore the file or train the run again")
     return cast(Results, results)
@@ -209,11 +211,6 @@ def save_results(run: Path, results: Results) -> None:
     """Write the results of the run in the folder ``run``, whole or not at all; NaN and infinity become null."""
     text = json.dumps(_finite(results), allow_nan=False, indent=1)
     write_atomically(run / FILE_NAME, text + "\n")
-
-
-def task_of(results: Results) -> Task:
-    """Return the task of a run."""
-    return results.get("task", "classification")
 
 
 def class_figures(evaluation: Evaluation, key: str) -> list[float | None]:
@@ -262,11 +259,20 @@ def group_sizes(counts: Sequence[int], thresholds: Thresholds) -> dict[Group, in
     return {group: groups.count(group) for group in GROUPS}
 
 
+def _unknown(results: Mapping[str, Any]) -> str | None:
+    """Say what is unknown of how a run introduces itself, or None."""
+    task, predictor, grain = (results.get(key) for key in _INTRODUCTION)
+    if not isinstance(task, str):
+        return f"unknown task {task!r}"
+    if not isinstance(predictor, str):
+        return f"unknown predictor {predictor!r}"
+    if not isinstance(grain, dict) or not isinstance(grain.get("key"), str):
+        return f"unknown grain {grain!r}"
+    return None
+
+
 def _problem(results: Mapping[str, Any]) -> str | None:
     """Say what a reader of ``results`` would stumble over, or None."""
-    missing = sorted(Results.__required_keys__ - results.keys())
-    if missing:
-        return f"lacks {', '.join(missing)}"
     classes = len(results["classes"])
     for key in ("train_counts", "instance_counts"):
         if len(results.get(key, results["classes"])) != classes:
@@ -277,7 +283,7 @@ def _problem(results: Mapping[str, Any]) -> str | None:
         missing = sorted(Evaluation.__required_keys__ - evaluation.keys())
         if missing:
             return f"has an evaluation that lacks {', '.join(missing)}"
-        figure = _FIGURES[task_of(cast(Results, results))]
+        figure = results["grain"]["key"]
         if figure not in evaluation["per_class"]:
             return f"has an evaluation whose per_class lacks {figure}"
         if any(len(values) != classes for values in evaluation["per_class"].values()):

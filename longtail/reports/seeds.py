@@ -17,7 +17,6 @@ from longtail.reports.results import (
     class_figures,
     final_evaluation,
     load_results,
-    task_of,
 )
 
 
@@ -75,7 +74,7 @@ def load_columns(folders: Sequence[Path]) -> list[Column]:
         raise InputError(f"a comparison needs at least two runs, got {len(folders)}; give more run folders")
     runs = [_load(folder) for folder in folders]
     for run in runs[1:]:
-        tasks = [task_of(other.results) for other in (runs[0], run)]
+        tasks = [other.results["task"] for other in (runs[0], run)]
         if tasks[0] != tasks[1]:
             raise InputError(
                 f"{runs[0].folder} is a run of {tasks[0]}, {run.folder} one of {tasks[1]}; compare runs of one task"

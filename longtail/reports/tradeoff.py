@@ -14,7 +14,7 @@ from longtail.reports import html
 from longtail.reports.config import differing_setting
 from longtail.reports.html import Cell, Head, Table
 from longtail.reports.plots.curves import Dial, by_strength, head_to_tail
-from longtail.reports.results import FILE_NAME, GROUPS, Group, Metrics, Results, ends, task_of
+from longtail.reports.results import FILE_NAME, GROUPS, Group, Metrics, Results, ends
 from longtail.reports.terminal import metrics_table
 from longtail.reports.wording import group_ranges, inside, metric, number, plural
 from longtail.writing import write_atomically
@@ -90,8 +90,8 @@ def labels(curves: Sequence[Curve]) -> list[str]:
 def check_runs(runs: Sequence[Results]) -> None:
     """Refuse runs without logits of whole images, and runs of different classes, which do not belong in one picture."""
     for results in runs:
-        if task_of(results) != "classification":
-            raise InputError(f"{results['name']} is a run of {task_of(results)}; give runs of classification")
+        if results["task"] != "classification":
+            raise InputError(f"{results['name']} is a run of {results['task']}; give runs of classification")
     for results in runs[1:]:
         if results["classes"] != runs[0]["classes"]:
             raise InputError(

@@ -1,99 +1,65 @@
 """How numbers, names and metrics are put into words, on the page and in the terminal alike."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from unicodedata import category
 
-from longtail.reports.grains import CLASSIFICATION, Grain
-from longtail.reports.results import GROUPS, Evaluation, Group, Thresholds
+from longtail.errors import InputError
+from longtail.figures import METRICS, Metric
+from longtail.reports.grains import IMAGES, Grain
+from longtail.reports.results import GROUPS, Evaluation, Group, Results, Thresholds
 
 NOTHING = "\N{EN DASH}"
 
 
-@dataclass(frozen=True)
-class Metric:
-    """How a metric is shown: ``better`` is 1 where more is better, -1 where less is, 0 where nobody can say.
+def words_of(*runs: Results) -> dict[str, Metric]:
+    """Return what the metrics of runs are called: those of the package, and what a run says of its own.
 
-    ``{figure}`` in the meaning stands for what the figure of a class is called.
+    Raises:
+        InputError: if a run says it in a way that cannot be read.
     """
-
-    label: str
-    meaning: str = ""
-    better: int = 1
-    fraction: bool = True
-
-
-def _average_precision(shape: str, noun: str) -> dict[str, Metric]:
-    """Return the metrics of boxes or of masks."""
-    key, label, head = f"{shape}_ap", f"{shape} AP", f"{shape.capitalize()} AP"
-    return {
-        key: Metric(head, f"average precision of the {noun}, mean over classes and over IoU 0.5 to 0.95"),
-        f"{key}50": Metric(f"{head}50", f"the same for {noun} that count as right from an IoU of 0.5 on"),
-        f"{key}75": Metric(f"{head}75", f"the same for {noun} that count as right from an IoU of 0.75 on"),
-        f"{key}_many": Metric(f"Many-shot {label}", "mean over the classes with many training images (LVIS: frequent)"),
-        f"{key}_medium": Metric(f"Medium-shot {label}", "mean over the classes between many and few (LVIS: common)"),
-        f"{key}_few": Metric(f"Few-shot {label}", "mean over the classes with few training images (LVIS: rare)"),
-        f"{key}_small": Metric(f"{head} of small objects", "those of at most 32 by 32 pixels"),
-        f"{key}_mid_sized": Metric(f"{head} of mid-sized objects", "those between small and large"),
-        f"{key}_large": Metric(f"{head} of large objects", "those of at least 96 by 96 pixels"),
-    }
+    words = dict(METRICS)
+    for run in runs:
+        try:
+            words |= {key: Metric(**entry) for key, entry in run.get("words", {}).items()}
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"the results of {run['name']} do not say what its metrics are called: {error}") from error
+    return words
 
 
-METRICS = {
-    "top1": Metric("Accuracy", "share of all images whose class was found"),
-    "top5": Metric("Top-5 accuracy", "the class is among the five most likely ones"),
-    "balanced_accuracy": Metric("Balanced accuracy", "mean over classes: every class counts the same"),
-    "mean_precision": Metric("Mean precision", "share of right answers among those of a class, mean over classes"),
-    "many": Metric("Many-shot accuracy", "mean over the classes with many training images"),
-    "medium": Metric("Medium-shot accuracy", "mean over the classes between many and few"),
-    "few": Metric("Few-shot accuracy", "mean over the classes with few training images"),
-    **_average_precision("mask", "masks"),
-    **_average_precision("box", "boxes"),
-    "box_accuracy": Metric(
-        "Box classifier accuracy", "share of matched proposals whose class was found, mean over classes"
-    ),
-    "miou": Metric("Mean IoU", "intersection over union of predicted and true pixels, mean over classes"),
-    "mean_accuracy": Metric("Mean accuracy", "share of the pixels of a class that were found, mean over classes"),
-    "frequency_weighted_iou": Metric("Frequency-weighted IoU", "every class counts as much as it has pixels"),
-    "pixel_accuracy": Metric("Pixel accuracy", "share of all pixels whose class was found"),
-    "iou_many": Metric("Many-shot IoU", "mean over the classes with many training pixels"),
-    "iou_medium": Metric("Medium-shot IoU", "mean over the classes between many and few"),
-    "iou_few": Metric("Few-shot IoU", "mean over the classes with few training pixels"),
-    "worst_class": Metric("Worst class", "the lowest {figure} of any class"),
-    "geometric_mean": Metric("Geometric mean", "over classes, each counted as at least 0.1%"),
-    "harmonic_mean": Metric("Harmonic mean", "over classes, each counted as at least 0.1%; ruled by the weakest"),
-    "calibration_error": Metric("Calibration error", "how far confidence is from accuracy; lower is better", better=-1),
-}
-
-
-def metric(key: str) -> Metric:
+def metric(key: str, words: Mapping[str, Metric] = METRICS) -> Metric:
     """Return how the metric ``key`` is shown; an unknown one goes by its own name and its plain number."""
-    return METRICS.get(key) or Metric(clean(key), "as recorded", better=0, fraction=False)
+    return words.get(key) or Metric(clean(key), "as recorded", better=0, fraction=False)
 
 
-def metric_keys(evaluations: Iterable[Evaluation]) -> list[str]:
+def metric_keys(evaluations: Iterable[Evaluation], words: Mapping[str, Metric] = METRICS) -> list[str]:
     """Return the metrics that occur, the known ones first and in their usual order."""
     keys = list(dict.fromkeys(key for evaluation in evaluations for key in evaluation["metrics"]))
-    return [key for key in METRICS if key in keys] + [key for key in keys if key not in METRICS]
+    return [key for key in words if key in keys] + [key for key in keys if key not in words]
 
 
-def number(key: str, value: float | None, deviation: float | None = None) -> str:
+def number(key: str, value: float | None, deviation: float | None = None, words: Mapping[str, Metric] = METRICS) -> str:
     """Show a value of the metric ``key``, with its standard deviation where there is one."""
     if value is None or not isfinite(value):
         return NOTHING
-    if not metric(key).fraction:
+    if not metric(key, words).fraction:
         return f"{value:.4g}" + ("" if deviation is None else f" ± {deviation:.2g}")
     return percent(value) if deviation is None else f"{100 * value:.1f} ± {100 * deviation:.1f}%"
 
 
-def change(key: str, value: float | None) -> str:
+def change(key: str, value: float | None, words: Mapping[str, Metric] = METRICS) -> str:
     """Show the difference between two values of the metric ``key``; that of fractions in percentage points."""
     if value is None:
         return NOTHING
-    scaled, places = (100 * value, ".1f") if metric(key).fraction else (value, ".4g")
+    scaled, places = (100 * value, ".1f") if metric(key, words).fraction else (value, ".4g")
     text = f"{scaled:+{places}}"
     return text.lstrip("+-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """Put values in the place of their names in braces; a name that is not among them stays."""
+    return re.sub(r"\{(\w+)\}", lambda name: values.get(name[1], name[0]), text)
 
 
 def signed(value: float | None) -> str:
@@ -143,7 +109,7 @@ def group_range(group: Group, thresholds: Thresholds) -> str:
     return f"fewer than {thresholds['few']:,}" if group == "few" else f"{thresholds['few']:,} to {thresholds['many']:,}"
 
 
-def group_ranges(thresholds: Thresholds, grain: Grain = CLASSIFICATION) -> str:
+def group_ranges(thresholds: Thresholds, grain: Grain = IMAGES) -> str:
     """Say of every group how much its classes have for training."""
     names = {group: f"{group} (LVIS: {grain.lvis[group]})" if grain.lvis else group for group in GROUPS}
     ranges = ", ".join(f"{name}: {group_range(group, thresholds)}" for group, name in names.items())

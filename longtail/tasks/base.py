@@ -1,7 +1,8 @@
 """What the tasks share: optimizer and schedule, the difficulty of the classes, and how an epoch's figures get out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import lightning.pytorch as pl
@@ -14,8 +15,11 @@ from longtail.data.base import LongTailData
 from longtail.data.sampling import DifficultySampling
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
+from longtail.figures import METRICS, Metric
+from longtail.inference.base import Predictor
 from longtail.losses.base import Loss
 from longtail.losses.cdb import ClassDifficultyLoss
+from longtail.reports.grains import Grain
 from longtail.tasks.schedules import Schedule, StepSchedule
 
 CONFUSIONS = 50  # pairs of classes in the results
@@ -52,14 +56,17 @@ class Task(pl.LightningModule, ABC):
             validation; the weights of every ``ClassDifficultyLoss`` and the sampling of the data are made from it.
 
     Attributes:
-        name: of the task, in the results.
-        monitors: metrics of the validation split that can choose the best epoch, the default first.
+        predictor: what a trained run is when it is used; it also names the task in the results.
+        grain: how the classes are counted and measured, for the reports.
+        monitors: metrics of the validation split and what they are called, first the one that chooses the best epoch
+            by default.
         class_accuracy: what the difficulty was last updated with.
         evaluation: the last full evaluation, as it stands in the results.
     """
 
-    name: ClassVar[str]
-    monitors: Sequence[str]
+    predictor: ClassVar[type[Predictor]]
+    grain: Grain
+    monitors: Mapping[str, Metric]
 
     def __init__(
         self,
@@ -69,7 +76,7 @@ class Task(pl.LightningModule, ABC):
         schedule: Schedule | None,
         many: int,
         few: int,
-        difficulty: Callable[[int], ClassDifficulty],
+        difficulty: Callable[[int], ClassDifficulty] = ClassDifficulty,
     ) -> None:
         super().__init__()
         if few > many + 1:
@@ -116,7 +123,13 @@ class Task(pl.LightningModule, ABC):
 
     def record(self) -> dict[str, Any]:
         """What this task adds to the results of a run."""
-        return {"task": self.name, "thresholds": self.thresholds}
+        return {
+            "task": self.predictor.task,
+            "predictor": f"{self.predictor.__module__}.{self.predictor.__qualname__}",
+            "grain": asdict(self.grain),
+            "words": {name: asdict(metric) for name, metric in self.monitors.items() if METRICS.get(name) != metric},
+            "thresholds": self.thresholds,
+        }
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer, its rate set before every step; without decay for what a loss wants kept from it."""
@@ -160,27 +173,27 @@ class Task(pl.LightningModule, ABC):
         self.log_dict(parts, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
 
     @abstractmethod
-    def _evaluate(self, batch: dict[str, Any]) -> None:
+    def evaluate(self, batch: dict[str, Any]) -> None:
         """Count what the figures are made of, in a batch of validation or test."""
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Evaluate a batch."""
-        self._evaluate(batch)
+        self.evaluate(batch)
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Evaluate a batch."""
-        self._evaluate(batch)
+        self.evaluate(batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures of the validation split."""
-        self._finish("val")
+        self.finish("val")
 
     def on_test_epoch_end(self) -> None:
         """Log the figures of the test split."""
-        self._finish("test")
+        self.finish("test")
 
     @abstractmethod
-    def _finish(self, split: str) -> None:
+    def finish(self, split: str) -> None:
         """Turn what was counted on a split into figures: `log_figures`, then `measured` in training, else
         ``evaluation``."""
 

@@ -2,7 +2,7 @@
 
 import math
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor
 from longtail.checkpoint import read_checkpoint
 from longtail.distributed import gather_to_first
 from longtail.errors import InputError
+from longtail.figures import Metric
 
 
 class TrainingStopped(Exception):
@@ -62,19 +63,21 @@ class RunCheckpoints(pl.Callback):
 
     Args:
         folder: where the files go.
-        monitor: the metric; larger is better but for the calibration error.
-        metrics: those that can be monitored.
+        monitor: the metric.
+        metrics: those of the task, by name; they say which way is better.
 
     Raises:
-        InputError: for an unknown metric.
+        InputError: for an unknown metric, or one of which nobody can say which way is better.
     """
 
-    def __init__(self, folder: Path, monitor: str, metrics: Sequence[str]) -> None:
-        if monitor not in metrics:
-            raise InputError(f'unknown metric "{monitor}": choose from {", ".join(metrics)}')
+    def __init__(self, folder: Path, monitor: str, metrics: Mapping[str, Metric]) -> None:
+        known = [name for name, metric in metrics.items() if metric.better]
+        if monitor not in known:
+            why = "which way is better is not known of" if monitor in metrics else "unknown metric"
+            raise InputError(f'{why} "{monitor}": choose from {", ".join(known)}')
         self.folder = folder
         self.monitor = f"val/{monitor}"
-        self.sign = -1 if monitor == "calibration_error" else 1
+        self.sign = metrics[monitor].better
         self.best_score: float | None = None
         self.best_epoch: int | None = None
         self._random: list[dict[str, Tensor]] = []

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,10 +15,14 @@ from longtail.data.clips.folder import ClipData
 from longtail.data.images.base import ImageData
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
+from longtail.figures import METRICS
+from longtail.inference.classification import Classifier
 from longtail.methods.base import Method
-from longtail.metrics.long_tail import METRICS, LongTailMetrics
+from longtail.metrics.class_metric import ClassMetric
+from longtail.metrics.long_tail import SCALARS, LongTailMetrics
 from longtail.models.backbones import Backbone
 from longtail.models.video import FrameMean, VideoBackbone
+from longtail.reports.grains import IMAGES
 from longtail.reports.results import weakest_classes
 from longtail.tasks.base import CONFUSIONS, Task, order_weights, ordered, sgd
 from longtail.tasks.schedules import Schedule
@@ -40,10 +44,11 @@ class Classification(Task):
         compile: compile the method with torch.compile.
         difficulty: called with the number of classes to make the difficulty of the classes. It is updated after each
             validation; the weights of every ``ClassDifficultyLoss`` and the sampling of the data are made from it.
+        metrics: of your own, made of the figures of the classes.
     """
 
-    name = "classification"
-    monitors = ("balanced_accuracy", *(name for name in METRICS if name != "balanced_accuracy"))
+    predictor = Classifier
+    grain = IMAGES
 
     def __init__(
         self,
@@ -56,6 +61,7 @@ class Classification(Task):
         channels_last: bool = True,
         compile: bool = False,
         difficulty: Callable[[int], ClassDifficulty] = ClassDifficulty,
+        metrics: Sequence[ClassMetric] | None = None,
     ) -> None:
         super().__init__(method, len(class_counts), optimizer, schedule, many, few, difficulty)
         self.channels_last = channels_last
@@ -63,6 +69,12 @@ class Classification(Task):
         if compile:
             self.method.compile()
         self.metrics = LongTailMetrics(class_counts, many, few)
+        self.own_metrics = {metric.name: metric for metric in metrics or ()}
+        if taken := self.own_metrics.keys() & set(SCALARS):
+            raise InputError(f"there is a metric {taken.pop()} already: give your own another name")
+        names = sorted(SCALARS, key=lambda name: name != "balanced_accuracy")  # which comes first
+        own = {name: metric.words for name, metric in self.own_metrics.items()}
+        self.monitors = {**{name: METRICS[name] for name in names}, **own}
         self.answers = CatMetric(nan_strategy="ignore")
 
     def check(self, data: LongTailData) -> None:
@@ -109,7 +121,7 @@ class Classification(Task):
         logits = [self.method.classify(view).float() for view in self._views(batch)]
         return torch.stack(logits).mean(0) if len(logits) > 1 else logits[0]
 
-    def _evaluate(self, batch: dict[str, Any]) -> None:
+    def evaluate(self, batch: dict[str, Any]) -> None:
         targets = batch["targets"]
         logits = self.logits(batch)
         self.metrics.update(logits, targets)
@@ -117,8 +129,10 @@ class Classification(Task):
             confidence, predicted = logits.softmax(1).max(1)
             self.answers.update(torch.stack([batch["rows"], targets, predicted, confidence], 1).double())
 
-    def _finish(self, split: str) -> None:
+    def finish(self, split: str) -> None:
         scalars, per_class = self.metrics.compute()
+        counts = torch.as_tensor(self.data.class_counts, device=per_class["images"].device)
+        scalars |= {name: metric({"counts": counts, **per_class}) for name, metric in self.own_metrics.items()}
         self.metrics.reset()
         self.log_figures(split, scalars)
         if self.fitting:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from longtail.data.base import LongTailData
 from longtail.reports.results import Results, save_results
-from longtail.reports.wording import duration
+from longtail.reports.wording import duration, words_of
 
 PACKAGES = ("longtail", "lightning", "timm", "numpy")
 
@@ -200,12 +200,11 @@ class Progress(TQDMProgressBar):
         entry = results["history"][-1]
         epochs = results["epochs"]
         figures = [f"loss {entry['train'].get('loss', float('nan')):.3f}"]
-        names = {"top1": "top-1", "balanced_accuracy": "balanced", "many": "many", "medium": "medium", "few": "few"}
-        names |= {"box_ap": "box AP", "mask_ap": "mask AP", "miou": "mIoU"}
-        for key, label in names.items():
-            value = (entry["val"] or {}).get(key)
-            if value is not None:
-                figures.append(f"{label} {100 * value:4.1f}" if value == value else f"{label}   - ")
+        val = entry["val"] or {}
+        for key, metric in words_of(cast(Results, results)).items():
+            if metric.short and key in val:
+                value = 100 * val[key] if metric.fraction else val[key]
+                figures.append(f"{metric.short} {value:4.1f}" if value == value else f"{metric.short}   - ")
         left = results["seconds"] / len(results["history"]) * (epochs - entry["epoch"])
         rate = f"{entry['images_per_second']:,.0f} images/s"
         epoch = f"{entry['epoch']:>{len(str(epochs))}}/{epochs}"

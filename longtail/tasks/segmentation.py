@@ -1,11 +1,8 @@
 """The engine around a method of segmentation: every pixel gets a class."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
@@ -13,14 +10,26 @@ from longtail.data.base import LongTailData
 from longtail.data.pixels.base import SegmentationData
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
+from longtail.figures import METRICS
+from longtail.inference.segmentation import Segmenter
 from longtail.methods.pixels import PixelMethod, labels_at
 from longtail.metrics.segmentation import PixelConfusion
-from longtail.reports.overlays import data_uri, draw_labels
+from longtail.reports.grains import PIXELS
 from longtail.reports.results import weakest_classes
-from longtail.tasks.base import CONFUSIONS, Task, order_weights, ordered, sgd
+from longtail.tasks.base import Task, order_weights, ordered, sgd
 from longtail.tasks.schedules import Schedule
+from longtail.tasks.segmentation_evaluator import confusions, examples, totals
 
-EXAMPLES_EACH, EXAMPLE_SIDE = 2, 512  # images of a weak class in the report, and their longer side in pixels
+MONITORS = (
+    "miou",
+    "mean_accuracy",
+    "frequency_weighted_iou",
+    "pixel_accuracy",
+    "iou_many",
+    "iou_medium",
+    "iou_few",
+    "worst_class",
+)
 
 
 class Segmentation(Task):
@@ -42,17 +51,8 @@ class Segmentation(Task):
         compile: compile the method with torch.compile.
     """
 
-    name = "segmentation"
-    monitors = (
-        "miou",
-        "mean_accuracy",
-        "frequency_weighted_iou",
-        "pixel_accuracy",
-        "iou_many",
-        "iou_medium",
-        "iou_few",
-        "worst_class",
-    )
+    predictor = Segmenter
+    grain = PIXELS
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class Segmentation(Task):
         order_weights(method, channels_last)
         if compile:
             self.method.compile()
+        self.monitors = {name: METRICS[name] for name in MONITORS}
         self.metrics = PixelConfusion(class_counts, *thresholds)
 
     def check(self, data: LongTailData) -> None:
@@ -112,56 +113,22 @@ class Segmentation(Task):
         logits: Tensor = self.method.segment(ordered(image[None], self.channels_last))
         return labels_at(logits, size)[0]
 
-    def _evaluate(self, batch: dict[str, Any]) -> None:
+    def evaluate(self, batch: dict[str, Any]) -> None:
         for image, target in zip(batch["images"], batch["targets"], strict=True):
             self.metrics.update(self.segment(image, target.shape), target)
 
-    def _finish(self, split: str) -> None:
-        scalars, per_class = self.metrics.compute()
-        with self.metrics.sync_context():  # of all processes; the metric itself gives its own part alone
-            confusion = self.metrics.confusion.cpu()
-        self.metrics.reset()
+    def finish(self, split: str) -> None:
+        scalars, per_class, confusion = totals(self.metrics)
         self.log_figures(split, scalars)
         if self.fitting:
             self.measured(per_class[self.difficulty_from].float())
             return
+        chosen = weakest_classes(per_class["iou"].tolist(), self.data.class_counts) if self.global_rank == 0 else []
         self.evaluation = {
             "split": split,
             "images": len(self.data.parts[split]),
             "metrics": {name: float(value) for name, value in scalars.items()},
             "per_class": {name: values.tolist() for name, values in per_class.items()},
             "confusions": confusions(confusion),
-            "examples": self._examples(split, per_class["iou"].tolist()) if self.global_rank == 0 else [],
+            "examples": examples(self.data, split, chosen, self.segment, self.device),
         }
-
-    @torch.no_grad()
-    def _examples(self, split: str, iou: list[float]) -> list[dict[str, Any]]:
-        """Images with most pixels of the classes that need help most, with what is there and what was found."""
-        part, images = self.data.parts[split], self.data.split(split).images
-        examples = []
-        for c in weakest_classes(iou, self.data.pixel_counts):
-            for row in part.counts.most(c, EXAMPLES_EACH):
-                sample = images[row, 0]
-                truth = self.data.annotation(split, row)
-                image = self.data.normalise(sample["image"][None])[0].to(self.device)
-                predicted = self.segment(image, truth.shape).cpu().numpy()
-                picture = self.data.picture(split, row)
-                drawn = [
-                    data_uri(draw_labels(picture, np.asarray(each), self.data.classes), EXAMPLE_SIDE)
-                    for each in (truth, predicted)
-                ]
-                examples.append(
-                    {"class": c, "name": Path(part.images[row]).name, "truth": drawn[0], "predicted": drawn[1]}
-                )
-        return examples
-
-
-def confusions(confusion: Tensor) -> list[dict[str, int]]:
-    """The most frequent pairs of true and wrongly predicted class, with their pixels, of a table (C, C) of both."""
-    wrong = confusion.clone().fill_diagonal_(0).flatten()
-    most = wrong.argsort(descending=True, stable=True)[:CONFUSIONS]
-    return [
-        {"true": pair // len(confusion), "predicted": pair % len(confusion), "images": pixels}
-        for pair, pixels in zip(most.tolist(), wrong[most].tolist(), strict=True)
-        if pixels
-    ]

@@ -106,7 +106,7 @@ class TrainingCLI(LightningCLI):
         self.results = new_results(run.name, self.config.recipe, int(self.config.seed_everything), self.dump())
         self.recorder = Recorder(run, self.results)
         metrics = cast(Task, self.model).monitors
-        self.checkpoints = RunCheckpoints(run, self.config.monitor or metrics[0], metrics)
+        self.checkpoints = RunCheckpoints(run, self.config.monitor or next(iter(metrics)), metrics)
         callbacks: list[pl.Callback] = [self.recorder, self.checkpoints]
         if self.config_init.trainer.enable_progress_bar is not False:
             callbacks.insert(1, Progress(self.recorder))

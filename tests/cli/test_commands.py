@@ -20,7 +20,7 @@ from command import TWO_PROCESSES, assert_same_weights, fails, in_its_own_proces
 from PIL import Image
 
 from longtail.cli.main import main
-from longtail.inference.classification import load_run
+from longtail.inference import load_run
 from longtail.reports.results import weakest_classes
 from longtail.tasks.classification import Classification
 

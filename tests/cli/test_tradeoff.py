@@ -15,7 +15,7 @@ from PIL import Image
 from longtail.cli.main import main
 from longtail.data.base import LongTailData
 from longtail.data.images.digits import DigitsLT
-from longtail.inference.classification import load_run
+from longtail.inference import load_run
 
 FIT = ["--epochs", "2", "--precision", "32-true"]
 

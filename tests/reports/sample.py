@@ -2,12 +2,14 @@
 
 import base64
 import io
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from longtail.reports.grains import BOXES, IMAGES, MASKS, PIXELS
 from longtail.reports.overlays import data_uri
 from longtail.reports.results import (
     Epoch,
@@ -53,6 +55,9 @@ def make_results(
     thresholds: Thresholds = {"many": 100, "few": 20}
     return {
         "format": 1,
+        "task": "classification",
+        "predictor": "longtail.inference.classification.Classifier",
+        "grain": asdict(IMAGES),
         "name": name,
         "recipe": "bcl",
         "status": "finished",
@@ -80,7 +85,8 @@ def make_results(
 def make_detection(classes: int = 10, *, masks: bool = True, name: str = "rcnn", **options: Any) -> Results:
     """Return the results of a run of detection, with masks or boxes alone; the last class has no test image."""
     results = make_results(classes, name=name, **options)
-    results |= {"task": "detection", "thresholds": {"many": 100, "few": 11}}
+    results |= {"task": "detection", "predictor": "longtail.inference.detection.Detector"}
+    results |= {"grain": asdict(MASKS if masks else BOXES), "thresholds": {"many": 100, "few": 11}}
     results |= {"instance_counts": [3 * count for count in results["train_counts"]]}
     results |= {"accuracy_of": "accuracy of the box classifier on matched proposals"}
     shapes = ("mask", "box") if masks else ("box",)
@@ -116,7 +122,8 @@ def make_detection(classes: int = 10, *, masks: bool = True, name: str = "rcnn",
 def make_segmentation(classes: int = 10, *, name: str = "upernet", **options: Any) -> Results:
     """Return the results of a run of semantic segmentation; the last class has no test pixel."""
     results = make_results(classes, name=name, **options)
-    results |= {"task": "segmentation", "thresholds": {"many": 10_000_000, "few": 2_000_000}}
+    results |= {"task": "segmentation", "predictor": "longtail.inference.segmentation.Segmenter"}
+    results |= {"grain": asdict(PIXELS), "thresholds": {"many": 10_000_000, "few": 2_000_000}}
     results |= {"train_counts": [100_003 * count for count in results["train_counts"]]}
     names = {"balanced_accuracy": "miou", "top1": "pixel_accuracy", "worst_class": "worst_class"}
     names |= {group: f"iou_{group}" for group in ("many", "medium", "few")}

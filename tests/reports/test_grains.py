@@ -9,7 +9,7 @@ import pytest
 
 from longtail.errors import InputError
 from longtail.reports.compare import comparison_text, write_comparison
-from longtail.reports.grains import BOXES, CLASSIFICATION, MASKS, SEGMENTATION, Grain, grain_of
+from longtail.reports.grains import BOXES, IMAGES, MASKS, PIXELS, Grain, grain_of
 from longtail.reports.report import headline, report_page, write_report
 from longtail.reports.results import Results, ordered_evaluations
 from longtail.reports.terminal import evaluation_table
@@ -32,20 +32,28 @@ def drawn(text: str) -> set[str]:
     return {each for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL) for each in texts(svg)}
 
 
-@pytest.mark.parametrize("grain", [CLASSIFICATION, BOXES, MASKS, SEGMENTATION])
+@pytest.mark.parametrize("grain", [IMAGES, BOXES, MASKS, PIXELS])
 def test_every_metric_of_a_grain_has_words(grain: Grain) -> None:
     assert {*grain.bars, *grain.curves} <= METRICS.keys()
     assert grain.key in grain.columns
 
 
 def test_masks_count_where_all_runs_have_them() -> None:
-    assert grain_of(make_results()) is CLASSIFICATION
-    assert grain_of(make_detection(), make_detection()) is MASKS
-    assert grain_of(boxes()) is BOXES
-    assert grain_of(make_detection(), boxes()) is BOXES
-    assert grain_of({**make_detection(), "evaluations": []}) is MASKS
-    assert grain_of({**boxes(), "evaluations": []}) is BOXES
-    assert grain_of({**make_detection(), "evaluations": [], "history": []}) is BOXES
+    assert grain_of(make_results()) == IMAGES
+    assert grain_of(make_detection(), make_detection()) == MASKS
+    assert grain_of(boxes()) == BOXES
+    assert grain_of(make_detection(), boxes()) == BOXES
+    assert grain_of({**make_detection(), "evaluations": []}) == MASKS
+    assert grain_of({**boxes(), "evaluations": []}) == BOXES
+    assert grain_of({**make_detection(), "evaluations": [], "history": []}) == MASKS
+
+
+@pytest.mark.parametrize("change", [{"nonsense": "x"}, {"groups": {"many": "many"}}])
+def test_a_grain_that_cannot_be_read_is_one_line(change: dict[str, object]) -> None:
+    results = make_results()
+    results["grain"] |= change
+    with pytest.raises(InputError, match="the results of bcl do not say how classes are measured"):
+        grain_of(results)
 
 
 def test_headlines() -> None:
@@ -288,4 +296,4 @@ def test_large_numbers_are_shown_briefly() -> None:
 def test_group_ranges_of_a_task() -> None:
     thresholds = make_results()["thresholds"]
     assert group_ranges(thresholds) == "many: more than 100, medium: 20 to 100, few: fewer than 20 training images"
-    assert group_ranges(thresholds, SEGMENTATION).endswith("fewer than 20 training pixels")
+    assert group_ranges(thresholds, PIXELS).endswith("fewer than 20 training pixels")

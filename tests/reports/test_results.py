@@ -20,7 +20,6 @@ from longtail.reports.results import (
     load_results,
     ordered_evaluations,
     save_results,
-    task_of,
 )
 from longtail.writing import write_atomically
 
@@ -140,18 +139,24 @@ def test_lists_of_a_task(tmp_path: Path) -> None:
             load_results(tmp_path)
 
 
-@pytest.mark.parametrize("task", ["pose", None, ["detection"]])
-def test_unknown_task(tmp_path: Path, task: Any) -> None:
-    results = make_results()
-    results["task"] = task
+@pytest.mark.parametrize("key", ["task", "predictor", "grain"])
+@pytest.mark.parametrize("value", [None, ["detection"], {}, "left out"])
+def test_a_run_that_does_not_introduce_itself_is_of_another_version(tmp_path: Path, key: str, value: Any) -> None:
+    results: Any = make_results()
+    results[key] = value
+    if value == "left out":
+        del results[key]
     write_run(tmp_path, results)
-    with pytest.raises(InputError, match=r"results\.json: unknown task .+; read it with the version of longtail that"):
+    message = rf"results\.json: unknown {key} .+; read it with the version of longtail that"
+    with pytest.raises(InputError, match=message) as caught:
         load_results(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
-def test_runs_of_before_are_of_classification() -> None:
-    assert task_of(make_results()) == "classification"
-    assert task_of({**make_results(), "task": "detection"}) == "detection"
+def test_a_task_of_ones_own_is_read(tmp_path: Path) -> None:
+    results = make_results()
+    results["task"] = "pose"
+    assert load_results(write_run(tmp_path, results))["task"] == "pose"
 
 
 def test_class_accuracies_of_another_length(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from longtail.cli.main import main
 from longtail.files.video.clips import read_clips
 from longtail.files.video.reading import read_frames
 from longtail.generated.moving_shapes import CLASSES, write_moving_shapes
-from longtail.inference.classification import load_run
+from longtail.inference import load_run
 from longtail.recipes import recipe_names
 from longtail.tasks.classification import Classification
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from longtail.cli.main import main
 from longtail.generated.shapes import write_shapes
-from longtail.inference.detection import load_detector
+from longtail.inference import load_run
 from longtail.tasks.detection import Detection
 
 SMALL = [
@@ -114,7 +114,7 @@ def test_the_exported_network_finds_the_same(run: Path, shapes: Path, tmp_path: 
         picture = image.convert("RGB")
     pixels = np.asarray(picture, dtype=np.float32).transpose(2, 0, 1) / 255
     boxes, labels, scores, masks = session.run(None, {"image": pixels})
-    expected = load_detector(run).detect(picture)
+    expected = load_run(run).detect(picture)
     assert labels.tolist() == expected["labels"].tolist()
     assert np.allclose(scores, expected["scores"], atol=1e-4)
     assert np.allclose(boxes, expected["boxes"], atol=1e-2)

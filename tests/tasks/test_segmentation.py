@@ -15,7 +15,7 @@ from longtail.cli.main import main
 from longtail.data.pixels.folder import SegmentationFolder
 from longtail.files.pixels.pairs import find_pairs, read_values
 from longtail.generated.drawing import CLASSES, Scene, SplitName, scenes
-from longtail.inference.segmentation import load_segmenter
+from longtail.inference import load_run
 from longtail.methods.pixels import AT_ONCE, labels_at
 from longtail.recipes import recipe_names
 from longtail.reports.overlays import colour
@@ -156,7 +156,7 @@ def test_predictions_can_be_read_as_annotations(run: Path, shapes: Path, tmp_pat
     assert main(["predict", str(run), str(root / "images"), "--output", str(output), "--overlays", str(pictures)]) == 0
     data = SegmentationFolder(root, num_workers=0, batch_size=2, val_fraction=0)
     assert len(data.parts["train"]) == 5
-    segmenter = load_segmenter(run)
+    segmenter = load_run(run)
     for row, file in enumerate(data.parts["train"].images):
         labels = data.annotation("train", row)
         assert np.array_equal(labels, segmenter.segment(file, (SIDE, SIDE)))
@@ -195,7 +195,7 @@ def test_the_figures_of_a_split_follow_from_its_predictions(run: Path, shapes: P
 def test_predictions_have_the_size_of_their_image(shapes: Path, tmp_path: Path) -> None:
     run, images, output = tmp_path / "run", tmp_path / "images", tmp_path / "masks"
     assert fit(run, "ce", shapes, "--trainer.max_steps", "1", "--image-size", "48") == 0
-    assert load_segmenter(run).size == 48
+    assert load_run(run).size == 48
     images.mkdir()
     turned = Image.Exif()
     turned[ExifTags.Base.Orientation] = 6
@@ -242,7 +242,7 @@ def test_the_exported_network_finds_the_same(
         assert "torch 2.8" in fails(capsys, "export", str(copy))
         return
     assert main(["export", str(copy), "--output", str(tmp_path / "free")]) == 0
-    segmenter = load_segmenter(copy)
+    segmenter = load_run(copy)
     session = onnxruntime.InferenceSession(tmp_path / "free/model.onnx")
     metadata = session.get_modelmeta().custom_metadata_map
     assert json.loads(metadata["classes"]) == segmenter.classes

@@ -10,7 +10,7 @@ from longtail.cli.main import main
 from longtail.cli.options import without
 from longtail.data.images.digits import DigitsLT
 from longtail.data.sampling import DifficultySampling, PowerSampling, RepeatFactorSampling, Sampling
-from longtail.inference.classification import load_run
+from longtail.inference import load_run
 
 DIGITS = ["fit", "--recipe", "digits_lt/ce", "--precision", "32-true", "--trainer.enable_progress_bar", "false"]
 TEACHER = """\

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from longtail.reports.grains import CLASSIFICATION, Grain
+from longtail.reports.grains import IMAGES, Grain
 from longtail.reports.plots.drawing import (
     COLOURS,
     GROUP_COLOURS,
@@ -42,7 +42,7 @@ def class_counts(
     counts: Sequence[int],
     thresholds: Thresholds,
     figures: Sequence[float | None] | None = None,
-    grain: Grain = CLASSIFICATION,
+    grain: Grain = IMAGES,
 ) -> str:
     """Draw the training count of every class, most frequent first, and the figure of each class below."""
     order = sorted(range(len(counts)), key=lambda index: -counts[index])
@@ -70,9 +70,7 @@ def class_counts(
         return svg(figure, f"Training {grain.nouns} and {inside(grain.label)} of every class")
 
 
-def group_bars(
-    series: Sequence[Bars], counts: Sequence[int], thresholds: Thresholds, grain: Grain = CLASSIFICATION
-) -> str:
+def group_bars(series: Sequence[Bars], counts: Sequence[int], thresholds: Thresholds, grain: Grain = IMAGES) -> str:
     """Draw the figures of the many-, medium- and few-shot classes and of all, one bar per run."""
     sizes = group_sizes(counts, thresholds)
     names = [f"{group}\n({grain.lvis[group]})" if grain.lvis else group for group in GROUPS]
@@ -108,7 +106,7 @@ def group_bars(
 
 
 def change_by_count(
-    counts: Sequence[int], changes: Sequence[float | None], thresholds: Thresholds, grain: Grain = CLASSIFICATION
+    counts: Sequence[int], changes: Sequence[float | None], thresholds: Thresholds, grain: Grain = IMAGES
 ) -> str:
     """Draw how much the figure of each class changed against its training count."""
     heights = 100 * numbers(changes)
@@ -128,7 +126,7 @@ def difficulty_by_count(
     counts: Sequence[int],
     difficulties: Mapping[str, Sequence[float | None]],
     thresholds: Thresholds,
-    grain: Grain = CLASSIFICATION,
+    grain: Grain = IMAGES,
 ) -> str:
     """Draw the difficulty of each class against its training count, in one panel under each title."""
     with drawing(1.1 + 1.7 * len(difficulties)) as figure:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.reports.grains import CLASSIFICATION, Grain
+from longtail.reports.grains import IMAGES, Grain
 from longtail.reports.plots.drawing import COLOURS, DASHES, MARKERS, Array, drawing, legend, numbers, percent_axis, svg
 from longtail.reports.results import Epoch, Group
 
@@ -35,7 +35,7 @@ def loss_curves(history: Sequence[Epoch]) -> str | None:
     return _curves(history, curves, "training loss")
 
 
-def validation_curves(history: Sequence[Epoch], grain: Grain = CLASSIFICATION) -> str | None:
+def validation_curves(history: Sequence[Epoch], grain: Grain = IMAGES) -> str | None:
     """Draw the validation metrics over the epochs, or return None where there is nothing to draw."""
     measured = [epoch for epoch in history if epoch["val"] is not None]
     curves = {
@@ -109,7 +109,7 @@ def _curves(history: Sequence[Epoch], curves: Mapping[str, Array], label: str) -
 
 def by_strength(strengths: Sequence[float], curves: Mapping[str, Sequence[float | None]], best: float) -> str:
     """Draw accuracies of one run over the strengths, with a line at the best and at 0."""
-    drawn = {CLASSIFICATION.curves[key]: 100 * numbers(values) for key, values in curves.items()}
+    drawn = {IMAGES.curves[key]: 100 * numbers(values) for key, values in curves.items()}
     with drawing(3.7) as figure:
         axes = figure.subplots()
         for place, line in ((0.0, "-"), (best, ":")):

@@ -1,0 +1,79 @@
+"""What a trained run is when it is used."""
+
+import argparse
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from longtail.reports.results import Results
+
+P = TypeVar("P", bound="Predictor")
+
+
+class Predictor(ABC):
+    """A trained run, used: what ``longtail predict`` and ``longtail export`` do with it.
+
+    The results of a run name its class. What only some runs are asked for are options of that class: it adds them to
+    the parsers of the commands, and takes them by name in ``predict`` and ``export``.
+
+    Attributes:
+        task: what the run was trained for, in results and messages.
+    """
+
+    task: ClassVar[str]
+
+    @classmethod
+    def predict_options(cls, parser: argparse.ArgumentParser) -> None:
+        """Add what ``longtail predict`` takes for such runs alone, in a group with a title; by default nothing."""
+        return
+
+    @classmethod
+    def export_options(cls, parser: argparse.ArgumentParser) -> None:
+        """Add what ``longtail export`` takes for such runs alone, in a group with a title; by default nothing."""
+        return
+
+    @classmethod
+    @abstractmethod
+    def load(cls: type[P], run: Path, results: Results, checkpoint: str | None = None) -> P:
+        """Load a run.
+
+        Args:
+            run: its folder.
+            results: of it.
+            checkpoint: "best" or "last"; by default the one best on validation if there is one.
+
+        Raises:
+            InputError: if the checkpoint is not there or damaged, or is of something else.
+        """
+
+    # The options are those that a class added to the parser, by their names and types.
+    @abstractmethod
+    def predict(
+        self, paths: Sequence[Path], output: Path | None, skip_bad_images: bool, *args: Any, **options: Any
+    ) -> None:
+        """Use the run on files and folders.
+
+        Args:
+            paths: of the files and folders.
+            output: where the answer goes; None prints it.
+            skip_bad_images: leave out files that cannot be read.
+            args: none.
+            options: those of ``predict_options``.
+
+        Raises:
+            InputError: on a file that cannot be read, or an output that cannot be written.
+        """
+
+    @abstractmethod
+    def export(self, output: Path, *args: Any, **options: Any) -> list[Path]:
+        """Write the run for use without this package, and return the files.
+
+        Args:
+            output: folder for them.
+            args: none.
+            options: those of ``export_options``.
+
+        Raises:
+            InputError: if something that is needed is not installed, or what is written differs from the run.
+        """

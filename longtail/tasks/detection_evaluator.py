@@ -1,0 +1,163 @@
+"""The figures and pictures of a detector on a split."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from longtail.data.boxes.base import DetectionData
+from longtail.data.boxes.dataset import Part
+from longtail.distributed import from_first, gather_to_first, sum_over_processes
+from longtail.files.coco.results import coco_results, decode
+from longtail.metrics.detection import average_precision, group_ap
+from longtail.reports.overlays import data_uri, draw_instances
+from longtail.reports.results import GROUPS, weakest_classes
+
+KINDS: dict[str, Literal["bbox", "segm"]] = {"box": "bbox", "mask": "segm"}
+EXAMPLES_EACH, EXAMPLE_SIDE = 2, 512  # images of a weak class in the report, and their longer side in pixels
+SHOWN_FROM = 0.3  # score of a detection that is drawn there
+FIGURES = {
+    "ap": "ap",
+    "ap50": "ap50",
+    "ap75": "ap75",
+    "ap_small": "ap_small_area",
+    "ap_mid_sized": "ap_medium_area",
+    "ap_large": "ap_large_area",
+}
+
+
+class DetectionEvaluator:
+    """Collects what a detector finds in a split, and measures it.
+
+    Args:
+        num_classes: C.
+        masks: whether masks are measured beside boxes.
+        thresholds: "many" and "few", of the groups by training images.
+
+    Attributes:
+        metrics: names of the figures that can choose an epoch, the most telling first.
+    """
+
+    def __init__(self, num_classes: int, masks: bool, thresholds: Mapping[str, int]) -> None:
+        self.kinds = ["box", "mask"] if masks else ["box"]
+        self.thresholds = thresholds
+        names = [*FIGURES, *(f"ap_{group}" for group in GROUPS)]
+        self.metrics = [f"{kind}_{name}" for kind in reversed(self.kinds) for name in names]
+        # Proposals on objects of a class that got it, and all of them. No buffer: averaged weights swap those.
+        self._hits = torch.zeros(2, num_classes, dtype=torch.int64)
+        self._detections: list[dict[str, Any]] = []
+
+    def update(self, part: Part, rows: Sequence[int], detections: Sequence[dict[str, Tensor]], pairs: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            part: the split.
+            rows: of the images in it.
+            detections: of each image: "boxes" (n, 4), "labels" (n,), "scores" (n,), and perhaps "masks".
+            pairs: true and predicted class (M, 2) of the proposals on objects.
+        """
+        for each, row in zip(detections, rows, strict=True):
+            self._detections += coco_results(each, int(part.image_ids[row]), part.annotations.category_ids.tolist())
+        true, predicted = pairs.cpu().unbind(1)
+        self._hits[0] += torch.bincount(true[true == predicted], minlength=self._hits.shape[1])
+        self._hits[1] += torch.bincount(true, minlength=self._hits.shape[1])
+
+    def compute(self, data: DetectionData, split: str, device: torch.device, with_examples: bool) -> dict[str, Any]:
+        """Measure what all processes found, and forget it; the same on each, as it stands in the results.
+
+        Args:
+            data: the set.
+            split: "val" or "test".
+            device: that the processes share tensors on.
+            with_examples: whether to draw pictures of the classes that need help most.
+        """
+        detections = gather_to_first(self._detections)
+        hits, matched = sum_over_processes(self._hits.to(device)).cpu().double()
+        accuracy = hits / matched  # nan where nothing was matched
+        self._detections = []
+        self._hits.zero_()
+        measured = None if detections is None else self._measure(data, split, detections, accuracy, with_examples)
+        evaluation: dict[str, Any] = from_first(measured)
+        return evaluation
+
+    def _measure(
+        self, data: DetectionData, split: str, detections: list[dict[str, Any]], accuracy: Tensor, with_examples: bool
+    ) -> dict[str, Any]:
+        part = data.parts[split]
+        labels, owners = part.labels()
+        classes = len(data.classes)
+        instances = torch.bincount(torch.from_numpy(labels), minlength=classes)
+        pairs = torch.unique(torch.from_numpy(owners * classes + labels)) % classes
+        per_class = {
+            "images": torch.bincount(pairs, minlength=classes).tolist(),
+            "instances": instances.tolist(),
+            "accuracy": accuracy.tolist(),
+        }
+        metrics = {"box_accuracy": float(accuracy.nanmean())}
+        truth = part.truth("mask" in self.kinds)
+        for kind in self.kinds:
+            measured = average_precision(truth, detections, KINDS[kind], part.annotations.federated)
+            metrics |= {f"{kind}_{name}": getattr(measured, attribute) for name, attribute in FIGURES.items()}
+            groups = group_ap(measured.class_ap, data.image_counts, **self.thresholds)
+            metrics |= {f"{kind}_ap_{group}": value for group, value in groups.items()}
+            per_class |= {f"{kind}_ap": measured.class_ap.tolist(), f"{kind}_ap50": measured.class_ap50.tolist()}
+        evaluation = {"split": split, "images": len(part.rows), "metrics": metrics, "per_class": per_class}
+        if with_examples:
+            weakest = weakest_classes(per_class[f"{self.kinds[-1]}_ap"], data.image_counts)
+            evaluation["examples"] = examples(data, split, detections, weakest, "mask" in self.kinds)
+        return evaluation
+
+
+def examples(
+    data: DetectionData, split: str, detections: Sequence[dict[str, Any]], chosen: Sequence[int], masks: bool
+) -> list[dict[str, Any]]:
+    """Images of some classes, with what is there and what was found."""
+    part = data.parts[split]
+    labels, owners = part.labels()
+    wanted = {c: list(dict.fromkeys(owners[labels == c].tolist()))[:EXAMPLES_EACH] for c in chosen}
+    rows = {int(part.image_ids[row]): row for of_class in wanted.values() for row in of_class}
+    of_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for each in detections:
+        if each["image_id"] in rows and each["score"] >= SHOWN_FROM:
+            of_image[rows[each["image_id"]]].append(each)
+    return [
+        {
+            "class": c,
+            "name": part.annotations.file_names[part.rows[row]],
+            **pictures(data, split, row, of_image[row], masks),
+        }
+        for c, of_class in wanted.items()
+        for row in of_class
+    ]
+
+
+def pictures(
+    data: DetectionData, split: str, row: int, detections: Sequence[dict[str, Any]], masks: bool
+) -> dict[str, str]:
+    """One image with its annotations and with its detections drawn in."""
+    part, names = data.parts[split], data.classes
+    annotations = part.annotations
+    picture = data.picture(split, row)
+    chosen = part.instances(row).tolist()
+    labels = annotations.labels[chosen].tolist()
+    truth = draw_instances(
+        picture,
+        annotations.boxes[chosen].tolist(),
+        [names[label] for label in labels],
+        labels,
+        None,
+        [annotations.mask(k).astype(bool) for k in chosen] if masks else None,
+    )
+    index = {category: c for c, category in enumerate(annotations.category_ids.tolist())}
+    classes = [index[each["category_id"]] for each in detections]
+    predicted = draw_instances(
+        picture,
+        [(x, y, x + width, y + height) for x, y, width, height in (each["bbox"] for each in detections)],
+        [names[c] for c in classes],
+        classes,
+        [each["score"] for each in detections],
+        [decode(each["segmentation"]) for each in detections] if masks else None,
+    )
+    return {"truth": data_uri(truth, EXAMPLE_SIDE), "predicted": data_uri(predicted, EXAMPLE_SIDE)}

@@ -1,0 +1,46 @@
+"""The help that imports nothing, checked against what it tells of."""
+
+import re
+
+import pytest
+
+from longtail.cli.fit import FIT_HELP
+from longtail.cli.main import COMMANDS, HELP
+from longtail.cli.options import SHORT
+from longtail.data.names import short_names
+from longtail.figures import METRICS
+from longtail.models.backbones import CIFAR_RESNETS
+from longtail.recipes import recipe_names
+
+OF_FIT = {"--recipe", "--data", "--run", "--resume", "--teacher", "--ema", "--monitor", "--help-all"}
+
+
+def test_the_help_names_every_command_and_no_other() -> None:
+    listed = re.findall(r"^  (\w+) ", HELP[HELP.index("Commands") :], re.MULTILINE)
+    assert listed == list(COMMANDS)
+
+
+def test_the_recipes_of_the_help_exist() -> None:
+    assert set(re.findall(r"--recipe ([\w/]+)", HELP)) <= set(recipe_names())
+
+
+def test_the_help_of_fit_names_every_data_set() -> None:
+    words = set(re.findall(r"\w+", FIT_HELP))
+    assert [name for name in short_names() if name not in words] == []
+    text = " ".join(FIT_HELP.split())
+    listed = [*re.findall(r"(\w+(?:, \w+)*(?: or \w+)?) with --data\.root", text), *re.findall(r"\w+_lt\b", text)]
+    assert {name for names in listed for name in re.split(", | or ", names)} <= {*short_names()}
+
+
+def test_the_help_of_fit_names_every_short_option_and_no_other() -> None:
+    assert set(re.findall(r"(?<![\w-])--[a-z-]+(?![\w.-])", FIT_HELP)) == OF_FIT | SHORT.keys()
+
+
+@pytest.mark.parametrize("name", CIFAR_RESNETS)
+def test_the_help_of_fit_names_the_backbones(name: str) -> None:
+    assert name in FIT_HELP
+
+
+def test_the_metrics_of_the_help_exist() -> None:
+    assert {"balanced_accuracy", "miou"} <= METRICS.keys()
+    assert "by default balanced_accuracy, AP or miou" in FIT_HELP

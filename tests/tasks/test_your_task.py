@@ -1,0 +1,88 @@
+"""A task from outside the package, as docs/your_task.md shows it."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import fails, results
+from pages import write_files
+from PIL import Image
+
+from longtail.cli.main import main
+from longtail.inference import export_run, load_run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of the page, and a run of the task."""
+    folder = tmp_path_factory.mktemp("ordinal")
+    assert write_files("your_task.md", folder) == ["ordinal_task.py", "ordinal_predictor.py", "ordinal.yaml"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("LONGTAIL_RUN", raising=False)
+        patch.setattr(sys, "path", [*sys.path, str(folder)])
+        options = ["--epochs", "2", "--monitor", "distance"]
+        assert main(["fit", "--recipe", "ordinal.yaml", "--run", "run", *options]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def beside_the_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    return tmp_path / "a.png"
+
+
+def test_its_figures_stand_in_the_results(folder: Path) -> None:
+    found = results(folder / "run")
+    assert (found["task"], found["predictor"]) == ("ordinal recognition", "ordinal_predictor.OrdinalPredictor")
+    assert found["words"]["distance"]["label"] == "Distance"
+    distances = [epoch["val"]["distance"] for epoch in found["history"]]
+    assert found["best_epoch"] == 1 + distances.index(min(distances)), "less is better"
+    evaluation = found["evaluations"][0]
+    near = [value for value in evaluation["per_class"]["near"] if value is not None]
+    assert evaluation["metrics"]["near"] == pytest.approx(sum(near) / len(near))
+
+
+def test_its_pages_use_its_words(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "run", "--output", str(tmp_path / "report.html")]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "of the answers are near, with every class counting the same" in page
+    assert "classes between answer and truth, over images" in page
+    assert "As recorded" not in page
+    assert main(["compare", "run", "run", "--output", str(tmp_path / "compare.html")]) == 0
+    assert "Distance" in capsys.readouterr().out
+    assert "near, few-shot" in (tmp_path / "compare.html").read_text()
+
+
+def test_it_is_evaluated_again(folder: Path) -> None:
+    before = results(folder / "run")["evaluations"]
+    assert main(["test", "run"]) == 0
+    assert sorted(results(folder / "run")["evaluations"], key=str) == sorted(before, key=str)
+
+
+def test_it_predicts_with_options_of_its_own(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["predict", "run", str(picture), "--places", "3"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert 0 <= answers[str(picture)] <= 9
+    assert "this one is of ordinal recognition" in fails(capsys, "predict", "run", str(picture), "--top-k", "2")
+    with pytest.raises(SystemExit):
+        main(["predict", "run", "--help"])
+    helped = capsys.readouterr().out
+    assert "--places" in helped
+    assert "--top-k" not in helped
+
+
+def test_it_exports(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    assert type(load_run(Path("run"))).__name__ == "OrdinalPredictor"
+    assert [path.name for path in export_run(Path("run"), tmp_path)] == ["model.onnx", "model.safetensors"]
