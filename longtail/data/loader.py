@@ -18,7 +18,7 @@ class PairSample(Protocol):
     def __getitem__(self, name: str, /) -> Any: ...  # "image", "target" and "row"
 
 
-def collate_lists(samples: Sequence[PairSample]) -> dict[str, Any]:
+def collate_lists(samples: Sequence[PairSample]) -> dict[str, Any]:  # whatever the grain's samples hold
     """A batch of samples "image", "target" and "row": lists "images" and "targets" of N, and "rows" (N,)."""
     return {
         "images": [sample["image"] for sample in samples],
@@ -102,7 +102,7 @@ class Loader:
 
     def __init__(
         self,
-        dataset: Dataset[Any],
+        dataset: Dataset[Any],  # samples and batches differ from grain to grain, here and below
         batches: EpochBatches,
         num_workers: int = 0,
         collate: Callable[[Any], Any] | None = None,

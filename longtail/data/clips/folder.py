@@ -56,7 +56,7 @@ class ClipData(FileData):
         """Folder of the set, where it is kept which videos are good."""
 
     @property
-    def input(self) -> dict[str, Any]:
+    def input(self) -> dict[str, Any]:  # as in the base
         """What is known of images, and the frames of a clip."""
         return {**super().input, "frames": self.frames}
 
