@@ -202,6 +202,12 @@ class LongTailData(pl.LightningDataModule, ABC):
         """The split called "train", "val" or "test"."""
         return {"train": self.splits.train, "val": self.splits.val, "test": self.splits.test}[name]
 
+    def size(self, name: str) -> int:
+        """Number of images of a split that is there."""
+        split = self.split(name)
+        assert split is not None
+        return len(split)
+
     def setup(self, stage: str) -> None:
         """Read the set."""
         _ = self.splits

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import lightning.pytorch as pl
 import torch
@@ -42,8 +42,11 @@ def order_weights(method: nn.Module, channels_last: bool) -> None:
         parameter.data = ordered(parameter.data, channels_last)
 
 
-class Task(pl.LightningModule, ABC):
-    """Base of the tasks.
+Batch = TypeVar("Batch")
+
+
+class Task(pl.LightningModule, ABC, Generic[Batch]):
+    """Base of the tasks, generic in what a batch of its data is.
 
     Args:
         method: network and losses.
@@ -115,8 +118,8 @@ class Task(pl.LightningModule, ABC):
         self.data.difficulty = self.difficulty
 
     @property
-    def data(self) -> Any:
-        """The data module of the trainer."""
+    def data(self) -> LongTailData:
+        """The data module of the trainer; a task narrows it to what ``check`` lets through."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, LongTailData)
         return data
@@ -173,14 +176,14 @@ class Task(pl.LightningModule, ABC):
         self.log_dict(parts, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
 
     @abstractmethod
-    def evaluate(self, batch: dict[str, Any]) -> None:
+    def evaluate(self, batch: Batch) -> None:
         """Count what the figures are made of, in a batch of validation or test."""
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Evaluate a batch."""
         self.evaluate(batch)
 
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Evaluate a batch."""
         self.evaluate(batch)
 

@@ -12,7 +12,7 @@ from torchmetrics.aggregation import CatMetric
 
 from longtail.data.base import LongTailData
 from longtail.data.clips.folder import ClipData
-from longtail.data.images.base import ImageData
+from longtail.data.images.base import ImageBatch, ImageData
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.figures import METRICS
@@ -30,7 +30,7 @@ from longtail.tasks.schedules import Schedule
 MISTAKES_EACH, THUMBNAIL = 6, 96
 
 
-class Classification(Task):
+class Classification(Task[ImageBatch]):
     """Trains and evaluates a ``Method`` with Lightning's Trainer.
 
     Args:
@@ -105,10 +105,17 @@ class Classification(Task):
             )
         super().check(data)
 
-    def _views(self, batch: dict[str, Any]) -> list[Tensor]:
+    @property
+    def data(self) -> ImageData:
+        """The data module of the trainer."""
+        data = super().data
+        assert isinstance(data, ImageData)
+        return data
+
+    def _views(self, batch: ImageBatch) -> list[Tensor]:
         return [ordered(view, self.channels_last) for view in batch["views"]]
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor:
         """One step of the method; logs the loss and its parts."""
         rows = {"rows": batch["rows"]} if self.method.wants_rows else {}
         out: dict[str, Tensor] = self.method(self._views(batch), batch["targets"], **rows)
@@ -116,12 +123,12 @@ class Classification(Task):
         self.log_parts({**out, "top1": (logits.argmax(1) == batch["targets"]).float().mean()}, len(logits))
         return out["loss"]
 
-    def logits(self, batch: dict[str, Any]) -> Tensor:
+    def logits(self, batch: ImageBatch) -> Tensor:
         """Logits (N, C) of a batch out of training, float32: their mean where there are several views."""
         logits = [self.method.classify(view).float() for view in self._views(batch)]
         return torch.stack(logits).mean(0) if len(logits) > 1 else logits[0]
 
-    def evaluate(self, batch: dict[str, Any]) -> None:
+    def evaluate(self, batch: ImageBatch) -> None:
         targets = batch["targets"]
         logits = self.logits(batch)
         self.metrics.update(logits, targets)
@@ -131,7 +138,7 @@ class Classification(Task):
 
     def finish(self, split: str) -> None:
         scalars, per_class = self.metrics.compute()
-        counts = torch.as_tensor(self.data.class_counts, device=per_class["images"].device)
+        counts = torch.as_tensor(self.data.image_counts, device=per_class["images"].device)
         scalars |= {name: metric({"counts": counts, **per_class}) for name, metric in self.own_metrics.items()}
         self.metrics.reset()
         self.log_figures(split, scalars)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from longtail.data.base import LongTailData
 from longtail.data.boxes.base import DetectionData
+from longtail.data.boxes.dataset import BoxBatch
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.figures import METRICS
@@ -21,7 +22,7 @@ from longtail.tasks.detection_evaluator import DetectionEvaluator
 from longtail.tasks.schedules import Schedule
 
 
-class Detection(Task):
+class Detection(Task[BoxBatch]):
     """Trains and evaluates a detector with Lightning's Trainer.
 
     Average precision is COCO's, or LVIS' where the validation annotations are in its format.
@@ -85,19 +86,26 @@ class Detection(Task):
             "accuracy_of": accuracies[self.difficulty_from],
         }
 
-    def _images(self, batch: dict[str, Any]) -> list[Tensor]:
+    @property
+    def data(self) -> DetectionData:
+        """The data module of the trainer."""
+        data = super().data
+        assert isinstance(data, DetectionData)
+        return data
+
+    def _images(self, batch: BoxBatch) -> list[Tensor]:
         return [image.float() / 255 for image in batch["images"]]
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def training_step(self, batch: BoxBatch, batch_idx: int) -> Tensor:
         """One step of the method; logs the loss and its parts."""
         out: dict[str, Tensor] = self.method(self._images(batch), batch["targets"])
         self.log_parts(out, len(batch["images"]))
         return out["loss"]
 
-    def evaluate(self, batch: dict[str, Any]) -> None:
-        part = self.data.parts["test" if self.trainer.testing else "val"]
+    def evaluate(self, batch: BoxBatch) -> None:
+        ids = self.data.image_ids("test" if self.trainer.testing else "val")[batch["rows"].cpu().numpy()]
         detections, pairs = self.method.detect(self._images(batch), batch["targets"])
-        self.evaluator.update(part, batch["rows"].tolist(), detections, pairs)
+        self.evaluator.update(ids.tolist(), self.data.category_ids, detections, pairs)
 
     def finish(self, split: str) -> None:
         self.evaluation = self.evaluator.compute(self.data, split, self.device, with_examples=not self.fitting)

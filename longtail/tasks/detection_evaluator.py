@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from longtail.data.boxes.base import DetectionData
-from longtail.data.boxes.dataset import Part
 from longtail.distributed import from_first, gather_to_first, sum_over_processes
 from longtail.files.coco.results import coco_results, decode
 from longtail.metrics.detection import average_precision, group_ap
@@ -49,17 +48,23 @@ class DetectionEvaluator:
         self._hits = torch.zeros(2, num_classes, dtype=torch.int64)
         self._detections: list[dict[str, Any]] = []
 
-    def update(self, part: Part, rows: Sequence[int], detections: Sequence[dict[str, Tensor]], pairs: Tensor) -> None:
+    def update(
+        self,
+        image_ids: Sequence[int],
+        category_ids: Sequence[int],
+        detections: Sequence[dict[str, Tensor]],
+        pairs: Tensor,
+    ) -> None:
         """Add a batch.
 
         Args:
-            part: the split.
-            rows: of the images in it.
+            image_ids: of the images.
+            category_ids: of the classes (C,).
             detections: of each image: "boxes" (n, 4), "labels" (n,), "scores" (n,), and perhaps "masks".
             pairs: true and predicted class (M, 2) of the proposals on objects.
         """
-        for each, row in zip(detections, rows, strict=True):
-            self._detections += coco_results(each, int(part.image_ids[row]), part.annotations.category_ids.tolist())
+        for instances, image_id in zip(detections, image_ids, strict=True):
+            self._detections += coco_results(instances, image_id, category_ids)
         true, predicted = pairs.cpu().unbind(1)
         self._hits[0] += torch.bincount(true[true == predicted], minlength=self._hits.shape[1])
         self._hits[1] += torch.bincount(true, minlength=self._hits.shape[1])
@@ -85,8 +90,7 @@ class DetectionEvaluator:
     def _measure(
         self, data: DetectionData, split: str, detections: list[dict[str, Any]], accuracy: Tensor, with_examples: bool
     ) -> dict[str, Any]:
-        part = data.parts[split]
-        labels, owners = part.labels()
+        labels, owners = data.labels(split)
         classes = len(data.classes)
         instances = torch.bincount(torch.from_numpy(labels), minlength=classes)
         pairs = torch.unique(torch.from_numpy(owners * classes + labels)) % classes
@@ -96,14 +100,14 @@ class DetectionEvaluator:
             "accuracy": accuracy.tolist(),
         }
         metrics = {"box_accuracy": float(accuracy.nanmean())}
-        truth = part.truth("mask" in self.kinds)
+        truth = data.truth(split, "mask" in self.kinds)
         for kind in self.kinds:
-            measured = average_precision(truth, detections, KINDS[kind], part.annotations.federated)
+            measured = average_precision(truth, detections, KINDS[kind], data.federated(split))
             metrics |= {f"{kind}_{name}": getattr(measured, attribute) for name, attribute in FIGURES.items()}
             groups = group_ap(measured.class_ap, data.image_counts, **self.thresholds)
             metrics |= {f"{kind}_ap_{group}": value for group, value in groups.items()}
             per_class |= {f"{kind}_ap": measured.class_ap.tolist(), f"{kind}_ap50": measured.class_ap50.tolist()}
-        evaluation = {"split": split, "images": len(part.rows), "metrics": metrics, "per_class": per_class}
+        evaluation = {"split": split, "images": data.size(split), "metrics": metrics, "per_class": per_class}
         if with_examples:
             weakest = weakest_classes(per_class[f"{self.kinds[-1]}_ap"], data.image_counts)
             evaluation["examples"] = examples(data, split, detections, weakest, "mask" in self.kinds)
@@ -114,18 +118,18 @@ def examples(
     data: DetectionData, split: str, detections: Sequence[dict[str, Any]], chosen: Sequence[int], masks: bool
 ) -> list[dict[str, Any]]:
     """Images of some classes, with what is there and what was found."""
-    part = data.parts[split]
-    labels, owners = part.labels()
+    labels, owners = data.labels(split)
     wanted = {c: list(dict.fromkeys(owners[labels == c].tolist()))[:EXAMPLES_EACH] for c in chosen}
-    rows = {int(part.image_ids[row]): row for of_class in wanted.values() for row in of_class}
+    ids = data.image_ids(split)
+    rows = {int(ids[row]): row for of_class in wanted.values() for row in of_class}
     of_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for each in detections:
-        if each["image_id"] in rows and each["score"] >= SHOWN_FROM:
-            of_image[rows[each["image_id"]]].append(each)
+    for detection in detections:
+        if detection["image_id"] in rows and detection["score"] >= SHOWN_FROM:
+            of_image[rows[detection["image_id"]]].append(detection)
     return [
         {
             "class": c,
-            "name": part.annotations.file_names[part.rows[row]],
+            "name": data.file_name(split, row),
             **pictures(data, split, row, of_image[row], masks),
         }
         for c, of_class in wanted.items()
@@ -137,27 +141,24 @@ def pictures(
     data: DetectionData, split: str, row: int, detections: Sequence[dict[str, Any]], masks: bool
 ) -> dict[str, str]:
     """One image with its annotations and with its detections drawn in."""
-    part, names = data.parts[split], data.classes
-    annotations = part.annotations
-    picture = data.picture(split, row)
-    chosen = part.instances(row).tolist()
-    labels = annotations.labels[chosen].tolist()
+    names, picture, there = data.classes, data.picture(split, row), data.instances(split, row)
+    labels = there.labels.tolist()
     truth = draw_instances(
         picture,
-        annotations.boxes[chosen].tolist(),
+        there.boxes.tolist(),
         [names[label] for label in labels],
         labels,
         None,
-        [annotations.mask(k).astype(bool) for k in chosen] if masks else None,
+        [data.mask(split, number).astype(bool) for number in there.numbers.tolist()] if masks else None,
     )
-    index = {category: c for c, category in enumerate(annotations.category_ids.tolist())}
-    classes = [index[each["category_id"]] for each in detections]
+    index = {category: c for c, category in enumerate(data.category_ids)}
+    classes = [index[detection["category_id"]] for detection in detections]
     predicted = draw_instances(
         picture,
-        [(x, y, x + width, y + height) for x, y, width, height in (each["bbox"] for each in detections)],
+        [(x, y, x + width, y + height) for x, y, width, height in (detection["bbox"] for detection in detections)],
         [names[c] for c in classes],
         classes,
-        [each["score"] for each in detections],
-        [decode(each["segmentation"]) for each in detections] if masks else None,
+        [detection["score"] for detection in detections],
+        [decode(detection["segmentation"]) for detection in detections] if masks else None,
     )
     return {"truth": data_uri(truth, EXAMPLE_SIDE), "predicted": data_uri(predicted, EXAMPLE_SIDE)}

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from longtail.data.base import LongTailData
 from longtail.reports.results import Results, save_results
 from longtail.reports.wording import duration, words_of
+from longtail.tasks.base import Task
 
 PACKAGES = ("longtail", "lightning", "timm", "numpy")
 
@@ -100,7 +101,8 @@ class Recorder(pl.Callback):
             "input": data.input,
         }
         self.results["classes"], self.results["train_counts"] = data.classes, data.group_counts
-        self.results |= cast(Any, pl_module).record()
+        assert isinstance(pl_module, Task)
+        self.results |= pl_module.record()
         self.results["hardware"] = hardware(trainer)
         self.results["epochs"] = trainer.max_epochs or 0
         self.results["parameters"] = sum(p.numel() for p in pl_module.parameters())
@@ -135,6 +137,7 @@ class Recorder(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Append the epoch to the history."""
+        assert isinstance(pl_module, Task)
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         seconds = self._end - self._start
 
@@ -150,7 +153,7 @@ class Recorder(pl.Callback):
                 "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
                 "train": of("train"),
                 "val": of("val") if self._validated else None,
-                "class_accuracy": cast(Any, pl_module).class_accuracy if self._validated else None,
+                "class_accuracy": pl_module.class_accuracy if self._validated else None,
             }
         )
         self.results["seconds"] += time.perf_counter() - self._start

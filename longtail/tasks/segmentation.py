@@ -8,6 +8,7 @@ from torch import Tensor
 
 from longtail.data.base import LongTailData
 from longtail.data.pixels.base import SegmentationData
+from longtail.data.pixels.dataset import PixelBatch
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.figures import METRICS
@@ -32,7 +33,7 @@ MONITORS = (
 )
 
 
-class Segmentation(Task):
+class Segmentation(Task[PixelBatch]):
     """Trains and evaluates a ``PixelMethod`` with Lightning's Trainer.
 
     Figures are of all pixels with a label, at the size of the annotation: the logits are enlarged to it.
@@ -101,9 +102,18 @@ class Segmentation(Task):
         accuracies = {"accuracy": "accuracy of its pixels", "iou": "IoU"}
         return {**super().record(), "accuracy_of": accuracies[self.difficulty_from]}
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    @property
+    def data(self) -> SegmentationData:
+        """The data module of the trainer."""
+        data = super().data
+        assert isinstance(data, SegmentationData)
+        return data
+
+    def training_step(self, batch: PixelBatch, batch_idx: int) -> Tensor:
         """One step of the method; logs the loss and its parts."""
-        images = ordered(batch["images"], self.channels_last)
+        images = batch["images"]
+        assert isinstance(images, Tensor)  # in training they are of one size
+        images = ordered(images, self.channels_last)
         out: dict[str, Tensor] = self.method(images, batch["targets"])
         self.log_parts(out, len(images))
         return out["loss"]
@@ -113,7 +123,7 @@ class Segmentation(Task):
         logits: Tensor = self.method.segment(ordered(image[None], self.channels_last))
         return labels_at(logits, size)[0]
 
-    def evaluate(self, batch: dict[str, Any]) -> None:
+    def evaluate(self, batch: PixelBatch) -> None:
         for image, target in zip(batch["images"], batch["targets"], strict=True):
             self.metrics.update(self.segment(image, target.shape), target)
 
@@ -123,10 +133,10 @@ class Segmentation(Task):
         if self.fitting:
             self.measured(per_class[self.difficulty_from].float())
             return
-        chosen = weakest_classes(per_class["iou"].tolist(), self.data.class_counts) if self.global_rank == 0 else []
+        chosen = weakest_classes(per_class["iou"].tolist(), self.data.pixel_counts) if self.global_rank == 0 else []
         self.evaluation = {
             "split": split,
-            "images": len(self.data.parts[split]),
+            "images": self.data.size(split),
             "metrics": {name: float(value) for name, value in scalars.items()},
             "per_class": {name: values.tolist() for name, values in per_class.items()},
             "confusions": confusions(confusion),

@@ -1,7 +1,6 @@
 """The figures and pictures of a segmenter on a split."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,12 +54,11 @@ def examples(
         segment: the classes (H, W) of the pixels of a normalised image (3, h, w), at a size (H, W).
         device: that it computes on.
     """
-    part = data.parts[split]
     content = data.split(split)
     assert content is not None
     drawn = []
     for c in chosen:
-        for row in part.counts.most(c, EXAMPLES_EACH):
+        for row in data.rows_with_most(split, c, EXAMPLES_EACH):
             truth = data.annotation(split, row)
             image = data.normalise(content.images[row, 0]["image"][None])[0].to(device)
             predicted = segment(image, (truth.shape[0], truth.shape[1])).cpu().numpy()
@@ -69,5 +67,5 @@ def examples(
                 data_uri(draw_labels(picture, np.asarray(each), data.classes), EXAMPLE_SIDE)
                 for each in (truth, predicted)
             ]
-            drawn.append({"class": c, "name": Path(part.images[row]).name, "truth": pair[0], "predicted": pair[1]})
+            drawn.append({"class": c, "name": data.file_name(split, row), "truth": pair[0], "predicted": pair[1]})
     return drawn

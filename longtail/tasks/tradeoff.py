@@ -63,6 +63,6 @@ def validation_logits(
     for batch in tqdm(data.val_dataloader(), desc=name, leave=False, disable=None):
         there = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
         views = data.on_after_batch_transfer(cast(LoadedImages, there), 0)
-        logits.append(task.logits(dict(views)).cpu())
+        logits.append(task.logits(views).cpu())
         targets.append(batch["targets"].cpu())
     return torch.cat(logits), torch.cat(targets)

@@ -105,7 +105,7 @@ class TrainingCLI(LightningCLI):
             logger = [TensorBoardLogger(run / "logs", name="tensorboard"), CSVLogger(run / "logs", name="csv")]
         self.results = new_results(run.name, self.config.recipe, int(self.config.seed_everything), self.dump())
         self.recorder = Recorder(run, self.results)
-        metrics = cast(Task, self.model).monitors
+        metrics = self.model.monitors
         self.checkpoints = RunCheckpoints(run, self.config.monitor or next(iter(metrics)), metrics)
         callbacks: list[pl.Callback] = [self.recorder, self.checkpoints]
         if self.config_init.trainer.enable_progress_bar is not False:
