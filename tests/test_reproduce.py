@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from benchmarks import reproduce
 from benchmarks.reproduce import PAGE, RESULTS, Run, main, pairs, render, train
 from benchmarks.tables import TABLES
+from longtail.reports.grains import IMAGES
 from longtail.reports.results import Results
 
 CIFAR = TABLES["cifar100_lt"]
@@ -105,6 +107,8 @@ def results(status: str = "finished") -> dict[str, Any]:
     filled: dict[str, Any] = dict.fromkeys(Results.__required_keys__)
     filled |= {"format": 1, "status": status, "seed": 0, "seconds": 60.0, "classes": ["a"], "train_counts": [5]}
     filled |= {"hardware": made["hardware"], "data": {"images": {"train": 5}}, "history": [{"epoch": 200}]}
+    filled |= {"task": "classification", "predictor": "longtail.inference.classification.Classifier"}
+    filled |= {"grain": asdict(IMAGES)}
     return filled | {
         "evaluations": evaluations,
         "config": "data:\n  init_args:\n    root: /home/me/data\n    lr: 0.1\n",
