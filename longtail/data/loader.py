@@ -86,12 +86,12 @@ class EpochBatches(Sampler[Draws]):
         draws = torch.randint(2**62, (rows,), generator=random)
         if self.shuffle:
             order = torch.cat([order, order[: self._shard() * self.world - rows]])
-        mine = order[self.rank :: self.world]
-        drawn = mine
+        places = order[self.rank :: self.world]
+        indices = places
         if self.sampler is not None:
-            drawn = self.sampler.order(self.epoch)
-            drawn = drawn[mine % len(drawn)]
-        pairs = list(zip(drawn.tolist(), draws[mine].tolist(), strict=True))
+            indices = self.sampler.order(self.epoch)
+            indices = indices[places % len(indices)]
+        pairs = list(zip(indices.tolist(), draws[places].tolist(), strict=True))
         start, self.start = self.start, 0
         for batch in range(start, len(self)):
             yield pairs[batch * self.batch_size : (batch + 1) * self.batch_size]
@@ -131,8 +131,8 @@ class Loader:
                 self._position += 1
                 yield batch
         except InputError as error:  # that of a worker process comes with its traceback
-            last = str(error).strip().splitlines()[-1]
-            raise InputError(last.removeprefix("longtail.errors.InputError: ")) from None
+            line = str(error).strip().splitlines()[-1]
+            raise InputError(line.removeprefix("longtail.errors.InputError: ")) from None
 
     def state_dict(self) -> dict[str, int]:
         """Batches done in this epoch; 0 once all are."""

@@ -11,18 +11,18 @@ def shipped() -> dict[str, type[LongTailData]]:
     import longtail.data
 
     exported = {name: getattr(longtail.data, name) for name in longtail.data.__all__}
-    return {name: each for name, each in exported.items() if issubclass(each, LongTailData)}
+    return {name: data_class for name, data_class in exported.items() if issubclass(data_class, LongTailData)}
 
 
 def short_names(own: type[LongTailData] | None = None) -> dict[str, type[LongTailData]]:
     """What ``--data NAME`` stands for: sets of the package, and ``own`` where it has a name that none of them has."""
     classes = [*([] if own is None else [own]), *shipped().values()]
-    return {each.short_name: each for each in classes if each.short_name is not None}
+    return {data_class.short_name: data_class for data_class in classes if data_class.short_name is not None}
 
 
 def import_path(data: type[LongTailData]) -> str:
     """Where a class is imported from: ``longtail.data`` for those it exports."""
-    exported = {each: f"longtail.data.{name}" for name, each in shipped().items()}
+    exported = {data_class: f"longtail.data.{name}" for name, data_class in shipped().items()}
     return exported.get(data, f"{data.__module__}.{data.__qualname__}")
 
 
@@ -34,16 +34,16 @@ def find_class(path: str) -> type[LongTailData]:
     """
     module, _, name = path.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name, None) if module else shipped().get(name)
+        data_class = getattr(importlib.import_module(module), name, None) if module else shipped().get(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # the module is there, and misses another
-        found = None
-    if found is None:
+        data_class = None
+    if data_class is None:
         choices = ", ".join(shipped())
         raise InputError(
             f'--data: there is no class "{path}"; choose from {choices}, or give the import path of your own'
         )
-    if not (isinstance(found, type) and issubclass(found, LongTailData)):
+    if not (isinstance(data_class, type) and issubclass(data_class, LongTailData)):
         raise InputError(f"--data: {path} is no data set: derive it from longtail.data.base.LongTailData")
-    return found
+    return data_class

@@ -150,18 +150,18 @@ class DetectionData(LongTailData):
         """The folder of the images that an annotation file names."""
 
     def _file(self, split: str) -> Path | None:
-        given = self.files[split]
-        if given is not None:
-            return given
+        file = self.files[split]
+        if file is not None:
+            return file
         if not self.root.is_dir():
             raise InputError(f"no folder at {self.root}")
-        found = [file for pattern in self.patterns for file in sorted(self.root.glob(pattern.format(split=split)))]
-        if len(found) > 1:
-            raise InputError(f"{self.root} has several files for {split}, {some(found)}: give --data.{split} FILE")
-        if split == "train" and not found:
+        files = [file for pattern in self.patterns for file in sorted(self.root.glob(pattern.format(split=split)))]
+        if len(files) > 1:
+            raise InputError(f"{self.root} has several files for {split}, {some(files)}: give --data.{split} FILE")
+        if split == "train" and not files:
             names = " or ".join(pattern.format(split=split) for pattern in self.patterns)
             raise InputError(f"{self.root} has no {names}: give --data.train FILE")
-        return found[0] if found else None
+        return files[0] if files else None
 
     @cached_property
     def parts(self) -> dict[str, Part]:
@@ -184,14 +184,14 @@ class DetectionData(LongTailData):
                     raise InputError(f"{file} has other categories than {first.file}: both need the same ids and names")
         if self.val_as_test:
             if "test" in parts or "val" not in parts:
-                there = "has a test file too" if "test" in parts else "has no validation file"
-                raise InputError(f"{self.root} {there}: leave out --data.val_as_test")
+                reason = "has a test file too" if "test" in parts else "has no validation file"
+                raise InputError(f"{self.root} {reason}: leave out --data.val_as_test")
             parts["test"] = parts.pop("val")
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
-            kept, held_out = random_split(len(train.rows), self.val_fraction, self.split_seed)
-            parts["train"] = Part(train.annotations, train.folder, kept)
-            parts["val"] = Part(train.annotations, train.folder, held_out)
+            train_rows, val_rows = random_split(len(train.rows), self.val_fraction, self.split_seed)
+            parts["train"] = Part(train.annotations, train.folder, train_rows)
+            parts["val"] = Part(train.annotations, train.folder, val_rows)
         return parts
 
     def _check_images(self, part: Part) -> None:

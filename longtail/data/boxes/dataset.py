@@ -32,16 +32,16 @@ class Part:
     def instances(self, row: int) -> IntArray:
         """Annotations of an image of the split that are trained on: all but crowds."""
         of_image = self.annotations.rows(int(self.rows[row]))
-        kept: IntArray = of_image.start + np.flatnonzero(~self.annotations.crowd[of_image])
-        return kept
+        instances: IntArray = of_image.start + np.flatnonzero(~self.annotations.crowd[of_image])
+        return instances
 
     def labels(self) -> tuple[IntArray, IntArray]:
         """Label and row in the split of every annotation but crowds, (M,) each."""
         place = np.full(len(self.annotations), -1, dtype=np.int64)
         place[self.rows] = np.arange(len(self.rows))
         owners = place[self.annotations.images]
-        kept = (owners >= 0) & ~self.annotations.crowd
-        return self.annotations.labels[kept], owners[kept]
+        is_instance = (owners >= 0) & ~self.annotations.crowd
+        return self.annotations.labels[is_instance], owners[is_instance]
 
     def truth(self, masks: bool) -> dict[str, Any]:  # COCO's JSON
         """The split as a dictionary in COCO's format."""
@@ -116,14 +116,14 @@ class InstanceImages(Dataset[BoxSample]):
                 f"{part.path(row)} is {image.shape[2]} x {image.shape[1]} pixels, {annotations.file} says "
                 f"{width} x {height}: give the images that were annotated"
             )
-        chosen = part.instances(row)
+        instances = part.instances(row)
         target = {
-            "boxes": torch.from_numpy(annotations.boxes[chosen]),
-            "labels": torch.from_numpy(annotations.labels[chosen]),
+            "boxes": torch.from_numpy(annotations.boxes[instances]),
+            "labels": torch.from_numpy(annotations.labels[instances]),
         }
         if self.view is not None:
             if self.masks:
-                masks = [annotations.mask(k) for k in chosen.tolist()]
+                masks = [annotations.mask(k) for k in instances.tolist()]
                 stacked = np.stack(masks) if masks else np.zeros((0, height, width), np.uint8)
                 target["masks"] = torch.from_numpy(stacked)
             image, target = with_seed(self.view, image, target, draw)

@@ -57,8 +57,8 @@ class ClipFiles(Dataset[Sample]):
             images = read_clips(path, self.frames, self.size, self.clips, count)
         else:
             random = np.random.default_rng(draw)
-            chosen = segment_indices(count or count_frames(path), self.frames, random)
-            frames = read_frames(path, chosen.tolist())
+            indices = segment_indices(count or count_frames(path), self.frames, random)
+            frames = read_frames(path, indices.tolist())
             views = [
                 central_crop(frames, self.size) if crop is None else random_crop(frames, self.size, crop, random)
                 for crop in self.crops

@@ -58,11 +58,13 @@ class EGTEA(ClipData):
         if not self.root.is_dir():
             raise InputError(f"no folder at {shown(self.root)}: give --data.root FOLDER with the clips of EGTEA")
         rows = {split: self._rows(self.lists / name) for split, name in self.files.items()}
-        numbers = sorted({number for each in rows.values() for _, number in each})
+        numbers = sorted({number for clips in rows.values() for _, number in clips})
         names = [f"{self.label} {number}" for number in numbers]
         return {
-            split: Listing([path for path, _ in each], np.searchsorted(numbers, [number for _, number in each]), names)
-            for split, each in rows.items()
+            split: Listing(
+                [path for path, _ in clips], np.searchsorted(numbers, [number for _, number in clips]), names
+            )
+            for split, clips in rows.items()
         }
 
     def _rows(self, file: Path) -> list[tuple[str, int]]:

@@ -62,12 +62,12 @@ class ClipData(FileData):
 
     def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
         """Videos that cannot be read, with the reasons; of short ones it is said that frames come twice."""
-        found = dict(zip(paths, checked_videos(paths, self.folder), strict=True))
-        counts = {path: frames for path, (frames, reason) in found.items() if not reason}
+        checks = dict(zip(paths, checked_videos(paths, self.folder), strict=True))
+        counts = {path: frames for path, (frames, reason) in checks.items() if not reason}
         if short := [f"{shown(path)} ({count})" for path, count in counts.items() if count < self.frames]:
             logger.info(f"{len(short)} videos have fewer than {self.frames} frames, some come twice: {some(short)}")
         self._counts |= counts
-        return sorted((path, reason) for path, (_, reason) in found.items() if reason)
+        return sorted((path, reason) for path, (_, reason) in checks.items() if reason)
 
     def shorter_side(self, path: str) -> int:
         """That of a frame, in pixels."""

@@ -199,9 +199,9 @@ def download_archive(address: str, md5: str, root: Path) -> None:
     archive = root / (address.rsplit("/", 1)[-1] + ".part")
     try:
         urllib.request.urlretrieve(address, archive)
-        found = hashlib.md5(archive.read_bytes()).hexdigest()
-        if found != md5:
-            raise InputError(f"{address}: the checksum of the download is {found}, expected {md5}; try again")
+        digest = hashlib.md5(archive.read_bytes()).hexdigest()
+        if digest != md5:
+            raise InputError(f"{address}: the checksum of the download is {digest}, expected {md5}; try again")
         with tarfile.open(archive) as tar:
             tar.extractall(root, filter="data")
     except OSError as error:

@@ -153,13 +153,13 @@ class FileData(ImageData):
             InputError: on a crop of another size than the images have.
         """
         crops = [ResizedCrop(scale=(self.min_scale, 1.0)) if view.crop is None else view.crop for view in self.views]
-        ours = [crop if isinstance(crop, ResizedCrop) else None for crop in crops]
-        for crop in ours:
+        resized_crops = [crop if isinstance(crop, ResizedCrop) else None for crop in crops]
+        for crop in resized_crops:
             if crop is not None and crop.size not in (None, self.image_size):
                 raise InputError(
                     f"a view crops to {crop.size} pixels, and images have {self.image_size}: leave out size"
                 )
-        return ours
+        return resized_crops
 
     def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
         """A view as it was decoded, cropped here where the view does not crop by area and shape."""

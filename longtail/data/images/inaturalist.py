@@ -148,12 +148,12 @@ def _slim(entry: dict[str, Any]) -> Any:
 
 def _unique(pairs: Sequence[tuple[Any, Any]], what: str, kind: type) -> dict[Any, Any]:
     """Pairs of a number and a value as a dict; refuses other values and a number that comes twice."""
-    found = dict(pairs) if {*map(type, pairs)} <= {tuple} else {None: None}
-    if not {*map(type, found)} <= {int} or not {*map(type, found.values())} <= {kind}:
+    entries = dict(pairs) if {*map(type, pairs)} <= {tuple} else {None: None}
+    if not {*map(type, entries)} <= {int} or not {*map(type, entries.values())} <= {kind}:
         raise ValueError(f'entries of "{what}" lack a field or have a wrong one')
-    if len(found) < len(pairs):
+    if len(entries) < len(pairs):
         raise ValueError(f'an image comes twice in "{what}"')
-    return found
+    return entries
 
 
 def _names(categories: Sequence[dict[str, Any]]) -> list[str]:

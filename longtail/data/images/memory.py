@@ -81,7 +81,7 @@ class MemoryData(ImageData):
 
     def picture(self, split: str, row: int) -> Image.Image:
         """An image of the tensor."""
-        found = self.split(split)
-        assert found is not None
-        assert isinstance(found.images, TensorImages)
-        return Image.fromarray(found.images.images[row].permute(1, 2, 0).cpu().numpy())
+        part = self.split(split)
+        assert part is not None
+        assert isinstance(part.images, TensorImages)
+        return Image.fromarray(part.images.images[row].permute(1, 2, 0).cpu().numpy())

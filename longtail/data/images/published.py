@@ -31,8 +31,8 @@ class Totals:
         return cls(len(listing), len(counts), int(counts.max()), int(counts.min()))
 
     def __str__(self) -> str:
-        each = f"{self.largest:,}" if self.largest == self.smallest else f"{self.largest:,} to {self.smallest:,}"
-        return f"{self.images:,} images of {self.classes:,} classes ({each} each)"
+        size = f"{self.largest:,}" if self.largest == self.smallest else f"{self.largest:,} to {self.smallest:,}"
+        return f"{self.images:,} images of {self.classes:,} classes ({size} each)"
 
 
 class PublishedLT(FileData):
@@ -76,14 +76,14 @@ class PublishedLT(FileData):
     def list_images(self) -> dict[str, Listing]:
         """Read the lists, and say where their totals are not the published ones."""
         listings = self.read_lists()
-        found = {name: Totals.of(listing) for name, listing in listings.items()}
-        others = [
-            f"{name} has {totals}, not {self.published[name]}"
-            for name, totals in found.items()
-            if totals != self.published[name]
+        totals = {name: Totals.of(listing) for name, listing in listings.items()}
+        differences = [
+            f"{name} has {totals[name]}, not {self.published[name]}"
+            for name in totals
+            if totals[name] != self.published[name]
         ]
-        if others:
-            logger.info(f"{shown(self.lists)} is not {self.title} as published: {'; '.join(others)}")
+        if differences:
+            logger.info(f"{shown(self.lists)} is not {self.title} as published: {'; '.join(differences)}")
         return listings
 
     def read_lists(self) -> dict[str, Listing]:
@@ -101,13 +101,13 @@ class PublishedLT(FileData):
         Raises:
             InputError: one is not there.
         """
-        found = {name: self.lists / file for name, file in files.items()}
-        if missing := [path for path in found.values() if not path.is_file()]:
+        paths = {name: self.lists / file for name, file in files.items()}
+        if missing := [path for path in paths.values() if not path.is_file()]:
             raise InputError(
                 f"{some(missing)}: no such file; put the lists of {self.title} there, "
                 "or give their folder by --data.lists"
             )
-        return found
+        return paths
 
     def class_names(self, train: Listing) -> list[str]:
         """Names of the classes, from what the training list says of them."""

@@ -135,10 +135,10 @@ class SegmentationData(LongTailData):
                 raise InputError(f"{self.source}: no pixel of the {name} images has a class: give their annotations")
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
-            kept, held_out = random_split(len(train), self.val_fraction, self.split_seed)
-            if len(kept) == 0:
+            train_rows, val_rows = random_split(len(train), self.val_fraction, self.split_seed)
+            if len(train_rows) == 0:
                 raise InputError(f"{self.source} has too few images to hold out some of them: give a val folder")
-            parts["train"], parts["val"] = train.subset(kept), train.subset(held_out)
+            parts["train"], parts["val"] = train.subset(train_rows), train.subset(val_rows)
         return parts
 
     def _usable(self, name: str, part: Part, alone: list[str]) -> Part:

@@ -86,12 +86,12 @@ class _Benchmark(SegmentationData):
         """The files of the official splits."""
 
     def find(self) -> dict[str, Pairs]:
-        found = self.find_all()
+        pairs = self.find_all()
         if self.val_as_test:
-            if "val" not in found:
+            if "val" not in pairs:
                 raise InputError(f"{self.source} has no validation images: leave out --data.val_as_test")
-            found["test"] = found.pop("val")
-        return found
+            pairs["test"] = pairs.pop("val")
+        return pairs
 
 
 class ADE20K(_Benchmark):
