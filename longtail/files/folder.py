@@ -62,11 +62,11 @@ def scan_folder(root: Path, kind: Kind = IMAGES) -> dict[str, Listing]:
     """
     if os.path.isfile(root):
         raise InputError(f"{shown(root)}: is a file; give the folder that holds the class folders")
-    found = {split: _classes(folder, kind) for split, folder in _splits(str(root), kind).items()}
+    splits = {split: _classes(folder, kind) for split, folder in _splits(str(root), kind).items()}
 
-    main = next(iter(found))  # "train" or "all"
-    classes = in_class_order(list(found[main]))
-    if empty := [name for name in classes if not found[main][name]]:
+    main = next(iter(splits))  # "train" or "all"
+    classes = in_class_order(list(splits[main]))
+    if empty := [name for name in classes if not splits[main][name]]:
         raise InputError(
             f"{shown(root)}: classes without any {kind.noun}{_within(main)}: {some(empty)}; "
             f"add {kind.noun}s to these folders or remove them"
@@ -78,8 +78,8 @@ def scan_folder(root: Path, kind: Kind = IMAGES) -> dict[str, Listing]:
         )
 
     listings = {}
-    for split, images in found.items():
-        if unknown := [name for name in in_class_order(list(images)) if images[name] and name not in found[main]]:
+    for split, images in splits.items():
+        if unknown := [name for name in in_class_order(list(images)) if images[name] and name not in splits[main]]:
             raise InputError(
                 f"{shown(root)}: {split} has classes that train lacks: {some(unknown)}; "
                 "rename or remove these folders, or add them to train"
@@ -97,21 +97,21 @@ def _within(split: str) -> str:
 def _splits(root: str, kind: Kind) -> dict[str, str]:
     """The folder of every split, ``train`` first; or ``root`` itself under ``"all"``."""
     folders, _ = _contents(root, kind)
-    named = {
+    split_folders = {
         split: [name for name in folders if _SPLITS.get(name.lower()) == split] for split in ("train", "val", "test")
     }
-    only_splits = len(folders) == sum(map(len, named.values())) > 0
+    only_splits = len(folders) == sum(map(len, split_folders.values())) > 0
     # A folder called train may be a class among others: then it holds images and no folders.
-    if not only_splits and not any(_contents(os.path.join(root, name), kind)[0] for name in named["train"]):
+    if not only_splits and not any(_contents(os.path.join(root, name), kind)[0] for name in split_folders["train"]):
         return {"all": root}
-    if not named["train"]:
+    if not split_folders["train"]:
         raise InputError(
             f"{shown(root)}: has {some(folders)} but no train folder; add one with the training {kind.noun}s"
         )
-    for split, names in named.items():
+    for split, names in split_folders.items():
         if len(names) > 1:
             raise InputError(f"{shown(root)}: {' and '.join(names)} both stand for {split}; keep one of them")
-    return {split: os.path.join(root, names[0]) for split, names in named.items() if names}
+    return {split: os.path.join(root, names[0]) for split, names in split_folders.items() if names}
 
 
 def _classes(folder: str, kind: Kind) -> dict[str, list[str]]:
@@ -127,25 +127,25 @@ def _classes(folder: str, kind: Kind) -> dict[str, list[str]]:
             f"{shown(folder)}: no class folders; put the {kind.noun}s of every class in a folder of its own"
         )
     above = {_identity(str(path)) for path in (Path(folder).resolve(), *Path(folder).resolve().parents)}
-    found = {name: samples_below(os.path.join(folder, name), kind, above) for name in folders}
-    if not any(found.values()):
+    classes = {name: samples_below(os.path.join(folder, name), kind, above) for name in folders}
+    if not any(classes.values()):
         suffixes = ", ".join(sorted(kind.suffixes))
         raise InputError(f"{shown(folder)}: no {kind.noun}s ({suffixes}) in class folders below it")
-    return found
+    return classes
 
 
 def samples_below(folder: str, kind: Kind, above: Collection[tuple[int, int]] = ()) -> list[str]:
     """Paths of the samples in ``folder`` and below, without entering a folder in ``above`` or any folder twice."""
-    found, waiting, seen = [], [folder], set(above)
+    paths, waiting, seen = [], [folder], set(above)
     while waiting:
         current = waiting.pop()
         if (identity := _identity(current)) in seen:
             continue
         seen.add(identity)
         folders, samples = _contents(current, kind)
-        found += [os.path.join(current, name) for name in samples]
+        paths += [os.path.join(current, name) for name in samples]
         waiting += [os.path.join(current, name) for name in reversed(folders)]
-    return found
+    return paths
 
 
 def _identity(folder: str) -> tuple[int, int]:

@@ -85,8 +85,8 @@ def check_images(
     chunks = [paths[start : start + 256] for start in range(0, len(paths), 256)]
     bad: list[tuple[str, str]] = []
     with _bombs_are_errors(), ThreadPoolExecutor(workers) as pool:
-        for chunk, found in zip(chunks, pool.map(_bad, chunks), strict=True):
-            bad += found
+        for chunk, faults in zip(chunks, pool.map(_bad, chunks), strict=True):
+            bad += faults
             if progress is not None:
                 progress(len(chunk))
     return sorted(bad)

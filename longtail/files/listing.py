@@ -75,8 +75,8 @@ def reading(folder: str) -> Iterator[None]:
 
 def entries(folder: str) -> list[os.DirEntry[str]]:
     """What ``folder`` holds, sorted by name."""
-    with reading(folder), os.scandir(folder) as found:
-        return sorted(found, key=lambda entry: entry.name)
+    with reading(folder), os.scandir(folder) as scan:
+        return sorted(scan, key=lambda entry: entry.name)
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -100,7 +100,7 @@ def missing_files(paths: list[str], folders: bool = False) -> list[int]:
 
     Every folder is read once, which is faster than asking for each path.
     """
-    there = os.path.exists if folders else os.path.isfile
+    exists = os.path.exists if folders else os.path.isfile
     inside = defaultdict(list)
     for i, path in enumerate(paths):
         inside[os.path.dirname(path)].append(i)
@@ -110,6 +110,6 @@ def missing_files(paths: list[str], folders: bool = False) -> list[int]:
         names = {entry.name for entry in entries(folder) if is_file(entry)} if is_there else set()
         for i in indices:
             # Asked for again, as some file systems do not tell upper from lower case.
-            if os.path.basename(paths[i]) not in names and not (is_there and there(paths[i])):
+            if os.path.basename(paths[i]) not in names and not (is_there and exists(paths[i])):
                 missing.append(i)
     return sorted(missing)

@@ -108,8 +108,8 @@ def _read(file: Path, path_column: str, label_column: str) -> Rows:
         case ".txt" | ".lst":
             return _read_lines(file)
         case _:
-            known = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-            raise InputError(f"{shown(file)}: unknown kind of table; rename it to end in {known}")
+            suffixes = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+            raise InputError(f"{shown(file)}: unknown kind of table; rename it to end in {suffixes}")
 
 
 def file_text(file: Path) -> str:
@@ -182,8 +182,8 @@ def _read_parquet(file: Path, path_column: str, label_column: str) -> Rows:
     for name, values, kind in ((path_column, rows.paths, str), (label_column, labels, str | int | float | None)):
         odd = next((i for i, value in enumerate(values) if not isinstance(value, kind)), None)
         if odd is not None:
-            wanted = "text" if kind is str else "text or whole numbers"
-            raise rows.error(odd, f"{shown(name)} is of type {type(values[odd]).__name__}; store it as {wanted}")
+            expected = "text" if kind is str else "text or whole numbers"
+            raise rows.error(odd, f"{shown(name)} is of type {type(values[odd]).__name__}; store it as {expected}")
     return rows
 
 

@@ -146,19 +146,19 @@ class Annotations:
         for category, frequency in zip(categories, self.frequencies or (), strict=False):
             category["frequency"] = frequency
         keys = ("id", "image_id", "category_id", "bbox", "area", "iscrowd")
-        kept = np.flatnonzero(np.isin(self.images, rows))
+        indices = np.flatnonzero(np.isin(self.images, rows))
         columns = (
-            self.ids[kept],
-            self.image_ids[self.images[kept]],
-            self.category_ids[self.labels[kept]],
-            self.xywh[kept],
-            self.areas[kept],
-            self.crowd[kept].astype(np.int64),
+            self.ids[indices],
+            self.image_ids[self.images[indices]],
+            self.category_ids[self.labels[indices]],
+            self.xywh[indices],
+            self.areas[indices],
+            self.crowd[indices].astype(np.int64),
         )
         values = zip(*(column.tolist() for column in columns), strict=True)
         annotations = [dict(zip(keys, row, strict=True)) for row in values]
         if masks:
-            for k, annotation in zip(kept.tolist(), annotations, strict=True):
+            for k, annotation in zip(indices.tolist(), annotations, strict=True):
                 annotation["segmentation"] = self.rle(k)
         return {"images": images, "categories": categories, "annotations": annotations}
 

@@ -60,26 +60,26 @@ def _walk(text: JSONStream, lists: dict[str, Entries]) -> None:
     """Hand the entries of the lists to those who collect them, and pass over everything else."""
     if text.peek() == "[":
         raise OddError("it is a list")
-    found = set()
+    keys = set()
     for key in text.members():
         if key not in lists:
             text.value()
             continue
         if text.peek() != "[":
             raise OddError(f'its "{key}" is not a list')
-        if key in found:
+        if key in keys:
             raise OddError(f'two lists are called "{key}"')
-        found.add(key)
+        keys.add(key)
         for number, entry in enumerate(text.items(), start=1):
             try:
                 lists[key].add(entry)
             except OddError as error:
-                known = isinstance(entry, dict) and type(entry.get("id")) is int
-                which = f"{lists[key].name} {entry['id']}" if known else f'entry {number} of "{key}"'
-                raise OddError(f"{which} {error}") from None
+                has_id = isinstance(entry, dict) and type(entry.get("id")) is int
+                name = f"{lists[key].name} {entry['id']}" if has_id else f'entry {number} of "{key}"'
+                raise OddError(f"{name} {error}") from None
     if text.peek():
         raise text.error("something follows the end")
-    if missing := lists.keys() - found:
+    if missing := lists.keys() - keys:
         raise OddError(f'no "{min(missing)}"')
 
 
@@ -193,8 +193,8 @@ def _ids(entries: Entries) -> IntArray:
 def _positions(values: IntArray, ids: IntArray) -> IntArray:
     """The index in ``ids``, which are distinct and at least one, of every value; -1 where it is not there."""
     order = np.argsort(ids)
-    found = order[np.minimum(np.searchsorted(ids, values, sorter=order), len(ids) - 1)]
-    return np.where(ids[found] == values, found, -1)
+    positions = order[np.minimum(np.searchsorted(ids, values, sorter=order), len(ids) - 1)]
+    return np.where(ids[positions] == values, positions, -1)
 
 
 def _more_such(count: int) -> str:

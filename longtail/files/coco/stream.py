@@ -71,15 +71,15 @@ class JSONStream:
         while self._skip("," + closing) == ",":
             yield
 
-    def _skip(self, wanted: str) -> str:
-        """Take the next character, one of ``wanted``."""
-        found = self.peek()
-        if not found:
+    def _skip(self, characters: str) -> str:
+        """Take the next character, one of ``characters``."""
+        character = self.peek()
+        if not character:
             raise self.error("the text breaks off")
-        if found not in wanted:
-            raise self.error(f"{' or '.join(wanted)} expected")
+        if character not in characters:
+            raise self.error(f"{' or '.join(characters)} expected")
         self._at += 1
-        return found
+        return character
 
     def _more(self) -> None:
         """Drop what was taken and make the window longer."""

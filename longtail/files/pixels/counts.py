@@ -64,8 +64,8 @@ class PixelCounts:
 
     def most(self, label: int, number: int) -> list[int]:
         """Rows of the pairs with most pixels of a class, at most ``number``."""
-        found = np.flatnonzero(self.labels == label)
-        rows: list[int] = self.owners[found[np.argsort(-self.pixels[found], kind="stable")][:number]].tolist()
+        places = np.flatnonzero(self.labels == label)
+        rows: list[int] = self.owners[places[np.argsort(-self.pixels[places], kind="stable")][:number]].tolist()
         return rows
 
     def subset(self, rows: IntArray) -> "PixelCounts":
@@ -73,9 +73,9 @@ class PixelCounts:
         place = np.full(len(self), -1)
         place[rows] = np.arange(len(rows))
         owners = place[self.owners]
-        kept = owners >= 0
+        in_subset = owners >= 0
         problems = [self.problems[row] for row in rows]
-        parts = (owners[kept], self.labels[kept], self.pixels[kept])
+        parts = (owners[in_subset], self.labels[in_subset], self.pixels[in_subset])
         return PixelCounts(self.sizes[rows], self.ignored[rows], *parts, problems)
 
 
@@ -108,15 +108,15 @@ def count_pixels(pairs: Pairs, table: ByteArray, classes: Sequence[str], root: P
 
 def _fingerprint(pairs: Pairs, table: ByteArray, classes: Sequence[str], root: Path) -> str:
     """The same as long as the files, the labels and the classes are."""
-    known = sha256(repr((_VERSION, table.tolist(), list(classes))).encode())
+    digest = sha256(repr((_VERSION, table.tolist(), list(classes))).encode())
     for path in (*pairs.images, *pairs.annotations):
         try:
             stat = Path(path).stat()
             state = (stat.st_size, stat.st_mtime_ns, stat.st_mode)
         except OSError as error:
             state = (-1, error.errno or 0, 0)
-        known.update(repr((os.path.relpath(path, root), state)).encode())
-    return known.hexdigest()[:16]
+        digest.update(repr((os.path.relpath(path, root), state)).encode())
+    return digest.hexdigest()[:16]
 
 
 class _Counted(NamedTuple):
@@ -140,14 +140,14 @@ def _scan(pairs: Pairs, table: ByteArray, num_classes: int) -> PixelCounts:
         with warnings.catch_warnings(), ThreadPoolExecutor(_THREADS) as pool:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            counted = []
-            for each in pool.map(count, zip(pairs.images, pairs.annotations, strict=True)):
-                counted.append(each)
+            results = []
+            for result in pool.map(count, zip(pairs.images, pairs.annotations, strict=True)):
+                results.append(result)
                 bar.update()
-    pixels = np.array([each.pixels for each in counted], dtype=np.int64).reshape(-1, 256)
+    pixels = np.array([result.pixels for result in results], dtype=np.int64).reshape(-1, 256)
     owners, labels = np.nonzero(pixels[:, :num_classes])
-    sizes = np.array([each.size for each in counted], dtype=np.int64).reshape(-1, 2)
-    problems = [each.problem for each in counted]
+    sizes = np.array([result.size for result in results], dtype=np.int64).reshape(-1, 2)
+    problems = [result.problem for result in results]
     return PixelCounts(sizes, pixels[:, IGNORED], owners, labels, pixels[owners, labels], problems)
 
 
@@ -159,12 +159,12 @@ def _count(image: str, annotation: str, table: ByteArray, num_classes: int) -> _
         return _unusable(str(error))
     (height, width), size = values.shape, _upright_size(image)
     if size != (width, height):
-        both = f"is {width} x {height} pixels, and {shown(image)} is {size[0]} x {size[1]}"
-        return _unusable(f"{shown(annotation)}: {both}")
-    found = np.array(Image.fromarray(values).histogram())
-    pixels = np.bincount(table, found, minlength=256).astype(np.int64)
+        sizes = f"is {width} x {height} pixels, and {shown(image)} is {size[0]} x {size[1]}"
+        return _unusable(f"{shown(annotation)}: {sizes}")
+    histogram = np.array(Image.fromarray(values).histogram())
+    pixels = np.bincount(table, histogram, minlength=256).astype(np.int64)
     if pixels[INVALID]:
-        beyond = some(np.flatnonzero((table == INVALID) & (found > 0)).tolist())
+        beyond = some(np.flatnonzero((table == INVALID) & (histogram > 0)).tolist())
         ignored = some(np.flatnonzero(table == IGNORED).tolist())
         why = f"has the label {beyond}, beyond the {num_classes} classes, and ignore_index is {ignored}"
         return _unusable(f"{shown(annotation)}: {why}")
@@ -182,10 +182,10 @@ def _upright_size(path: str) -> tuple[int, int]:
             return decode(path).size
         width, height = image.size
         try:  # a PNG would be decoded in the search for metadata that hardly any has
-            known = {} if image.format == "PNG" and "exif" not in image.info else image.getexif()
+            metadata = {} if image.format == "PNG" and "exif" not in image.info else image.getexif()
         except Exception:  # damaged metadata around a good image
-            known = {}
-        return (height, width) if known.get(ExifTags.Base.Orientation) in (5, 6, 7, 8) else (width, height)
+            metadata = {}
+        return (height, width) if metadata.get(ExifTags.Base.Orientation) in (5, 6, 7, 8) else (width, height)
 
 
 class _Cache:
@@ -200,8 +200,8 @@ class _Cache:
         try:
             with self.file.open("rb") as file, np.load(file, allow_pickle=False) as content:
                 arrays: dict[str, NDArray[Any]] = dict(content)
-            kept = {name: array.astype(np.int64) for name, array in arrays.items()}
-            counts = PixelCounts(**kept, problems=[""] * length)
+            fields = {name: array.astype(np.int64) for name, array in arrays.items()}
+            counts = PixelCounts(**fields, problems=[""] * length)
             lengths = (len(counts.sizes), len(counts.ignored))
             if lengths != (length,) * 2 or len({len(counts.owners), len(counts.labels), len(counts.pixels)}) != 1:
                 return None

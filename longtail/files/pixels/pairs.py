@@ -74,25 +74,25 @@ def _split_folders(images: Path, annotations: Path) -> dict[str, tuple[Path, Pat
     for folder in (images, annotations):
         if not folder.is_dir():
             raise InputError(f"no folder at {shown(folder)}")
-    found: dict[str, tuple[Path, Path]] = {}
+    splits: dict[str, tuple[Path, Path]] = {}
     for split, names in _SPLITS.items():
-        both = [[folder / name for name in names if (folder / name).is_dir()] for folder in (images, annotations)]
-        for folders in both:
+        sides = [[folder / name for name in names if (folder / name).is_dir()] for folder in (images, annotations)]
+        for folders in sides:
             if len(folders) > 1:
                 raise InputError(
                     f"{shown(folders[0])} and {shown(folders[1])} both stand for {split}: keep one of them"
                 )
-        if both[0] and both[1]:
-            found[split] = (both[0][0], both[1][0])
-        elif both[0] or both[1]:
-            there = (both[0] or both[1])[0]
-            other = annotations if both[0] else images
-            raise InputError(f"{shown(there)} has no counterpart in {shown(other)}: add it, or take the folder away")
-    if not found:
+        if sides[0] and sides[1]:
+            splits[split] = (sides[0][0], sides[1][0])
+        elif sides[0] or sides[1]:
+            folder = (sides[0] or sides[1])[0]
+            other = annotations if sides[0] else images
+            raise InputError(f"{shown(folder)} has no counterpart in {shown(other)}: add it, or take the folder away")
+    if not splits:
         return {"train": (images, annotations)}
-    if "train" not in found:
+    if "train" not in splits:
         raise InputError(f"{shown(images)} has no train folder: add one with the training images")
-    return found
+    return splits
 
 
 def find_pairs(images: Path, annotations: Path, image_end: str = "", annotation_end: str = "") -> Pairs:
@@ -129,18 +129,18 @@ def find_pairs(images: Path, annotations: Path, image_end: str = "", annotation_
 
 def _files(folder: Path, end: str, suffixes: Collection[str]) -> dict[str, list[str]]:
     """Files below a folder, by their path in it without the end and the suffix."""
-    found: dict[str, list[str]] = {}
+    files: dict[str, list[str]] = {}
     seen: set[str] = set()
     with reading(str(folder)):
-        for here, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
-            seen.add(os.path.realpath(here))
-            folders[:] = [name for name in folders if name[0] != "." and os.path.realpath(Path(here, name)) not in seen]
+        for top, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
+            seen.add(os.path.realpath(top))
+            folders[:] = [name for name in folders if name[0] != "." and os.path.realpath(Path(top, name)) not in seen]
             for name in sorted(names):
-                path = Path(here, name)
+                path = Path(top, name)
                 if name[0] != "." and path.suffix.lower() in suffixes and path.stem.endswith(end):
                     key = (path.parent.relative_to(folder) / path.stem.removesuffix(end)).as_posix()
-                    found.setdefault(key, []).append(str(path))
-    return found
+                    files.setdefault(key, []).append(str(path))
+    return files
 
 
 def _raise(error: OSError) -> None:

@@ -29,19 +29,19 @@ def checked_videos(paths: Sequence[str], root: Path) -> list[tuple[int, str]]:
     file = cache_folder(root) / "videos.json"
     names, states = [os.path.relpath(path, root) for path in paths], [_state(path) for path in paths]
     good = _read(file)
-    known = [good.get(name, (None, 0)) for name in names]
-    found = [(frames, "") if state == then else None for (then, frames), state in zip(known, states, strict=True)]
-    rest = [row for row, each in enumerate(found) if each is None]
+    records = [good.get(name, (None, 0)) for name in names]
+    results = [(frames, "") if state == then else None for (then, frames), state in zip(records, states, strict=True)]
+    rest = [row for row, result in enumerate(results) if result is None]
     if rest:
         try:
             with progress_bar(len(rest), "checking videos", " videos") as bar:
-                for row, each in zip(rest, check_videos([paths[row] for row in rest]), strict=True):
-                    found[row] = each
-                    good[names[row]] = (states[row], each[0])
+                for row, result in zip(rest, check_videos([paths[row] for row in rest]), strict=True):
+                    results[row] = result
+                    good[names[row]] = (states[row], result[0])
                     bar.update()
         finally:  # what was found until Ctrl-C as well
             _write(file, {name: value for name, value in good.items() if value[1]})
-    return [each for each in found if each is not None]
+    return [result for result in results if result is not None]
 
 
 def _state(path: str) -> State | None:
@@ -56,10 +56,10 @@ def _state(path: str) -> State | None:
 def _read(file: Path) -> dict[str, tuple[State | None, int]]:
     """By name, what a good video was like and the number of its frames; nothing where the file is of no use."""
     try:
-        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if kept["version"] != _VERSION:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if content["version"] != _VERSION:
             return {}
-        return {str(name): ((int(size), int(time)), int(n)) for name, (size, time, n) in kept["videos"].items()}
+        return {str(name): ((int(size), int(time)), int(n)) for name, (size, time, n) in content["videos"].items()}
     except Exception:  # whatever a missing or damaged file leads to
         return {}
 

@@ -13,6 +13,6 @@ def read_clips(path: str, frames: int, size: int, clips: int = 1, count: int | N
     ``count`` is the number of frames of the video, where that is known.
     """
     count = count or count_frames(path)
-    chosen = np.concatenate([segment_indices(count, frames, None, clip, clips) for clip in range(clips)])
-    central = central_crop(read_frames(path, chosen.tolist()), size)
+    indices = np.concatenate([segment_indices(count, frames, None, clip, clips) for clip in range(clips)])
+    central = central_crop(read_frames(path, indices.tolist()), size)
     return central.reshape(clips, frames, 3, size, size).transpose(1, 2)

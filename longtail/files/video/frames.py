@@ -19,8 +19,8 @@ def stacked(frames: Sequence[NDArray[Any]]) -> Tensor:
     """
     sizes = {frame.shape[:2] for frame in frames}
     if len(sizes) > 1:
-        shown = " and ".join(f"{width} x {height}" for height, width in sorted(sizes)[:2])
-        raise InputError(f"its frames differ in size ({shown})")
+        examples = " and ".join(f"{width} x {height}" for height, width in sorted(sizes)[:2])
+        raise InputError(f"its frames differ in size ({examples})")
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
 
 

@@ -63,13 +63,13 @@ def count(path: str) -> int:
 
 
 def read(path: str, indices: Sequence[int]) -> Tensor:
-    index, wanted = _index(path), set(indices)
+    index, numbers = _index(path), set(indices)
     if index.pts is None:
-        found = _from_start(path, wanted)
+        frames = _from_start(path, numbers)
     else:
-        check_last(path, max(wanted), len(index.pts))
-        found = _from_keys(path, index.keys, {index.pts[number]: number for number in wanted})
-    return stacked([found[number] for number in indices])
+        check_last(path, max(numbers), len(index.pts))
+        frames = _from_keys(path, index.keys, {index.pts[number]: number for number in numbers})
+    return stacked([frames[number] for number in indices])
 
 
 def check(path: str) -> int:
@@ -152,9 +152,9 @@ def _decoded_count(path: str, size: int, modified: int) -> int:
     return frames
 
 
-def _from_start(path: str, wanted: set[int]) -> dict[int, NDArray[Any]]:
-    """The wanted frames by their numbers, counted from the start."""
-    found: dict[int, NDArray[Any]] = {}
+def _from_start(path: str, numbers: set[int]) -> dict[int, NDArray[Any]]:
+    """The frames of these numbers, counted from the start."""
+    images: dict[int, NDArray[Any]] = {}
     frames = 0
     with _opened(path) as (container, stream):
         for packet in _packets(container, stream):
@@ -162,21 +162,21 @@ def _from_start(path: str, wanted: set[int]) -> dict[int, NDArray[Any]]:
                 decoded = packet.decode()
                 for frame in decoded:
                     _check_sound(frame)
-            found |= {number: _rgb(frame) for number, frame in enumerate(decoded, frames) if number in wanted}
+            images |= {number: _rgb(frame) for number, frame in enumerate(decoded, frames) if number in numbers}
             frames += len(decoded)
-            if frames > max(wanted):
-                return found
-    check_last(path, max(wanted), frames)
-    return found
+            if frames > max(numbers):
+                return images
+    check_last(path, max(numbers), frames)
+    return images
 
 
-def _from_keys(path: str, keys: list[_Key], wanted: dict[int, int]) -> dict[int, NDArray[Any]]:
-    """The frames that are shown at the wanted times by their numbers, each decoded from a key frame before it."""
+def _from_keys(path: str, keys: list[_Key], numbers: dict[int, int]) -> dict[int, NDArray[Any]]:
+    """The frames shown at the times in ``numbers``, by the number of each, decoded from a key frame before it."""
     groups: dict[int, set[int]] = {}
-    for time in wanted:
+    for time in numbers:
         # A frame shown before a key frame may need the one before that, even if it comes later in the file.
         groups.setdefault(bisect_right(keys, time, key=lambda key: key.pts) - 1, set()).add(time)
-    found: dict[int, NDArray[Any]] = {}
+    images: dict[int, NDArray[Any]] = {}
     with _opened(path) as (container, stream):
         for key, times in sorted(groups.items()):
             error = ""
@@ -186,16 +186,16 @@ def _from_keys(path: str, keys: list[_Key], wanted: dict[int, int]) -> dict[int,
                     frames = _after(container, stream, keys[start], frozenset(times), start == key, start == 0)
                     for frame in frames:
                         if frame.pts in times:
-                            found[wanted[frame.pts]] = _rgb(frame)
+                            images[numbers[frame.pts]] = _rgb(frame)
                             times.remove(frame.pts)
                 except av.FFmpegError as raised:
-                    error = error or _said(raised)
+                    error = error or _reason(raised)
                 if not times:
                     break
             else:
-                number = wanted[min(times)]
+                number = numbers[min(times)]
                 raise InputError(f"cannot be decoded around frame {number} ({error or 'the frame does not come'})")
-    return found
+    return images
 
 
 def _after(
@@ -266,7 +266,7 @@ def _opened(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 def _unopened(path: str, error: av.FFmpegError) -> str:
     if not isinstance(error, av.InvalidDataError):
-        return _said(error)
+        return _reason(error)
     with Path(path).open("rb") as file:
         start = file.read(8)
     if start[4:] == b"ftyp":
@@ -279,8 +279,8 @@ def _decoding(where: str) -> Iterator[None]:
     try:
         yield
     except av.FFmpegError as error:
-        raise InputError(f"cannot be decoded {where} ({_said(error)})") from error
+        raise InputError(f"cannot be decoded {where} ({_reason(error)})") from error
 
 
-def _said(error: av.FFmpegError) -> str:
+def _reason(error: av.FFmpegError) -> str:
     return shown(error.strerror).lower()

@@ -60,17 +60,17 @@ def read_frames(path: str, indices: Sequence[int]) -> Tensor:
             differ in size, or no decoder is installed.
         ValueError: ``indices`` is empty, or an index is not one of a frame.
     """
-    wanted = [int(index) for index in indices]
-    if not wanted or min(wanted) < 0:
-        raise ValueError(f"indices must be one or more numbers from 0 on, got {wanted}")
+    numbers = [int(index) for index in indices]
+    if not numbers or min(numbers) < 0:
+        raise ValueError(f"indices must be one or more numbers from 0 on, got {numbers}")
     if Path(path).is_dir():
-        return _read_folder(path, wanted)
+        return _read_folder(path, numbers)
     exact, *preferred = _decoders()
     with _naming(path):
         if preferred and exact.is_plain(path):
             with suppress(InputError):  # PyAV reads more, and knows better what is wrong
-                return preferred[0].read(path, wanted)
-        return exact.read(path, wanted)
+                return preferred[0].read(path, numbers)
+        return exact.read(path, numbers)
 
 
 def check_videos(paths: Sequence[str], workers: int | None = None) -> Iterator[tuple[int, str]]:
@@ -121,8 +121,8 @@ def segment_indices(
     if not 0 <= clip < clips:
         raise ValueError(f"clip must lie in 0..{clips - 1}, got {clip}")
     places = np.full(segments, (clip + 1) / (clips + 1)) if generator is None else generator.random(segments)
-    chosen = (np.arange(segments) + places) * frames / segments
-    return np.minimum(chosen.astype(np.int64), frames - 1)  # rounding may reach the end
+    positions = (np.arange(segments) + places) * frames / segments
+    return np.minimum(positions.astype(np.int64), frames - 1)  # rounding may reach the end
 
 
 class _Decoder(Protocol):
@@ -144,13 +144,13 @@ class _Decoder(Protocol):
 @cache
 def _decoders() -> list[_Decoder]:
     """What is installed, the one that numbers the frames of more kinds of file exactly first: PyAV, torchcodec."""
-    found = []
+    decoders = []
     for module in ("pyav", "torchcodec"):
         with suppress(ImportError, OSError, RuntimeError):  # the latter two: a library that it needs does not load
-            found.append(cast(_Decoder, import_module(f"longtail.files.video.{module}")))
-    if not found:
+            decoders.append(cast(_Decoder, import_module(f"longtail.files.video.{module}")))
+    if not decoders:
         raise InputError('videos need torchcodec or PyAV: pip install "longtail[clips]"')
-    return found
+    return decoders
 
 
 @contextmanager
@@ -185,8 +185,8 @@ def _checked(path: str) -> tuple[int, str]:
 
 def _frame_files(folder: str) -> list[str]:
     """The images in a folder, by name, with numbers by value."""
-    with os.scandir(folder) as found:
-        files = [entry.name for entry in found if is_file(entry) and not entry.name.startswith(".")]
+    with os.scandir(folder) as scan:
+        files = [entry.name for entry in scan if is_file(entry) and not entry.name.startswith(".")]
     names = [name for name in files if Path(name).suffix.lower() in SUFFIXES]
     if not names:
         raise InputError("the folder holds no images")

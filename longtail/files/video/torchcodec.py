@@ -39,7 +39,7 @@ def read(path: str, indices: Sequence[int]) -> Tensor:
         return frames
     except (RuntimeError, ValueError, IndexError) as error:
         around = min(indices) if len(set(indices)) == 1 else f"{min(indices)} to {max(indices)}"
-        raise InputError(f"cannot be decoded around frame {around} ({_said(error)})") from error
+        raise InputError(f"cannot be decoded around frame {around} ({_reason(error)})") from error
 
 
 def check(path: str) -> int:
@@ -58,8 +58,8 @@ def _opened(path: str) -> VideoDecoder:
     try:
         return VideoDecoder(path, device="cpu")
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"not a video that torchcodec can open ({_said(error)})") from error
+        raise InputError(f"not a video that torchcodec can open ({_reason(error)})") from error
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return shown(str(error).strip().split("\n")[0])
