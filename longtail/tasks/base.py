@@ -136,7 +136,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer, its rate set before every step; without decay for what a loss wants kept from it."""
-        kept = {
+        without_decay = {
             id(parameter)
             for module in self.method.modules()
             if isinstance(module, Loss)
@@ -144,9 +144,9 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
             if name in module.no_weight_decay
         }
         parameters = [parameter for parameter in self.method.parameters() if parameter.requires_grad]
-        groups: list[dict[str, Any]] = [{"params": [each for each in parameters if id(each) not in kept]}]
-        if kept:
-            groups.append({"params": [each for each in parameters if id(each) in kept], "weight_decay": 0.0})
+        groups: list[dict[str, Any]] = [{"params": [p for p in parameters if id(p) not in without_decay]}]
+        if without_decay:
+            groups.append({"params": [p for p in parameters if id(p) in without_decay], "weight_decay": 0.0})
         optimizer = self.optimizer(groups)
         per_epoch, steps = self._steps()
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule(step, steps, per_epoch))

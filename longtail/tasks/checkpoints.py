@@ -39,9 +39,9 @@ class AtomicCheckpointIO(CheckpointIO):
             part.replace(target)
         except (OSError, RuntimeError) as error:
             part.unlink(missing_ok=True)
-            kept = "the previous one is kept" if target.exists() else "there is none yet"
+            previous = "the previous one is kept" if target.exists() else "there is none yet"
             reason = str(error).splitlines()[0]
-            raise InputError(f"cannot write the checkpoint {target} ({reason}); {kept}: free some space") from error
+            raise InputError(f"cannot write the checkpoint {target} ({reason}); {previous}: free some space") from error
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
@@ -71,10 +71,10 @@ class RunCheckpoints(pl.Callback):
     """
 
     def __init__(self, folder: Path, monitor: str, metrics: Mapping[str, Metric]) -> None:
-        known = [name for name, metric in metrics.items() if metric.better]
-        if monitor not in known:
+        names = [name for name, metric in metrics.items() if metric.better]
+        if monitor not in names:
             why = "which way is better is not known of" if monitor in metrics else "unknown metric"
-            raise InputError(f'{why} "{monitor}": choose from {", ".join(known)}')
+            raise InputError(f'{why} "{monitor}": choose from {", ".join(names)}')
         self.folder = folder
         self.monitor = f"val/{monitor}"
         self.sign = metrics[monitor].better
@@ -96,10 +96,11 @@ class RunCheckpoints(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The best score and epoch, and the random states of all processes."""
-        own = {"cpu": torch.get_rng_state()}
+        states = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available():
-            own["cuda"] = torch.cuda.get_rng_state()
-        random = gather_to_first([own])  # when a checkpoint is saved, every process makes it and the first one writes
+            states["cuda"] = torch.cuda.get_rng_state()
+        # when a checkpoint is saved, every process makes it and the first one writes
+        random = gather_to_first([states])
         return {"best_score": self.best_score, "best_epoch": self.best_epoch, "random": random}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -70,11 +70,11 @@ class Classification(Task[ImageBatch]):
             self.method.compile()
         self.metrics = LongTailMetrics(class_counts, many, few)
         self.own_metrics = {metric.name: metric for metric in metrics or ()}
-        if taken := self.own_metrics.keys() & set(SCALARS):
-            raise InputError(f"there is a metric {taken.pop()} already: give your own another name")
+        if clashes := self.own_metrics.keys() & set(SCALARS):
+            raise InputError(f"there is a metric {clashes.pop()} already: give your own another name")
         names = sorted(SCALARS, key=lambda name: name != "balanced_accuracy")  # which comes first
-        own = {name: metric.words for name, metric in self.own_metrics.items()}
-        self.monitors = {**{name: METRICS[name] for name in names}, **own}
+        own_words = {name: metric.words for name, metric in self.own_metrics.items()}
+        self.monitors = {**{name: METRICS[name] for name in names}, **own_words}
         self.answers = CatMetric(nan_strategy="ignore")
 
     def check(self, data: LongTailData) -> None:
@@ -88,7 +88,9 @@ class Classification(Task[ImageBatch]):
             raise InputError(f"{type(data).__name__} is not for classification: give data with one label an image")
         if self.method.num_classes != len(data.classes):
             raise InputError(f"the method has {self.method.num_classes} classes, {data.source} has {len(data.classes)}")
-        networks = [each for each in self.method.modules() if isinstance(each, (Backbone, FrameMean, VideoBackbone))]
+        networks = [
+            module for module in self.method.modules() if isinstance(module, (Backbone, FrameMean, VideoBackbone))
+        ]
         clips = isinstance(data, ClipData)
         if networks and isinstance(networks[0], Backbone) == clips:  # the outermost: FrameMean holds a Backbone
             takes, has = ("images", "clips") if clips else ("clips", "images")

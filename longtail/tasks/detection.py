@@ -112,5 +112,5 @@ class Detection(Task[BoxBatch]):
         metrics, per_class = self.evaluation["metrics"], self.evaluation["per_class"]
         self.log_figures(split, {name: torch.tensor(value) for name, value in metrics.items()})
         if self.fitting:
-            chosen = {"accuracy": per_class["accuracy"], "ap50": per_class["box_ap50"]}[self.difficulty_from]
-            self.measured(torch.tensor(chosen))
+            figures = {"accuracy": per_class["accuracy"], "ap50": per_class["box_ap50"]}[self.difficulty_from]
+            self.measured(torch.tensor(figures))

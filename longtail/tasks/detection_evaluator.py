@@ -102,11 +102,11 @@ class DetectionEvaluator:
         metrics = {"box_accuracy": float(accuracy.nanmean())}
         truth = data.truth(split, "mask" in self.kinds)
         for kind in self.kinds:
-            measured = average_precision(truth, detections, KINDS[kind], data.federated(split))
-            metrics |= {f"{kind}_{name}": getattr(measured, attribute) for name, attribute in FIGURES.items()}
-            groups = group_ap(measured.class_ap, data.image_counts, **self.thresholds)
+            precision = average_precision(truth, detections, KINDS[kind], data.federated(split))
+            metrics |= {f"{kind}_{name}": getattr(precision, attribute) for name, attribute in FIGURES.items()}
+            groups = group_ap(precision.class_ap, data.image_counts, **self.thresholds)
             metrics |= {f"{kind}_ap_{group}": value for group, value in groups.items()}
-            per_class |= {f"{kind}_ap": measured.class_ap.tolist(), f"{kind}_ap50": measured.class_ap50.tolist()}
+            per_class |= {f"{kind}_ap": precision.class_ap.tolist(), f"{kind}_ap50": precision.class_ap50.tolist()}
         evaluation = {"split": split, "images": data.size(split), "metrics": metrics, "per_class": per_class}
         if with_examples:
             weakest = weakest_classes(per_class[f"{self.kinds[-1]}_ap"], data.image_counts)
@@ -119,9 +119,9 @@ def examples(
 ) -> list[dict[str, Any]]:
     """Images of some classes, with what is there and what was found."""
     labels, owners = data.labels(split)
-    wanted = {c: list(dict.fromkeys(owners[labels == c].tolist()))[:EXAMPLES_EACH] for c in chosen}
+    rows_of_class = {c: list(dict.fromkeys(owners[labels == c].tolist()))[:EXAMPLES_EACH] for c in chosen}
     ids = data.image_ids(split)
-    rows = {int(ids[row]): row for of_class in wanted.values() for row in of_class}
+    rows = {int(ids[row]): row for of_class in rows_of_class.values() for row in of_class}
     of_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for detection in detections:
         if detection["image_id"] in rows and detection["score"] >= SHOWN_FROM:
@@ -132,7 +132,7 @@ def examples(
             "name": data.file_name(split, row),
             **pictures(data, split, row, of_image[row], masks),
         }
-        for c, of_class in wanted.items()
+        for c, of_class in rows_of_class.items()
         for row in of_class
     ]
 
@@ -141,15 +141,15 @@ def pictures(
     data: DetectionData, split: str, row: int, detections: Sequence[dict[str, Any]], masks: bool
 ) -> dict[str, str]:
     """One image with its annotations and with its detections drawn in."""
-    names, picture, there = data.classes, data.picture(split, row), data.instances(split, row)
-    labels = there.labels.tolist()
+    names, picture, instances = data.classes, data.picture(split, row), data.instances(split, row)
+    labels = instances.labels.tolist()
     truth = draw_instances(
         picture,
-        there.boxes.tolist(),
+        instances.boxes.tolist(),
         [names[label] for label in labels],
         labels,
         None,
-        [data.mask(split, number).astype(bool) for number in there.numbers.tolist()] if masks else None,
+        [data.mask(split, number).astype(bool) for number in instances.numbers.tolist()] if masks else None,
     )
     index = {category: c for c, category in enumerate(data.category_ids)}
     classes = [index[detection["category_id"]] for detection in detections]

@@ -189,8 +189,8 @@ class Progress(TQDMProgressBar):
         """Throughput and time left beside the bar."""
         recorder = self._recorder
         seconds = time.perf_counter() - recorder._start
-        done = trainer.fit_loop.epoch_loop.batch_idx + 1
-        per_epoch = seconds / max(done, 1) * float(trainer.num_training_batches)
+        batches = trainer.fit_loop.epoch_loop.batch_idx + 1
+        per_epoch = seconds / max(batches, 1) * float(trainer.num_training_batches)
         left = per_epoch * ((trainer.max_epochs or 1) - trainer.current_epoch) - seconds
         return {"images/s": f"{recorder._images / max(seconds, 1e-9):,.0f}", "left": duration(left)}
 

@@ -24,13 +24,13 @@ def building() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        first: BaseException = error
-        while _packages(first)[-1:] == ["jsonargparse"] and first.__cause__ is not None:
-            first = first.__cause__
-        refused = isinstance(first, ValueError) and not {*_packages(first)} - BUILDERS
-        if isinstance(first, MisconfigurationException) or (refused and not isinstance(first, InputError)):
-            raise InputError(explain(str(first))) from error
-        raise first from first.__cause__
+        cause: BaseException = error
+        while _packages(cause)[-1:] == ["jsonargparse"] and cause.__cause__ is not None:
+            cause = cause.__cause__
+        refused = isinstance(cause, ValueError) and not {*_packages(cause)} - BUILDERS
+        if isinstance(cause, MisconfigurationException) or (refused and not isinstance(cause, InputError)):
+            raise InputError(explain(str(cause))) from error
+        raise cause from cause.__cause__
 
 
 def _packages(error: BaseException) -> list[str]:

@@ -133,12 +133,12 @@ class Segmentation(Task[PixelBatch]):
         if self.fitting:
             self.measured(per_class[self.difficulty_from].float())
             return
-        chosen = weakest_classes(per_class["iou"].tolist(), self.data.pixel_counts) if self.global_rank == 0 else []
+        weakest = weakest_classes(per_class["iou"].tolist(), self.data.pixel_counts) if self.global_rank == 0 else []
         self.evaluation = {
             "split": split,
             "images": self.data.size(split),
             "metrics": {name: float(value) for name, value in scalars.items()},
             "per_class": {name: values.tolist() for name, values in per_class.items()},
             "confusions": confusions(confusion),
-            "examples": examples(self.data, split, chosen, self.segment, self.device),
+            "examples": examples(self.data, split, weakest, self.segment, self.device),
         }

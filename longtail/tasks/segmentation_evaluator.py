@@ -56,7 +56,7 @@ def examples(
     """
     content = data.split(split)
     assert content is not None
-    drawn = []
+    entries = []
     for c in chosen:
         for row in data.rows_with_most(split, c, EXAMPLES_EACH):
             truth = data.annotation(split, row)
@@ -64,8 +64,8 @@ def examples(
             predicted = segment(image, (truth.shape[0], truth.shape[1])).cpu().numpy()
             picture = data.picture(split, row)
             pair = [
-                data_uri(draw_labels(picture, np.asarray(each), data.classes), EXAMPLE_SIDE)
-                for each in (truth, predicted)
+                data_uri(draw_labels(picture, np.asarray(labels), data.classes), EXAMPLE_SIDE)
+                for labels in (truth, predicted)
             ]
-            drawn.append({"class": c, "name": data.file_name(split, row), "truth": pair[0], "predicted": pair[1]})
-    return drawn
+            entries.append({"class": c, "name": data.file_name(split, row), "truth": pair[0], "predicted": pair[1]})
+    return entries

@@ -61,8 +61,8 @@ def validation_logits(
     task.eval().to(device)
     logits, targets = [], []
     for batch in tqdm(data.val_dataloader(), desc=name, leave=False, disable=None):
-        there = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
-        views = data.on_after_batch_transfer(cast(LoadedImages, there), 0)
+        on_device = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
+        views = data.on_after_batch_transfer(cast(LoadedImages, on_device), 0)
         logits.append(task.logits(views).cpu())
         targets.append(batch["targets"].cpu())
     return torch.cat(logits), torch.cat(targets)

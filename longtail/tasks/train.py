@@ -87,8 +87,8 @@ class TrainingCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build the data module, read the set, and build what follows from its counts."""
         with building():
-            alone = Namespace(data=self.config.data)  # type: ignore[no-untyped-call]  # it has no types
-            data = self.parser.instantiate(alone).data
+            data_config = Namespace(data=self.config.data)  # type: ignore[no-untyped-call]  # it has no types
+            data = self.parser.instantiate(data_config).data
         self.label_counts = data.label_counts
         config = self.config.clone()
         config.data = data
@@ -115,12 +115,12 @@ class TrainingCLI(LightningCLI):
                 raise InputError(f"--ema must be between 0 and 1, got {self.config.ema}")
             # before the checkpoints, which have to hold the average of the step they are taken after
             callbacks.insert(0, EMAWeightAveraging(decay=self.config.ema))
-        given = self.config_init.trainer.callbacks or []
+        own_callbacks = self.config_init.trainer.callbacks or []
         plugins = [*(self.config_init.trainer.plugins or []), AtomicCheckpointIO()]
         with building():
             return super().instantiate_trainer(
                 logger=logger,
-                callbacks=[*given, *callbacks],
+                callbacks=[*own_callbacks, *callbacks],
                 plugins=plugins,
                 enable_checkpointing=False,
                 use_distributed_sampler=False,
@@ -188,8 +188,8 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
     if trainer.is_global_zero:
         results = cast(Results, cli.results)
         save_results(run, results)
-        shown = [e for e in cli.results["evaluations"] if e["split"] == splits[-1]] if splits else []
-        Console().print(evaluation_table(results, shown) if shown else "no split to evaluate")
+        evaluations = [e for e in cli.results["evaluations"] if e["split"] == splits[-1]] if splits else []
+        Console().print(evaluation_table(results, evaluations) if evaluations else "no split to evaluate")
 
 
 def left_out(trainer: pl.Trainer, split: str) -> bool:
@@ -227,12 +227,12 @@ def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
         raise InputError(f"a limit of 0 batches leaves nothing to evaluate: give --trainer.limit_{split}_batches 1.0")
     check_spread(cli.trainer, cli.datamodule, split)
     epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
-    found = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
+    evaluations = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
     others = [e for e in results["evaluations"] if e["split"] != split]
     if cli.trainer.is_global_zero:
-        results["evaluations"] = [*others, *found]
+        results["evaluations"] = [*others, *evaluations]
         save_results(run, results)
-        Console().print(evaluation_table(results, found))
+        Console().print(evaluation_table(results, evaluations))
 
 
 def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, Results]:
