@@ -48,8 +48,8 @@ def write_classifier(
         for batch in (images, images[:1]):
             with torch.inference_mode():
                 expected = network(batch)
-            found = torch.from_numpy(session.run(None, {"images": batch.numpy()})[0])
-            compare(found, expected)
+            logits = torch.from_numpy(session.run(None, {"images": batch.numpy()})[0])
+            compare(logits, expected)
 
     onnx_file = write_checked(onnx, onnxruntime, output, write, check, metadata)
     state = {name: value.contiguous() for name, value in method.state_dict().items()}

@@ -51,8 +51,8 @@ def write_detector(method: RCNN, metadata: dict[str, str], output: Path) -> list
         for image in images:
             with torch.inference_mode():
                 expected = network(image)
-            found = [torch.from_numpy(each) for each in session.run(None, {"image": image.numpy()})]
-            if (missing := _missing(found, expected)) > 0.05:
+            outputs = [torch.from_numpy(array) for array in session.run(None, {"image": image.numpy()})]
+            if (missing := _missing(outputs, expected)) > 0.05:
                 raise InputError(f"the ONNX model lacks {missing:.0%} of what torch finds: it was not written")
 
     heads = method.network.roi_heads
@@ -72,8 +72,8 @@ class _Detections(nn.Module):
         self.method = method
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        found = self.method.detect([image])[0][0]
-        return tuple(found[name] for name in ("boxes", "labels", "scores", "masks") if name in found)
+        detections = self.method.detect([image])[0][0]
+        return tuple(detections[name] for name in ("boxes", "labels", "scores", "masks") if name in detections)
 
 
 def _missing(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:

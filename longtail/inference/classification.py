@@ -76,9 +76,9 @@ class Classifier(Predictor):
     def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Classifier":
         """Load a run of classification, of images or of clips; see ``Predictor.load``."""
         method, path = load_method(run, results, Method, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
-        given, counts = results["data"]["input"], results["train_counts"]
-        normalise = Normalise(given["mean"], given["std"])
-        return cls(method, results["classes"], counts, given["size"], normalise, path, given.get("frames"))
+        inputs, counts = results["data"]["input"], results["train_counts"]
+        normalise = Normalise(inputs["mean"], inputs["std"])
+        return cls(method, results["classes"], counts, inputs["size"], normalise, path, inputs.get("frames"))
 
     def adjusted(self, strength: float) -> "Classifier":
         """The same with its logits adjusted.
@@ -200,12 +200,12 @@ def predictions(
     """Yield {"path", "top": [{"class", "probability"}, ...]} for every file, most probable class first."""
     for start in range(0, len(files), batch_size):
         part = files[start : start + batch_size]
-        found = list(readable(part, classifier.read, skip_bad_images, classifier.kind))
-        if not found:
+        samples = list(readable(part, classifier.read, skip_bad_images, classifier.kind))
+        if not samples:
             continue
-        images = torch.stack([image for _, image in found])
+        images = torch.stack([image for _, image in samples])
         top = classifier.probabilities(images).topk(min(top_k, len(classifier.classes)))
-        for (index, _), values, indices in zip(found, top.values.tolist(), top.indices.tolist(), strict=True):
+        for (index, _), values, indices in zip(samples, top.values.tolist(), top.indices.tolist(), strict=True):
             ranked = zip(indices, values, strict=True)
             yield {
                 "path": part[index],

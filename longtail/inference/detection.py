@@ -63,9 +63,10 @@ class Detector(Predictor):
         device = next(self.method.parameters()).device
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).to(device).float() / 255
         with torch.inference_mode():
-            found, _ = self.method.detect([pixels])
+            (detections,), _ = self.method.detect([pixels])
         return {
-            name: value.float().cpu() if value.is_floating_point() else value.cpu() for name, value in found[0].items()
+            name: value.float().cpu() if value.is_floating_point() else value.cpu()
+            for name, value in detections.items()
         }
 
     def predict(
@@ -96,14 +97,14 @@ class Detector(Predictor):
         ids = image_ids(files, annotations)
         for index, image in readable(files, decode, skip_bad_images):
             file, image_id = files[index], ids[index]
-            found = self.detect(image)
-            for each in coco_results(found, image_id, self.category_ids):
-                if "segmentation" in each:
-                    each["segmentation"]["counts"] = each["segmentation"]["counts"].decode("ascii")
-                results.append({**each, "file_name": Path(file).name})
+            detections = self.detect(image)
+            for result in coco_results(detections, image_id, self.category_ids):
+                if "segmentation" in result:
+                    result["segmentation"]["counts"] = result["segmentation"]["counts"].decode("ascii")
+                results.append({**result, "file_name": Path(file).name})
             if overlays is not None:
                 stream = io.BytesIO()
-                picture(self, image, found, score).save(stream, "PNG")
+                picture(self, image, detections, score).save(stream, "PNG")
                 pictures[f"{image_id}-{Path(file).stem}.png"] = stream.getvalue()
         if overlays is not None:
             try:
@@ -150,13 +151,13 @@ def image_ids(files: Sequence[str], annotations: Path | None) -> list[int]:
     """
     if annotations is not None:
         try:
-            listed = json.loads(annotations.read_text(encoding="utf-8"))["images"]
-            ids = {Path(each.get("file_name") or each["coco_url"]).name: int(each["id"]) for each in listed}
+            entries = json.loads(annotations.read_text(encoding="utf-8"))["images"]
+            ids = {Path(entry.get("file_name") or entry["coco_url"]).name: int(entry["id"]) for entry in entries}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{annotations}: cannot read ids of images from it; give a JSON file of COCO format"
             ) from error
-        if len(ids) < len(listed) or len({Path(file).name for file in files}) < len(files):
+        if len(ids) < len(entries) or len({Path(file).name for file in files}) < len(files):
             raise InputError(f"{annotations}: cannot tell images of the same name apart; predict them folder by folder")
         missing = [file for file in files if Path(file).name not in ids]
         if missing:
@@ -170,8 +171,8 @@ def image_ids(files: Sequence[str], annotations: Path | None) -> list[int]:
 
 def picture(detector: Detector, image: Image.Image, found: dict[str, Tensor], threshold: float) -> Image.Image:
     """The image with what was found in it."""
-    kept = found["scores"] >= threshold
-    labels = found["labels"][kept].tolist()
-    masks = [mask.numpy() for mask in found["masks"][kept, 0] >= MASK_FROM] if "masks" in found else None
+    sure = found["scores"] >= threshold
+    labels = found["labels"][sure].tolist()
+    masks = [mask.numpy() for mask in found["masks"][sure, 0] >= MASK_FROM] if "masks" in found else None
     names = [detector.classes[label] for label in labels]
-    return draw_instances(image, found["boxes"][kept].tolist(), names, labels, found["scores"][kept].tolist(), masks)
+    return draw_instances(image, found["boxes"][sure].tolist(), names, labels, found["scores"][sure].tolist(), masks)

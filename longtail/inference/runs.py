@@ -70,14 +70,14 @@ def predictor_of(results: Results) -> type[Predictor]:
     path = results["predictor"]
     module, _, name = path.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name)
+        predictor = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(
             f"{results['name']} is used by {path}, which cannot be imported ({error}): start in the folder that has it"
         ) from error
-    if not (isinstance(found, type) and issubclass(found, Predictor)):
+    if not (isinstance(predictor, type) and issubclass(predictor, Predictor)):
         raise InputError(f"{results['name']} is used by {path}, which is no longtail.inference.Predictor")
-    return found
+    return predictor
 
 
 def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | None = None) -> tuple[M, Path]:

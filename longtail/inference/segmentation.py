@@ -63,8 +63,8 @@ class Segmenter(Predictor):
     def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Segmenter":
         """Load a run of segmentation; see ``Predictor.load``."""
         method, path = load_method(run, results, PixelMethod, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
-        given = results["data"]["input"]
-        return cls(method, results["classes"], given.get("size"), Normalise(given["mean"], given["std"]), path)
+        inputs = results["data"]["input"]
+        return cls(method, results["classes"], inputs.get("size"), Normalise(inputs["mean"], inputs["std"]), path)
 
     def segment(self, file: str, size: tuple[int, int]) -> NDArray[np.uint8]:
         """The class of each pixel of an image file, at the size (H, W)."""

@@ -98,13 +98,13 @@ def average_precision(
     classes = sorted({category["id"] for category in truth["categories"]})
     objects = _objects(truth["annotations"], evaluation.images, set(classes), federated)
     if federated:
-        found = _found(detections, _judged(objects, evaluation.images), limit)
+        by_class = _detections(detections, _judged(objects, evaluation.images), limit)
     else:
-        found = _found(detections, dict.fromkeys(evaluation.images, objects.keys()))
+        by_class = _detections(detections, dict.fromkeys(evaluation.images, objects.keys()))
     figures = np.full((len(classes), 6), nan)  # of each class: AP, AP50, AP75, AP of small, medium and large objects
     for row, category in enumerate(classes):
         if category in objects:
-            precision = evaluation.precision(category, objects[category], found.get(category, []))
+            precision = evaluation.precision(category, objects[category], by_class.get(category, []))
             any_area, *areas = precision.mean((0, 1))
             figures[row] = any_area, precision[AP50, :, 0].mean(), precision[AP75, :, 0].mean(), *areas
     figures[figures < 0] = nan  # -1: no object of that class and area, or crowds alone
@@ -146,9 +146,13 @@ def _objects(
 ) -> dict[int, list[Entry]]:
     """The annotated objects of each class that has any."""
     objects = defaultdict(list)
-    for each in annotations:
-        if each["image_id"] in images and each["category_id"] in classes and (not federated or 0 < each["area"] < inf):
-            objects[each["category_id"]].append(each)
+    for entry in annotations:
+        if (
+            entry["image_id"] in images
+            and entry["category_id"] in classes
+            and (not federated or 0 < entry["area"] < inf)
+        ):
+            objects[entry["category_id"]].append(entry)
     return dict(objects)
 
 
@@ -160,30 +164,30 @@ def _judged(objects: Mapping[int, Sequence[Entry]], images: Mapping[int, Entry])
                 raise InputError(f"truth: image {name!r} has no {key!r}, which federated evaluation needs")
     judged = {name: objects.keys() & image["neg_category_ids"] for name, image in images.items()}
     for category, of_class in objects.items():
-        for each in of_class:
-            judged[each["image_id"]].add(category)
+        for entry in of_class:
+            judged[entry["image_id"]].add(category)
     return judged
 
 
-def _found(
+def _detections(
     detections: Sequence[Entry], judged: Mapping[int, Collection[int]], limit: int | None = None
 ) -> dict[int, list[Entry]]:
     """The detections of each class judged in their image, out of the ``limit`` best ones of each image."""
     of_image = defaultdict(list)
-    for each in detections:
-        if each["score"] != each["score"]:
-            raise InputError(f"detections: the score of a detection in image {each['image_id']!r} is NaN")
-        of_image[each["image_id"]].append(each)
-    found = defaultdict(list)
+    for entry in detections:
+        if entry["score"] != entry["score"]:
+            raise InputError(f"detections: the score of a detection in image {entry['image_id']!r} is NaN")
+        of_image[entry["image_id"]].append(entry)
+    by_class = defaultdict(list)
     for image, entries in of_image.items():
         if image not in judged:
             raise InputError(f"detections: image_id {image!r} is not among the images of truth")
         if limit is not None and len(entries) > limit:
-            entries = sorted(entries, key=lambda each: each["score"], reverse=True)[:limit]
-        for each in entries:
-            if each["category_id"] in judged[image]:
-                found[each["category_id"]].append(each)
-    return found
+            entries = sorted(entries, key=lambda entry: entry["score"], reverse=True)[:limit]
+        for entry in entries:
+            if entry["category_id"] in judged[image]:
+                by_class[entry["category_id"]].append(entry)
+    return by_class
 
 
 class _ClassEvaluation:
@@ -199,33 +203,33 @@ class _ClassEvaluation:
         self.shape = SHAPE[kind]
         self.library = _library()
 
-    def precision(self, category: int, objects: Sequence[Entry], found: Sequence[Entry]) -> FloatArray:
+    def precision(self, category: int, objects: Sequence[Entry], detections: Sequence[Entry]) -> FloatArray:
         """Precision (10, 101, 4) at each IoU threshold and recall, of objects of any, small, medium and large area."""
-        ids = sorted({each["image_id"] for each in objects} | {each["image_id"] for each in found})
+        ids = sorted({entry["image_id"] for entry in objects} | {entry["image_id"] for entry in detections})
         numbers = {image: number for number, image in enumerate(ids, 1)}
         truth = [
             {
                 "id": number,
-                "image_id": numbers[each["image_id"]],
+                "image_id": numbers[entry["image_id"]],
                 "category_id": 1,
                 # the lvis package knows a mark that keeps an object out of the count; so does an area below all ranges
-                "area": -1.0 if self.federated and each.get("ignore") else float(each["area"]),
-                "iscrowd": 0 if self.federated else int(each.get("iscrowd", 0)),
+                "area": -1.0 if self.federated and entry.get("ignore") else float(entry["area"]),
+                "iscrowd": 0 if self.federated else int(entry.get("iscrowd", 0)),
                 self.shape: shape,
             }
-            for number, (each, shape) in enumerate(zip(objects, self._shapes(objects), strict=True), 1)
+            for number, (entry, shape) in enumerate(zip(objects, self._shapes(objects), strict=True), 1)
         ]
-        shapes = self._shapes(found)
+        shapes = self._shapes(detections)
         results = [
             {
                 "id": number,
-                "image_id": numbers[each["image_id"]],
+                "image_id": numbers[entry["image_id"]],
                 "category_id": 1,
                 "area": area,
-                "score": float(each["score"]),
+                "score": float(entry["score"]),
                 self.shape: shape,
             }
-            for number, (each, shape, area) in enumerate(zip(found, shapes, self._areas(shapes), strict=True), 1)
+            for number, (entry, shape, area) in enumerate(zip(detections, shapes, self._areas(shapes), strict=True), 1)
             if not self.federated or 0 < area < inf
         ]
         images = [self._image(category, image, number) for image, number in numbers.items()]
@@ -243,7 +247,7 @@ class _ClassEvaluation:
         return precision
 
     def _shapes(self, entries: Sequence[Entry]) -> list[Any]:
-        shapes = (each[self.shape] for each in entries)
+        shapes = (entry[self.shape] for entry in entries)
         return [[float(value) for value in box] for box in shapes] if self.kind == "bbox" else list(shapes)
 
     def _areas(self, shapes: Sequence[Any]) -> list[float]:
@@ -252,12 +256,12 @@ class _ClassEvaluation:
         return [float(area) for area in self.library.mask.area(shapes)]
 
     def _image(self, category: int, image: int, number: int) -> dict[str, Any]:
-        found = self.images[image]
+        record = self.images[image]
         entry = {"id": number}
         if self.kind == "segm":
-            entry |= {"height": found["height"], "width": found["width"]}
+            entry |= {"height": record["height"], "width": record["width"]}
         if self.federated:
-            open_ended = category in found["not_exhaustive_category_ids"]
+            open_ended = category in record["not_exhaustive_category_ids"]
             return {**entry, "neg_category_ids": [1], "not_exhaustive_category_ids": [1] if open_ended else []}
         return entry
 

@@ -43,11 +43,11 @@ class PixelConfusion(Metric):
     def update(self, predicted: Tensor, targets: Tensor) -> None:
         """Add an image: classes (H, W), and labels (H, W), of which those outside 0..C-1 do not count."""
         classes = len(self.confusion)
-        known = (targets >= 0) & (targets < classes)
-        pairs = targets[known] * classes + predicted[known]
-        counted = torch.bincount(pairs, minlength=classes**2).view(classes, classes)
-        self.confusion += counted
-        self.images += counted.sum(1) > 0
+        valid = (targets >= 0) & (targets < classes)
+        pairs = targets[valid] * classes + predicted[valid]
+        confusion = torch.bincount(pairs, minlength=classes**2).view(classes, classes)
+        self.confusion += confusion
+        self.images += confusion.sum(1) > 0
 
     def compute(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the scalars by name, and the figures per class (C,): "images", "pixels", "iou" and "accuracy"."""
