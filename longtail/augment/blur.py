@@ -41,11 +41,11 @@ class GaussianBlur:
         images = as_batch(images)
         low, high = self.sigma
         draw, sigma = torch.rand(2, len(images), generator=generator)
-        chosen = torch.nonzero(draw < self.p).squeeze(1)
-        if not len(chosen):
+        rows = torch.nonzero(draw < self.p).squeeze(1)
+        if not len(rows):
             return images
-        place = chosen.to(images.device, non_blocking=True)
-        sigma = (low + (high - low) * sigma[chosen]).to(images.device, non_blocking=True)
+        place = rows.to(images.device, non_blocking=True)
+        sigma = (low + (high - low) * sigma[rows]).to(images.device, non_blocking=True)
         blurred = gaussian_blur(images.index_select(0, place), sigma, self.radius)
         return images.index_copy(0, place, blurred)
 

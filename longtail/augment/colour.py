@@ -41,20 +41,20 @@ class ColourJitter:
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         images = as_batch(images)
         untouched, order, amount = self.draw(len(images), generator)
-        used = [function for name, function in _JITTER.items() if self.strengths[name] > 0]
-        return apply_grouped(images, order.masked_fill(untouched, len(used)), amount, [*used, keep])
+        functions = [function for name, function in _JITTER.items() if self.strengths[name] > 0]
+        return apply_grouped(images, order.masked_fill(untouched, len(functions)), amount, [*functions, keep])
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Which images stay untouched (n,), and the order and the amounts of the k changes of a strength above 0.
 
         Both are (k, n): the index of the change among these k at each step, and the amount of that change.
         """
-        used = [(name, s) for name, s in self.strengths.items() if s > 0]
-        low = torch.tensor([-s if name == "hue" else max(0.0, 1 - s) for name, s in used])[:, None]
-        high = torch.tensor([s if name == "hue" else 1 + s for name, s in used])[:, None]
+        strengths = [(name, s) for name, s in self.strengths.items() if s > 0]
+        low = torch.tensor([-s if name == "hue" else max(0.0, 1 - s) for name, s in strengths])[:, None]
+        high = torch.tensor([s if name == "hue" else 1 + s for name, s in strengths])[:, None]
         untouched = torch.rand(n, generator=generator) >= self.p
-        order = torch.rand(len(used), n, generator=generator).argsort(dim=0)
-        amount = low + (high - low) * torch.rand(len(used), n, generator=generator)
+        order = torch.rand(len(strengths), n, generator=generator).argsort(dim=0)
+        amount = low + (high - low) * torch.rand(len(strengths), n, generator=generator)
         return untouched, order, amount.gather(0, order)
 
     def __repr__(self) -> str:

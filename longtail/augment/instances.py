@@ -35,12 +35,12 @@ class InstanceView(ABC):
         """Augment an image and its target."""
         size = (image.shape[-2], image.shape[-1])
         boxes: Any = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=size)
-        wrapped: dict[str, Any] = {**target, "boxes": boxes}
+        annotated: dict[str, Any] = {**target, "boxes": boxes}
         if "masks" in target:
-            wrapped["masks"] = tv_tensors.Mask(target["masks"])
+            annotated["masks"] = tv_tensors.Mask(target["masks"])
         # A resized box can end outside of the image by a rounding error, and would be left out.
         transform = v2.Compose([self.transform(), v2.ClampBoundingBoxes(), v2.SanitizeBoundingBoxes()])
-        seen, found = transform(tv_tensors.Image(image), wrapped)
+        seen, found = transform(tv_tensors.Image(image), annotated)
         plain = {name: value.as_subclass(Tensor) for name, value in found.items()}
         return seen.as_subclass(Tensor), _fitted(plain) if self.cuts and "masks" in plain else plain
 
@@ -51,9 +51,9 @@ def _fitted(target: Target) -> Target:
     columns, rows = masks.amax(1), masks.amax(2)  # (n, W) and (n, H)
     first = [columns.argmax(1), rows.argmax(1)]
     last = [masks.shape[2] - columns.flip(1).argmax(1), masks.shape[1] - rows.flip(1).argmax(1)]
-    seen = rows.amax(1) > 0
+    visible = rows.amax(1) > 0
     fitted = {**target, "boxes": torch.stack(first + last, 1).to(target["boxes"])}
-    return {name: value[seen] for name, value in fitted.items()}
+    return {name: value[visible] for name, value in fitted.items()}
 
 
 class MultiScale(InstanceView):
@@ -69,8 +69,8 @@ class MultiScale(InstanceView):
         self, min_sizes: Sequence[int] = (640, 672, 704, 736, 768, 800), max_size: int = 1333, flip: float = 0.5
     ) -> None:
         if not min_sizes or min(min_sizes) < 1 or max_size < 1 or not 0 <= flip <= 1:
-            given = f"{list(min_sizes)}, {max_size} and {flip}"
-            raise InputError(f"min_sizes and max_size are pixels, flip is a probability, got {given}")
+            values = f"{list(min_sizes)}, {max_size} and {flip}"
+            raise InputError(f"min_sizes and max_size are pixels, flip is a probability, got {values}")
         self.min_sizes, self.max_size, self.flip = list(min_sizes), max_size, flip
 
     def transform(self) -> v2.Transform:

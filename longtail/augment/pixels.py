@@ -71,25 +71,25 @@ class ScaleCropFlip(PixelView):
             top, left, bottom, right = _inside(starts, sides, mask)
             if self._is_mixed(mask[top:bottom, left:right]):
                 break
-        shown, labels = image[:, top:bottom, left:right], mask[top:bottom, left:right]
+        pixels, labels = image[:, top:bottom, left:right], mask[top:bottom, left:right]
         (y1, y2), (x1, x2) = (
             _place(first - start, last - start, side, length)
             for first, last, start, side, length in zip(
                 (top, left), (bottom, right), starts, sides, self.size, strict=True
             )
         )
-        shown, labels = resize(shown, (y2 - y1, x2 - x1)), resize_mask(labels, (y2 - y1, x2 - x1))
+        pixels, labels = resize(pixels, (y2 - y1, x2 - x1)), resize_mask(labels, (y2 - y1, x2 - x1))
         if self.colour is not None:
-            shown = self.colour(shown[None], generator)[0]
-        if shown.shape[1:] != self.size:
+            pixels = self.colour(pixels[None], generator)[0]
+        if pixels.shape[1:] != self.size:
             padded = torch.tensor(_PADDING, dtype=torch.uint8)[:, None, None].repeat(1, *self.size)
-            padded[:, y1:y2, x1:x2] = shown
+            padded[:, y1:y2, x1:x2] = pixels
             around = torch.full(self.size, IGNORED, dtype=torch.uint8)
             around[y1:y2, x1:x2] = labels
-            shown, labels = padded, around
+            pixels, labels = padded, around
         if _uniform(generator) < self.flip:
-            shown, labels = shown.flip(2), labels.flip(1)
-        return shown.contiguous(), labels.contiguous()
+            pixels, labels = pixels.flip(2), labels.flip(1)
+        return pixels.contiguous(), labels.contiguous()
 
     def _is_mixed(self, labels: Tensor) -> bool:
         """Whether no class has too great a share of the pixels."""

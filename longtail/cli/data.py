@@ -29,12 +29,12 @@ def data_options(value: str, named: str | None) -> list[str]:
         return ["--data", import_path(names[value])]
     if path.exists():
         place = (own or find_class("Folder")).located(path)
-        options = [f"--data.{name}={where}" for name, where in place.options.items()]
+        options = [f"--data.{name}={path}" for name, path in place.options.items()]
         return options if place.data is own else ["--data", import_path(place.data), *options]
     if _is_class(value):
         return ["--data", value]
-    known = ", ".join(sorted(names))
-    raise InputError(f'no folder or table at "{shown(value)}", and no data set of that name: {known}')
+    choices = ", ".join(sorted(names))
+    raise InputError(f'no folder or table at "{shown(value)}", and no data set of that name: {choices}')
 
 
 def _is_class(value: str) -> bool:

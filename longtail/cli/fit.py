@@ -59,11 +59,11 @@ def fit(args: list[str]) -> int:
         configure([arg.replace("--help-all", "--help") for arg in args])
     resume = take(args, "--resume")
     recipe = take(args, "--recipe")
-    given = take(args, "--run")
+    folder = take(args, "--run")
     teacher_run = take(args, "--teacher")
     options = short_options(args)
     if resume is not None:
-        for name, value in (("--recipe", recipe), ("--run", given)):
+        for name, value in (("--recipe", recipe), ("--run", folder)):
             if value is not None:
                 raise InputError(f"--resume continues a run as it was configured: leave out {name}")
         run = Path(resume)
@@ -83,7 +83,7 @@ def fit(args: list[str]) -> int:
     common = list(options)
     data = take(options, "--data")
     if teacher is not None:
-        beside = run_folder(teacher, data) if given is None else Path(f"{Path(given)}-teacher")
+        beside = run_folder(teacher, data) if folder is None else Path(f"{Path(folder)}-teacher")
         where = beside if teacher_run is None else Path(teacher_run)
         options.append(f"{TEACHER}={train_teacher(teacher, where, common)}")
     elif teacher_run is not None:
@@ -98,7 +98,7 @@ def fit(args: list[str]) -> int:
         import yaml
 
         options = ["--config", yaml.safe_dump(config), "--recipe", recipe, *options]
-    run = Path(given) if given is not None else default_run(recipe, data)
+    run = Path(folder) if folder is not None else default_run(recipe, data)
     return _train(options, run, resume=False)
 
 
@@ -138,8 +138,8 @@ def _data_class(config: dict[str, Any], files: list[str]) -> str | None:
     """Import path of the data set that a recipe or the configuration files after it name."""
     from longtail.recipes import read_yaml
 
-    data = [each.get("data") for each in (config, *map(read_yaml, map(Path, files)))]
-    paths = [each["class_path"] for each in data if isinstance(each, dict) and "class_path" in each]
+    data = [settings.get("data") for settings in (config, *map(read_yaml, map(Path, files)))]
+    paths = [settings["class_path"] for settings in data if isinstance(settings, dict) and "class_path" in settings]
     return paths[-1] if paths else None
 
 

@@ -28,13 +28,13 @@ SHORT: dict[str, str | tuple[str, str]] = {
 
 def without(options: list[str], prefixes: tuple[str, ...]) -> list[str]:
     """The options less those that begin so, and the values that follow them."""
-    kept, dropping = [], False
+    rest, dropping = [], False
     for option in options:
         if option.startswith("--"):
             dropping = option.startswith(prefixes)
         if not dropping:
-            kept.append(option)
-    return kept
+            rest.append(option)
+    return rest
 
 
 def take(args: list[str], name: str) -> str | None:

@@ -31,10 +31,10 @@ def test(args: list[str]) -> int:
 def _evaluate(split: str, args: list[str]) -> int:
     parser = command_parser({"val": "validate"}.get(split, split), f"evaluate a run on its {split} split")
     parser.add_argument("run", type=Path, help="folder of the run; further options as for fit")
-    known, rest = parser.parse_known_args(args)
+    options, rest = parser.parse_known_args(args)
     from longtail.tasks.train import evaluate_run
 
-    evaluate_run(split, known.run, short_options(rest))
+    evaluate_run(split, options.run, short_options(rest))
     return 0
 
 
@@ -43,10 +43,10 @@ def report(args: list[str]) -> int:
     parser = command_parser("report", "write one self-contained report.html about a run")
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("--output", type=Path, help="by default report.html in the run's folder")
-    known = parser.parse_args(args)
+    options = parser.parse_args(args)
     from longtail.reports.report import write_report
 
-    sys.stdout.write(f"{write_report(known.run, known.output)}\n")
+    sys.stdout.write(f"{write_report(options.run, options.output)}\n")
     return 0
 
 
@@ -55,11 +55,11 @@ def compare(args: list[str]) -> int:
     parser = command_parser("compare", "put runs side by side; runs that differ only by seed are merged")
     parser.add_argument("runs", type=Path, nargs="+", help="folders of runs; changes are against the first")
     parser.add_argument("--output", type=Path, default=Path("compare.html"), help="default compare.html")
-    known = parser.parse_args(args)
+    options = parser.parse_args(args)
     from rich.console import Console
 
     from longtail.reports.compare import comparison_text, write_comparison
 
-    Console().print(comparison_text(known.runs))
-    sys.stdout.write(f"{write_comparison(known.runs, known.output)}\n")
+    Console().print(comparison_text(options.runs))
+    sys.stdout.write(f"{write_comparison(options.runs, options.output)}\n")
     return 0

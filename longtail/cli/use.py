@@ -108,8 +108,8 @@ def _parse(use: _Use, args: list[str]) -> "tuple[type[Predictor], dict[str, Any]
     run = use.run(args)
     if run is None:
         if {"-h", "--help"} & set(args):
-            own = (use.own_parser(predictor).format_help() for predictor in _shipped())
-            sys.stdout.write("\n".join([use.parser().format_help(), *(text for text in own if text.strip())]))
+            texts = (use.own_parser(predictor).format_help() for predictor in _shipped())
+            sys.stdout.write("\n".join([use.parser().format_help(), *(text for text in texts if text.strip())]))
             raise SystemExit(0)
         use.parser().error("the folder of a run is required")
     from longtail.inference.runs import predictor_of
@@ -119,15 +119,15 @@ def _parse(use: _Use, args: list[str]) -> "tuple[type[Predictor], dict[str, Any]
     predictor = predictor_of(results)
     parser = use.parser()
     use.add_own(parser, predictor)
-    known, rest = parser.parse_known_args(args)
+    options, rest = parser.parse_known_args(args)
     if rest:
         option = rest[0].split("=")[0]
-        others = [each.task for each in _shipped() if _knows(use.own_parser(each), rest)]
-        if others:
-            whose = f"runs of {' and '.join(others)}"
+        tasks = [predictor.task for predictor in _shipped() if _knows(use.own_parser(predictor), rest)]
+        if tasks:
+            whose = f"runs of {' and '.join(tasks)}"
             raise InputError(f"{option} is for {whose}, this one is of {predictor.task}: leave it out")
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    return predictor, {**vars(known), "results": results}
+    return predictor, {**vars(options), "results": results}
 
 
 def _shipped() -> "list[type[Predictor]]":
@@ -135,8 +135,8 @@ def _shipped() -> "list[type[Predictor]]":
     import longtail.inference
     from longtail.inference.base import Predictor
 
-    names = (getattr(longtail.inference, name) for name in longtail.inference.__all__)
-    return [each for each in names if isinstance(each, type) and issubclass(each, Predictor) and each is not Predictor]
+    members = (getattr(longtail.inference, name) for name in longtail.inference.__all__)
+    return [c for c in members if isinstance(c, type) and issubclass(c, Predictor) and c is not Predictor]
 
 
 def _knows(parser: argparse.ArgumentParser, rest: list[str]) -> bool:
@@ -157,18 +157,18 @@ def tradeoff(args: list[str]) -> int:
         "--output", type=Path, help="page, with a JSON beside it; by default tradeoff.html in the run, or here"
     )
     parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
-    known, rest = parser.parse_known_args(args)
+    options, rest = parser.parse_known_args(args)
     from longtail.reports.results import load_results
     from longtail.reports.tradeoff import check_output, check_runs, tradeoff_text, write_tradeoff
 
-    output = known.output or (known.runs[0] if len(known.runs) == 1 else Path()) / "tradeoff.html"
-    check_runs([load_results(run) for run in known.runs])  # what is wrong is said before anything is measured
+    output = options.output or (options.runs[0] if len(options.runs) == 1 else Path()) / "tradeoff.html"
+    check_runs([load_results(run) for run in options.runs])  # what is wrong is said before anything is measured
     check_output(output)
     from rich.console import Console
 
     from longtail.tasks.tradeoff import measure
 
-    curves = [measure(run, known.checkpoint, short_options(rest)) for run in known.runs]
+    curves = [measure(run, options.checkpoint, short_options(rest)) for run in options.runs]
     Console().print(tradeoff_text(curves))
     for path in write_tradeoff(curves, output):
         sys.stdout.write(f"{path}\n")

@@ -127,23 +127,23 @@ def _draw(labels: list[int], size: int, random: np.random.Generator) -> Scene:
     """Draw shapes over each other; one that would leave less than half of another to see is placed elsewhere."""
     image = _background(size, random)
     masks: list[Mask] = []
-    whole: list[int] = []
+    areas: list[int] = []
     for label in labels:
         # It ends: the circles of three shapes reach into three corners of the image at most, and there are four.
         while True:
             radius = size * random.uniform(*RADIUS)
             x, y = random.uniform(radius, size - radius, 2)
             mask = shape_mask(label, size, size, x, y, radius, random.uniform(0, math.tau))
-            left = [other & ~mask for other in masks]
-            if all(2 * part.sum() >= pixels for part, pixels in zip(left, whole, strict=True)):
+            visible = [other & ~mask for other in masks]
+            if all(2 * part.sum() >= pixels for part, pixels in zip(visible, areas, strict=True)):
                 break
-        masks = [*left, mask]
-        whole.append(int(mask.sum()))
+        masks = [*visible, mask]
+        areas.append(int(mask.sum()))
         image[mask] = np.array(CLASSES[label].colour) + random.normal(0, 12, 3)
     image += random.normal(0, 10, image.shape)
-    seen = np.array(masks, dtype=bool).reshape(-1, size, size)
-    cut = seen.sum((1, 2)) < np.array(whole, dtype=int)
-    return Scene(image.clip(0, 255).astype(np.uint8), labels, seen, cut)
+    stack = np.array(masks, dtype=bool).reshape(-1, size, size)
+    cut = stack.sum((1, 2)) < np.array(areas, dtype=int)
+    return Scene(image.clip(0, 255).astype(np.uint8), labels, stack, cut)
 
 
 def _background(size: int, random: np.random.Generator) -> Floats:

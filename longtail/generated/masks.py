@@ -27,7 +27,7 @@ def outlines(mask: NDArray[np.bool_]) -> list[list[int]]:
             done.add((x, y, dx, dy))
             x, y = x + dx, y + dy
             turns = ((dy, -dx), (dx, dy), (-dy, dx))  # left, straight on, right
-            turn = next(each for each in turns if (x, y, *each) in edges)
+            turn = next(step for step in turns if (x, y, *step) in edges)
             if turn != (dx, dy):
                 line += [x, y]
             dx, dy = turn

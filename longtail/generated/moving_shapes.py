@@ -30,7 +30,7 @@ CLASSES = (
     ("cross", "upright"),
     ("ring", "across"),
 )
-_DRAWN = {each.name: label for label, each in enumerate(drawing.CLASSES)}
+_DRAWN = {shape.name: label for label, shape in enumerate(drawing.CLASSES)}
 _SPLITS = ("train", "val", "test")
 
 

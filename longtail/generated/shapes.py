@@ -49,16 +49,16 @@ def write_shapes(
         (inside / "annotations").mkdir()
         for split, images in splits.items():
             (inside / split).mkdir()
-            drawn = scenes(split, images, size, factor, seed)
-            text = json.dumps(_write_images(inside / split, drawn), separators=(",", ":")) + "\n"
+            scenery = scenes(split, images, size, factor, seed)
+            text = json.dumps(_write_images(inside / split, scenery), separators=(",", ":")) + "\n"
             (inside / "annotations" / f"instances_{split}.json").write_text(text, encoding="utf-8", newline="\n")
 
 
-def _write_images(folder: Path, drawn: Iterable[Scene]) -> dict[str, Any]:
+def _write_images(folder: Path, scenes: Iterable[Scene]) -> dict[str, Any]:
     """Write the images of a split into ``folder`` and return its annotations."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for number, scene in enumerate(drawn, start=1):
+    for number, scene in enumerate(scenes, start=1):
         name = f"{number:06d}.png"
         Image.fromarray(scene.image).save(folder / name)
         height, width = scene.image.shape[:2]
@@ -75,7 +75,7 @@ def _write_images(folder: Path, drawn: Iterable[Scene]) -> dict[str, Any]:
                     "iscrowd": 0,
                 }
             )
-    categories = [{"id": each.category, "name": each.name, "supercategory": "shape"} for each in CLASSES]
+    categories = [{"id": shape.category, "name": shape.name, "supercategory": "shape"} for shape in CLASSES]
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
@@ -87,13 +87,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--val", type=int, default=40, help="validation images (default 40)")
     parser.add_argument("--size", type=int, default=96, help="side of an image in pixels (default 96)")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other images (default 0)")
-    known = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     try:
-        write_shapes(known.folder, known.train, known.val, known.size, seed=known.seed)
+        write_shapes(options.folder, options.train, options.val, options.size, seed=options.seed)
     except InputError as error:
         sys.stderr.write(f"longtail: error: {error}\n")
         return 2
-    sys.stdout.write(f"{known.folder}: {known.train} training and {known.val} validation images\n")
+    sys.stdout.write(f"{options.folder}: {options.train} training and {options.val} validation images\n")
     return 0
 
 

@@ -33,11 +33,11 @@ def build_box_loss(loss: LossMaker, class_counts: Counts, sigmoid: bool) -> Loss
         InputError: if the loss is not of sigmoids, or is, against what is wanted.
         ValueError: if the loss takes a background and has another one.
     """
-    made = build_loss(loss, with_background(class_counts), background=0)
-    check_kind(made, sigmoid)
-    if getattr(made, "background", 0) != 0:
-        raise ValueError(f"{type(made).__name__} needs background 0 here, got {made.background}")
-    return made
+    box_loss = build_loss(loss, with_background(class_counts), background=0)
+    check_kind(box_loss, sigmoid)
+    if getattr(box_loss, "background", 0) != 0:
+        raise ValueError(f"{type(box_loss).__name__} needs background 0 here, got {box_loss.background}")
+    return box_loss
 
 
 def check_kind(loss: Loss, sigmoid: bool) -> None:

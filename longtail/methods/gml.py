@@ -43,8 +43,8 @@ class Teacher(nn.Module):
         self.classifier = CosineClassifier(int(backbone.num_features), num_classes, scale)  # type: ignore[arg-type]
         if checkpoint is not None:
             state = read_method(checkpoint)
-            own = {key: value for key, value in state.items() if key.startswith(("backbone.", "classifier."))}
-            load_state(self, own, checkpoint)
+            weights = {key: value for key, value in state.items() if key.startswith(("backbone.", "classifier."))}
+            load_state(self, weights, checkpoint)
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "Teacher":

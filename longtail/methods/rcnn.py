@@ -133,25 +133,25 @@ class RCNN(nn.Module):
             masks "masks" (n, 1, H, W), float in 0..1. Then where targets are given, for every proposal that overlaps an
             object by an IoU of at least 0.5, the class of the object and the class of highest score, (K, 2).
         """
-        given = None
+        truth = None
         if targets is not None:
-            given = [{"boxes": target["boxes"], "labels": target["labels"]} for target in targets]
-        found: list[dict[str, Tensor]] = self.network(list(images), given)
-        for each in found:
-            each["labels"] = each["labels"] - 1
-            each["scores"] = each["scores"] * self.boxes.scale
+            truth = [{"boxes": target["boxes"], "labels": target["labels"]} for target in targets]
+        detections: list[dict[str, Tensor]] = self.network(list(images), truth)
+        for of_image in detections:
+            of_image["labels"] = of_image["labels"] - 1
+            of_image["scores"] = of_image["scores"] * self.boxes.scale
         pairs = None if targets is None else self._pairs()
         self._forget()
-        return found, pairs
+        return detections, pairs
 
     def _pairs(self) -> Tensor:
         predicted = self.boxes.scores(self._predictor.logits).argmax(1)
         pairs = []
-        each = torch.split(predicted, [len(boxes) for boxes in self._proposals])
-        for own, target, of_image in zip(self._proposals, self._targets, each, strict=True):
-            if len(target["boxes"]) == 0 or len(own) == 0:
+        of_images = torch.split(predicted, [len(boxes) for boxes in self._proposals])
+        for proposals, target, of_image in zip(self._proposals, self._targets, of_images, strict=True):
+            if len(target["boxes"]) == 0 or len(proposals) == 0:
                 continue
-            overlap, nearest = box_iou(own.float(), target["boxes"].float()).max(1)
+            overlap, nearest = box_iou(proposals.float(), target["boxes"].float()).max(1)
             matched = overlap >= MATCHED
             pairs.append(torch.stack([target["labels"][nearest[matched]], of_image[matched]], 1))
         return torch.cat(pairs) if pairs else predicted.new_empty((0, 2))
@@ -186,7 +186,7 @@ def _in_full_precision(module: nn.Module, args: Any, out: Any) -> Any:
         return out.float()
     if isinstance(out, dict):
         return type(out)((name, value.float()) for name, value in out.items())
-    return type(out)(_in_full_precision(module, args, each) for each in out)
+    return type(out)(_in_full_precision(module, args, part) for part in out)
 
 
 class _Sampled:

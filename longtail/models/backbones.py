@@ -96,16 +96,16 @@ def load_weights(body: nn.Module, file: Path) -> None:
     Raises:
         InputError: if the file is missing, damaged, holds anything but tensors, or does not fit.
     """
-    own, found = body.state_dict(), read_tensors(file)
+    own, tensors = body.state_dict(), read_tensors(file)
     # timm calls "stages_0" in a network of features what is "stages.0" in the whole network and in its files
-    state = {key: found[name] for key in own for name in (key, STAGE.sub(r"\1.\2.", key)) if name in found}
+    state = {key: tensors[name] for key in own for name in (key, STAGE.sub(r"\1.\2.", key)) if name in tensors}
     # older files lack the counters of batches, which nothing reads
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     wrong = [key for key in state if own[key].shape != state[key].shape]
     if missing or wrong:
         key = (missing or wrong)[0]
-        what = "lacks" if missing else "has another shape for"
-        raise InputError(f'{file} does not fit the backbone: it {what} "{key}" and {len(missing + wrong) - 1} more')
+        fault = "lacks" if missing else "has another shape for"
+        raise InputError(f'{file} does not fit the backbone: it {fault} "{key}" and {len(missing + wrong) - 1} more')
     body.load_state_dict({key: state.get(key, value) for key, value in own.items()})
 
 

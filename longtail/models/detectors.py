@@ -78,11 +78,11 @@ class ResNet50FPN(DetectorBackbone):
             (2, False): fasterrcnn_resnet50_fpn_v2,
             (2, True): maskrcnn_resnet50_fpn_v2,
         }
-        started = ResNet50_Weights.IMAGENET1K_V1 if self.version == 1 else ResNet50_Weights.IMAGENET1K_V2
+        weights = ResNet50_Weights.IMAGENET1K_V1 if self.version == 1 else ResNet50_Weights.IMAGENET1K_V2
         try:
             network: FasterRCNN = makers[self.version, masks](
                 weights=None,
-                weights_backbone=started if self.pretrained else None,
+                weights_backbone=weights if self.pretrained else None,
                 trainable_backbone_layers=self.trainable_stages if self.pretrained else None,
                 num_classes=num_classes,
                 **options,
@@ -125,16 +125,16 @@ class TimmFPN(DetectorBackbone):
     def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:
         body = make_timm(self.name, self.pretrained, features_only=True)
         strides = body.feature_info.reduction()
-        kept = [i for i, stride in enumerate(strides) if stride >= 4]
-        if len(kept) < 2 or any(strides[i] != 4 * 2**place for place, i in enumerate(kept)):
+        levels = [i for i, stride in enumerate(strides) if stride >= 4]
+        if len(levels) < 2 or any(strides[i] != 4 * 2**place for place, i in enumerate(levels)):
             raise InputError(f"{self.name} has feature maps of strides {strides}: a pyramid needs 4, 8 and so on")
         if self.weights is not None:
             load_weights(body, self.weights)
-        started = self.pretrained or self.weights is not None
-        if started if self.frozen_norms is None else self.frozen_norms:
+        has_weights = self.pretrained or self.weights is not None
+        if has_weights if self.frozen_norms is None else self.frozen_norms:
             body = freeze_norms(body)
-        maps = [str(place) for place in range(len(kept))]
-        sizes = tuple((self.anchors * 2**level,) for level in range(len(kept) + 1))  # the pyramid adds one by pooling
+        maps = [str(place) for place in range(len(levels))]
+        sizes = tuple((self.anchors * 2**level,) for level in range(len(levels) + 1))  # the pyramid adds one by pooling
         width = self.features
         options = {
             "rpn_anchor_generator": AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * len(sizes)),
@@ -143,7 +143,7 @@ class TimmFPN(DetectorBackbone):
             "box_predictor": FastRCNNPredictor(4 * width, num_classes),
             **options,
         }
-        backbone = _Pyramid(body, kept, width)
+        backbone = _Pyramid(body, levels, width)
         if not masks:
             return FasterRCNN(backbone, **options)
         return MaskRCNN(
@@ -158,14 +158,14 @@ class TimmFPN(DetectorBackbone):
 class _Pyramid(nn.Module):
     """Feature maps of a timm backbone, brought to one number of channels and mixed from coarse to fine."""
 
-    def __init__(self, body: nn.Module, kept: Sequence[int], features: int) -> None:
+    def __init__(self, body: nn.Module, levels: Sequence[int], features: int) -> None:
         super().__init__()
-        self.body, self.kept, self.out_channels = body, kept, features
+        self.body, self.levels, self.out_channels = body, levels, features
         self.channels_last = getattr(body, "output_fmt", None) == "NHWC"
         channels = body.feature_info.channels()  # type: ignore[union-attr, operator]
-        self.pyramid = FeaturePyramidNetwork([channels[i] for i in kept], features, LastLevelMaxPool())
+        self.pyramid = FeaturePyramidNetwork([channels[i] for i in levels], features, LastLevelMaxPool())
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        maps = [each.permute(0, 3, 1, 2) if self.channels_last else each for each in self.body(images)]
-        found: dict[str, Tensor] = self.pyramid({str(place): maps[i] for place, i in enumerate(self.kept)})
-        return found
+        maps = [level.permute(0, 3, 1, 2) if self.channels_last else level for level in self.body(images)]
+        features: dict[str, Tensor] = self.pyramid({str(place): maps[i] for place, i in enumerate(self.levels)})
+        return features

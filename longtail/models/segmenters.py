@@ -100,9 +100,9 @@ def _make(name: str, architecture: str, pretrained: bool, options: dict[str, Any
         raise InputError(
             'segmentation needs segmentation-models-pytorch: pip install "longtail[segmentation]"'
         ) from error
-    known = {name: each for name, each in smp.MODEL_ARCHITECTURES_MAPPING.items() if name not in LEFT_OUT}
-    if architecture.lower() not in known:
-        names = ", ".join(sorted(each.__name__ for each in known.values()))
+    architectures = {key: model for key, model in smp.MODEL_ARCHITECTURES_MAPPING.items() if key not in LEFT_OUT}
+    if architecture.lower() not in architectures:
+        names = ", ".join(sorted(model.__name__ for model in architectures.values()))
         raise InputError(f'unknown architecture "{architecture}": choose from {names}')
     encoders = smp.encoders.get_encoder_names()
     if name not in encoders and not name.startswith("tu-"):
@@ -110,10 +110,10 @@ def _make(name: str, architecture: str, pretrained: bool, options: dict[str, Any
             f'unknown encoder "{name}"{near_names(name, encoders)}. Any timm name works after "tu-", such as '
             "tu-convnext_tiny"
         )
-    asked = inspect.signature(known[architecture.lower()].__init__).parameters
-    unknown = [] if name.startswith("tu-") else [option for option in options if option not in asked]
+    parameters = inspect.signature(architectures[architecture.lower()].__init__).parameters
+    unknown = [] if name.startswith("tu-") else [option for option in options if option not in parameters]
     if unknown:  # timm names what it does not know, other encoders take it for nothing
-        raise InputError(f'{architecture} has no option "{unknown[0]}"{near_names(unknown[0], list(asked))}')
+        raise InputError(f'{architecture} has no option "{unknown[0]}"{near_names(unknown[0], list(parameters))}')
     try:
         return smp.create_model(
             architecture, name, encoder_weights="imagenet" if pretrained else None, classes=1, **options

@@ -64,8 +64,8 @@ class VideoBackbone(nn.Module):
         # torchvision's MViT takes some others of as many patches in silence, with their positions mixed up
         fits = [have == want if self._fixed else have >= want for have, want in zip(size, self._least, strict=True)]
         if not all(fits):
-            wanted = _written(self._least) + ("" if self._fixed else " or more")
-            raise InputError(f"{self.name} takes clips of {wanted}, got {_written(size)}")
+            expected = _written(self._least) + ("" if self._fixed else " or more")
+            raise InputError(f"{self.name} takes clips of {expected}, got {_written(size)}")
 
 
 class FrameMean(nn.Module):
@@ -105,9 +105,9 @@ def make_video(name: str, pretrained: bool) -> nn.Module:
     Raises:
         InputError: for an unknown name, or weights that cannot be had.
     """
-    known = list_models(module=video)
-    if name not in known:
-        raise InputError(f'unknown video backbone "{name}"{near_names(name, known)}. There are {", ".join(known)}')
+    names = list_models(module=video)
+    if name not in names:
+        raise InputError(f'unknown video backbone "{name}"{near_names(name, names)}. There are {", ".join(names)}')
     if not pretrained:
         network: nn.Module = get_model(name)
         return network
