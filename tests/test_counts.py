@@ -18,7 +18,8 @@ from longtail.counts import (
     shot_groups,
     step_counts,
 )
-from longtail.reports.results import Thresholds, group_of
+from longtail.reports.groups import group_of
+from longtail.reports.results import Thresholds
 
 profiles = given(st.integers(1, 5000), st.integers(1, 120), st.floats(1e-3, 1))
 

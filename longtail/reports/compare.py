@@ -9,9 +9,9 @@ from rich import table as terminal
 from longtail.figures import Metric
 from longtail.reports import html
 from longtail.reports.grains import Grain, grain_of
+from longtail.reports.groups import group_of
 from longtail.reports.html import Cell, Head, Table
 from longtail.reports.plots.classes import Bars, change_by_count, group_bars
-from longtail.reports.results import group_of
 from longtail.reports.seeds import Column, Value, difference, load_columns
 from longtail.reports.terminal import metrics_table
 from longtail.reports.wording import (

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.reports.results import Epoch, Group, Thresholds, ends, group_of
+from longtail.reports.groups import Group, ends, group_of
+from longtail.reports.results import Epoch, Thresholds
 
 NAMED = 3
 

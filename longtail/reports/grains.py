@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from longtail.errors import InputError
-from longtail.reports.results import GROUPS, Group, Results
+from longtail.reports.groups import GROUPS, Group
+from longtail.reports.results import Results
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from longtail.figures import METRICS, Metric
-from longtail.reports.results import GROUPS, Group
+from longtail.reports.groups import GROUPS, Group
 from longtail.reports.wording import NOTHING, clean, fill, inside, metric, percent, printable
 
 TEMPLATES = Path(__file__).parent / "templates"

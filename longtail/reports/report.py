@@ -8,6 +8,7 @@ from typing import Any
 from longtail.reports import html
 from longtail.reports.difficulty import Snapshot, exceptions, in_words, rarity_correlation, snapshots
 from longtail.reports.grains import Grain, grain_of
+from longtail.reports.groups import group_sizes
 from longtail.reports.html import Cell, Head, Table
 from longtail.reports.plots.classes import Bars, class_counts, difficulty_by_count, group_bars
 from longtail.reports.plots.curves import loss_curves, validation_curves
@@ -17,7 +18,6 @@ from longtail.reports.results import (
     Results,
     class_figures,
     final_evaluation,
-    group_sizes,
     load_results,
     ordered_evaluations,
 )

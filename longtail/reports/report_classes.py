@@ -4,15 +4,9 @@ from dataclasses import dataclass
 
 from longtail.reports import html
 from longtail.reports.grains import Grain
+from longtail.reports.groups import group_of
 from longtail.reports.html import Head, Table
-from longtail.reports.results import (
-    Evaluation,
-    Example,
-    Results,
-    class_figures,
-    group_of,
-    weakest_classes,
-)
+from longtail.reports.results import Evaluation, Example, Results, class_figures, weakest_classes
 from longtail.reports.wording import (
     NOTHING,
     fill,

@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from longtail.errors import InputError
 from longtail.writing import write_atomically
@@ -12,9 +12,6 @@ from longtail.writing import write_atomically
 FORMAT = 1
 FILE_NAME = "results.json"
 _INTRODUCTION = ("task", "predictor", "grain")  # what a task says of its runs
-
-Group = Literal["many", "medium", "few"]
-GROUPS: tuple[Group, ...] = ("many", "medium", "few")
 
 # Fractions by name; None where a metric is not defined, as for a group without classes.
 Metrics = dict[str, float | None]
@@ -138,7 +135,7 @@ class Evaluation(_Pictures):
 
 
 class _OfSomeRuns(TypedDict, total=False):
-    """What only some tasks have. ``words`` says of each metric of their own what it is called, as
+    """What only some tasks have. ``words`` says what each metric of their own is called, as
     ``longtail.figures.Metric`` takes it."""
 
     instance_counts: list[int]
@@ -231,13 +228,6 @@ def final_evaluation(results: Results) -> Evaluation | None:
     return next(iter(ordered_evaluations(results)), None)
 
 
-def group_of(count: int, thresholds: Thresholds) -> Group:
-    """Return the group of a class with a training count of ``count``."""
-    if count > thresholds["many"]:
-        return "many"
-    return "few" if count < thresholds["few"] else "medium"
-
-
 def weakest_classes(figures: Sequence[float | None], counts: Sequence[int], limit: int = 12) -> list[int]:
     """Return the classes that need help most: the lowest figure first, the rarer first among equals.
 
@@ -245,18 +235,6 @@ def weakest_classes(figures: Sequence[float | None], counts: Sequence[int], limi
     """
     known = [(value, counts[index], index) for index, value in enumerate(figures) if value is not None and value < 1]
     return [index for *_, index in sorted(known)[:limit]]
-
-
-def ends(groups: Collection[Group]) -> tuple[Group, Group] | None:
-    """Return the most and the least frequent of the groups given, or None where there are no two."""
-    known = [group for group in GROUPS if group in groups]
-    return (known[0], known[-1]) if len(known) > 1 else None
-
-
-def group_sizes(counts: Sequence[int], thresholds: Thresholds) -> dict[Group, int]:
-    """Return how many classes each group has."""
-    groups = [group_of(count, thresholds) for count in counts]
-    return {group: groups.count(group) for group in GROUPS}
 
 
 def _unknown(results: Mapping[str, Any]) -> str | None:

@@ -12,9 +12,10 @@ from rich import table as terminal
 from longtail.errors import InputError
 from longtail.reports import html
 from longtail.reports.config import differing_setting
+from longtail.reports.groups import GROUPS, Group, ends
 from longtail.reports.html import Cell, Head, Table
 from longtail.reports.plots.curves import Dial, by_strength, head_to_tail
-from longtail.reports.results import FILE_NAME, GROUPS, Group, Metrics, Results, ends
+from longtail.reports.results import FILE_NAME, Metrics, Results
 from longtail.reports.terminal import metrics_table
 from longtail.reports.wording import group_ranges, inside, metric, number, plural
 from longtail.writing import write_atomically

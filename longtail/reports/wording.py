@@ -8,7 +8,8 @@ from unicodedata import category
 from longtail.errors import InputError
 from longtail.figures import METRICS, Metric
 from longtail.reports.grains import IMAGES, Grain
-from longtail.reports.results import GROUPS, Evaluation, Group, Results, Thresholds
+from longtail.reports.groups import GROUPS, Group
+from longtail.reports.results import Evaluation, Results, Thresholds
 
 NOTHING = "\N{EN DASH}"
 

@@ -11,8 +11,9 @@ from longtail.data.boxes.base import DetectionData
 from longtail.distributed import from_first, gather_to_first, sum_over_processes
 from longtail.files.coco.results import coco_results, decode
 from longtail.metrics.detection import average_precision, group_ap
+from longtail.reports.groups import GROUPS
 from longtail.reports.overlays import data_uri, draw_instances
-from longtail.reports.results import GROUPS, weakest_classes
+from longtail.reports.results import weakest_classes
 
 KINDS: dict[str, Literal["bbox", "segm"]] = {"box": "bbox", "mask": "segm"}
 EXAMPLES_EACH, EXAMPLE_SIDE = 2, 512  # images of a weak class in the report, and their longer side in pixels

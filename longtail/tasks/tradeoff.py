@@ -11,7 +11,7 @@ from tqdm import tqdm
 from longtail.checkpoint import checkpoint_path, load_state, read_method
 from longtail.data.images.base import ImageData, LoadedImages
 from longtail.metrics.tradeoff import adjusted_accuracy
-from longtail.reports.results import GROUPS, group_of
+from longtail.reports.groups import GROUPS, group_of
 from longtail.reports.tradeoff import Curve, Point
 from longtail.tasks.classification import Classification
 from longtail.tasks.train import open_run

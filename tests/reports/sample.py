@@ -10,18 +10,9 @@ import numpy as np
 from PIL import Image
 
 from longtail.reports.grains import BOXES, IMAGES, MASKS, PIXELS
+from longtail.reports.groups import group_of
 from longtail.reports.overlays import data_uri
-from longtail.reports.results import (
-    Epoch,
-    Evaluation,
-    Example,
-    Metrics,
-    Mistake,
-    Results,
-    Thresholds,
-    group_of,
-    save_results,
-)
+from longtail.reports.results import Epoch, Evaluation, Example, Metrics, Mistake, Results, Thresholds, save_results
 
 HOSTILE = (
     "<script>alert(1)</script>",

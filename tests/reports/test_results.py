@@ -12,15 +12,8 @@ import pytest
 
 import longtail.reports
 from longtail.errors import InputError
-from longtail.reports.results import (
-    ends,
-    final_evaluation,
-    group_of,
-    group_sizes,
-    load_results,
-    ordered_evaluations,
-    save_results,
-)
+from longtail.reports.groups import ends, group_of, group_sizes
+from longtail.reports.results import final_evaluation, load_results, ordered_evaluations, save_results
 from longtail.writing import write_atomically
 
 from .sample import make_detection, make_results, make_segmentation, write_run

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from longtail.reports.grains import IMAGES, Grain
+from longtail.reports.groups import GROUPS, group_of, group_sizes
 from longtail.reports.plots.drawing import (
     COLOURS,
     GROUP_COLOURS,
@@ -21,7 +22,7 @@ from longtail.reports.plots.drawing import (
     percent_axis,
     svg,
 )
-from longtail.reports.results import GROUPS, Thresholds, group_of, group_sizes
+from longtail.reports.results import Thresholds
 from longtail.reports.wording import NOTHING, inside, plural, shorten, with_prefix
 
 if TYPE_CHECKING:

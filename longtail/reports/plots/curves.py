@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.reports.grains import IMAGES, Grain
+from longtail.reports.groups import Group
 from longtail.reports.plots.drawing import COLOURS, DASHES, MARKERS, Array, drawing, legend, numbers, percent_axis, svg
-from longtail.reports.results import Epoch, Group
+from longtail.reports.results import Epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.reports.results import Group
+from longtail.reports.groups import Group
 from longtail.reports.wording import shorten
 
 if TYPE_CHECKING:
