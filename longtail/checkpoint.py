@@ -13,7 +13,7 @@ def checkpoint_path(run: Path, name: str | None = None) -> Path:
     return run / f"{name or ('best' if (run / 'best.ckpt').is_file() else 'last')}.ckpt"
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:  # as it was saved
     """Read a checkpoint that holds nothing but tensors and plain values.
 
     Raises:
@@ -41,7 +41,7 @@ def read_method(path: Path) -> dict[str, torch.Tensor]:
     return {key.removeprefix("method."): value for key, value in state.items() if key.startswith("method.")}
 
 
-def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path) -> None:
+def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path) -> None:  # as it was saved
     """Load a state dict into a module.
 
     Raises:

@@ -67,7 +67,7 @@ def _all_gather(tensor: Tensor) -> list[Tensor]:
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor, lengths: list[int]) -> Tensor:
+    def forward(ctx: Any, tensor: Tensor, lengths: list[int]) -> Tensor:  # torch has no type for it
         ctx.lengths = lengths
         padded = tensor.new_zeros(max(lengths), *tensor.shape[1:])  # collectives take one shape
         padded[: len(tensor)] = tensor
@@ -75,7 +75,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # torch has no type for it
         rank = dist.get_rank()
         total = gradient.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
@@ -91,7 +91,7 @@ def sum_over_processes(tensor: Tensor) -> Tensor:
     return total
 
 
-def gather_to_first(items: list[Any]) -> list[Any] | None:
+def gather_to_first(items: list[Any]) -> list[Any] | None:  # any objects
     """The items of all processes, any objects, on the first process; None on the others. Every process has to call."""
     rank, world = processes()
     if world == 1:
@@ -101,7 +101,7 @@ def gather_to_first(items: list[Any]) -> list[Any] | None:
     return None if lists is None else [item for of_process in lists for item in of_process]
 
 
-def from_first(value: Any) -> Any:
+def from_first(value: Any) -> Any:  # any object
     """The value of the first process, any object, on all of them. Every process has to call."""
     if processes()[1] == 1:
         return value

@@ -68,7 +68,9 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message} ({self.prog} --help tells more)")
 
 
-def command_parser(command: str, description: str | None = None, **settings: Any) -> argparse.ArgumentParser:
+def command_parser(
+    command: str, description: str | None = None, **settings: Any
+) -> argparse.ArgumentParser:  # argparse's
     """A parser of the options of a command, which says in one line what is wrong with them.
 
     Args:

@@ -44,7 +44,7 @@ def write_classifier(
         else:  # the newer exporter fails there on batch normalisation
             torch.onnx.export(network, (images,), str(part), **names, dynamic_axes={"images": {0: "N"}}, dynamo=False)
 
-    def check(session: Any) -> None:
+    def check(session: Any) -> None:  # onnxruntime has no types
         for batch in (images, images[:1]):
             with torch.inference_mode():
                 expected = network(batch)

@@ -47,7 +47,7 @@ def write_detector(method: RCNN, metadata: dict[str, str], output: Path) -> list
             dynamic_axes=axes,
         )
 
-    def check(session: Any) -> None:
+    def check(session: Any) -> None:  # onnxruntime has no types
         for image in images:
             with torch.inference_mode():
                 expected = network(image)

@@ -12,7 +12,7 @@ from longtail.errors import InputError
 TOLERANCE = 1e-3  # of an output, relative to its largest value, between onnxruntime and torch in float32
 
 
-def packages() -> tuple[Any, Any]:
+def packages() -> tuple[Any, Any]:  # modules
     """onnx and onnxruntime.
 
     Raises:

@@ -56,7 +56,7 @@ def write_segmenter(
                 dynamo=True,
             )
 
-    def check(session: Any) -> None:
+    def check(session: Any) -> None:  # onnxruntime has no types
         for count, (height, width) in enumerate(sizes, start=1):
             images = torch.randn(count, 3, height, width)
             with torch.inference_mode():

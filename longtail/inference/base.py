@@ -66,7 +66,7 @@ class Predictor(ABC):
         """
 
     @abstractmethod
-    def export(self, output: Path, *args: Any, **options: Any) -> list[Path]:
+    def export(self, output: Path, *args: Any, **options: Any) -> list[Path]:  # each task has its own
         """Write the run for use without this package, and return the files.
 
         Args:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from torch import Tensor
@@ -213,7 +213,7 @@ def predictions(
             }
 
 
-def write_rows(rows: Iterator[dict[str, Any]], style: str, top_k: int, stream: Any) -> None:
+def write_rows(rows: Iterator[dict[str, Any]], style: str, top_k: int, stream: TextIO) -> None:
     """Write predictions as "csv" (a column pair for each rank) or "jsonl"."""
     if style == "jsonl":
         for row in rows:

@@ -111,7 +111,7 @@ def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | No
     return method.eval().to("cuda" if torch.cuda.is_available() else "cpu"), path
 
 
-def without_starts(config: dict[str, Any], of_backbone: bool = False) -> dict[str, Any]:
+def without_starts(config: dict[str, Any], of_backbone: bool = False) -> dict[str, Any]:  # YAML
     """A configuration whose backbones start from no weights, as the checkpoint holds the trained ones.
 
     Args:

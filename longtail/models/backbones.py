@@ -54,7 +54,7 @@ class Backbone(nn.Module):
         return features
 
 
-def make_timm(name: str, pretrained: bool, **options: Any) -> Any:
+def make_timm(name: str, pretrained: bool, **options: Any) -> Any:  # timm has no types
     """A network of timm, its options those of ``timm.create_model``.
 
     Raises:

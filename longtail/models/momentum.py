@@ -34,7 +34,7 @@ class MomentumEncoder(nn.Module):
         self.momentum = momentum
 
     @torch.no_grad()
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:  # as the model
         return self.encoder(*args, **kwargs)
 
     @torch.no_grad()

@@ -22,7 +22,7 @@ def recipe_names() -> list[str]:
     return [file.relative_to(HERE).with_suffix("").as_posix() for file in files if not file.name.startswith("_")]
 
 
-def load_recipe(name: str) -> dict[str, Any]:
+def load_recipe(name: str) -> dict[str, Any]:  # YAML
     """Read a recipe and the ones it starts from.
 
     Args:
@@ -47,7 +47,7 @@ def load_recipe(name: str) -> dict[str, Any]:
     return merge(merged, recipe)
 
 
-def read_yaml(file: Path) -> dict[str, Any]:
+def read_yaml(file: Path) -> dict[str, Any]:  # YAML
     """Read a recipe as it lies in its file, or the configuration of a run.
 
     Raises:
@@ -62,7 +62,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
-def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:  # YAML
     """Lay a change over a configuration: mappings key by key, everything else replaced.
 
     A new ``class_path`` with ``init_args`` starts anew; one without keeps the arguments of the old class.

@@ -13,7 +13,7 @@ Place = tuple[str | int, ...]  # keys of mappings and numbers of list entries, f
 SEEDS = ("seed", "seed_everything")
 
 
-def values(config: str, without: Collection[str] = ()) -> dict[Place, Any]:
+def values(config: str, without: Collection[str] = ()) -> dict[Place, Any]:  # YAML
     """Return every value of a configuration, as it is written, by its place; not those under the keys ``without``.
 
     Empty mappings and lists are values. What is no YAML is one value, without a place.

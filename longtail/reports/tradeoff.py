@@ -121,7 +121,7 @@ def write_tradeoff(curves: Sequence[Curve], output: Path) -> list[Path]:
     return [output, beside]
 
 
-def tradeoff_record(curves: Sequence[Curve]) -> dict[str, Any]:
+def tradeoff_record(curves: Sequence[Curve]) -> dict[str, Any]:  # JSON
     """Return the figures as they stand in the JSON; None where nothing was measured."""
     runs = [
         {

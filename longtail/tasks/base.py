@@ -124,7 +124,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         assert isinstance(data, LongTailData)
         return data
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:  # part of ``Results``
         """What this task adds to the results of a run."""
         return {
             "task": self.predictor.task,

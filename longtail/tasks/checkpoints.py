@@ -49,7 +49,7 @@ class AtomicCheckpointIO(CheckpointIO):
         """Read a checkpoint; see ``read_checkpoint``."""
         return read_checkpoint(Path(path))
 
-    def remove_checkpoint(self, path: Any) -> None:
+    def remove_checkpoint(self, path: Any) -> None:  # Lightning's signature
         """Remove a checkpoint file."""
         Path(path).unlink(missing_ok=True)
 
@@ -94,7 +94,7 @@ class RunCheckpoints(pl.Callback):
         """The checkpoint best on validation."""
         return self.folder / "best.ckpt"
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:  # Lightning's signature
         """The best score and epoch, and the random states of all processes."""
         states = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available():
@@ -103,7 +103,7 @@ class RunCheckpoints(pl.Callback):
         random = gather_to_first([states])
         return {"best_score": self.best_score, "best_epoch": self.best_epoch, "random": random}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # Lightning's signature
         """Restore what ``state_dict`` holds."""
         self.best_score, self.best_epoch = state["best_score"], state["best_epoch"]
         self._random = state["random"]

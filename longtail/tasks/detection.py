@@ -74,7 +74,7 @@ class Detection(Task[BoxBatch]):
         codec()  # needed after the first epoch
         super().check(data)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:  # part of ``Results``
         """What this task adds to the results of a run."""
         accuracies = {
             "accuracy": "accuracy of the box classifier on matched proposals",

@@ -70,7 +70,9 @@ class DetectionEvaluator:
         self._hits[0] += torch.bincount(true[true == predicted], minlength=self._hits.shape[1])
         self._hits[1] += torch.bincount(true, minlength=self._hits.shape[1])
 
-    def compute(self, data: DetectionData, split: str, device: torch.device, with_examples: bool) -> dict[str, Any]:
+    def compute(
+        self, data: DetectionData, split: str, device: torch.device, with_examples: bool
+    ) -> dict[str, Any]:  # JSON
         """Measure what all processes found, and forget it; the same on each, as it stands in the results.
 
         Args:

@@ -22,7 +22,7 @@ from longtail.tasks.base import Task
 PACKAGES = ("longtail", "lightning", "timm", "numpy")
 
 
-def hardware(trainer: pl.Trainer) -> dict[str, Any]:
+def hardware(trainer: pl.Trainer) -> dict[str, Any]:  # ``Hardware``, from parts
     """What a run runs on."""
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
@@ -45,7 +45,7 @@ def processor_name() -> str:
     return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
-def new_results(name: str, recipe: str | None, seed: int, config: str) -> dict[str, Any]:
+def new_results(name: str, recipe: str | None, seed: int, config: str) -> dict[str, Any]:  # ``Results`` in the making
     """The results of a run that has not begun."""
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     versions |= {package: version(package) for package in PACKAGES}
@@ -180,12 +180,12 @@ class Progress(TQDMProgressBar):
         super().__init__(refresh_rate=1 if sys.stderr.isatty() else 0)
         self._recorder = recorder
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:
+    def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:  # Lightning's hook
         """Count epochs from 1, as everything else does."""
         super().on_train_epoch_start(trainer, *args)
         self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
 
-    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:  # Lightning's type
         """Throughput and time left beside the bar."""
         recorder = self._recorder
         seconds = time.perf_counter() - recorder._start

@@ -97,7 +97,7 @@ class Segmentation(Task[PixelBatch]):
             raise InputError(f"this network normalises over the images of a step: give --batch-size {least} or more")
         super().check(data)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:  # part of ``Results``
         """What this task adds to the results of a run."""
         accuracies = {"accuracy": "accuracy of its pixels", "iou": "IoU"}
         return {**super().record(), "accuracy_of": accuracies[self.difficulty_from]}

@@ -97,7 +97,7 @@ class TrainingCLI(LightningCLI):
         self.datamodule, self.model = data, self.config_init.model
         self.trainer = self.instantiate_trainer()
 
-    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # Lightning's signature
         """The trainer, with the loggers, checkpoints and records of the run."""
         run = Path(self.config.run)
         logger = self.config_init.trainer.logger

@@ -39,7 +39,7 @@ class _PlainUnpickler(pickle.Unpickler):
         "_codecs": {"encode"},
     }
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> Any:  # pickle's signature
         if name in self.allowed.get(module, ()):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it holds {module}.{name}")

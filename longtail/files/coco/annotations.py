@@ -125,7 +125,7 @@ class Annotations:
         mask: NDArray[np.uint8] = codec().decode(self.rle(k))
         return mask
 
-    def truth(self, masks: bool, chosen: IntArray | None = None) -> dict[str, Any]:
+    def truth(self, masks: bool, chosen: IntArray | None = None) -> dict[str, Any]:  # COCO's JSON
         """All of it as the dictionary of COCO or LVIS format that an evaluator takes, with the ids of the file.
 
         Args:

@@ -38,7 +38,7 @@ class Entries:
     def __init__(self) -> None:
         self.ids = array("q")
 
-    def add(self, entry: Any) -> None:
+    def add(self, entry: Any) -> None:  # JSON, checked here
         """Append what is needed of an entry."""
         _put(self.ids, entry, "id")
 
@@ -56,7 +56,7 @@ class Images(Entries):
         self.ends = {key: array("q", [0]) for key in self.lists}
         self.federated = False
 
-    def add(self, entry: Any) -> None:
+    def add(self, entry: Any) -> None:  # JSON, checked here
         super().add(entry)
         _put(self.sizes, entry, "height")
         _put(self.sizes, entry, "width")
@@ -88,7 +88,7 @@ class Categories(Entries):
         self.names: list[str] = []
         self.frequencies: list[str | None] = []
 
-    def add(self, entry: Any) -> None:
+    def add(self, entry: Any) -> None:  # JSON, checked here
         super().add(entry)
         if not isinstance(entry.get("name"), str):
             raise OddError(f'has {"a wrong" if "name" in entry else "no"} "name"')
@@ -109,7 +109,7 @@ class Instances(Entries):
         self.boxes, self.areas, self.crowd = array("d"), array("d"), array("b")
         self.segmentations = segmentations
 
-    def add(self, entry: Any) -> None:
+    def add(self, entry: Any) -> None:  # JSON, checked here
         super().add(entry)
         _put(self.image_ids, entry, "image_id")
         _put(self.category_ids, entry, "category_id")
@@ -145,7 +145,7 @@ class Segmentations:
         self._counts, self._sizes = bytearray(), array("q")
         self._kinds = array("b")  # of faults; 0 for none
 
-    def add(self, segmentation: Any) -> None:
+    def add(self, segmentation: Any) -> None:  # JSON, checked here
         """Append polygons or run lengths."""
         is_rle = isinstance(segmentation, dict)
         start, size, kind = self._stop(is_rle), (0, 0), 0
@@ -205,7 +205,7 @@ class Segmentations:
         stops = np.asarray(self._spans).reshape(-1, 2)[owners, 1]
         return owners[np.searchsorted(stops, far_polygons, side="right")]
 
-    def arrays(self, rows: IntArray) -> dict[str, NDArray[Any]]:
+    def arrays(self, rows: IntArray) -> dict[str, NDArray[Any]]:  # of several types
         """The arrays of ``Segments``, for the annotations ``rows``."""
         return {
             "polygon": np.asarray(self._polygon)[rows] != 0,

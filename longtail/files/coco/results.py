@@ -37,7 +37,7 @@ def coco_results(found: dict[str, Tensor], image_id: int, category_ids: Sequence
     return results
 
 
-def encode(masks: Tensor) -> list[dict[str, Any]]:
+def encode(masks: Tensor) -> list[dict[str, Any]]:  # as the library gives them
     """Masks (n, H, W), bool, as compressed run lengths.
 
     Raises:
@@ -47,7 +47,7 @@ def encode(masks: Tensor) -> list[dict[str, Any]]:
     return rles
 
 
-def decode(rle: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def decode(rle: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:  # as the library takes it
     """The mask (H, W) of compressed run lengths.
 
     Raises:
@@ -57,7 +57,7 @@ def decode(rle: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return mask
 
 
-def codec() -> Any:
+def codec() -> Any:  # a module
     """The functions of faster-coco-eval for run lengths.
 
     Raises:

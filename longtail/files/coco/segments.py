@@ -30,7 +30,7 @@ class Segments:
     points: NDArray[np.float64]
     counts: NDArray[np.uint8]
 
-    def rle(self, k: int, height: int, width: int, codec: Any) -> Rle:
+    def rle(self, k: int, height: int, width: int, codec: Any) -> Rle:  # a module
         """Shape ``k``, in an image of this size, as compressed run lengths."""
         start, stop = self.spans[k].tolist()
         if not self.polygon[k]:
@@ -40,7 +40,7 @@ class Segments:
         return rle
 
 
-def compressed(rle: Rle, codec: Any) -> tuple[bytes, tuple[int, int]]:
+def compressed(rle: Rle, codec: Any) -> tuple[bytes, tuple[int, int]]:  # a module
     """The compressed counts and the size (height, width) of run lengths as they are in a file.
 
     Raises:

@@ -32,7 +32,7 @@ class JSONStream:
                 return self._text[self._at : self._at + 1]
             self._more()
 
-    def value(self) -> Any:
+    def value(self) -> Any:  # JSON
         """Take a whole value."""
         self.peek()
         while True:
@@ -47,7 +47,7 @@ class JSONStream:
                     return value
             self._more()
 
-    def items(self) -> Iterator[Any]:
+    def items(self) -> Iterator[Any]:  # JSON
         """Take a list, item by item."""
         for _ in self._parts("[", "]"):
             yield self.value()

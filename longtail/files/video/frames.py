@@ -11,7 +11,7 @@ from torch import Tensor
 from longtail.errors import InputError
 
 
-def stacked(frames: Sequence[NDArray[Any]]) -> Tensor:
+def stacked(frames: Sequence[NDArray[Any]]) -> Tensor:  # PyAV does not say that they are uint8
     """Frames uint8 (H, W, 3) as one tensor uint8 (T, 3, H, W), channels last in memory.
 
     Raises:
