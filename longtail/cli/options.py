@@ -69,8 +69,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def command_parser(
-    command: str, description: str | None = None, **settings: Any
-) -> argparse.ArgumentParser:  # argparse's
+    command: str,
+    description: str | None = None,
+    **settings: Any,  # argparse's
+) -> argparse.ArgumentParser:
     """A parser of the options of a command, which says in one line what is wrong with them.
 
     Args:

@@ -34,7 +34,7 @@ class Loss(nn.Module):
         self.reduction = reduction
 
     @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "Loss":
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "Loss":  # those of the constructor
         """Make the loss for a training set with these counts (C,).
 
         What this one does is right for a loss that needs nothing of the counts. A loss that does takes them as the

@@ -67,7 +67,7 @@ class ClassDifficultyLoss(Loss):
             self.set_background(background)
 
     @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "ClassDifficultyLoss":
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "ClassDifficultyLoss":  # those of the constructor
         return cls(class_counts, **options)
 
     def set_background(self, background: int) -> None:

@@ -53,5 +53,5 @@ class ClassBalancedLoss(FocalLoss):
         super().__init__(gamma, effective_number_weights(class_counts, beta), reduction)
 
     @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "ClassBalancedLoss":
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "ClassBalancedLoss":  # those of the constructor
         return cls(class_counts, **options)

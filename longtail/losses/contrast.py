@@ -106,7 +106,7 @@ class _Contrast(torch.autograd.Function):
         return torch.where(positives > 0, log_sum - pull / positives, 0)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # torch gives ctx no type
         anchors, prototypes, classes, key_weights, own_weights, positives, softmax, log_sum = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of the gradient is wanted
             again = _plain(anchors, prototypes, classes, key_weights, own_weights, positives, ctx.temperature)

@@ -70,7 +70,7 @@ class EqualizationLossV2(Loss):
         self.register_buffer("negative_gradients", torch.zeros(num_classes))
 
     @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "EqualizationLossV2":
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "EqualizationLossV2":  # those of the constructor
         return cls(class_counts, **options)
 
     def set_background(self, background: int) -> None:
@@ -131,7 +131,7 @@ class _Blocked(torch.autograd.Function):
         return rows, positive, negative
 
     @staticmethod
-    def backward(ctx: Any, rows: Tensor, *sums: None) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, rows: Tensor, *sums: None) -> tuple[Tensor, None, None, None]:  # torch gives ctx no type
         logits, targets, as_positive, as_negative = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of the gradient is wanted
             again, _, _ = _plain(logits, targets, as_positive, as_negative)

@@ -67,7 +67,7 @@ class FederatedLoss(Loss):
         self.register_buffer("draw_weights", weights.float(), persistent=False)
 
     @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "FederatedLoss":
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "FederatedLoss":  # those of the constructor
         return cls(class_counts, **options)
 
     def set_background(self, background: int) -> None:

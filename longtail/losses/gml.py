@@ -58,7 +58,7 @@ class GaussianMixtureLoss(Loss):
         self.register_buffer("log_prior", log_prior(class_counts), persistent=False)
 
     @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "GaussianMixtureLoss":
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "GaussianMixtureLoss":  # those of the constructor
         return cls(class_counts, **options)
 
     @property
@@ -137,7 +137,7 @@ class _Mixture(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, rows: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, rows: Tensor) -> tuple[Tensor | None, ...]:  # torch gives ctx no type
         *parts, gradient, to_temperature = ctx.saved_tensors
         queries, keys, log_temperature, *_ = parts
         scale = (rows / log_temperature.exp())[:, None]

@@ -70,7 +70,7 @@ class LDAMLoss(SoftmaxLoss):
         self.register_buffer("class_weights", torch.ones(len(counts)))
 
     @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "LDAMLoss":
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "LDAMLoss":  # those of the constructor
         return cls(class_counts, **options)
 
     def set_epoch(self, epoch: int, epochs: int) -> None:

@@ -42,7 +42,7 @@ class LogitAdjustedLoss(SoftmaxLoss):
         self.num_classes = len(self.adjustment)
 
     @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "LogitAdjustedLoss":
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "LogitAdjustedLoss":  # those of the constructor
         return cls(class_counts, **options)
 
     def adjust(self, logits: Tensor, targets: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ class PixelLoss(Loss):
             raise ValueError(f"{type(self.loss).__name__} learns parameters, pixels need a loss of logits alone")
 
     @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "PixelLoss":
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "PixelLoss":  # those of the constructor
         return cls(class_counts, **options)
 
     def train(self, mode: bool = True) -> "PixelLoss":

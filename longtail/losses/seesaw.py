@@ -51,7 +51,7 @@ class SeesawLoss(Loss):
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.int64))
 
     @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "SeesawLoss":
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "SeesawLoss":  # those of the constructor
         return cls(class_counts, **options)
 
     def observe(self, targets: Tensor) -> None:

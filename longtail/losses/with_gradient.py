@@ -26,14 +26,20 @@ class WithGradient(torch.autograd.Function):
     second tensor of the size of the logits is touched. A second backward makes it anew."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor, made_from: Any, formula: Formula) -> Tensor:
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        targets: Tensor,
+        made_from: Any,
+        formula: Formula,  # torch gives ctx no type
+    ) -> Tensor:
         rows, ctx.gradient = formula.value_and_gradient(logits, targets, made_from, ctx.needs_input_grad[0])
         ctx.save_for_backward(logits, targets)
         ctx.made_from, ctx.formula = made_from, formula
         return rows
 
     @staticmethod
-    def backward(ctx: Any, rows: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, rows: Tensor) -> tuple[Tensor, None, None, None]:  # torch gives ctx no type
         logits, targets = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of the gradient is wanted
             again = ctx.formula.plain(logits, targets, ctx.made_from)

@@ -25,7 +25,7 @@ from longtail.tasks.schedules import Schedule, StepSchedule
 CONFUSIONS = 50  # pairs of classes in the results
 
 
-def sgd(parameters: Any) -> torch.optim.Optimizer:
+def sgd(parameters: Any) -> torch.optim.Optimizer:  # tensors, or groups of them
     """The optimizer of most papers of the field."""
     return torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=5e-4)
 

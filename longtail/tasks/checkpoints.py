@@ -129,7 +129,12 @@ class RunCheckpoints(pl.Callback):
             signal.signal(number, handler)
         self._previous.clear()
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        *args: Any,  # outputs, batch, number
+    ) -> None:
         """Save and stop if a signal came; after the last batch the end of the epoch does it, validation included."""
         if self._signal is not None and not trainer.is_last_batch:
             trainer.save_checkpoint(self.last)

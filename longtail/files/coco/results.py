@@ -12,7 +12,7 @@ from longtail.errors import InputError
 MASK_FROM = 0.5  # probability from which a pixel belongs to an instance
 
 
-def coco_results(found: dict[str, Tensor], image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:
+def coco_results(found: dict[str, Tensor], image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:  # JSON
     """Detections of an image, one dict each: "image_id", "category_id", "bbox" (x, y, width, height in pixels),
     "score", and where there are masks "segmentation", compressed run lengths with "counts" as bytes.
 
