@@ -71,7 +71,7 @@ class _Parser(argparse.ArgumentParser):
 def command_parser(
     command: str,
     description: str | None = None,
-    **settings: Any,  # argparse's
+    **settings: Any,  # of argparse.ArgumentParser
 ) -> argparse.ArgumentParser:
     """A parser of the options of a command, which says in one line what is wrong with them.
 

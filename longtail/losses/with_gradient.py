@@ -27,11 +27,11 @@ class WithGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: Any,  # torch gives it no type
         logits: Tensor,
         targets: Tensor,
-        made_from: Any,
-        formula: Formula,  # torch gives ctx no type
+        made_from: Any,  # what the formula takes
+        formula: Formula,
     ) -> Tensor:
         rows, ctx.gradient = formula.value_and_gradient(logits, targets, made_from, ctx.needs_input_grad[0])
         ctx.save_for_backward(logits, targets)
