@@ -147,9 +147,9 @@ def _objects(
     """The annotated objects of each class that has any."""
     objects = defaultdict(list)
     for entry in annotations:
-        category = entry["category_id"]
-        if entry["image_id"] in images and category in classes and (not federated or 0 < entry["area"] < inf):
-            objects[category].append(entry)
+        measured = entry["image_id"] in images and entry["category_id"] in classes
+        if measured and (not federated or 0 < entry["area"] < inf):
+            objects[entry["category_id"]].append(entry)
     return dict(objects)
 
 
