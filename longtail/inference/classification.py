@@ -4,6 +4,7 @@ import argparse
 import csv
 import io
 import json
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ from longtail.inference.runs import load_method, readable, sample_files
 from longtail.methods.base import Method
 from longtail.reports.results import Results
 from longtail.writing import write_atomically
+
+logger = logging.getLogger(__name__)
 
 MAX_STRENGTH = 100  # of the logit adjustment; beyond it nothing but the class counts would decide
 
@@ -60,7 +63,7 @@ class Classifier(Predictor):
     def predict_options(cls, parser: argparse.ArgumentParser) -> None:
         """Classes to name, the form of the answer, the strength, and images of a batch."""
         group = parser.add_argument_group("for runs of classification")
-        group.add_argument("--top-k", type=int, default=5, help="classes to name for each image (default 5)")
+        group.add_argument("--top-k", type=int, help="classes to name for each image (default 5, or all)")
         group.add_argument(
             "--format", dest="style", choices=("csv", "jsonl"), default="csv", help="of the answer (default csv)"
         )
@@ -131,7 +134,7 @@ class Classifier(Predictor):
         output: Path | None = None,
         skip_bad_images: bool = False,
         style: str = "csv",
-        top_k: int = 5,
+        top_k: int | None = None,
         strength: float = 0.0,
         batch_size: int = 64,
     ) -> None:
@@ -142,7 +145,7 @@ class Classifier(Predictor):
             output: file for the answer; None prints it.
             skip_bad_images: leave out files that cannot be read.
             style: "csv", with a column pair for each rank, or "jsonl".
-            top_k: classes to name for each image.
+            top_k: classes to name for each image, all where there are fewer; 5 where left out.
             strength: of the logit adjustment.
             batch_size: images that are classified at a time.
 
@@ -150,14 +153,18 @@ class Classifier(Predictor):
             InputError: on an image that cannot be read, an output that cannot be written, or another number than is
                 allowed.
         """
-        if top_k < 1 or batch_size < 1:
-            raise InputError(f"--top-k and --batch-size must be at least 1, got {top_k} and {batch_size}")
-        rows = predictions(self.adjusted(strength), self.files(paths), top_k, batch_size, skip_bad_images)
+        wanted = 5 if top_k is None else top_k
+        if wanted < 1 or batch_size < 1:
+            raise InputError(f"--top-k and --batch-size must be at least 1, got {wanted} and {batch_size}")
+        ranks = min(wanted, len(self.classes))
+        if top_k is not None and ranks < top_k:
+            logger.info(f"--top-k {top_k} names all classes: there are {ranks}")
+        rows = predictions(self.adjusted(strength), self.files(paths), ranks, batch_size, skip_bad_images)
         if output is None:
-            write_rows(rows, style, top_k, sys.stdout)
+            write_rows(rows, style, ranks, sys.stdout)
             return
         text = io.StringIO()
-        write_rows(rows, style, top_k, text)
+        write_rows(rows, style, ranks, text)
         write_atomically(output, text.getvalue())
 
     def export(self, output: Path, strength: float = 0.0) -> list[Path]:
@@ -204,7 +211,7 @@ def predictions(
         if not samples:
             continue
         images = torch.stack([image for _, image in samples])
-        top = classifier.probabilities(images).topk(min(top_k, len(classifier.classes)))
+        top = classifier.probabilities(images).topk(top_k)
         for (index, _), values, indices in zip(samples, top.values.tolist(), top.indices.tolist(), strict=True):
             ranked = zip(indices, values, strict=True)
             yield {

@@ -149,6 +149,12 @@ def test_predict(run: Path, photos: Path, tmp_path: Path, capsys: pytest.Capture
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert len(rows) == 9
     assert float(rows[0]["probability_1"]) >= float(rows[0]["probability_2"])
+    for options, told in (([], ""), (["--top-k", "9"], "--top-k 9 names all classes: there are 3\n")):
+        assert main(["predict", str(run), str(photos / "class 1"), *options]) == 0
+        out, err = capsys.readouterr()
+        table = list(csv.reader(out.splitlines()))
+        assert {len(row) for row in table} == {1 + 2 * 3}, "as wide as there are classes, in every row"
+        assert err == told
     output = tmp_path / "out.jsonl"
     one = str(photos / "class 0" / "0.jpg")
     assert main(["predict", str(run), one, "--format", "jsonl", "--output", str(output)]) == 0
