@@ -5,8 +5,8 @@
 2. The losses (``benchmarks.losses``).
 3. BCL, GML and CDB-W at their published length, side by side as they share the device (``benchmarks.reproduce``).
 
-Every figure is written to ``OUT/gpu.json`` at once. Given again, it goes on where it was cut. ``--tiny`` tries all of
-it at a small size, on a CPU as well.
+Every figure is written to ``OUT/gpu.json`` at once, the runs to ``OUT/results``. Given again, it goes on where it was
+cut. ``--tiny`` tries all of it at a small size, on a CPU as well.
 """
 
 import argparse
@@ -121,6 +121,7 @@ def trained(options: argparse.Namespace, device: torch.device) -> dict[str, int]
     """Run the published lengths side by side; return the exit code of each."""
     short = ["--epochs", "1"] if options.tiny else []
     words = ["--columns", "0.01", "--seeds", "1", "--data", str(options.data), "--device", str(device), *short]
+    words += ["--results", str(options.out / "results")]
     few = ["--", "--trainer.limit_train_batches=2", "--trainer.limit_test_batches=2"] if options.tiny else []
     command = [sys.executable, "-m", "benchmarks.reproduce", "cifar100_lt", *words]
     processes = {
@@ -149,9 +150,15 @@ def main() -> int:
         figures["exit codes"] = trained(options, device)
         write_atomically(file, json.dumps(figures, indent=1) + "\n")
     rows = [
-        [name, f"{each['milliseconds']:.2f}", _mib(each["peak_mib"]), f"{each['waits_a_step']:g}", *each["waits"][:1]]
-        for name, each in figures.items()
-        if isinstance(each, dict) and "milliseconds" in each
+        [
+            name,
+            f"{step['milliseconds']:.2f}",
+            _mib(step["peak_mib"]),
+            f"{step['waits_a_step']:g}",
+            next(iter(step["waits"]), "-"),
+        ]
+        for name, step in figures.items()
+        if isinstance(step, dict) and "milliseconds" in step
     ]
     print(figures["machine"])
     print(table(["Recipe", "ms a step", "MiB at most", "Waits a step", "First"], rows))

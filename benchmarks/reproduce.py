@@ -320,11 +320,12 @@ def measure(table: Table, rows: Sequence[Row], known: argparse.Namespace, given:
         if problem := train(folder, run.recipe, run.options()):
             failures[run.name] = problem
         elif results := finished(folder):
-            file = RESULTS / table.name / f"{run.name}.json"
+            file = known.results / table.name / f"{run.name}.json"
             file.parent.mkdir(parents=True, exist_ok=True)
             record = compact(run, folder, results) | ({"remark": known.remark} if known.remark else {})
             write_atomically(file, json.dumps(record) + "\n")
-            write_atomically(PAGE, render(RESULTS))
+            if known.results == RESULTS:
+                write_atomically(PAGE, render(RESULTS))
     return failures
 
 
@@ -337,6 +338,9 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, default=3, help="how many (default 3)")
     parser.add_argument("--data", help="folder of the images")
     parser.add_argument("--runs", type=Path, default=Path("runs/reproduce"), help="folder of the runs")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, help="folder of the JSON files; in another one the page stays as it is"
+    )
     parser.add_argument("--only", nargs="+", metavar="RECIPE", help="rows to measure, by their names on the page")
     parser.add_argument("--columns", nargs="+", metavar="COLUMN", help="columns to measure, such as 0.01")
     parser.add_argument("--epochs", type=int, default=0, help="instead of the published ones")
