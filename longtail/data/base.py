@@ -65,6 +65,15 @@ class Splits:
         return cls(classes, parts["train"], parts.get("val"), parts.get("test"))
 
 
+def tell_untrained(splits: Splits, noun: str) -> None:
+    """Say which classes have no training label, where a set may have such; ``noun`` is what carries the labels."""
+    if without := classes_without(splits.train.targets, len(splits.classes)):
+        names = some([splits.classes[c] for c in without])
+        logger.info(
+            f"{len(without)} of {len(splits.classes)} classes have no training {noun} and will not be found: {names}"
+        )
+
+
 @dataclass(frozen=True)
 class Located:
     """What a path given to ``--data`` means: the class that reads it, and the options of it that name the path."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from longtail.augment.instances import InstanceView, MultiScale
-from longtail.data.base import Located, LongTailData, Split, Splits
+from longtail.data.base import Located, LongTailData, Split, Splits, tell_untrained
 from longtail.data.boxes.dataset import InstanceImages, Instances, Part
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, random_split
@@ -214,12 +214,7 @@ class DetectionData(LongTailData):
         if len(splits.train.targets) == 0:
             raise InputError(f"{self.parts['train'].annotations.file} has no instance to train on")
         super().check(splits)
-        counts = np.bincount(splits.train.targets, minlength=len(splits.classes))
-        if without := [splits.classes[c] for c in np.flatnonzero(counts == 0)]:
-            logger.info(
-                f"{len(without)} of {len(splits.classes)} classes have no training instance and will not be found: "
-                f"{some(without)}"
-            )
+        tell_untrained(splits, "instance")
 
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as it lies in its file."""

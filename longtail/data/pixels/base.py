@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from longtail.augment.normalise import IMAGENET_MEAN, IMAGENET_STD, Normalise
 from longtail.augment.pixels import IGNORED, PixelView, ScaleCropFlip
-from longtail.data.base import LongTailData, Split, Splits
+from longtail.data.base import LongTailData, Split, Splits, tell_untrained
 from longtail.data.loader import EpochBatches, Loader, collate_lists
 from longtail.data.pixels.dataset import Part, PixelBatch, PixelSample, SegmentationImages
 from longtail.data.sampling import Sampling
@@ -170,12 +170,7 @@ class SegmentationData(LongTailData):
     def check(self, splits: Splits) -> None:
         """Classes without training pixels are told."""
         super().check(splits)
-        counts = np.bincount(splits.train.targets, minlength=len(splits.classes))
-        if without := [splits.classes[c] for c in np.flatnonzero(counts == 0)]:
-            logger.info(
-                f"{len(without)} of {len(splits.classes)} classes have no training pixel and will not be found: "
-                f"{some(without)}"
-            )
+        tell_untrained(splits, "pixel")
 
     @property
     def pixel_counts(self) -> list[int]:
