@@ -1,6 +1,8 @@
 """Who imports whom inside the package, and who may import Lightning."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,5 +132,13 @@ def test_names_come_from_the_module_that_defines_them(file: Path) -> None:
         init = ROOT.parent.joinpath(*module.split("."), "__init__.py")
         if module.split(".")[0] != "longtail" or not init.is_file() or is_module(f"{module}.{name}"):
             continue
-        passed_on = {each for _, each in imports(init)}
+        passed_on = {each for file in (init, init.with_suffix(".pyi")) if file.is_file() for _, each in imports(file)}
         assert name not in passed_on, f"import {name} from where it is defined, not from {module}"
+
+
+def test_naming_the_data_sets_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, longtail.data as data; "
+        "sys.exit('COCO' not in data.__all__ or any(m in sys.modules for m in ('torch', 'lightning', 'numpy')))"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0

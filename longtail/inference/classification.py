@@ -203,7 +203,7 @@ def _add_strength(group: Any) -> None:
 
 def predictions(
     classifier: Classifier, files: Sequence[str], top_k: int, batch_size: int, skip_bad_images: bool
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:  # JSON
     """Yield {"path", "top": [{"class", "probability"}, ...]} for every file, most probable class first."""
     for start in range(0, len(files), batch_size):
         part = files[start : start + batch_size]
@@ -220,7 +220,7 @@ def predictions(
             }
 
 
-def write_rows(rows: Iterator[dict[str, Any]], style: str, top_k: int, stream: TextIO) -> None:
+def write_rows(rows: Iterator[dict[str, Any]], style: str, top_k: int, stream: TextIO) -> None:  # JSON
     """Write predictions as "csv" (a column pair for each rank) or "jsonl"."""
     if style == "jsonl":
         for row in rows:

@@ -75,7 +75,7 @@ class SMP(PixelBackbone):
         architecture: str = "DeepLabV3Plus",
         pretrained: bool = False,
         weights: Path | None = None,
-        options: dict[str, Any] | None = None,
+        options: dict[str, Any] | None = None,  # of the architecture, for its library
     ) -> None:
         super().__init__()
         check_start(pretrained, weights)

@@ -25,7 +25,9 @@ class TrainingStopped(Exception):
 class AtomicCheckpointIO(CheckpointIO):
     """Writes beside the target and renames, so that a full disk or a crash leaves the previous checkpoint whole."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+    def save_checkpoint(  # the signature of Lightning
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
         """Write a checkpoint.
 
         Raises:
@@ -45,7 +47,7 @@ class AtomicCheckpointIO(CheckpointIO):
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any]:  # the signature of Lightning
         """Read a checkpoint; see ``read_checkpoint``."""
         return read_checkpoint(Path(path))
 

@@ -43,7 +43,7 @@ class ClipData(FileData):
     kind = VIDEOS
     largest_size: ClassVar[int] = 112
 
-    def __init__(self, frames: int = 8, test_clips: int = 1, **kwargs: Any) -> None:
+    def __init__(self, frames: int = 8, test_clips: int = 1, **kwargs: Any) -> None:  # the options of the base class
         super().__init__(**kwargs)
         if frames < 1 or test_clips < 1:
             raise InputError(f"frames and test_clips must be at least 1, got {frames} and {test_clips}")

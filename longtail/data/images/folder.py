@@ -50,18 +50,18 @@ class _WithDraw(Dataset[tuple[Sample, int]]):
         return self.images[index], index[1]
 
 
-def handed_on(data: type[LongTailData], known: type[LongTailData], other: Located) -> Located:
-    """What a path means that the class beside ``known`` reads: that class, but in the place of ``known`` alone.
+def handed_on(data: type[LongTailData], ours: type[LongTailData], other: Located) -> Located:
+    """What a path means that the class beside ``ours`` reads: that class, but in the place of ``ours`` alone.
 
     Args:
-        data: the class that was asked, ``known`` or one derived from it.
-        known: the one that has another beside it.
+        data: the class that was asked, ``ours`` or one derived from it.
+        ours: the one that has another beside it.
         other: that one, and the path.
 
     Raises:
         InputError: on a derived class, which is nobody's to replace.
     """
-    if data is known:
+    if data is ours:
         return other
     ((option, path),) = other.options.items()
     way_out = f"--data longtail.data.{other.data.__name__} --data.{option} {shown(path)}"
@@ -222,7 +222,7 @@ class Folder(FileData):
     needs: ClassVar[str] = "give --data FOLDER with one subfolder of images for each class, or --data TABLE"
     movable: ClassVar[frozenset[str]] = FileData.movable | {"root"}
 
-    def __init__(self, root: Path, **kwargs: Any) -> None:
+    def __init__(self, root: Path, **kwargs: Any) -> None:  # the options of the base class
         super().__init__(**kwargs)
         self.root = root
 
@@ -267,7 +267,7 @@ class Table(FileData):
         label_column: str = "label",
         val: Path | None = None,
         test: Path | None = None,
-        **kwargs: Any,
+        **kwargs: Any,  # the options of the base class
     ) -> None:
         super().__init__(**kwargs)
         self.tables = {"train": table, "val": val, "test": test}
