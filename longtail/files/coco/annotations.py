@@ -91,11 +91,6 @@ class Annotations:
         """Worker processes map the arrays anew, in place of a copy for each."""
         return super().__reduce__() if self.cache is None else (_reopened, (self.file, self.cache))
 
-    @property
-    def has_masks(self) -> bool:
-        """Whether the shapes were read."""
-        return self.segments is not None
-
     def rows(self, image: int) -> slice:
         """The annotations of an image."""
         return slice(int(self.starts[image]), int(self.starts[image + 1]))
