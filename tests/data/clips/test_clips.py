@@ -109,7 +109,7 @@ def test_videos_whose_frames_differ_in_size_and_flow_are_told(tmp_path: Path, st
     flow = frame_folder(root / "b" / "flow", FRAMES)
     for number in range(FRAMES):
         Image.new("L", (20, 16)).save(flow / f"flow_x_{number + 1}.png")
-    assert "its frames differ in size (40 x 32 and 8 x 8)" in refusal(VideoFolder(root=root, batch_size=2))
+    assert "its frames differ in size (8 x 8 and 40 x 32)" in refusal(VideoFolder(root=root, batch_size=2))
     data = VideoFolder(root=root, batch_size=2, skip_bad_images=True)
     assert sum(len(part) for part in (data.splits.train, data.splits.val) if part is not None) == 8
     assert "left out 1 of 9 video files that cannot be read" in told.text
