@@ -9,8 +9,9 @@ class PerClassAccuracy(Metric):
     """Counts per class: images, top-1 and top-5 hits, predictions. Sums over batches and over processes.
 
     Shapes: ``update`` takes logits (M, C) and targets (M,). ``compute`` returns a dict of tensors: "images",
-    "accuracy" (top-1 recall, NaN for a class without images) and "precision" (NaN for a class never predicted), all
-    (C,), and the scalars "top1" and "top5" over all images (top-5 of fewer than five classes is 1).
+    "accuracy" (top-1 recall, NaN for a class without images), "precision" (NaN for a class never predicted) and "f1"
+    (the harmonic mean of the two, 2 hits / (images + predictions), NaN for a class with neither), all (C,), and the
+    scalars "top1" and "top5" over all images (top-5 of fewer than five classes is 1).
     """
 
     full_state_update = False
@@ -38,6 +39,7 @@ class PerClassAccuracy(Metric):
             "images": self.images.clone(),  # the state goes on counting
             "accuracy": self.hits / self.images,
             "precision": self.hits / self.predicted,
+            "f1": 2 * self.hits / (self.images + self.predicted),
             "top1": self.hits.sum() / total,
             "top5": self.hits5.sum() / total,
         }

@@ -1,11 +1,13 @@
 """Every figure against plain loops, and how they add up."""
 
 import math
+import warnings
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score, f1_score
 from torch import Tensor
 
 from longtail.metrics.calibration import CalibrationError
@@ -42,6 +44,22 @@ def test_every_figure_is_the_naive_one(rows: int, counts: list[int], present: in
     assert list(per_class) == list(wanted_per_class)
     for name, values in per_class.items():
         assert values.tolist() == pytest.approx(wanted_per_class[name], abs=1e-6, nan_ok=True), name
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
+def test_macro_f1_and_balanced_accuracy_are_those_of_scikit_learn(
+    rows: int, classes: int, present: int, seed: int
+) -> None:
+    logits, targets = batch(rows, classes, seed, present)
+    metrics = LongTailMetrics([1] * classes)
+    metrics.update(logits[: rows // 2], targets[: rows // 2])
+    metrics.update(logits[rows // 2 :], targets[rows // 2 :])
+    scalars, _ = metrics.compute()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes that are predicted and not there
+        balanced = balanced_accuracy_score(targets, logits.argmax(1))
+    assert scalars["balanced_accuracy"].item() == pytest.approx(balanced)
+    assert scalars["macro_f1"].item() == pytest.approx(f1_score(targets, logits.argmax(1), average="macro"))
 
 
 def test_a_class_without_images_is_left_out() -> None:

@@ -102,6 +102,20 @@ def videos(root: Path, store: Path, **classes: list[str]) -> Path:
     return root
 
 
+def test_videos_whose_frames_differ_in_size_and_flow_are_told(tmp_path: Path, store: Path, told: Any) -> None:
+    root = videos(tmp_path / "set", store, a=["good"] * 4, b=["good"] * 3)
+    bad = frame_folder(root / "b" / "bad", 4)
+    Image.new("RGB", (8, 8)).save(bad / "5.png")
+    flow = frame_folder(root / "b" / "flow", FRAMES)
+    for number in range(FRAMES):
+        Image.new("L", (20, 16)).save(flow / f"flow_x_{number + 1}.png")
+    assert "its frames differ in size (8 x 8 and 40 x 32)" in refusal(VideoFolder(root=root, batch_size=2))
+    data = VideoFolder(root=root, batch_size=2, skip_bad_images=True)
+    assert sum(len(part) for part in (data.splits.train, data.splits.val) if part is not None) == 8
+    assert "left out 1 of 9 video files that cannot be read" in told.text
+    assert f"{FRAMES} images of optical flow beside the frames of 1 videos are no frames" in told.text
+
+
 def test_training_draws_one_frame_of_each_part(store: Path) -> None:
     files = ClipFiles(listing(store / "good.mp4"), 6, 16, [ResizedCrop()])
     drawn = np.array([numbers(files[0, draw]["images"])[0] for draw in range(30)])
