@@ -29,10 +29,12 @@ ROOMS: dict[str, set[str]] = {
     "reports": {"errors", "figures", "writing"},
     "files": {"errors", "distributed", "messages", "writing", "augment"},
     "generated": {"errors", "counts", "writing"},
-    "methods": {"errors", "counts", "distributed", "checkpoint", "losses", "models"},
+    "methods": {"errors", "checks", "counts", "distributed", "checkpoint", "losses", "models"},
     "data": {"errors", "counts", "difficulty", "messages", "samplers", "augment", "files"},
-    "export": {"errors", "methods"},
-    "inference": {"errors", "counts", "checkpoint", "writing", "augment", "reports", "files", "methods", "export"},
+    "export": {"errors", "checks", "methods"},
+    "inference": {
+        *("errors", "checks", "counts", "checkpoint", "writing", "augment", "reports", "files", "methods", "export"),
+    },
     "tasks": {
         *("errors", "difficulty", "distributed", "checkpoint", "writing", "losses", "models", "metrics", "reports"),
         *("figures", "files", "methods", "data", "inference"),
