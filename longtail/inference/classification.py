@@ -16,6 +16,7 @@ from torch import Tensor
 
 from longtail.augment.normalise import Normalise
 from longtail.augment.preprocessing import Resize, input_parts
+from longtail.checks import check_outputs
 from longtail.counts import log_prior
 from longtail.errors import InputError
 from longtail.export.classification import write_classifier
@@ -125,10 +126,15 @@ class Classifier(Predictor):
         return read_clips(file, self.frames, self.size, resize=self.resize)[0]
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities (N, C) of images or clips (N, ...), uint8 of `shape`, by the adjusted logits."""
+        """Class probabilities (N, C) of images or clips (N, ...), uint8 of `shape`, by the adjusted logits.
+
+        Raises:
+            InputError: if the network gives NaN or infinity.
+        """
         device = next(self.method.parameters()).device
         with torch.inference_mode():
             logits = self.method.classify(self.normalise(images.to(device))).float().cpu()
+            check_outputs(logits)
             return (logits if self.adjustment is None else logits + self.adjustment).softmax(1)
 
     def predict(
