@@ -12,6 +12,7 @@ from longtail.errors import InputError
 from longtail.messages import first_line, near_names
 from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.resnet_cifar import CifarResNet
+from longtail.models.trained_state import keep_trained_state
 from longtail.models.tuning import Frozen, Tuning
 from longtail.models.weights import check_start, load_weights
 
@@ -30,8 +31,9 @@ class Backbone(nn.Module):
             an export of a run. What is no part of the backbone is left out, and told; all of it has to be there.
         image_size: side of the images in pixels, for a network that takes them at one size alone, such as most vision
             transformers; by default that of its published weights. Positions are interpolated.
-        tuning: what is trained: "all", "none", or a part (see ``longtail.models.Tuning``). Where it is not all, the
-            network stays in evaluation mode, batch statistics and dropout included.
+        tuning: what is trained: "all", "none", or a part, such as ``longtail.models.AdaptFormer``. Where it is not all,
+            the network stays in evaluation mode, batch statistics and dropout included. Its state then holds what is
+            trained alone, and the hash of the weights it started from, which have to be there when it is loaded.
         frozen_statistics: whether batch normalisation keeps the statistics of the weights while all is trained.
 
     Raises:
@@ -53,6 +55,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.name, self.frozen_statistics = name, frozen_statistics
         self.tuning = {"all": None, "none": Frozen()}[tuning] if isinstance(tuning, str) else tuning
+        self.starts_from_weights = pretrained or weights is not None
         check_start(pretrained, weights)
         if name in CIFAR_RESNETS:
             if pretrained:
@@ -76,9 +79,12 @@ class Backbone(nn.Module):
 
     def tune(self, num_classes: int) -> None:
         """Put in what is trained of the network, for C classes; raises InputError where it has no place for it."""
-        if self.tuning is not None:
-            self.tuning(self.body, num_classes)
-            self.train(self.training)
+        if self.tuning is None:
+            return
+        self.tuning(self.body, num_classes)
+        self.train(self.training)
+        if self.starts_from_weights:
+            keep_trained_state(self)
 
     def train(self, mode: bool = True) -> "Backbone":
         """Training or evaluation mode, which what is frozen keeps."""

@@ -1,8 +1,10 @@
 """What the tasks share: optimizer and schedule, the difficulty of the classes, and how an epoch's figures get out."""
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import lightning.pytorch as pl
@@ -20,6 +22,7 @@ from longtail.inference.base import Predictor
 from longtail.losses.base import Loss
 from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.reports.grains import Grain
+from longtail.tasks.rates import EQUAL, Rates, set_rates
 from longtail.tasks.schedules import Schedule, StepSchedule
 
 CONFUSIONS = 50  # pairs of classes in the results
@@ -57,6 +60,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         few: classes with fewer training images are few-shot.
         difficulty: called with the number of classes to make the difficulty of the classes. It is updated after each
             validation; the weights of every ``ClassDifficultyLoss`` and the sampling of the data are made from it.
+        rates: multiples of the learning rate for the parts of the network.
 
     Attributes:
         predictor: what a trained run is when it is used; it also names the task in the results.
@@ -81,8 +85,10 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         many: int,
         few: int,
         difficulty: Callable[[int], ClassDifficulty] = ClassDifficulty,
+        rates: Rates = EQUAL,
     ) -> None:
         super().__init__()
+        self.rates = rates
         if few > many + 1:
             raise InputError(f"few must not be above many, got few {few} and many {many}")
         self.method: Any = method
@@ -119,6 +125,17 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         self.check(self.data)
         self.data.difficulty = self.difficulty
 
+    def prepare(self, data: LongTailData, trainer: pl.Trainer, features: Path, resume: bool) -> LongTailData:
+        """What is done once, before the training of a run; return the data to train on.
+
+        Args:
+            data: as it was read.
+            trainer: of the run.
+            features: folder for what a frozen network makes of the images.
+            resume: whether the run goes on from a checkpoint.
+        """
+        return data
+
     @property
     def data(self) -> LongTailData:
         """The data module of the trainer; a task narrows it to what ``check`` lets through."""
@@ -137,7 +154,8 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         }
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """One optimizer, its rate set before every step; without decay for what a loss wants kept from it."""
+        """One optimizer, its rate set before every step; without decay for what a loss wants kept from it. None where
+        nothing is trained."""
         without_decay = {
             id(parameter)
             for module in self.method.modules()
@@ -146,10 +164,15 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
             if name in module.no_weight_decay
         }
         parameters = [parameter for parameter in self.method.parameters() if parameter.requires_grad]
-        groups: list[dict[str, Any]] = [{"params": [p for p in parameters if id(p) not in without_decay]}]
-        if without_decay:
-            groups.append({"params": [p for p in parameters if id(p) in without_decay], "weight_decay": 0.0})
-        optimizer = self.optimizer(groups)
+        if not parameters:
+            return None
+        factors = self.rates.factors(self.method)
+        groups: dict[tuple[float, bool], list[Tensor]] = defaultdict(list)
+        for parameter in parameters:
+            groups[factors[id(parameter)], id(parameter) in without_decay].append(parameter)
+        decay = {True: {"weight_decay": 0.0}, False: {}}
+        optimizer = self.optimizer([{"params": groups[key], **decay[key[1]]} for key in sorted(groups)])
+        set_rates(optimizer, factors)
         per_epoch, steps = self._steps()
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule(step, steps, per_epoch))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -71,6 +71,7 @@ class TrainingCLI(LightningCLI):
         parser.add_argument("--recipe", type=str | None, default=None, help="name of the recipe, for the record")
         parser.add_argument("--monitor", type=str | None, default=None, help="validation metric of the best epoch")
         parser.add_argument("--ema", type=float | None, default=None, help="decay of averaged weights, such as 0.999")
+        parser.add_argument("--features", type=Path | None, default=None, help="folder for those of frozen networks")
         for target in ("model.init_args", "model.init_args.method.init_args"):
             parser.link_arguments("data", f"{target}.class_counts", self._class_counts, apply_on="instantiate")
 
@@ -175,6 +176,8 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
         )
     for name in ("val", "test"):
         check_spread(trainer, data, name)
+    features = cli.config.features or run.parent / "features"
+    data = cli.datamodule = task.prepare(data, trainer, Path(features), resume)
     if trainer.is_global_zero:
         run.mkdir(parents=True, exist_ok=True)
         write_atomically(run / "config.yaml", cli.dump())

@@ -1,5 +1,6 @@
 """Data modules for images in files: a folder of class folders, or a table of paths and labels."""
 
+import hashlib
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -205,6 +206,18 @@ class FileData(ImageData):
         paths = self._listings["train"].paths
         sides = [self.shorter_side(path) for path in paths[:: max(1, len(paths) // 32)]]
         return int(min(max(32, round(float(np.median(sides)) / 32) * 32), self.largest_size))
+
+    def fixed_images(self, name: str) -> Dataset[Any]:  # as in the base
+        """The images of a split with the central crop."""
+        return _WithDraw(self.open(self._listings[name], "val"))
+
+    def fingerprint(self, name: str) -> str:
+        """The SHA-256 of the names, sizes and times of the files of a split."""
+        digest = hashlib.sha256()
+        for path in self._listings[name].paths:
+            state = Path(path).stat()
+            digest.update(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0".encode(errors="surrogateescape"))
+        return digest.hexdigest()
 
     def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
         """Make the loader of a split, with worker processes."""
