@@ -31,6 +31,7 @@ class ClipFiles(Dataset[Sample]):
             evaluation.
         clips: V, for evaluation.
         counts: frames of the videos by path, as far as they are known; others are counted when they are read.
+        bit_depth: how many bits of frames of 16 count, where they do not say it.
     """
 
     def __init__(
@@ -41,10 +42,11 @@ class ClipFiles(Dataset[Sample]):
         crops: Sequence[ResizedCrop | None] | None = None,
         clips: int = 1,
         counts: Mapping[str, int] | None = None,
+        bit_depth: int | None = None,
     ) -> None:
         self.listing, self.frames, self.size = listing, frames, size
         self.crops, self.clips = crops, clips
-        self.counts = counts or {}
+        self.counts, self.bit_depth = counts or {}, bit_depth
 
     def __len__(self) -> int:
         return len(self.listing)
@@ -54,11 +56,11 @@ class ClipFiles(Dataset[Sample]):
         path = self.listing.paths[row]
         count = self.counts.get(path)
         if self.crops is None:
-            images = read_clips(path, self.frames, self.size, self.clips, count)
+            images = read_clips(path, self.frames, self.size, self.clips, count, self.bit_depth)
         else:
             random = np.random.default_rng(draw)
             indices = segment_indices(count or count_frames(path), self.frames, random)
-            frames = read_frames(path, indices.tolist())
+            frames = read_frames(path, indices.tolist(), self.bit_depth)
             views = [
                 central_crop(frames, self.size) if crop is None else random_crop(frames, self.size, crop, random)
                 for crop in self.crops

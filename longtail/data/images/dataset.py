@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from longtail.augment.geometric import ResizedCrop
+from longtail.data.images.base import LoadedImages
 from longtail.files.crops import prepare, random_crop, resized, smallest_side
 from longtail.files.images import decode
 from longtail.files.listing import Listing
@@ -42,13 +43,20 @@ class ImageFiles(Dataset[Sample]):
         size: height and width of the views.
         crops: for training, how each of the V views is cropped; None for a view that is taken as in ``prepare``. Left
             out for evaluation.
+        bit_depth: how many bits of images of 16 count, where they do not say it.
 
     Raises:
         ValueError: ``size`` is below 1, or there is no view.
         InputError: on indexing, a file cannot be decoded.
     """
 
-    def __init__(self, listing: Listing, size: int, crops: Sequence[ResizedCrop | None] | None = None) -> None:
+    def __init__(
+        self,
+        listing: Listing,
+        size: int,
+        crops: Sequence[ResizedCrop | None] | None = None,
+        bit_depth: int | None = None,
+    ) -> None:
         if size < 1 or (crops is not None and not crops):
             raise ValueError(f"size must be at least 1, and crops have one entry or more, not {size} and {crops}")
         # One block of bytes: a list of strings would be copied into every worker, page by page, as it is read.
@@ -58,6 +66,7 @@ class ImageFiles(Dataset[Sample]):
         self._targets = listing.targets
         self._size = size
         self._crops = crops
+        self._bit_depth = bit_depth
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -65,7 +74,7 @@ class ImageFiles(Dataset[Sample]):
     def __getitem__(self, index: tuple[int, int]) -> Sample:
         row, draw = index
         path = os.fsdecode(self._names[self._ends[row] : self._ends[row + 1]])
-        image = decode(path, self._reduction)
+        image = decode(path, self._reduction, self._bit_depth)
         if self._crops is None:
             views = [prepare(image, self._size)]
         else:
@@ -86,3 +95,23 @@ class ImageFiles(Dataset[Sample]):
             for crop in self._crops or [None]
         ]
         return min(sides)
+
+
+def stacked(samples: Sequence[tuple[Sample, int]]) -> LoadedImages:
+    """A batch of images with their draws, of which the first counts."""
+    return {
+        "images": torch.stack([sample["images"] for sample, _ in samples]),
+        "targets": torch.tensor([sample["target"] for sample, _ in samples]),
+        "rows": torch.tensor([sample["row"] for sample, _ in samples]),
+        "seed": samples[0][1],
+    }
+
+
+class WithDraw(Dataset[tuple[Sample, int]]):
+    """Hands the random number of an image on to the batch."""
+
+    def __init__(self, images: Dataset[Sample]) -> None:
+        self.images = images
+
+    def __getitem__(self, index: tuple[int, int]) -> tuple[Sample, int]:
+        return self.images[index], index[1]
