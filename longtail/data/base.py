@@ -20,6 +20,7 @@ from longtail.data.sampling import Labels, Sampling
 from longtail.data.split import classes_without
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
+from longtail.files.layouts import refuse_boxes
 from longtail.files.listing import IntArray
 from longtail.messages import shown, some
 from longtail.samplers.base import EpochSampler
@@ -132,6 +133,7 @@ class LongTailData(pl.LightningDataModule, ABC):
             InputError: on a path of another kind.
         """
         if not path.is_dir():
+            refuse_boxes(path)
             raise InputError(f"{shown(path)} is no folder, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"root": path})
 

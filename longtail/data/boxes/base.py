@@ -19,6 +19,7 @@ from longtail.data.split import check_fraction, random_split
 from longtail.errors import InputError
 from longtail.files.coco.annotations import Annotations, check_files, read_annotations
 from longtail.files.images import check_images, decode, few, tell_depth
+from longtail.files.layouts import check_layout
 from longtail.files.listing import IntArray
 from longtail.messages import and_more, shown, some
 
@@ -164,6 +165,7 @@ class DetectionData(LongTailData):
             raise InputError(f"{self.root} has several files for {split}, {some(files)}: give --data.{split} FILE")
         if split == "train" and not files:
             names = " or ".join(pattern.format(split=split) for pattern in self.patterns)
+            check_layout(self.root, "boxes")
             raise InputError(f"{self.root} has no {names}: give --data.train FILE")
         return files[0] if files else None
 

@@ -24,6 +24,7 @@ from longtail.data.split import check_fraction, stratified_split
 from longtail.errors import InputError
 from longtail.files.folder import IMAGES, Kind, scan_folder
 from longtail.files.images import check_images, decode, few, tell_depth
+from longtail.files.layouts import check_layout, refuse_boxes
 from longtail.files.listing import Listing
 from longtail.files.table import is_table, read_table
 from longtail.messages import and_more, shown, some
@@ -238,6 +239,7 @@ class Folder(FileData):
 
     def list_images(self) -> dict[str, Listing]:
         """List what lies below the class folders."""
+        check_layout(self.root, "images")
         return scan_folder(self.root, self.kind)
 
 
@@ -277,6 +279,7 @@ class Table(FileData):
         """The table, or for ``Folder`` a folder."""
         if path.is_dir():
             return handed_on(cls, Table, Located(Folder, {"root": path}))
+        refuse_boxes(path)
         if not is_table(path):
             raise InputError(f"{shown(path)} is no table, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"table": path})
