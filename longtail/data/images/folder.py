@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from longtail.augment.base import View
 from longtail.augment.geometric import ResizedCrop
+from longtail.augment.preprocessing import Preprocessing
 from longtail.data.base import Located, LongTailData, Split, Splits, depth_input
 from longtail.data.images.base import ImageData
 from longtail.data.images.dataset import ImageFiles, Sample, WithDraw, stacked
@@ -67,6 +68,7 @@ class FileData(ImageData):
         check_images: look at every file before training.
         skip_bad_images: leave out the files that cannot be read, and say how many; otherwise they are an error.
         sampling: how training images are drawn; each once an epoch where left out.
+        preprocessing: see ``ImageData``.
         bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
 
     Attributes:
@@ -90,15 +92,15 @@ class FileData(ImageData):
         check_images: bool = True,
         skip_bad_images: bool = False,
         sampling: Sampling | None = None,
+        preprocessing: Preprocessing | None = None,
         bit_depth: int | None = None,
     ) -> None:
-        super().__init__(views, batch_size, num_workers, sampling)
+        super().__init__(views, batch_size, num_workers, sampling, preprocessing)
         check_fraction("val_fraction", val_fraction)
         check_fraction("test_fraction", test_fraction)
         if skip_bad_images and not check_images:
             raise InputError("skip_bad_images needs the check: leave out --data.check_images false")
-        self._image_size = image_size
-        self.min_scale, self.bit_depth = min_scale, bit_depth
+        self._image_size, self.min_scale, self.bit_depth = image_size, min_scale, bit_depth
         self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
         self.check_images, self.skip_bad_images = check_images, skip_bad_images
 
@@ -143,7 +145,7 @@ class FileData(ImageData):
     def open(self, listing: Listing, split: str) -> Dataset[Sample]:
         """The images of a split: in training a crop for each view, otherwise the views to evaluate."""
         crops = self.decoder_crops() if split == "train" else None
-        return ImageFiles(listing, self.image_size, crops, self.bit_depth)
+        return ImageFiles(listing, self.image_size, crops, self.resize, self.bit_depth)
 
     def decoder_crops(self) -> list[ResizedCrop | None]:
         """What is cut out of a decoded file for each view; None where the view crops what evaluation would take.
@@ -173,10 +175,8 @@ class FileData(ImageData):
             return listing
         path, reason = bad[0]
         if not self.skip_bad_images:
-            more = and_more(bad)
-            raise InputError(
-                f"{path}: {reason}{more}; repair or remove it, or leave such files out by --skip-bad-{self.noun}s"
-            )
+            way_out = f"repair or remove it, or leave such files out by --skip-bad-{self.noun}s"
+            raise InputError(f"{path}: {reason}{and_more(bad)}; {way_out}")
         if len(bad) == len(listing):
             raise InputError(f"{self.source}: no {self.noun} can be read, such as {path} ({reason})")
         reasons = some([f"{path} ({reason})" for path, reason in bad])

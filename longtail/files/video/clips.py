@@ -3,12 +3,19 @@
 import numpy as np
 from torch import Tensor
 
-from longtail.files.crops import central_crop
+from longtail.augment.preprocessing import Resize
+from longtail.files.crops import STANDARD, central_crop
 from longtail.files.video.reading import count_frames, read_frames, segment_indices
 
 
 def read_clips(
-    path: str, frames: int, size: int, clips: int = 1, count: int | None = None, bit_depth: int | None = None
+    path: str,
+    frames: int,
+    size: int,
+    clips: int = 1,
+    count: int | None = None,
+    resize: Resize = STANDARD,
+    bit_depth: int | None = None,
 ) -> Tensor:
     """Clips of a video for evaluation and prediction, with the central crop: uint8 (clips, 3, frames, size, size).
 
@@ -17,5 +24,5 @@ def read_clips(
     """
     count = count or count_frames(path)
     indices = np.concatenate([segment_indices(count, frames, None, clip, clips) for clip in range(clips)])
-    central = central_crop(read_frames(path, indices.tolist(), bit_depth), size)
+    central = central_crop(read_frames(path, indices.tolist(), bit_depth), size, resize)
     return central.reshape(clips, frames, 3, size, size).transpose(1, 2)
