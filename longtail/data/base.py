@@ -20,6 +20,7 @@ from longtail.data.sampling import Labels, Sampling
 from longtail.data.split import classes_without
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
+from longtail.files.layouts import refuse_boxes
 from longtail.files.listing import IntArray
 from longtail.messages import shown, some
 from longtail.samplers.base import EpochSampler
@@ -66,12 +67,20 @@ class Splits:
 
 
 def tell_untrained(splits: Splits, noun: str) -> None:
-    """Say which classes have no training label, where a set may have such; ``noun`` is what carries the labels."""
+    """Say which classes have no training label, where a set may have such, and where else they have any; ``noun`` is
+    what carries the labels."""
     if without := classes_without(splits.train.targets, len(splits.classes)):
-        names = some([splits.classes[c] for c in without])
+        others = {name: split.targets for name, split in (("val", splits.val), ("test", splits.test)) if split}
+        places = {c: " and ".join(name for name, labels in others.items() if c in labels) for c in without}
+        names = some([f"{splits.classes[c]}{f' (in {places[c]} alone)' if places[c] else ''}" for c in without])
         logger.info(
             f"{len(without)} of {len(splits.classes)} classes have no training {noun} and will not be found: {names}"
         )
+
+
+def depth_input(bit_depth: int | None) -> dict[str, int]:
+    """What the record says of the bits that count in an image of 16: nothing where each file has the word."""
+    return {} if bit_depth is None else {"bit_depth": bit_depth}
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,7 @@ class LongTailData(pl.LightningDataModule, ABC):
             InputError: on a path of another kind.
         """
         if not path.is_dir():
+            refuse_boxes(path)
             raise InputError(f"{shown(path)} is no folder, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"root": path})
 

@@ -49,6 +49,7 @@ class Classifier(Predictor):
         source: the checkpoint it came from.
         frames: of a clip, T, where the method takes those; None for images.
         strength: S; the logits are adjusted by -S log p, larger predicts rare classes more.
+        bit_depth: how many bits of images of 16 count, where they do not say it.
     """
 
     task = "classification"
@@ -62,6 +63,7 @@ class Classifier(Predictor):
     source: Path
     frames: int | None = None
     strength: float = 0.0
+    bit_depth: int | None = None
 
     @classmethod
     def predict_options(cls, parser: argparse.ArgumentParser) -> None:
@@ -84,8 +86,8 @@ class Classifier(Predictor):
         """Load a run of classification, of images or of clips; see ``Predictor.load``."""
         method, path = load_method(run, results, Method, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
         inputs, counts = results["data"]["input"], results["train_counts"]
-        parts = input_parts(inputs)
-        return cls(method, results["classes"], counts, inputs["size"], *parts, path, inputs.get("frames"))
+        parts, frames, bit_depth = input_parts(inputs), inputs.get("frames"), inputs.get("bit_depth")
+        return cls(method, results["classes"], counts, inputs["size"], *parts, path, frames, bit_depth=bit_depth)
 
     def adjusted(self, strength: float) -> "Classifier":
         """The same with its logits adjusted.
@@ -122,8 +124,8 @@ class Classifier(Predictor):
     def read(self, file: str) -> Tensor:
         """An image or a video as the method was trained on, uint8 of `shape`."""
         if self.frames is None:
-            return prepare(decode(file), self.size, self.resize)
-        return read_clips(file, self.frames, self.size, resize=self.resize)[0]
+            return prepare(decode(file, bit_depth=self.bit_depth), self.size, self.resize)
+        return read_clips(file, self.frames, self.size, resize=self.resize, bit_depth=self.bit_depth)[0]
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities (N, C) of images or clips (N, ...), uint8 of `shape`, by the adjusted logits.
@@ -201,6 +203,7 @@ class Classifier(Predictor):
             "checkpoint": self.source.name,
             "strength": str(strength),
         }
+        metadata |= {} if self.bit_depth is None else {"bit_depth": str(self.bit_depth)}
         adjustment = self.adjusted(strength).adjustment
         return write_classifier(self.method, self.shape, adjustment, metadata, output)
 

@@ -35,6 +35,7 @@ class Detector(Predictor):
         classes: class names in the order of the labels.
         category_ids: of the classes (C,), as in the annotations that it was trained on.
         source: the checkpoint it came from.
+        bit_depth: how many bits of images of 16 count, where they do not say it.
     """
 
     task = "detection"
@@ -43,6 +44,7 @@ class Detector(Predictor):
     classes: list[str]
     category_ids: list[int]
     source: Path
+    bit_depth: int | None = None
 
     @classmethod
     def predict_options(cls, parser: argparse.ArgumentParser) -> None:
@@ -56,7 +58,12 @@ class Detector(Predictor):
     def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Detector":
         """Load a run of detection; see ``Predictor.load``."""
         method, path = load_method(run, results, RCNN, checkpoint)
-        return cls(method, results["classes"], results["data"]["input"]["category_ids"], path)
+        inputs = results["data"]["input"]
+        return cls(method, results["classes"], inputs["category_ids"], path, inputs.get("bit_depth"))
+
+    def read(self, file: str) -> Image.Image:
+        """An image as the method was trained on."""
+        return decode(file, bit_depth=self.bit_depth)
 
     def detect(self, image: Image.Image) -> dict[str, Tensor]:
         """What ``RCNN.detect`` finds in an RGB image, on the CPU."""
@@ -95,7 +102,7 @@ class Detector(Predictor):
         results: list[dict[str, Any]] = []
         pictures: dict[str, bytes] = {}  # written once all images are done
         ids = image_ids(files, annotations)
-        for index, image in readable(files, decode, skip_bad_images):
+        for index, image in readable(files, self.read, skip_bad_images):
             file, image_id = files[index], ids[index]
             detections = self.detect(image)
             for result in coco_results(detections, image_id, self.category_ids):
@@ -139,6 +146,7 @@ class Detector(Predictor):
             "category_ids": json.dumps(self.category_ids),
             "checkpoint": self.source.name,
         }
+        metadata |= {} if self.bit_depth is None else {"bit_depth": str(self.bit_depth)}
         return write_detector(self.method, metadata, output)
 
 

@@ -36,6 +36,7 @@ class Segmenter(Predictor):
         size: what the shorter side of larger images is resized to, in pixels; None leaves them.
         normalise: from uint8 images to what the method takes.
         source: the checkpoint it came from.
+        bit_depth: how many bits of images of 16 count, where they do not say it.
     """
 
     task = "segmentation"
@@ -45,6 +46,7 @@ class Segmenter(Predictor):
     size: int | None
     normalise: Normalise
     source: Path
+    bit_depth: int | None = None
 
     @classmethod
     def predict_options(cls, parser: argparse.ArgumentParser) -> None:
@@ -64,12 +66,17 @@ class Segmenter(Predictor):
         """Load a run of segmentation; see ``Predictor.load``."""
         method, path = load_method(run, results, PixelMethod, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
         inputs = results["data"]["input"]
-        return cls(method, results["classes"], inputs.get("size"), Normalise(inputs["mean"], inputs["std"]), path)
+        normalise = Normalise(inputs["mean"], inputs["std"])
+        return cls(method, results["classes"], inputs.get("size"), normalise, path, inputs.get("bit_depth"))
+
+    def read(self, file: str) -> Image.Image:
+        """An image as it is looked at."""
+        return decode(file, bit_depth=self.bit_depth)
 
     def segment(self, file: str, size: tuple[int, int]) -> NDArray[np.uint8]:
         """The class of each pixel of an image file, at the size (H, W)."""
         device = next(self.method.parameters()).device
-        image = read_image(file, self.size)[None].to(device)
+        image = read_image(file, self.size, self.bit_depth)[None].to(device)
         with torch.inference_mode():
             labels = labels_at(self.method.segment(self.normalise(image)).float(), size)
         return labels[0].to(torch.uint8).cpu().numpy()
@@ -107,7 +114,7 @@ class Segmenter(Predictor):
         with contextlib.ExitStack() as stack:
             masks = stack.enter_context(whole_folder(output))
             pictures = None if overlays is None else stack.enter_context(whole_folder(overlays))
-            for index, image in readable(files, decode, skip_bad_images):
+            for index, image in readable(files, self.read, skip_bad_images):
                 labels = self.segment(files[index], (image.height, image.width))
                 _save(indexed(labels), masks / names[index])
                 if pictures is not None:
@@ -136,6 +143,7 @@ class Segmenter(Predictor):
         }
         metadata |= {} if self.size is None else {"size": str(self.size)}
         metadata |= {} if self.method.window is None else {"window": str(self.method.window)}
+        metadata |= {} if self.bit_depth is None else {"bit_depth": str(self.bit_depth)}
         return write_segmenter(self.method, size, metadata, output)
 
 

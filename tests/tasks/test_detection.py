@@ -134,7 +134,10 @@ def test_a_stopped_run_resumes_to_the_same_weights(shapes: Path, tmp_path: Path)
 
 @pytest.mark.parametrize(
     "recipe",
-    ["maskrcnn_seesaw", "maskrcnn_eqlv2", "maskrcnn_federated", "maskrcnn_logit_adjusted", "maskrcnn_focal"],
+    [
+        *("maskrcnn_seesaw", "maskrcnn_eqlv2", "maskrcnn_federated", "maskrcnn_logit_adjusted", "maskrcnn_ldam"),
+        *("fasterrcnn_focal", "fasterrcnn_class_balanced"),
+    ],
 )
 def test_every_loss_trains_by_its_recipe(recipe: str, shapes: Path, tmp_path: Path) -> None:
     assert fit(tmp_path / "run", recipe, shapes, "--trainer.max_steps", "2") == 0

@@ -21,7 +21,7 @@ from longtail.files.folder import VIDEOS
 from longtail.files.listing import Listing
 from longtail.files.table import is_table
 from longtail.files.video.checks import checked_videos
-from longtail.files.video.reading import count_frames, flow_images, read_frames, segment_indices
+from longtail.files.video.reading import count_frames, flow_images, frame_files, read_frames, segment_indices
 from longtail.messages import shown, some
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,10 @@ class ClipData(FileData):
         self._counts |= counts
         return sorted((path, reason) for path, (_, reason) in checks.items() if reason)
 
+    def images_in(self, paths: Sequence[str]) -> list[str]:
+        """The first frames, of those that are folders of frames."""
+        return [frame_files(path)[0] for path in paths if Path(path).is_dir()]
+
     def shorter_side(self, path: str) -> int:
         """That of a frame, in pixels."""
         return min(read_frames(path, [0]).shape[2:])
@@ -83,7 +87,8 @@ class ClipData(FileData):
         """The clips of a split."""
         crops = self.decoder_crops() if split == "train" else None
         clips = self.test_clips if split == "test" else 1
-        return ClipFiles(listing, self.frames, self.image_size, crops, clips, self._counts, self.resize)
+        counts = self._counts
+        return ClipFiles(listing, self.frames, self.image_size, crops, clips, counts, self.resize, self.bit_depth)
 
     def augment(self, operator: Operator, images: Tensor, generator: torch.Generator) -> Tensor:
         """Apply a view, or another operator, to the clips (N, 3, T, H, W) of a batch, with the same draws for every
@@ -99,7 +104,7 @@ class ClipData(FileData):
         """The middle frame of a video."""
         path = self._listings[split].paths[row]
         count = self._counts.get(path) or count_frames(path)
-        frame = read_frames(path, segment_indices(count, 1, None).tolist())[0]
+        frame = read_frames(path, segment_indices(count, 1, None).tolist(), self.bit_depth)[0]
         return Image.fromarray(frame.permute(1, 2, 0).numpy())
 
 

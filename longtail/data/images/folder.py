@@ -17,39 +17,21 @@ from torch.utils.data import Dataset
 from longtail.augment.base import View
 from longtail.augment.geometric import ResizedCrop
 from longtail.augment.preprocessing import Preprocessing
-from longtail.data.base import Located, LongTailData, Split, Splits
-from longtail.data.images.base import ImageData, LoadedImages
-from longtail.data.images.dataset import ImageFiles, Sample
+from longtail.data.base import Located, LongTailData, Split, Splits, depth_input
+from longtail.data.images.base import ImageData
+from longtail.data.images.dataset import ImageFiles, Sample, WithDraw, stacked
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, stratified_split
 from longtail.errors import InputError
 from longtail.files.folder import IMAGES, Kind, scan_folder
-from longtail.files.images import check_images, decode
+from longtail.files.images import check_images, decode, few, tell_depth
+from longtail.files.layouts import check_layout, refuse_boxes
 from longtail.files.listing import Listing
 from longtail.files.table import is_table, read_table
 from longtail.messages import and_more, shown, some
 
 logger = logging.getLogger(__name__)
-
-
-def _stacked(samples: Sequence[tuple[Sample, int]]) -> LoadedImages:
-    return {
-        "images": torch.stack([sample["images"] for sample, _ in samples]),
-        "targets": torch.tensor([sample["target"] for sample, _ in samples]),
-        "rows": torch.tensor([sample["row"] for sample, _ in samples]),
-        "seed": samples[0][1],
-    }
-
-
-class _WithDraw(Dataset[tuple[Sample, int]]):
-    """Hands the random number of an image on to the batch."""
-
-    def __init__(self, images: Dataset[Sample]) -> None:
-        self.images = images
-
-    def __getitem__(self, index: tuple[int, int]) -> tuple[Sample, int]:
-        return self.images[index], index[1]
 
 
 def handed_on(data: type[LongTailData], ours: type[LongTailData], other: Located) -> Located:
@@ -88,6 +70,7 @@ class FileData(ImageData):
         skip_bad_images: leave out the files that cannot be read, and say how many; otherwise they are an error.
         sampling: how training images are drawn; each once an epoch where left out.
         preprocessing: see ``ImageData``.
+        bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
 
     Attributes:
         kind: what the files are.
@@ -111,16 +94,21 @@ class FileData(ImageData):
         skip_bad_images: bool = False,
         sampling: Sampling | None = None,
         preprocessing: Preprocessing | None = None,
+        bit_depth: int | None = None,
     ) -> None:
         super().__init__(views, batch_size, num_workers, sampling, preprocessing)
         check_fraction("val_fraction", val_fraction)
         check_fraction("test_fraction", test_fraction)
         if skip_bad_images and not check_images:
             raise InputError("skip_bad_images needs the check: leave out --data.check_images false")
-        self._image_size = image_size
-        self.min_scale = min_scale
+        self._image_size, self.min_scale, self.bit_depth = image_size, min_scale, bit_depth
         self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
         self.check_images, self.skip_bad_images = check_images, skip_bad_images
+
+    @property
+    def input(self) -> dict[str, Any]:  # as in the base
+        """What is known of images, and bits that count, if they are given."""
+        return {**super().input, **depth_input(self.bit_depth)}
 
     @abstractmethod
     def list_images(self) -> dict[str, Listing]:
@@ -146,10 +134,19 @@ class FileData(ImageData):
         """That of an image, in pixels."""
         return min(decode(path).size)
 
+    def images_in(self, paths: Sequence[str]) -> list[str]:
+        """The image files that tell the depth of some samples: here these."""
+        return list(paths)
+
+    def check(self, splits: Splits) -> None:
+        """Images of 16 bits that are not as deep are told as well."""
+        super().check(splits)
+        tell_depth(self.images_in(few(self._listings["train"].paths)), self.bit_depth)
+
     def open(self, listing: Listing, split: str) -> Dataset[Sample]:
         """The images of a split: in training a crop for each view, otherwise the views to evaluate."""
         crops = self.decoder_crops() if split == "train" else None
-        return ImageFiles(listing, self.image_size, crops, self.resize)
+        return ImageFiles(listing, self.image_size, crops, self.resize, self.bit_depth)
 
     def decoder_crops(self) -> list[ResizedCrop | None]:
         """What is cut out of a decoded file for each view; None where the view crops what evaluation would take.
@@ -179,10 +176,8 @@ class FileData(ImageData):
             return listing
         path, reason = bad[0]
         if not self.skip_bad_images:
-            more = and_more(bad)
-            raise InputError(
-                f"{path}: {reason}{more}; repair or remove it, or leave such files out by --skip-bad-{self.noun}s"
-            )
+            way_out = f"repair or remove it, or leave such files out by --skip-bad-{self.noun}s"
+            raise InputError(f"{path}: {reason}{and_more(bad)}; {way_out}")
         if len(bad) == len(listing):
             raise InputError(f"{self.source}: no {self.noun} can be read, such as {path} ({reason})")
         reasons = some([f"{path} ({reason})" for path, reason in bad])
@@ -194,7 +189,7 @@ class FileData(ImageData):
         """List, check and split the set."""
         listings = self._listings
         splits = {
-            name: Split(_WithDraw(self.open(listing, name)), listing.targets) for name, listing in listings.items()
+            name: Split(WithDraw(self.open(listing, name)), listing.targets) for name, listing in listings.items()
         }
         return Splits.of(listings["train"].classes, splits)
 
@@ -221,11 +216,11 @@ class FileData(ImageData):
 
     def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
         """Make the loader of a split, with worker processes."""
-        return Loader(images, batches, self.num_workers, _stacked, torch.cuda.is_available())
+        return Loader(images, batches, self.num_workers, stacked, torch.cuda.is_available())
 
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as it lies in its file."""
-        return decode(self._listings[split].paths[row])
+        return decode(self._listings[split].paths[row], bit_depth=self.bit_depth)
 
 
 class Folder(FileData):
@@ -257,6 +252,7 @@ class Folder(FileData):
 
     def list_images(self) -> dict[str, Listing]:
         """List what lies below the class folders."""
+        check_layout(self.root, "images")
         return scan_folder(self.root, self.kind)
 
 
@@ -296,6 +292,7 @@ class Table(FileData):
         """The table, or for ``Folder`` a folder."""
         if path.is_dir():
             return handed_on(cls, Table, Located(Folder, {"root": path}))
+        refuse_boxes(path)
         if not is_table(path):
             raise InputError(f"{shown(path)} is no table, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"table": path})

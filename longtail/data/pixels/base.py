@@ -21,7 +21,7 @@ from longtail.data.pixels.dataset import Part, PixelBatch, PixelSample, Segmenta
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, random_split
 from longtail.errors import InputError
-from longtail.files.images import decode
+from longtail.files.images import decode, few, tell_depth
 from longtail.files.pixels.counts import count_pixels
 from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs
 from longtail.messages import and_more, shown, some
@@ -54,6 +54,7 @@ class SegmentationData(LongTailData):
         split_seed: of that.
         skip_bad_images: leave out the pairs of image and annotation that cannot be used, and say how many; otherwise
             they are an error.
+        bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
     """
 
     movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root"}
@@ -70,6 +71,7 @@ class SegmentationData(LongTailData):
         val_fraction: float = 0.1,
         split_seed: int = 0,
         skip_bad_images: bool = False,
+        bit_depth: int | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, sampling)
         check_fraction("val_fraction", val_fraction)
@@ -78,7 +80,7 @@ class SegmentationData(LongTailData):
         self.root, self.image_size = root, image_size
         self.view = view or ScaleCropFlip()
         self.val_fraction, self.split_seed = val_fraction, split_seed
-        self.skip_bad_images = skip_bad_images
+        self.skip_bad_images, self.bit_depth = skip_bad_images, bit_depth
         self.normalise = Normalise(self.mean, self.std)
 
     @abstractmethod
@@ -100,10 +102,11 @@ class SegmentationData(LongTailData):
 
     @property
     def input(self) -> dict[str, Any]:  # as in the base
-        """Shorter side that larger images are resized to, if any; mean and deviation of the channels; the label of
-        pixels that do not count."""
-        size = {} if self.image_size is None else {"size": self.image_size}
-        return {**size, "mean": list(self.mean), "std": list(self.std), "ignore_index": IGNORED}
+        """Shorter side that larger images are resized to, and bits that count, if they are given; mean and deviation of
+        the channels; the label of pixels that do not count."""
+        given = {"size": self.image_size, "bit_depth": self.bit_depth}
+        own = {name: value for name, value in given.items() if value is not None}
+        return {**own, "mean": list(self.mean), "std": list(self.std), "ignore_index": IGNORED}
 
     @cached_property
     def names(self) -> list[str]:
@@ -163,13 +166,14 @@ class SegmentationData(LongTailData):
         """Find the files, and count the pixels."""
         splits = {}
         for name, part in self.parts.items():
-            images = SegmentationImages(part, self.image_size, self.view if name == "train" else None)
+            images = SegmentationImages(part, self.image_size, self.view if name == "train" else None, self.bit_depth)
             splits[name] = Split(images, part.counts.labels, part.counts.owners, len(part))
         return Splits.of(self.names, splits)
 
     def check(self, splits: Splits) -> None:
         """Classes without training pixels are told."""
         super().check(splits)
+        tell_depth(few(self.parts["train"].images), self.bit_depth)
         tell_untrained(splits, "pixel")
 
     @property
@@ -206,7 +210,7 @@ class SegmentationData(LongTailData):
 
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as it lies in its file."""
-        return decode(self.parts[split].images[row])
+        return decode(self.parts[split].images[row], bit_depth=self.bit_depth)
 
     def file_name(self, split: str, row: int) -> str:
         """Name of an image's file."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from longtail.augment.pixels import IGNORED
 from longtail.data.pixels.base import SegmentationData
 from longtail.errors import InputError
+from longtail.files.layouts import check_layout
 from longtail.files.pixels.pairs import ByteArray, Pairs, find_splits, lookup_table, read_text
 from longtail.messages import shown
 
@@ -36,6 +37,7 @@ class SegmentationFolder(SegmentationData):
         self.class_file, self.ignore_index = classes or root / "classes.txt", ignore_index
 
     def read_classes(self) -> list[str]:
+        check_layout(self.root, "pixels")
         names = [line.strip() for line in read_text(self.class_file).rstrip().splitlines()]
         if "" in names:
             raise InputError(f"{shown(self.class_file)}, line {names.index('') + 1}: a class without a name")

@@ -168,7 +168,8 @@ def read_annotations(file: Path, masks: bool = False, skip_bad: bool = False) ->
         file: the JSON file. An image has an "id", "height", "width" and "file_name", or like LVIS a "coco_url", of
             which the last two parts count; a category an "id" and a "name"; an annotation an "id", "image_id",
             "category_id" and "bbox" (x, y, width, height in pixels).
-        masks: whether to read the "segmentation" too: polygons, or run lengths, compressed or not.
+        masks: whether to read the "segmentation" too: polygons, or run lengths, compressed or not. A polygon of fewer
+            than three points among others of its object is left out alone, and it is said how many.
         skip_bad: leave out annotations that cannot be used, and say how many; otherwise they are an error.
 
     Returns:
@@ -187,6 +188,12 @@ def read_annotations(file: Path, masks: bool = False, skip_bad: bool = False) ->
             f"{shown(file)}: cannot read it ({error.strerror}); give the path of a JSON file of COCO format"
         ) from error
     _refuse_or_tell(file, content.about, skip_bad)
+    if content.about["short"]:
+        polygons, owners, first = content.about["short"]
+        logger.info(
+            f"{shown(file)}: left out {polygons} polygons of fewer than three points, of {owners} annotations, such as "
+            f"{first}, whose other polygons stay"
+        )
     return _annotations(file, content)
 
 

@@ -147,14 +147,15 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def read_image(path: str, shorter: int | None) -> Tensor:
+def read_image(path: str, shorter: int | None, bit_depth: int | None = None) -> Tensor:
     """The image in a file, its shorter side resized to so many pixels where it is longer: uint8 (3, h, w).
+    ``bit_depth`` is as in ``decode``.
 
     Raises:
         InputError: if it cannot be decoded.
     """
     reduction = None if shorter is None else lambda width, height: min(width, height) / shorter
-    image = torch.from_numpy(np.array(decode(path, reduction))).permute(2, 0, 1)
+    image = torch.from_numpy(np.array(decode(path, reduction, bit_depth))).permute(2, 0, 1)
     least = min(image.shape[1:])
     if shorter is None or least <= shorter:
         return image
