@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.cli.data import data_options
-from longtail.cli.options import short_options, take, without
+from longtail.cli.options import SHORT, short_options, take, without
 from longtail.errors import InputError
 
 FIT_HELP = """\
@@ -79,6 +79,8 @@ def fit(args: list[str]) -> int:
 
         config = load_recipe(recipe)
         config.pop("about", None)
+        if any(option.split("=")[0] == SHORT["--weights"] for option in options):
+            start_from_file(config)
     teacher = config.pop("teacher", None)
     common = list(options)
     data = take(options, "--data")
@@ -172,6 +174,15 @@ def default_run(recipe: str | None, data: str | None) -> Path:
         count += 1
         run = folder.with_name(f"{folder.name}-{count}")
     return run
+
+
+def start_from_file(config: dict[str, Any]) -> None:  # YAML
+    """Leave the published weights of a recipe out, where a file of weights is given in their place."""
+    for key, value in config.items():
+        if key == "pretrained":
+            config[key] = False
+        elif isinstance(value, dict):
+            start_from_file(value)
 
 
 def run_folder(recipe: str | None, data: str | None) -> Path:

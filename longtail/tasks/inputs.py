@@ -22,9 +22,8 @@ def fit_to_network(config: Namespace) -> None:
     Args:
         config: of the run, parsed and not yet built.
     """
-    data = config.data.init_args
-    backbone = config.get("model.init_args.method.init_args.backbone")
-    if backbone is None or "class_path" not in backbone:
+    data, backbone = config.data.get("init_args"), config.get("model.init_args.method.init_args.backbone")
+    if data is None or not isinstance(backbone, Namespace) or "class_path" not in backbone:
         return
     expected = expected_input(backbone)
     if "preprocessing" in data:
@@ -41,7 +40,7 @@ def fit_to_network(config: Namespace) -> None:
 
 def expected_input(backbone: Namespace) -> NetworkInput:
     """The images that a network expects; where it starts from the weights of another run, those of that run."""
-    options: dict[str, Any] = dict(vars(backbone.init_args))
+    options: dict[str, Any] = dict(vars(backbone.get("init_args") or Namespace()))  # type: ignore[no-untyped-call]
     module, _, name = backbone.class_path.rpartition(".")
     ask = getattr(getattr(importlib.import_module(module), name), "expected", None)
     if ask is None:
