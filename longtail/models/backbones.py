@@ -143,7 +143,9 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         InputError: if the file is missing, damaged or holds anything but tensors.
     """
     if file.is_dir():
-        raise InputError(f"cannot read weights from {shown(file)}: it is a folder; give a file in it, such as best.ckpt")
+        raise InputError(
+            f"cannot read weights from {shown(file)}: it is a folder; give a file in it, such as best.ckpt"
+        )
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file

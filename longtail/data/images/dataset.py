@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from longtail.augment.geometric import ResizedCrop
+from longtail.data.images.base import LoadedImages
 from longtail.files.crops import prepare, random_crop, resized, smallest_side
 from longtail.files.images import decode
 from longtail.files.listing import Listing
@@ -86,3 +87,23 @@ class ImageFiles(Dataset[Sample]):
             for crop in self._crops or [None]
         ]
         return min(sides)
+
+
+def stacked(samples: Sequence[tuple[Sample, int]]) -> LoadedImages:
+    """A batch of samples, each with its random number."""
+    return {
+        "images": torch.stack([sample["images"] for sample, _ in samples]),
+        "targets": torch.tensor([sample["target"] for sample, _ in samples]),
+        "rows": torch.tensor([sample["row"] for sample, _ in samples]),
+        "seed": samples[0][1],
+    }
+
+
+class WithDraw(Dataset[tuple[Sample, int]]):
+    """Hands the random number of an image on to the batch."""
+
+    def __init__(self, images: Dataset[Sample]) -> None:
+        self.images = images
+
+    def __getitem__(self, index: tuple[int, int]) -> tuple[Sample, int]:
+        return self.images[index], index[1]

@@ -27,6 +27,8 @@ class SegmentationFolder(SegmentationData):
 
     needs: ClassVar[str] = "give --data FOLDER with images/, annotations/ and classes.txt"
 
+    places: ClassVar[frozenset[str]] = frozenset({"classes"})
+
     def __init__(self, root: Path, classes: Path | None = None, ignore_index: int = 255, **kwargs: Any) -> None:
         super().__init__(root, **kwargs)
         if not 0 <= ignore_index <= 255:
