@@ -32,7 +32,9 @@ ROOMS: dict[str, set[str]] = {
     "methods": {"errors", "counts", "distributed", "checkpoint", "losses", "models"},
     "data": {"errors", "counts", "difficulty", "messages", "samplers", "augment", "files"},
     "export": {"errors", "methods"},
-    "inference": {"errors", "counts", "checkpoint", "writing", "augment", "reports", "files", "methods", "export"},
+    "inference": {
+        *("errors", "counts", "messages", "checkpoint", "writing", "augment", "reports", "files", "methods", "export"),
+    },
     "tasks": {
         *("errors", "difficulty", "distributed", "checkpoint", "writing", "losses", "models", "metrics", "reports"),
         *("figures", "files", "methods", "data", "inference"),
