@@ -13,6 +13,7 @@ from PIL import ExifTags, Image
 
 from longtail.cli.main import main
 from longtail.data.pixels.folder import SegmentationFolder
+from longtail.data.trained import Trained
 from longtail.files.pixels.pairs import find_pairs, read_values
 from longtail.generated.drawing import CLASSES, Scene, SplitName, scenes
 from longtail.inference import load_run
@@ -144,6 +145,15 @@ def test_a_run_is_evaluated_on_another_set(
     for each in json.loads((copy / "test-other.json").read_text())["evaluations"]:
         for part in ("metrics", "per_class", "confusions"):
             assert each[part] == own[each["checkpoint"]][part]
+    for kind in ("images", "annotations"):  # a set with a test split alone
+        (other / kind).rename(tmp_path / kind)
+        (other / kind).mkdir()
+        (tmp_path / kind).rename(other / kind / "test")
+    assert "has no val split, only test: add one" in fails(capsys, "validate", str(copy), "--data", str(other))
+    data = SegmentationFolder(other, num_workers=0)
+    data.only_evaluate("test", Trained(before["classes"], before["train_counts"], before["train_counts"], {}))
+    (last,) = [each for each in before["evaluations"] if (each["split"], each["checkpoint"]) == ("test", "last")]
+    assert data.parts["test"].counts.per_class(9).tolist() == last["per_class"]["pixels"]
     wrong = permuted(shapes, tmp_path / "wrong", ["sky", "sea", *"abcdefg"])
     assert "wrong has classes that training lacks: a, b, c, d, e, f, g, sea, sky" in fails(
         capsys, "test", str(copy), "--data", str(wrong)

@@ -149,11 +149,9 @@ class SegmentationData(LongTailData):
         known = table < len(self.names)
         table = np.where(known, rows[np.where(known, table, 0)], table).astype(np.uint8)
         found = self.find()
-        pairs = found.get(split)
-        if pairs is None:
-            if len(found) > 1:
-                raise InputError(f"{self.source} has no {split} split, only {some(list(found))}: add one")
-            (pairs,) = found.values()
+        if split not in found and list(found) != ["train"]:
+            raise InputError(f"{self.source} has no {split} split, only {some(list(found))}: add one")
+        pairs = found[split if split in found else "train"]
         counts = count_pixels(pairs, table, classes, self.root, split)
         part = self._usable(split, Part(pairs.images, pairs.annotations, table, counts), pairs.alone)
         if not part.counts.labelled().any():

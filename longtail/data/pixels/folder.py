@@ -45,4 +45,4 @@ class SegmentationFolder(SegmentationData):
         return lookup_table({**{c: c for c in range(len(classes))}, self.ignore_index: IGNORED})
 
     def find(self) -> dict[str, Pairs]:
-        return find_splits(self.root)
+        return find_splits(self.root, needs_train=self.trained is None)
