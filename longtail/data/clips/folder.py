@@ -44,7 +44,7 @@ class ClipData(FileData):
     kind = VIDEOS
     largest_size: ClassVar[int] = 112
 
-    def __init__(self, frames: int = 8, test_clips: int = 1, **kwargs: Any) -> None:
+    def __init__(self, frames: int = 8, test_clips: int = 1, **kwargs: Any) -> None:  # the options of the base class
         super().__init__(**kwargs)
         if frames < 1 or test_clips < 1:
             raise InputError(f"frames and test_clips must be at least 1, got {frames} and {test_clips}")
@@ -84,7 +84,7 @@ class ClipData(FileData):
         """The clips of a split."""
         crops = self.decoder_crops() if split == "train" else None
         clips = self.test_clips if split == "test" else 1
-        return ClipFiles(listing, self.frames, self.image_size, crops, clips, self._counts)
+        return ClipFiles(listing, self.frames, self.image_size, crops, clips, self._counts, self.resize)
 
     def augment(self, operator: Operator, images: Tensor, generator: torch.Generator) -> Tensor:
         """Apply a view, or another operator, to the clips (N, 3, T, H, W) of a batch, with the same draws for every

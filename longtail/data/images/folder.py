@@ -16,18 +16,18 @@ from longtail.messages import shown
 logger = logging.getLogger(__name__)
 
 
-def handed_on(data: type[LongTailData], known: type[LongTailData], other: Located) -> Located:
-    """What a path means that the class beside ``known`` reads: that class, but in the place of ``known`` alone.
+def handed_on(data: type[LongTailData], ours: type[LongTailData], other: Located) -> Located:
+    """What a path means that the class beside ``ours`` reads: that class, but in the place of ``ours`` alone.
 
     Args:
-        data: the class that was asked, ``known`` or one derived from it.
-        known: the one that has another beside it.
+        data: the class that was asked, ``ours`` or one derived from it.
+        ours: the one that has another beside it.
         other: that one, and the path.
 
     Raises:
         InputError: on a derived class, which is nobody's to replace.
     """
-    if data is known:
+    if data is ours:
         return other
     ((option, path),) = other.options.items()
     way_out = f"--data longtail.data.{other.data.__name__} --data.{option} {shown(path)}"
@@ -75,7 +75,7 @@ class Folder(OwnFiles):
 
     movable: ClassVar[frozenset[str]] = OwnFiles.movable | {"root", "val", "test"}
 
-    def __init__(self, root: Path, **kwargs: Any) -> None:
+    def __init__(self, root: Path, **kwargs: Any) -> None:  # the options of the base class
         super().__init__(**kwargs)
         self.root = root
 
@@ -123,7 +123,7 @@ class Table(OwnFiles):
     movable: ClassVar[frozenset[str]] = OwnFiles.movable | {"table", "root", "val", "test"}
     places: ClassVar[frozenset[str]] = OwnFiles.places | {"root"}
 
-    def __init__(self, table: Path, root: Path | None = None, **kwargs: Any) -> None:
+    def __init__(self, table: Path, root: Path | None = None, **kwargs: Any) -> None:  # the options of the base class
         super().__init__(**kwargs)
         self.table, self.root = table, root
 

@@ -153,7 +153,7 @@ def test_the_crop_of_egtea_is_a_square_of_the_full_height(tmp_path: Path) -> Non
     frames = torch.zeros(1, 3, 480, 640, dtype=torch.uint8)
     boxes = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "_cut", lambda pixels, size, box: boxes.append(box))
+        patch.setattr(decoding, "_cut", lambda pixels, size, box, *_: boxes.append(box))
         for draw in range(50):
             decoding.random_crop(frames, 224, crop, np.random.default_rng(draw))
     left, top, right, bottom = np.array(boxes).T
@@ -212,7 +212,8 @@ def test_views_of_a_batch_are_clips(store: Path, tmp_path: Path) -> None:
     root = videos(tmp_path / "set", store, a=["good"] * 2, b=["good"])
     options: dict[str, Any] = {"batch_size": 3, "num_workers": 0, "image_size": 16, "frames": 4, "val_fraction": 0}
     data = VideoFolder(root=root, views=[PlainView(), PlainView()], **options)
-    assert data.input == {"size": 16, "mean": list(data.mean), "std": list(data.std), "frames": 4}
+    channels = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    assert data.input == {"size": 16, **channels, "interpolation": "bilinear", "crop": 0.875, "frames": 4}
 
     class Training:
         world_size, global_rank, training = 1, 0, True
