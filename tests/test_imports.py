@@ -35,7 +35,8 @@ ROOMS: dict[str, set[str]] = {
     "data": {"errors", "counts", "difficulty", "messages", "samplers", "augment", "files"},
     "export": {"errors", "checks", "methods"},
     "inference": {
-        *("errors", "checks", "counts", "checkpoint", "writing", "augment", "reports", "files", "methods", "export"),
+        *("errors", "checks", "counts", "messages", "checkpoint", "writing", "augment", "reports", "files", "methods"),
+        "export",
     },
     "tasks": {
         *(

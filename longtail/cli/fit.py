@@ -28,7 +28,8 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
   --epochs N           --batch-size N        --lr X             --seed N
   --backbone NAME      a timm name, or resnet20_cifar, resnet32_cifar, resnet56_cifar; for segmentation an encoder of
                        segmentation-models-pytorch, for clips a video network of torchvision
-  --pretrained         start from published weights    --weights FILE   start from a local file
+  --pretrained         start from published weights    --weights FILE   start from a local file, or from a
+                       checkpoint of a run
   --image-size N       --workers N           --skip-bad-images
                        (for detection: --data.view, --model.method.min_size, --data.skip_bad_annotations true;
                        for segmentation N is the shorter side, and --data.view.size that of the training crops;

@@ -25,8 +25,8 @@ Start
 
 Commands
   fit        train, evaluate on validation and test, write everything to a run folder
-  validate   RUN     evaluate a run again on its validation split
-  test       RUN     evaluate a run again on its test split
+  validate   RUN     evaluate a run again on its validation split, or on another set by --data
+  test       RUN     evaluate a run again on its test split, or on another set by --data
   predict    RUN FILE...    classify images or videos, find objects in images, or give their pixels classes
   report     RUN     write report.html: who gained, who paid, what is confused
   compare    RUN RUN...     put runs side by side, seeds merged

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from longtail.cli.data import data_options
 from longtail.cli.options import command_parser, short_options
 
 
@@ -31,10 +32,18 @@ def test(args: list[str]) -> int:
 def _evaluate(split: str, args: list[str]) -> int:
     parser = command_parser({"val": "validate"}.get(split, split), f"evaluate a run on its {split} split")
     parser.add_argument("run", type=Path, help="folder of the run; further options as for fit")
+    parser.add_argument("--data", help="another labelled set with the classes of the run, by default its own")
     options, rest = parser.parse_known_args(args)
-    from longtail.tasks.train import evaluate_run
+    if options.data is None:
+        from longtail.tasks.train import evaluate_run
 
-    evaluate_run(split, options.run, short_options(rest))
+        evaluate_run(split, options.run, short_options(rest))
+        return 0
+    from longtail.tasks.other_data import evaluate_on
+    from longtail.tasks.train import read_config
+
+    data = data_options(options.data, read_config(options.run)["data"]["class_path"])
+    evaluate_on(split, options.run, data, short_options(rest))
     return 0
 
 

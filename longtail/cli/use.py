@@ -91,10 +91,10 @@ class _Use:
 
 PREDICT = _Use(
     "predict",
-    "use a run on files and folders of images, or videos: classify them, find objects in them, or give their pixels "
-    "classes",
+    "use a run on files, folders and lists of images, or videos: classify them, find objects in them, or give their "
+    "pixels classes",
     _for_predict,
-    "image or video files, and folders of them",
+    "image or video files, folders of them, and tables that list them in a column called path",
 )
 EXPORT = _Use("export", "write a run's model as ONNX and safetensors, checked against torch", _for_export)
 

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from longtail.data.loader import EpochBatches, Loader, collate_lists
 from longtail.data.sampling import Labels, Sampling
 from longtail.data.split import classes_without
+from longtail.data.trained import Trained
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.files.layouts import refuse_boxes
@@ -83,6 +84,14 @@ def depth_input(bit_depth: int | None) -> dict[str, int]:
     return {} if bit_depth is None else {"bit_depth": bit_depth}
 
 
+def tell_unmeasured(splits: Splits, noun: str) -> None:
+    """Say which classes cannot be measured; ``noun`` is what carries the labels."""
+    for name, split in (("val", splits.val), ("test", splits.test)):
+        if split is not None and (without := classes_without(split.targets, len(splits.classes))):
+            names = some([splits.classes[c] for c in without])
+            logger.info(f"{len(without)} of {len(splits.classes)} classes have no {name} {noun}: {names}")
+
+
 @dataclass(frozen=True)
 class Located:
     """What a path given to ``--data`` means: the class that reads it, and the options of it that name the path."""
@@ -105,13 +114,17 @@ class LongTailData(pl.LightningDataModule, ABC):
         short_name: what ``--data NAME`` calls the class by; None for a class that is only named by its import path.
         needs: how to give what it reads, as a message goes on where that is missing or is of another kind.
         movable: its options that leave the splits of a run as they are, so that an evaluation may change them.
+        places: its options that say where parts of a set lie, and may be left out; another set has its own.
         noun: for what carries a label.
+        trained: of the run that the set is to evaluate, where it is not trained on.
     """
 
     short_name: ClassVar[str | None] = None
     needs: ClassVar[str] = "give --data FOLDER"
     movable: ClassVar[frozenset[str]] = frozenset({"batch_size", "num_workers"})
+    places: ClassVar[frozenset[str]] = frozenset()
     noun: ClassVar[str] = "image"
+    trained: Trained | None = None
 
     def __init__(self, batch_size: int, num_workers: int | None, sampling: Sampling | None) -> None:
         super().__init__()
@@ -155,6 +168,10 @@ class LongTailData(pl.LightningDataModule, ABC):
     def input(self) -> dict[str, Any]:  # plain values of any kind, as JSON has them
         """What the network takes, for the record and for prediction."""
 
+    def file_name(self, split: str, row: int) -> str:
+        """What an image is called for people: here by its row, as it lies in no file of its own."""
+        return f"{split} image {row}"
+
     @abstractmethod
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as a person would look at it."""
@@ -181,10 +198,27 @@ class LongTailData(pl.LightningDataModule, ABC):
                 f"batch_size {self.batch_size} is larger than the training set of {len(splits.train)} {self.noun}s: "
                 f"give --batch-size {max(2, len(splits.train) // 2)} or less"
             )
-        for name, split in (("val", splits.val), ("test", splits.test)):
-            if split is not None and (without := classes_without(split.targets, len(splits.classes))):
-                names = some([splits.classes[c] for c in without])
-                logger.info(f"{len(without)} of {len(splits.classes)} classes have no {name} {self.noun}: {names}")
+        tell_unmeasured(splits, self.noun)
+
+    def labelled(self, split: str, classes: list[str]) -> Split:
+        """The images that a finished run is evaluated on, as "val" or "test", with the classes of the run.
+
+        Raises:
+            InputError: if the set cannot be read so, or has other classes.
+        """
+        raise InputError(f"{type(self).__name__} is evaluated by runs that were trained on it alone: leave out --data")
+
+    def only_evaluate(self, split: str, trained: Trained) -> None:
+        """Make of the set one that a finished run is evaluated on: as "val" or "test", with the classes of the run.
+
+        Raises:
+            InputError: as ``labelled``.
+        """
+        self.trained = trained
+        images = self.labelled(split, trained.classes)
+        none = np.zeros(0, dtype=np.int64)
+        self.splits = Splits.of(trained.classes, {"train": Split(images.images, none, none, 0), split: images})
+        tell_unmeasured(self.splits, self.noun)
 
     @property
     def classes(self) -> list[str]:
@@ -194,6 +228,8 @@ class LongTailData(pl.LightningDataModule, ABC):
     @property
     def image_counts(self) -> list[int]:
         """Training images that have each class."""
+        if self.trained is not None:
+            return self.trained.group_counts
         train, classes = self.splits.train, len(self.classes)
         labels = train.targets
         if train.owners is not None:

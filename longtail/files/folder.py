@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from longtail.errors import InputError
 from longtail.files.images import SUFFIXES
-from longtail.files.listing import Listing, entries, in_class_order, is_file, is_folder, reading
+from longtail.files.listing import Listing, class_rows, entries, in_class_order, is_file, is_folder, reading
 from longtail.messages import shown, some
 
 
@@ -88,6 +88,32 @@ def scan_folder(root: Path, kind: Kind = IMAGES) -> dict[str, Listing]:
         targets = np.repeat(np.arange(len(classes), dtype=np.int64), [len(paths) for paths in per_class])
         listings[split] = Listing([path for paths in per_class for path in paths], targets, classes)
     return listings
+
+
+def scan_labelled(root: Path, classes: Sequence[str], split: str, kind: Kind = IMAGES) -> Listing:
+    """List the images of classes that are known: those in the folder of a split where ``root`` has it, else all.
+
+    Args:
+        root: the folder, with class folders or with train/, val/ and test/. It may lack classes.
+        classes: the class names in order, such as those of the training images.
+        split: "val" or "test".
+        kind: what is looked for.
+
+    Raises:
+        InputError: ``root`` is missing or cannot be read, has no images, other splits alone, or another class.
+    """
+    folders, _ = _contents(str(root), kind)
+    of_splits = [name for name in folders if name.lower() in _SPLITS and name not in classes]
+    chosen = [name for name in of_splits if _SPLITS[name.lower()] == split]
+    if of_splits and len(chosen) != 1:
+        raise InputError(
+            f"{shown(root)}: has {some(of_splits)} and not one {split} folder; give the folder that holds the class "
+            f"folders, such as {shown(root / of_splits[0])}"
+        )
+    folder = os.path.join(root, chosen[0]) if chosen else str(root)
+    images = {name: paths for name, paths in _classes(folder, kind).items() if paths}
+    targets = np.repeat(class_rows(folder, list(images), classes), [len(paths) for paths in images.values()])
+    return Listing([path for paths in images.values() for path in paths], targets, list(classes))
 
 
 def _within(split: str) -> str:

@@ -66,7 +66,7 @@ def read_table(
         ValueError: a name is twice in ``classes``.
     """
     folder = str(file.parent if root is None else root)
-    rows = _read(file, path_column, label_column)
+    rows = read_rows(file, path_column, label_column)
     if not rows.paths:
         raise InputError(f"{shown(file)}: the table is empty; add a row for every image")
     targets, names = _indices(rows) if classes is None else _looked_up(rows, classes)
@@ -94,7 +94,8 @@ class Rows:
         return InputError(f"{shown(self.file)}, {self.unit} {self.numbers[index]}: {message}")
 
 
-def _read(file: Path, path_column: str, label_column: str) -> Rows:
+def read_rows(file: Path, path_column: str, label_column: str | None) -> Rows:
+    """The columns of a table as text; without a label column all labels are empty, and a line of a list is a path."""
     if not os.path.isfile(file):
         problem = "is a folder" if os.path.isdir(file) else "no such file"
         raise InputError(f"{shown(file)}: {problem}; give the path of a table")
@@ -106,7 +107,7 @@ def _read(file: Path, path_column: str, label_column: str) -> Rows:
         case ".parquet":
             return _read_parquet(file, path_column, label_column)
         case ".txt" | ".lst":
-            return _read_lines(file)
+            return _read_lines(file, label_column is not None)
         case _:
             suffixes = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
             raise InputError(f"{shown(file)}: unknown kind of table; rename it to end in {suffixes}")
@@ -122,7 +123,7 @@ def file_text(file: Path) -> str:
         raise InputError(f"{shown(file)}, line {line}: not UTF-8 text; save the table as UTF-8") from error
 
 
-def _read_csv(file: Path, delimiter: str, path_column: str, label_column: str) -> Rows:
+def _read_csv(file: Path, delimiter: str, path_column: str, label_column: str | None) -> Rows:
     rows = Rows(file, [], [], [])
     reader = csv.reader(io.StringIO(file_text(file), newline=""), delimiter=delimiter, strict=True)
     try:
@@ -130,7 +131,7 @@ def _read_csv(file: Path, delimiter: str, path_column: str, label_column: str) -
         if not header:
             return rows
         _require(file, header, path_column, label_column)
-        path_at, label_at = header.index(path_column), header.index(label_column)
+        path_at, label_at = header.index(path_column), None if label_column is None else header.index(label_column)
         for row in filter(None, reader):
             rows.numbers.append(reader.line_num)
             if len(row) != len(header):
@@ -138,17 +139,17 @@ def _read_csv(file: Path, delimiter: str, path_column: str, label_column: str) -
                 message = f"{fields} where the header has {len(header)}; correct the row, with quotes around text"
                 raise rows.error(-1, f"{message} that contains the separator")
             rows.paths.append(row[path_at])
-            rows.labels.append(row[label_at].strip())
+            rows.labels.append("" if label_at is None else row[label_at].strip())
     except csv.Error as error:
         raise InputError(f"{shown(file)}, line {reader.line_num}: {error}; correct the quotes of this row") from error
     return rows
 
 
-def _read_lines(file: Path) -> Rows:
+def _read_lines(file: Path, labelled: bool) -> Rows:
     rows = Rows(file, [], [], [])
     for number, line in enumerate(io.StringIO(file_text(file), newline=None), start=1):
-        fields = line.strip().rsplit(maxsplit=1)
-        if not fields:
+        fields = line.strip().rsplit(maxsplit=1) if labelled else [line.strip(), ""]
+        if not any(fields):
             continue
         rows.numbers.append(number)
         if len(fields) < 2:
@@ -158,7 +159,7 @@ def _read_lines(file: Path) -> Rows:
     return rows
 
 
-def _read_parquet(file: Path, path_column: str, label_column: str) -> Rows:
+def _read_parquet(file: Path, path_column: str, label_column: str | None) -> Rows:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -167,11 +168,12 @@ def _read_parquet(file: Path, path_column: str, label_column: str) -> Rows:
     try:
         with pq.ParquetFile(file) as table:
             _require(file, table.schema_arrow.names, path_column, label_column)
-            columns = table.read(columns=[path_column, label_column])
+            columns = table.read(columns=[name for name in (path_column, label_column) if name is not None])
     except (pa.ArrowException, OSError) as error:
         reason = shown(str(error).partition("\n")[0])
         raise InputError(f"{shown(file)}: not a readable Parquet file ({reason}); write it again") from error
-    paths, labels = columns[path_column].to_pylist(), columns[label_column].to_pylist()
+    paths = columns[path_column].to_pylist()
+    labels = [None] * len(paths) if label_column is None else columns[label_column].to_pylist()
     rows = Rows(
         file,
         ["" if path is None else path for path in paths],
@@ -187,9 +189,9 @@ def _read_parquet(file: Path, path_column: str, label_column: str) -> Rows:
     return rows
 
 
-def _require(file: Path, present: Sequence[str], *columns: str) -> None:
-    """Refuse a table that has not each of the columns once."""
-    for name in columns:
+def _require(file: Path, present: Sequence[str], *columns: str | None) -> None:
+    """Refuse a table that has not each of the columns once; None stands for no column."""
+    for name in filter(None, columns):
         if name not in present:
             raise InputError(
                 f"{shown(file)}: no column called {shown(name)}, only {some(present, 10)}; "
@@ -239,11 +241,13 @@ def _looked_up(rows: Rows, classes: Sequence[str]) -> tuple[NDArray[np.int64], l
     if distinct <= names.keys():
         return _targets(rows, names), list(classes)
     if not all(_INTEGER.fullmatch(label) for label in distinct):
-        odd = _first(rows, distinct - names.keys())
+        unknown = distinct - names.keys()
+        odd = _first(rows, unknown)
+        others = sorted(unknown - {rows.labels[odd]})
         raise rows.error(
             odd,
-            f"label {shown(rows.labels[odd])} is not one of the {len(names)} known classes ({some(names)}); "
-            "correct it or remove the row",
+            f"label {shown(rows.labels[odd])} is not one of the {len(names)} known classes ({some(names)})"
+            f"{f', nor is {some(others, 10)}' if others else ''}; correct it or remove the row",
         )
     index = {label: int(label) for label in distinct}
     _check_range(rows, index, len(names))

@@ -23,9 +23,11 @@ from longtail.export.classification import write_classifier
 from longtail.files.crops import prepare
 from longtail.files.folder import IMAGES, VIDEOS, Kind
 from longtail.files.images import decode
+from longtail.files.labelled import Listed
+from longtail.files.table import is_table
 from longtail.files.video.clips import read_clips
 from longtail.inference.base import Predictor
-from longtail.inference.runs import load_method, readable, sample_files
+from longtail.inference.runs import load_method, readable, samples
 from longtail.methods.base import Method
 from longtail.reports.results import Results
 from longtail.writing import write_atomically
@@ -117,9 +119,14 @@ class Classifier(Predictor):
         """What it classifies: images or videos."""
         return IMAGES if self.frames is None else VIDEOS
 
-    def files(self, paths: Sequence[Path]) -> list[str]:
-        """The image files, or the videos, in some files and folders."""
-        return sample_files(paths, self.kind)
+    def files(self, paths: Sequence[Path]) -> list[Listed]:
+        """The image files, or the videos, in some files, folders and lists; those of a list are called as there."""
+        listed = [path for path in paths if path.is_file() and is_table(path)]
+        return [
+            sample if path in listed else Listed(sample.path, sample.path)
+            for path in paths
+            for sample in samples([path], self.kind)
+        ]
 
     def read(self, file: str) -> Tensor:
         """An image or a video as the method was trained on, uint8 of `shape`."""
@@ -152,7 +159,7 @@ class Classifier(Predictor):
         """Classify files and folders, and write CSV or JSON lines; a file is written whole or not at all.
 
         Args:
-            paths: files and folders.
+            paths: files, folders, and tables that list files.
             output: file for the answer; None prints it.
             skip_bad_images: leave out files that cannot be read.
             style: "csv", with a column pair for each rank, or "jsonl".
@@ -216,20 +223,20 @@ def _add_strength(group: Any) -> None:
 
 
 def predictions(
-    classifier: Classifier, files: Sequence[str], top_k: int, batch_size: int, skip_bad_images: bool
+    classifier: Classifier, files: Sequence[Listed], top_k: int, batch_size: int, skip_bad_images: bool
 ) -> Iterator[dict[str, Any]]:  # JSON
     """Yield {"path", "top": [{"class", "probability"}, ...]} for every file, most probable class first."""
     for start in range(0, len(files), batch_size):
         part = files[start : start + batch_size]
-        samples = list(readable(part, classifier.read, skip_bad_images, classifier.kind))
-        if not samples:
+        read = list(readable([sample.path for sample in part], classifier.read, skip_bad_images, classifier.kind))
+        if not read:
             continue
-        images = torch.stack([image for _, image in samples])
+        images = torch.stack([image for _, image in read])
         top = classifier.probabilities(images).topk(top_k)
-        for (index, _), values, indices in zip(samples, top.values.tolist(), top.indices.tolist(), strict=True):
+        for (index, _), values, indices in zip(read, top.values.tolist(), top.indices.tolist(), strict=True):
             ranked = zip(indices, values, strict=True)
             yield {
-                "path": part[index],
+                "path": part[index].name,
                 "top": [{"class": classifier.classes[c], "probability": round(p, 6)} for c, p in ranked],
             }
 

@@ -107,8 +107,14 @@ class Confusion(TypedDict):
     images: int
 
 
-class Mistake(TypedDict):
-    """One image that was taken for the wrong class; ``image`` is a data URI."""
+class _Name(TypedDict, total=False):
+    """What runs of earlier versions do not have."""
+
+    name: str
+
+
+class Mistake(_Name):
+    """One image that was taken for the wrong class; ``image`` is a data URI, ``name`` its path in the set."""
 
     true: int
     predicted: int
@@ -211,7 +217,7 @@ def load_results(run: Path) -> Results:
 
 def save_results(run: Path, results: Results) -> None:
     """Write the results of the run in the folder ``run``, whole or not at all; NaN and infinity become null."""
-    text = json.dumps(_finite(results), allow_nan=False, indent=1)
+    text = json.dumps(finite(results), allow_nan=False, indent=1)
     write_atomically(run / FILE_NAME, text + "\n")
 
 
@@ -274,12 +280,12 @@ def _problem(results: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Replace every number that JSON does not know by None."""
     if isinstance(value, Mapping):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

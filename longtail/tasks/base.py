@@ -109,7 +109,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         Raises:
             InputError: if they do not, or something goes by the difficulty of the classes and nothing measures it.
         """
-        if self.by_difficulty(data) and data.split("val") is None:
+        if data.trained is None and self.by_difficulty(data) and data.split("val") is None:
             raise InputError(
                 "the difficulty of the classes is measured on validation images, and there are none: hold some out by "
                 "--data.val_fraction"

@@ -206,6 +206,7 @@ class Classification(Task[ImageBatch]):
                         "true": int(true),
                         "predicted": int(predicted),
                         "confidence": confidence,
+                        "name": self.data.file_name(split, int(row)),
                         "image": "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode(),
                     }
                 )

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,12 +38,17 @@ class TrainingCLI(LightningCLI):
     The arguments are parsed, then the data module is built, then the set is read, then the task and the trainer are
     built, which depend on the counts of the set.
 
+    Args:
+        args: the options.
+        prepare: called with the data module before the set is read.
+
     Raises:
         InputError: on a wrong option, and by whatever cannot use what it was given. What else goes wrong in the code
             that is built comes as it is.
     """
 
-    def __init__(self, args: Sequence[str]) -> None:
+    def __init__(self, args: Sequence[str], prepare: Callable[[LongTailData], None] | None = None) -> None:
+        self.prepare = prepare
         self.label_counts: list[int] = []  # those of the set, once it is read
         super().__init__(
             Task,
@@ -93,6 +98,8 @@ class TrainingCLI(LightningCLI):
         with building():
             data_config = Namespace(data=self.config.data)  # type: ignore[no-untyped-call]  # it has no types
             data = self.parser.instantiate(data_config).data
+        if self.prepare is not None:
+            self.prepare(data)
         self.label_counts = data.label_counts
         config = self.config.clone()
         config.data = data
@@ -160,7 +167,7 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
         run: folder of the run.
         resume: go on from its last checkpoint.
     """
-    _quiet()
+    quiet()
     cli = configure([*args, f"--run={run}"])
     trainer, task, data = cli.trainer, cli.model, cli.datamodule
     last = cli.checkpoints.last
@@ -255,7 +262,7 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
         InputError: if the run or the split is not there, or an option would change what was trained on and what was
             held out.
     """
-    _quiet()
+    quiet()
     results = load_results(run)
     names = [arg.split("=")[0] for arg in args if arg.startswith("--data")]
     movable = movable_options(run) if names else frozenset()
@@ -275,14 +282,21 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
 
 def movable_options(run: Path) -> frozenset[str]:
     """The options of a run's data set that leave its splits as they are."""
+    return find_class(read_config(run)["data"]["class_path"]).movable
+
+
+def read_config(run: Path) -> dict[str, Any]:  # YAML
+    """The configuration of a run; raises InputError where there is none."""
     file = run / "config.yaml"
     try:
-        return find_class(yaml.safe_load(file.read_text())["data"]["class_path"]).movable
+        config: dict[str, Any] = yaml.safe_load(file.read_text())
+        _ = config["data"]["class_path"], config["model"]["init_args"]["method"]["class_path"]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise InputError(f"{file}: not the configuration of a run: give the folder of one") from error
+    return config
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Leave out what Lightning says about itself."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)

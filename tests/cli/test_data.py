@@ -207,7 +207,7 @@ def test_a_set_from_outside_trains_by_name_and_by_path_and_is_evaluated(
     assert counts[0] == counts[1] == counts[2]
     assert main(["validate", "path", "--data.root", "elsewhere.half"]) == 0
     assert "mix the splits" in fails(capsys, "validate", "path", "--data.factor", "0.2")
-    assert "mix the splits" in fails(capsys, "validate", "path", "--data", "digits_lt")
+    assert "what the run was trained on: leave out --data" in fails(capsys, "validate", "path", "--data", "digits_lt")
 
 
 def test_a_configuration_names_the_set_as_a_recipe_does(place: Path) -> None:

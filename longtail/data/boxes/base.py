@@ -3,6 +3,7 @@
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,6 +53,7 @@ class DetectionData(LongTailData):
     """
 
     movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root", "train", "val", "test"}
+    places: ClassVar[frozenset[str]] = frozenset({"train", "val", "test"})
     patterns: ClassVar[Sequence[str]]
 
     def __init__(
@@ -105,12 +107,16 @@ class DetectionData(LongTailData):
     @property
     def category_ids(self) -> list[int]:
         """Id of each class (C,) in the annotations and in results, whatever the split."""
+        if self.trained is not None:
+            return list(self.trained.input["category_ids"])
         ids: list[int] = self.parts["train"].annotations.category_ids.tolist()
         return ids
 
     @property
     def instance_counts(self) -> list[int]:
         """Training instances of each class, crowds left out."""
+        if self.trained is not None:
+            return self.trained.label_counts
         counts: list[int] = np.bincount(self.splits.train.targets, minlength=len(self.classes)).tolist()
         return counts
 
@@ -176,14 +182,8 @@ class DetectionData(LongTailData):
         for split in ("train", "val", "test"):
             file = self._file(split)
             if file is not None:
-                annotations = read_annotations(file, self.masks, self.skip_bad_annotations)
-                folder = self.folder(file)
-                check_files(annotations, folder)
-                parts[split] = Part(annotations, folder, np.arange(len(annotations)))
-                if self.check_images:
-                    self._check_images(parts[split])
-                _tell_crowds(annotations)
-                first = parts["train"].annotations
+                parts[split] = self._part(file)
+                annotations, first = parts[split].annotations, parts["train"].annotations
                 if (annotations.classes, annotations.category_ids.tolist()) != (
                     first.classes,
                     first.category_ids.tolist(),
@@ -200,6 +200,26 @@ class DetectionData(LongTailData):
             parts["train"] = Part(train.annotations, train.folder, train_rows)
             parts["val"] = Part(train.annotations, train.folder, val_rows)
         return parts
+
+    def _part(self, file: Path) -> Part:
+        annotations = read_annotations(file, self.masks, self.skip_bad_annotations)
+        folder = self.folder(file)
+        check_files(annotations, folder)
+        part = Part(annotations, folder, np.arange(len(annotations)))
+        if self.check_images:
+            self._check_images(part)
+        _tell_crowds(annotations)
+        return part
+
+    def labelled(self, split: str, classes: list[str]) -> Split:
+        """The images of the annotation file of the split, or of another where there is none for it."""
+        names = dict.fromkeys((split, "test", "val", "train"))
+        file = next(file for name in names if (file := self._file(name)) is not None)
+        logger.info(f"evaluated on the images of {shown(file)}")
+        part = self._part(file)
+        part = replace(part, annotations=part.annotations.of_classes(classes, self.category_ids))
+        self.parts = {split: part}
+        return Split(InstanceImages(part, self.masks, None), *part.labels(), len(part.rows))
 
     def _check_images(self, part: Part) -> None:
         sizes = [(width, height) for height, width in part.annotations.sizes[part.rows].tolist()]

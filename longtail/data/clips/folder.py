@@ -15,7 +15,8 @@ from longtail.augment.base import Operator
 from longtail.data.base import Located
 from longtail.data.clips.dataset import ClipFiles
 from longtail.data.images.dataset import Sample
-from longtail.data.images.folder import FileData, Folder, Table, handed_on
+from longtail.data.images.files import FileData
+from longtail.data.images.folder import Folder, Table, handed_on
 from longtail.errors import InputError
 from longtail.files.folder import VIDEOS
 from longtail.files.listing import Listing
@@ -154,4 +155,4 @@ class VideoTable(ClipData, Table):
     @property
     def folder(self) -> Path:
         """That relative paths start from."""
-        return self.root or Path(self.source).parent
+        return self.root or self.table.parent

@@ -1,6 +1,7 @@
 """What the data modules for semantic segmentation share: images, and a PNG for each with the class of its pixels."""
 
 import logging
+import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -22,6 +23,7 @@ from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, random_split
 from longtail.errors import InputError
 from longtail.files.images import decode, few, tell_depth
+from longtail.files.listing import class_rows
 from longtail.files.pixels.counts import count_pixels
 from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs
 from longtail.messages import and_more, shown, some
@@ -144,6 +146,22 @@ class SegmentationData(LongTailData):
             parts["train"], parts["val"] = train.subset(train_rows), train.subset(val_rows)
         return parts
 
+    def labelled(self, split: str, classes: list[str]) -> Split:
+        """The images of the split, or all where there are no splits."""
+        rows, table = class_rows(self.source, self.names, classes), self.table(self.names)
+        known = table < len(self.names)
+        table = np.where(known, rows[np.where(known, table, 0)], table).astype(np.uint8)
+        found = self.find()
+        if split not in found and list(found) != ["train"]:
+            raise InputError(f"{self.source} has no {split} split, only {some(list(found))}: add one")
+        pairs = found[split if split in found else "train"]
+        counts = count_pixels(pairs, table, classes, self.root, split)
+        part = self._usable(split, Part(pairs.images, pairs.annotations, table, counts), pairs.alone)
+        if not part.counts.labelled().any():
+            raise InputError(f"{self.source}: no pixel of the images has a class: give their annotations")
+        self.parts = {split: part}
+        return Split(SegmentationImages(part, self.image_size, None), part.counts.labels, part.counts.owners, len(part))
+
     def _usable(self, name: str, part: Part, alone: list[str]) -> Part:
         """The pairs of a split that nothing is wrong with, if others are to be left out."""
         problems = list(part.counts.problems)
@@ -179,6 +197,8 @@ class SegmentationData(LongTailData):
     @property
     def pixel_counts(self) -> list[int]:
         """Training pixels of each class."""
+        if self.trained is not None:
+            return self.trained.label_counts
         counts: list[int] = self.parts["train"].counts.per_class(len(self.classes)).tolist()
         return counts
 
@@ -213,8 +233,8 @@ class SegmentationData(LongTailData):
         return decode(self.parts[split].images[row], bit_depth=self.bit_depth)
 
     def file_name(self, split: str, row: int) -> str:
-        """Name of an image's file."""
-        return Path(self.parts[split].images[row]).name
+        """Path of an image below the folder of the set."""
+        return Path(os.path.relpath(self.parts[split].images[row], self.root)).as_posix()
 
     def rows_with_most(self, split: str, label: int, number: int) -> list[int]:
         """Rows of the images with most pixels of a class, at most ``number``."""

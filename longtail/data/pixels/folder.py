@@ -28,6 +28,8 @@ class SegmentationFolder(SegmentationData):
 
     needs: ClassVar[str] = "give --data FOLDER with images/, annotations/ and classes.txt"
 
+    places: ClassVar[frozenset[str]] = frozenset({"classes"})
+
     def __init__(
         self, root: Path, classes: Path | None = None, ignore_index: int = 255, **kwargs: Any
     ) -> None:  # the options of the base class
@@ -47,4 +49,4 @@ class SegmentationFolder(SegmentationData):
         return lookup_table({**{c: c for c in range(len(classes))}, self.ignore_index: IGNORED})
 
     def find(self) -> dict[str, Pairs]:
-        return find_splits(self.root)
+        return find_splits(self.root, needs_train=self.trained is None)

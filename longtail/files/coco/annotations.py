@@ -1,7 +1,10 @@
 """Annotations in JSON of COCO format, as arrays: instances of COCO, and LVIS v1."""
 
+from __future__ import annotations
+
 import logging
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from longtail.files.coco.cache import cached, mapped
 from longtail.files.coco.reader import Content
 from longtail.files.coco.results import codec
 from longtail.files.coco.segments import Rle, Segments
-from longtail.files.listing import IntArray, missing_files
+from longtail.files.listing import IntArray, class_rows, missing_files
 from longtail.files.table import Rows, below
 from longtail.messages import shown
 
@@ -34,6 +37,12 @@ class Ragged:
 
     def __getitem__(self, i: int) -> IntArray:
         return self.values[self.starts[i] : self.starts[i + 1]]
+
+    def mapped(self, numbers: IntArray) -> Ragged:
+        """The lists with ``numbers[v]`` in the place of v, less those that are negative."""
+        values = numbers[self.values]
+        ends = np.concatenate([[0], np.cumsum(values >= 0)])
+        return Ragged(values[values >= 0], ends[self.starts])
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +99,29 @@ class Annotations:
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Worker processes map the arrays anew, in place of a copy for each."""
         return super().__reduce__() if self.cache is None else (_reopened, (self.file, self.cache))
+
+    def of_classes(self, classes: list[str], category_ids: Sequence[int]) -> Annotations:
+        """The same in the C classes of a run and their ids: classes are matched by name.
+
+        Raises:
+            InputError: an annotation is of another class.
+        """
+        present = np.unique(self.labels)
+        rows = np.full(len(self.classes), -1, dtype=np.int64)
+        rows[present] = class_rows(self.file, [self.classes[c] for c in present], classes)
+        known = {name: c for c, name in enumerate(classes)}
+        for c, name in enumerate(self.classes):
+            rows[c] = known.get(name, -1)
+        return replace(
+            self,
+            classes=classes,
+            category_ids=np.array(category_ids, dtype=np.int64),
+            frequencies=None,
+            labels=rows[self.labels],
+            absent=self.absent.mapped(rows),
+            incomplete=self.incomplete.mapped(rows),
+            cache=None,
+        )
 
     def rows(self, image: int) -> slice:
         """The annotations of an image."""
