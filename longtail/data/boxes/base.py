@@ -20,7 +20,7 @@ from longtail.errors import InputError
 from longtail.files.coco.annotations import check_files, read_annotations
 from longtail.files.images import check_images, decode
 from longtail.files.listing import IntArray
-from longtail.messages import and_more, shown, some
+from longtail.messages import and_more, command, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class DetectionData(LongTailData):
     def located(cls, path: Path) -> Located:
         """The folder ``root``."""
         if path.suffix.lower() == ".json":
-            way_out = f"give --data FOLDER, that of the images, and --data.train {shown(path)}"
+            way_out = f"give --data FOLDER, that of the images, and {command('--data.train', path)}"
             raise InputError(f"{shown(path)} holds annotations alone: {way_out}")
         return super().located(path)
 
@@ -108,6 +108,15 @@ class DetectionData(LongTailData):
         """Training instances of each class, crowds left out."""
         counts: list[int] = np.bincount(self.splits.train.targets, minlength=len(self.classes)).tolist()
         return counts
+
+    def class_size(self, label: int) -> str:
+        """Its images and its instances."""
+        return f"{super().class_size(label)}, {self.instance_counts[label]:,} instances"
+
+    @property
+    def time_options(self) -> list[str]:
+        """Smaller training images, by the option of the view."""
+        return [f"a smaller --data.view.{size}" for size in self.view.sizes]
 
     @property
     def label_counts(self) -> list[int]:
@@ -171,6 +180,10 @@ class DetectionData(LongTailData):
             file = self._file(split)
             if file is not None:
                 annotations = read_annotations(file, self.masks, self.skip_bad_annotations)
+                crowds = int(annotations.crowd.sum())
+                for count, reason in ((annotations.bad, "that cannot be used"), (crowds, "of a crowd")):
+                    if count:
+                        self.leave_out(count, f"{split} annotation", reason)
                 folder = self.folder(file)
                 check_files(annotations, folder)
                 parts[split] = Part(annotations, folder, np.arange(len(annotations)))

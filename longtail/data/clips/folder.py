@@ -60,6 +60,11 @@ class ClipData(FileData):
         """What is known of images, and the frames of a clip."""
         return {**super().input, "frames": self.frames}
 
+    @property
+    def time_options(self) -> list[str]:
+        """Smaller images, and fewer of them in a clip."""
+        return [*super().time_options, f"fewer --data.frames (now {self.frames})"]
+
     def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
         """Videos that cannot be read, with the reasons; of short ones it is said that frames come twice."""
         checks = dict(zip(paths, checked_videos(paths, self.folder), strict=True))

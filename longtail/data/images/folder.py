@@ -26,7 +26,7 @@ from longtail.files.folder import IMAGES, Kind, scan_folder
 from longtail.files.images import check_images, decode
 from longtail.files.listing import Listing
 from longtail.files.table import is_table, read_table
-from longtail.messages import and_more, shown, some
+from longtail.messages import and_more, command, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def handed_on(data: type[LongTailData], known: type[LongTailData], other: Locate
     if data is known:
         return other
     ((option, path),) = other.options.items()
-    way_out = f"--data longtail.data.{other.data.__name__} --data.{option} {shown(path)}"
+    way_out = command("--data", f"longtail.data.{other.data.__name__}", f"--data.{option}", path)
     raise InputError(f"{shown(path)} is nothing that {data.__name__} reads: give what it does, or {way_out}")
 
 
@@ -182,6 +182,7 @@ class FileData(ImageData):
             raise InputError(f"{self.source}: no {self.noun} can be read, such as {path} ({reason})")
         reasons = some([f"{path} ({reason})" for path, reason in bad])
         logger.info(f"left out {len(bad)} of {len(listing)} {self.noun} files that cannot be read: {reasons}")
+        self.leave_out(len(bad), f"{self.noun} file", "that cannot be read")
         names = {path for path, _ in bad}
         return listing.subset(np.array([i for i, p in enumerate(listing.paths) if p not in names], dtype=np.int64))
 
@@ -192,6 +193,11 @@ class FileData(ImageData):
             name: Split(_WithDraw(self.open(listing, name)), listing.targets) for name, listing in listings.items()
         }
         return Splits.of(listings["train"].classes, splits)
+
+    @property
+    def time_options(self) -> list[str]:
+        """Smaller images."""
+        return [f"a smaller --image-size (now {self.image_size})"]
 
     @cached_property
     def image_size(self) -> int:
