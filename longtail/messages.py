@@ -30,9 +30,9 @@ def and_more(bad: Collection[object]) -> str:
     return f" (and {len(bad) - 1} more bad files)" if len(bad) > 1 else ""
 
 
-def near_names(name: str, known: Sequence[str]) -> str:
+def near_names(name: str, names: Sequence[str]) -> str:
     """How a message about an unknown name goes on: with those near it, if there are any."""
-    near = difflib.get_close_matches(name, known, n=3)
+    near = difflib.get_close_matches(name, names, n=3)
     return f"; near it: {', '.join(near)}" if near else ""
 
 

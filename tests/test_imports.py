@@ -1,6 +1,8 @@
 """Who imports whom inside the package, and who may import Lightning."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,15 +15,15 @@ ROOT = Path(longtail.__file__).parent
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "figures": set(),
-    "checks": set(),
-    "counts": set(),
-    "difficulty": set(),
+    "checks": {"errors"},
+    "counts": {"checks"},
+    "difficulty": {"checks"},
     "distributed": set(),
     "messages": set(),
     "checkpoint": {"errors"},
     "writing": {"errors"},
     "recipes": {"errors"},
-    "samplers": {"difficulty", "distributed"},
+    "samplers": {"checks", "difficulty", "distributed"},
     "losses": {"checks", "counts", "difficulty", "distributed"},
     "models": {"errors", "checks", "counts", "messages"},
     "augment": {"errors"},
@@ -29,10 +31,12 @@ ROOMS: dict[str, set[str]] = {
     "reports": {"errors", "figures", "writing"},
     "files": {"errors", "distributed", "messages", "writing", "augment"},
     "generated": {"errors", "counts", "writing"},
-    "methods": {"errors", "counts", "distributed", "checkpoint", "losses", "models"},
+    "methods": {"errors", "checks", "counts", "distributed", "checkpoint", "losses", "models"},
     "data": {"errors", "counts", "difficulty", "messages", "samplers", "augment", "files"},
-    "export": {"errors", "methods"},
-    "inference": {"errors", "counts", "checkpoint", "writing", "augment", "reports", "files", "methods", "export"},
+    "export": {"errors", "checks", "methods"},
+    "inference": {
+        *("errors", "checks", "counts", "checkpoint", "writing", "augment", "reports", "files", "methods", "export"),
+    },
     "tasks": {
         *("errors", "difficulty", "distributed", "checkpoint", "writing", "losses", "models", "metrics", "reports"),
         *("figures", "files", "messages", "methods", "data", "inference"),
@@ -130,5 +134,13 @@ def test_names_come_from_the_module_that_defines_them(file: Path) -> None:
         init = ROOT.parent.joinpath(*module.split("."), "__init__.py")
         if module.split(".")[0] != "longtail" or not init.is_file() or is_module(f"{module}.{name}"):
             continue
-        passed_on = {each for _, each in imports(init)}
+        passed_on = {each for file in (init, init.with_suffix(".pyi")) if file.is_file() for _, each in imports(file)}
         assert name not in passed_on, f"import {name} from where it is defined, not from {module}"
+
+
+def test_naming_the_data_sets_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, longtail.data as data; "
+        "sys.exit('COCO' not in data.__all__ or any(m in sys.modules for m in ('torch', 'lightning', 'numpy')))"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0

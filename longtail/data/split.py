@@ -17,7 +17,9 @@ def check_fraction(name: str, fraction: float) -> None:
 
 
 def stratified_split(
-    targets: NDArray[np.integer[Any]], fraction: float, seed: int
+    targets: NDArray[np.integer[Any]],  # of any width
+    fraction: float,
+    seed: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Hold out ``round(fraction * n)`` of the n rows of every class, but never all of them.
 
@@ -61,7 +63,7 @@ def random_split(count: int, fraction: float, seed: int) -> tuple[NDArray[np.int
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def classes_without(targets: NDArray[np.integer[Any]], num_classes: int) -> list[int]:
+def classes_without(targets: NDArray[np.integer[Any]], num_classes: int) -> list[int]:  # of any width
     """The classes among 0..num_classes-1 that do not occur in ``targets`` (M,), ascending."""
     absent: list[int] = np.setdiff1d(np.arange(num_classes), targets).tolist()
     return absent

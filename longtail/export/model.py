@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from longtail.checks import check_outputs
 from longtail.errors import InputError
 
 TOLERANCE = 1e-3  # of an output, relative to its largest value, between onnxruntime and torch in float32
@@ -31,7 +32,7 @@ def packages() -> tuple[Any, Any]:  # modules
 
 
 def write_checked(
-    onnx: Any,
+    onnx: Any,  # the two modules, and a session of the second; neither need be installed, so they are no types
     onnxruntime: Any,
     output: Path,
     write: Callable[[Path], None],
@@ -73,9 +74,10 @@ def _silence() -> Iterator[None]:
         logging.disable(before)
 
 
-def compare(found: Tensor, expected: Tensor) -> None:
-    """Raise InputError where an output of the ONNX model is not that of torch."""
-    difference = float((found - expected).abs().max())
+def compare(actual: Tensor, expected: Tensor) -> None:
+    """Raise InputError where an output of the ONNX model is not that of torch, or that is not finite."""
+    check_outputs(expected)
+    difference = float((actual - expected).abs().max())
     if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
         raise InputError(f"the ONNX model differs from torch by {difference:.2g}: it was not written")
 

@@ -47,9 +47,8 @@ class Predictor(ABC):
             InputError: if the checkpoint is not there or damaged, or is of something else.
         """
 
-    # The options are those that a class added to the parser, by their names and types.
     @abstractmethod
-    def predict(
+    def predict(  # the options are those that a class added to the parser, by their names and types
         self, paths: Sequence[Path], output: Path | None, skip_bad_images: bool, *args: Any, **options: Any
     ) -> None:
         """Use the run on files and folders.

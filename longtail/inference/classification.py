@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from longtail.augment.normalise import Normalise
+from longtail.augment.preprocessing import Resize, input_parts
+from longtail.checks import check_outputs
 from longtail.counts import log_prior
 from longtail.errors import InputError
 from longtail.export.classification import write_classifier
@@ -43,6 +45,7 @@ class Classifier(Predictor):
         class_counts: training images of each class (C,).
         size: side of the images in pixels.
         normalise: from uint8 images to what the method takes.
+        resize: how images are brought to their size.
         source: the checkpoint it came from.
         frames: of a clip, T, where the method takes those; None for images.
         strength: S; the logits are adjusted by -S log p, larger predicts rare classes more.
@@ -55,6 +58,7 @@ class Classifier(Predictor):
     class_counts: list[int]
     size: int
     normalise: Normalise
+    resize: Resize
     source: Path
     frames: int | None = None
     strength: float = 0.0
@@ -80,8 +84,8 @@ class Classifier(Predictor):
         """Load a run of classification, of images or of clips; see ``Predictor.load``."""
         method, path = load_method(run, results, Method, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
         inputs, counts = results["data"]["input"], results["train_counts"]
-        normalise = Normalise(inputs["mean"], inputs["std"])
-        return cls(method, results["classes"], counts, inputs["size"], normalise, path, inputs.get("frames"))
+        parts = input_parts(inputs)
+        return cls(method, results["classes"], counts, inputs["size"], *parts, path, inputs.get("frames"))
 
     def adjusted(self, strength: float) -> "Classifier":
         """The same with its logits adjusted.
@@ -118,14 +122,19 @@ class Classifier(Predictor):
     def read(self, file: str) -> Tensor:
         """An image or a video as the method was trained on, uint8 of `shape`."""
         if self.frames is None:
-            return prepare(decode(file), self.size)
-        return read_clips(file, self.frames, self.size)[0]
+            return prepare(decode(file), self.size, self.resize)
+        return read_clips(file, self.frames, self.size, resize=self.resize)[0]
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities (N, C) of images or clips (N, ...), uint8 of `shape`, by the adjusted logits."""
+        """Class probabilities (N, C) of images or clips (N, ...), uint8 of `shape`, by the adjusted logits.
+
+        Raises:
+            InputError: if the network gives NaN or infinity.
+        """
         device = next(self.method.parameters()).device
         with torch.inference_mode():
             logits = self.method.classify(self.normalise(images.to(device))).float().cpu()
+            check_outputs(logits)
             return (logits if self.adjustment is None else logits + self.adjustment).softmax(1)
 
     def predict(
@@ -187,6 +196,8 @@ class Classifier(Predictor):
             "size": str(self.size),
             "mean": json.dumps(list(self.normalise.mean)),
             "std": json.dumps(list(self.normalise.std)),
+            "interpolation": self.resize.interpolation,
+            "crop": str(self.resize.crop),
             "checkpoint": self.source.name,
             "strength": str(strength),
         }
@@ -203,7 +214,7 @@ def _add_strength(group: Any) -> None:
 
 def predictions(
     classifier: Classifier, files: Sequence[str], top_k: int, batch_size: int, skip_bad_images: bool
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:  # JSON
     """Yield {"path", "top": [{"class", "probability"}, ...]} for every file, most probable class first."""
     for start in range(0, len(files), batch_size):
         part = files[start : start + batch_size]
@@ -220,7 +231,7 @@ def predictions(
             }
 
 
-def write_rows(rows: Iterator[dict[str, Any]], style: str, top_k: int, stream: TextIO) -> None:
+def write_rows(rows: Iterator[dict[str, Any]], style: str, top_k: int, stream: TextIO) -> None:  # JSON
     """Write predictions as "csv" (a column pair for each rank) or "jsonl"."""
     if style == "jsonl":
         for row in rows:

@@ -169,10 +169,12 @@ def image_ids(files: Sequence[str], annotations: Path | None) -> list[int]:
     return list(range(1, len(files) + 1))
 
 
-def picture(detector: Detector, image: Image.Image, found: dict[str, Tensor], threshold: float) -> Image.Image:
-    """The image with what was found in it."""
-    sure = found["scores"] >= threshold
-    labels = found["labels"][sure].tolist()
-    masks = [mask.numpy() for mask in found["masks"][sure, 0] >= MASK_FROM] if "masks" in found else None
+def picture(detector: Detector, image: Image.Image, detections: dict[str, Tensor], threshold: float) -> Image.Image:
+    """The image with the detections drawn in."""
+    sure = detections["scores"] >= threshold
+    labels = detections["labels"][sure].tolist()
+    masks = [mask.numpy() for mask in detections["masks"][sure, 0] >= MASK_FROM] if "masks" in detections else None
     names = [detector.classes[label] for label in labels]
-    return draw_instances(image, found["boxes"][sure].tolist(), names, labels, found["scores"][sure].tolist(), masks)
+    return draw_instances(
+        image, detections["boxes"][sure].tolist(), names, labels, detections["scores"][sure].tolist(), masks
+    )

@@ -176,7 +176,7 @@ class GML(GaussianMixture):
         class_counts: Counts,
         backbone: nn.Module,
         momentum: float = 0.999,
-        **options: Any,
+        **options: Any,  # those of the base class
     ) -> None:
         super().__init__(class_counts, backbone, int(backbone.num_features), **options)  # type: ignore[arg-type]
         self.key_encoder = MomentumEncoder(backbone, momentum)
@@ -223,7 +223,7 @@ class GMLTeacher(GaussianMixture):
         teacher: nn.Module,
         teacher_checkpoint: Path | None = None,
         distillation_weight: float = 1.0,
-        **options: Any,
+        **options: Any,  # those of the base class
     ) -> None:
         features = int(teacher.num_features)  # type: ignore[arg-type]
         super().__init__(class_counts, backbone, features, **options)

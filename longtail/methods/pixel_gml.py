@@ -62,7 +62,7 @@ class PixelGML(PixelMethod):
         temperature: float = 0.1,
         contrastive_weight: float = 0.1,
         momentum: float = 0.999,
-        **options: Any,
+        **options: Any,  # those of the base class
     ) -> None:
         super().__init__(class_counts, backbone, loss, **options)
         if samples < 1:

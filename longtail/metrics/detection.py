@@ -50,7 +50,7 @@ class AveragePrecision:
 
 
 def average_precision(
-    truth: Mapping[str, Any],
+    truth: Mapping[str, Any],  # JSON
     detections: Sequence[Entry],
     kind: Kind,
     federated: bool = False,

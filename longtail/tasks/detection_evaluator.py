@@ -118,11 +118,11 @@ class DetectionEvaluator:
 
 
 def examples(
-    data: DetectionData, split: str, detections: Sequence[dict[str, Any]], chosen: Sequence[int], masks: bool
-) -> list[dict[str, Any]]:
+    data: DetectionData, split: str, detections: Sequence[dict[str, Any]], classes: Sequence[int], masks: bool
+) -> list[dict[str, Any]]:  # JSON
     """Images of some classes, with what is there and what was found."""
     labels, owners = data.labels(split)
-    rows_of_class = {c: list(dict.fromkeys(owners[labels == c].tolist()))[:EXAMPLES_EACH] for c in chosen}
+    rows_of_class = {c: list(dict.fromkeys(owners[labels == c].tolist()))[:EXAMPLES_EACH] for c in classes}
     ids = data.image_ids(split)
     rows = {int(ids[row]): row for of_class in rows_of_class.values() for row in of_class}
     of_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
@@ -142,7 +142,7 @@ def examples(
 
 def pictures(
     data: DetectionData, split: str, row: int, detections: Sequence[dict[str, Any]], masks: bool
-) -> dict[str, str]:
+) -> dict[str, str]:  # detections as JSON
     """One image with its annotations and with its detections drawn in."""
     names, picture, instances = data.classes, data.picture(split, row), data.instances(split, row)
     labels = instances.labels.tolist()

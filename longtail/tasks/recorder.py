@@ -81,7 +81,7 @@ class Recorder(pl.Callback):
         results: the results so far; those of a resumed run go on.
     """
 
-    def __init__(self, run: Path, results: dict[str, Any]) -> None:
+    def __init__(self, run: Path, results: dict[str, Any]) -> None:  # JSON
         self.run, self.results = run, results
 
     def save(self, trainer: pl.Trainer) -> None:
@@ -124,7 +124,7 @@ class Recorder(pl.Callback):
         self._images = 0
         self._validated = False
 
-    def on_train_batch_end(
+    def on_train_batch_end(  # the signature of Lightning
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, out: Any, batch: Any, i: int
     ) -> None:
         """Count the images of a batch."""

@@ -41,23 +41,23 @@ def confusions(confusion: Tensor) -> list[dict[str, int]]:
 def examples(
     data: SegmentationData,
     split: str,
-    chosen: Sequence[int],
+    classes: Sequence[int],
     segment: Callable[[Tensor, tuple[int, int]], Tensor],
     device: torch.device,
-) -> list[dict[str, Any]]:
+) -> list[dict[str, Any]]:  # JSON
     """Images with most pixels of some classes, with what is there and what was found.
 
     Args:
         data: the set.
         split: "val" or "test".
-        chosen: the classes.
+        classes: their indices.
         segment: the classes (H, W) of the pixels of a normalised image (3, h, w), at a size (H, W).
         device: that it computes on.
     """
     content = data.split(split)
     assert content is not None
     entries = []
-    for c in chosen:
+    for c in classes:
         for row in data.rows_with_most(split, c, EXAMPLES_EACH):
             truth = data.annotation(split, row)
             image = data.normalise(content.images[row, 0]["image"][None])[0].to(device)

@@ -67,10 +67,8 @@ def test_mistakes_in_a_table_or_a_path_come_before_torch_is_imported(tmp_path: P
         f"import sys; from longtail.cli.main import main; codes = [main(['fit', *args]) for args in {COMMANDS!r}];"
         "sys.exit(any(code != 2 for code in codes) or any(m in sys.modules for m in ('torch', 'lightning', 'timm')))"
     )
-    place: dict[str, Any] = {
-        "cwd": tmp_path,
-        "env": {**os.environ, "PYTHONPATH": str(Path(longtail.__file__).parents[1])},
-    }
+    variables = {**os.environ, "PYTHONPATH": str(Path(longtail.__file__).parents[1])}
+    place: dict[str, Any] = {"cwd": tmp_path, "env": variables}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, **place)
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()

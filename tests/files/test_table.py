@@ -115,7 +115,7 @@ def test_labels_with_given_classes(root):
     by_index = read_table(write(root, "path,label\na.jpg,2\nb.jpg,0\n"), classes=classes)
     assert (by_index.targets.tolist(), by_index.classes) == ([2, 0], classes)
     message = refusal(write(root, "path,label\na.jpg,1\nb.jpg,3\nc.jpg,2\n"), classes=classes)
-    assert message.endswith("line 3: labels run from 1 to 3, and class indices start at 0; subtract 1 from each")
+    assert message.endswith("line 3: labels run from 1 to 3; subtract 1, as class indices begin with 0, or write names")
     assert read_table(write(root, "path,label\na.jpg,1\nb.jpg,2\n"), classes=classes).targets.tolist() == [1, 2]
     numeric = read_table(write(root, "path,label\na.jpg,747\n"), classes=["A320", "747"])
     assert numeric.targets.tolist() == [1]
@@ -156,7 +156,7 @@ def test_padded_indices(root):
         ("path,label,path\na.jpg,0,b.jpg\n", ", line 1: two columns are called path; rename one"),
         (
             "path,label\na.jpg,1\nb.jpg,3\nc.jpg,2\n",
-            ", line 3: labels run from 1 to 3, and class indices start at 0; subtract 1 from each",
+            ", line 3: labels run from 1 to 3; subtract 1, as class indices begin with 0, or write names",
         ),
         ("path,label\na.jpg,0\nb.jpg\n", ", line 3: 1 field where the header has 2; correct the row"),
         ("path,label\n\na.jpg,0,1\n", ", line 3: 3 fields where the header has 2; correct the row"),
@@ -211,6 +211,19 @@ def test_unknown_labels(root, label, expected, first):
     if first == "0" and label != "4":
         expected = ", line 2: label 0 is not one of the 4 known classes"
     assert message.startswith(f"{file}{expected}")
+
+
+def test_labels_from_1_are_told_as_such(root):
+    table = write(root, "path,label\n" + "".join(f"{c}.jpg,{c}\n" for c in range(1, 8)))
+    assert (
+        refusal(table)
+        == f"{table}, line 8: labels run from 1 to 7; subtract 1, as class indices begin with 0, or write names"
+    )
+    assert "labels run from 1 to 7; subtract 1" in refusal(table, classes=list("abcdefg"))
+    for c in range(1, 8):
+        (root / f"{c}.jpg").touch()
+    names = [str(c) for c in range(1, 8)]
+    assert read_table(table, classes=names).targets.tolist() == list(range(7)), "names that are numbers"
 
 
 def test_negative_index_into_classes(root):

@@ -19,7 +19,7 @@ class COCO(DetectionData):
     needs: ClassVar[str] = "give --data FOLDER, or --data coco --data.root FOLDER, with images and annotations"
     patterns = ("annotations/instances_{split}*.json", "instances_{split}*.json")
 
-    def __init__(self, root: Path, **kwargs: Any) -> None:
+    def __init__(self, root: Path, **kwargs: Any) -> None:  # the options of the base class
         super().__init__(root, **kwargs)
 
     def folder(self, file: Path) -> Path:
@@ -41,7 +41,7 @@ class LVIS(DetectionData):
     needs: ClassVar[str] = "give --data lvis --data.root FOLDER, with images and annotations"
     patterns = ("annotations/lvis_v1_{split}.json", "lvis_v1_{split}.json")
 
-    def __init__(self, root: Path, **kwargs: Any) -> None:
+    def __init__(self, root: Path, **kwargs: Any) -> None:  # the options of the base class
         super().__init__(root, **kwargs)
 
     def folder(self, file: Path) -> Path:

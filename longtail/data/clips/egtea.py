@@ -38,7 +38,7 @@ class EGTEA(ClipData):
         root: Path,
         lists: Path | None = None,
         label: Literal["action", "verb", "noun"] = "verb",
-        **kwargs: Any,
+        **kwargs: Any,  # the options of the base class
     ) -> None:
         super().__init__(**kwargs)
         self.root, self.lists, self.label = root, lists or root, label

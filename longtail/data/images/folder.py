@@ -15,10 +15,12 @@ from torch.utils.data import Dataset
 
 from longtail.augment.base import View
 from longtail.augment.geometric import ResizedCrop
-from longtail.data.base import Located, LongTailData, Split, Splits
+from longtail.augment.preprocessing import Preprocessing
+from longtail.data.base import Located, Split, Splits
 from longtail.data.images.base import ImageData, LoadedImages
 from longtail.data.images.dataset import ImageFiles, Sample
 from longtail.data.loader import EpochBatches, Loader
+from longtail.data.names import handed_on
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, stratified_split
 from longtail.errors import InputError
@@ -26,7 +28,7 @@ from longtail.files.folder import IMAGES, Kind, scan_folder
 from longtail.files.images import check_images, decode
 from longtail.files.listing import Listing
 from longtail.files.table import is_table, read_table
-from longtail.messages import and_more, command, shown, some
+from longtail.messages import and_more, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -50,24 +52,6 @@ class _WithDraw(Dataset[tuple[Sample, int]]):
         return self.images[index], index[1]
 
 
-def handed_on(data: type[LongTailData], known: type[LongTailData], other: Located) -> Located:
-    """What a path means that the class beside ``known`` reads: that class, but in the place of ``known`` alone.
-
-    Args:
-        data: the class that was asked, ``known`` or one derived from it.
-        known: the one that has another beside it.
-        other: that one, and the path.
-
-    Raises:
-        InputError: on a derived class, which is nobody's to replace.
-    """
-    if data is known:
-        return other
-    ((option, path),) = other.options.items()
-    way_out = command("--data", f"longtail.data.{other.data.__name__}", f"--data.{option}", path)
-    raise InputError(f"{shown(path)} is nothing that {data.__name__} reads: give what it does, or {way_out}")
-
-
 class FileData(ImageData):
     """Base of the data modules that read image files.
 
@@ -85,6 +69,7 @@ class FileData(ImageData):
         check_images: look at every file before training.
         skip_bad_images: leave out the files that cannot be read, and say how many; otherwise they are an error.
         sampling: how training images are drawn; each once an epoch where left out.
+        preprocessing: see ``ImageData``.
 
     Attributes:
         kind: what the files are.
@@ -107,8 +92,9 @@ class FileData(ImageData):
         check_images: bool = True,
         skip_bad_images: bool = False,
         sampling: Sampling | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
-        super().__init__(views, batch_size, num_workers, sampling)
+        super().__init__(views, batch_size, num_workers, sampling, preprocessing)
         check_fraction("val_fraction", val_fraction)
         check_fraction("test_fraction", test_fraction)
         if skip_bad_images and not check_images:
@@ -144,7 +130,8 @@ class FileData(ImageData):
 
     def open(self, listing: Listing, split: str) -> Dataset[Sample]:
         """The images of a split: in training a crop for each view, otherwise the views to evaluate."""
-        return ImageFiles(listing, self.image_size, self.decoder_crops() if split == "train" else None)
+        crops = self.decoder_crops() if split == "train" else None
+        return ImageFiles(listing, self.image_size, crops, self.resize)
 
     def decoder_crops(self) -> list[ResizedCrop | None]:
         """What is cut out of a decoded file for each view; None where the view crops what evaluation would take.
@@ -228,7 +215,7 @@ class Folder(FileData):
     needs: ClassVar[str] = "give --data FOLDER with one subfolder of images for each class, or --data TABLE"
     movable: ClassVar[frozenset[str]] = FileData.movable | {"root"}
 
-    def __init__(self, root: Path, **kwargs: Any) -> None:
+    def __init__(self, root: Path, **kwargs: Any) -> None:  # the options of the base class
         super().__init__(**kwargs)
         self.root = root
 
@@ -273,7 +260,7 @@ class Table(FileData):
         label_column: str = "label",
         val: Path | None = None,
         test: Path | None = None,
-        **kwargs: Any,
+        **kwargs: Any,  # the options of the base class
     ) -> None:
         super().__init__(**kwargs)
         self.tables = {"train": table, "val": val, "test": test}

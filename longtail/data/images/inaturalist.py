@@ -49,7 +49,7 @@ class INaturalist2018(PublishedLT):
 
     def __init__(
         self, root: Path = Path("data"), lists: Path | None = None, val_fraction: float = 0.1, **kwargs: Any
-    ) -> None:
+    ) -> None:  # the options of the base class
         super().__init__(root, lists, val_fraction=val_fraction, test_fraction=0.0, **kwargs)
 
     def read_lists(self) -> dict[str, Listing]:
@@ -166,6 +166,6 @@ def _names(categories: Sequence[dict[str, Any]]) -> list[str]:
     return [names[i] if unique else str(i) for i in range(len(names))]
 
 
-def _not_ours(file: Path, error: Exception, wanted: str) -> InputError:
+def _not_ours(file: Path, error: Exception, content: str) -> InputError:
     reason = {KeyError: f"no {error}", TypeError: "another structure"}.get(type(error), str(error))
-    return InputError(f"{shown(file)}: not a file of iNaturalist 2018 ({reason}); give {wanted} as published")
+    return InputError(f"{shown(file)}: not a file of iNaturalist 2018 ({reason}); give {content} as published")

@@ -61,7 +61,7 @@ class PublishedLT(FileData):
         lists: Path | None = None,
         check_images: bool | None = None,
         skip_bad_images: bool = False,
-        **kwargs: Any,
+        **kwargs: Any,  # the options of the base class
     ) -> None:
         check = skip_bad_images if check_images is None else check_images
         super().__init__(check_images=check, skip_bad_images=skip_bad_images, **kwargs)
@@ -149,7 +149,9 @@ class ImageNetLT(PublishedLT):
         "test": Totals(50_000, 1000, 50, 50),
     }
 
-    def __init__(self, root: Path = Path("data"), lists: Path | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, root: Path = Path("data"), lists: Path | None = None, **kwargs: Any
+    ) -> None:  # the options of the base class
         super().__init__(root, lists, val_fraction=0.0, test_fraction=0.0, split_seed=0, **kwargs)
 
     def class_names(self, train: Listing) -> list[str]:
@@ -180,7 +182,9 @@ class PlacesLT(PublishedLT):
         "test": Totals(36_500, 365, 100, 100),
     }
 
-    def __init__(self, root: Path = Path("data"), lists: Path | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, root: Path = Path("data"), lists: Path | None = None, **kwargs: Any
+    ) -> None:  # the options of the base class
         super().__init__(root, lists, val_fraction=0.0, test_fraction=0.0, split_seed=0, **kwargs)
 
     def class_names(self, train: Listing) -> list[str]:

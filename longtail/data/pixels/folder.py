@@ -27,7 +27,9 @@ class SegmentationFolder(SegmentationData):
 
     needs: ClassVar[str] = "give --data FOLDER with images/, annotations/ and classes.txt"
 
-    def __init__(self, root: Path, classes: Path | None = None, ignore_index: int = 255, **kwargs: Any) -> None:
+    def __init__(
+        self, root: Path, classes: Path | None = None, ignore_index: int = 255, **kwargs: Any
+    ) -> None:  # the options of the base class
         super().__init__(root, **kwargs)
         if not 0 <= ignore_index <= 255:
             raise InputError(f"ignore_index is a value of a pixel, from 0 to 255, got {ignore_index}")

@@ -94,11 +94,6 @@ class Annotations:
         """Worker processes map the arrays anew, in place of a copy for each."""
         return super().__reduce__() if self.cache is None else (_reopened, (self.file, self.cache))
 
-    @property
-    def has_masks(self) -> bool:
-        """Whether the shapes were read."""
-        return self.segments is not None
-
     def rows(self, image: int) -> slice:
         """The annotations of an image."""
         return slice(int(self.starts[image]), int(self.starts[image + 1]))
@@ -128,21 +123,21 @@ class Annotations:
         mask: NDArray[np.uint8] = codec().decode(self.rle(k))
         return mask
 
-    def truth(self, masks: bool, chosen: IntArray | None = None) -> dict[str, Any]:  # COCO's JSON
+    def truth(self, masks: bool, images: IntArray | None = None) -> dict[str, Any]:  # COCO's JSON
         """All of it as the dictionary of COCO or LVIS format that an evaluator takes, with the ids of the file.
 
         Args:
             masks: whether to give each annotation its shape, as compressed run lengths. Raises as ``rle`` does.
-            chosen: the images to give, ascending; all where left out.
+            images: the rows of those to give, ascending; all where left out.
         """
-        rows = np.arange(len(self)) if chosen is None else chosen
-        images = []
+        rows = np.arange(len(self)) if images is None else images
+        entries = []
         for i in rows.tolist():
             height, width = self.sizes[i].tolist()
-            images.append({"id": int(self.image_ids[i]), "height": height, "width": width})
+            entries.append({"id": int(self.image_ids[i]), "height": height, "width": width})
             if self.federated:
-                images[-1]["neg_category_ids"] = self.category_ids[self.negatives(i)].tolist()
-                images[-1]["not_exhaustive_category_ids"] = self.category_ids[self.not_exhaustive(i)].tolist()
+                entries[-1]["neg_category_ids"] = self.category_ids[self.negatives(i)].tolist()
+                entries[-1]["not_exhaustive_category_ids"] = self.category_ids[self.not_exhaustive(i)].tolist()
         categories = [
             {"id": number, "name": name} for number, name in zip(self.category_ids.tolist(), self.classes, strict=True)
         ]
@@ -163,7 +158,7 @@ class Annotations:
         if masks:
             for k, annotation in zip(indices.tolist(), annotations, strict=True):
                 annotation["segmentation"] = self.rle(k)
-        return {"images": images, "categories": categories, "annotations": annotations}
+        return {"images": entries, "categories": categories, "annotations": annotations}
 
 
 def read_annotations(file: Path, masks: bool = False, skip_bad: bool = False) -> Annotations:

@@ -138,7 +138,7 @@ class Segmentations:
 
     _MISSING, _POLYGON, _RLE = 1, 2, 3
 
-    def __init__(self, codec: Any) -> None:
+    def __init__(self, codec: Any) -> None:  # the module of the extra, which has no types
         self._codec = codec
         self._polygon, self._spans = array("b"), array("q")
         self._ends, self._points = array("q", [0]), array("d")

@@ -1,4 +1,4 @@
-"""What a detector found, as results in COCO's format."""
+"""Detections as results in COCO's format."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,27 +12,29 @@ from longtail.errors import InputError
 MASK_FROM = 0.5  # probability from which a pixel belongs to an instance
 
 
-def coco_results(found: dict[str, Tensor], image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:  # JSON
+def coco_results(
+    detections: dict[str, Tensor], image_id: int, category_ids: Sequence[int]
+) -> list[dict[str, Any]]:  # JSON
     """Detections of an image, one dict each: "image_id", "category_id", "bbox" (x, y, width, height in pixels),
     "score", and where there are masks "segmentation", compressed run lengths with "counts" as bytes.
 
     Args:
-        found: "boxes" (n, 4) as x1, y1, x2, y2, "labels" (n,), "scores" (n,), and "masks" (n, 1, H, W) in 0..1.
+        detections: "boxes" (n, 4) as x1, y1, x2, y2, "labels" (n,), "scores" (n,), and "masks" (n, 1, H, W) in 0..1.
         image_id: of the image.
         category_ids: of the classes (C,).
 
     Raises:
         InputError: if there are masks and faster-coco-eval is missing.
     """
-    corners = found["boxes"].float().cpu()
+    corners = detections["boxes"].float().cpu()
     boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
-    rows = zip(boxes.tolist(), found["labels"].tolist(), found["scores"].float().tolist(), strict=True)
+    rows = zip(boxes.tolist(), detections["labels"].tolist(), detections["scores"].float().tolist(), strict=True)
     results: list[dict[str, Any]] = [
         {"image_id": image_id, "category_id": int(category_ids[label]), "bbox": box, "score": score}
         for box, label, score in rows
     ]
-    if "masks" in found and results:
-        for result, rle in zip(results, encode(found["masks"][:, 0] >= MASK_FROM), strict=True):
+    if "masks" in detections and results:
+        for result, rle in zip(results, encode(detections["masks"][:, 0] >= MASK_FROM), strict=True):
             result["segmentation"] = rle
     return results
 

@@ -99,7 +99,7 @@ def test_arrays(write):
     dtypes = {name: str(getattr(found, name).dtype) for name in ("ids", "images", "labels", "boxes", "areas", "sizes")}
     assert list(dtypes.values()) == ["int64", "int64", "int64", "float32", "float64", "int32"]
     assert found.negatives(0).tolist() == found.not_exhaustive(2).tolist() == []
-    assert not found.has_masks
+    assert found.segments is None
     with pytest.raises(ValueError, match="read without masks"):
         found.mask(0)
     assert len(read_annotations(write(coco())).ids) == 0
@@ -159,7 +159,7 @@ def test_masks_are_those_of_pycocotools(write):
     with contextlib.redirect_stdout(io.StringIO()):
         reference = coco_api.COCO(str(file))
     found = read_annotations(file, masks=True)
-    assert found.has_masks
+    assert found.segments is not None
     for k, number in enumerate(found.ids.tolist()):
         mask = found.mask(k)
         assert mask.dtype == np.uint8

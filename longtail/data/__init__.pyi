@@ -1,0 +1,34 @@
+from .boxes.coco import COCO, LVIS
+from .clips.egtea import EGTEA
+from .clips.folder import VideoFolder, VideoTable
+from .images.cifar import CIFAR10LT, CIFAR100LT
+from .images.digits import DigitsLT
+from .images.folder import Folder, Table
+from .images.inaturalist import INaturalist2018
+from .images.published import ImageNetLT, PlacesLT
+from .pixels.benchmarks import ADE20K, CamVid, Cityscapes
+from .pixels.folder import SegmentationFolder
+from .sampling import DifficultySampling, PowerSampling, RepeatFactorSampling
+
+__all__ = [
+    "ADE20K",
+    "CIFAR10LT",
+    "CIFAR100LT",
+    "COCO",
+    "EGTEA",
+    "LVIS",
+    "CamVid",
+    "Cityscapes",
+    "DifficultySampling",
+    "DigitsLT",
+    "Folder",
+    "INaturalist2018",
+    "ImageNetLT",
+    "PlacesLT",
+    "PowerSampling",
+    "RepeatFactorSampling",
+    "SegmentationFolder",
+    "Table",
+    "VideoFolder",
+    "VideoTable",
+]
