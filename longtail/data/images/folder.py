@@ -2,6 +2,7 @@
 
 import logging
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -233,7 +234,12 @@ class Folder(FileData):
 
     def list_images(self) -> dict[str, Listing]:
         """List what lies below the class folders."""
-        return scan_folder(self.root, self.kind)
+        others: Counter[str] = Counter()
+        listings = scan_folder(self.root, self.kind, others)
+        if others:
+            suffixes = some([suffix for suffix, _ in others.most_common()])
+            self.leave_out(others.total(), "file", f"of another kind ({suffixes})")
+        return listings
 
 
 class Table(FileData):
