@@ -25,7 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "recipes": {"errors"},
     "samplers": {"checks", "difficulty", "distributed"},
     "losses": {"checks", "counts", "difficulty", "distributed"},
-    "models": {"errors", "checks", "counts", "messages"},
+    "models": {"errors", "checks", "counts", "messages", "augment"},
     "augment": {"errors"},
     "metrics": {"errors", "checks", "counts", "figures"},
     "reports": {"errors", "figures", "writing"},

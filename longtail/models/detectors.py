@@ -24,7 +24,8 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from longtail.errors import InputError
 from longtail.messages import first_line
-from longtail.models.backbones import check_start, freeze_norms, load_weights, make_timm
+from longtail.models.backbones import freeze_norms, make_timm
+from longtail.models.weights import check_start, load_weights
 
 
 @dataclass

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from longtail.errors import InputError
 from longtail.messages import first_line, near_names
-from longtail.models.backbones import check_start, load_weights
+from longtail.models.weights import check_start, load_weights
 
 Size = tuple[int, int]
 

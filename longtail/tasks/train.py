@@ -26,6 +26,7 @@ from longtail.reports.terminal import evaluation_table, show
 from longtail.tasks.base import Task
 from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints, TrainingStopped
 from longtail.tasks.divergence import Divergence
+from longtail.tasks.inputs import fit_to_network
 from longtail.tasks.overview import Overview
 from longtail.tasks.recorder import Progress, Recorder, new_results
 from longtail.tasks.refusals import building, explain
@@ -85,6 +86,7 @@ class TrainingCLI(LightningCLI):
             raise InputError(explain(str(error))) from error
         if self.config.data is None:
             raise InputError(f"no data given: {LongTailData.needs}")
+        fit_to_network(self.config)
 
     def instantiate_classes(self) -> None:
         """Build the data module, read the set, and build what follows from its counts."""

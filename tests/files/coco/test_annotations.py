@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
