@@ -42,7 +42,7 @@ class Overview(pl.Callback):
         """The first step of an epoch does not count: workers start, and the network may be compiled."""
         self._last = None
 
-    def on_train_batch_end(
+    def on_train_batch_end(  # Lightning's hook, whatever the batch
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, out: Any, batch: Any, i: int
     ) -> None:
         """Measure a step, and say once how long the run will take."""
