@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Collection, Sequence
 from itertools import islice
 
@@ -11,6 +12,11 @@ def shown(name: object) -> str:
     """A path or a label as it can stand in a one-line message: escaped where it would not print."""
     text = str(name)
     return text if text.isprintable() else ascii(text)
+
+
+def command(*words: object) -> str:
+    """A command as it can be typed in a shell, or a part of one."""
+    return shlex.join(map(str, words))
 
 
 def some(names: Collection[object], limit: int = 3) -> str:

@@ -39,21 +39,10 @@ ROOMS: dict[str, set[str]] = {
         "export",
     },
     "tasks": {
-        *(
-            "augment",
-            "errors",
-            "difficulty",
-            "distributed",
-            "checkpoint",
-            "writing",
-            "losses",
-            "models",
-            "metrics",
-            "reports",
-        ),
-        *("figures", "files", "methods", "data", "inference"),
+        *("augment", "errors", "difficulty", "distributed", "checkpoint", "writing", "losses", "models", "metrics"),
+        *("reports", "figures", "files", "messages", "methods", "data", "inference"),
     },
-    "cli": {"errors", "distributed", "messages", "recipes", "reports", "data", "inference", "tasks"},
+    "cli": {"errors", "distributed", "messages", "recipes", "reports", "files", "data", "inference", "tasks"},
     "__main__": {"cli"},
 }
 # Rooms whose folders stand on the modules beside them, and the folders in them that import from another.

@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from longtail.cli.data import data_options
-from longtail.cli.options import SHORT, short_options, take, without
+from longtail.cli.data import check_table, data_options
+from longtail.cli.log import last_word
+from longtail.cli.options import SHORT, pairs, short_options, take, without
 from longtail.errors import InputError
+from longtail.messages import command
 
 FIT_HELP = """\
 usage: longtail fit --recipe NAME [--data WHAT] [options]
@@ -96,7 +98,9 @@ def fit(args: list[str]) -> int:
         while (file := take(options, "--config")) is not None:
             files.append(file)
         configs = [option for file in files for option in ("--config", file)]
-        options = [*configs, *data_options(data, _data_class(config, files)), *options]
+        named, settings = _data_of(config, files, options)
+        check_table(data, named, settings)
+        options = [*configs, *data_options(data, named), *options]
     if recipe is not None:
         import yaml
 
@@ -116,12 +120,12 @@ def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
         if load_results(run)["status"] == "finished":
             return checkpoint
     if checkpoint.is_file():
-        command = ["--resume", str(run)]
+        args = ["--resume", str(run)]
     else:
-        command = ["--recipe", recipe, "--run", str(run), *without(options, ("--model.", "--data.views"))]
-    sys.stdout.write(f"first the teacher: longtail fit {' '.join(command)}\n")
+        args = ["--recipe", recipe, "--run", str(run), *without(options, ("--model.", "--data.views"))]
+    sys.stdout.write(f"first the teacher: {command('longtail', 'fit', *args)}\n")
     sys.stdout.flush()
-    code = run_command(["fit", *command])
+    code = run_command(["fit", *args])
     if code:
         raise InputError(f"the teacher {run} was not trained to its end: give the same command again to go on")
     return checkpoint
@@ -137,13 +141,17 @@ def run_command(args: list[str]) -> int:
                 continue
 
 
-def _data_class(config: dict[str, Any], files: list[str]) -> str | None:
-    """Import path of the data set that a recipe or the configuration files after it name."""
+def _data_of(config: dict[str, Any], files: list[str], options: list[str]) -> tuple[str | None, dict[str, str]]:
+    """Import path of the data set that a recipe or the configuration files after it name, and its options that are
+    text: those in there, and those among the options of the command."""
     from longtail.recipes import read_yaml
 
     data = [settings.get("data") for settings in (config, *map(read_yaml, map(Path, files)))]
-    paths = [settings["class_path"] for settings in data if isinstance(settings, dict) and "class_path" in settings]
-    return paths[-1] if paths else None
+    sections = [section for section in data if isinstance(section, dict)]
+    paths = [section["class_path"] for section in sections if "class_path" in section]
+    given = [item for section in sections for item in (section.get("init_args") or {}).items()]
+    given += [(name.removeprefix("--data."), value) for name, value in pairs(options) if name.startswith("--data.")]
+    return paths[-1] if paths else None, {name: value for name, value in given if isinstance(value, str)}
 
 
 def _train(options: list[str], run: Path, resume: bool) -> int:
@@ -151,7 +159,7 @@ def _train(options: list[str], run: Path, resume: bool) -> int:
     if started_by_lightning:
         run = Path(os.environ[RUN_VARIABLE])
     elif not resume and run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise InputError(f"{run} exists: choose another --run, or continue it by --resume {run}")
+        raise InputError(f"{run} exists: choose another --run, or continue it by {command('--resume', run)}")
     os.environ[RUN_VARIABLE] = str(run)
 
     from longtail.tasks import train
@@ -160,10 +168,10 @@ def _train(options: list[str], run: Path, resume: bool) -> int:
     try:
         train.fit(options, run, resume)
     except TrainingStopped:
-        sys.stderr.write(f"longtail: stopped and saved; go on by: longtail fit --resume {run}\n")
+        last_word(f"longtail: stopped and saved; go on by: {command('longtail', 'fit', '--resume', run)}")
         return 130
     if not started_by_lightning:
-        sys.stdout.write(f"run: {run}\nnext: longtail report {run}\n")
+        sys.stdout.write(f"run: {run}\nnext: {command('longtail', 'report', run)}\n")
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from longtail import __version__
 from longtail.cli.fit import fit
-from longtail.cli.log import show_log
+from longtail.cli.log import last_word, show_log
 from longtail.cli.runs import compare, recipes, report, test, validate
 from longtail.cli.use import export, predict, tradeoff
 from longtail.errors import InputError
@@ -54,10 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise InputError(f'unknown command "{args[0]}": choose from {", ".join(COMMANDS)}')
         return COMMANDS[args[0]](args[1:]) or 0
     except InputError as error:
-        sys.stderr.write(f"longtail: error: {error}\n")
+        last_word(f"longtail: error: {error}")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("longtail: stopped\n")
+        last_word("longtail: stopped")
         return 130
     except BrokenPipeError:  # whoever read the output has seen enough, such as head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -65,10 +65,10 @@ def compare(args: list[str]) -> int:
     parser.add_argument("runs", type=Path, nargs="+", help="folders of runs; changes are against the first")
     parser.add_argument("--output", type=Path, default=Path("compare.html"), help="default compare.html")
     options = parser.parse_args(args)
-    from rich.console import Console
+    from longtail.reports.compare import comparison_notes, comparison_text, write_comparison
+    from longtail.reports.terminal import show
 
-    from longtail.reports.compare import comparison_text, write_comparison
-
-    Console().print(comparison_text(options.runs))
+    show(comparison_text(options.runs))
+    sys.stdout.write("".join(f"{note}\n" for note in comparison_notes(options.runs)))
     sys.stdout.write(f"{write_comparison(options.runs, options.output)}\n")
     return 0

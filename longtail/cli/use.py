@@ -159,17 +159,17 @@ def tradeoff(args: list[str]) -> int:
     parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
     options, rest = parser.parse_known_args(args)
     from longtail.reports.results import load_results
-    from longtail.reports.tradeoff import check_output, check_runs, tradeoff_text, write_tradeoff
+    from longtail.reports.tradeoff import check_output, check_runs, tradeoff_notes, tradeoff_text, write_tradeoff
 
     output = options.output or (options.runs[0] if len(options.runs) == 1 else Path()) / "tradeoff.html"
     check_runs([load_results(run) for run in options.runs])  # what is wrong is said before anything is measured
     check_output(output)
-    from rich.console import Console
-
+    from longtail.reports.terminal import show
     from longtail.tasks.tradeoff import measure
 
     curves = [measure(run, options.checkpoint, short_options(rest)) for run in options.runs]
-    Console().print(tradeoff_text(curves))
+    show(tradeoff_text(curves))
+    sys.stdout.write("".join(f"{note}\n" for note in tradeoff_notes(curves)))
     for path in write_tradeoff(curves, output):
         sys.stdout.write(f"{path}\n")
     for curve in curves:

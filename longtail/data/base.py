@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from longtail.data.loader import EpochBatches, Loader, collate_lists
 from longtail.data.sampling import Labels, Sampling
 from longtail.data.split import classes_without
+from longtail.data.summary import Line, summary_of
 from longtail.data.trained import Trained
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
@@ -117,6 +118,7 @@ class LongTailData(pl.LightningDataModule, ABC):
         places: its options that say where parts of a set lie, and may be left out; another set has its own.
         noun: for what carries a label.
         trained: of the run that the set is to evaluate, where it is not trained on.
+        left_out: how many of what were left out when the set was read; see ``leave_out``.
     """
 
     short_name: ClassVar[str | None] = None
@@ -133,6 +135,7 @@ class LongTailData(pl.LightningDataModule, ABC):
         self.batch_size = batch_size
         self.num_workers = min(8, os.cpu_count() or 1) if num_workers is None else num_workers
         self.sampling = sampling
+        self.left_out: dict[tuple[str, str], int] = {}
         self.difficulty: ClassDifficulty | None = None  # that of the task, for the sampling
         self.seed = torch.initial_seed()  # of the order and the augmentation: that of seed_everything
 
@@ -252,6 +255,28 @@ class LongTailData(pl.LightningDataModule, ABC):
         ``image_counts``, unless a grain goes by another of its counts.
         """
         return self.image_counts
+
+    @property
+    def group_noun(self) -> str:
+        """The noun for what ``group_counts`` counts."""
+        return self.noun
+
+    def leave_out(self, count: int, noun: str, reason: str) -> None:
+        """Note that ``count`` of something were left out of the set, such as of "image file", "that cannot be read"."""
+        self.left_out[noun, reason] = self.left_out.get((noun, reason), 0) + count
+
+    def class_size(self, label: int) -> str:
+        """How much there is of a class for training, for people."""
+        return f"{self.group_counts[label]:,} training {self.group_noun}s"
+
+    def summary(self) -> list[Line]:
+        """What is said of the set before a training."""
+        return summary_of(self)
+
+    @property
+    def time_options(self) -> list[str]:
+        """Options of the data that make a step shorter, for people."""
+        return []
 
     def split(self, name: str) -> Split | None:
         """The split called "train", "val" or "test"."""

@@ -33,6 +33,11 @@ def load_recipe(name: str) -> dict[str, Any]:  # YAML
     """
     shipped = HERE / f"{name}.yaml"
     file = shipped if shipped.is_file() else Path(name)
+    if file.is_dir():
+        raise InputError(f'"{name}" is a folder and no recipe: give it by --data, and --recipe NAME')
+    if file != shipped and file.suffix and file.suffix.lower() not in (".yaml", ".yml"):
+        problem = "is no recipe" if file.is_file() else "is not there, and its name is not that of a recipe"
+        raise InputError(f'"{name}" {problem}: recipes are YAML files; data is given by --data')
     if not file.is_file():
         near = difflib.get_close_matches(name, recipe_names(), n=1, cutoff=0.6)
         hint = f' (did you mean "{near[0]}"?)' if near else ""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from longtail.data.base import LongTailData
 from longtail.data.sampling import DifficultySampling
+from longtail.data.summary import Line
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.figures import METRICS, Metric
@@ -22,6 +23,8 @@ from longtail.inference.base import Predictor
 from longtail.losses.base import Loss
 from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.reports.grains import Grain
+from longtail.reports.results import Thresholds
+from longtail.reports.wording import group_summary
 from longtail.tasks.rates import EQUAL, Rates, set_rates
 from longtail.tasks.schedules import Schedule, StepSchedule
 
@@ -94,7 +97,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         self.method: Any = method
         self.optimizer = optimizer
         self.schedule = schedule or StepSchedule()
-        self.thresholds = {"many": many, "few": few}
+        self.thresholds: Thresholds = {"many": many, "few": few}
         self.difficulty = difficulty(num_classes)
         for module in method.modules():
             if isinstance(module, ClassDifficultyLoss):
@@ -152,6 +155,24 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
             "words": {name: asdict(metric) for name, metric in self.monitors.items() if METRICS.get(name) != metric},
             "thresholds": self.thresholds,
         }
+
+    def summary(self) -> list[Line]:
+        """What is said of the training before it starts, once the trainer is set up."""
+        trainer, data = self.trainer, self.data
+        per_epoch, steps = self._steps()
+        images = data.batch_size * trainer.world_size * trainer.accumulate_grad_batches
+        length = f"{trainer.max_epochs:,} epochs of {per_epoch:,} steps" if trainer.max_epochs != -1 else ""
+        length = f"{steps:,} steps, {per_epoch:,} an epoch" if trainer.max_steps > 0 else length
+        device = {"cpu": "the CPU", "cuda": "the GPU"}.get(self.device.type, self.device.type)
+        return [
+            ("groups", group_summary(data.group_counts, self.thresholds, self.grain, data.group_noun)),
+            ("training", f"{length}, {images:,} {data.noun}s a step; precision {trainer.precision} on {device}"),
+        ]
+
+    @property
+    def time_options(self) -> list[str]:
+        """Options that make a run shorter, for people."""
+        return [f"fewer --epochs (now {self.trainer.max_epochs})", *self.data.time_options, "a smaller --backbone"]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One optimizer, its rate set before every step; without decay for what a loss wants kept from it. None where

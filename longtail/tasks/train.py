@@ -15,18 +15,19 @@ from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from rich.console import Console
 
 from longtail.checkpoint import load_state, read_checkpoint
 from longtail.data.base import LongTailData
 from longtail.data.names import find_class
 from longtail.errors import InputError
+from longtail.messages import command
 from longtail.reports.results import Evaluation, Results, load_results, save_results
-from longtail.reports.terminal import evaluation_table
+from longtail.reports.terminal import evaluation_table, show
 from longtail.tasks.base import Task
 from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints, TrainingStopped
 from longtail.tasks.divergence import Divergence
 from longtail.tasks.inputs import fit_to_network
+from longtail.tasks.overview import Overview
 from longtail.tasks.recorder import Progress, Recorder, new_results
 from longtail.tasks.refusals import building, explain
 from longtail.writing import write_atomically
@@ -119,9 +120,9 @@ class TrainingCLI(LightningCLI):
         metrics = self.model.monitors
         self.checkpoints = RunCheckpoints(run, self.config.monitor or next(iter(metrics)), metrics)
         self.divergence = Divergence(self.checkpoints.last)
-        callbacks: list[pl.Callback] = [self.divergence, self.recorder, self.checkpoints]
+        callbacks: list[pl.Callback] = [self.divergence, Overview(), self.recorder, self.checkpoints]
         if self.config_init.trainer.enable_progress_bar is not False:
-            callbacks.insert(2, Progress(self.recorder))
+            callbacks.insert(callbacks.index(self.checkpoints), Progress(self.recorder))
         if self.config.ema is not None:
             if not 0 < self.config.ema < 1:
                 raise InputError(f"--ema must be between 0 and 1, got {self.config.ema}")
@@ -209,7 +210,7 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
         results = cast(Results, cli.results)
         save_results(run, results)
         evaluations = [e for e in cli.results["evaluations"] if e["split"] == splits[-1]] if splits else []
-        Console().print(evaluation_table(results, evaluations) if evaluations else "no split to evaluate")
+        show(evaluation_table(results, evaluations)) if evaluations else sys.stdout.write("no split to evaluate\n")
 
 
 def left_out(trainer: pl.Trainer, split: str) -> bool:
@@ -252,7 +253,7 @@ def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
     if cli.trainer.is_global_zero:
         results["evaluations"] = [*others, *evaluations]
         save_results(run, results)
-        Console().print(evaluation_table(results, evaluations))
+        show(evaluation_table(results, evaluations))
 
 
 def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, Results]:
@@ -276,7 +277,7 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     if (cli.datamodule.classes, cli.datamodule.group_counts) != (results["classes"], results["train_counts"]):
         raise InputError(f"{cli.datamodule.source} is not what the run was trained on: its classes or counts differ")
     if not results["history"]:
-        raise InputError(f"{run} has no finished epoch: go on by longtail fit --resume {run}")
+        raise InputError(f"{run} has no finished epoch: go on by {command('longtail', 'fit', '--resume', run)}")
     return cli, results
 
 

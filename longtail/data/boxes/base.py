@@ -22,7 +22,7 @@ from longtail.files.coco.annotations import Annotations, check_files, read_annot
 from longtail.files.images import check_images, decode, few, tell_depth
 from longtail.files.layouts import check_layout
 from longtail.files.listing import IntArray
-from longtail.messages import and_more, shown, some
+from longtail.messages import and_more, command, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class DetectionData(LongTailData):
     def located(cls, path: Path) -> Located:
         """The folder ``root``."""
         if path.suffix.lower() == ".json":
-            way_out = f"give --data FOLDER, that of the images, and --data.train {shown(path)}"
+            way_out = f"give --data FOLDER, that of the images, and {command('--data.train', path)}"
             raise InputError(f"{shown(path)} holds annotations alone: {way_out}")
         return super().located(path)
 
@@ -119,6 +119,15 @@ class DetectionData(LongTailData):
             return self.trained.label_counts
         counts: list[int] = np.bincount(self.splits.train.targets, minlength=len(self.classes)).tolist()
         return counts
+
+    def class_size(self, label: int) -> str:
+        """Its images and its instances."""
+        return f"{super().class_size(label)}, {self.instance_counts[label]:,} instances"
+
+    @property
+    def time_options(self) -> list[str]:
+        """Smaller training images, by the option of the view."""
+        return [f"a smaller --data.view.{size}" for size in self.view.sizes]
 
     @property
     def label_counts(self) -> list[int]:
@@ -182,7 +191,7 @@ class DetectionData(LongTailData):
         for split in ("train", "val", "test"):
             file = self._file(split)
             if file is not None:
-                parts[split] = self._part(file)
+                parts[split] = self._part(file, split)
                 annotations, first = parts[split].annotations, parts["train"].annotations
                 if (annotations.classes, annotations.category_ids.tolist()) != (
                     first.classes,
@@ -201,7 +210,7 @@ class DetectionData(LongTailData):
             parts["val"] = Part(train.annotations, train.folder, val_rows)
         return parts
 
-    def _part(self, file: Path) -> Part:
+    def _part(self, file: Path, split: str) -> Part:
         annotations = read_annotations(file, self.masks, self.skip_bad_annotations)
         folder = self.folder(file)
         check_files(annotations, folder)
@@ -209,6 +218,10 @@ class DetectionData(LongTailData):
         if self.check_images:
             self._check_images(part)
         _tell_crowds(annotations)
+        crowds = int(annotations.crowd.sum())
+        for count, reason in ((annotations.bad, "that cannot be used"), (crowds, "of a crowd")):
+            if count:
+                self.leave_out(count, f"{split} annotation", reason)
         return part
 
     def labelled(self, split: str, classes: list[str]) -> Split:
@@ -216,7 +229,7 @@ class DetectionData(LongTailData):
         names = dict.fromkeys((split, "test", "val", "train"))
         file = next(file for name in names if (file := self._file(name)) is not None)
         logger.info(f"evaluated on the images of {shown(file)}")
-        part = self._part(file)
+        part = self._part(file, split)
         part = replace(part, annotations=part.annotations.of_classes(classes, self.category_ids))
         self.parts = {split: part}
         return Split(InstanceImages(part, self.masks, None), *part.labels(), len(part.rows))

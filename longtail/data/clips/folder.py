@@ -16,7 +16,8 @@ from longtail.data.base import Located
 from longtail.data.clips.dataset import ClipFiles
 from longtail.data.images.dataset import Sample
 from longtail.data.images.files import FileData
-from longtail.data.images.folder import Folder, Table, handed_on
+from longtail.data.images.folder import Folder, Table
+from longtail.data.names import handed_on
 from longtail.errors import InputError
 from longtail.files.folder import VIDEOS
 from longtail.files.listing import Listing
@@ -60,6 +61,11 @@ class ClipData(FileData):
     def input(self) -> dict[str, Any]:  # as in the base
         """What is known of images, and the frames of a clip."""
         return {**super().input, "frames": self.frames}
+
+    @property
+    def time_options(self) -> list[str]:
+        """Smaller images, and fewer of them in a clip."""
+        return [*super().time_options, f"fewer --data.frames (now {self.frames})"]
 
     def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
         """Videos that cannot be read, with the reasons; of short ones it is said that frames come twice, and images of

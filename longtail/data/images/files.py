@@ -189,6 +189,7 @@ class FileData(ImageData):
             raise InputError(f"{self.source}: no {self.noun} can be read, such as {path} ({reason})")
         reasons = some([f"{path} ({reason})" for path, reason in bad])
         logger.info(f"left out {len(bad)} of {len(listing)} {self.noun} files that cannot be read: {reasons}")
+        self.leave_out(len(bad), f"{self.noun} file", "that cannot be read")
         names = {path for path, _ in bad}
         return listing.subset(np.array([i for i, p in enumerate(listing.paths) if p not in names], dtype=np.int64))
 
@@ -199,6 +200,11 @@ class FileData(ImageData):
     def _opened(self, name: str) -> Split:
         listing = self._listings[name]
         return Split(WithDraw(self.open(listing, name)), listing.targets)
+
+    @property
+    def time_options(self) -> list[str]:
+        """Smaller images."""
+        return [f"a smaller --image-size (now {self.image_size})"]
 
     @cached_property
     def image_size(self) -> int:

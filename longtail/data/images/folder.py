@@ -1,38 +1,22 @@
 """Data modules for images in files: a folder of class folders, or a table of paths and labels."""
 
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
-from longtail.data.base import Located, LongTailData
+from longtail.data.base import Located
 from longtail.data.images.files import FileData
+from longtail.data.names import handed_on
 from longtail.errors import InputError
 from longtail.files.folder import scan_folder
 from longtail.files.labelled import read_labelled, start_of_paths, without_files
 from longtail.files.layouts import check_layout, refuse_boxes
 from longtail.files.listing import Listing
 from longtail.files.table import is_table, read_table
-from longtail.messages import shown
+from longtail.messages import shown, some
 
 logger = logging.getLogger(__name__)
-
-
-def handed_on(data: type[LongTailData], ours: type[LongTailData], other: Located) -> Located:
-    """What a path means that the class beside ``ours`` reads: that class, but in the place of ``ours`` alone.
-
-    Args:
-        data: the class that was asked, ``ours`` or one derived from it.
-        ours: the one that has another beside it.
-        other: that one, and the path.
-
-    Raises:
-        InputError: on a derived class, which is nobody's to replace.
-    """
-    if data is ours:
-        return other
-    ((option, path),) = other.options.items()
-    way_out = f"--data longtail.data.{other.data.__name__} --data.{option} {shown(path)}"
-    raise InputError(f"{shown(path)} is nothing that {data.__name__} reads: give what it does, or {way_out}")
 
 
 class OwnFiles(FileData):
@@ -95,7 +79,11 @@ class Folder(OwnFiles):
     def list_images(self) -> dict[str, Listing]:
         """List what lies below the class folders, and what is given apart."""
         check_layout(self.root, "images")
-        listings = scan_folder(self.root, self.kind)
+        others: Counter[str] = Counter()
+        listings = scan_folder(self.root, self.kind, others)
+        if others:
+            suffixes = some([suffix for suffix, _ in others.most_common()])
+            self.leave_out(others.total(), "file", f"of another kind ({suffixes})")
         first = next(iter(listings))
         for name, place in self.apart.items():
             if name in listings:

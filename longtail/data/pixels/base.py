@@ -135,6 +135,7 @@ class SegmentationData(LongTailData):
             if part.counts.labelled().any():
                 parts[name] = part
             elif name == "test":
+                self.leave_out(len(part), "test image", "without a labelled pixel")
                 logger.info(f"{self.source}: no pixel of the test images has a class, so there is no test split")
             else:
                 raise InputError(f"{self.source}: no pixel of the {name} images has a class: give their annotations")
@@ -178,6 +179,7 @@ class SegmentationData(LongTailData):
         if len(rows) == 0:
             raise InputError(f"{self.source}: no {name} image can be used, such as {bad[0]}")
         logger.info(f"left out {len(bad)} {name} files that cannot be used: {some(bad)}")
+        self.leave_out(len(bad), f"{name} file", "that cannot be used")
         return part.subset(rows)
 
     def read(self) -> Splits:
@@ -201,6 +203,20 @@ class SegmentationData(LongTailData):
             return self.trained.label_counts
         counts: list[int] = self.parts["train"].counts.per_class(len(self.classes)).tolist()
         return counts
+
+    @property
+    def group_noun(self) -> str:
+        """A pixel."""
+        return "pixel"
+
+    def class_size(self, label: int) -> str:
+        """Its pixels and their share."""
+        return f"{super().class_size(label)} ({self.pixel_counts[label] / sum(self.pixel_counts):.2%})"
+
+    @property
+    def time_options(self) -> list[str]:
+        """Smaller training crops, by the option of the view."""
+        return [f"a smaller --data.view.{size}" for size in self.view.sizes]
 
     @property
     def label_counts(self) -> list[int]:

@@ -16,8 +16,9 @@ from longtail.files.coco.cache import cached, mapped
 from longtail.files.coco.reader import Content
 from longtail.files.coco.results import codec
 from longtail.files.coco.segments import Rle, Segments
+from longtail.files.labels import Rows
 from longtail.files.listing import IntArray, class_rows, missing_files
-from longtail.files.table import Rows, below
+from longtail.files.table import below
 from longtail.messages import shown
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Annotations:
         absent, incomplete: see ``negatives`` and ``not_exhaustive``.
         segments: the shapes; None where they were not read.
         cache: the folder that the arrays are mapped from; None where they are in memory.
+        bad: annotations of the file that cannot be used and were left out.
     """
 
     file: Path
@@ -91,6 +93,7 @@ class Annotations:
     incomplete: Ragged
     segments: Segments | None
     cache: Path | None
+    bad: int
 
     def __len__(self) -> int:
         """Number of images."""
@@ -258,6 +261,7 @@ def _annotations(file: Path, content: Content) -> Annotations:
         **arrays,
         segments=Segments(**shapes) if shapes else None,
         cache=content.folder,
+        bad=content.about["bad"],
     )
 
 
