@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics.aggregation import CatMetric
 
 from longtail.data.base import LongTailData
@@ -106,6 +106,11 @@ class Classification(Task[ImageBatch]):
                 f"--data.views names {len(data.views)}"
             )
         super().check(data)
+
+    @property
+    def least_batch(self) -> int:
+        """Two with batch normalisation: that of one image is no statistic, and fails on a map of one pixel."""
+        return 2 if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.method.modules()) else 1
 
     @property
     def data(self) -> ImageData:

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from longtail.errors import InputError
+from longtail.models import downloads
 from longtail.models.backbones import Backbone, load_weights
 from longtail.models.resnet_cifar import BasicBlock, CifarResNet
 
@@ -79,7 +80,8 @@ def test_an_unknown_tag_is_refused() -> None:
         Backbone("test_resnet.nonsense")
 
 
-def test_pretrained_where_there_are_no_weights_is_refused(tmp_path: Path) -> None:
+def test_pretrained_where_there_are_no_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "reachable", lambda address: True)
     with pytest.raises(InputError, match="no published weights for resnet32_cifar"):
         Backbone("resnet32_cifar", pretrained=True)
     with pytest.raises(InputError, match=r"no pretrained weights for resnet10t\.untrained"):
