@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -160,6 +161,34 @@ def test_steps_that_a_scaler_leaves_out_are_no_divergence(tmp_path: Path, monkey
     monkeypatch.setattr(divergence, "SKIPS", 2)
     with pytest.raises(InputError, match=r"the loss of step 2 .*--precision 32-true, now 16-mixed"):
         trained(2, True, tmp_path)
+
+
+def test_between_two_looks_the_host_reads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every way from a tensor to a value of Python is counted; on an accelerator each would wait for the device."""
+    reads: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        whole = getattr(Tensor, name)
+
+        def read(self: Tensor, *args: Any) -> Any:
+            reads.append(name)
+            return whole(self, *args)
+
+        return read
+
+    for name in ("tolist", "item", "__bool__", "__int__", "__float__", "__index__", "cpu", "numpy"):
+        monkeypatch.setattr(Tensor, name, counted(name))
+    monkeypatch.setattr(divergence, "interval", lambda trainer, device: 50)
+    task = Classification(Plain([5] * 10, Pixels(), CrossEntropyLoss), [5] * 10)
+    monkeypatch.setattr(task, "all_gather", lambda row: row)
+    task.parts = {"loss": torch.tensor(1.0), "contrastive": torch.tensor(0.5)}
+    callback, trainer = Divergence(tmp_path / "last.ckpt"), SimpleNamespace(global_step=0, precision_plugin=None)
+    reads.clear()
+    for step in range(50):
+        trainer.global_step = step + 1
+        assert reads == [], step
+        callback.on_train_batch_end(trainer, task, task.parts, {}, step)  # type: ignore[arg-type]
+    assert reads == ["tolist"], "the look itself"
 
 
 def test_which_values_are_weights() -> None:
