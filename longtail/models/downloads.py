@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-SECONDS = 5.0  # that a server has for its first answer
+SECONDS = 10.0  # that a server has for its first answer
 
 
 @contextlib.contextmanager
