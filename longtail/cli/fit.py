@@ -27,7 +27,9 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
   --resume RUN         go on with a stopped run
   --teacher RUN        run of the teacher, for recipes that have one; it is trained first if it is not there
 
-  --epochs N           --batch-size N        --lr X             --seed N
+  --epochs N           --batch-size N (of each process, 2 or more)                --seed N
+  --lr X               highest rate of the recipe's optimizer: about 0.1 for SGD, 0.001 for AdamW; it is not scaled by
+                       the batch size
   --backbone NAME      a timm name, or resnet20_cifar, resnet32_cifar, resnet56_cifar; for segmentation an encoder of
                        segmentation-models-pytorch, for clips a video network of torchvision
   --pretrained         start from published weights    --weights FILE   start from a local file, or from a
@@ -36,7 +38,8 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
                        (for detection: --data.view, --model.method.min_size, --data.skip_bad_annotations true;
                        for segmentation N is the shorter side, and --data.view.size that of the training crops;
                        for clips also --data.frames, --data.test_clips and --skip-bad-videos)
-  --precision P        bf16-mixed, 32-true, ... (by default bfloat16 where the hardware has it)
+  --precision P        bf16-mixed, 32-true, ... (by default bfloat16 where the hardware has it, but on a
+                       CPU not for depthwise convolutions)
   --compile            use torch.compile               --no-channels-last
   --ema DECAY          average the weights, such as 0.999
   --clip NORM          clip the gradient to this norm
@@ -44,6 +47,7 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
 
 Every other option of the trainer, the model and the data can be given by its full name, such as
 --trainer.devices 2, --model.many 50, --data.val_fraction 0.1, --trainer.logger WandbLogger.
+--data.views.flip 0 sets an option of every view of an image, --data.views.0.flip 0 that of the first.
 longtail fit --help-all lists those of the trainer; --data.help CLASS and --model.help CLASS those of a class.
 """
 

@@ -199,7 +199,7 @@ class LongTailData(pl.LightningDataModule, ABC):
         if len(splits.train) < self.batch_size:
             raise InputError(
                 f"batch_size {self.batch_size} is larger than the training set of {len(splits.train)} {self.noun}s: "
-                f"give --batch-size {max(2, len(splits.train) // 2)} or less"
+                f"give --batch-size {max(min(2, len(splits.train)), len(splits.train) // 2)} or less"
             )
         tell_unmeasured(splits, self.noun)
 
@@ -289,8 +289,10 @@ class LongTailData(pl.LightningDataModule, ABC):
         return len(split)
 
     def setup(self, stage: str) -> None:
-        """Read the set."""
-        _ = self.splits
+        """Read the set, and say before the training how its images are drawn."""
+        train = self.splits.train
+        if stage == "fit" and self.sampling is not None and (about := self.sampling.about(train.labels, self.noun)):
+            logger.info(about)
 
     def batches(self, name: str) -> EpochBatches:
         """The batches of a split in this process."""

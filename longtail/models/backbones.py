@@ -1,5 +1,6 @@
 """Backbones by name: the CIFAR ResNets and everything in timm."""
 
+import contextlib
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from longtail.errors import InputError
 from longtail.messages import first_line, near_names
+from longtail.models.downloads import from_hub
 from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.resnet_cifar import CifarResNet
 from longtail.models.trained_state import keep_trained_state
@@ -114,13 +116,15 @@ def make_timm(name: str, pretrained: bool, **options: Any) -> Any:  # timm has n
         near = near_names(name, [*CIFAR_RESNETS, *timm.list_models()])
         raise InputError(f'unknown backbone "{name}"{near}. Any timm name works, or {", ".join(CIFAR_RESNETS)}')
     try:
-        return timm.create_model(name, pretrained=pretrained, **options)
+        with from_hub() if pretrained else contextlib.nullcontext():
+            return timm.create_model(name, pretrained=pretrained, **options)
     except Exception as error:
         reason = first_line(error)
         if not pretrained:  # such as a tag that timm does not know
             raise InputError(f'cannot make the backbone "{name}": {reason}') from error
         raise InputError(
-            f"no pretrained weights for {name} ({reason}): give a local file with weights, or leave out pretrained"
+            f"no pretrained weights for {name} ({reason}): give a local file with weights (--weights FILE), or leave "
+            "out pretrained"
         ) from error
 
 

@@ -11,6 +11,7 @@ from longtail.checks import check_shape
 from longtail.errors import InputError
 from longtail.messages import first_line, near_names
 from longtail.models.backbones import Backbone
+from longtail.models.downloads import impatient
 from longtail.models.tuning import Tuning
 from longtail.models.weights import check_start, load_weights
 
@@ -127,11 +128,12 @@ def make_video(name: str, pretrained: bool) -> nn.Module:
         network: nn.Module = get_model(name)
         return network
     try:
-        network = get_model(name, weights="DEFAULT")
+        with impatient():
+            network = get_model(name, weights="DEFAULT")
     except Exception as error:
         raise InputError(
-            f"no pretrained weights for {name} ({first_line(error)}): give a local file with weights, or leave out "
-            f"pretrained"
+            f"no pretrained weights for {name} ({first_line(error)}): give a local file with weights (--weights FILE), "
+            "or leave out pretrained"
         ) from error
     return network
 

@@ -25,7 +25,7 @@ from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.reports.grains import Grain
 from longtail.reports.results import Thresholds
 from longtail.reports.wording import group_summary
-from longtail.tasks.rates import EQUAL, Rates, set_rates
+from longtail.tasks.layer_rates import EQUAL, Rates, set_rates
 from longtail.tasks.schedules import Schedule, StepSchedule
 
 CONFUSIONS = 50  # pairs of classes in the results
@@ -110,13 +110,23 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         """Check that a data set and the method fit.
 
         Raises:
-            InputError: if they do not, or something goes by the difficulty of the classes and nothing measures it.
+            InputError: if they do not, a step has too few images for the network, or something goes by the difficulty
+                of the classes and nothing measures it.
         """
+        if data.batch_size < self.least_batch:
+            raise InputError(
+                f"this network normalises over the images of a step: give --batch-size {self.least_batch} or more"
+            )
         if data.trained is None and self.by_difficulty(data) and data.split("val") is None:
             raise InputError(
                 "the difficulty of the classes is measured on validation images, and there are none: hold some out by "
                 "--data.val_fraction"
             )
+
+    @property
+    def least_batch(self) -> int:
+        """Images that a step of training needs at least."""
+        return 1
 
     def by_difficulty(self, data: LongTailData) -> bool:
         """Whether the weights of a loss or the draws go by the difficulty of the classes."""

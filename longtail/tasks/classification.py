@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics.aggregation import CatMetric
 
 from longtail.data.base import LongTailData
@@ -32,7 +32,7 @@ from longtail.reports.grains import IMAGES
 from longtail.reports.results import weakest_classes
 from longtail.tasks.base import CONFUSIONS, Task, order_weights, ordered, sgd
 from longtail.tasks.features import Extraction
-from longtail.tasks.rates import EQUAL, Rates
+from longtail.tasks.layer_rates import EQUAL, Rates
 from longtail.tasks.schedules import Schedule
 
 MISTAKES_EACH, THUMBNAIL = 6, 96
@@ -136,6 +136,11 @@ class Classification(Task[ImageBatch]):
             assert self.start is not None
             start_classifier(self.method, self.start, images, data, extraction)
         return data
+
+    @property
+    def least_batch(self) -> int:
+        """Two with batch normalisation: that of one image is no statistic, and fails on a map of one pixel."""
+        return 2 if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.method.modules()) else 1
 
     @property
     def data(self) -> ImageData:

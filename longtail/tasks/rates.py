@@ -1,57 +1,30 @@
-"""Learning rates of the parts of a network, as multiples of the one rate that is given."""
+"""What a learning rate means to an optimizer, told where it looks like that of another."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from lightning.pytorch.cli import OptimizerCallable
+from torch import nn, zeros
 
-import torch
-from torch import nn
-
-from longtail.errors import InputError
-from longtail.models.layers import layer_of
+ADAPTIVE = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adafactor")  # divide a step by the size of the gradient
+HIGHEST, LOWEST = 0.01, 1e-3  # usual rates of those are below, of SGD not below
 
 
-@dataclass(frozen=True)
-class Rates:
-    """How many times the learning rate the parts of a network get.
-
-    With d the number of layers that come after a parameter's in the backbone, it gets ``layer_decay``^d; what is no
-    part of the backbone gets ``head``.
+def about_rate(optimizer: OptimizerCallable, given: bool) -> str | None:
+    """What the rate of an optimizer means, in one line.
 
     Args:
-        head: for the classifier, and what else is no backbone.
-        layer_decay: from one layer to the one before it; 1 for none.
+        optimizer: called with parameters.
+        given: whether the user chose the rate.
 
-    Raises:
-        InputError: if one is not positive.
-
-    Source: layer-wise decay as in Clark et al., ELECTRA, ICLR 2020, and He et al., Masked autoencoders, CVPR 2022.
+    Returns:
+        The line where the rate is that of an adaptive optimizer and was chosen, or looks like one for the other kind
+        of optimizer; else None.
     """
-
-    head: float = 1.0
-    layer_decay: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("head", "layer_decay"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
-
-    def factors(self, method: nn.Module) -> Mapping[int, float]:
-        """The multiple for each parameter of a method, by the parameter's id."""
-        backbone = getattr(method, "backbone", None)
-        factors = {id(parameter): self.head for parameter in method.parameters()}
-        if isinstance(backbone, nn.Module):
-            depths, last = layer_of(backbone)
-            factors |= {
-                id(parameter): self.layer_decay ** (last - depths[name])
-                for name, parameter in backbone.named_parameters()
-            }
-        return factors
-
-
-EQUAL = Rates()
-
-
-def set_rates(optimizer: torch.optim.Optimizer, factors: Mapping[int, float]) -> None:
-    """Multiply the rate of every group by that of its parameters, which is the same for all of a group."""
-    for group in optimizer.param_groups:
-        group["lr"] *= factors[id(group["params"][0])]
+    made = optimizer([nn.Parameter(zeros(1))])
+    name, rate = type(made).__name__, float(made.param_groups[0]["lr"])
+    if name in ADAPTIVE:
+        means = f"{name} at a rate of {rate:g} changes each weight by about {rate:g} a step, however large its gradient"
+        if rate > HIGHEST:
+            return f"{means}: that is a rate for SGD; give --lr 0.001 or less"
+        return f"{means}; rates of SGD are about 100 times as large" if given else None
+    if name == "SGD" and rate < LOWEST:
+        return f"SGD at a rate of {rate:g} changes little: that is a rate for AdamW; SGD's are about 100 times as large"
+    return None

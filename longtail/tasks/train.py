@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
-import torch
 import yaml
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.callbacks import EMAWeightAveraging
@@ -28,9 +27,14 @@ from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints, Train
 from longtail.tasks.divergence import Divergence
 from longtail.tasks.inputs import fit_to_network
 from longtail.tasks.overview import Overview
+from longtail.tasks.precision import choose_precision
+from longtail.tasks.rates import about_rate
 from longtail.tasks.recorder import Progress, Recorder, new_results
 from longtail.tasks.refusals import building, explain
+from longtail.tasks.views import split_off, with_options
 from longtail.writing import write_atomically
+
+logger = logging.getLogger(__name__)
 
 
 class TrainingCLI(LightningCLI):
@@ -59,7 +63,6 @@ class TrainingCLI(LightningCLI):
             save_config_callback=None,
             seed_everything_default=0,
             trainer_defaults={
-                "precision": default_precision(),
                 "gradient_clip_val": None,
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,
@@ -86,8 +89,12 @@ class TrainingCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, and say in one line what is wrong."""
+        rest, views = split_off(cast(list[str], args))
         try:
-            super().parse_arguments(parser, args)
+            super().parse_arguments(parser, rest)
+            if views and self.config.data is not None:
+                given = self.config.as_dict()["data"].get("init_args", {}).get("views")
+                super().parse_arguments(parser, [*rest, f"--data.views={with_options(given, views)}"])
         except ArgumentError as error:
             raise InputError(explain(str(error))) from error
         if self.config.data is None:
@@ -106,15 +113,19 @@ class TrainingCLI(LightningCLI):
         config.data = data
         with building():
             self.config_init = self.parser.instantiate(config)
+        if self.config.trainer.precision is None:
+            precision, why = choose_precision(self.config_init.model.method, str(self.config.trainer.accelerator))
+            logger.info(f"precision {precision}, as {why}; --precision gives another")
+            self.config.trainer.precision = self.config_init.trainer.precision = precision
         self.datamodule, self.model = data, self.config_init.model
         self.trainer = self.instantiate_trainer()
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # Lightning's signature
         """The trainer, with the loggers, checkpoints and records of the run."""
         run = Path(self.config.run)
-        logger = self.config_init.trainer.logger
-        if logger is None or logger is True:
-            logger = [TensorBoardLogger(run / "logs", name="tensorboard"), CSVLogger(run / "logs", name="csv")]
+        loggers = self.config_init.trainer.logger
+        if loggers is None or loggers is True:
+            loggers = [TensorBoardLogger(run / "logs", name="tensorboard"), CSVLogger(run / "logs", name="csv")]
         self.results = new_results(run.name, self.config.recipe, int(self.config.seed_everything), self.dump())
         self.recorder = Recorder(run, self.results)
         metrics = self.model.monitors
@@ -132,7 +143,7 @@ class TrainingCLI(LightningCLI):
         plugins = [*(self.config_init.trainer.plugins or []), AtomicCheckpointIO()]
         with building():
             return super().instantiate_trainer(
-                logger=logger,
+                logger=loggers,
                 callbacks=[*own_callbacks, *callbacks],
                 plugins=plugins,
                 enable_checkpointing=False,
@@ -144,15 +155,6 @@ class TrainingCLI(LightningCLI):
     def dump(self) -> str:
         """The resolved configuration as YAML."""
         return str(self.parser.dump(self.config, skip_none=False, skip_link_targets=True))
-
-
-def default_precision() -> str:
-    """bfloat16 autocast where the hardware has it, else float32."""
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    flags = Path("/proc/cpuinfo")
-    has_bf16 = flags.is_file() and any(flag in flags.read_text() for flag in ("avx512_bf16", "amx_bf16"))
-    return "bf16-mixed" if has_bf16 else "32-true"
 
 
 def configure(args: Sequence[str]) -> TrainingCLI:
@@ -184,6 +186,8 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
         )
     for name in ("val", "test"):
         check_spread(trainer, data, name)
+    if line := about_rate(task.optimizer, any(arg.startswith("--model.optimizer.lr") for arg in args)):
+        logger.info(line)
     features = cli.config.features or run.parent / "features"
     data = cli.datamodule = task.prepare(data, trainer, Path(features), resume)
     if trainer.is_global_zero:

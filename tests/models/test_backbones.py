@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from longtail.errors import InputError
 from longtail.losses import CrossEntropyLoss
 from longtail.methods import BCL, GML, RCNN, PixelPlain, Plain
+from longtail.models import downloads
 from longtail.models.backbones import Backbone
 from longtail.models.detectors import TimmFPN
 from longtail.models.resnet_cifar import BasicBlock, CifarResNet
@@ -85,7 +86,8 @@ def test_an_unknown_tag_is_refused() -> None:
         Backbone("test_resnet.nonsense")
 
 
-def test_pretrained_where_there_are_no_weights_is_refused(tmp_path: Path) -> None:
+def test_pretrained_where_there_are_no_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "reachable", lambda address: True)
     with pytest.raises(InputError, match="no published weights for resnet32_cifar"):
         Backbone("resnet32_cifar", pretrained=True)
     with pytest.raises(InputError, match=r"no pretrained weights for resnet10t\.untrained"):

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from longtail.errors import InputError
+from longtail.models import downloads
 from longtail.models.segmenters import SMP, PixelBackbone
 
 
@@ -171,6 +172,7 @@ def test_weights_that_cannot_be_downloaded_are_refused(smp: Any, monkeypatch: py
         assert encoder_weights == "imagenet"
         raise OSError("no route to host\nwhatever comes after")
 
+    monkeypatch.setattr(downloads, "reachable", lambda address: True)
     monkeypatch.setattr(smp, "create_model", offline)
     with pytest.raises(InputError, match=r"weights for resnet18 \(no route to host\): give a local file") as caught:
         SMP("resnet18", pretrained=True)
