@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from longtail.augment.instances import InstanceView, MultiScale
-from longtail.data.base import Located, LongTailData, Split, Splits, depth_input, tell_untrained
+from longtail.data.base import Located, LongTailData
 from longtail.data.boxes.dataset import InstanceImages, Instances, Part
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, random_split
+from longtail.data.splits import Split, Splits, depth_input, tell_untrained
 from longtail.errors import InputError
 from longtail.files.coco.annotations import Annotations, check_files, read_annotations
 from longtail.files.images import check_images, decode, few, tell_depth

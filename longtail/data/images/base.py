@@ -13,8 +13,9 @@ from torch.utils.data import Dataset
 from longtail.augment.base import Operator, View
 from longtail.augment.preprocessing import STANDARD, Preprocessing
 from longtail.augment.views import PlainView
-from longtail.data.base import LongTailData, Splits
+from longtail.data.base import LongTailData
 from longtail.data.sampling import Sampling
+from longtail.data.splits import Splits
 from longtail.errors import InputError
 from longtail.messages import some
 

@@ -8,10 +8,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from longtail.data.base import Split, Splits
 from longtail.data.images.base import ImageBatch, ImageData, LoadedImages
 from longtail.data.images.memory import as_fetched
 from longtail.data.loader import EpochBatches, Loader
+from longtail.data.splits import Split, Splits
 
 
 class FeatureRows(Dataset[LoadedImages]):

@@ -18,12 +18,12 @@ from torch.utils.data import Dataset
 from longtail.augment.base import View
 from longtail.augment.geometric import ResizedCrop
 from longtail.augment.preprocessing import Preprocessing
-from longtail.data.base import Split, Splits, depth_input
 from longtail.data.images.base import ImageData
 from longtail.data.images.dataset import ImageFiles, Sample, WithDraw, stacked
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, stratified_split
+from longtail.data.splits import Split, Splits, depth_input
 from longtail.errors import InputError
 from longtail.files.folder import IMAGES, Kind
 from longtail.files.images import check_images, decode, few, tell_depth

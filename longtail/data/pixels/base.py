@@ -16,11 +16,12 @@ from torch.utils.data import Dataset
 
 from longtail.augment.normalise import IMAGENET_MEAN, IMAGENET_STD, Normalise
 from longtail.augment.pixels import IGNORED, PixelView, ScaleCropFlip
-from longtail.data.base import LongTailData, Split, Splits, tell_untrained
+from longtail.data.base import LongTailData
 from longtail.data.loader import EpochBatches, Loader, collate_lists
 from longtail.data.pixels.dataset import Part, PixelBatch, PixelSample, SegmentationImages
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, random_split
+from longtail.data.splits import Split, Splits, tell_untrained
 from longtail.errors import InputError
 from longtail.files.images import decode, few, tell_depth
 from longtail.files.listing import class_rows
