@@ -19,12 +19,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:  # as it was saved
     """Read a checkpoint that holds nothing but tensors and plain values.
 
     Raises:
-        InputError: if it is missing, truncated, or holds anything else; nothing in it is ever executed.
+        InputError: if it is missing, unreadable, truncated, or holds anything else; nothing in it is ever executed.
     """
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"the checkpoint {path} cannot be read ({error.strerror}): check its permissions") from error
     except Exception as error:
         what = "holds more than tensors and plain values" if "Unsupported" in str(error) else "is damaged or truncated"
         raise InputError(f"the checkpoint {path} {what}: use another one, or train again") from error

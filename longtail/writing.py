@@ -1,6 +1,8 @@
-"""Writing a file or a folder whole or not at all."""
+"""Writing a file or a folder whole or not at all, and a folder by one process at a time."""
 
 import contextlib
+import errno
+import logging
 import os
 import shutil
 import uuid
@@ -8,6 +10,91 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from longtail.errors import InputError
+from longtail.messages import command
+
+logger = logging.getLogger(__name__)
+
+LOCK = ".lock"
+LEFTOVERS = (".*.tmp", "*.ckpt.part")  # of a process that was killed while it wrote
+WAYS_OUT = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "the limit of the size of files (ulimit -f) is too low",
+    errno.EACCES: "check its permissions",
+    errno.EPERM: "check its permissions",
+    errno.EROFS: "choose another folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EIO: "check the disk",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+}
+
+
+def system_error(error: OSError, where: str = "standard output") -> InputError | None:
+    """What the system refused, as one line with the way out; None for an error that is no matter of the user's.
+
+    Args:
+        error: of the system.
+        where: what it is about, where it does not name a file.
+    """
+    if error.errno not in WAYS_OUT:
+        return None
+    name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else where
+    name = name if len(name) <= 200 else f"{name[:80]}...{name[-80:]}"
+    return InputError(f"{name}: {error.strerror}: {WAYS_OUT[error.errno]}")
+
+
+def is_unused(folder: Path) -> bool:
+    """Whether a folder is not there, or holds nothing but what a process leaves that is killed as it begins."""
+    if not folder.exists():
+        return True
+    left = {path for pattern in (LOCK, *LEFTOVERS) for path in folder.glob(pattern)} if folder.is_dir() else set()
+    return folder.is_dir() and {*folder.iterdir()} <= left
+
+
+def check_unused(run: Path) -> None:
+    """Check that a folder can become that of a new run; raises InputError where it holds something."""
+    if not is_unused(run):
+        raise InputError(f"{run} exists: choose another --run, or continue it by {command('--resume', run)}")
+
+
+def check_can_be_made(folder: Path) -> None:
+    """Check that a folder can be made and written, before any work is done for it.
+
+    Raises:
+        InputError: if not.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise InputError(f"{folder} cannot be made: {there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{folder} cannot be written: check the permissions of {there}, or choose another --run")
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder that is there against other processes, and clear what a killed one has left in it.
+
+    The lock is the system's, which takes it back from a process that is gone, however it ended.
+
+    Raises:
+        InputError: if another process holds it, or it cannot be written.
+    """
+    import filelock
+
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=5)  # the workers of a killed process live a moment longer
+    except filelock.Timeout:
+        raise InputError(f"{folder} is in use by another process: wait for its end, or choose another --run") from None
+    except NotImplementedError:
+        logger.info(f"{folder} is on a file system without locks: take care that no other process writes to it")
+    try:
+        for pattern in LEFTOVERS:
+            for path in folder.glob(pattern):
+                path.unlink()
+        yield
+    finally:
+        lock.release()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

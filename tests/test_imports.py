@@ -21,7 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "distributed": set(),
     "messages": set(),
     "checkpoint": {"errors"},
-    "writing": {"errors"},
+    "writing": {"errors", "messages"},
     "recipes": {"errors"},
     "samplers": {"checks", "difficulty", "distributed"},
     "losses": {"checks", "counts", "difficulty", "distributed"},
@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "generated": {"errors", "counts", "writing"},
     "methods": {"errors", "checks", "counts", "distributed", "checkpoint", "losses", "models"},
     "data": {"errors", "counts", "difficulty", "messages", "samplers", "augment", "files"},
-    "export": {"errors", "checks", "methods"},
+    "export": {"errors", "checks", "methods", "writing"},
     "inference": {
         *("errors", "checks", "counts", "messages", "checkpoint", "writing", "augment", "reports", "files", "methods"),
         "export",
@@ -42,7 +42,18 @@ ROOMS: dict[str, set[str]] = {
         *("augment", "errors", "difficulty", "distributed", "checkpoint", "writing", "losses", "models", "metrics"),
         *("reports", "figures", "files", "messages", "methods", "data", "inference"),
     },
-    "cli": {"errors", "distributed", "messages", "recipes", "reports", "files", "data", "inference", "tasks"},
+    "cli": {
+        "errors",
+        "distributed",
+        "messages",
+        "writing",
+        "recipes",
+        "reports",
+        "files",
+        "data",
+        "inference",
+        "tasks",
+    },
     "__main__": {"cli"},
 }
 # Rooms whose folders stand on the modules beside them, and the folders in them that import from another.

@@ -1,16 +1,18 @@
 """``longtail fit``: train a run, and before it its teacher."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from longtail.cli.data import check_table, data_options
-from longtail.cli.log import last_word
+from longtail.cli.log import is_first_here, is_interrupt, last_word
 from longtail.cli.options import SHORT, pairs, short_options, take, without
 from longtail.errors import InputError
 from longtail.messages import command
+from longtail.writing import check_can_be_made, check_unused
 
 FIT_HELP = """\
 usage: longtail fit --recipe NAME [--data WHAT] [options]
@@ -74,8 +76,8 @@ def fit(args: list[str]) -> int:
             if value is not None:
                 raise InputError(f"--resume continues a run as it was configured: leave out {name}")
         run = Path(resume)
-        if not (run / "config.yaml").is_file() or not (run / "last.ckpt").is_file():
-            raise InputError(f"{run} holds no stopped run (config.yaml and last.ckpt): give the folder of one")
+        if not (run / "config.yaml").is_file():
+            raise InputError(f"{run} holds no stopped run (config.yaml, and last.ckpt): give the folder of one")
         options = ["--config", str(run / "config.yaml"), *options]
         return _train(options, run, resume=True)
     if recipe is None and not any(arg.split("=")[0] == "--config" for arg in args):
@@ -123,7 +125,7 @@ def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
 
         if load_results(run)["status"] == "finished":
             return checkpoint
-    if checkpoint.is_file():
+    if (run / "config.yaml").is_file():
         args = ["--resume", str(run)]
     else:
         args = ["--recipe", recipe, "--run", str(run), *without(options, ("--model.", "--data.views"))]
@@ -141,8 +143,8 @@ def run_command(args: list[str]) -> int:
         while True:
             try:
                 return process.wait()
-            except KeyboardInterrupt:  # the process has got it too, and saves what it has
-                continue
+            except KeyboardInterrupt:  # the process, which may have got it too, saves what it has
+                process.send_signal(signal.SIGINT)
 
 
 def _data_of(config: dict[str, Any], files: list[str], options: list[str]) -> tuple[str | None, dict[str, str]]:
@@ -162,17 +164,29 @@ def _train(options: list[str], run: Path, resume: bool) -> int:
     started_by_lightning = "LOCAL_RANK" in os.environ
     if started_by_lightning:
         run = Path(os.environ[RUN_VARIABLE])
-    elif not resume and run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise InputError(f"{run} exists: choose another --run, or continue it by {command('--resume', run)}")
+    else:
+        if not resume:
+            check_unused(run)
+        check_can_be_made(run)
     os.environ[RUN_VARIABLE] = str(run)
+    go_on = command("longtail", "fit", "--resume", run)
 
     from longtail.tasks import train
     from longtail.tasks.checkpoints import TrainingStopped
 
     try:
         train.fit(options, run, resume)
-    except TrainingStopped:
-        last_word(f"longtail: stopped and saved; go on by: {command('longtail', 'fit', '--resume', run)}")
+    except TrainingStopped as stop:
+        if not is_first_here():  # the first one speaks for all
+            return 0
+        if str(stop):
+            raise InputError(f"{stop}; the run is saved, go on by: {go_on}") from None
+        last_word(f"longtail: stopped and saved; go on by: {go_on}")
+        return 130
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if not is_interrupt(stop) or not is_first_here() or not (run / "config.yaml").is_file():
+            raise
+        last_word(f"longtail: stopped; go on by: {go_on}")
         return 130
     if not started_by_lightning:
         sys.stdout.write(f"run: {run}\nnext: {command('longtail', 'report', run)}\n")

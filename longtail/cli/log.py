@@ -1,6 +1,7 @@
 """What the package logs, shown on the terminal: such as how many files of a set were left out."""
 
 import logging
+import os
 import sys
 
 
@@ -10,6 +11,16 @@ def show_log() -> None:
     logger.setLevel(logging.INFO)
     logger.propagate = False  # a handler of another package would show every line again
     logger.addHandler(TERMINAL)
+
+
+def is_first_here() -> bool:
+    """Whether this is the process that was started, and none that Lightning has started beside it."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether it is Ctrl-C or SIGTERM, also as Lightning leaves it: as an exit."""
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt)
 
 
 def last_word(text: str) -> None:

@@ -1,16 +1,21 @@
 """The command ``longtail``. Heavy imports wait until needed, here and in the modules beside it."""
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 
 from longtail import __version__
 from longtail.cli.fit import fit
-from longtail.cli.log import last_word, show_log
+from longtail.cli.log import is_first_here, is_interrupt, last_word, show_log
 from longtail.cli.runs import compare, recipes, report, test, validate
 from longtail.cli.use import export, predict, tradeoff
 from longtail.errors import InputError
+from longtail.writing import system_error
 
 HELP = """\
 longtail - train, look at and use classifiers, detectors and segmenters for long-tailed image sets
@@ -48,20 +53,58 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"longtail {__version__}\n")
         return 0
     show_log()
-    sys.path.append(str(Path.cwd()))  # a loss or a method of one's own, beside the images
     try:
+        sys.path.append(str(Path.cwd()))  # a loss or a method of one's own, beside the images
         if args[0] not in COMMANDS:
             raise InputError(f'unknown command "{args[0]}": choose from {", ".join(COMMANDS)}')
-        return COMMANDS[args[0]](args[1:]) or 0
+        with _terminated_as_interrupted():
+            code = COMMANDS[args[0]](args[1:]) or 0
+            sys.stdout.flush()  # what does not fit onto a disk is told here, and not as Python ends
+        return code
     except InputError as error:
         last_word(f"longtail: error: {error}")
         return 2
-    except KeyboardInterrupt:
-        last_word("longtail: stopped")
+    except (KeyboardInterrupt, SystemExit) as error:
+        if not is_interrupt(error):
+            raise
+        if is_first_here():
+            last_word("longtail: stopped")
         return 130
     except BrokenPipeError:  # whoever read the output has seen enough, such as head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 141
+    except OSError as error:
+        told = system_error(error)
+        if told is None:
+            raise
+        last_word(f"longtail: error: {told}")
+        if error.filename is None:
+            _drop_output()
+        return 2
+
+
+def _drop_output() -> None:
+    """Let what is still to be printed go nowhere, as it cannot be written."""
+    with contextlib.suppress(OSError):  # there is no file behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does; it may come twice, as timeout sends it to the process and to its group."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {

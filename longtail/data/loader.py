@@ -1,11 +1,14 @@
 """Seeded, sharded, resumable batches, the same for images in memory and in files."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
+from longtail.data.workers import Shared, Watch, Watched, starting
 from longtail.errors import InputError
 from longtail.samplers.base import EpochSampler, epoch_generator
 
@@ -98,7 +101,17 @@ class EpochBatches(Sampler[Draws]):
 
 
 class Loader:
-    """A data loader that knows how far it is, so that a checkpoint taken inside an epoch resumes at the next batch."""
+    """A data loader that knows how far it is, so that a checkpoint taken inside an epoch resumes at the next batch.
+
+    Attributes:
+        goes_on: whether it reads on in its own process when a worker process dies, and notes that in ``lost``;
+            otherwise that is an error.
+        lost: what happened to its workers, and what helps; None as long as all is well.
+
+    Raises:
+        InputError: on iterating, if a worker died, there is too little shared memory, or a file does not answer
+            (``NoAnswer``).
+    """
 
     def __init__(
         self,
@@ -110,16 +123,26 @@ class Loader:
     ) -> None:
         self.sampler = self.batch_sampler = batches  # under these names Lightning finds it and sets the epoch
         self.dataset = dataset
-        self._inner = DataLoader(
-            dataset,
-            batch_sampler=batches,
+        self.goes_on = False
+        self.lost: str | None = None
+        self._collate, self._pin_memory = collate, pin_memory
+        self._watched = Watched(dataset, num_workers) if num_workers > 0 else None
+        self._processes: list[BaseProcess] = []
+        self._inner = self._loader(batches, num_workers)
+        self._position = 0
+
+    def _loader(self, batches: Iterable[Draws], num_workers: int = 0) -> DataLoader[Any]:
+        watched = self._watched if num_workers > 0 else None
+        return DataLoader(
+            self.dataset if watched is None else watched,
+            batch_sampler=batches,  # type: ignore[arg-type]  # batches of pairs in the place of indices
             num_workers=num_workers,
-            collate_fn=collate,
-            pin_memory=pin_memory,
+            collate_fn=self._collate if watched is None else Shared(self._collate or default_collate),
+            pin_memory=self._pin_memory,
             persistent_workers=num_workers > 0,
+            worker_init_fn=None if watched is None else watched.begin,
             generator=torch.Generator(),  # of its own: torch's is that of the training step, and has to resume with it
         )
-        self._position = 0
 
     def __len__(self) -> int:
         return len(self.sampler)
@@ -127,12 +150,34 @@ class Loader:
     def __iter__(self) -> Iterator[Any]:
         self._position = self.sampler.start
         try:
-            for batch in self._inner:
+            for batch in self._inner if self._watched is None else self._by_workers(self._watched):
                 self._position += 1
                 yield batch
         except InputError as error:  # that of a worker process comes with its traceback
             line = str(error).strip().splitlines()[-1]
-            raise InputError(line.removeprefix("longtail.errors.InputError: ")) from None
+            raise type(error)(line.removeprefix("longtail.errors.InputError: ")) from None
+
+    def _by_workers(self, watched: Watched) -> Iterator[Any]:
+        """Batches of the worker processes, and of this one after one of them has died."""
+        watch = Watch(watched)
+        if self.lost is None:
+            try:
+                with starting() as processes:
+                    batches = iter(self._inner)
+                self._processes += processes
+                with watch.watching():
+                    yield from batches
+                return
+            except InputError:
+                raise
+            except (RuntimeError, OSError, EOFError) as error:
+                self.lost = watch.loss(error, self._processes)
+                if self.lost is None:
+                    raise
+                if not self.goes_on:
+                    raise InputError(self.lost) from None
+        done, self.sampler.start = self._position, 0
+        yield from self._loader([*islice(self.sampler, done, None)])
 
     def state_dict(self) -> dict[str, int]:
         """Batches done in this epoch; 0 once all are."""

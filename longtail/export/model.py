@@ -12,6 +12,7 @@ from torch import Tensor
 
 from longtail.checks import check_outputs
 from longtail.errors import InputError
+from longtail.writing import write_atomically
 
 TOLERANCE = 1e-3  # of an output, relative to its largest value, between onnxruntime and torch in float32
 
@@ -56,6 +57,9 @@ def write_checked(
         options.log_severity_level = 3  # it warns of shapes that change
         check(onnxruntime.InferenceSession(part, options, providers=["CPUExecutionProvider"]))
         part.replace(file)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(f"{file}: cannot be written ({reason}); check the folder and the free space") from error
     finally:
         part.unlink(missing_ok=True)
     return file
@@ -84,8 +88,8 @@ def compare(actual: Tensor, expected: Tensor) -> None:
 
 def save_tensors(output: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Path:
     """Write ``model.safetensors``."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     file = output / "model.safetensors"
-    save_file(state, file, metadata)
+    write_atomically(file, save(state, metadata))
     return file

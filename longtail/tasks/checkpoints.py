@@ -1,10 +1,10 @@
-"""Checkpoints: written whole or not at all, read without unpickling, saved on Ctrl-C."""
+"""Checkpoints: written whole or not at all, read without unpickling, saved before a run stops."""
 
+import contextlib
 import math
-import signal
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
@@ -13,14 +13,16 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from torch import Tensor
 
 from longtail.checkpoint import first_not_finite, read_checkpoint
+from longtail.data.workers import NoAnswer
 from longtail.distributed import gather_to_first
 from longtail.errors import InputError
 from longtail.figures import Metric
 from longtail.tasks.divergence import diverged
+from longtail.tasks.stops import Stops, interval, loaders
 
 
 class TrainingStopped(Exception):
-    """Training was interrupted and its state saved."""
+    """Training was stopped and its state saved; the message says why, and is empty where it was asked for."""
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -38,10 +40,14 @@ class AtomicCheckpointIO(CheckpointIO):
         part = target.with_name(target.name + ".part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(checkpoint, part)
+            with part.open("wb") as file:  # closed before it is removed, which gives its space back
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
             part.replace(target)
         except (OSError, RuntimeError) as error:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
             previous = "the previous one is kept" if target.exists() else "there is none yet"
             reason = str(error).splitlines()[0]
             raise InputError(f"cannot write the checkpoint {target} ({reason}); {previous}: free some space") from error
@@ -62,7 +68,8 @@ class RunCheckpoints(pl.Callback):
 
     The best score, its epoch and the states of the random generators of all processes are part of the checkpoint. The
     first Ctrl-C (or SIGTERM) saves after the running step, or after the validation that follows it, and stops; a second
-    one stops at once.
+    one stops at once. A worker process that dies stops the run in the same way. With several processes all of them stop
+    at the same step, whichever was asked.
 
     Weights that are not finite are never written.
 
@@ -86,8 +93,8 @@ class RunCheckpoints(pl.Callback):
         self.best_score: float | None = None
         self.best_epoch: int | None = None
         self._random: list[dict[str, Tensor]] = []
-        self._signal: int | None = None
-        self._previous: dict[int, Any] = {}
+        self.stops = Stops()
+        self._saved: int | None = None  # the step that the last checkpoint was taken after
 
     @property
     def last(self) -> Path:
@@ -114,36 +121,43 @@ class RunCheckpoints(pl.Callback):
         self._random = state["random"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the random state, as the last thing before the first step; listen for signals."""
+        """Restore the random state, as the last thing before the first step; from here on a stop is saved."""
         if self._random:
             state = self._random[trainer.global_rank % len(self._random)]
             torch.set_rng_state(state["cpu"].cpu())
             if torch.cuda.is_available() and "cuda" in state:
                 torch.cuda.set_rng_state(state["cuda"].cpu())
             self._random = []
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._on_signal)
+        self._saved = trainer.global_step
+        self.stops.training = True
+        self.on_validation_start(trainer, pl_module)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._signal is not None:
-            raise KeyboardInterrupt
-        self._signal = number
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen for signals, as Lightning has begun to; let the loaders go on without their workers in training, as
+        it is stopped soon after."""
+        self.stops.listen()
+        for loader in loaders(trainer):
+            loader.goes_on = self.stops.training
 
-    def _restore_signals(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen for signals, as Lightning has begun to."""
+        self.stops.listen()
 
     def on_train_batch_end(
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        *args: Any,  # outputs, batch, number
+        outputs: Any,  # whatever the step gives
+        batch: Any,
+        batch_idx: int,
     ) -> None:
-        """Save and stop if a signal came; after the last batch the end of the epoch does it, validation included."""
-        if self._signal is not None and not trainer.is_last_batch:
+        """Save and stop if the run has to; after the last batch the end of the epoch does it, validation included."""
+        if trainer.is_last_batch or (batch_idx + 1) % interval(trainer):
+            return
+        reason = self.stops.reason(trainer)
+        if reason is not None:
             self._save(trainer, pl_module, self.last)
-            raise TrainingStopped
+            raise TrainingStopped(reason)
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, path: Path) -> None:
         """Save a checkpoint, unless the weights of a process are no longer finite; then raise InputError."""
@@ -152,6 +166,7 @@ class RunCheckpoints(pl.Callback):
             what = f"after step {trainer.global_step} {name or 'a weight'} is NaN or infinite"
             raise diverged(trainer, what, self.last)
         trainer.save_checkpoint(path)
+        self._saved = trainer.global_step
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, the best first so that the last one knows of it."""
@@ -163,13 +178,17 @@ class RunCheckpoints(pl.Callback):
         self._save(trainer, pl_module, self.last)
         if is_best:
             trainer.save_checkpoint(self.best)
-        if self._signal is not None:
-            raise TrainingStopped
+        reason = self.stops.reason(trainer)
+        if reason is not None:
+            raise TrainingStopped(reason)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop listening for signals."""
-        self._restore_signals()
+        """From here on a stop ends the run at once: all is saved."""
+        self.stops.training = False
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Stop listening for signals."""
-        self._restore_signals()
+        """Save the steps since the last checkpoint if it was the next batch that did not come."""
+        self.stops.training = False
+        between_steps = trainer.training and trainer.world_size == 1 and self._saved not in (None, trainer.global_step)
+        if isinstance(exception, NoAnswer) and between_steps:
+            self._save(trainer, pl_module, self.last)

@@ -1,5 +1,6 @@
 """Writes the results of a run as it goes, and shows its progress."""
 
+import contextlib
 import os
 import platform
 import sys
@@ -15,6 +16,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from tqdm import tqdm
 
 from longtail.data.base import LongTailData
+from longtail.errors import InputError
 from longtail.reports.results import Results, save_results
 from longtail.reports.wording import duration, words_of
 from longtail.tasks.base import Task
@@ -170,7 +172,8 @@ class Recorder(pl.Callback):
         """Mark the run interrupted, if it had begun."""
         if self.results["classes"]:
             self.results["status"] = "interrupted"
-            self.save(trainer)
+            with contextlib.suppress(InputError):  # what stopped the run is to be told
+                self.save(trainer)
 
 
 class Progress(TQDMProgressBar):

@@ -1,5 +1,6 @@
 """What the command line does with Lightning: configure, fit, resume and evaluate a run."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -18,6 +19,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from longtail.checkpoint import load_state, read_checkpoint
 from longtail.data.base import LongTailData
 from longtail.data.names import find_class
+from longtail.distributed import is_first_process
 from longtail.errors import InputError
 from longtail.messages import command
 from longtail.reports.results import Evaluation, Results, load_results, save_results
@@ -28,11 +30,12 @@ from longtail.tasks.divergence import Divergence
 from longtail.tasks.inputs import fit_to_network
 from longtail.tasks.overview import Overview
 from longtail.tasks.precision import choose_precision
+from longtail.tasks.processes import Processes
 from longtail.tasks.rates import about_rate
 from longtail.tasks.recorder import Progress, Recorder, new_results
 from longtail.tasks.refusals import building, explain
 from longtail.tasks.views import split_off, with_options
-from longtail.writing import write_atomically
+from longtail.writing import check_unused, locked, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +134,8 @@ class TrainingCLI(LightningCLI):
         metrics = self.model.monitors
         self.checkpoints = RunCheckpoints(run, self.config.monitor or next(iter(metrics)), metrics)
         self.divergence = Divergence(self.checkpoints.last)
-        callbacks: list[pl.Callback] = [self.divergence, Overview(), self.recorder, self.checkpoints]
+        self.processes = Processes(run)
+        callbacks: list[pl.Callback] = [self.processes, self.divergence, Overview(), self.recorder, self.checkpoints]
         if self.config_init.trainer.enable_progress_bar is not False:
             callbacks.insert(callbacks.index(self.checkpoints), Progress(self.recorder))
         if self.config.ema is not None:
@@ -168,13 +172,27 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
     Args:
         args: options for ``TrainingCLI``.
         run: folder of the run.
-        resume: go on from its last checkpoint.
+        resume: go on from its last checkpoint, or from the beginning where it has none yet.
+
+    Raises:
+        TrainingStopped: if it was stopped and saved.
+        InputError: if another process holds the folder, or something cannot be used.
     """
     quiet()
+    with contextlib.ExitStack() as held:
+        if resume and is_first_process():
+            held.enter_context(locked(run))
+        _fit(args, run, resume, held)
+
+
+def _fit(args: Sequence[str], run: Path, resume: bool, held: contextlib.ExitStack) -> None:
     cli = configure([*args, f"--run={run}"])
     trainer, task, data = cli.trainer, cli.model, cli.datamodule
     last = cli.checkpoints.last
-    if resume:
+    go_on = resume and last.is_file()
+    if resume and not go_on:
+        logger.info(f"{run} has no checkpoint yet: it starts from its beginning")
+    if go_on:
         load_state(task, read_checkpoint(last)["state_dict"], last)
         before = load_results(run)
         for key in ("seconds", "history", "started", "images_per_second"):
@@ -191,10 +209,14 @@ def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
     features = cli.config.features or run.parent / "features"
     data = cli.datamodule = task.prepare(data, trainer, Path(features), resume)
     if trainer.is_global_zero:
-        run.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            run.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(run))
+            check_unused(run)
         write_atomically(run / "config.yaml", cli.dump())
+    held.enter_context(cli.processes.running(cli.checkpoints.stops))
     try:
-        trainer.fit(task, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
+        trainer.fit(task, datamodule=data, ckpt_path=last if go_on else None, weights_only=True)
     except (InputError, TrainingStopped):
         raise
     except Exception:  # what fails after a loss that was not finite fails because of it
@@ -252,7 +274,8 @@ def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
         raise InputError(f"a limit of 0 batches leaves nothing to evaluate: give --trainer.limit_{split}_batches 1.0")
     check_spread(cli.trainer, cli.datamodule, split)
     epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
-    evaluations = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
+    with cli.processes.running(cli.checkpoints.stops):
+        evaluations = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
     others = [e for e in results["evaluations"] if e["split"] != split]
     if cli.trainer.is_global_zero:
         results["evaluations"] = [*others, *evaluations]

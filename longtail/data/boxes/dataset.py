@@ -107,6 +107,10 @@ class InstanceImages(Dataset[BoxSample]):
     def __len__(self) -> int:
         return len(self.part.rows)
 
+    def path(self, row: int) -> str:
+        """The file of an image."""
+        return str(self.part.path(row))
+
     def __getitem__(self, index: tuple[int, int]) -> BoxSample:
         row, draw = index
         part, annotations = self.part, self.part.annotations

@@ -54,6 +54,10 @@ class ClipFiles(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.listing)
 
+    def path(self, row: int) -> str:
+        """The file of a video."""
+        return str(self.listing.paths[row])
+
     def __getitem__(self, index: tuple[int, int]) -> Sample:
         row, draw = index
         path = self.listing.paths[row]

@@ -74,10 +74,13 @@ class ImageFiles(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self._targets)
 
+    def path(self, row: int) -> str:
+        """The file of an image."""
+        return os.fsdecode(self._names[self._ends[row] : self._ends[row + 1]])
+
     def __getitem__(self, index: tuple[int, int]) -> Sample:
         row, draw = index
-        path = os.fsdecode(self._names[self._ends[row] : self._ends[row + 1]])
-        image = decode(path, self._reduction, self._bit_depth)
+        image = decode(self.path(row), self._reduction, self._bit_depth)
         if self._crops is None:
             views = [prepare(image, self._size, self._resize)]
         else:
@@ -121,3 +124,8 @@ class WithDraw(Dataset[tuple[Sample, int]]):
 
     def __getitem__(self, index: tuple[int, int]) -> tuple[Sample, int]:
         return self.images[index], index[1]
+
+    def path(self, row: int) -> str:
+        """The file of an image."""
+        path: str = self.images.path(row)  # type: ignore[attr-defined]
+        return path

@@ -76,6 +76,10 @@ class SegmentationImages(Dataset[PixelSample]):
     def __len__(self) -> int:
         return len(self.part)
 
+    def path(self, row: int) -> str:
+        """The file of an image."""
+        return str(self.part.images[row])
+
     def __getitem__(self, index: tuple[int, int]) -> PixelSample:
         row, draw = index
         image = read_image(self.part.images[row], self.image_size, self.bit_depth)

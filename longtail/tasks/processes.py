@@ -1,0 +1,126 @@
+"""The processes of a run that trains in several: one that dies ends the others, with one line that names it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch.distributed as dist
+
+from longtail.data.workers import NoAnswer
+from longtail.errors import InputError
+from longtail.messages import command
+from longtail.reports.results import load_results, save_results
+from longtail.tasks.checkpoints import TrainingStopped
+from longtail.tasks.stops import Stops
+
+STOPPED = 130  # exit code of a process that was stopped by Ctrl-C
+TOLD = 2  # and of one that has said what a user can put right
+
+
+class Processes(pl.Callback):
+    """Watches the processes that Lightning has started, and in each of those the first one.
+
+    A process that waits for one that is gone would wait for minutes, or fail with an error that does not say why. What
+    is written about a loss comes from one process: from the first, or where that is gone from those that are left.
+
+    Args:
+        run: folder of the run.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self._go_on = command("longtail", "fit", "--resume", run)
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._watching = self._ending = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Begin to watch, once the processes are there."""
+        if trainer.world_size == 1 or self._watching:
+            return
+        self._watching = True
+        started: list[subprocess.Popen[bytes]] = getattr(trainer.strategy.launcher, "procs", [])
+        self._children = [*started]
+        started.clear()  # Lightning's own watch, which kills all of them and says nothing, has none left to watch
+        watches: list[tuple[Any, ...]] = [(self._wait, rank, child) for rank, child in enumerate(self._children, 1)]
+        if "LOCAL_RANK" in os.environ and trainer.local_rank > 0:
+            watches.append((self._wait_for_first, os.getppid()))
+        for function, *arguments in watches:
+            threading.Thread(target=function, args=arguments, daemon=True).start()
+
+    def _wait(self, rank: int, child: "subprocess.Popen[bytes]") -> None:
+        code = child.wait()
+        if code == 0 or self._ending:
+            return
+        if code == STOPPED:
+            sys.stderr.write("longtail: stopped\n")
+        elif code != TOLD:
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+            self._tell(f"process {rank} of the run (pid {child.pid}, counted from 0) {how}")
+        self._kill()
+        mark_interrupted(self.run)
+        os._exit(code if code in (STOPPED, TOLD) else 1)
+
+    def _wait_for_first(self, first: int) -> None:
+        while os.getppid() == first:
+            time.sleep(0.5)
+        if self._ending:
+            return
+        self._tell(f"process 0 of the run (pid {first}) is gone")
+        os._exit(1)
+
+    def _tell(self, what: str) -> None:
+        sys.stderr.write(f"longtail: error: {what}, and the others end with it; go on by: {self._go_on}\n")
+        sys.stderr.flush()
+
+    def _kill(self) -> None:
+        self._ending = True
+        for child in self._children:
+            child.send_signal(signal.SIGKILL)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """End the other processes, unless all of them have agreed to stop; where one is gone, let that be said alone.
+
+        A process that is not the first waits: where all fail, the first one speaks for them and ends them.
+        """
+        if trainer.world_size == 1:
+            return
+        if not isinstance(exception, TrainingStopped):
+            lost = isinstance(exception, dist.DistError) or _connection_lost(exception)
+            time.sleep(10 if lost else 3 if trainer.local_rank > 0 else 0)  # a watch may end this process before
+            self._kill()
+        self._ending = True
+
+    @contextlib.contextmanager
+    def running(self, stops: Stops) -> Iterator[None]:
+        """What Lightning is called in: it can be stopped, and ends after the processes that it has started, as they
+        watch this one."""
+        try:
+            with stops.listening():
+                yield
+        except NoAnswer as error:
+            raise InputError(f"{error}; what was done is saved, go on by: {self._go_on}") from error
+        for child in self._children:
+            child.wait()
+
+
+def _connection_lost(error: BaseException) -> bool:
+    """Whether an error is that of gloo about a process that is gone."""
+    return isinstance(error, RuntimeError) and not isinstance(error, InputError) and "onnection" in str(error)
+
+
+def mark_interrupted(run: Path) -> None:
+    """Write into the results of a run that it was interrupted, as far as there are any."""
+    try:
+        results = load_results(run)
+        results["status"] = "interrupted"
+        save_results(run, results)
+    except InputError:
+        return
