@@ -135,7 +135,7 @@ class Loader:
         watched = self._watched if num_workers > 0 else None
         return DataLoader(
             self.dataset if watched is None else watched,
-            batch_sampler=batches,  # type: ignore[arg-type]  # batches of pairs in the place of indices
+            batch_sampler=batches,
             num_workers=num_workers,
             collate_fn=self._collate if watched is None else Shared(self._collate or default_collate),
             pin_memory=self._pin_memory,

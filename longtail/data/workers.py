@@ -204,7 +204,7 @@ class Shared:
 
 def _share(value: Any) -> None:  # whatever a batch holds
     if isinstance(value, Tensor):
-        value.share_memory_()
+        value.share_memory_()  # type: ignore[no-untyped-call]  # it has no types
     elif isinstance(value, Mapping):
         for entry in value.values():
             _share(entry)
