@@ -15,6 +15,7 @@ from longtail.messages import command
 logger = logging.getLogger(__name__)
 
 LOCK = ".lock"
+LOCK_PATIENCE = 5  # seconds, as the workers of a killed process live a moment longer than it
 LEFTOVERS = (".*.tmp", "*.ckpt.part")  # of a process that was killed while it wrote
 WAYS_OUT = {
     errno.ENOSPC: "free some space",
@@ -83,7 +84,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     lock = filelock.FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=5)  # the workers of a killed process live a moment longer
+        lock.acquire(timeout=LOCK_PATIENCE)
     except filelock.Timeout:
         raise InputError(f"{folder} is in use by another process: wait for its end, or choose another --run") from None
     except NotImplementedError:

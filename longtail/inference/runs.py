@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from longtail.files.folder import IMAGES, Kind, is_sample, samples_below
 from longtail.files.labelled import Listed, listed_files
 from longtail.files.table import is_table
 from longtail.inference.base import Predictor
+from longtail.messages import first_line
 from longtail.reports.results import Results, load_results
 
 T = TypeVar("T")
@@ -93,10 +95,11 @@ def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | No
         checkpoint: "best" or "last"; by default the one best on validation if there is one.
 
     Raises:
-        InputError: if the checkpoint is not there or damaged, or the method is of another kind.
+        InputError: if the checkpoint is not there or damaged, or the method is of another kind or needs a module that
+            is not there.
     """
     import yaml
-    from jsonargparse import ArgumentParser
+    from jsonargparse import ArgumentError, ArgumentParser
 
     path = checkpoint_path(run, checkpoint)
     state = read_method(path)
@@ -105,7 +108,14 @@ def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | No
     config = for_checkpoint({**config, "init_args": {**config.get("init_args", {}), **counts}})
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(nn.Module, "method", required=True)
-    method: nn.Module = parser.instantiate(parser.parse_object({"method": config})).method
+    try:
+        parsed = parser.parse_object({"method": config})
+    except ArgumentError as error:
+        absent = re.search(r"No module named '([\w.]+)'", str(error))
+        if absent is None:
+            raise InputError(f"{run}: the configuration of its method cannot be used: {first_line(error)}") from error
+        raise InputError(f"{run} needs {absent[1]}, which is not there: start in the folder that has it") from error
+    method: nn.Module = parser.instantiate(parsed).method
     if not isinstance(method, kind):
         raise InputError(f"{run}: the method {type(method).__name__} is no {kind.__name__}")
     load_state(method, state, path)

@@ -47,6 +47,7 @@ def explain(message: str) -> str:
     types.pop("NoneType", None)
     unknown = re.search(r"Expected a path but (\S+) either", message)
     refused = re.search(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted", message)
+    absent = re.search(r"No module named '([\w.]+)'", message)
     missing = re.search(r"class_path '([\w.]+)':\s+the following arguments are required: ", message)
     if missing and keys == ["data"]:
         return f"no data given: {find_class(missing[1]).needs}"
@@ -54,6 +55,8 @@ def explain(message: str) -> str:
         return f"--{keys[0]}: {refused[1]} has no option {refused[2]}"
     if unknown:
         return f'--{".".join(keys)}: there is no class "{unknown[1]}"; {_choices(keys[-1])}'
+    if absent:
+        return f"the configuration needs {absent[1]}, which is not there: start in the folder that has it"
     if keys and types and values and not values[0].startswith(("Namespace(", "{")):
         return f'--{".".join(keys)}: expected {" or ".join(types)}, got "{values[0]}"'
     lines = [line.strip(" -") for line in message.splitlines() if line.strip()]

@@ -189,7 +189,7 @@ def _fit(args: Sequence[str], run: Path, resume: bool, held: contextlib.ExitStac
     cli = configure([*args, f"--run={run}"])
     trainer, task, data = cli.trainer, cli.model, cli.datamodule
     last = cli.checkpoints.last
-    go_on = resume and last.is_file()
+    go_on = resume and not stopped_early(run)
     if resume and not go_on:
         logger.info(f"{run} has no checkpoint yet: it starts from its beginning")
     if go_on:
@@ -237,6 +237,16 @@ def _fit(args: Sequence[str], run: Path, resume: bool, held: contextlib.ExitStac
         save_results(run, results)
         evaluations = [e for e in cli.results["evaluations"] if e["split"] == splits[-1]] if splits else []
         show(evaluation_table(results, evaluations)) if evaluations else sys.stdout.write("no split to evaluate\n")
+
+
+def stopped_early(run: Path) -> bool:
+    """Whether a run ended before it could write its first checkpoint, so that nothing is lost if it begins again."""
+    if any((run / name).exists() for name in ("last.ckpt", "best.ckpt")):
+        return False
+    if not (run / "results.json").exists():
+        return True
+    results = load_results(run)
+    return results["status"] != "finished" and len(results["history"]) <= 1
 
 
 def left_out(trainer: pl.Trainer, split: str) -> bool:

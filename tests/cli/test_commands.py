@@ -4,6 +4,7 @@ import csv
 import errno
 import itertools
 import json
+import multiprocessing
 import os
 import pickle
 import re
@@ -12,7 +13,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ import yaml
 from command import TWO_PROCESSES, assert_same_weights, fails, in_its_own_process, results, stopping
 from PIL import Image
 
+from longtail import writing
 from longtail.augment.preprocessing import Resize
 from longtail.cli.main import main
 from longtail.inference import load_run
@@ -450,14 +452,14 @@ def test_a_full_disk_keeps_the_previous_checkpoint(
 ) -> None:
     run = tmp_path / "run"
     save = torch.save
-    saved: list[Path] = []
+    saved: list[BinaryIO] = []
 
-    def full(content: Any, path: Path) -> None:
-        saved.append(path)
+    def full(content: Any, file: BinaryIO) -> None:
+        saved.append(file)
         if len(saved) > 2:
-            Path(path).write_bytes(b"half a checkpoint")
+            file.write(b"half a checkpoint")
             raise OSError(errno.ENOSPC, "No space left on device")
-        save(content, path)
+        save(content, file)
 
     monkeypatch.setattr(torch, "save", full)
     line = fails(capsys, "fit", "--recipe", "digits_lt/ce", "--epochs", "3", "--run", str(run))
@@ -465,5 +467,88 @@ def test_a_full_disk_keeps_the_previous_checkpoint(
     assert "previous one is kept" in line
     monkeypatch.setattr(torch, "save", save)
     assert not list(run.glob("*.part"))
+    assert all(file.closed for file in saved)  # one that is open keeps the space of its removed file
+    assert results(run)["status"] == "interrupted"
     assert main(["fit", "--resume", str(run)]) == 0
     assert len(results(run)["history"]) == 3
+
+
+PLAIN = ["--trainer.logger", "false", "--precision", "32-true"]
+
+
+def test_a_run_whose_worker_dies_is_saved_and_goes_on(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fitting = ["fit", "--recipe", "ce", "--data", str(photos), *FAST, *PLAIN, "--run"]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert main([*fitting, str(whole)]) == 0
+    step = Classification.training_step
+
+    def killing(self: Any, batch: dict[str, Any], batch_idx: int) -> Any:
+        for process in multiprocessing.active_children():
+            process.kill()
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classification, "training_step", killing)
+        line = fails(capsys, *fitting, str(stopped), "--workers", "1")
+    assert "was killed by SIGKILL" in line
+    assert "saved, go on by: longtail fit --resume" in line
+    assert results(stopped)["status"] == "interrupted"
+    assert main(["fit", "--resume", str(stopped), "--workers", "0"]) == 0
+    assert_same_weights(stopped, whole)
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    (killed / ".config.yaml.0123.tmp").touch()
+    shutil.copy(run / "config.yaml", killed)
+    assert "--resume" in fails(capsys, "fit", "--recipe", "digits_lt/ce", "--run", str(killed))
+    assert main(["fit", "--resume", str(killed)]) == 0
+    assert_same_weights(killed, run)
+    assert not list(killed.glob("*.tmp"))
+
+
+def test_a_folder_in_use_is_refused(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(writing, "LOCK_PATIENCE", 0)
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    with writing.locked(copy):
+        assert "in use by another process" in fails(capsys, "fit", "--resume", str(copy))
+
+
+def test_what_the_system_refuses_is_one_line(
+    run: Path, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "shorter name" in fails(capsys, "fit", "--recipe", "digits_lt/ce", "--run", "x" * 300)
+
+    def refused(*args: Any, **options: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(run / "best.ckpt"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", refused)
+        assert "best.ckpt cannot be read (Permission denied)" in fails(capsys, "predict", str(run), str(photos))
+
+    def full(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("longtail.inference.classification.write_rows", full)
+        assert "standard output: No space left" in fails(capsys, "predict", str(run), str(photos))
+
+
+def test_a_loss_of_one_s_own_that_is_not_there_is_named(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    for name in ("config.yaml", "results.json"):
+        text = (copy / name).read_text()
+        (copy / name).write_text(re.sub(r"longtail\.losses\.\w+", "own_losses.Own", text))
+    for command in (["predict", str(copy), str(photos)], ["validate", str(copy)]):
+        assert "needs own_losses, which is not there" in fails(capsys, *command)

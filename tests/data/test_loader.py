@@ -1,10 +1,18 @@
 """Seeded, sharded, resumable batches."""
 
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
+from torch.utils.data import Dataset, get_worker_info
 
+from longtail.data import workers
 from longtail.data.images.memory import TensorImages
 from longtail.data.loader import EpochBatches, Loader
+from longtail.errors import InputError
 
 
 def rows(batches: EpochBatches) -> list[int]:
@@ -57,3 +65,69 @@ def test_a_loader_goes_on_after_the_batches_done() -> None:
     assert done + rest == whole
     assert resumed.state_dict() == {"position": 0}
     assert len([*resumed]) == 5
+
+
+class Numbers(Dataset[torch.Tensor]):
+    """Rows as tensors; what reads one of them in a worker process does something first."""
+
+    def __init__(self, row: int, act: Callable[[], object]) -> None:
+        self.row, self.act = row, act
+
+    def __getitem__(self, index: tuple[int, int]) -> torch.Tensor:
+        if index[0] == self.row and get_worker_info() is not None:
+            self.act()
+        return torch.tensor(index[0])
+
+    def path(self, row: int) -> str:
+        return f"{row}.png"
+
+
+def with_workers(act: Callable[[], object]) -> Loader:
+    """20 rows in two workers, of which row 7 acts."""
+    return Loader(Numbers(7, act), EpochBatches(20, 4, True), 2)
+
+
+IN_ORDER = [[row for row, _ in batch] for batch in EpochBatches(20, 4, True)]
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_loader_goes_on_without_a_worker_that_was_killed() -> None:
+    loader = with_workers(kill)
+    loader.goes_on = True
+    assert [batch.tolist() for batch in loader] == IN_ORDER
+    assert loader.lost is not None
+    assert "killed by SIGKILL" in loader.lost
+    assert "--workers" in loader.lost
+    assert [batch.tolist() for batch in loader] == IN_ORDER  # and so in the next epoch
+
+
+def test_a_killed_worker_is_an_error_where_nothing_is_to_be_saved() -> None:
+    with pytest.raises(InputError, match=r"killed by SIGKILL.*--workers"):
+        list(with_workers(kill))
+
+
+def test_workers_do_not_hear_what_stops_a_run() -> None:
+    def signals() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
+
+    assert [batch.tolist() for batch in with_workers(signals)] == IN_ORDER
+
+
+def test_a_file_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(workers, "PATIENCE", 2)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(workers.NoAnswer, match=r"^7\.png: no answer"):
+        list(with_workers((tmp_path / "pipe").read_bytes))
+
+
+def test_too_little_shared_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tensor: torch.Tensor) -> None:
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    with pytest.raises(InputError, match=r"shared memory .* too small .* --workers 0"):
+        list(with_workers(int))
