@@ -17,6 +17,7 @@ from longtail.data.workers import NoAnswer
 from longtail.distributed import gather_to_first
 from longtail.errors import InputError
 from longtail.figures import Metric
+from longtail.messages import first_line
 from longtail.tasks.divergence import diverged
 from longtail.tasks.stops import Stops, interval, loaders
 
@@ -49,8 +50,9 @@ class AtomicCheckpointIO(CheckpointIO):
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
             previous = "the previous one is kept" if target.exists() else "there is none yet"
-            reason = str(error).splitlines()[0]
-            raise InputError(f"cannot write the checkpoint {target} ({reason}); {previous}: free some space") from error
+            raise InputError(
+                f"cannot write the checkpoint {target} ({_reason(error)}); {previous}: free some space"
+            ) from error
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
@@ -61,6 +63,16 @@ class AtomicCheckpointIO(CheckpointIO):
     def remove_checkpoint(self, path: Any) -> None:  # Lightning's signature
         """Remove a checkpoint file."""
         Path(path).unlink(missing_ok=True)
+
+
+def _reason(error: Exception) -> str:
+    """What the system refused, which torch reports as an error of its own in the place of the system's."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return first_line(error)
 
 
 class RunCheckpoints(pl.Callback):
