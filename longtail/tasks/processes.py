@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +41,35 @@ class Processes(pl.Callback):
         self._children: list[subprocess.Popen[bytes]] = []
         self._watching = self._ending = False
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Begin to watch, once the processes are there."""
-        if trainer.world_size == 1 or self._watching:
-            return
-        self._watching = True
-        started: list[subprocess.Popen[bytes]] = getattr(trainer.strategy.launcher, "procs", [])
-        self._children = [*started]
-        started.clear()  # Lightning's own watch, which kills all of them and says nothing, has none left to watch
-        watches: list[tuple[Any, ...]] = [(self._wait, rank, child) for rank, child in enumerate(self._children, 1)]
-        if "LOCAL_RANK" in os.environ and trainer.local_rank > 0:
-            watches.append((self._wait_for_first, os.getppid()))
-        for function, *arguments in watches:
-            threading.Thread(target=function, args=arguments, daemon=True).start()
+    @contextlib.contextmanager
+    def running(self, trainer: pl.Trainer, stops: Stops) -> Iterator[None]:
+        """What Lightning is called in: it can be stopped, and ends after the processes that it starts, as they watch
+        this one."""
+        if trainer.world_size > 1 and not self._watching:
+            self._watching = True
+            if "LOCAL_RANK" not in os.environ:
+                self._watch(self._take_over, trainer.strategy.launcher)
+            elif trainer.local_rank > 0:
+                self._watch(self._wait_for_first, os.getppid())
+        try:
+            with stops.listening():
+                yield
+        except NoAnswer as error:
+            raise InputError(f"{error}; what was done is saved, go on by: {self._go_on}") from error
+        for child in self._children:
+            child.wait()
+
+    def _watch(self, function: Callable[..., None], *arguments: Any) -> None:  # those of the function
+        threading.Thread(target=function, args=arguments, daemon=True).start()
+
+    def _take_over(self, launcher: Any) -> None:  # that of Lightning which starts processes, or another
+        while len(getattr(launcher, "procs", [])) < getattr(launcher, "num_processes", 1) - 1:
+            time.sleep(0.1)
+        self._children = [*getattr(launcher, "procs", [])]
+        if self._children:
+            launcher.procs.clear()  # Lightning's own watch, which kills all and says nothing, has none left to watch
+        for rank, child in enumerate(self._children, 1):
+            self._watch(self._wait, rank, child)
 
     def _wait(self, rank: int, child: "subprocess.Popen[bytes]") -> None:
         code = child.wait()
@@ -97,18 +113,6 @@ class Processes(pl.Callback):
             time.sleep(10 if lost else 3 if trainer.local_rank > 0 else 0)  # a watch may end this process before
             self._kill()
         self._ending = True
-
-    @contextlib.contextmanager
-    def running(self, stops: Stops) -> Iterator[None]:
-        """What Lightning is called in: it can be stopped, and ends after the processes that it has started, as they
-        watch this one."""
-        try:
-            with stops.listening():
-                yield
-        except NoAnswer as error:
-            raise InputError(f"{error}; what was done is saved, go on by: {self._go_on}") from error
-        for child in self._children:
-            child.wait()
 
 
 def _connection_lost(error: BaseException) -> bool:

@@ -214,7 +214,7 @@ def _fit(args: Sequence[str], run: Path, resume: bool, held: contextlib.ExitStac
             held.enter_context(locked(run))
             check_unused(run)
         write_atomically(run / "config.yaml", cli.dump())
-    held.enter_context(cli.processes.running(cli.checkpoints.stops))
+    held.enter_context(cli.processes.running(cli.trainer, cli.checkpoints.stops))
     try:
         trainer.fit(task, datamodule=data, ckpt_path=last if go_on else None, weights_only=True)
     except (InputError, TrainingStopped):
@@ -284,7 +284,7 @@ def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
         raise InputError(f"a limit of 0 batches leaves nothing to evaluate: give --trainer.limit_{split}_batches 1.0")
     check_spread(cli.trainer, cli.datamodule, split)
     epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
-    with cli.processes.running(cli.checkpoints.stops):
+    with cli.processes.running(cli.trainer, cli.checkpoints.stops):
         evaluations = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
     others = [e for e in results["evaluations"] if e["split"] != split]
     if cli.trainer.is_global_zero:
