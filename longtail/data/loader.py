@@ -162,9 +162,10 @@ class Loader:
         watch = Watch(watched)
         if self.lost is None:
             try:
-                with starting() as processes:
-                    batches = iter(self._inner)
-                self._processes += processes
+                batches: Iterable[Any] = self._inner
+                if not self._processes:
+                    with starting() as self._processes:
+                        batches = iter(self._inner)
                 with watch.watching():
                     yield from batches
                 return
