@@ -9,6 +9,7 @@ from typing import Any
 from longtail.cli.data import check_table, data_options
 from longtail.cli.log import last_word
 from longtail.cli.options import SHORT, pairs, short_options, take, without
+from longtail.cli.stages import second_stage, second_stages
 from longtail.errors import InputError
 from longtail.messages import command
 
@@ -25,6 +26,7 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
                        your own what its class says, or its short name
   --run FOLDER         where the run goes; by default runs/<data>-<recipe>
   --resume RUN         go on with a stopped run
+  --from RUN           the finished run that a recipe second/... goes on from
   --teacher RUN        run of the teacher, for recipes that have one; it is trained first if it is not there
 
   --epochs N           --batch-size N (of each process, 2 or more)                --seed N
@@ -68,6 +70,7 @@ def fit(args: list[str]) -> int:
     recipe = take(args, "--recipe")
     folder = take(args, "--run")
     teacher_run = take(args, "--teacher")
+    first = take(args, "--from")
     options = short_options(args)
     if resume is not None:
         for name, value in (("--recipe", recipe), ("--run", folder)):
@@ -86,6 +89,12 @@ def fit(args: list[str]) -> int:
 
         config = load_recipe(recipe)
         config.pop("about", None)
+        if second_stages(recipe) != (first is not None):
+            raise InputError(
+                "the recipes second/... go on from a finished run, and no others: give --from RUN with one"
+            )
+        if first is not None:
+            config = second_stage(config, Path(first))
         if any(option.split("=")[0] == SHORT["--weights"] for option in options):
             start_from_file(config)
     teacher = config.pop("teacher", None)
@@ -109,8 +118,14 @@ def fit(args: list[str]) -> int:
         import yaml
 
         options = ["--config", yaml.safe_dump(config), "--recipe", recipe, *options]
-    run = Path(folder) if folder is not None else default_run(recipe, data)
-    return _train(options, run, resume=False)
+    run = Path(folder) if folder is not None else default_run(recipe, first or data)
+    code = _train(options, run, resume=False)
+    if first is not None and not code and "LOCAL_RANK" not in os.environ:
+        from longtail.reports.compare import comparison_text
+        from longtail.reports.terminal import show
+
+        show(comparison_text([Path(first), run]))
+    return code
 
 
 def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:

@@ -121,16 +121,20 @@ def for_checkpoint(config: dict[str, Any]) -> dict[str, Any]:  # YAML
 
 
 def without_starts(config: dict[str, Any], of_backbone: bool = False) -> dict[str, Any]:  # YAML
-    """A configuration whose backbones start from no weights, as the checkpoint holds the trained ones.
+    """A configuration whose backbones and classifiers start from no weights, as the checkpoint holds the trained ones.
+
+    A backbone of which a part is trained keeps them: its checkpoint holds that part alone.
 
     Args:
         config: of a method, or a part of it.
-        of_backbone: whether it is that of a backbone, or of something inside one.
+        of_backbone: whether it is that of a backbone or a classifier, or of something inside one.
     """
+    if of_backbone and config.get("tuning", "all") != "all":
+        return config
     return {
         key: STARTS[key]
         if of_backbone and key in STARTS
-        else without_starts(value, of_backbone or key == "backbone")
+        else without_starts(value, of_backbone or key in ("backbone", "classifier"))
         if isinstance(value, dict)
         else value
         for key, value in config.items()
