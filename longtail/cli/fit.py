@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from longtail.cli.data import data_options
-from longtail.cli.options import short_options, take, without
+from longtail.cli.options import short_options, take, trust_modules, without
+from longtail.configuration import read_config
 from longtail.errors import InputError
+from longtail.own_modules import named_in, serve
 
 FIT_HELP = """\
 usage: longtail fit --recipe NAME [--data WHAT] [options]
@@ -37,6 +39,7 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
   --compile            use torch.compile               --no-channels-last
   --ema DECAY          average the weights, such as 0.999
   --clip NORM          clip the gradient to this norm
+  --trust MODULE       let runs name what is in a module of your own, from now on
   --monitor METRIC     of the best epoch on validation (by default balanced_accuracy, AP or miou)
 
 Every other option of the trainer, the model and the data can be given by its full name, such as
@@ -53,10 +56,13 @@ def fit(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         sys.stdout.write(FIT_HELP)
         return 0
+    trust_modules(args)
+    of_runs = _config_files(args)
+    serve(named_in(args))
     if any(arg == "--help-all" or ".help" in arg.split("=")[0] for arg in args):
         from longtail.tasks.train import configure
 
-        configure([arg.replace("--help-all", "--help") for arg in args])
+        configure([arg.replace("--help-all", "--help") for arg in args], of_runs)
     resume = take(args, "--resume")
     recipe = take(args, "--recipe")
     folder = take(args, "--run")
@@ -69,15 +75,15 @@ def fit(args: list[str]) -> int:
         run = Path(resume)
         if not (run / "config.yaml").is_file() or not (run / "last.ckpt").is_file():
             raise InputError(f"{run} holds no stopped run (config.yaml and last.ckpt): give the folder of one")
-        options = ["--config", str(run / "config.yaml"), *options]
-        return _train(options, run, resume=True)
-    if recipe is None and not any(arg.split("=")[0] == "--config" for arg in args):
+        return _train(options, run, True, [run / "config.yaml", *of_runs])
+    if recipe is None and not of_runs:
         raise InputError("give --recipe NAME (longtail recipes lists them), or --config FILE")
     config: dict[str, Any] = {}
     if recipe is not None:
         from longtail.recipes import load_recipe
 
         config = load_recipe(recipe)
+        serve(named_in(config))
         config.pop("about", None)
     teacher = config.pop("teacher", None)
     common = list(options)
@@ -89,17 +95,15 @@ def fit(args: list[str]) -> int:
     elif teacher_run is not None:
         raise InputError(f'the recipe "{recipe}" has no teacher: leave out --teacher')
     if data is not None:
-        files = []
-        while (file := take(options, "--config")) is not None:
-            files.append(file)
-        configs = [option for file in files for option in ("--config", file)]
-        options = [*configs, *data_options(data, _data_class(config, files)), *options]
+        options = [*_meaning(data, config, of_runs), *options]
+    text: str | None = None
     if recipe is not None:
         import yaml
 
-        options = ["--config", yaml.safe_dump(config), "--recipe", recipe, *options]
+        options = ["--recipe", recipe, *options]
+        text = yaml.safe_dump(config)
     run = Path(folder) if folder is not None else default_run(recipe, data)
-    return _train(options, run, resume=False)
+    return _train(options, run, False, of_runs, text)
 
 
 def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
@@ -134,16 +138,42 @@ def run_command(args: list[str]) -> int:
                 continue
 
 
-def _data_class(config: dict[str, Any], files: list[str]) -> str | None:
-    """Import path of the data set that a recipe or the configuration files after it name."""
-    from longtail.recipes import read_yaml
+def _config_files(args: list[str]) -> list[Path]:
+    """Remove the configuration files from the arguments, and return them."""
+    files = []
+    while (file := take(args, "--config")) is not None:
+        files.append(Path(file))
+    return files
 
-    data = [settings.get("data") for settings in (config, *map(read_yaml, map(Path, files)))]
+
+def _meaning(data: str, config: dict[str, Any], of_runs: list[Path]) -> list[str]:
+    """What ``--data`` stands for, beside the data set that a recipe or the configurations of runs after it name."""
+    if not of_runs:
+        return data_options(data, _data_class([config]))
+    from longtail.trust import building_from_run
+
+    configs = [read_config(file) for file in of_runs]
+    with building_from_run(of_runs[0], configs):
+        return data_options(data, _data_class([config, *configs]))
+
+
+def _data_class(configs: list[dict[str, Any]]) -> str | None:
+    """Import path of the data set that the last of some configurations names."""
+    data = [config.get("data") for config in configs]
     paths = [settings["class_path"] for settings in data if isinstance(settings, dict) and "class_path" in settings]
-    return paths[-1] if paths else None
+    return None if not paths else str(paths[-1])
 
 
-def _train(options: list[str], run: Path, resume: bool) -> int:
+def _train(options: list[str], run: Path, resume: bool, of_runs: list[Path], recipe: str | None = None) -> int:
+    """Train, or go on.
+
+    Args:
+        options: for ``TrainingCLI``.
+        run: folder of the run.
+        resume: go on from its last checkpoint.
+        of_runs: configurations of runs, which stand before the options.
+        recipe: YAML that stands before both.
+    """
     started_by_lightning = "LOCAL_RANK" in os.environ
     if started_by_lightning:
         run = Path(os.environ[RUN_VARIABLE])
@@ -155,7 +185,7 @@ def _train(options: list[str], run: Path, resume: bool) -> int:
     from longtail.tasks.checkpoints import TrainingStopped
 
     try:
-        train.fit(options, run, resume)
+        train.fit(options, run, resume, of_runs, recipe)
     except TrainingStopped:
         sys.stderr.write(f"longtail: stopped and saved; go on by: longtail fit --resume {run}\n")
         return 130

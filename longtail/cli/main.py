@@ -41,6 +41,8 @@ longtail COMMAND --help tells the options of a command. Documentation: README.md
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, 2 for what the user can put right, 130 when stopped."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if argv is None and str(Path.cwd()) not in sys.path:
+        os.environ.setdefault("PYTHONSAFEPATH", "1")  # some libraries start Python, and would import from this folder
     if not args or args[0] in ("-h", "--help", "help"):
         sys.stdout.write(HELP)
         return 0
@@ -48,7 +50,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"longtail {__version__}\n")
         return 0
     show_log()
-    sys.path.append(str(Path.cwd()))  # a loss or a method of one's own, beside the images
     try:
         if args[0] not in COMMANDS:
             raise InputError(f'unknown command "{args[0]}": choose from {", ".join(COMMANDS)}')

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from longtail.cli.options import command_parser, short_options
+from longtail.cli.options import add_trust, command_parser, short_options
 
 
 def recipes(args: list[str]) -> int:
@@ -31,6 +31,7 @@ def test(args: list[str]) -> int:
 def _evaluate(split: str, args: list[str]) -> int:
     parser = command_parser({"val": "validate"}.get(split, split), f"evaluate a run on its {split} split")
     parser.add_argument("run", type=Path, help="folder of the run; further options as for fit")
+    add_trust(parser)
     options, rest = parser.parse_known_args(args)
     from longtail.tasks.train import evaluate_run
 

@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from longtail.checkpoint import checkpoint_path, load_state, read_method
-from longtail.errors import InputError
+from longtail.configuration import parse_yaml
+from longtail.errors import BUILDERS, InputError, packages
 from longtail.files.folder import IMAGES, Kind, is_sample, samples_below
 from longtail.inference.base import Predictor
 from longtail.reports.results import Results, load_results
+from longtail.trust import METHOD, building_from_run, check_path
 
 T = TypeVar("T")
 M = TypeVar("M", bound=nn.Module)
@@ -68,6 +70,7 @@ def predictor_of(results: Results) -> type[Predictor]:
         InputError: if it cannot be imported, or is no predictor.
     """
     path = results["predictor"]
+    check_path(path, results["name"], _shipped())
     module, _, name = path.rpartition(".")
     try:
         predictor = getattr(importlib.import_module(module), name)
@@ -78,6 +81,13 @@ def predictor_of(results: Results) -> type[Predictor]:
     if not (isinstance(predictor, type) and issubclass(predictor, Predictor)):
         raise InputError(f"{results['name']} is used by {path}, which is no longtail.inference.Predictor")
     return predictor
+
+
+def _shipped() -> list[str]:
+    """Import paths of the predictors of this package."""
+    package = importlib.import_module("longtail.inference")  # which imports this module
+    members = [getattr(package, name) for name in package.__all__]
+    return [f"{member.__module__}.{member.__qualname__}" for member in members if isinstance(member, type)]
 
 
 def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | None = None) -> tuple[M, Path]:
@@ -92,23 +102,42 @@ def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | No
     Raises:
         InputError: if the checkpoint is not there or damaged, or the method is of another kind.
     """
-    import yaml
     from jsonargparse import ArgumentParser
 
     path = checkpoint_path(run, checkpoint)
     state = read_method(path)
-    config: dict[str, Any] = yaml.safe_load(results["config"])["model"]["init_args"]["method"]
-    options = {**config.get("init_args", {}), "class_counts": results.get("instance_counts", results["train_counts"])}
-    if "teacher_checkpoint" in options:
-        options["teacher_checkpoint"] = None
-    config = without_starts({**config, "init_args": options})
+    config = _method_config(run, results)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(nn.Module, "method", required=True)
-    method: nn.Module = parser.instantiate(parser.parse_object({"method": config})).method
+    with building_from_run(run, config, METHOD):
+        try:
+            method: nn.Module = parser.instantiate(parser.parse_object({"method": config})).method
+        except Exception as error:
+            if isinstance(error, InputError) or {*packages(error)} - BUILDERS:  # the code of somebody else
+                raise
+            reason = " ".join(str(error).split())[:300]
+            raise InputError(f"{run}: the method in its results cannot be built: {reason}") from error
     if not isinstance(method, kind):
         raise InputError(f"{run}: the method {type(method).__name__} is no {kind.__name__}")
     load_state(method, state, path)
     return method.eval().to("cuda" if torch.cuda.is_available() else "cpu"), path
+
+
+def _method_config(run: Path, results: Results) -> dict[str, Any]:  # YAML
+    """The configuration of the method of a run, so that it starts from no weights.
+
+    Raises:
+        InputError: if the results hold none.
+    """
+    try:
+        config = parse_yaml(results["config"])["model"]["init_args"]["method"]
+        options = {**(config.get("init_args") or {})}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{run}: its results hold no configuration of a method: restore results.json") from error
+    options["class_counts"] = results.get("instance_counts", results["train_counts"])
+    if "teacher_checkpoint" in options:
+        options["teacher_checkpoint"] = None
+    return without_starts({**config, "init_args": options})
 
 
 def without_starts(config: dict[str, Any], of_backbone: bool = False) -> dict[str, Any]:  # YAML

@@ -9,8 +9,7 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from longtail.configuration import parse_yaml
 from longtail.errors import InputError
 
 HERE = Path(__file__).parent
@@ -54,8 +53,8 @@ def read_yaml(file: Path) -> dict[str, Any]:  # YAML
         InputError: if it cannot be read, or is no mapping.
     """
     try:
-        content = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = parse_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read the recipe {file}: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError(f"the recipe {file} must be a YAML mapping with keys such as trainer, model and data")

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
-import yaml
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -18,6 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
 
 from longtail.checkpoint import load_state, read_checkpoint
+from longtail.configuration import read_config
 from longtail.data.base import LongTailData
 from longtail.data.names import find_class
 from longtail.errors import InputError
@@ -27,6 +27,7 @@ from longtail.tasks.base import Task
 from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from longtail.tasks.recorder import Progress, Recorder, new_results
 from longtail.tasks.refusals import building, explain
+from longtail.trust import building_from_run
 from longtail.writing import write_atomically
 
 
@@ -142,21 +143,36 @@ def default_precision() -> str:
     return "bf16-mixed" if has_bf16 else "32-true"
 
 
-def configure(args: Sequence[str]) -> TrainingCLI:
-    """Parse, build and read everything that command-line arguments name; see ``TrainingCLI``."""
-    return TrainingCLI(args)
+def configure(args: Sequence[str], of_runs: Sequence[Path] = (), recipe: str | None = None) -> TrainingCLI:
+    """Parse, build and read everything that command-line arguments name; see ``TrainingCLI``.
+
+    Args:
+        args: options for ``TrainingCLI``.
+        of_runs: configurations of runs, which come before them; with one, nothing is built but what may be from a run.
+        recipe: YAML that comes before both.
+    """
+    configs = [*([] if recipe is None else [recipe]), *map(str, of_runs)]
+    args = [*(f"--config={config}" for config in configs), *args]
+    if not of_runs:
+        return TrainingCLI(args)
+    with building_from_run(of_runs[0], [read_config(file) for file in of_runs]):
+        return TrainingCLI(args)
 
 
-def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
+def fit(
+    args: Sequence[str], run: Path, resume: bool = False, of_runs: Sequence[Path] = (), recipe: str | None = None
+) -> None:
     """Train a run, then evaluate its last checkpoint and the one best on validation.
 
     Args:
         args: options for ``TrainingCLI``.
         run: folder of the run.
         resume: go on from its last checkpoint.
+        of_runs: configurations of runs, which come before the options.
+        recipe: YAML that comes before both.
     """
     _quiet()
-    cli = configure([*args, f"--run={run}"])
+    cli = configure([*args, f"--run={run}"], of_runs, recipe)
     trainer, task, data = cli.trainer, cli.model, cli.datamodule
     last = cli.checkpoints.last
     if resume:
@@ -245,11 +261,12 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     _quiet()
     results = load_results(run)
     names = [arg.split("=")[0] for arg in args if arg.startswith("--data")]
-    movable = movable_options(run) if names else frozenset()
+    file = run / "config.yaml"
+    movable = movable_options(file) if names else frozenset()
     for name in names:
         if name.rsplit(".", 1)[-1] not in movable:
             raise InputError(f"{name} could mix the splits of the run: leave it out")
-    cli = configure(["--config", str(run / "config.yaml"), *args, f"--run={run}", "--trainer.logger=false"])
+    cli = configure([*args, f"--run={run}", "--trainer.logger=false"], [file])
     if cli.datamodule.split(split) is None:
         name = "validation" if split == "val" else split
         raise InputError(f"{cli.datamodule.source} has no {name} split: train with images held out for it")
@@ -260,13 +277,14 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     return cli, results
 
 
-def movable_options(run: Path) -> frozenset[str]:
-    """The options of a run's data set that leave its splits as they are."""
-    file = run / "config.yaml"
-    try:
-        return find_class(yaml.safe_load(file.read_text())["data"]["class_path"]).movable
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise InputError(f"{file}: not the configuration of a run: give the folder of one") from error
+def movable_options(file: Path) -> frozenset[str]:
+    """The options of the data set in the configuration of a run that leave its splits as they are."""
+    config = read_config(file)
+    with building_from_run(file, config):
+        try:
+            return find_class(config["data"]["class_path"]).movable
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{file}: not the configuration of a run: give the folder of one") from error
 
 
 def _quiet() -> None:
