@@ -35,14 +35,21 @@ ROOMS: dict[str, set[str]] = {
     "files": {"errors", "distributed", "messages", "writing", "augment"},
     "generated": {"errors", "counts", "writing"},
     "methods": {"errors", "counts", "distributed", "checkpoint", "losses", "models"},
-    "data": {"errors", "counts", "difficulty", "messages", "samplers", "augment", "files"},
+    "data": {"errors", "own_modules", "counts", "difficulty", "messages", "samplers", "augment", "files"},
     "export": {"errors", "methods"},
-    "inference": {"errors", "counts", "checkpoint", "writing", "augment", "reports", "files", "methods", "export"},
+    "inference": {
+        *("errors", "configuration", "counts", "messages", "checkpoint", "writing", "trust", "augment", "reports"),
+        *("files", "methods", "export"),
+    },
     "tasks": {
-        *("errors", "difficulty", "distributed", "checkpoint", "writing", "losses", "models", "metrics", "reports"),
+        *("errors", "configuration", "difficulty", "distributed", "messages", "checkpoint", "writing", "trust"),
+        *("losses", "models", "metrics", "reports"),
         *("figures", "files", "methods", "data", "inference"),
     },
-    "cli": {"errors", "distributed", "messages", "recipes", "reports", "data", "inference", "tasks"},
+    "cli": {
+        *("errors", "own_modules", "configuration", "distributed", "messages", "trust", "recipes", "reports", "data"),
+        *("inference", "tasks"),
+    },
     "__main__": {"cli"},
 }
 # Rooms whose folders stand on the modules beside them, and the folders in them that import from another.

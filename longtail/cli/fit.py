@@ -10,6 +10,7 @@ from longtail.cli.data import data_options
 from longtail.cli.options import short_options, take, trust_modules, without
 from longtail.configuration import read_config
 from longtail.errors import InputError
+from longtail.messages import command
 from longtail.own_modules import named_in, serve
 
 FIT_HELP = """\
@@ -117,12 +118,12 @@ def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
         if load_results(run)["status"] == "finished":
             return checkpoint
     if checkpoint.is_file():
-        command = ["--resume", str(run)]
+        args = ["--resume", str(run)]
     else:
-        command = ["--recipe", recipe, "--run", str(run), *without(options, ("--model.", "--data.views"))]
-    sys.stdout.write(f"first the teacher: longtail fit {' '.join(command)}\n")
+        args = ["--recipe", recipe, "--run", str(run), *without(options, ("--model.", "--data.views"))]
+    sys.stdout.write(f"first the teacher: {command('longtail', 'fit', *args)}\n")
     sys.stdout.flush()
-    code = run_command(["fit", *command])
+    code = run_command(["fit", *args])
     if code:
         raise InputError(f"the teacher {run} was not trained to its end: give the same command again to go on")
     return checkpoint
@@ -178,7 +179,7 @@ def _train(options: list[str], run: Path, resume: bool, of_runs: list[Path], rec
     if started_by_lightning:
         run = Path(os.environ[RUN_VARIABLE])
     elif not resume and run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise InputError(f"{run} exists: choose another --run, or continue it by --resume {run}")
+        raise InputError(f"{run} exists: choose another --run, or continue it by {command('--resume', run)}")
     os.environ[RUN_VARIABLE] = str(run)
 
     from longtail.tasks import train
@@ -187,10 +188,10 @@ def _train(options: list[str], run: Path, resume: bool, of_runs: list[Path], rec
     try:
         train.fit(options, run, resume, of_runs, recipe)
     except TrainingStopped:
-        sys.stderr.write(f"longtail: stopped and saved; go on by: longtail fit --resume {run}\n")
+        sys.stderr.write(f"longtail: stopped and saved; go on by: {command('longtail', 'fit', '--resume', run)}\n")
         return 130
     if not started_by_lightning:
-        sys.stdout.write(f"run: {run}\nnext: longtail report {run}\n")
+        sys.stdout.write(f"run: {run}\nnext: {command('longtail', 'report', run)}\n")
     return 0
 
 

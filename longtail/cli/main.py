@@ -7,7 +7,7 @@ from pathlib import Path
 
 from longtail import __version__
 from longtail.cli.fit import fit
-from longtail.cli.log import show_log
+from longtail.cli.log import escape_output, show_log
 from longtail.cli.runs import compare, recipes, report, test, validate
 from longtail.cli.use import export, predict, tradeoff
 from longtail.errors import InputError
@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"longtail {__version__}\n")
         return 0
     show_log()
+    escape_output()
     try:
         if args[0] not in COMMANDS:
             raise InputError(f'unknown command "{args[0]}": choose from {", ".join(COMMANDS)}')

@@ -19,7 +19,8 @@ from longtail.export.detection import write_detector
 from longtail.files.coco.results import MASK_FROM, coco_results
 from longtail.files.images import decode
 from longtail.inference.base import Predictor
-from longtail.inference.runs import load_method, readable, sample_files
+from longtail.inference.runs import load_method, readable, sample_files, tell_escaped
+from longtail.messages import retrievable
 from longtail.methods.rcnn import RCNN
 from longtail.reports.overlays import draw_instances
 from longtail.reports.results import Results
@@ -92,6 +93,7 @@ class Detector(Predictor):
             InputError: on an image that cannot be read, or an output that cannot be written.
         """
         files = sample_files(paths)
+        tell_escaped(files)
         results: list[dict[str, Any]] = []
         pictures: dict[str, bytes] = {}  # written once all images are done
         ids = image_ids(files, annotations)
@@ -101,7 +103,7 @@ class Detector(Predictor):
             for result in coco_results(detections, image_id, self.category_ids):
                 if "segmentation" in result:
                     result["segmentation"]["counts"] = result["segmentation"]["counts"].decode("ascii")
-                results.append({**result, "file_name": Path(file).name})
+                results.append({**result, "file_name": retrievable(Path(file).name)})
             if overlays is not None:
                 stream = io.BytesIO()
                 picture(self, image, detections, score).save(stream, "PNG")

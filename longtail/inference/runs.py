@@ -1,6 +1,7 @@
 """A run of any task, used: its predictor, its network, and image files."""
 
 import importlib
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,8 +15,11 @@ from longtail.configuration import parse_yaml
 from longtail.errors import BUILDERS, InputError, packages
 from longtail.files.folder import IMAGES, Kind, is_sample, samples_below
 from longtail.inference.base import Predictor
+from longtail.messages import retrievable
 from longtail.reports.results import Results, load_results
 from longtail.trust import METHOD, building_from_run, check_path
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 M = TypeVar("M", bound=nn.Module)
@@ -86,8 +90,9 @@ def predictor_of(results: Results) -> type[Predictor]:
 def _shipped() -> list[str]:
     """Import paths of the predictors of this package."""
     package = importlib.import_module("longtail.inference")  # which imports this module
-    members = [getattr(package, name) for name in package.__all__]
-    return [f"{member.__module__}.{member.__qualname__}" for member in members if isinstance(member, type)]
+    classes = {name: member for name in package.__all__ if isinstance(member := getattr(package, name), type)}
+    defined = [f"{member.__module__}.{member.__qualname__}" for member in classes.values()]
+    return [*defined, *(f"{package.__name__}.{name}" for name in classes)]
 
 
 def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | None = None) -> tuple[M, Path]:
@@ -174,6 +179,13 @@ def sample_files(paths: Sequence[Path], kind: Kind = IMAGES) -> list[str]:
     if not files:
         raise InputError(f"no {kind.noun} files in {', '.join(map(str, paths))}")
     return files
+
+
+def tell_escaped(files: Sequence[str]) -> None:
+    """Say once that the names of some files are written in another way in an answer."""
+    escaped = [text for file in files if (text := retrievable(file)) != file]
+    if escaped:
+        logger.info(f"{len(escaped)} file names are not UTF-8: their bytes are written as in {escaped[0]}")
 
 
 def readable(

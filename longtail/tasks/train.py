@@ -21,6 +21,7 @@ from longtail.configuration import read_config
 from longtail.data.base import LongTailData
 from longtail.data.names import find_class
 from longtail.errors import InputError
+from longtail.messages import command
 from longtail.reports.results import Evaluation, Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table
 from longtail.tasks.base import Task
@@ -273,7 +274,7 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     if (cli.datamodule.classes, cli.datamodule.group_counts) != (results["classes"], results["train_counts"]):
         raise InputError(f"{cli.datamodule.source} is not what the run was trained on: its classes or counts differ")
     if not results["history"]:
-        raise InputError(f"{run} has no finished epoch: go on by longtail fit --resume {run}")
+        raise InputError(f"{run} has no finished epoch: go on by {command('longtail', 'fit', '--resume', run)}")
     return cli, results
 
 

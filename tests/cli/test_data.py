@@ -206,7 +206,7 @@ def test_a_set_from_outside_trains_by_name_and_by_path_and_is_evaluated(
         assert results(Path(name))["data"]["name"] == "Digits"
     counts = [results(Path(name))["train_counts"] for name in ("named", "path", "recipe")]
     assert counts[0] == counts[1] == counts[2]
-    assert main(["validate", "path", "--data.root", "elsewhere.half"]) == 0
+    assert main(["validate", "path", "--data.root", "elsewhere.half", *OURS_TOO]) == 0
     assert "mix the splits" in fails(capsys, "validate", "path", "--data.factor", "0.2")
     assert "mix the splits" in fails(capsys, "validate", "path", "--data", "digits_lt")
 
