@@ -16,7 +16,7 @@ from torch.utils.data import default_collate
 
 from benchmarks.measure import machine, race, table
 from benchmarks.rival import ViewsOfArrays, ViewsOfFiles, cifar_views, file_views
-from longtail.augment import AutoAugmentView, ClassifierView, Normalise, PadCrop, SimView, View
+from longtail.augment import AutoAugmentView, ClassifierView, PadCrop, SimView, View
 from longtail.data import CIFAR100LT, Folder
 
 Record = dict[str, Any]
@@ -51,7 +51,7 @@ def in_memory(repeats: int, n: int = 256) -> list[Record]:
     """Views of a batch of CIFAR-sized images."""
     images = photos(n, 32, 32)
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
-    crop, normalise = PadCrop(4), Normalise(CIFAR100LT.mean, CIFAR100LT.std)
+    crop, normalise = PadCrop(4), CIFAR100LT.usual.parts()[0]
     generator = torch.Generator().manual_seed(0)
 
     def ours(view: View) -> Callable[[], Tensor]:

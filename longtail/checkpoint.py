@@ -7,6 +7,8 @@ import torch
 
 from longtail.errors import InputError
 
+RUNNING = ("running_mean", "running_var")  # statistics of a normalisation
+
 
 def checkpoint_path(run: Path, name: str | None = None) -> Path:
     """The checkpoint "best" or "last" of a run; by default the one best on validation if there is one."""
@@ -41,14 +43,36 @@ def read_method(path: Path) -> dict[str, torch.Tensor]:
     return {key.removeprefix("method."): value for key, value in state.items() if key.startswith("method.")}
 
 
+def first_not_finite(module: torch.nn.Module) -> str | None:
+    """Name of the first weight, or running statistic of a normalisation, that is NaN or infinite; None without one.
+
+    Other buffers may well hold such values: the accuracy of a class that was never seen is NaN.
+    """
+    names, finite = [], []
+    for prefix, owner in module.named_modules():
+        own = dict(owner.named_parameters(recurse=False))
+        own |= {name: value for name, value in owner.named_buffers(recurse=False) if name in RUNNING}
+        for name, value in own.items():
+            names.append(f"{prefix}.{name}".lstrip("."))
+            finite.append(value.detach().isfinite().all())
+    if not finite or bool(torch.stack(finite).all()):  # the device is asked once
+        return None
+    return next(name for name, good in zip(names, finite, strict=True) if not good)
+
+
 def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path) -> None:  # as it was saved
     """Load a state dict into a module.
 
     Raises:
-        InputError: if it belongs to another model.
+        InputError: if it belongs to another model, or its weights are not finite.
     """
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
         detail = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise InputError(f"the checkpoint {path} is of another model: {detail[:200]}") from error
+    if (name := first_not_finite(module)) is not None:
+        raise InputError(
+            f"the checkpoint {path} is of a run that diverged, its {name} is NaN or infinite: use another one, or "
+            "train again with a lower rate (--lr), --precision 32-true or --clip 1"
+        )

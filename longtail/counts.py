@@ -1,14 +1,17 @@
 """Class counts: long-tail profiles, published subsets, shot groups and the class prior."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, ValuesView
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Counts = Sequence[int] | Tensor
+from longtail.checks import Numbers, as_tensor, check_targets
+
+Counts = Sequence[int] | NDArray[np.integer[Any]] | ValuesView[int] | Tensor
 
 
 def counts_tensor(class_counts: Counts) -> Tensor:
@@ -17,13 +20,17 @@ def counts_tensor(class_counts: Counts) -> Tensor:
     Raises:
         ValueError: if it is not one-dimensional, is empty, or holds a count below 1.
     """
-    counts = torch.as_tensor(class_counts)
+    counts = as_tensor("class_counts", class_counts, "C")
     if counts.ndim != 1 or len(counts) == 0:
         raise ValueError(f"class_counts must have shape (C,) with C >= 1, got {tuple(counts.shape)}")
     if counts.is_floating_point() or counts.is_complex():
         raise ValueError(f"class_counts must be whole numbers, got dtype {counts.dtype}")
     if int(counts.min()) < 1:
-        raise ValueError(f"class_counts must be positive, got {int(counts.min())} for class {int(counts.argmin())}")
+        shifted = int(counts[0]) == 0 and len(counts) > 1 and int(counts[1:].min()) > 0
+        hint = f": if labels run from 1 to {len(counts) - 1}, subtract 1 before they are counted" if shifted else ""
+        raise ValueError(
+            f"class_counts must be positive, got {int(counts.min())} for class {int(counts.argmin())}{hint}"
+        )
     return counts.to(torch.int64)
 
 
@@ -105,7 +112,7 @@ def pareto_counts(n_max: int, num_classes: int, factor: float, power: float = 6.
     return torch.tensor([max(1, int(n_max * max(factor, q / quantiles[0]))) for q in quantiles])
 
 
-def long_tail_subset(targets: NDArray[np.int64], counts: Counts, seed: int = 0) -> NDArray[np.int64]:
+def long_tail_subset(targets: Numbers, counts: Counts, seed: int = 0) -> NDArray[np.int64]:
     """Rows of the published long-tail subset: one shuffle per class in class order, the first n_c rows of each.
 
     Args:
@@ -117,12 +124,13 @@ def long_tail_subset(targets: NDArray[np.int64], counts: Counts, seed: int = 0) 
         Row numbers, class by class, int64 (sum n_c,).
 
     Raises:
-        ValueError: if a class has fewer rows than asked for.
+        ValueError: if a class has fewer rows than asked for, or a label is negative.
     """
+    labels = check_targets(targets, "M").numpy()
     random = np.random.RandomState(seed)
     rows = []
     for c, n in enumerate(counts_tensor(counts).tolist()):
-        of_class = np.flatnonzero(targets == c)
+        of_class = np.flatnonzero(labels == c)
         if len(of_class) < n:
             raise ValueError(f"class {c} has {len(of_class)} images, {n} are asked for")
         random.shuffle(of_class)
@@ -140,7 +148,7 @@ def shot_groups(class_counts: Counts, many: int = 100, few: int = 20) -> dict[st
     """
     if few > many + 1:
         raise ValueError(f"few must not be above many, got few {few} and many {many}")
-    counts = torch.as_tensor(class_counts)
+    counts = as_tensor("class_counts", class_counts, "C")
     return {"many": counts > many, "medium": (counts <= many) & (counts >= few), "few": counts < few}
 
 

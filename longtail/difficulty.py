@@ -1,21 +1,24 @@
 """Class difficulty: how badly a model does on each class, measured on validation images, and what follows from it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from longtail.checks import Numbers, as_tensor
+
 TauRule = Callable[[Tensor], Tensor]
 
 
-def _spread(accuracy: Tensor) -> Tensor:
+def _spread(accuracy: Numbers) -> Tensor:
     """max A / (min A + 0.01) over the classes seen; 0 if there are none."""
+    accuracy = as_tensor("accuracy", accuracy, "C")
     return accuracy.nan_to_num(nan=0.0).amax() / (accuracy.nan_to_num(nan=1.0).amin() + 0.01)
 
 
-def dynamic_tau(accuracy: Tensor) -> Tensor:
+def dynamic_tau(accuracy: Numbers) -> Tensor:
     """tau = 2 / (1 + exp(-b)), b = max A / (min A + 0.01) - 1, a scalar in (0, 2].
 
     The further apart the best and the worst class are, the larger tau is.
@@ -28,7 +31,7 @@ def dynamic_tau(accuracy: Tensor) -> Tensor:
     return 2 * torch.sigmoid(_spread(accuracy) - 1)
 
 
-def dynamic_tau_cifar(accuracy: Tensor) -> Tensor:
+def dynamic_tau_cifar(accuracy: Numbers) -> Tensor:
     """tau = 1 / (1 + exp(-max A / (min A + 0.01))), a scalar in [0.5, 1].
 
     Args:
@@ -83,13 +86,13 @@ class ClassDifficulty(nn.Module):
         return float(tau)
 
     @torch.no_grad()
-    def update(self, accuracy: Tensor | Sequence[float]) -> None:
+    def update(self, accuracy: Numbers) -> None:
         """Take over new accuracies (C,) in 0..1; a class that is nan in them keeps what it had.
 
         Raises:
             ValueError: for another shape, or values outside 0..1.
         """
-        new = torch.as_tensor(accuracy, dtype=torch.float32, device=self.accuracy.device)
+        new = as_tensor("accuracy", accuracy, len(self.accuracy)).to(self.accuracy)
         if new.shape != self.accuracy.shape:
             raise ValueError(f"accuracy must have shape {tuple(self.accuracy.shape)}, got {tuple(new.shape)}")
         outside = (new < 0) | (new > 1)

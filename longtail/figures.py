@@ -53,6 +53,9 @@ METRICS = {
     "balanced_accuracy": Metric(
         "Balanced accuracy", "mean over classes: every class counts the same", short="balanced"
     ),
+    "macro_f1": Metric(
+        "Macro F1", "harmonic mean of recall and precision of a class, mean over classes that are there or predicted"
+    ),
     "mean_precision": Metric("Mean precision", "share of right answers among those of a class, mean over classes"),
     "many": Metric("Many-shot accuracy", "mean over the classes with many training images", short="many"),
     "medium": Metric("Medium-shot accuracy", "mean over the classes between many and few", short="medium"),

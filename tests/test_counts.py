@@ -167,3 +167,29 @@ def test_the_number_of_classes_is_given_or_counted() -> None:
     for wrong in (0, [], [3, 0]):
         with pytest.raises(ValueError, match="must"):
             class_number(wrong)
+
+
+@pytest.mark.parametrize(
+    "counts", [{"cat": 50, "dog": 10, "owl": 2}.values(), np.array([50, 10, 2], np.int16), (50, 10, 2)]
+)
+def test_counts_of_any_form(counts) -> None:
+    assert counts_tensor(counts).tolist() == [50, 10, 2]
+    assert class_number(counts) == 3
+    assert [mask.tolist() for mask in shot_groups(counts, 20, 5).values()] == [
+        [True, False, False],
+        [False, True, False],
+        [False, False, True],
+    ]
+    targets = [2, 0, 1] * 50
+    rows = long_tail_subset(targets, counts)
+    assert np.array_equal(rows, long_tail_subset(np.array(targets), counts_tensor(counts)))
+    assert np.bincount(np.array(targets)[rows]).tolist() == [50, 10, 2]
+
+
+def test_counts_that_are_none_say_what_is_wanted() -> None:
+    with pytest.raises(ValueError, match=r"class_counts must be numbers of shape \(C,\), .*got dict"):
+        counts_tensor({"cat": 50})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"got 0 for class 0: if labels run from 1 to 3, subtract 1 before"):
+        counts_tensor(np.bincount([1, 1, 2, 3]))
+    with pytest.raises(ValueError, match=r"got 0 for class 1$"):
+        counts_tensor([3, 0, 1])

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from longtail.checks import check_outputs
 from longtail.errors import InputError
 
 TOLERANCE = 1e-3  # of an output, relative to its largest value, between onnxruntime and torch in float32
@@ -59,7 +60,8 @@ def write_checked(
 
 
 def compare(actual: Tensor, expected: Tensor) -> None:
-    """Raise InputError where an output of the ONNX model is not that of torch."""
+    """Raise InputError where an output of the ONNX model is not that of torch, or that is not finite."""
+    check_outputs(expected)
     difference = float((actual - expected).abs().max())
     if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
         raise InputError(f"the ONNX model differs from torch by {difference:.2g}: it was not written")

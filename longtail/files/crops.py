@@ -11,20 +11,24 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from longtail.augment.geometric import ResizedCrop
+from longtail.augment.preprocessing import Interpolation, Resize
+
+STANDARD = Resize()
+_OF_PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-def prepare(image: Image.Image, size: int) -> Tensor:
+def prepare(image: Image.Image, size: int, resize: Resize = STANDARD) -> Tensor:
     """The central crop for evaluation and prediction.
 
-    As if the shorter side of ``image``, in RGB, were resized to ``size / 0.875`` and the centre of ``size`` × ``size``
-    then cut out, but in one step.
+    As if the shorter side of ``image``, in RGB, were resized to ``size / resize.crop`` and the centre of ``size`` ×
+    ``size`` then cut out, but in one step.
 
     Returns:
         (3, size, size) uint8.
     """
     width, height = image.size
     shorter = min(width, height)
-    new_width, new_height = (resized(size) * side // shorter for side in (width, height))
+    new_width, new_height = (resize.shorter(size) * side // shorter for side in (width, height))
     left, top = round((new_width - size) / 2), round((new_height - size) / 2)
     box = (
         left * width / new_width,
@@ -32,21 +36,17 @@ def prepare(image: Image.Image, size: int) -> Tensor:
         min((left + size) * width / new_width, width),
         min((top + size) * height / new_height, height),
     )
-    return _resize(image, size, box)
+    view = image.resize((size, size), _OF_PILLOW[resize.interpolation], box=box)
+    return torch.from_numpy(np.array(view).transpose(2, 0, 1).copy())
 
 
-def central_crop(pixels: Tensor, size: int) -> Tensor:
+def central_crop(pixels: Tensor, size: int, resize: Resize = STANDARD) -> Tensor:
     """The centre of frames (T, 3, H, W) whose shorter side is resized first: uint8 (T, 3, size, size)."""
     height, width = pixels.shape[2:]
-    new_height, new_width = (resized(size) * side // min(height, width) for side in (height, width))
-    pixels = F.interpolate(pixels, (new_height, new_width), mode="bilinear", antialias=True)
+    new_height, new_width = (resize.shorter(size) * side // min(height, width) for side in (height, width))
+    pixels = F.interpolate(pixels, (new_height, new_width), mode=resize.interpolation, antialias=True)
     top, left = (new_height - size) // 2, (new_width - size) // 2
     return pixels[..., top : top + size, left : left + size]
-
-
-def resized(size: int) -> int:
-    """The shorter side from which the central crop is cut."""
-    return round(size / 0.875)
 
 
 def smallest_side(crop: ResizedCrop, width: int, height: int) -> float:
@@ -54,7 +54,13 @@ def smallest_side(crop: ResizedCrop, width: int, height: int) -> float:
     return math.sqrt(crop.scale[0] * width * height * min(crop.ratio[0], 1 / crop.ratio[1]))
 
 
-def random_crop(pixels: Tensor, size: int, crop: ResizedCrop, generator: np.random.Generator) -> Tensor:
+def random_crop(
+    pixels: Tensor,
+    size: int,
+    crop: ResizedCrop,
+    generator: np.random.Generator,
+    interpolation: Interpolation = "bilinear",
+) -> Tensor:
     """A crop of random area, shape and place, resized; after ten that do not fit, the largest central one.
 
     Args:
@@ -62,6 +68,7 @@ def random_crop(pixels: Tensor, size: int, crop: ResizedCrop, generator: np.rand
         size: height and width of the crop.
         crop: says how large the areas are, and of what shape.
         generator: of the random numbers.
+        interpolation: how the crop is resized, with antialiasing.
 
     Returns:
         (T, 3, size, size) uint8.
@@ -73,20 +80,16 @@ def random_crop(pixels: Tensor, size: int, crop: ResizedCrop, generator: np.rand
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < w <= width and 0 < h <= height:
             left, top = int(generator.integers(width - w + 1)), int(generator.integers(height - h + 1))
-            return _cut(pixels, size, (left, top, left + w, top + h))
+            return _cut(pixels, size, (left, top, left + w, top + h), interpolation)
     top, left, h, w = crop.central(height, width)
-    return _cut(pixels, size, (left, top, left + w, top + h))
+    return _cut(pixels, size, (left, top, left + w, top + h), interpolation)
 
 
-def _cut(pixels: Tensor, size: int, box: tuple[int, int, int, int]) -> Tensor:
+def _cut(
+    pixels: Tensor, size: int, box: tuple[int, int, int, int], interpolation: Interpolation = "bilinear"
+) -> Tensor:
     """The box (left, top, right, bottom) of pixels (T, 3, H, W) as (T, 3, size, size) uint8, two to three times as fast
     as by Pillow, whose boxes may lie between pixels."""
     left, top, right, bottom = box
     part = pixels[..., top:bottom, left:right]
-    return F.interpolate(part, (size, size), mode="bilinear", antialias=True).contiguous()
-
-
-def _resize(image: Image.Image, size: int, box: tuple[float, float, float, float]) -> Tensor:
-    """The box (left, top, right, bottom) of ``image`` as (3, size, size) uint8."""
-    view = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
-    return torch.from_numpy(np.array(view).transpose(2, 0, 1).copy())
+    return F.interpolate(part, (size, size), mode=interpolation, antialias=True).contiguous()

@@ -92,6 +92,19 @@ def check_images(
     return sorted(bad)
 
 
+def upright_size(path: str) -> tuple[int, int]:
+    """Width and height of an image that can be read, as ``decode`` gives them, mostly from the header alone."""
+    with _opened(path) as (_, image):
+        if image.format == "TIFF":  # turns itself while it is loaded
+            return decode(path).size
+        width, height = image.size
+        try:  # a PNG would be decoded in the search for metadata that hardly any has
+            metadata = {} if image.format == "PNG" and "exif" not in image.info else image.getexif()
+        except Exception:  # damaged metadata around a good image
+            metadata = {}
+        return (height, width) if metadata.get(ExifTags.Base.Orientation) in (5, 6, 7, 8) else (width, height)
+
+
 def _bad(paths: Sequence[str]) -> list[tuple[str, str]]:
     bad = []
     for path in paths:

@@ -218,7 +218,7 @@ def _indices(rows: Rows) -> tuple[NDArray[np.int64], list[str]]:
         raise rows.error(odd, f"label {rows.labels[odd]} is not a whole number; write class indices as 0, 1, 2, ...")
     if integers:
         index = {label: int(label) for label in distinct}
-        names = [str(i) for i in range(_check_range(rows, index, _MOST_CLASSES))]
+        names = [str(i) for i in range(_check_range(rows, index))]
     else:
         names = sorted(distinct)
         index = {name: i for i, name in enumerate(names)}
@@ -255,15 +255,19 @@ def _refuse_empty(rows: Rows, distinct: set[str]) -> None:
         raise rows.error(rows.labels.index(""), "the label is empty; fill it in or remove the row")
 
 
-def _check_range(rows: Rows, index: dict[str, int], limit: int) -> int:
-    """The number of classes up to the largest index; refuses one that is negative or reaches ``limit``."""
+def _check_range(rows: Rows, index: dict[str, int], classes: int | None = None) -> int:
+    """The number of classes up to the largest index; refuses one that is negative or too large, and counting from 1."""
+    limit, most = classes or _MOST_CLASSES, max(index.values())
+    if min(index.values()) == 1 < most == (classes or most):
+        way_out = "subtract 1, as class indices begin with 0, or write names"
+        raise InputError(f"{shown(rows.file)}: labels run from 1 to {most}; {way_out}")
     if bad := {label for label, i in index.items() if not 0 <= i < limit}:
         at = _first(rows, bad)
         problem = "is negative" if index[rows.labels[at]] < 0 else f"is not below {limit}"
         raise rows.error(
             at, f"label {rows.labels[at]} {problem}; class indices are 0, 1, ... up to the number of classes"
         )
-    return max(index.values()) + 1
+    return most + 1
 
 
 def _first(rows: Rows, labels: set[str]) -> int:

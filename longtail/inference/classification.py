@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from longtail.augment.normalise import Normalise
+from longtail.augment.preprocessing import Resize, input_parts
+from longtail.checks import check_outputs
 from longtail.counts import log_prior
 from longtail.errors import InputError
 from longtail.export.classification import write_classifier
@@ -44,6 +46,7 @@ class Classifier(Predictor):
         class_counts: training images of each class (C,).
         size: side of the images in pixels.
         normalise: from uint8 images to what the method takes.
+        resize: how images are brought to their size.
         source: the checkpoint it came from.
         frames: of a clip, T, where the method takes those; None for images.
         strength: S; the logits are adjusted by -S log p, larger predicts rare classes more.
@@ -56,6 +59,7 @@ class Classifier(Predictor):
     class_counts: list[int]
     size: int
     normalise: Normalise
+    resize: Resize
     source: Path
     frames: int | None = None
     strength: float = 0.0
@@ -81,8 +85,8 @@ class Classifier(Predictor):
         """Load a run of classification, of images or of clips; see ``Predictor.load``."""
         method, path = load_method(run, results, Method, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
         inputs, counts = results["data"]["input"], results["train_counts"]
-        normalise = Normalise(inputs["mean"], inputs["std"])
-        return cls(method, results["classes"], counts, inputs["size"], normalise, path, inputs.get("frames"))
+        parts = input_parts(inputs)
+        return cls(method, results["classes"], counts, inputs["size"], *parts, path, inputs.get("frames"))
 
     def adjusted(self, strength: float) -> "Classifier":
         """The same with its logits adjusted.
@@ -119,14 +123,19 @@ class Classifier(Predictor):
     def read(self, file: str) -> Tensor:
         """An image or a video as the method was trained on, uint8 of `shape`."""
         if self.frames is None:
-            return prepare(decode(file), self.size)
-        return read_clips(file, self.frames, self.size)[0]
+            return prepare(decode(file), self.size, self.resize)
+        return read_clips(file, self.frames, self.size, resize=self.resize)[0]
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities (N, C) of images or clips (N, ...), uint8 of `shape`, by the adjusted logits."""
+        """Class probabilities (N, C) of images or clips (N, ...), uint8 of `shape`, by the adjusted logits.
+
+        Raises:
+            InputError: if the network gives NaN or infinity.
+        """
         device = next(self.method.parameters()).device
         with torch.inference_mode():
             logits = self.method.classify(self.normalise(images.to(device))).float().cpu()
+            check_outputs(logits)
             return (logits if self.adjustment is None else logits + self.adjustment).softmax(1)
 
     def predict(
@@ -190,6 +199,8 @@ class Classifier(Predictor):
             "size": str(self.size),
             "mean": json.dumps(list(self.normalise.mean)),
             "std": json.dumps(list(self.normalise.std)),
+            "interpolation": self.resize.interpolation,
+            "crop": str(self.resize.crop),
             "checkpoint": self.source.name,
             "strength": str(strength),
         }

@@ -41,10 +41,10 @@ class BalancedContrastiveLoss(Loss):
         self.temperature = temperature
 
     def forward(self, embeddings: Tensor, targets: Tensor, prototypes: Tensor) -> Tensor:
-        check_shape("embeddings", embeddings, "N", "V", "D")
+        embeddings = check_shape("embeddings", embeddings, "N", "V", "D")
         n, views, dim = embeddings.shape
-        check_shape("prototypes", prototypes, "C", dim)
-        check_targets(targets, n, len(prototypes))
+        prototypes = check_shape("prototypes", prototypes, "C", dim, device=embeddings.device)
+        targets = check_targets(targets, n, len(prototypes), device=embeddings.device)
         dtype = torch.promote_types(full_precision(embeddings).dtype, prototypes.dtype)
         anchors = embeddings.to(dtype).flatten(0, 1)
         classes = targets.repeat_interleave(views)  # (M,)

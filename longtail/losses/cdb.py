@@ -88,7 +88,7 @@ class ClassDifficultyLoss(Loss):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         weights = self.weights()
-        check_logits(logits, targets, len(weights))
+        logits, targets = check_logits(logits, targets, len(weights))
         rows: Tensor = self.loss(logits, targets)
         of_rows = weights[targets]
         if self.weighted_mean and self.reduction == "mean" and len(rows):

@@ -62,8 +62,8 @@ class ClassInstanceBalancedLoss(Loss):
         self.contrastive = SupervisedContrastiveLoss(temperature, reduction="none")
 
     def forward(self, logits: Tensor, embeddings: Tensor, targets: Tensor) -> Tensor:
-        check_logits(logits, targets)
-        check_shape("embeddings", embeddings, len(targets), "V", "D")
+        logits, targets = check_logits(logits, targets)
+        embeddings = check_shape("embeddings", embeddings, len(targets), "V", "D", device=logits.device)
         views = embeddings.shape[1]
         if views == 0:
             raise ValueError(f"embeddings must have at least one view, got {tuple(embeddings.shape)}")

@@ -1,11 +1,8 @@
 """Softmax cross-entropy, with class weights where wanted."""
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor
 
-from longtail.checks import check_shape
+from longtail.checks import Numbers, check_shape
 from longtail.losses.softmax import SoftmaxLoss
 
 
@@ -26,12 +23,11 @@ class CrossEntropyLoss(SoftmaxLoss):
 
     class_weights: Tensor | None
 
-    def __init__(self, class_weights: Sequence[float] | Tensor | None = None, reduction: str = "mean") -> None:
+    def __init__(self, class_weights: Numbers | None = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
         weights = None
         if class_weights is not None:
-            weights = torch.as_tensor(class_weights, dtype=torch.float32).clone()
-            check_shape("class_weights", weights, "C")
+            weights = check_shape("class_weights", class_weights, "C").float().clone()
             if not bool((weights.isfinite() & (weights >= 0)).all()):
                 raise ValueError(f"class_weights must be finite and not negative, got {weights.tolist()}")
             self.num_classes = len(weights)

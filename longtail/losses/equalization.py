@@ -88,7 +88,7 @@ class EqualizationLossV2(Loss):
         return 1 + self.alpha * (1 - as_negative), as_negative
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        check_logits(logits, targets, self.num_classes)
+        logits, targets = check_logits(logits, targets, self.num_classes)
         as_positive, as_negative = self.weights()
         formula = _Blocked.apply if worth_blocks(logits) else _plain
         with torch.autocast(logits.device.type, enabled=False):

@@ -89,7 +89,7 @@ class FederatedLoss(Loss):
         return counted.index_fill(0, first, True)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        check_logits(logits, targets, self.num_classes)
+        logits, targets = check_logits(logits, targets, self.num_classes)
         counted = self.sample(targets) if self.training else None
         if counted is not None and logits.device.type == "cpu" and not torch.compiler.is_compiling():
             # only their columns; elsewhere one would have to wait for their number

@@ -1,10 +1,8 @@
 """Focal loss on softmax probabilities."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
-from longtail.checks import check_number
+from longtail.checks import Numbers, check_number
 from longtail.losses.cross_entropy import CrossEntropyLoss
 
 
@@ -29,9 +27,7 @@ class FocalLoss(CrossEntropyLoss):
     Source: Lin et al., Focal loss for dense object detection, ICCV 2017, equation 5.
     """
 
-    def __init__(
-        self, gamma: float = 2.0, class_weights: Sequence[float] | Tensor | None = None, reduction: str = "mean"
-    ) -> None:
+    def __init__(self, gamma: float = 2.0, class_weights: Numbers | None = None, reduction: str = "mean") -> None:
         super().__init__(class_weights, reduction)
         check_number("gamma", gamma, low=0)
         self.gamma = gamma

@@ -75,17 +75,18 @@ class GaussianMixtureLoss(Loss):
         ids: Tensor | None = None,
         key_ids: Tensor | None = None,
     ) -> Tensor:
-        check_shape("queries", queries, "M", "D")
-        check_shape("keys", keys, "K", queries.shape[1])
+        queries = check_shape("queries", queries, "M", "D")
+        device = queries.device
+        keys = check_shape("keys", keys, "K", queries.shape[1], device=device)
         num_classes = len(self.log_prior)
-        check_targets(targets, len(queries), num_classes)
-        check_targets(key_targets, len(keys), num_classes, name="key_targets", low=-1)
+        targets = check_targets(targets, len(queries), num_classes, device=device)
+        key_targets = check_targets(key_targets, len(keys), num_classes, name="key_targets", low=-1, device=device)
         if ids is None or key_ids is None:
             if ids is not key_ids:
                 raise ValueError("ids and key_ids must be given together, got one of them")
             ids, key_ids = torch.zeros_like(targets), key_targets.new_full(key_targets.shape, -1)
-        check_integers("ids", ids, len(queries))
-        check_integers("key_ids", key_ids, len(keys))
+        ids = check_integers("ids", ids, len(queries), device=device)
+        key_ids = check_integers("key_ids", key_ids, len(keys), device=device)
 
         dtype = torch.promote_types(full_precision(queries).dtype, full_precision(keys).dtype)
         counts = torch.zeros(num_classes + 1, dtype=dtype, device=keys.device)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from longtail.checks import check_integers, check_targets
+from longtail.checks import as_tensor, check_integers, check_targets
 from longtail.counts import Counts, counts_tensor
 from longtail.losses.base import Loss, build_loss, full_precision
 from longtail.losses.cross_entropy import CrossEntropyLoss
@@ -65,9 +65,10 @@ class PixelLoss(Loss):
         return self
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        logits = as_tensor("logits", logits, "N", self.num_classes, "...")
         if logits.ndim < 2 or logits.shape[1] != self.num_classes:
             raise ValueError(f"logits must have shape (N, {self.num_classes}, ...), got {tuple(logits.shape)}")
-        check_integers("targets", targets, len(logits), *logits.shape[2:])
+        targets = check_integers("targets", targets, len(logits), *logits.shape[2:], device=logits.device)
         known = targets != self.ignore_index
         labels = targets.where(known, 0)
         check_targets(labels.flatten(), labels.numel(), self.num_classes)

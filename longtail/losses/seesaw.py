@@ -60,7 +60,7 @@ class SeesawLoss(Loss):
         self.seen += sum_over_processes(of_batch)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        check_logits(logits, targets, self.num_classes)
+        logits, targets = check_logits(logits, targets, self.num_classes)
         if self.training:
             self.observe(targets)
         seen = self.seen.clamp(min=1)  # as it is now, whenever the gradient is taken

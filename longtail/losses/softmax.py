@@ -42,7 +42,7 @@ class SoftmaxLoss(Loss):
         return -log_p
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        check_logits(logits, targets, self.num_classes)
+        logits, targets = check_logits(logits, targets, self.num_classes)
         constant = self.adds_constants or type(self).adjust is SoftmaxLoss.adjust
         formula = true_log_probability if constant else _plain
         return self.reduce(self.rows(formula(logits, targets, self.adjust), targets))

@@ -39,9 +39,9 @@ class SupervisedContrastiveLoss(Loss):
         self.temperature = temperature
 
     def forward(self, embeddings: Tensor, targets: Tensor) -> Tensor:
-        check_shape("embeddings", embeddings, "N", "V", "D")
+        embeddings = check_shape("embeddings", embeddings, "N", "V", "D")
         n, views, _ = embeddings.shape
-        check_targets(targets, n)
+        targets = check_targets(targets, n, device=embeddings.device)
         anchors = full_precision(embeddings).flatten(0, 1)
         classes, instances = groups(targets.repeat_interleave(views))  # (M,) each
         weights = torch.zeros(2, len(anchors), dtype=anchors.dtype, device=anchors.device)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from longtail.checks import check_outputs
 from longtail.counts import Counts, counts_tensor
 from longtail.errors import InputError
 from longtail.losses.base import Loss
@@ -126,17 +127,24 @@ def window_slices(length: int, window: int) -> list[slice]:
 
 
 def labels_at(logits: Tensor, size: Size) -> Tensor:
-    """The class of highest logit (N, H, W) of logits (N, C, h, w) enlarged to the size (H, W), bilinear."""
-    if logits.shape[2:] == size:
-        return logits.argmax(1)
-    highest, labels = _highest(logits[:, :AT_ONCE], size)
-    for first in range(AT_ONCE, logits.shape[1], AT_ONCE):
+    """The class of highest logit (N, H, W) of logits (N, C, h, w) enlarged to the size (H, W), bilinear.
+
+    Raises:
+        InputError: if the highest logit of a pixel is NaN or infinite.
+    """
+    at_once = logits.shape[1] if logits.shape[2:] == size else AT_ONCE
+    highest, labels = _highest(logits[:, :at_once], size)
+    for first in range(at_once, logits.shape[1], AT_ONCE):
         values, indices = _highest(logits[:, first : first + AT_ONCE], size)
         labels = torch.where(values > highest, indices + first, labels)
         highest = torch.maximum(values, highest)
+    check_outputs(highest, "pixels of the network's outputs", dim=None)
     return labels
 
 
 def _highest(logits: Tensor, size: Size) -> tuple[Tensor, Tensor]:
+    if logits.shape[2:] == size:
+        values, indices = logits.max(1)
+        return values, indices
     values, indices = F.interpolate(logits.float(), size, mode="bilinear", align_corners=False).max(1)
     return values, indices

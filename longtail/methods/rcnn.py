@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
+from longtail.checks import check_outputs
 from longtail.counts import Counts, counts_tensor
 from longtail.errors import InputError
 from longtail.methods.boxes import BoxClassification, SoftmaxBoxes
@@ -86,6 +87,9 @@ class RCNN(nn.Module):
         heads.register_forward_pre_hook(self._keep_proposals)
         for module in (self.network.backbone, self.network.rpn.head):
             module.register_forward_hook(_in_full_precision)
+        for module in (self.network.rpn.head, heads.box_predictor, heads.mask_predictor):
+            if module is not None:
+                module.register_forward_hook(_finite)
         self._forget()
 
     @property
@@ -132,6 +136,9 @@ class RCNN(nn.Module):
             Of each image "boxes" (n, 4) in its pixels, "labels" (n,) in 0..C-1, "scores" (n,), highest first, and with
             masks "masks" (n, 1, H, W), float in 0..1. Then where targets are given, for every proposal that overlaps an
             object by an IoU of at least 0.5, the class of the object and the class of highest score, (K, 2).
+
+        Raises:
+            InputError: if the network gives NaN or infinity.
         """
         truth = None
         if targets is not None:
@@ -187,6 +194,15 @@ def _in_full_precision(module: nn.Module, args: Any, out: Any) -> Any:
     if isinstance(out, dict):
         return type(out)((name, value.float()) for name, value in out.items())
     return type(out)(_in_full_precision(module, args, part) for part in out)
+
+
+def _finite(module: nn.Module, args: Any, out: Any) -> None:
+    """Refuse outputs that are NaN or infinite, out of training: torchvision would drop such boxes in silence."""
+    if module.training or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        return
+    for part in (out,) if isinstance(out, Tensor) else out:
+        for values in (part,) if isinstance(part, Tensor) else part:
+            check_outputs(values, "numbers that the network gives", dim=None)
 
 
 class _Sampled:

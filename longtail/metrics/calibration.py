@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from longtail.checks import Numbers, check_logits
+
 
 class CalibrationError(Metric):
     r"""Expected calibration error,
@@ -29,7 +31,8 @@ class CalibrationError(Metric):
         self.add_state("gap", torch.zeros(bins), dist_reduce_fx="sum")
         self.add_state("rows", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, logits: Tensor, targets: Tensor) -> None:
+    def update(self, logits: Numbers, targets: Numbers) -> None:
+        logits, targets = check_logits(logits, targets)
         confidence, predicted = logits.float().softmax(1).max(1)
         index = (confidence * self.bins).ceil().long().clamp(1, self.bins) - 1
         self.gap.index_add_(0, index, (predicted == targets).float() - confidence)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from longtail.checks import Numbers, as_tensor, check_integers
 from longtail.counts import Counts
 from longtail.metrics.shots import shot_accuracy
 
@@ -35,13 +36,16 @@ class PixelConfusion(Metric):
 
     def __init__(self, train_counts: Counts, many: int, few: int) -> None:
         super().__init__()
-        self.train_counts, self.many, self.few = train_counts, many, few
-        classes = len(train_counts)
+        self.train_counts = as_tensor("train_counts", train_counts, "C")
+        self.many, self.few = many, few
+        classes = len(self.train_counts)
         self.add_state("confusion", torch.zeros(classes, classes, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("images", torch.zeros(classes, dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, predicted: Tensor, targets: Tensor) -> None:
+    def update(self, predicted: Numbers, targets: Numbers) -> None:
         """Add an image: classes (H, W), and labels (H, W), of which those outside 0..C-1 do not count."""
+        targets = check_integers("targets", targets, "H", "W", device=self.confusion.device)
+        predicted = check_integers("predicted", predicted, *targets.shape, device=self.confusion.device)
         classes = len(self.confusion)
         valid = (targets >= 0) & (targets < classes)
         pairs = targets[valid] * classes + predicted[valid]

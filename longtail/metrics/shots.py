@@ -2,10 +2,11 @@
 
 from torch import Tensor
 
+from longtail.checks import Numbers, as_tensor
 from longtail.counts import Counts, shot_groups
 
 
-def shot_accuracy(accuracy: Tensor, class_counts: Counts, many: int = 100, few: int = 20) -> dict[str, Tensor]:
+def shot_accuracy(accuracy: Numbers, class_counts: Counts, many: int = 100, few: int = 20) -> dict[str, Tensor]:
     """Mean accuracy of the classes in each shot group.
 
     Args:
@@ -19,5 +20,6 @@ def shot_accuracy(accuracy: Tensor, class_counts: Counts, many: int = 100, few: 
 
     Source: Liu et al., Large-scale long-tailed recognition in an open world, CVPR 2019.
     """
+    accuracy = as_tensor("accuracy", accuracy, "C")
     groups = shot_groups(class_counts, many, few)
     return {name: accuracy[mask.to(accuracy.device)].nanmean() for name, mask in groups.items()}

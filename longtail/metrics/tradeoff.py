@@ -6,13 +6,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from longtail.checks import check_logits
+from longtail.checks import Numbers, check_logits, check_outputs
 from longtail.counts import Counts, log_prior
 from longtail.metrics.shots import shot_accuracy
 
 
 def adjusted_accuracy(
-    logits: Tensor, targets: Tensor, class_counts: Counts, strengths: Sequence[float], many: int = 100, few: int = 20
+    logits: Numbers,
+    targets: Numbers,
+    class_counts: Counts,
+    strengths: Sequence[float],
+    many: int = 100,
+    few: int = 20,
 ) -> dict[str, Tensor]:
     """Accuracies of predicting argmax_c(logits_c - s * log p_c), p_c = n_c / sum n, for each strength s.
 
@@ -29,10 +34,12 @@ def adjusted_accuracy(
 
     Raises:
         ValueError: on a wrong shape, a label outside 0..C-1, or a strength that is not finite.
+        InputError: if the largest logit of a row is NaN or infinite.
 
     Source: Menon et al., Long-tail learning via logit adjustment, ICLR 2021, equation 9.
     """
-    check_logits(logits, targets, len(class_counts))
+    logits, targets = check_logits(logits, targets, len(class_counts))
+    check_outputs(logits)
     if not all(map(math.isfinite, strengths)):
         raise ValueError(f"strengths must be finite, got {list(strengths)}")
     prior = log_prior(class_counts).to(logits.device)

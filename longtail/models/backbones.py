@@ -1,7 +1,9 @@
 """Backbones by name: the CIFAR ResNets and everything in timm."""
 
 import functools
+import logging
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -10,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from longtail.errors import InputError
-from longtail.messages import first_line, near_names
+from longtail.messages import first_line, near_names, shown, some
 from longtail.models.resnet_cifar import CifarResNet
 
 CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (20, 32, 56)}
+logger = logging.getLogger(__name__)
+
 STAGE = re.compile(r"^([a-z]+)_(\d+)\.")
 
 
@@ -25,8 +29,8 @@ class Backbone(nn.Module):
     Args:
         name: "resnet20_cifar", "resnet32_cifar", "resnet56_cifar", or any timm model name.
         pretrained: start from timm's published weights, downloaded on first use.
-        weights: start from this local file instead (safetensors, or a torch file of tensors). A classifier in the
-            file is left out; anything else has to fit.
+        weights: start from this local file instead (safetensors, or a torch file of tensors), or from a checkpoint or
+            an export of a run. What is no part of the backbone is left out, and told; all of it has to be there.
 
     Raises:
         InputError: for an unknown name, weights that cannot be had, or a file that does not fit.
@@ -91,22 +95,45 @@ def check_start(pretrained: bool, weights: Path | None) -> None:
 
 
 def load_weights(body: nn.Module, file: Path) -> None:
-    """Load a local weight file into a backbone; entries of a classifier head may be left over.
+    """Load a local weight file into a backbone, and say what fits.
+
+    In a checkpoint of a run or in its ``model.safetensors`` the names of the backbone begin with those of the modules
+    around it, such as "method.backbone.body."; what begins otherwise is left out, as is a classifier.
 
     Raises:
         InputError: if the file is missing, damaged, holds anything but tensors, or does not fit.
     """
     own, tensors = body.state_dict(), read_tensors(file)
-    # timm calls "stages_0" in a network of features what is "stages.0" in the whole network and in its files
-    state = {key: tensors[name] for key in own for name in (key, STAGE.sub(r"\1.\2.", key)) if name in tensors}
+    start = _start(list(own), tensors)
+    names = {key: name for key in own if (name := _name(start, key, tensors)) is not None}
     # older files lack the counters of batches, which nothing reads
-    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
-    wrong = [key for key in state if own[key].shape != state[key].shape]
+    missing = [key for key in own if key not in names and not key.endswith("num_batches_tracked")]
+    wrong = [key for key, name in names.items() if own[key].shape != tensors[name].shape]
     if missing or wrong:
         key = (missing or wrong)[0]
         fault = "lacks" if missing else "has another shape for"
         raise InputError(f'{file} does not fit the backbone: it {fault} "{key}" and {len(missing + wrong) - 1} more')
-    body.load_state_dict({key: state.get(key, value) for key, value in own.items()})
+    body.load_state_dict({key: tensors[names[key]] if key in names else value for key, value in own.items()})
+    rest = tensors.keys() - set(names.values())
+    others = f", the other {len(rest)} are left out: {some(sorted(rest))}" if rest else ""
+    logger.info(f"{shown(file)}: {len(names)} tensors fit the backbone{others}")
+
+
+def _name(start: str, key: str, tensors: Mapping[str, Tensor]) -> str | None:
+    """What an entry of a backbone is called in a file where the names begin so; None where it is not there."""
+    # timm calls "stages_0" in a network of features what is "stages.0" in the whole network and in its files
+    return next((name for name in (start + key, start + STAGE.sub(r"\1.\2.", key)) if name in tensors), None)
+
+
+def _start(keys: Sequence[str], tensors: Mapping[str, Tensor]) -> str:
+    """How the names of the backbone begin in a file: so that most of its entries are there, and as short as can be."""
+    ends = {end for key in keys[:1] for end in (key, STAGE.sub(r"\1.\2.", key))}
+    starts = {name.removesuffix(end) for end in ends for name in tensors if f".{name}".endswith(f".{end}")}
+    return max(
+        sorted(starts, key=len),
+        key=lambda start: sum(_name(start, key, tensors) is not None for key in keys),
+        default="",
+    )
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
@@ -115,6 +142,10 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     Raises:
         InputError: if the file is missing, damaged or holds anything but tensors.
     """
+    if file.is_dir():
+        raise InputError(
+            f"cannot read weights from {shown(file)}: it is a folder; give a file in it, such as best.ckpt"
+        )
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -33,7 +33,8 @@ class DetectorBackbone(ABC):
 
     Args:
         pretrained: start from published ImageNet weights, downloaded on first use.
-        weights: start from this local file instead.
+        weights: start from this local file instead, or from a checkpoint or an export of a run, whose heads are left
+            out.
     """
 
     pretrained: bool = False

@@ -61,7 +61,8 @@ class SMP(PixelBackbone):
         name: of the encoder, such as "resnet50" or "mit_b2"; "tu-" and a timm name for any of timm's.
         architecture: "DeepLabV3Plus", "UPerNet", "Segformer", "FPN", "Unet" or another of that library.
         pretrained: start the encoder from its published ImageNet weights, downloaded on first use.
-        weights: start the encoder from this local file instead (safetensors, or a torch file of tensors).
+        weights: start the encoder from this local file instead (safetensors, or a torch file of tensors), or from a
+            checkpoint or an export of a run, whose decoder is left out.
         options: further arguments of the architecture, such as ``{"encoder_depth": 4}``.
 
     Raises:

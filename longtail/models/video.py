@@ -24,8 +24,8 @@ class VideoBackbone(nn.Module):
     Args:
         name: any video model name of torchvision, such as "r3d_18" or "swin3d_t".
         pretrained: start from torchvision's published weights of Kinetics-400, downloaded on first use.
-        weights: start from this local file instead (safetensors, or a torch file of tensors), in torchvision's layout.
-            A classifier in the file is left out; anything else has to fit.
+        weights: start from this local file instead (safetensors, or a torch file of tensors), in torchvision's layout,
+            or from a checkpoint or an export of a run. What is no part of the backbone is left out, and told.
 
     Raises:
         InputError: for an unknown name, weights that cannot be had, a file that does not fit, or, when called, clips

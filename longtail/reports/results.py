@@ -19,12 +19,15 @@ Metrics = dict[str, float | None]
 
 
 class Input(TypedDict, total=False):
-    """What the network takes: the side of the images in pixels, mean and deviation of the channels in [0, 1]; of clips
-    their frames; of a detector, the category id of each class; of segmentation, the label that does not count."""
+    """What the network takes: the side of the images in pixels, mean and deviation of the channels in [0, 1], how
+    images are resized, and the part of them that the central crop takes; of clips their frames; of a detector, the
+    category id of each class; of segmentation, the label that does not count."""
 
     size: int
     mean: list[float]
     std: list[float]
+    interpolation: str
+    crop: float
     frames: int
     category_ids: list[int]
     ignore_index: int

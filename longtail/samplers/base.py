@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from longtail.checks import Numbers, as_tensor, from_one
 from longtail.distributed import processes
 
 
@@ -103,31 +104,33 @@ class ClassImages:
         return self._images[self._starts[classes] + (v * self.counts[classes]).long()]
 
 
-def check_labels(targets: Tensor, images: Tensor | None, num_classes: int | None = None) -> tuple[Tensor, int]:
-    """Check labels and the image of each label; return the images (M,) and the number of classes C.
+def check_labels(labels: Numbers, rows: Numbers | None, num_classes: int | None = None) -> tuple[Tensor, Tensor, int]:
+    """Check labels and the image of each label; return both (M,), and the number of classes C.
 
     Args:
-        targets: labels (M,).
-        images: image rows (M,); None for one target an image.
+        labels: (M,).
+        rows: of the images (M,); None for one target an image.
         num_classes: C; None for the largest label + 1.
 
     Raises:
         ValueError: if either is not int64, one-dimensional and non-negative, the lengths differ, there is no target,
             or a label is not below num_classes.
     """
-    if images is None:
-        images = torch.arange(targets.numel())
-    for name, rows in (("targets", targets), ("images", images)):
-        if rows.ndim != 1 or len(rows) == 0 or len(rows) != len(targets):
-            raise ValueError(f"{name} must have shape (M,) with M >= 1, one for each target, got {tuple(rows.shape)}")
-        if rows.dtype != torch.int64:
-            raise ValueError(f"{name} must be int64, got dtype {rows.dtype}")
-        if int(rows.min()) < 0:
-            raise ValueError(f"{name} must not be negative, got {int(rows.min())}")
-    largest = int(targets.max())
+    targets = as_tensor("targets", labels, "M")
+    images = torch.arange(targets.numel()) if rows is None else as_tensor("images", rows, "M")
+    for name, numbers in (("targets", targets), ("images", images)):
+        if numbers.ndim != 1 or len(numbers) == 0 or len(numbers) != len(targets):
+            wanted = "have shape (M,) with M >= 1, one for each target"
+            raise ValueError(f"{name} must {wanted}, got {tuple(numbers.shape)}")
+        if numbers.dtype != torch.int64:
+            raise ValueError(f"{name} must be int64, got dtype {numbers.dtype}")
+        if int(numbers.min()) < 0:
+            raise ValueError(f"{name} must not be negative, got {int(numbers.min())}")
+    least, largest = (int(label) for label in targets.aminmax())
     if num_classes is not None and largest >= num_classes:
-        raise ValueError(f"targets must lie in 0..{num_classes - 1}, got {largest}")
-    return images, largest + 1 if num_classes is None else num_classes
+        hint = from_one(least, largest, num_classes)
+        raise ValueError(f"targets must lie in 0..{num_classes - 1}, got {largest}{hint}")
+    return targets, images, largest + 1 if num_classes is None else num_classes
 
 
 def check_samples(num_samples: int | None, images: Tensor) -> int:

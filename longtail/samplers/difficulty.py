@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from longtail.checks import Numbers
 from longtail.difficulty import ClassDifficulty
 from longtail.samplers.base import ClassImages, EpochSampler, check_labels, check_samples
 
@@ -14,7 +15,7 @@ class ClassDifficultySampler(EpochSampler):
     the last validation. Processes agree on the order as long as their difficulties are the same.
 
     Args:
-        targets: labels (M,), int64.
+        targets: labels (M,): a tensor of int64, or what ``torch.as_tensor`` makes whole numbers of.
         difficulty: difficulty of the C classes; its owner updates it.
         images: the image row of each target (M,), where an image carries several; the image then belongs to its
             hardest class at the time, the lowest of equally hard ones. None: target i is of image i.
@@ -30,21 +31,20 @@ class ClassDifficultySampler(EpochSampler):
 
     def __init__(
         self,
-        targets: Tensor,
+        targets: Numbers,
         difficulty: ClassDifficulty,
         *,
-        images: Tensor | None = None,
+        images: Numbers | None = None,
         num_samples: int | None = None,
         seed: int = 0,
         rank: int | None = None,
         world: int | None = None,
     ) -> None:
         super().__init__(seed=seed, rank=rank, world=world)
-        images, self._num_classes = check_labels(targets, images, len(difficulty.accuracy))
+        self._targets, rows, self._num_classes = check_labels(targets, images, len(difficulty.accuracy))
         self.difficulty = difficulty
-        self.num_samples = check_samples(num_samples, images)
-        self._targets = targets
-        self._rows, self._image = torch.unique(images, return_inverse=True)  # row of each image, image of each target
+        self.num_samples = check_samples(num_samples, rows)
+        self._rows, self._image = torch.unique(rows, return_inverse=True)  # row of each image, image of each target
 
     def hardest_classes(self) -> Tensor:
         """Class that each image with a target belongs to at present, in the order of the rows; int64."""

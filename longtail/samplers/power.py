@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from longtail.checks import Numbers
 from longtail.samplers.base import ClassImages, EpochSampler, check_labels, check_samples
 
 
@@ -15,7 +16,7 @@ class PowerSampler(EpochSampler):
     epochs, epoch t mixes (1 - t / (T - 1)) p(1) + t / (T - 1) p(power); from epoch T - 1 on it is p(power).
 
     Args:
-        targets: labels (M,), int64.
+        targets: labels (M,): a tensor of int64, or what ``torch.as_tensor`` makes whole numbers of.
         power: exponent of the class sizes.
         images: the image row of each target (M,), where an image carries several; n_c then counts targets, and an
             image is drawn for a class in proportion to its targets of that class. None: target i is of image i.
@@ -34,10 +35,10 @@ class PowerSampler(EpochSampler):
 
     def __init__(
         self,
-        targets: Tensor,
+        targets: Numbers,
         power: float,
         *,
-        images: Tensor | None = None,
+        images: Numbers | None = None,
         num_classes: int | None = None,
         num_samples: int | None = None,
         progressive_epochs: int | None = None,
@@ -50,10 +51,10 @@ class PowerSampler(EpochSampler):
             raise ValueError(f"power must be finite, got {power}")
         if progressive_epochs is not None and progressive_epochs < 2:
             raise ValueError(f"progressive_epochs must be at least 2, got {progressive_epochs}")
-        images, num_classes = check_labels(targets, images, num_classes)
+        labels, rows, num_classes = check_labels(targets, images, num_classes)
         self.power, self.progressive_epochs = power, progressive_epochs
-        self.num_samples = check_samples(num_samples, images)
-        self._groups = ClassImages(targets, images, num_classes)
+        self.num_samples = check_samples(num_samples, rows)
+        self._groups = ClassImages(labels, rows, num_classes)
 
     def probabilities(self, epoch: int) -> Tensor:
         """Class probabilities of an epoch, float64 (C,); 0 for a class without images."""

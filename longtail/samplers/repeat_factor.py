@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from longtail.checks import Numbers
 from longtail.samplers.base import EpochSampler, check_labels, epoch_generator
 
 
@@ -13,7 +14,7 @@ class RepeatFactorSampler(EpochSampler):
     epoch rounds every r_i up with the probability of its fraction, else down, and shuffles; so its length varies.
 
     Args:
-        targets: labels (M,), int64.
+        targets: labels (M,): a tensor of int64, or what ``torch.as_tensor`` makes whole numbers of.
         images: the image row of each target (M,), where an image carries several or none. None: target i is of
             image i.
         num_images: size of the set; None for the largest image row + 1.
@@ -32,9 +33,9 @@ class RepeatFactorSampler(EpochSampler):
 
     def __init__(
         self,
-        targets: Tensor,
+        targets: Numbers,
         *,
-        images: Tensor | None = None,
+        images: Numbers | None = None,
         num_images: int | None = None,
         threshold: float = 0.001,
         seed: int = 0,
@@ -44,16 +45,16 @@ class RepeatFactorSampler(EpochSampler):
         super().__init__(seed=seed, rank=rank, world=world)
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold must be in 0..1, got {threshold}")
-        images, num_classes = check_labels(targets, images)
-        largest = int(images.max())
+        labels, rows, num_classes = check_labels(targets, images)
+        largest = int(rows.max())
         if num_images is not None and largest >= num_images:
             raise ValueError(f"images must lie in 0..{num_images - 1}, got {largest}")
         num_images = largest + 1 if num_images is None else num_images
 
-        pairs = torch.unique(images * num_classes + targets)  # each class of an image once
+        pairs = torch.unique(rows * num_classes + labels)  # each class of an image once
         image, label = pairs // num_classes, pairs % num_classes
-        share = torch.bincount(label).double() / num_images
-        class_factors = (threshold / share).sqrt().clamp_min(1)
+        self.shares = torch.bincount(label, minlength=num_classes).double() / num_images
+        class_factors = (threshold / self.shares).sqrt().clamp_min(1)
         ones = torch.ones(num_images, dtype=torch.float64)
         self.repeat_factors = ones.scatter_reduce(0, image, class_factors[label], "amax")
 

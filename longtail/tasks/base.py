@@ -63,6 +63,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         grain: how the classes are counted and measured, for the reports.
         monitors: metrics of the validation split and what they are called, first the one that chooses the best epoch
             by default.
+        parts: the loss of the last step and its parts, scalars by name.
         class_accuracy: what the difficulty was last updated with.
         evaluation: the last full evaluation, as it stands in the results.
     """
@@ -92,6 +93,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         for module in method.modules():
             if isinstance(module, ClassDifficultyLoss):
                 module.difficulty = self.difficulty  # one object for all
+        self.parts: dict[str, Tensor] = {}
         self.class_accuracy: list[float] = []
         self.evaluation: dict[str, Any] = {}
 
@@ -172,8 +174,9 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
 
     def log_parts(self, out: dict[str, Tensor], size: int) -> None:
         """Log the loss and its parts, scalars by name, of a training step of ``size`` images."""
-        parts = {f"train/{name}": value.detach() for name, value in out.items()}
-        self.log_dict(parts, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
+        self.parts = {name: value.detach() for name, value in out.items()}
+        logged = {f"train/{name}": value for name, value in self.parts.items()}
+        self.log_dict(logged, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
 
     @abstractmethod
     def evaluate(self, batch: Batch) -> None:

@@ -12,10 +12,11 @@ import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 from torch import Tensor
 
-from longtail.checkpoint import read_checkpoint
+from longtail.checkpoint import first_not_finite, read_checkpoint
 from longtail.distributed import gather_to_first
 from longtail.errors import InputError
 from longtail.figures import Metric
+from longtail.tasks.divergence import diverged
 
 
 class TrainingStopped(Exception):
@@ -62,6 +63,8 @@ class RunCheckpoints(pl.Callback):
     The best score, its epoch and the states of the random generators of all processes are part of the checkpoint. The
     first Ctrl-C (or SIGTERM) saves after the running step, or after the validation that follows it, and stops; a second
     one stops at once.
+
+    Weights that are not finite are never written.
 
     Args:
         folder: where the files go.
@@ -139,8 +142,16 @@ class RunCheckpoints(pl.Callback):
     ) -> None:
         """Save and stop if a signal came; after the last batch the end of the epoch does it, validation included."""
         if self._signal is not None and not trainer.is_last_batch:
-            trainer.save_checkpoint(self.last)
+            self._save(trainer, pl_module, self.last)
             raise TrainingStopped
+
+    def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, path: Path) -> None:
+        """Save a checkpoint, unless the weights of a process are no longer finite; then raise InputError."""
+        name = first_not_finite(pl_module)
+        if trainer.strategy.reduce_boolean_decision(name is not None, all=False):
+            what = f"after step {trainer.global_step} {name or 'a weight'} is NaN or infinite"
+            raise diverged(trainer, what, self.last)
+        trainer.save_checkpoint(path)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, the best first so that the last one knows of it."""
@@ -149,7 +160,7 @@ class RunCheckpoints(pl.Callback):
         is_best = signed > (-math.inf if self.best_score is None else self.best_score)
         if is_best:
             self.best_score, self.best_epoch = signed, trainer.current_epoch + 1
-        trainer.save_checkpoint(self.last)
+        self._save(trainer, pl_module, self.last)
         if is_best:
             trainer.save_checkpoint(self.best)
         if self._signal is not None:

@@ -75,7 +75,7 @@ class Classification(Task[ImageBatch]):
         names = sorted(SCALARS, key=lambda name: name != "balanced_accuracy")  # which comes first
         own_words = {name: metric.words for name, metric in self.own_metrics.items()}
         self.monitors = {**{name: METRICS[name] for name in names}, **own_words}
-        self.answers = CatMetric(nan_strategy="ignore")
+        self.answers = CatMetric(nan_strategy="disable")
 
     def check(self, data: LongTailData) -> None:
         """Check that a data set and the method fit.

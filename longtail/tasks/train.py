@@ -25,7 +25,8 @@ from longtail.messages import command
 from longtail.reports.results import Evaluation, Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table
 from longtail.tasks.base import Task
-from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints
+from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints, TrainingStopped
+from longtail.tasks.divergence import Divergence
 from longtail.tasks.recorder import Progress, Recorder, new_results
 from longtail.tasks.refusals import building, explain
 from longtail.trust import building_from_run
@@ -109,9 +110,10 @@ class TrainingCLI(LightningCLI):
         self.recorder = Recorder(run, self.results)
         metrics = self.model.monitors
         self.checkpoints = RunCheckpoints(run, self.config.monitor or next(iter(metrics)), metrics)
-        callbacks: list[pl.Callback] = [self.recorder, self.checkpoints]
+        self.divergence = Divergence(self.checkpoints.last)
+        callbacks: list[pl.Callback] = [self.divergence, self.recorder, self.checkpoints]
         if self.config_init.trainer.enable_progress_bar is not False:
-            callbacks.insert(1, Progress(self.recorder))
+            callbacks.insert(2, Progress(self.recorder))
         if self.config.ema is not None:
             if not 0 < self.config.ema < 1:
                 raise InputError(f"--ema must be between 0 and 1, got {self.config.ema}")
@@ -191,7 +193,13 @@ def fit(
     if trainer.is_global_zero:
         run.mkdir(parents=True, exist_ok=True)
         write_atomically(run / "config.yaml", cli.dump())
-    trainer.fit(task, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
+    try:
+        trainer.fit(task, datamodule=data, ckpt_path=last if resume else None, weights_only=True)
+    except (InputError, TrainingStopped):
+        raise
+    except Exception:  # what fails after a loss that was not finite fails because of it
+        cli.divergence.check(trainer, task, alone=True)
+        raise
 
     cli.results["best_epoch"] = cli.checkpoints.best_epoch
     epochs = {"last": trainer.current_epoch, "best": cli.checkpoints.best_epoch}

@@ -223,6 +223,17 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
     assert results(stopped) == before
 
 
+def test_macro_f1_can_choose_the_epoch(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    args = ["--recipe", "digits_lt/ce", "--epochs", "3", "--monitor", "macro_f1", "--run", str(run)]
+    assert main(["fit", *args]) == 0
+    found = results(run)
+    scores = [entry["val"]["macro_f1"] for entry in found["history"]]
+    assert found["best_epoch"] == 1 + scores.index(max(scores))
+    (best,) = [each for each in found["evaluations"] if (each["split"], each["checkpoint"]) == ("val", "best")]
+    assert best["metrics"]["macro_f1"] == pytest.approx(max(scores))
+
+
 def test_seeds_differ_and_repeat(tmp_path: Path) -> None:
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
         args = ["--recipe", "digits_lt/ce", "--epochs", "1", "--seed", seed, "--run", str(tmp_path / name)]

@@ -185,6 +185,18 @@ def test_unknown_labels(root, label, expected, first):
     assert message.startswith(f"{file}{expected}")
 
 
+def test_labels_from_1_are_told_as_such(root):
+    table = write(root, "path,label\n" + "".join(f"{c}.jpg,{c}\n" for c in range(1, 8)))
+    assert (
+        refusal(table) == f"{table}: labels run from 1 to 7; subtract 1, as class indices begin with 0, or write names"
+    )
+    assert "labels run from 1 to 7; subtract 1" in refusal(table, classes=list("abcdefg"))
+    for c in range(1, 8):
+        (root / f"{c}.jpg").touch()
+    names = [str(c) for c in range(1, 8)]
+    assert read_table(table, classes=names).targets.tolist() == list(range(7)), "names that are numbers"
+
+
 def test_negative_index_into_classes(root):
     assert "line 2: label -1 is negative" in refusal(write(root, "path,label\na.jpg,-1\n"), classes=["x", "y"])
 

@@ -42,7 +42,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     results: Any = make_results()
     results["config"] = yaml.safe_dump({"model": {"init_args": {"method": METHOD}}})
-    results["data"]["input"] = {"size": 16, "mean": [0.5] * 3, "std": [0.5] * 3}
+    results["data"]["input"] = {
+        "size": 16,
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+        "interpolation": "bilinear",
+        "crop": 0.875,
+    }
     write_run(folder, results)
     from longtail.losses import CrossEntropyLoss
 

@@ -1,6 +1,8 @@
 """What every loss keeps to."""
 
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -197,6 +199,41 @@ def test_labels_that_are_no_class_indices_are_refused(case: Case, dtype: torch.d
     inputs = case.inputs()
     with pytest.raises(ValueError, match=r"targets must be int64, got dtype"):
         case.make()(**inputs | {"targets": inputs["targets"].to(dtype)})
+
+
+FORMS = {
+    "lists": lambda tensor: tensor.tolist(),
+    "arrays": lambda tensor: tensor.numpy(),
+    "dict.values()": lambda tensor: dict(enumerate(tensor.tolist())).values(),
+}
+
+
+@every_case
+@pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
+def test_what_torch_makes_a_tensor_of_does_as_well(case: Case, form: Callable[[Tensor], Any]) -> None:
+    """The right value is that of the tensors; of tensors the rest of these tests know it."""
+    inputs = case.inputs()
+    given = {name: form(value) for name, value in inputs.items()}
+    assert torch.equal(case.make()(**given), case.make()(**inputs))
+
+
+@pytest.mark.parametrize("loss", losses(), ids=lambda loss: loss.__name__)
+@pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
+def test_class_counts_of_any_form(loss: type[Loss], form: Callable[[Tensor], Any]) -> None:
+    counts = torch.tensor([50, 10, 2])
+    made, wanted = loss.from_counts(form(counts)), loss.from_counts(counts)
+    for (name, value), (_, other) in zip(made.named_buffers(), wanted.named_buffers(), strict=True):
+        assert torch.equal(value.nan_to_num(-1), other.nan_to_num(-1)), name
+
+
+@every_case
+def test_labels_from_1_are_told_as_such(case: Case) -> None:
+    if not case.knows_classes():
+        pytest.skip("it cannot know how many classes there are")
+    inputs = case.inputs()
+    inputs["targets"] = torch.tensor([1, 2, 3, 4, 2, 1])
+    with pytest.raises(ValueError, match=r"targets must lie in 0\.\.3, got 1\.\.4: labels run from 1 to 4; subtract 1"):
+        case.make()(**inputs)
 
 
 @every_case

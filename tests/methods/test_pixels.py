@@ -22,7 +22,7 @@ from longtail.losses.gml import GaussianMixtureLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
 from longtail.losses.seesaw import SeesawLoss
 from longtail.methods.pixel_gml import PixelGML, balanced_rows
-from longtail.methods.pixels import PixelMethod, PixelPlain, window_slices
+from longtail.methods.pixels import PixelMethod, PixelPlain, labels_at, window_slices
 from longtail.models.classifiers import CosineClassifier
 from longtail.models.segmenters import PixelBackbone
 
@@ -415,3 +415,13 @@ def test_two_processes_stay_the_same_whatever_their_batches(tmp_path: Path) -> N
     for found in (contrasts, others):
         assert [value == 0 for value in found] == [True, False, True, True, False]
         assert all(math.isfinite(value) for value in found)
+
+
+@pytest.mark.parametrize("size", [(4, 5), (8, 10)])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_pixels_without_a_finite_logit_have_no_class(size: tuple[int, int], value: float) -> None:
+    logits = torch.randn(1, 20, 4, 5)
+    assert torch.equal(labels_at(logits, (4, 5)), logits.argmax(1))
+    logits[0, 18, 2, 2] = value
+    with pytest.raises(InputError, match=r"pixels of the network's outputs are not finite"):
+        labels_at(logits, size)

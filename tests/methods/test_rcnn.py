@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torchvision.ops import nms
 
 import longtail.losses
+from longtail.errors import InputError
 from longtail.losses.base import Loss
 from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
@@ -363,3 +364,17 @@ def test_boxes_stay_in_full_precision_under_autocast() -> None:
     (features, proposals, _, targets), *_ = seen
     assert {each.dtype for each in (*features.values(), *proposals)} == {torch.float32}
     assert torch.equal(targets[0]["boxes"], corner)
+
+
+@pytest.mark.parametrize("part", ["network.rpn.head.cls_logits", "network.roi_heads.box_predictor.cls_score",
+                                  "network.roi_heads.mask_predictor.mask_fcn_logits"])  # fmt: skip
+def test_outputs_that_are_not_finite_are_not_dropped_in_silence(part: str) -> None:
+    """torchvision leaves out boxes whose score is NaN: such a network would have found nothing."""
+    method = make().eval()
+    images = batch()[0]
+    method.detect(images)
+    method.network.roi_heads.score_thresh = 0.0  # masks of something
+    with torch.no_grad():
+        method.get_submodule(part).bias[0] = torch.nan
+    with pytest.raises(InputError, match="numbers that the network gives are not finite"):
+        method.detect(images)

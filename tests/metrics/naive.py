@@ -42,6 +42,7 @@ def figures(
         "top1": mean(hit),
         "top5": mean([y in ranked[:5] for ranked, y in zip(order, labels, strict=True)]),
         "balanced_accuracy": mean(measured),
+        "macro_f1": mean([2 * right[c] / (images[c] + predicted[c]) for c in classes if images[c] + predicted[c]]),
         "mean_precision": mean([right[c] / predicted[c] if predicted[c] else 0.0 for c in classes if images[c]]),
         "many": group(lambda n: n > 100),
         "medium": group(lambda n: 20 <= n <= 100),

@@ -1,17 +1,23 @@
 """Every figure against plain loops, and how they add up."""
 
 import math
+import warnings
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score, f1_score
 from torch import Tensor
 
+from longtail.errors import InputError
 from longtail.metrics.calibration import CalibrationError
 from longtail.metrics.long_tail import LongTailMetrics
-from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean
+from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean, mean_precision
 from longtail.metrics.shots import shot_accuracy
+from longtail.metrics.tradeoff import adjusted_accuracy
 
 from .naive import figures
 
@@ -42,6 +48,22 @@ def test_every_figure_is_the_naive_one(rows: int, counts: list[int], present: in
     assert list(per_class) == list(wanted_per_class)
     for name, values in per_class.items():
         assert values.tolist() == pytest.approx(wanted_per_class[name], abs=1e-6, nan_ok=True), name
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
+def test_macro_f1_and_balanced_accuracy_are_those_of_scikit_learn(
+    rows: int, classes: int, present: int, seed: int
+) -> None:
+    logits, targets = batch(rows, classes, seed, present)
+    metrics = LongTailMetrics([1] * classes)
+    metrics.update(logits[: rows // 2], targets[: rows // 2])
+    metrics.update(logits[rows // 2 :], targets[rows // 2 :])
+    scalars, _ = metrics.compute()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes that are predicted and not there
+        balanced = balanced_accuracy_score(targets, logits.argmax(1))
+    assert scalars["balanced_accuracy"].item() == pytest.approx(balanced)
+    assert scalars["macro_f1"].item() == pytest.approx(f1_score(targets, logits.argmax(1), average="macro"))
 
 
 def test_a_class_without_images_is_left_out() -> None:
@@ -126,3 +148,46 @@ def test_top5() -> None:
     figures = metric.compute()
     assert figures["top1"].item() == pytest.approx(1 / 7)
     assert figures["top5"].item() == pytest.approx(5 / 7)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_logits_that_are_not_finite_are_no_class_0(value: float) -> None:
+    """What was seen before: such rows counted as hits of some class."""
+    metric = PerClassAccuracy(3)
+    logits = torch.eye(3)
+    logits[1] = value
+    metric.update(logits, torch.tensor([0, 0, 2]))
+    metric.update(torch.eye(3), torch.tensor([0, 1, 2]))
+    with pytest.raises(InputError, match=r"^1 of 6 rows of logits are not finite"):
+        metric.compute()
+    metric.reset()
+    metric.update(torch.tensor([[-math.inf, 1.0, 0.0]]), torch.tensor([1]))
+    assert metric.compute()["top1"] == 1, "a class that is ruled out by -inf hides no other"
+    with pytest.raises(InputError, match="1 of 3 outputs"):
+        adjusted_accuracy(logits, torch.tensor([0, 1, 2]), [3, 2, 1], [0.0])
+
+
+@pytest.mark.parametrize(
+    "form",
+    [lambda t: t.tolist(), lambda t: t.numpy(), lambda t: dict(enumerate(t.tolist())).values()],
+    ids=["lists", "arrays", "dict.values()"],
+)
+def test_what_torch_makes_a_tensor_of_does_as_well(form: Callable[[Tensor], Any]) -> None:
+    logits, targets = batch(20, 3, 0)
+    counts, accuracy, images = torch.tensor([500, 50, 5]), torch.tensor([1.0, math.nan, 0.25]), torch.tensor([2, 0, 1])
+    wanted, found = LongTailMetrics(counts), LongTailMetrics(form(counts))
+    wanted.update(logits, targets)
+    found.update(form(logits), form(targets))
+    torch.testing.assert_close(found.compute(), wanted.compute(), rtol=0, atol=0)
+    for mean in (geometric_mean, harmonic_mean):
+        assert mean(form(accuracy)) == mean(accuracy)
+    assert mean_precision(form(accuracy), form(images)) == mean_precision(accuracy, images)
+    assert shot_accuracy(form(accuracy), form(counts))["few"] == 0.25
+    tradeoff = adjusted_accuracy(form(logits), form(targets), form(counts), [0.0])
+    assert tradeoff["top1"] == wanted.compute()[0]["top1"]
+
+
+def test_labels_from_1_are_told_as_such() -> None:
+    for metric in (LongTailMetrics([5, 3, 1]), PerClassAccuracy(3), CalibrationError()):
+        with pytest.raises(ValueError, match="labels run from 1 to 3; subtract 1"):
+            metric.update(torch.eye(3), [1, 2, 3])

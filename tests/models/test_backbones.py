@@ -8,8 +8,13 @@ import torch
 from safetensors.torch import save_file
 
 from longtail.errors import InputError
+from longtail.losses import CrossEntropyLoss
+from longtail.methods import BCL, GML, RCNN, PixelPlain, Plain
 from longtail.models.backbones import Backbone, load_weights
+from longtail.models.detectors import TimmFPN
 from longtail.models.resnet_cifar import BasicBlock, CifarResNet
+from longtail.models.segmenters import SMP
+from longtail.models.video import FrameMean, VideoBackbone
 
 IMAGES = torch.randn(2, 3, 32, 32)
 
@@ -98,6 +103,77 @@ def test_weights_from_a_local_file(name: str, suffix: str, tmp_path: Path) -> No
     else:
         torch.save({"state_dict": state} if suffix == ".pth" else state, file)
     assert torch.equal(Backbone(name, weights=file).eval()(IMAGES), source(IMAGES))
+
+
+def saved(network: torch.nn.Module, file: Path) -> Path:
+    """As a run keeps it, ``best.ckpt``, or exports it, ``model.safetensors``."""
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    if file.suffix == ".safetensors":
+        save_file(state, file)
+    else:
+        metrics = {"metrics.per_class.hits": torch.zeros(2), "difficulty.accuracy": torch.zeros(2)}
+        torch.save({"state_dict": {f"method.{name}": value for name, value in state.items()} | metrics}, file)
+    return file
+
+
+def assert_taken(network: torch.nn.Module, source: torch.nn.Module) -> None:
+    """Every tensor of a network is that of the source, whatever timm calls a stage."""
+    expected = source.state_dict()
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, expected[name.replace("stages_", "stages.") if name not in expected else name]), name
+
+
+@pytest.mark.parametrize("file", ["best.ckpt", "model.safetensors"])
+@pytest.mark.parametrize("method", ["Plain", "BCL", "GML"])
+def test_weights_of_a_run_of_images(tmp_path: Path, method: str, file: str, told: pytest.LogCaptureFixture) -> None:
+    source = Backbone("test_resnet")
+    made = {
+        "Plain": lambda: Plain([4, 2], source, CrossEntropyLoss()),
+        "BCL": lambda: BCL([4, 2], source),
+        "GML": lambda: GML([4, 2], source),
+    }[method]()
+    for name, value in made.named_parameters():
+        if name.startswith("key"):
+            torch.nn.init.constant_(value, 7.0)  # what follows the trained network is not it
+    path = saved(made, tmp_path / file)
+    assert_taken(Backbone("test_resnet", weights=path).body, source.body)
+    entries = len(source.body.state_dict())
+    assert f"{path}: {entries} tensors fit the backbone, the other " in told.text
+    assert "are left out: " in told.text
+
+
+def test_weights_of_a_run_of_images_start_the_other_grains(tmp_path: Path) -> None:
+    source = Backbone("test_resnet")
+    path = saved(Plain([4, 2], source, CrossEntropyLoss()), tmp_path / "last.ckpt")
+    assert_taken(FrameMean("test_resnet", weights=path).backbone.body, source.body)
+    detector = TimmFPN(name="test_resnet", weights=path, features=16, frozen_norms=False)(3, masks=False)
+    assert_taken(detector.backbone.body, source.body)
+    pytest.importorskip("segmentation_models_pytorch")
+    resnet = Backbone("resnet18")
+    path = saved(Plain([4, 2], resnet, CrossEntropyLoss()), tmp_path / "resnet.ckpt")
+    assert_taken(SMP("resnet18", "FPN", weights=path).encoder, resnet.body)
+
+
+def test_weights_of_runs_of_clips_boxes_and_pixels(tmp_path: Path) -> None:
+    clips = VideoBackbone("r3d_18")
+    path = saved(Plain([4, 2], clips, CrossEntropyLoss()), tmp_path / "clips.ckpt")
+    assert_taken(VideoBackbone("r3d_18", weights=path).body, clips.body)
+    boxes = RCNN([4, 2], TimmFPN(name="test_resnet", features=16), masks=False)
+    path = saved(boxes, tmp_path / "boxes.ckpt")
+    again = RCNN([4, 2], TimmFPN(name="test_resnet", features=16, weights=path, frozen_norms=False), masks=False)
+    assert_taken(again.network.backbone.body, boxes.network.backbone.body)
+    pytest.importorskip("segmentation_models_pytorch")
+    pixels = PixelPlain([4, 2], SMP("resnet18", "FPN"))
+    path = saved(pixels, tmp_path / "pixels.safetensors")
+    assert_taken(SMP("resnet18", "FPN", weights=path).encoder, pixels.backbone.encoder)
+
+
+def test_the_folder_of_a_run_and_a_run_of_another_network_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"it is a folder; give a file in it, such as best\.ckpt"):
+        Backbone("test_resnet", weights=tmp_path)
+    path = saved(Plain([4, 2], Backbone("resnet20_cifar"), CrossEntropyLoss()), tmp_path / "best.ckpt")
+    with pytest.raises(InputError, match=r"best\.ckpt does not fit the backbone: it lacks"):
+        Backbone("test_resnet", weights=path)
 
 
 def test_weights_that_do_not_fit_are_refused_and_change_nothing(tmp_path: Path) -> None:

@@ -117,7 +117,9 @@ def test_in_a_data_loader(sampler: type[EpochSampler], workers: int) -> None:
         ({"targets": torch.zeros(2)}, "targets must be int64, got dtype torch.float32"),
         ({"images": torch.tensor([0, 1])}, r"images must have shape .* got \(2,\)"),
         ({"images": torch.arange(ROWS) - 1}, "images must not be negative, got -1"),
-        ({"num_classes": 2}, r"targets must lie in 0\.\.1, got 2"),
+        ({"num_classes": 2}, r"targets must lie in 0\.\.1, got 2$"),
+        ({"num_classes": 2, "targets": [1, 2, 1]}, r"got 2: labels run from 1 to 2; subtract 1"),
+        ({"targets": {"cat": 3}}, r"targets must be numbers of shape \(M,\), .*, got dict"),
         ({"num_samples": 0}, "num_samples must be at least 1, got 0"),
     ],
 )
@@ -125,6 +127,19 @@ def test_what_is_refused(sampler: type[EpochSampler], settings: dict, problem: s
     if settings.keys() <= inspect.signature(sampler).parameters.keys():
         with pytest.raises(ValueError, match=problem):
             make(sampler, **settings)
+
+
+@every_sampler
+@pytest.mark.parametrize("option", ["targets", "images"])
+@pytest.mark.parametrize(
+    "form",
+    [lambda t: t.tolist(), lambda t: t.numpy().astype("int16"), lambda t: dict(enumerate(t.tolist())).values()],
+    ids=["lists", "arrays", "dict.values()"],
+)
+def test_what_torch_makes_a_tensor_of_does_as_well(sampler: type[EpochSampler], option: str, form) -> None:
+    values = {"targets": ARGUMENTS["targets"](), "images": torch.arange(ROWS).flip(0)}
+    wanted = make(sampler, **{option: values[option]}).order(0)
+    assert torch.equal(make(sampler, **{option: form(values[option])}).order(0), wanted)
 
 
 @every_sampler

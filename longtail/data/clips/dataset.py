@@ -7,8 +7,9 @@ import torch
 from torch.utils.data import Dataset
 
 from longtail.augment.geometric import ResizedCrop
+from longtail.augment.preprocessing import Resize
 from longtail.data.images.dataset import Sample
-from longtail.files.crops import central_crop, random_crop
+from longtail.files.crops import STANDARD, central_crop, random_crop
 from longtail.files.listing import Listing
 from longtail.files.video.clips import read_clips
 from longtail.files.video.reading import count_frames, read_frames, segment_indices
@@ -31,6 +32,7 @@ class ClipFiles(Dataset[Sample]):
             evaluation.
         clips: V, for evaluation.
         counts: frames of the videos by path, as far as they are known; others are counted when they are read.
+        resize: how frames are brought to their size.
     """
 
     def __init__(
@@ -41,10 +43,11 @@ class ClipFiles(Dataset[Sample]):
         crops: Sequence[ResizedCrop | None] | None = None,
         clips: int = 1,
         counts: Mapping[str, int] | None = None,
+        resize: Resize = STANDARD,
     ) -> None:
         self.listing, self.frames, self.size = listing, frames, size
         self.crops, self.clips = crops, clips
-        self.counts = counts or {}
+        self.counts, self.resize = counts or {}, resize
 
     def __len__(self) -> int:
         return len(self.listing)
@@ -54,13 +57,16 @@ class ClipFiles(Dataset[Sample]):
         path = self.listing.paths[row]
         count = self.counts.get(path)
         if self.crops is None:
-            images = read_clips(path, self.frames, self.size, self.clips, count)
+            images = read_clips(path, self.frames, self.size, self.clips, count, self.resize)
         else:
             random = np.random.default_rng(draw)
             indices = segment_indices(count or count_frames(path), self.frames, random)
             frames = read_frames(path, indices.tolist())
+            how = self.resize.interpolation
             views = [
-                central_crop(frames, self.size) if crop is None else random_crop(frames, self.size, crop, random)
+                central_crop(frames, self.size, self.resize)
+                if crop is None
+                else random_crop(frames, self.size, crop, random, how)
                 for crop in self.crops
             ]
             images = torch.stack(views).transpose(1, 2)

@@ -21,7 +21,7 @@ from longtail.files.folder import VIDEOS
 from longtail.files.listing import Listing
 from longtail.files.table import is_table
 from longtail.files.video.checks import checked_videos
-from longtail.files.video.reading import count_frames, read_frames, segment_indices
+from longtail.files.video.reading import count_frames, flow_images, read_frames, segment_indices
 from longtail.messages import shown, some
 
 logger = logging.getLogger(__name__)
@@ -61,11 +61,17 @@ class ClipData(FileData):
         return {**super().input, "frames": self.frames}
 
     def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
-        """Videos that cannot be read, with the reasons; of short ones it is said that frames come twice."""
+        """Videos that cannot be read, with the reasons; of short ones it is said that frames come twice, and images of
+        optical flow beside the frames are told."""
         checks = dict(zip(paths, checked_videos(paths, self.folder), strict=True))
         counts = {path: frames for path, (frames, reason) in checks.items() if not reason}
         if short := [f"{shown(path)} ({count})" for path, count in counts.items() if count < self.frames]:
             logger.info(f"{len(short)} videos have fewer than {self.frames} frames, some come twice: {some(short)}")
+        if flow := {path: number for path in counts if (number := flow_images(path))}:
+            logger.info(
+                f"{sum(flow.values())} images of optical flow beside the frames of {len(flow)} videos are no frames "
+                f"and left out: {some([shown(path) for path in flow])}"
+            )
         self._counts |= counts
         return sorted((path, reason) for path, (_, reason) in checks.items() if reason)
 
@@ -77,7 +83,7 @@ class ClipData(FileData):
         """The clips of a split."""
         crops = self.decoder_crops() if split == "train" else None
         clips = self.test_clips if split == "test" else 1
-        return ClipFiles(listing, self.frames, self.image_size, crops, clips, self._counts)
+        return ClipFiles(listing, self.frames, self.image_size, crops, clips, self._counts, self.resize)
 
     def augment(self, operator: Operator, images: Tensor, generator: torch.Generator) -> Tensor:
         """Apply a view, or another operator, to the clips (N, 3, T, H, W) of a batch, with the same draws for every

@@ -2,14 +2,15 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from dataclasses import asdict
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from longtail.augment.base import Operator, View
-from longtail.augment.normalise import IMAGENET_MEAN, IMAGENET_STD, Normalise
+from longtail.augment.preprocessing import STANDARD, Preprocessing
 from longtail.augment.views import PlainView
 from longtail.data.base import LongTailData, Splits
 from longtail.data.sampling import Sampling
@@ -47,10 +48,13 @@ class ImageData(LongTailData):
         batch_size: images of a batch in one process.
         num_workers: processes that decode images.
         sampling: how training images are drawn; each once an epoch where left out.
+        preprocessing: normalisation, interpolation and central crop; what it leaves out is as ``usual``.
+
+    Attributes:
+        usual: the preprocessing of the set for networks that start from random weights.
     """
 
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    usual: ClassVar[Preprocessing] = STANDARD
 
     def __init__(
         self,
@@ -58,10 +62,11 @@ class ImageData(LongTailData):
         batch_size: int = 64,
         num_workers: int | None = 0,
         sampling: Sampling | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, sampling)
         self.views: list[View] = [PlainView()] if views is None else list(views)
-        self._normalise = Normalise(self.mean, self.std)
+        self.normalise, self.resize = (preprocessing or Preprocessing()).over(self.usual).parts()
 
     @property
     @abstractmethod
@@ -70,8 +75,9 @@ class ImageData(LongTailData):
 
     @property
     def input(self) -> dict[str, Any]:  # as in the base
-        """Side of the images in pixels, mean and deviation of the channels."""
-        return {"size": self.image_size, "mean": list(self.mean), "std": list(self.std)}
+        """Side of the images in pixels, mean and deviation of the channels, interpolation and central crop."""
+        channels = {"mean": list(self.normalise.mean), "std": list(self.normalise.std)}
+        return {"size": self.image_size, **channels, **asdict(self.resize)}
 
     def check(self, splits: Splits) -> None:
         """Every class has training images, and there are two at least."""
@@ -91,6 +97,10 @@ class ImageData(LongTailData):
         """Apply a view, or another operator, to the images (N, 3, H, W) of a batch."""
         return operator(images, generator)
 
+    def fit_size(self, images: Tensor) -> Tensor:
+        """Views (N, 3, H, W), uint8, at the size that the network sees; here they have it."""
+        return images
+
     def on_after_batch_transfer(self, batch: LoadedImages, dataloader_idx: int) -> ImageBatch:
         """Draw the views of a batch on its device."""
         images = batch["images"]
@@ -100,5 +110,5 @@ class ImageData(LongTailData):
             views = [self.augment(view, crop, generator) for view, crop in zip(self.views, crops, strict=True)]
         else:
             views = list(images.unbind(1))
-        normalised = [self._normalise(view) for view in views]
+        normalised = [self.normalise(self.fit_size(view)) for view in views]
         return {"views": normalised, "targets": batch["targets"], "rows": batch["rows"]}

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from longtail.augment.base import View
+from longtail.augment.preprocessing import Preprocessing
 from longtail.counts import exponential_counts, long_tail_subset, step_counts
 from longtail.data.base import Split, Splits
 from longtail.data.images.memory import MemoryData, TensorImages
@@ -61,6 +62,8 @@ class CifarLT(MemoryData):
         batch_size: images of a batch in one process.
         padding: zero padding of the random crop of a view that does not say how it crops, in pixels.
         sampling: how training images are drawn; each once an epoch where left out.
+        image_size: side of the images that the network sees, in pixels; 32 where left out.
+        preprocessing: see ``ImageData``.
     """
 
     needs: ClassVar[str] = "give the folder that holds that of the official files, or --data.download true"
@@ -71,7 +74,7 @@ class CifarLT(MemoryData):
     label_key: ClassVar[bytes]
     meta: ClassVar[tuple[str, bytes]]
     archive: ClassVar[tuple[str, str]]  # address, md5
-    image_size = 32
+    native_size = 32
 
     def __init__(
         self,
@@ -86,8 +89,10 @@ class CifarLT(MemoryData):
         batch_size: int = 128,
         padding: int = 4,
         sampling: Sampling | None = None,
+        image_size: int | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
-        super().__init__(views, batch_size, padding, sampling)
+        super().__init__(views, batch_size, padding, sampling, image_size, preprocessing)
         if profile not in PROFILES:
             raise InputError(f'unknown profile "{profile}": choose from {", ".join(PROFILES)}')
         if not 0 < factor <= 1:
@@ -158,7 +163,7 @@ class CIFAR10LT(CifarLT):
     label_key = b"labels"
     meta = ("batches.meta", b"label_names")
     archive = ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a")
-    mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+    usual = Preprocessing((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010), "bilinear", 1.0)
 
 
 class CIFAR100LT(CifarLT):
@@ -171,7 +176,7 @@ class CIFAR100LT(CifarLT):
     label_key = b"fine_labels"
     meta = ("meta", b"fine_label_names")
     archive = ("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85")
-    mean, std = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
+    usual = Preprocessing((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761), "bilinear", 1.0)
 
 
 def _split(images: NDArray[np.uint8], targets: NDArray[np.int64]) -> Split:

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from longtail.augment.geometric import ResizedCrop
-from longtail.files.crops import prepare, random_crop, resized, smallest_side
+from longtail.augment.preprocessing import Resize
+from longtail.files.crops import STANDARD, prepare, random_crop, smallest_side
 from longtail.files.images import decode
 from longtail.files.listing import Listing
 
@@ -42,13 +43,20 @@ class ImageFiles(Dataset[Sample]):
         size: height and width of the views.
         crops: for training, how each of the V views is cropped; None for a view that is taken as in ``prepare``. Left
             out for evaluation.
+        resize: how images are brought to their size.
 
     Raises:
         ValueError: ``size`` is below 1, or there is no view.
         InputError: on indexing, a file cannot be decoded.
     """
 
-    def __init__(self, listing: Listing, size: int, crops: Sequence[ResizedCrop | None] | None = None) -> None:
+    def __init__(
+        self,
+        listing: Listing,
+        size: int,
+        crops: Sequence[ResizedCrop | None] | None = None,
+        resize: Resize = STANDARD,
+    ) -> None:
         if size < 1 or (crops is not None and not crops):
             raise ValueError(f"size must be at least 1, and crops have one entry or more, not {size} and {crops}")
         # One block of bytes: a list of strings would be copied into every worker, page by page, as it is read.
@@ -57,7 +65,7 @@ class ImageFiles(Dataset[Sample]):
         self._ends = np.cumsum([0, *map(len, names)])
         self._targets = listing.targets
         self._size = size
-        self._crops = crops
+        self._crops, self._resize = crops, resize
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -67,12 +75,15 @@ class ImageFiles(Dataset[Sample]):
         path = os.fsdecode(self._names[self._ends[row] : self._ends[row + 1]])
         image = decode(path, self._reduction)
         if self._crops is None:
-            views = [prepare(image, self._size)]
+            views = [prepare(image, self._size, self._resize)]
         else:
             generator = np.random.default_rng(draw)
             pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+            how = self._resize.interpolation
             views = [
-                prepare(image, self._size) if crop is None else random_crop(pixels, self._size, crop, generator)[0]
+                prepare(image, self._size, self._resize)
+                if crop is None
+                else random_crop(pixels, self._size, crop, generator, how)[0]
                 for crop in self._crops
             ]
         return {"images": torch.stack(views), "target": int(self._targets[row]), "row": int(row)}
@@ -80,7 +91,7 @@ class ImageFiles(Dataset[Sample]):
     def _reduction(self, width: int, height: int) -> float:
         """How many times smaller an image of this size may be decoded."""
         sides = [
-            min(width, height) / resized(self._size)
+            min(width, height) / self._resize.shorter(self._size)
             if crop is None
             else min(smallest_side(crop, width, height), width, height) / self._size  # the central one may be smaller
             for crop in self._crops or [None]

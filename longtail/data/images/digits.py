@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from longtail.augment.base import View
+from longtail.augment.preprocessing import Preprocessing
 from longtail.counts import exponential_counts, long_tail_subset
 from longtail.data.base import Located, Split, Splits
 from longtail.data.images.memory import MemoryData, TensorImages
@@ -27,13 +28,14 @@ class DigitsLT(MemoryData):
         batch_size: images of a batch.
         padding: zero padding of the random crop of a view that does not say how it crops, in pixels.
         sampling: how training images are drawn; each once an epoch where left out.
+        image_size: side of the images that the network sees, in pixels; 16 where left out.
+        preprocessing: see ``ImageData``.
     """
 
     short_name: ClassVar[str | None] = "digits_lt"
     needs: ClassVar[str] = "give --data digits_lt, which comes with scikit-learn, or a recipe for images of your own"
-    mean = (0.305, 0.305, 0.305)
-    std = (0.376, 0.376, 0.376)
-    image_size = 16
+    usual = Preprocessing((0.305, 0.305, 0.305), (0.376, 0.376, 0.376), "bilinear", 1.0)
+    native_size = 16
     source = "scikit-learn's digits"
 
     def __init__(
@@ -43,8 +45,10 @@ class DigitsLT(MemoryData):
         batch_size: int = 64,
         padding: int = 2,
         sampling: Sampling | None = None,
+        image_size: int | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
-        super().__init__(views, batch_size, padding, sampling)
+        super().__init__(views, batch_size, padding, sampling, image_size, preprocessing)
         if not 0 < factor <= 1:
             raise InputError(f"factor must be in (0, 1], got {factor}")
         self.factor = factor

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from longtail.augment.base import View
 from longtail.augment.geometric import ResizedCrop
+from longtail.augment.preprocessing import Preprocessing
 from longtail.data.base import Located, LongTailData, Split, Splits
 from longtail.data.images.base import ImageData, LoadedImages
 from longtail.data.images.dataset import ImageFiles, Sample
@@ -85,6 +86,7 @@ class FileData(ImageData):
         check_images: look at every file before training.
         skip_bad_images: leave out the files that cannot be read, and say how many; otherwise they are an error.
         sampling: how training images are drawn; each once an epoch where left out.
+        preprocessing: see ``ImageData``.
 
     Attributes:
         kind: what the files are.
@@ -107,8 +109,9 @@ class FileData(ImageData):
         check_images: bool = True,
         skip_bad_images: bool = False,
         sampling: Sampling | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
-        super().__init__(views, batch_size, num_workers, sampling)
+        super().__init__(views, batch_size, num_workers, sampling, preprocessing)
         check_fraction("val_fraction", val_fraction)
         check_fraction("test_fraction", test_fraction)
         if skip_bad_images and not check_images:
@@ -144,7 +147,8 @@ class FileData(ImageData):
 
     def open(self, listing: Listing, split: str) -> Dataset[Sample]:
         """The images of a split: in training a crop for each view, otherwise the views to evaluate."""
-        return ImageFiles(listing, self.image_size, self.decoder_crops() if split == "train" else None)
+        crops = self.decoder_crops() if split == "train" else None
+        return ImageFiles(listing, self.image_size, crops, self.resize)
 
     def decoder_crops(self) -> list[ResizedCrop | None]:
         """What is cut out of a decoded file for each view; None where the view crops what evaluation would take.

@@ -1,18 +1,21 @@
 """Base of the data modules whose images fit into memory: one tensor on the device, cropped and augmented there."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from longtail.augment.base import View
 from longtail.augment.geometric import PadCrop
+from longtail.augment.preprocessing import Preprocessing
 from longtail.data.images.base import ImageData, LoadedImages
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
+from longtail.errors import InputError
 
 
 class TensorImages(Dataset[LoadedImages]):
@@ -56,7 +59,15 @@ class MemoryData(ImageData):
         batch_size: images of a batch in one process.
         padding: zero padding of the random crop of a view that does not say how it crops, in pixels.
         sampling: how training images are drawn; each once an epoch where left out.
+        image_size: side of the images that the network sees, in pixels, to which they are resized after their
+            augmentation; by default that of the set.
+        preprocessing: see ``ImageData``.
+
+    Attributes:
+        native_size: side of the images of the set.
     """
+
+    native_size: ClassVar[int]
 
     def __init__(
         self,
@@ -64,9 +75,26 @@ class MemoryData(ImageData):
         batch_size: int = 128,
         padding: int = 4,
         sampling: Sampling | None = None,
+        image_size: int | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
-        super().__init__(views, batch_size, sampling=sampling)
+        super().__init__(views, batch_size, sampling=sampling, preprocessing=preprocessing)
         self._crop = PadCrop(padding)
+        self._image_size = self.native_size if image_size is None else image_size
+        if self._image_size < 1:
+            raise InputError(f"image_size must be at least 1, got {image_size}")
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images that the network sees, in pixels."""
+        return self._image_size
+
+    def fit_size(self, images: Tensor) -> Tensor:
+        """Views (N, 3, H, W), uint8, at the size that the network sees."""
+        if images.shape[-1] == self.image_size:
+            return images
+        size = (self.image_size, self.image_size)
+        return F.interpolate(images, size, mode=self.resize.interpolation, antialias=True)
 
     def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
         """Cut every view from the one image, each in its own way and with its own draw."""

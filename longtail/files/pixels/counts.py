@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
 from longtail.augment.pixels import IGNORED
 from longtail.errors import InputError
 from longtail.files.cache import cache_folder, keep
-from longtail.files.images import check_images, decode
+from longtail.files.images import check_images, upright_size
 from longtail.files.listing import IntArray
 from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs, read_values
 from longtail.files.progress import progress_bar
@@ -157,7 +157,7 @@ def _count(image: str, annotation: str, table: ByteArray, num_classes: int) -> _
         values = read_values(annotation)
     except InputError as error:
         return _unusable(str(error))
-    (height, width), size = values.shape, _upright_size(image)
+    (height, width), size = values.shape, upright_size(image)
     if size != (width, height):
         sizes = f"is {width} x {height} pixels, and {shown(image)} is {size[0]} x {size[1]}"
         return _unusable(f"{shown(annotation)}: {sizes}")
@@ -173,19 +173,6 @@ def _count(image: str, annotation: str, table: ByteArray, num_classes: int) -> _
 
 def _unusable(problem: str) -> _Counted:
     return _Counted((0, 0), np.zeros(256, dtype=np.int64), problem)
-
-
-def _upright_size(path: str) -> tuple[int, int]:
-    """Width and height as ``decode`` gives them, mostly from the header."""
-    with Path(path).open("rb") as file, Image.open(file) as image:
-        if image.format == "TIFF":  # turns itself while it is loaded
-            return decode(path).size
-        width, height = image.size
-        try:  # a PNG would be decoded in the search for metadata that hardly any has
-            metadata = {} if image.format == "PNG" and "exif" not in image.info else image.getexif()
-        except Exception:  # damaged metadata around a good image
-            metadata = {}
-        return (height, width) if metadata.get(ExifTags.Base.Orientation) in (5, 6, 7, 8) else (width, height)
 
 
 class _Cache:

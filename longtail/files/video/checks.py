@@ -11,7 +11,7 @@ from longtail.files.progress import progress_bar
 from longtail.files.video.reading import check_videos
 from longtail.writing import write_atomically
 
-_VERSION = 1  # a new one whenever the checks change
+_VERSION = 2  # a new one whenever the checks change
 
 State = tuple[int, int]
 

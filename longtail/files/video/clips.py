@@ -3,16 +3,19 @@
 import numpy as np
 from torch import Tensor
 
-from longtail.files.crops import central_crop
+from longtail.augment.preprocessing import Resize
+from longtail.files.crops import STANDARD, central_crop
 from longtail.files.video.reading import count_frames, read_frames, segment_indices
 
 
-def read_clips(path: str, frames: int, size: int, clips: int = 1, count: int | None = None) -> Tensor:
+def read_clips(
+    path: str, frames: int, size: int, clips: int = 1, count: int | None = None, resize: Resize = STANDARD
+) -> Tensor:
     """Clips of a video for evaluation and prediction, with the central crop: uint8 (clips, 3, frames, size, size).
 
     ``count`` is the number of frames of the video, where that is known.
     """
     count = count or count_frames(path)
     indices = np.concatenate([segment_indices(count, frames, None, clip, clips) for clip in range(clips)])
-    central = central_crop(read_frames(path, indices.tolist()), size)
+    central = central_crop(read_frames(path, indices.tolist()), size, resize)
     return central.reshape(clips, frames, 3, size, size).transpose(1, 2)

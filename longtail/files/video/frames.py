@@ -1,6 +1,6 @@
 """Frames as they come from a decoder, as one tensor."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,15 @@ def stacked(frames: Sequence[NDArray[Any]]) -> Tensor:  # PyAV does not say that
     Raises:
         InputError: they differ in size. The message is the reason alone.
     """
-    sizes = {frame.shape[:2] for frame in frames}
-    if len(sizes) > 1:
-        examples = " and ".join(f"{width} x {height}" for height, width in sorted(sizes)[:2])
-        raise InputError(f"its frames differ in size ({examples})")
+    check_sizes((frame.shape[1], frame.shape[0]) for frame in frames)
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+
+
+def check_sizes(sizes: Iterable[tuple[int, int]]) -> None:
+    """Raise an ``InputError`` if frames of these widths and heights differ; the message is the reason alone."""
+    examples = [f"{width} x {height}" for width, height in sorted(set(sizes))]
+    if len(examples) > 1:
+        raise InputError(f"its frames differ in size ({' and '.join(examples[:2])})")
 
 
 def check_last(path: str, last: int, frames: int) -> None:

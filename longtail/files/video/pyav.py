@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -17,15 +16,14 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from torch import Tensor
 
 from longtail.errors import InputError
-from longtail.files.video.frames import check_last, stacked
-from longtail.messages import shown
+from longtail.files.video.container import decoding, opened, reason
+from longtail.files.video.frames import check_last, check_sizes, stacked
 
 # Formats that store when a frame is shown. In others that is guessed from when it is decoded.
 _TIMED = {"mp4", "matroska", "mpegts", "flv"}
@@ -54,7 +52,7 @@ class _Index(NamedTuple):
 
 
 def is_plain(path: str) -> bool:
-    return _index(path).pts is not None
+    return _index(path).pts is not None and _stored_upright(*_version(path))
 
 
 def count(path: str) -> int:
@@ -96,7 +94,7 @@ def _index(path: str) -> _Index:
 @lru_cache(maxsize=512)
 def _read_index(path: str, size: int, modified: int) -> _Index:
     """Read the packets of a file; ``size`` and ``modified`` tell its versions apart."""
-    with _opened(path) as (container, stream), _decoding("at the start"):
+    with opened(path) as (container, stream), decoding("at the start"):
         kinds = set(container.format.name.split(","))
         # An MP4 file counts packets that its edit list then leaves out; only the index has neither more nor less.
         promised = len(stream.index_entries) if "mp4" in kinds else stream.frames
@@ -138,17 +136,26 @@ def _seconds(text: str) -> float:
     return 3600 * hours + 60 * minutes + seconds
 
 
+@lru_cache(maxsize=512)
+def _stored_upright(path: str, size: int, modified: int) -> bool:
+    """Whether the first frame is to be shown as it is stored."""
+    with opened(path) as (container, stream), decoding("at the start"):
+        return next((frame.side_data.get("DISPLAYMATRIX") is None for frame in container.decode(stream)), True)
+
+
 @lru_cache(maxsize=100_000)  # numbers only, and each is the work of a whole decode
 def _decoded_count(path: str, size: int, modified: int) -> int:
-    frames = 0
-    with _opened(path) as (container, stream):
+    frames, sizes = 0, set()
+    with opened(path) as (container, stream):
         for packet in _packets(container, stream):
-            with _decoding(f"around frame {frames}"):
+            with decoding(f"around frame {frames}"):
                 for frame in packet.decode():
                     _check_sound(frame)
                     frames += 1
+                    sizes.add((frame.width, frame.height))
     if frames == 0:
         raise InputError("no frames")
+    check_sizes(sizes)
     return frames
 
 
@@ -156,9 +163,9 @@ def _from_start(path: str, numbers: set[int]) -> dict[int, NDArray[Any]]:
     """The frames of these numbers, counted from the start."""
     images: dict[int, NDArray[Any]] = {}
     frames = 0
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         for packet in _packets(container, stream):
-            with _decoding(f"around frame {frames}"):
+            with decoding(f"around frame {frames}"):
                 decoded = packet.decode()
                 for frame in decoded:
                     _check_sound(frame)
@@ -177,7 +184,7 @@ def _from_keys(path: str, keys: list[_Key], numbers: dict[int, int]) -> dict[int
         # A frame shown before a key frame may need the one before that, even if it comes later in the file.
         groups.setdefault(bisect_right(keys, time, key=lambda key: key.pts) - 1, set()).add(time)
     images: dict[int, NDArray[Any]] = {}
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         for key, times in sorted(groups.items()):
             error = ""
             # Not every key frame lets decoding start, and not every seek arrives.
@@ -189,7 +196,7 @@ def _from_keys(path: str, keys: list[_Key], numbers: dict[int, int]) -> dict[int
                             images[numbers[frame.pts]] = _rgb(frame)
                             times.remove(frame.pts)
                 except av.FFmpegError as raised:
-                    error = error or _reason(raised)
+                    error = error or reason(raised)
                 if not times:
                     break
             else:
@@ -244,43 +251,18 @@ def _check_sound(frame: VideoFrame) -> None:
 def _rgb(frame: VideoFrame) -> NDArray[Any]:
     """Upright pixels, uint8 (H, W, 3)."""
     pixels = frame.to_ndarray(format="rgb24", threads=1)
-    return np.rot90(pixels, round(frame.rotation / 90))
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")  # a buffer, which the types do not tell
+    return pixels if matrix is None else _upright(pixels, np.frombuffer(matrix, np.int32))
 
 
-@contextmanager
-def _opened(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """A video file and its main stream."""
-    try:
-        # The content of a file must not make FFmpeg fetch another.
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
-    except av.FFmpegError as error:
-        raise InputError(_unopened(path, error)) from error
-    with container:
-        stream = container.streams.best("video")
-        if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
-            audio = bool(container.streams.audio)
-            raise InputError("no video stream" + (", audio only" if audio else ""))
-        stream.codec_context.thread_count = 1  # workers decode side by side
-        yield container, stream
+def _upright(pixels: NDArray[Any], matrix: NDArray[np.int32]) -> NDArray[Any]:
+    """Turn and mirror an image (H, W, 3) by the nearest quarter turn of its display matrix.
 
-
-def _unopened(path: str, error: av.FFmpegError) -> str:
-    if not isinstance(error, av.InvalidDataError):
-        return _reason(error)
-    with Path(path).open("rb") as file:
-        start = file.read(8)
-    if start[4:] == b"ftyp":
-        return "truncated or damaged: its index (the moov atom) is missing or cannot be read"
-    return "not a video in a known format"
-
-
-@contextmanager
-def _decoding(where: str) -> Iterator[None]:
-    try:
-        yield
-    except av.FFmpegError as error:
-        raise InputError(f"cannot be decoded {where} ({_reason(error)})") from error
-
-
-def _reason(error: av.FFmpegError) -> str:
-    return shown(error.strerror).lower()
+    The matrix a b u, c d v, x y w takes the place (p, q) of a pixel, to the right and down, to (a p + c q, b p + d q).
+    """
+    a, b, _, c, d = matrix[:5].tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        right, down = a, d
+    else:
+        pixels, right, down = pixels.transpose(1, 0, 2), c, b
+    return pixels[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1]

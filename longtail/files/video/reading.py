@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from longtail.errors import InputError
-from longtail.files.images import SUFFIXES, check_images, decode
+from longtail.files.images import SUFFIXES, check_images, decode, upright_size
 from longtail.files.listing import is_file
-from longtail.files.video.frames import check_last, stacked
+from longtail.files.video.flow import without_flow
+from longtail.files.video.frames import check_last, check_sizes, stacked
 from longtail.messages import shown
 
 
@@ -45,11 +46,11 @@ def read_frames(path: str, indices: Sequence[int]) -> Tensor:
 
     Frames are numbered from 0 in the order in which they are shown, whatever time each stays on the screen: in a video
     with a variable frame rate an index is a number, not a time. Index i always gives the frame that would come as
-    number i if the whole video were decoded. A file that is to be shown rotated is rotated.
+    number i if the whole video were decoded. A file that is to be shown rotated or mirrored is.
 
     Args:
         path: a video file, or a folder that holds one image for each frame. The images are taken in the order of their
-            names, with numbers by value.
+            names, with numbers by value. Those of optical flow beside the frames are left out.
         indices: T numbers of frames, at least one, in any order; a frame may be wanted more than once.
 
     Returns:
@@ -91,6 +92,19 @@ def check_videos(paths: Sequence[str], workers: int | None = None) -> Iterator[t
     """
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(_checked, paths)
+
+
+def flow_images(path: str) -> int:
+    """How many images of optical flow lie beside the frames of a video; they are no frames, and left out.
+
+    Raises:
+        InputError: the folder holds no images or cannot be read.
+    """
+    if not Path(path).is_dir():
+        return 0
+    with _naming(path):
+        names = _image_names(path)
+    return len(names) - len(without_flow(names))
 
 
 def segment_indices(
@@ -184,13 +198,17 @@ def _checked(path: str) -> tuple[int, str]:
 
 
 def _frame_files(folder: str) -> list[str]:
-    """The images in a folder, by name, with numbers by value."""
+    """The images of frames in a folder, by name, with numbers by value."""
+    return [str(Path(folder) / name) for name in sorted(without_flow(_image_names(folder)), key=_by_number)]
+
+
+def _image_names(folder: str) -> list[str]:
     with os.scandir(folder) as scan:
         files = [entry.name for entry in scan if is_file(entry) and not entry.name.startswith(".")]
     names = [name for name in files if Path(name).suffix.lower() in SUFFIXES]
     if not names:
         raise InputError("the folder holds no images")
-    return [str(Path(folder) / name) for name in sorted(names, key=_by_number)]
+    return names
 
 
 def _by_number(name: str) -> tuple[list[str | int], str]:
@@ -202,6 +220,7 @@ def _check_folder(folder: str) -> int:
     files = _frame_files(folder)
     for path, reason in check_images(files, workers=1):
         raise InputError(f"{shown(Path(path).name)}: {reason}")
+    check_sizes(upright_size(path) for path in files)
     return len(files)
 
 

@@ -102,6 +102,20 @@ def videos(root: Path, store: Path, **classes: list[str]) -> Path:
     return root
 
 
+def test_videos_whose_frames_differ_in_size_and_flow_are_told(tmp_path: Path, store: Path, told: Any) -> None:
+    root = videos(tmp_path / "set", store, a=["good"] * 4, b=["good"] * 3)
+    bad = frame_folder(root / "b" / "bad", 4)
+    Image.new("RGB", (8, 8)).save(bad / "5.png")
+    flow = frame_folder(root / "b" / "flow", FRAMES)
+    for number in range(FRAMES):
+        Image.new("L", (20, 16)).save(flow / f"flow_x_{number + 1}.png")
+    assert "its frames differ in size (8 x 8 and 40 x 32)" in refusal(VideoFolder(root=root, batch_size=2))
+    data = VideoFolder(root=root, batch_size=2, skip_bad_images=True)
+    assert sum(len(part) for part in (data.splits.train, data.splits.val) if part is not None) == 8
+    assert "left out 1 of 9 video files that cannot be read" in told.text
+    assert f"{FRAMES} images of optical flow beside the frames of 1 videos are no frames" in told.text
+
+
 def test_training_draws_one_frame_of_each_part(store: Path) -> None:
     files = ClipFiles(listing(store / "good.mp4"), 6, 16, [ResizedCrop()])
     drawn = np.array([numbers(files[0, draw]["images"])[0] for draw in range(30)])
@@ -139,7 +153,7 @@ def test_the_crop_of_egtea_is_a_square_of_the_full_height(tmp_path: Path) -> Non
     frames = torch.zeros(1, 3, 480, 640, dtype=torch.uint8)
     boxes = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "_cut", lambda pixels, size, box: boxes.append(box))
+        patch.setattr(decoding, "_cut", lambda pixels, size, box, *_: boxes.append(box))
         for draw in range(50):
             decoding.random_crop(frames, 224, crop, np.random.default_rng(draw))
     left, top, right, bottom = np.array(boxes).T
@@ -198,7 +212,8 @@ def test_views_of_a_batch_are_clips(store: Path, tmp_path: Path) -> None:
     root = videos(tmp_path / "set", store, a=["good"] * 2, b=["good"])
     options: dict[str, Any] = {"batch_size": 3, "num_workers": 0, "image_size": 16, "frames": 4, "val_fraction": 0}
     data = VideoFolder(root=root, views=[PlainView(), PlainView()], **options)
-    assert data.input == {"size": 16, "mean": list(data.mean), "std": list(data.std), "frames": 4}
+    channels = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    assert data.input == {"size": 16, **channels, "interpolation": "bilinear", "crop": 0.875, "frames": 4}
 
     class Training:
         world_size, global_rank, training = 1, 0, True

@@ -101,7 +101,7 @@ def blank(width, height):
 
 def boxes(monkeypatch, pixels, scale, count):
     found = []
-    monkeypatch.setattr(crops, "_cut", lambda pixels, size, box: found.append(box))
+    monkeypatch.setattr(crops, "_cut", lambda pixels, size, box, *_: found.append(box))
     for draw in range(count):
         crops.random_crop(pixels, 8, ResizedCrop(scale=scale), np.random.default_rng(draw))
     return np.array(found)
@@ -150,7 +150,7 @@ def test_fallback_is_the_largest_central_crop(monkeypatch, size, box):
             return 1e9
 
     found = []
-    monkeypatch.setattr(crops, "_cut", lambda pixels, size, box: found.append(box))
+    monkeypatch.setattr(crops, "_cut", lambda pixels, size, box, *_: found.append(box))
     monkeypatch.setattr(crops.math, "exp", lambda value: 1.0)
     crops.random_crop(blank(*size), 8, ResizedCrop(), NeverFits())
     assert found == [box]

@@ -1,7 +1,9 @@
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -149,19 +151,156 @@ def test_frames_cut_off_by_an_edit_list_do_not_count(folder, mp4, pyav_alone):
     assert_every_frame(path, whole)
 
 
-@pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_rotation(folder, mp4, degrees):
-    """``degrees``: clockwise, as a person sees it; written into the matrix of the track's header."""
-    cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
-    data = bytearray(mp4.read_bytes())
+def with_matrix(source, path, matrix):
+    """A copy of an mp4 file with other first five entries of the display matrix in the header of its track."""
+    data = bytearray(source.read_bytes())
     at = data.index(b"tkhd") + 4 + 40
-    rows = (cos, sin, 0, -sin, cos, 0, 0, 0, 0x4000)
+    rows = (*matrix, 0, 0, 0, 0x4000)
     data[at : at + 36] = b"".join((value * 65536).to_bytes(4, "big", signed=True) for value in rows)
-    path = folder / f"turned{degrees}.mp4"
     path.write_bytes(data)
-    upright = every_frame(mp4)
-    expected = torch.rot90(upright, -degrees // 90, (2, 3))
-    assert torch.equal(read_frames(str(path), [3, 30]), expected[[3, 30]])
+    return path
+
+
+def autorotated(path):
+    """Every frame as the ffmpeg program shows it, by the filters that it puts in (ffmpeg_filter.c, autorotate)."""
+    frames = []
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            theta = -round(frame.rotation) % 360
+            side = frame.side_data.get("DISPLAYMATRIX")
+            m = [65536, 0, 0, 0, 65536] if side is None else np.frombuffer(bytes(side), np.int32).tolist()
+            filters = {
+                0: ["vflip"] * (m[4] < 0),
+                90: [("transpose", "cclock_flip" if m[3] > 0 else "clock")],
+                180: ["hflip"] * (m[0] < 0) + ["vflip"] * (m[4] < 0),
+                270: [("transpose", "clock_flip" if m[3] < 0 else "cclock")],
+            }[theta]
+            graph = av.filter.Graph()
+            plain = av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"))
+            chain = [
+                graph.add_buffer(width=plain.width, height=plain.height, format=plain.format, time_base=Fraction(1, 25))
+            ]
+            chain += [graph.add(*((each,) if isinstance(each, str) else each)) for each in filters]
+            chain.append(graph.add("buffersink"))
+            for one, other in pairwise(chain):
+                one.link_to(other)
+            graph.configure()
+            graph.push(plain)
+            frames.append(graph.pull().to_ndarray(format="rgb24"))
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "corner"),
+    [
+        ((1, 0, 0, 0, 1), (0, 0)),
+        ((-1, 0, 0, 0, 1), (0, 1)),
+        ((1, 0, 0, 0, -1), (1, 0)),
+        ((-1, 0, 0, 0, -1), (1, 1)),
+        ((0, 1, 0, 1, 0), (0, 0)),
+        ((0, 1, 0, -1, 0), (0, 1)),
+        ((0, -1, 0, 1, 0), (1, 0)),
+        ((0, -1, 0, -1, 0), (1, 1)),
+    ],
+)
+def test_orientations(tmp_path, matrix, corner, pyav_alone):
+    """``corner``: row and column to which the upper left corner comes, by the definition of the matrix."""
+    path = with_matrix(encode(tmp_path / "stored.mp4", frames=5), tmp_path / "shown.mp4", matrix)
+    found, stored = read_frames(str(path), range(5)), every_frame(tmp_path / "stored.mp4")
+    assert torch.equal(found, autorotated(path))
+    assert torch.equal(found[0, :, -corner[0], -corner[1]], stored[0, :, 0, 0])
+    assert found.shape[2:] == (stored.shape[2:] if matrix[0] else stored.shape[:1:-1])
+    assert pyav.is_plain(str(path)) == (matrix == (1, 0, 0, 0, 1))  # torchcodec knows no mirrored videos
+
+
+def test_a_tilted_video_is_shown_by_the_nearest_quarter_turn(tmp_path, pyav_alone):
+    stored = encode(tmp_path / "stored.mp4", frames=3)
+    data = bytearray(stored.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    tilt = [round(65536 * value) for value in (np.sin(0.1), np.cos(0.1), 0, -np.cos(0.1), np.sin(0.1))]
+    data[at : at + 20] = b"".join(value.to_bytes(4, "big", signed=True) for value in tilt)
+    (tmp_path / "tilted.mp4").write_bytes(data)
+    clockwise = torch.rot90(every_frame(stored), -1, (2, 3))
+    assert torch.equal(read_frames(str(tmp_path / "tilted.mp4"), range(3)), clockwise)
+
+
+def test_frames_that_change_size_are_found_by_the_check(tmp_path, pyav_alone):
+    parts = [encode(tmp_path / "a.ts", frames=9), encode(tmp_path / "b.ts", frames=9, size=(48, 64))]
+    whole = tmp_path / "changes.ts"
+    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with av.open(str(whole)) as container:
+        sizes = {(frame.width, frame.height) for frame in container.decode(video=0)}
+    assert sizes == {(64, 48), (48, 64)}
+    assert reason(whole) == "its frames differ in size (48 x 64 and 64 x 48)"
+    assert refusal(whole, range(12)) == reason(whole)
+
+
+FLOW = {
+    "flow_x": ["flow_x_00001.jpg", "flow_x_00002.jpg", "flow_y_00001.jpg", "flow_y_00002.jpg"],
+    "xy": ["x_00001.jpg", "y_00001.jpg", "x_00002.jpg", "y_00002.jpg"],
+    "uv": ["frame_u_1.png", "frame_v_1.png"],
+    "colour": ["Flow0001.png"],
+    "after": ["00001_x.jpg", "00001_y.jpg"],
+}
+
+
+@pytest.mark.parametrize("kind", FLOW)
+def test_flow_beside_the_frames_is_no_frame(tmp_path, kind):
+    for number in (1, 2, 10):
+        Image.new("RGB", (6, 4), (number, 0, 0)).save(tmp_path / f"img_{number:05}.png")
+    for name in FLOW[kind]:
+        Image.new("L", (3, 2)).save(tmp_path / name)
+    assert count_frames(str(tmp_path)) == 3
+    assert read_frames(str(tmp_path), [0, 1, 2])[:, 0, 0, 0].tolist() == [1, 2, 10]
+    assert list(check_videos([str(tmp_path)])) == [(3, "")]
+    assert reading.flow_images(str(tmp_path)) == len(FLOW[kind])
+
+
+@pytest.mark.parametrize(
+    "names", [FLOW["flow_x"], ["x_1.png", "x_2.png"], ["x1_y2.png", "x2_y2.png"], ["flower_1.png", "other_1.png"]]
+)
+def test_frames_alone_are_frames_whatever_they_are_called(tmp_path, names):
+    for name in names:
+        Image.new("RGB", (3, 2)).save(tmp_path / name)
+    assert count_frames(str(tmp_path)) == len(names)
+    assert reading.flow_images(str(tmp_path)) == 0
+
+
+def damaged(data, random):
+    """A file cut off, with bytes changed, or with a piece taken out."""
+    data, kind = bytearray(data), random.integers(3)
+    if kind == 0:
+        return data[: random.integers(1, len(data))]
+    if kind == 1:
+        for at in random.integers(0, min(len(data), 1500), 6):  # the headers
+            data[at] ^= 1 << int(random.integers(8))
+        return data
+    start = int(random.integers(len(data)))
+    del data[start : start + int(random.integers(1, 400))]
+    return data
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "h264.mkv", "mpeg4.avi", "mpeg2.mpg"])
+def test_damage_leads_to_our_error_alone(tmp_path, name, pyav_alone, capfd):
+    codec, options, *_ = KINDS[name]
+    whole = encode(tmp_path / name, codec, options, frames=8, size=(32, 24))
+    random, refused = np.random.default_rng(0), 0
+    for number in range(40):
+        path = tmp_path / f"{number}{whole.suffix}"
+        path.write_bytes(damaged(whole.read_bytes(), random))
+        ((frames, why),) = check_videos([str(path)])
+        assert (frames > 0) != bool(why)
+        refused += bool(why)
+        with suppress(InputError):
+            read_frames(str(path), range(count_frames(str(path))))
+    assert refused > 5
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_codec_that_nobody_knows(tmp_path, pyav_alone):
+    path = encode(tmp_path / "odd.avi", "mpeg4", {"bf": "0"}, frames=3)
+    path.write_bytes(path.read_bytes().replace(b"FMP4", b"QQQQ"))
+    assert reason(path) == refusal(path) == "damaged, or of a codec that FFmpeg does not know"
 
 
 def test_any_order_and_repeats(mp4):
@@ -238,6 +377,7 @@ def test_bad_folder_of_frames(tmp_path):
     Image.new("RGB", (6, 4)).save(sizes / "1.png")
     Image.new("RGB", (8, 4)).save(sizes / "2.png")
     assert refusal(sizes, [0, 1]) == "its frames differ in size (6 x 4 and 8 x 4)"
+    assert reason(sizes) == refusal(sizes, [0, 1])
     (sizes / "3.png").write_bytes(b"no image")
     assert reason(sizes).startswith("3.png: not an image")
 

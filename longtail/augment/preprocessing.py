@@ -1,0 +1,78 @@
+"""How images become what a network takes: size, central crop and normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from longtail.augment.normalise import IMAGENET_MEAN, IMAGENET_STD, Normalise
+
+Interpolation = Literal["bilinear", "bicubic"]
+Channels = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Resize:
+    """How an image is brought to a size: the shorter side to ``size / crop``, and of that the centre.
+
+    Args:
+        interpolation: with antialiasing.
+        crop: part of the shorter side that the central crop takes.
+    """
+
+    interpolation: Interpolation = "bilinear"
+    crop: float = 0.875
+
+    def shorter(self, size: int) -> int:
+        """The shorter side from which the central crop of ``size`` is cut."""
+        return round(size / self.crop)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What pretrained weights expect of images. None leaves a value to whatever comes after: the weights of the
+    network, then the data set.
+
+    Args:
+        mean, std: of red, green and blue, on the scale of 0 ... 1.
+        interpolation: how images are resized, with antialiasing.
+        crop: part of the shorter side that the central crop of evaluation takes.
+
+    Raises:
+        ValueError: if a deviation is not positive, or the crop outside (0, 1].
+    """
+
+    mean: Channels | None = None
+    std: Channels | None = None
+    interpolation: Interpolation | None = None
+    crop: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.std is not None and not all(value > 0 for value in self.std):
+            raise ValueError(f"std must be positive, got {list(self.std)}")
+        if self.crop is not None and not 0 < self.crop <= 1:
+            raise ValueError(f"crop must be above 0 and at most 1, got {self.crop}")
+
+    def over(self, other: Preprocessing) -> Preprocessing:
+        """These values, and those of another where they are None."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Preprocessing(**{name: getattr(other, name) if value is None else value for name, value in own.items()})
+
+    def parts(self) -> tuple[Normalise, Resize]:
+        """Normalisation and resizing.
+
+        Raises:
+            ValueError: if a value is missing.
+        """
+        if self.mean is None or self.std is None or self.interpolation is None or self.crop is None:
+            raise ValueError(f"every value has to be given, got {self}")
+        return Normalise(self.mean, self.std), Resize(self.interpolation, self.crop)
+
+
+STANDARD = Preprocessing(IMAGENET_MEAN, IMAGENET_STD, "bilinear", 0.875)
+
+
+def input_parts(record: Mapping[str, Any]) -> tuple[Normalise, Resize]:  # JSON
+    """Normalisation and resizing, out of the record of what a network takes."""
+    return Normalise(record["mean"], record["std"]), Resize(record["interpolation"], record["crop"])
