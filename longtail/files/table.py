@@ -168,10 +168,10 @@ def _read_parquet(file: Path, path_column: str, label_column: str) -> Rows:
         with pq.ParquetFile(file) as table:
             _require(file, table.schema_arrow.names, path_column, label_column)
             columns = table.read(columns=[path_column, label_column])
-    except (pa.ArrowException, OSError) as error:
+            paths, labels = columns[path_column].to_pylist(), columns[label_column].to_pylist()
+    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         reason = shown(str(error).partition("\n")[0])
         raise InputError(f"{shown(file)}: not a readable Parquet file ({reason}); write it again") from error
-    paths, labels = columns[path_column].to_pylist(), columns[label_column].to_pylist()
     rows = Rows(
         file,
         ["" if path is None else path for path in paths],

@@ -144,6 +144,9 @@ class Detector(Predictor):
         return write_detector(self.method, metadata, output)
 
 
+_LARGEST = 2**63  # ids are numbers of 64 bits, for whoever reads the results
+
+
 def image_ids(files: Sequence[str], annotations: Path | None) -> list[int]:
     """An id for every image file: that of its name in a file of COCO format; without one the number that is its name,
     or where a name is no number, 1, 2, ... in the order given.
@@ -155,7 +158,9 @@ def image_ids(files: Sequence[str], annotations: Path | None) -> list[int]:
         try:
             entries = json.loads(annotations.read_text(encoding="utf-8"))["images"]
             ids = {Path(entry.get("file_name") or entry["coco_url"]).name: int(entry["id"]) for entry in entries}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if not all(-_LARGEST <= number < _LARGEST for number in ids.values()):
+                raise ValueError("an id of more than 64 bits")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise InputError(
                 f"{annotations}: cannot read ids of images from it; give a JSON file of COCO format"
             ) from error
@@ -166,7 +171,7 @@ def image_ids(files: Sequence[str], annotations: Path | None) -> list[int]:
             raise InputError(f"{annotations} does not list {Path(missing[0]).name} and {len(missing) - 1} more images")
         return [ids[Path(file).name] for file in files]
     stems = [Path(file).stem for file in files]
-    if all(stem.isdecimal() for stem in stems) and len(set(map(int, stems))) == len(stems):
+    if all(stem.isdecimal() and len(stem) < 19 for stem in stems) and len(set(map(int, stems))) == len(stems):
         return [int(stem) for stem in stems]
     return list(range(1, len(files) + 1))
 

@@ -21,29 +21,44 @@ def recipe_names() -> list[str]:
     return [file.relative_to(HERE).with_suffix("").as_posix() for file in files if not file.name.startswith("_")]
 
 
-def load_recipe(name: str) -> dict[str, Any]:  # YAML
+def load_recipe(name: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:  # YAML
     """Read a recipe and the ones it starts from.
 
     Args:
         name: of a shipped recipe, or the path of a YAML file.
+        above: the files of the recipes that start from it.
 
     Raises:
         InputError: if there is none, or the file is no recipe.
     """
     shipped = HERE / f"{name}.yaml"
-    file = shipped if shipped.is_file() else Path(name)
-    if not file.is_file():
+    file = shipped if _is_file(shipped) else Path(name)
+    if not _is_file(file):
         near = difflib.get_close_matches(name, recipe_names(), n=1, cutoff=0.6)
         hint = f' (did you mean "{near[0]}"?)' if near else ""
-        raise InputError(f'unknown recipe "{name}"{hint}: give a file or one of {", ".join(recipe_names())}')
+        raise InputError(
+            f'unknown recipe "{ascii(name)[1:-1]}"{hint}: give a file or one of {", ".join(recipe_names())}'
+        )
     recipe = read_yaml(file)
     bases = recipe.pop("base", None) or []
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise InputError(f"the recipe {file}: its base must be the name of a recipe, or a list of names")
+    if (whole := file.resolve()) in above:
+        raise InputError(f"the recipe {file} is its own base, by way of {above[-1]}: give another one")
     merged: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
+    for base in bases:
         beside = file.parent / f"{base}.yaml"
-        own = beside.is_file() and beside != file  # one of the same name elsewhere may be meant
-        merged = merge(merged, load_recipe(str(beside) if own else str(base)))
+        own = _is_file(beside) and beside != file  # one of the same name elsewhere may be meant
+        merged = merge(merged, load_recipe(str(beside) if own else base, (*above, whole)))
     return merge(merged, recipe)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # longer than a path can be, or no path at all
+        return False
 
 
 def read_yaml(file: Path) -> dict[str, Any]:  # YAML

@@ -194,7 +194,10 @@ class _Cache:
                 return None
         except Exception:  # whatever a damaged file leads to
             return None
-        return counts if (counts.labels < num_classes).all() and (counts.owners < length).all() else None
+        is_inside = all(
+            ((part >= 0) & (part < n)).all() for part, n in ((counts.labels, num_classes), (counts.owners, length))
+        )
+        return counts if is_inside else None
 
     def write(self, counts: PixelCounts) -> None:
         """Keep the counts for next time, in the place of older ones."""
