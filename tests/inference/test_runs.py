@@ -215,3 +215,15 @@ def test_a_terminal_that_is_not_utf_8(
     assert "/ü.png," in answer
     assert "/\\u732b.png," in answer
     assert capsys.readouterr().err.count("PYTHONIOENCODING=utf-8") == 1
+
+
+def test_larger_images_than_by_default(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setenv("LONGTAIL_MAX_PIXELS", "")
+    command = ["predict", str(run), str(run / "images" / "0.png")]
+    assert "more than 100 pixels" in fails(capsys, *command)
+    assert main([*command, "--max-pixels", "400"]) == 0
+    assert "more than 399 pixels" in fails(capsys, *command, "--max-pixels=399")
+    assert "largest number of pixels" in fails(capsys, *command, "--max-pixels", "many")

@@ -18,7 +18,7 @@ from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, random_split
 from longtail.errors import InputError
 from longtail.files.coco.annotations import check_files, read_annotations
-from longtail.files.images import check_images, decode
+from longtail.files.images import HEADERS_ONLY, check_images, decode
 from longtail.files.listing import IntArray
 from longtail.messages import and_more, shown, some
 
@@ -195,6 +195,7 @@ class DetectionData(LongTailData):
         return parts
 
     def _check_images(self, part: Part) -> None:
+        logger.info(HEADERS_ONLY)
         bad = check_images([part.path(row) for row in range(len(part.rows))])
         if bad:
             path, reason = bad[0]

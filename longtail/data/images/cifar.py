@@ -134,7 +134,7 @@ class CifarLT(MemoryData):
         images, labels = content.get(b"data"), content.get(self.label_key)
         if not isinstance(images, Array) or images.values.dtype != np.uint8 or images.values.size % 3072:
             raise _odd(file, "no images")
-        pixels = images.values.reshape(-1, 3, 32, 32)
+        pixels = images.values.astype(np.uint8, copy=False).reshape(-1, 3, 32, 32)
         if not isinstance(labels, list) or len(labels) != len(pixels) or not labels:
             raise _odd(file, "not a label for each image")
         if not all(type(label) is int and 0 <= label < _MOST_CLASSES for label in labels):

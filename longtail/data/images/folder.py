@@ -24,7 +24,7 @@ from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, stratified_split
 from longtail.errors import InputError
 from longtail.files.folder import IMAGES, Kind, scan_folder
-from longtail.files.images import check_images, decode
+from longtail.files.images import HEADERS_ONLY, check_images, decode
 from longtail.files.listing import Listing
 from longtail.files.table import is_table, read_table
 from longtail.messages import and_more, shown, some
@@ -139,6 +139,7 @@ class FileData(ImageData):
 
     def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
         """Files that cannot be read, with the reasons."""
+        logger.info(HEADERS_ONLY)
         return check_images(paths)
 
     def shorter_side(self, path: str) -> int:

@@ -54,7 +54,7 @@ def mapped(folder: Path, check: bool = True) -> Content | None:
             arrays[name] = np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
             if [arrays[name].dtype.str, *arrays[name].shape] != [kind, *shape]:
                 return None
-            if check and crc32(arrays[name]) != checksum:
+            if check and crc32(arrays[name].data) != checksum:
                 return None
     except Exception:  # whatever a damaged file leads to
         return None
@@ -99,7 +99,7 @@ def _write(folder: Path, content: Content) -> None:
         with _to_disk(folder / f"{name}.npy") as file:
             np.save(file, values)
     arrays = {
-        name: [values.dtype.str, values.shape, crc32(np.ascontiguousarray(values))]
+        name: [values.dtype.str, values.shape, crc32(np.ascontiguousarray(values).data)]
         for name, values in content.arrays.items()
     }
     text = json.dumps({**content.about, "arrays": arrays}).encode()

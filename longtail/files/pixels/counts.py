@@ -18,7 +18,7 @@ from PIL import Image
 from longtail.augment.pixels import IGNORED
 from longtail.errors import InputError
 from longtail.files.cache import cache_folder, keep
-from longtail.files.images import check_images, upright_size
+from longtail.files.images import HEADERS_ONLY, check_images, upright_size
 from longtail.files.listing import IntArray
 from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs, read_values
 from longtail.files.progress import progress_bar
@@ -129,6 +129,7 @@ class _Counted(NamedTuple):
 
 def _scan(pairs: Pairs, table: ByteArray, num_classes: int) -> PixelCounts:
     """Look at every image and count every annotation."""
+    logger.info(HEADERS_ONLY)
     with progress_bar(2 * len(pairs.images), "counting pixels", " files") as bar:
         bad = dict(check_images(pairs.images, _THREADS, bar.update))
 
