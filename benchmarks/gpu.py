@@ -25,7 +25,7 @@ import torch
 
 from benchmarks.measure import MIB, machine, synchronise, table
 from benchmarks.training import RandomImages, command_line
-from longtail.data.base import Splits
+from longtail.data.splits import Splits
 from longtail.recipes import recipe_names
 from longtail.writing import write_atomically
 

@@ -25,8 +25,8 @@ from benchmarks.measure import machine, synchronise, table
 from benchmarks.rival import UsualTraining, balanced_contrastive
 from longtail.counts import exponential_counts
 from longtail.data import CIFAR100LT
-from longtail.data.base import Split, Splits
 from longtail.data.images.memory import TensorImages
+from longtail.data.splits import Split, Splits
 from longtail.losses import BalancedContrastiveLoss
 from longtail.methods import Method
 from longtail.recipes import load_recipe

@@ -32,7 +32,7 @@ def parse_yaml(text: str, loader: type[yaml.BaseLoader | yaml.SafeLoader] = yaml
         raise ValueError(" ".join(str(error).split())[:300] or type(error).__name__) from error
 
 
-def read_config(file: Path) -> dict[str, Any]:  # YAML
+def read_run_config(file: Path) -> dict[str, Any]:  # YAML
     """The configuration of a run.
 
     Raises:

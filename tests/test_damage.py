@@ -24,6 +24,7 @@ from longtail.data.images.cifar import CIFAR10LT
 from longtail.errors import InputError
 from longtail.files.coco import cache
 from longtail.files.coco.annotations import read_annotations
+from longtail.files.labelled import Listed
 from longtail.files.table import read_table
 from longtail.inference import load_run
 from longtail.inference.detection import image_ids
@@ -273,7 +274,7 @@ def test_annotations(content: bytes, tmp_path: Path) -> None:
         with one_line("train.json"):
             use_annotations(file, skip_bad)
     with one_line("train.json"):
-        image_ids(["0.jpg", "1.jpg"], file)
+        image_ids([Listed("0.jpg", "0.jpg"), Listed("1.jpg", "1.jpg")], file)
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**70), 1e999])
@@ -281,8 +282,8 @@ def test_ids_beyond_64_bits(number: float, tmp_path: Path) -> None:
     file = tmp_path / "train.json"
     file.write_text(json.dumps({"images": [{"id": number, "file_name": "0.jpg"}]}))
     with pytest.raises(InputError, match=r"train\.json: cannot read ids"):
-        image_ids(["0.jpg"], file)
-    assert image_ids([f"{10**20}.jpg"], None) == [1], "a name that is no such number counts as a name"
+        image_ids([Listed("0.jpg", "0.jpg")], file)
+    assert image_ids([Listed(f"{10**20}.jpg", "")], None) == [1], "a name that is no such number counts as a name"
 
 
 @settings(parent=fuzz, max_examples=15)

@@ -28,8 +28,8 @@ ROOMS: dict[str, set[str]] = {
     "recipes": {"errors", "configuration"},
     "samplers": {"checks", "difficulty", "distributed"},
     "losses": {"checks", "counts", "difficulty", "distributed"},
-    "models": {"errors", "checks", "counts", "messages"},
     "augment": {"errors"},
+    "models": {"errors", "checks", "counts", "messages", "augment"},
     "metrics": {"errors", "checks", "counts", "figures"},
     "reports": {"errors", "figures", "configuration", "writing"},
     "files": {"errors", "distributed", "messages", "writing", "augment"},
@@ -42,13 +42,12 @@ ROOMS: dict[str, set[str]] = {
         *("reports", "files", "methods", "export"),
     },
     "tasks": {
-        *("errors", "configuration", "difficulty", "distributed", "messages", "checkpoint", "writing", "trust"),
-        *("losses", "models", "metrics", "reports"),
-        *("figures", "files", "methods", "data", "inference"),
+        *("augment", "errors", "configuration", "difficulty", "distributed", "messages", "checkpoint", "writing"),
+        *("trust", "losses", "models", "metrics", "reports", "figures", "files", "methods", "data", "inference"),
     },
     "cli": {
-        *("errors", "own_modules", "configuration", "distributed", "messages", "trust", "recipes", "reports", "data"),
-        *("inference", "tasks"),
+        *("errors", "own_modules", "configuration", "distributed", "messages", "trust", "recipes", "reports", "files"),
+        *("data", "inference", "tasks"),
     },
     "__main__": {"cli"},
 }

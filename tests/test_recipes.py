@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from discovery import losses
 
 from longtail.errors import InputError
+from longtail.losses.base import Loss
+from longtail.losses.pixels import PixelLoss
+from longtail.methods.boxes import ObjectnessBoxes, SigmoidBoxes, SoftmaxBoxes
 from longtail.recipes import load_recipe, merge, recipe_names
 
 every_recipe = pytest.mark.parametrize("name", recipe_names())
@@ -47,6 +52,12 @@ def imported(path: str) -> type:
     return found
 
 
+@functools.cache
+def abouts() -> dict[str, str]:
+    """The line of every recipe; read once, as there are many."""
+    return {name: load_recipe(name)["about"] for name in recipe_names()}
+
+
 def test_names_leave_out_what_is_only_a_base() -> None:
     names = recipe_names()
     assert {"ce", "bcl", "digits_lt/bcl", "cifar100_lt/bcl"} <= set(names)
@@ -61,7 +72,7 @@ def test_a_shipped_recipe_says_what_it_is_and_is_complete(name: str) -> None:
         assert recipe["teacher"] in recipe_names()
     assert recipe["about"].strip()
     assert "\n" not in recipe["about"].strip()
-    assert recipe["about"] not in [load_recipe(other)["about"] for other in recipe_names() if other != name]
+    assert [other for other, about in abouts().items() if about == recipe["about"]] == [name]
 
 
 @every_recipe
@@ -167,6 +178,50 @@ def test_a_recipe_for_clips_is_that_for_images_but_for_network_and_data(name: st
         "longtail.data.Folder",
     )
     assert clips | {"about": ""} == images | {"about": ""}
+
+
+def classifies_boxes(loss: type[Loss]) -> bool:
+    """Whether a loss works in one of the ways in which boxes are classified."""
+    for boxes in (SoftmaxBoxes, ObjectnessBoxes, SigmoidBoxes):
+        try:
+            value = boxes([5, 3, 2], loss)(torch.zeros(4, 4), torch.arange(4))
+        except (InputError, TypeError, ValueError):  # a loss of another kind
+            continue
+        if value.isfinite():
+            return True
+    return False
+
+
+def losses_of_recipes(detector: str) -> set[str]:
+    """The losses of the box classes that the recipes on a detector name."""
+    configurations = [load_recipe(name) for name in recipe_names() if name.startswith(f"{detector}_")]
+    named = [path for configuration in configurations for path in strings(configuration["model"])]
+    return {path.removeprefix("longtail.losses.") for path in named if path.startswith("longtail.losses.")}
+
+
+def test_every_loss_that_boxes_take_has_a_recipe_on_both_detectors() -> None:
+    taken = {loss.__name__ for loss in losses() if loss is not PixelLoss and classifies_boxes(loss)}
+    assert {"CrossEntropyLoss", "LDAMLoss", "EqualizationLossV2"} <= taken
+    assert not {"BalancedContrastiveLoss", "GaussianMixtureLoss"} & taken
+    for detector in ("maskrcnn", "fasterrcnn"):
+        assert losses_of_recipes(detector) == taken, detector
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("fasterrcnn_")])
+def test_a_recipe_for_boxes_alone_is_that_for_masks_without_them(name: str) -> None:
+    boxes, both = load_recipe(name), load_recipe(name.replace("fasterrcnn", "maskrcnn"))
+    for recipe, masks in ((boxes, False), (both, True)):
+        assert recipe["model"]["init_args"]["method"]["init_args"].pop("masks") is masks
+        assert recipe["data"]["init_args"].pop("masks") is masks
+    assert boxes | {"about": ""} == both | {"about": ""}
+
+
+def test_both_detectors_have_the_same_recipes() -> None:
+    names = {
+        detector: {name.removeprefix(detector) for name in recipe_names() if name.startswith(detector)}
+        for detector in ("maskrcnn_", "fasterrcnn_")
+    }
+    assert names["maskrcnn_"] == names["fasterrcnn_"]
 
 
 def test_an_unknown_recipe_lists_the_names(tmp_path: Path) -> None:

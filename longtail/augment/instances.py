@@ -23,9 +23,11 @@ class InstanceView(ABC):
 
     Attributes:
         cuts: whether it cuts images. Where there are masks, the boxes are then those around what is left of them.
+        sizes: names of the arguments that say how large the images become.
     """
 
     cuts: ClassVar[bool] = False
+    sizes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def transform(self) -> v2.Transform:
@@ -65,6 +67,8 @@ class MultiScale(InstanceView):
         flip: probability of the flip.
     """
 
+    sizes = ("min_sizes",)
+
     def __init__(
         self, min_sizes: Sequence[int] = (640, 672, 704, 736, 768, 800), max_size: int = 1333, flip: float = 0.5
     ) -> None:
@@ -91,6 +95,7 @@ class LargeScaleJitter(InstanceView):
     """
 
     cuts = True
+    sizes = ("size",)
 
     def __init__(self, size: int = 1024, scale: tuple[float, float] = (0.1, 2.0), flip: float = 0.5) -> None:
         if size < 1 or not 0 < scale[0] <= scale[1] or not 0 <= flip <= 1:

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,7 +17,13 @@ _TRIES = 10
 
 
 class PixelView(ABC):
-    """What a training image and its mask go through. The sizes that come out of it are all the same."""
+    """What a training image and its mask go through. The sizes that come out of it are all the same.
+
+    Attributes:
+        sizes: names of the arguments that say how large the images become.
+    """
+
+    sizes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def __call__(self, image: Tensor, mask: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -43,6 +50,8 @@ class ScaleCropFlip(PixelView):
             one, is drawn again, up to ten times; 1 takes every crop.
         jitter: strength of random changes of brightness, contrast and saturation; 0 for none.
     """
+
+    sizes = ("size",)
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from longtail.augment.normalise import IMAGENET_MEAN, IMAGENET_STD, Normalise
+from longtail.errors import InputError
 
 Interpolation = Literal["bilinear", "bicubic"]
 Channels = tuple[float, float, float]
@@ -40,7 +41,7 @@ class Preprocessing:
         crop: part of the shorter side that the central crop of evaluation takes.
 
     Raises:
-        ValueError: if a deviation is not positive, or the crop outside (0, 1].
+        InputError: if a deviation is not positive, or the crop outside (0, 1].
     """
 
     mean: Channels | None = None
@@ -50,9 +51,9 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if self.std is not None and not all(value > 0 for value in self.std):
-            raise ValueError(f"std must be positive, got {list(self.std)}")
+            raise InputError(f"std must be positive, got {list(self.std)}")
         if self.crop is not None and not 0 < self.crop <= 1:
-            raise ValueError(f"crop must be above 0 and at most 1, got {self.crop}")
+            raise InputError(f"crop must be above 0 and at most 1, got {self.crop}")
 
     def over(self, other: Preprocessing) -> Preprocessing:
         """These values, and those of another where they are None."""

@@ -1,10 +1,18 @@
 """What ``--data`` means: a name, a path or a class, beside the data set that the recipe names."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from longtail.errors import InputError
-from longtail.messages import shown
+from longtail.messages import near_names, shown
+
+# The classes of longtail.data that read a table, and whether its paths may be folders, as those of videos may: known
+# here so that what is wrong with a table is said before they are imported, which takes seconds.
+TABLE_READERS = {"Folder": False, "Table": False, "VideoFolder": True, "VideoTable": True}
+# Of files, in any case: `photos.ZIP` is no class.
+_ARCHIVES = frozenset(".zip .tar .gz .tgz .bz2 .xz .7z .rar".split())  # noqa: SIM905
+_ENDINGS = frozenset("csv tsv txt lst parquet json jsonl xlsx xls yaml zip tar gz tgz bz2 xz 7z rar pkl h5".split())  # noqa: SIM905
 
 
 def data_options(value: str, named: str | None) -> list[str]:
@@ -19,9 +27,9 @@ def data_options(value: str, named: str | None) -> list[str]:
     """
     path = Path(value)
     must_exist = "/" in value or os.sep in value or ("." in value and not _is_class(value))
-    if must_exist and not path.exists():  # said before the imports below, which take seconds
-        raise InputError(f"no folder or table at {shown(value)}")
-    from longtail.data.names import find_class, import_path, short_names
+    if must_exist and not path.exists():
+        raise InputError(f"no folder or table at {shown(value)}{_near(path)}")
+    from longtail.data.names import find_class, import_path, shipped, short_names
 
     own = None if named is None else find_class(named)
     names = short_names(own)
@@ -31,13 +39,54 @@ def data_options(value: str, named: str | None) -> list[str]:
         place = (own or find_class("Folder")).located(path)
         options = [f"--data.{name}={path}" for name, path in place.options.items()]
         return options if place.data is own else ["--data", import_path(place.data), *options]
-    if _is_class(value):
+    if "." in value or value in shipped():
         return ["--data", value]
     choices = ", ".join(sorted(names))
     raise InputError(f'no folder or table at "{shown(value)}", and no data set of that name: {choices}')
 
 
 def _is_class(value: str) -> bool:
-    """Whether it could be a class, or its import path."""
+    """Whether it could be the import path of a class."""
     *modules, name = value.split(".")
-    return all(part.isidentifier() for part in (*modules, name)) and name[0].isupper()
+    is_named_so = all(part.isidentifier() for part in (*modules, name)) and name[0].isupper()
+    return is_named_so and name.lower() not in _ENDINGS
+
+
+def _near(path: Path) -> str:
+    """How a message about a path that is not there goes on: with the names near it, if there are any."""
+    beside = path.parent
+    if not beside.is_dir():
+        return f"; {shown(beside)} is no folder"
+    return near_names(path.name, sorted(entry.name for entry in beside.iterdir()))
+
+
+def check_table(value: str, named: str | None, settings: Mapping[str, str]) -> None:
+    """Read a table given to ``--data``, and those for validation and test, where a class of this package does it.
+
+    It does so before anything is imported that takes seconds. What is no table passes.
+
+    Args:
+        value: as in ``data_options``.
+        named: as in ``data_options``.
+        settings: options of the data by their names, such as "label_column", by which the table is read.
+
+    Raises:
+        InputError: on what the class would refuse about them, or an archive.
+    """
+    room, _, name = (named or "Folder").rpartition(".")
+    file = Path(value)
+    if not file.is_file() or room not in ("", "longtail.data") or name not in TABLE_READERS:
+        return
+    from longtail.files.table import is_table, read_table
+
+    if file.suffix.lower() in _ARCHIVES:
+        raise InputError(f"{shown(file)} is an archive: unpack it, and give the folder")
+    if not is_table(file):
+        return
+    columns = {f"{kind}_column": settings.get(f"{kind}_column", kind) for kind in ("path", "label")}
+    root = Path(settings["root"]) if "root" in settings else None
+    classes: Sequence[str] | None = None
+    for table in (str(file), settings.get("val"), settings.get("test")):
+        if table is not None:
+            listing = read_table(Path(table), root, **columns, classes=classes, folders=TABLE_READERS[name])
+            classes = listing.classes

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from longtail.cli.data import data_options
-from longtail.cli.options import short_options, take, trust_modules, without
-from longtail.configuration import read_config
+from longtail.cli.data import check_table, data_options
+from longtail.cli.log import last_word
+from longtail.cli.options import SHORT, pairs, short_options, take, trust_modules, without
+from longtail.configuration import read_run_config
 from longtail.errors import InputError
 from longtail.messages import command
 from longtail.own_modules import named_in, serve
@@ -28,15 +30,19 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
   --resume RUN         go on with a stopped run
   --teacher RUN        run of the teacher, for recipes that have one; it is trained first if it is not there
 
-  --epochs N           --batch-size N        --lr X             --seed N
+  --epochs N           --batch-size N (of each process, 2 or more)                --seed N
+  --lr X               highest rate of the recipe's optimizer: about 0.1 for SGD, 0.001 for AdamW; it is not scaled by
+                       the batch size
   --backbone NAME      a timm name, or resnet20_cifar, resnet32_cifar, resnet56_cifar; for segmentation an encoder of
                        segmentation-models-pytorch, for clips a video network of torchvision
-  --pretrained         start from published weights    --weights FILE   start from a local file
+  --pretrained         start from published weights    --weights FILE   start from a local file, or from a
+                       checkpoint of a run
   --image-size N       --workers N           --skip-bad-images
                        (for detection: --data.view, --model.method.min_size, --data.skip_bad_annotations true;
                        for segmentation N is the shorter side, and --data.view.size that of the training crops;
                        for clips also --data.frames, --data.test_clips and --skip-bad-videos)
-  --precision P        bf16-mixed, 32-true, ... (by default bfloat16 where the hardware has it)
+  --precision P        bf16-mixed, 32-true, ... (by default bfloat16 where the hardware has it, but on a
+                       CPU not for depthwise convolutions)
   --compile            use torch.compile               --no-channels-last
   --ema DECAY          average the weights, such as 0.999
   --clip NORM          clip the gradient to this norm
@@ -45,6 +51,7 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
 
 Every other option of the trainer, the model and the data can be given by its full name, such as
 --trainer.devices 2, --model.many 50, --data.val_fraction 0.1, --trainer.logger WandbLogger.
+--data.views.flip 0 sets an option of every view of an image, --data.views.0.flip 0 that of the first.
 longtail fit --help-all lists those of the trainer; --data.help CLASS and --model.help CLASS those of a class.
 """
 
@@ -86,6 +93,8 @@ def fit(args: list[str]) -> int:
         config = load_recipe(recipe)
         serve(named_in(config))
         config.pop("about", None)
+        if any(option.split("=")[0] == SHORT["--weights"] for option in options):
+            start_from_file(config)
     teacher = config.pop("teacher", None)
     common = list(options)
     data = take(options, "--data")
@@ -96,7 +105,7 @@ def fit(args: list[str]) -> int:
     elif teacher_run is not None:
         raise InputError(f'the recipe "{recipe}" has no teacher: leave out --teacher')
     if data is not None:
-        options = [*_meaning(data, config, of_runs), *options]
+        options = [*_meaning(data, config, of_runs, options), *options]
     text: str | None = None
     if recipe is not None:
         import yaml
@@ -147,22 +156,25 @@ def _config_files(args: list[str]) -> list[Path]:
     return files
 
 
-def _meaning(data: str, config: dict[str, Any], of_runs: list[Path]) -> list[str]:
+def _meaning(data: str, config: dict[str, Any], of_runs: list[Path], options: list[str]) -> list[str]:
     """What ``--data`` stands for, beside the data set that a recipe or the configurations of runs after it name."""
-    if not of_runs:
-        return data_options(data, _data_class([config]))
     from longtail.trust import building_from_run
 
-    configs = [read_config(file) for file in of_runs]
-    with building_from_run(of_runs[0], configs):
-        return data_options(data, _data_class([config, *configs]))
+    configs = [read_run_config(file) for file in of_runs]
+    with building_from_run(of_runs[0], configs) if of_runs else nullcontext():
+        named, settings = _data_of([config, *configs], options)
+        check_table(data, named, settings)
+        return data_options(data, named)
 
 
-def _data_class(configs: list[dict[str, Any]]) -> str | None:
-    """Import path of the data set that the last of some configurations names."""
-    data = [config.get("data") for config in configs]
-    paths = [settings["class_path"] for settings in data if isinstance(settings, dict) and "class_path" in settings]
-    return None if not paths else str(paths[-1])
+def _data_of(configs: list[dict[str, Any]], options: list[str]) -> tuple[str | None, dict[str, str]]:
+    """Import path of the data set that the last of some configurations names, and its options that are text: those in
+    there, and those among the options of the command."""
+    sections = [section for config in configs if isinstance(section := config.get("data"), dict)]
+    paths = [str(section["class_path"]) for section in sections if "class_path" in section]
+    given = [item for section in sections for item in (section.get("init_args") or {}).items()]
+    given += [(name.removeprefix("--data."), value) for name, value in pairs(options) if name.startswith("--data.")]
+    return paths[-1] if paths else None, {name: value for name, value in given if isinstance(value, str)}
 
 
 def _train(options: list[str], run: Path, resume: bool, of_runs: list[Path], recipe: str | None = None) -> int:
@@ -188,7 +200,7 @@ def _train(options: list[str], run: Path, resume: bool, of_runs: list[Path], rec
     try:
         train.fit(options, run, resume, of_runs, recipe)
     except TrainingStopped:
-        sys.stderr.write(f"longtail: stopped and saved; go on by: {command('longtail', 'fit', '--resume', run)}\n")
+        last_word(f"longtail: stopped and saved; go on by: {command('longtail', 'fit', '--resume', run)}")
         return 130
     if not started_by_lightning:
         sys.stdout.write(f"run: {run}\nnext: {command('longtail', 'report', run)}\n")
@@ -203,6 +215,15 @@ def default_run(recipe: str | None, data: str | None) -> Path:
         count += 1
         run = folder.with_name(f"{folder.name}-{count}")
     return run
+
+
+def start_from_file(config: dict[str, Any]) -> None:  # YAML
+    """Leave the published weights of a recipe out, where a file of weights is given in their place."""
+    for key, value in config.items():
+        if key == "pretrained":
+            config[key] = False
+        elif isinstance(value, dict):
+            start_from_file(value)
 
 
 def run_folder(recipe: str | None, data: str | None) -> Path:

@@ -34,10 +34,22 @@ def escape_output() -> None:
         sys.stdout.reconfigure(errors="longtail")
 
 
+def last_word(text: str) -> None:
+    """Write how a command ended to stderr, below the bars that it leaves."""
+    if "tqdm" in sys.modules:  # else there are no bars, and it need not be imported
+        from tqdm import tqdm
+
+        for bar in list(getattr(tqdm, "_instances", ())):
+            bar.close()
+    sys.stderr.write(f"{text}\n")
+
+
 class _Terminal(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line to what stderr is now."""
-        sys.stderr.write(f"{record.getMessage()}\n")
+        """Write a line to what stderr is now, above the bars that are drawn there."""
+        from tqdm import tqdm
+
+        tqdm.write(record.getMessage(), file=sys.stderr)
 
 
 def _is_first_process(record: logging.LogRecord) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from longtail import __version__
 from longtail.cli.fit import fit
-from longtail.cli.log import escape_output, show_log
+from longtail.cli.log import escape_output, last_word, show_log
 from longtail.cli.options import take
 from longtail.cli.runs import compare, recipes, report, test, validate
 from longtail.cli.use import export, predict, tradeoff
@@ -26,8 +26,8 @@ Start
 
 Commands
   fit        train, evaluate on validation and test, write everything to a run folder
-  validate   RUN     evaluate a run again on its validation split
-  test       RUN     evaluate a run again on its test split
+  validate   RUN     evaluate a run again on its validation split, or on another set by --data
+  test       RUN     evaluate a run again on its test split, or on another set by --data
   predict    RUN FILE...    classify images or videos, find objects in images, or give their pixels classes
   report     RUN     write report.html: who gained, who paid, what is confused
   compare    RUN RUN...     put runs side by side, seeds merged
@@ -60,10 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise InputError(f'unknown command "{args[0]}": choose from {", ".join(COMMANDS)}')
         return COMMANDS[args[0]](args[1:]) or 0
     except InputError as error:
-        sys.stderr.write(f"longtail: error: {error}\n")
+        last_word(f"longtail: error: {error}")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("longtail: stopped\n")
+        last_word("longtail: stopped")
         return 130
     except BrokenPipeError:  # whoever read the output has seen enough, such as head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

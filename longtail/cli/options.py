@@ -38,6 +38,16 @@ def without(options: list[str], prefixes: tuple[str, ...]) -> list[str]:
     return rest
 
 
+def pairs(options: Sequence[str]) -> list[tuple[str, str]]:
+    """The options that have a value, as name and value."""
+    values = []
+    for option, after in zip(options, [*options[1:], "--"], strict=False):
+        name, equals, value = option.partition("=")
+        if name.startswith("--") and (equals or not after.startswith("--")):
+            values.append((name, value if equals else after))
+    return values
+
+
 def take(args: list[str], name: str) -> str | None:
     """Remove an option with a value from the arguments, and return the value."""
     for i, arg in enumerate(args):

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from longtail.cli.data import data_options
 from longtail.cli.options import add_trust, command_parser, short_options
 
 
@@ -32,10 +33,21 @@ def _evaluate(split: str, args: list[str]) -> int:
     parser = command_parser({"val": "validate"}.get(split, split), f"evaluate a run on its {split} split")
     parser.add_argument("run", type=Path, help="folder of the run; further options as for fit")
     add_trust(parser)
+    parser.add_argument("--data", help="another labelled set with the classes of the run, by default its own")
     options, rest = parser.parse_known_args(args)
-    from longtail.tasks.train import evaluate_run
+    if options.data is None:
+        from longtail.tasks.train import evaluate_run
 
-    evaluate_run(split, options.run, short_options(rest))
+        evaluate_run(split, options.run, short_options(rest))
+        return 0
+    from longtail.tasks.other_data import evaluate_on
+    from longtail.tasks.train import read_config
+    from longtail.trust import building_from_run
+
+    config = read_config(options.run)
+    with building_from_run(options.run, config):
+        data = data_options(options.data, config["data"]["class_path"])
+    evaluate_on(split, options.run, data, short_options(rest))
     return 0
 
 
@@ -57,10 +69,10 @@ def compare(args: list[str]) -> int:
     parser.add_argument("runs", type=Path, nargs="+", help="folders of runs; changes are against the first")
     parser.add_argument("--output", type=Path, default=Path("compare.html"), help="default compare.html")
     options = parser.parse_args(args)
-    from rich.console import Console
+    from longtail.reports.compare import comparison_notes, comparison_text, write_comparison
+    from longtail.reports.terminal import show
 
-    from longtail.reports.compare import comparison_text, write_comparison
-
-    Console().print(comparison_text(options.runs))
+    show(comparison_text(options.runs))
+    sys.stdout.write("".join(f"{note}\n" for note in comparison_notes(options.runs)))
     sys.stdout.write(f"{write_comparison(options.runs, options.output)}\n")
     return 0

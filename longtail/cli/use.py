@@ -93,10 +93,10 @@ class _Use:
 
 PREDICT = _Use(
     "predict",
-    "use a run on files and folders of images, or videos: classify them, find objects in them, or give their pixels "
-    "classes",
+    "use a run on files, folders and lists of images, or videos: classify them, find objects in them, or give their "
+    "pixels classes",
     _for_predict,
-    "image or video files, and folders of them",
+    "image or video files, folders of them, and tables that list them in a column called path",
 )
 EXPORT = _Use("export", "write a run's model as ONNX and safetensors, checked against torch", _for_export)
 
@@ -162,17 +162,17 @@ def tradeoff(args: list[str]) -> int:
     add_trust(parser)
     options, rest = parser.parse_known_args(args)
     from longtail.reports.results import load_results
-    from longtail.reports.tradeoff import check_output, check_runs, tradeoff_text, write_tradeoff
+    from longtail.reports.tradeoff import check_output, check_runs, tradeoff_notes, tradeoff_text, write_tradeoff
 
     output = options.output or (options.runs[0] if len(options.runs) == 1 else Path()) / "tradeoff.html"
     check_runs([load_results(run) for run in options.runs])  # what is wrong is said before anything is measured
     check_output(output)
-    from rich.console import Console
-
+    from longtail.reports.terminal import show
     from longtail.tasks.tradeoff import measure
 
     curves = [measure(run, options.checkpoint, short_options(rest)) for run in options.runs]
-    Console().print(tradeoff_text(curves))
+    show(tradeoff_text(curves))
+    sys.stdout.write("".join(f"{note}\n" for note in tradeoff_notes(curves)))
     for path in write_tradeoff(curves, output):
         sys.stdout.write(f"{path}\n")
     for curve in curves:

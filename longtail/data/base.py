@@ -3,7 +3,6 @@
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,62 +15,17 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from longtail.data.loader import EpochBatches, Loader, collate_lists
-from longtail.data.sampling import Labels, Sampling
-from longtail.data.split import classes_without
+from longtail.data.sampling import Sampling
+from longtail.data.splits import Split, Splits, tell_unmeasured
+from longtail.data.summary import Line, summary_of
+from longtail.data.trained import Trained
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
-from longtail.files.listing import IntArray
-from longtail.messages import shown, some
+from longtail.files.layouts import refuse_boxes
+from longtail.messages import shown
 from longtail.samplers.base import EpochSampler
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Split:
-    """One split of a data set: what fetches its images, and their labels (M,).
-
-    ``owners`` (M,) is the image row of each label where an image carries several or none, as in detection, and
-    ``size`` then the number of images; otherwise label i is of image i.
-    """
-
-    images: Dataset[Any]  # the samples differ from grain to grain
-    targets: IntArray
-    owners: IntArray | None = None
-    size: int | None = None
-
-    def __len__(self) -> int:
-        return len(self.targets) if self.size is None else self.size
-
-    @property
-    def labels(self) -> Labels:
-        """The labels as a sampler takes them."""
-        owners = None if self.owners is None else torch.from_numpy(self.owners)
-        return Labels(torch.from_numpy(self.targets), owners, len(self))
-
-
-@dataclass(frozen=True)
-class Splits:
-    """A data set as it was read. ``val`` and ``test`` are None where the set has none."""
-
-    classes: list[str]
-    train: Split
-    val: Split | None
-    test: Split | None
-
-    @classmethod
-    def of(cls, classes: list[str], parts: Mapping[str, Split]) -> "Splits":
-        """A set of "train" and, as far as they are there, "val" and "test"."""
-        return cls(classes, parts["train"], parts.get("val"), parts.get("test"))
-
-
-def tell_untrained(splits: Splits, noun: str) -> None:
-    """Say which classes have no training label, where a set may have such; ``noun`` is what carries the labels."""
-    if without := classes_without(splits.train.targets, len(splits.classes)):
-        names = some([splits.classes[c] for c in without])
-        logger.info(
-            f"{len(without)} of {len(splits.classes)} classes have no training {noun} and will not be found: {names}"
-        )
 
 
 @dataclass(frozen=True)
@@ -96,13 +50,18 @@ class LongTailData(pl.LightningDataModule, ABC):
         short_name: what ``--data NAME`` calls the class by; None for a class that is only named by its import path.
         needs: how to give what it reads, as a message goes on where that is missing or is of another kind.
         movable: its options that leave the splits of a run as they are, so that an evaluation may change them.
+        places: its options that say where parts of a set lie, and may be left out; another set has its own.
         noun: for what carries a label.
+        trained: of the run that the set is to evaluate, where it is not trained on.
+        left_out: how many of what were left out when the set was read; see ``leave_out``.
     """
 
     short_name: ClassVar[str | None] = None
     needs: ClassVar[str] = "give --data FOLDER"
     movable: ClassVar[frozenset[str]] = frozenset({"batch_size", "num_workers"})
+    places: ClassVar[frozenset[str]] = frozenset()
     noun: ClassVar[str] = "image"
+    trained: Trained | None = None
 
     def __init__(self, batch_size: int, num_workers: int | None, sampling: Sampling | None) -> None:
         super().__init__()
@@ -111,6 +70,7 @@ class LongTailData(pl.LightningDataModule, ABC):
         self.batch_size = batch_size
         self.num_workers = min(8, os.cpu_count() or 1) if num_workers is None else num_workers
         self.sampling = sampling
+        self.left_out: dict[tuple[str, str], int] = {}
         self.difficulty: ClassDifficulty | None = None  # that of the task, for the sampling
         self.seed = torch.initial_seed()  # of the order and the augmentation: that of seed_everything
 
@@ -124,6 +84,7 @@ class LongTailData(pl.LightningDataModule, ABC):
             InputError: on a path of another kind.
         """
         if not path.is_dir():
+            refuse_boxes(path)
             raise InputError(f"{shown(path)} is no folder, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"root": path})
 
@@ -144,6 +105,10 @@ class LongTailData(pl.LightningDataModule, ABC):
     @abstractmethod
     def input(self) -> dict[str, Any]:  # plain values of any kind, as JSON has them
         """What the network takes, for the record and for prediction."""
+
+    def file_name(self, split: str, row: int) -> str:
+        """What an image is called for people: here by its row, as it lies in no file of its own."""
+        return f"{split} image {row}"
 
     @abstractmethod
     def picture(self, split: str, row: int) -> Image.Image:
@@ -169,12 +134,29 @@ class LongTailData(pl.LightningDataModule, ABC):
         if len(splits.train) < self.batch_size:
             raise InputError(
                 f"batch_size {self.batch_size} is larger than the training set of {len(splits.train)} {self.noun}s: "
-                f"give --batch-size {max(2, len(splits.train) // 2)} or less"
+                f"give --batch-size {max(min(2, len(splits.train)), len(splits.train) // 2)} or less"
             )
-        for name, split in (("val", splits.val), ("test", splits.test)):
-            if split is not None and (without := classes_without(split.targets, len(splits.classes))):
-                names = some([splits.classes[c] for c in without])
-                logger.info(f"{len(without)} of {len(splits.classes)} classes have no {name} {self.noun}: {names}")
+        tell_unmeasured(splits, self.noun)
+
+    def labelled(self, split: str, classes: list[str]) -> Split:
+        """The images that a finished run is evaluated on, as "val" or "test", with the classes of the run.
+
+        Raises:
+            InputError: if the set cannot be read so, or has other classes.
+        """
+        raise InputError(f"{type(self).__name__} is evaluated by runs that were trained on it alone: leave out --data")
+
+    def only_evaluate(self, split: str, trained: Trained) -> None:
+        """Make of the set one that a finished run is evaluated on: as "val" or "test", with the classes of the run.
+
+        Raises:
+            InputError: as ``labelled``.
+        """
+        self.trained = trained
+        images = self.labelled(split, trained.classes)
+        none = np.zeros(0, dtype=np.int64)
+        self.splits = Splits.of(trained.classes, {"train": Split(images.images, none, none, 0), split: images})
+        tell_unmeasured(self.splits, self.noun)
 
     @property
     def classes(self) -> list[str]:
@@ -184,6 +166,8 @@ class LongTailData(pl.LightningDataModule, ABC):
     @property
     def image_counts(self) -> list[int]:
         """Training images that have each class."""
+        if self.trained is not None:
+            return self.trained.group_counts
         train, classes = self.splits.train, len(self.classes)
         labels = train.targets
         if train.owners is not None:
@@ -207,6 +191,28 @@ class LongTailData(pl.LightningDataModule, ABC):
         """
         return self.image_counts
 
+    @property
+    def group_noun(self) -> str:
+        """The noun for what ``group_counts`` counts."""
+        return self.noun
+
+    def leave_out(self, count: int, noun: str, reason: str) -> None:
+        """Note that ``count`` of something were left out of the set, such as of "image file", "that cannot be read"."""
+        self.left_out[noun, reason] = self.left_out.get((noun, reason), 0) + count
+
+    def class_size(self, label: int) -> str:
+        """How much there is of a class for training, for people."""
+        return f"{self.group_counts[label]:,} training {self.group_noun}s"
+
+    def summary(self) -> list[Line]:
+        """What is said of the set before a training."""
+        return summary_of(self)
+
+    @property
+    def time_options(self) -> list[str]:
+        """Options of the data that make a step shorter, for people."""
+        return []
+
     def split(self, name: str) -> Split | None:
         """The split called "train", "val" or "test"."""
         return {"train": self.splits.train, "val": self.splits.val, "test": self.splits.test}[name]
@@ -218,8 +224,10 @@ class LongTailData(pl.LightningDataModule, ABC):
         return len(split)
 
     def setup(self, stage: str) -> None:
-        """Read the set."""
-        _ = self.splits
+        """Read the set, and say before the training how its images are drawn."""
+        train = self.splits.train
+        if stage == "fit" and self.sampling is not None and (about := self.sampling.about(train.labels, self.noun)):
+            logger.info(about)
 
     def batches(self, name: str) -> EpochBatches:
         """The batches of a split in this process."""

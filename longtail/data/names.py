@@ -2,8 +2,9 @@
 
 import importlib
 
-from longtail.data.base import LongTailData
+from longtail.data.base import Located, LongTailData
 from longtail.errors import InputError
+from longtail.messages import command, shown
 
 
 def shipped() -> dict[str, type[LongTailData]]:
@@ -47,3 +48,21 @@ def find_class(path: str) -> type[LongTailData]:
     if not (isinstance(data_class, type) and issubclass(data_class, LongTailData)):
         raise InputError(f"--data: {path} is no data set: derive it from longtail.data.base.LongTailData")
     return data_class
+
+
+def handed_on(data: type[LongTailData], ours: type[LongTailData], other: Located) -> Located:
+    """What a path means that the class beside ``ours`` reads: that class, but in the place of ``ours`` alone.
+
+    Args:
+        data: the class that was asked, ``ours`` or one derived from it.
+        ours: the one that has another beside it.
+        other: that one, and the path.
+
+    Raises:
+        InputError: on a derived class, which is nobody's to replace.
+    """
+    if data is ours:
+        return other
+    ((option, path),) = other.options.items()
+    way_out = command("--data", f"longtail.data.{other.data.__name__}", f"--data.{option}", path)
+    raise InputError(f"{shown(path)} is nothing that {data.__name__} reads: give what it does, or {way_out}")

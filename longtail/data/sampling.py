@@ -36,6 +36,15 @@ class Sampling(ABC):
             seed: of the draws.
         """
 
+    def about(self, labels: Labels, noun: str) -> str | None:
+        """What a user should know of these draws, in one line; by default nothing.
+
+        Args:
+            labels: of the training images.
+            noun: for what carries them.
+        """
+        return None
+
 
 @dataclass
 class PowerSampling(Sampling):
@@ -76,6 +85,26 @@ class RepeatFactorSampling(Sampling):
             raise InputError(f"threshold is a share of the images, from 0 to 1, got {self.threshold}")
 
     def __call__(self, labels: Labels, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
+        return self._sampler(labels, self.threshold, seed)
+
+    def about(self, labels: Labels, noun: str) -> str:
+        """How many images are repeated; where none is, a threshold at which some are."""
+        sampler = self._sampler(labels, self.threshold)
+        repeated = f"{sampler.repeated:,} of {labels.size:,} {noun}s"
+        text = f"repeat-factor sampling at threshold {self.threshold:g} repeats {repeated}"
+        if sampler.repeated:
+            return f"{text}: an epoch has about {sampler.expected:,.0f}"
+        other = float(f"{sampler.mean_share:.2g}")
+        offered = self._sampler(labels, other)
+        if not offered.repeated:
+            return f"{text}, as the classes are of equal size"
+        return (
+            f"{text}, as every class has a larger share of them: --data.sampling.threshold {other:g}, the mean share, "
+            f"would repeat {offered.repeated:,}, and an epoch have about {offered.expected:,.0f}"
+        )
+
+    @staticmethod
+    def _sampler(labels: Labels, threshold: float, seed: int = 0) -> RepeatFactorSampler:
         return RepeatFactorSampler(
-            labels.targets, images=labels.images, num_images=labels.size, threshold=self.threshold, seed=seed
+            labels.targets, images=labels.images, num_images=labels.size, threshold=threshold, seed=seed
         )

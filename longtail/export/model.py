@@ -1,7 +1,10 @@
 """What the exports share: an ONNX model that is checked before it is kept, and a file of tensors."""
 
+import io
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +47,7 @@ def write_checked(
     file = output / "model.onnx"
     part = file.with_name("model.part.onnx")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _silence():
             write(part)
         model = onnx.load(part)
         onnx.helper.set_model_props(model, metadata)
@@ -57,6 +59,19 @@ def write_checked(
     finally:
         part.unlink(missing_ok=True)
     return file
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep to itself what the exporters tell about their work; what they cannot do is raised."""
+    before = logging.root.manager.disable
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            logging.disable(logging.WARNING)
+            yield
+    finally:
+        logging.disable(before)
 
 
 def compare(actual: Tensor, expected: Tensor) -> None:

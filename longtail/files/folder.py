@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from longtail.errors import InputError
 from longtail.files.images import SUFFIXES
-from longtail.files.listing import Listing, entries, in_class_order, is_file, is_folder, reading
+from longtail.files.listing import Listing, class_rows, entries, in_class_order, is_file, is_folder, reading
 from longtail.messages import shown, some
 
 
@@ -36,7 +37,7 @@ VIDEOS = Kind("video", VIDEO_SUFFIXES, folders=True)
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
-def scan_folder(root: Path, kind: Kind = IMAGES) -> dict[str, Listing]:
+def scan_folder(root: Path, kind: Kind = IMAGES, others: Counter[str] | None = None) -> dict[str, Listing]:
     """List the images below ``root``, where every class has a folder; or what else ``kind`` says.
 
     Two layouts are known, and told apart by a ``train`` folder that holds folders:
@@ -52,6 +53,11 @@ def scan_folder(root: Path, kind: Kind = IMAGES) -> dict[str, Listing]:
     Classes are the folder names, by value where all are whole numbers and as text otherwise. A split set takes them
     from ``train``, and its other splits share them; those may lack a class.
 
+    Args:
+        root: the folder.
+        kind: what is looked for.
+        others: counts the suffixes of the files in class folders that are of no such kind, where it is given.
+
     Returns:
         Listings under ``"train"`` and, where present, ``"val"`` and ``"test"``; or one under ``"all"``.
 
@@ -62,7 +68,7 @@ def scan_folder(root: Path, kind: Kind = IMAGES) -> dict[str, Listing]:
     """
     if os.path.isfile(root):
         raise InputError(f"{shown(root)}: is a file; give the folder that holds the class folders")
-    splits = {split: _classes(folder, kind) for split, folder in _splits(str(root), kind).items()}
+    splits = {split: _classes(folder, kind, others) for split, folder in _splits(str(root), kind).items()}
 
     main = next(iter(splits))  # "train" or "all"
     classes = in_class_order(list(splits[main]))
@@ -90,6 +96,32 @@ def scan_folder(root: Path, kind: Kind = IMAGES) -> dict[str, Listing]:
     return listings
 
 
+def scan_labelled(root: Path, classes: Sequence[str], split: str, kind: Kind = IMAGES) -> Listing:
+    """List the images of classes that are known: those in the folder of a split where ``root`` has it, else all.
+
+    Args:
+        root: the folder, with class folders or with train/, val/ and test/. It may lack classes.
+        classes: the class names in order, such as those of the training images.
+        split: "val" or "test".
+        kind: what is looked for.
+
+    Raises:
+        InputError: ``root`` is missing or cannot be read, has no images, other splits alone, or another class.
+    """
+    folders, _ = _contents(str(root), kind)
+    of_splits = [name for name in folders if name.lower() in _SPLITS and name not in classes]
+    chosen = [name for name in of_splits if _SPLITS[name.lower()] == split]
+    if of_splits and len(chosen) != 1:
+        raise InputError(
+            f"{shown(root)}: has {some(of_splits)} and not one {split} folder; give the folder that holds the class "
+            f"folders, such as {shown(root / of_splits[0])}"
+        )
+    folder = os.path.join(root, chosen[0]) if chosen else str(root)
+    images = {name: paths for name, paths in _classes(folder, kind).items() if paths}
+    targets = np.repeat(class_rows(folder, list(images), classes), [len(paths) for paths in images.values()])
+    return Listing([path for paths in images.values() for path in paths], targets, list(classes))
+
+
 def _within(split: str) -> str:
     return "" if split == "all" else f" in {split}"
 
@@ -114,7 +146,7 @@ def _splits(root: str, kind: Kind) -> dict[str, str]:
     return {split: os.path.join(root, names[0]) for split, names in split_folders.items() if names}
 
 
-def _classes(folder: str, kind: Kind) -> dict[str, list[str]]:
+def _classes(folder: str, kind: Kind, others: Counter[str] | None = None) -> dict[str, list[str]]:
     """Paths of the samples in every class folder in ``folder``."""
     folders, samples = _contents(folder, kind)
     if lone := [path for name in samples if os.path.isdir(path := os.path.join(folder, name))]:
@@ -127,22 +159,25 @@ def _classes(folder: str, kind: Kind) -> dict[str, list[str]]:
             f"{shown(folder)}: no class folders; put the {kind.noun}s of every class in a folder of its own"
         )
     above = {_identity(str(path)) for path in (Path(folder).resolve(), *Path(folder).resolve().parents)}
-    classes = {name: samples_below(os.path.join(folder, name), kind, above) for name in folders}
+    classes = {name: samples_below(os.path.join(folder, name), kind, above, others) for name in folders}
     if not any(classes.values()):
         suffixes = ", ".join(sorted(kind.suffixes))
         raise InputError(f"{shown(folder)}: no {kind.noun}s ({suffixes}) in class folders below it")
     return classes
 
 
-def samples_below(folder: str, kind: Kind, above: Collection[tuple[int, int]] = ()) -> list[str]:
-    """Paths of the samples in ``folder`` and below, without entering a folder in ``above`` or any folder twice."""
+def samples_below(
+    folder: str, kind: Kind, above: Collection[tuple[int, int]] = (), others: Counter[str] | None = None
+) -> list[str]:
+    """Paths of the samples in ``folder`` and below, without entering a folder in ``above`` or any folder twice; the
+    suffixes of other files are counted in ``others``."""
     paths, waiting, seen = [], [folder], set(above)
     while waiting:
         current = waiting.pop()
         if (identity := _identity(current)) in seen:
             continue
         seen.add(identity)
-        folders, samples = _contents(current, kind)
+        folders, samples = _contents(current, kind, others)
         paths += [os.path.join(current, name) for name in samples]
         waiting += [os.path.join(current, name) for name in reversed(folders)]
     return paths
@@ -155,8 +190,8 @@ def _identity(folder: str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _contents(folder: str, kind: Kind) -> tuple[list[str], list[str]]:
-    """Sorted names of the folders and of the samples that lie directly in ``folder``."""
+def _contents(folder: str, kind: Kind, others: Counter[str] | None = None) -> tuple[list[str], list[str]]:
+    """Sorted names of the folders and of the samples that lie directly in ``folder``; see ``samples_below``."""
     folders: list[str] = []
     samples: list[str] = []
     for entry in entries(folder):
@@ -164,11 +199,13 @@ def _contents(folder: str, kind: Kind) -> tuple[list[str], list[str]]:
             continue
         if is_folder(entry):
             (samples if is_sample(entry.path, kind) else folders).append(entry.name)
-        elif os.path.splitext(entry.name)[1].lower() in kind.suffixes:
-            if is_file(entry):
-                samples.append(entry.name)
-            elif entry.is_symlink():
-                raise InputError(f"{shown(entry.path)}: a link to a file that is missing; restore or remove it")
+        elif (suffix := os.path.splitext(entry.name)[1].lower()) not in kind.suffixes:
+            if others is not None:
+                others[suffix or entry.name] += 1
+        elif is_file(entry):
+            samples.append(entry.name)
+        elif entry.is_symlink():
+            raise InputError(f"{shown(entry.path)}: a link to a file that is missing; restore or remove it")
     return folders, samples
 
 

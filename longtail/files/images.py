@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import warnings
@@ -9,13 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
-import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from longtail.errors import InputError
+from longtail.files.depth import FULL, deep_values, eight_bits, header, sixteen_bits, visible
 from longtail.messages import shown
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 # What a listing takes for an image. The content decides how a file is decoded, so a PNG called .jpg is fine.
 SUFFIXES = frozenset(
@@ -23,6 +28,8 @@ SUFFIXES = frozenset(
 )
 # No others are tried: some of Pillow's formats start external programs.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
+
+_LOOKED_AT = 32
 
 _UPRIGHT = {  # EXIF orientation: what undoes it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -35,12 +42,15 @@ _UPRIGHT = {  # EXIF orientation: what undoes it
 }
 
 
-def decode(path: str, reduction: Callable[[int, int], float] | None = None) -> Image.Image:
+def decode(
+    path: str, reduction: Callable[[int, int], float] | None = None, bit_depth: int | None = None
+) -> Image.Image:
     """Decode an image file to RGB with 8 bits per channel.
 
     The EXIF orientation is applied and transparency is laid on white. Of several frames or pages the first is taken.
-    Grey values of 16 bits are scaled from 0..65535; those of 32 bits likewise where one is over 255, and taken as they
-    are otherwise; floating-point values are scaled from [0, 1] where none is over 1, and taken as [0, 255] otherwise.
+    Values of 16 bits are scaled from 0..2^b - 1, b being the number of bits that count; grey ones of 32 bits likewise
+    where one is over 255, and taken as they are otherwise; floating-point values are scaled from [0, 1] where none is
+    over 1, and taken as [0, 255] otherwise.
 
     Threads wait for each other here; decode in parallel with processes.
 
@@ -49,17 +59,19 @@ def decode(path: str, reduction: Callable[[int, int], float] | None = None) -> I
         reduction: called with the width and height in the file, says how many times smaller the image may be. A JPEG
             is then decoded at 1/2, 1/4 or 1/8, which is much faster, where that is not smaller; others stay as they
             are.
+        bit_depth: b of the files that do not say it; 16 where left out. A PNG says it by its significant bits (sBIT), a
+            TIFF by its bits per sample, a PGM by its largest value, and a JPEG 2000 always.
 
     Raises:
         InputError: the file is missing, empty, truncated, damaged, of another format, or has more than Pillow's limit
             of pixels.
     """
     try:
-        with _bombs_are_errors(), _opened(path) as (_, image):
+        with _bombs_are_errors(), _opened(path) as (file, image):
             if reduction is not None:
                 scale = next((s for s in (8, 4, 2) if s <= reduction(*image.size)), 1)
                 image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
-            return _rgb(image)
+            return _rgb(file, image, bit_depth)
     except MemoryError:
         raise
     except Exception as error:  # on damaged files, decoders raise nearly anything
@@ -70,9 +82,13 @@ HEADERS_ONLY = "images are checked by their headers and ends: damage inside a fi
 
 
 def check_images(
-    paths: Sequence[str], workers: int = 8, progress: Callable[[int], object] | None = None
+    paths: Sequence[str],
+    workers: int = 8,
+    progress: Callable[[int], object] | None = None,
+    sizes: Sequence[tuple[int, int]] | None = None,
 ) -> list[tuple[str, str]]:
-    """Find files that ``decode`` would refuse, mostly without decoding them.
+    """Find files that ``decode`` would refuse, or that have another size than they should, mostly without decoding
+    them.
 
     The header of every file is read. Whether it is complete shows at the end of a JPEG, PNG or GIF and in the header of
     a WebP; where it does not, and for other formats, the image is decoded. Damage in the middle is not found.
@@ -81,11 +97,13 @@ def check_images(
         paths: of the files.
         workers: number of threads.
         progress: called now and then with the number of files checked since the last call.
+        sizes: width and height that each image should have once it is upright, where they are known.
 
     Returns:
         The bad files with the reasons, sorted by path.
     """
-    chunks = [paths[start : start + 256] for start in range(0, len(paths), 256)]
+    files = list(zip(paths, [None] * len(paths) if sizes is None else sizes, strict=True))
+    chunks = [files[start : start + 256] for start in range(0, len(files), 256)]
     bad: list[tuple[str, str]] = []
     with _bombs_are_errors(), ThreadPoolExecutor(workers) as pool:
         for chunk, faults in zip(chunks, pool.map(_bad, chunks), strict=True):
@@ -95,26 +113,93 @@ def check_images(
     return sorted(bad)
 
 
+def _other_size(file: BinaryIO, image: Image.Image, wanted: tuple[int, int]) -> str:
+    """Why an image is not of the size that is wanted; empty where it is."""
+    turned = " once its EXIF orientation is applied" if image.size == wanted else ""
+    width, height = _upright_size(file, image)
+    if (width, height) == wanted:
+        return ""
+    return f"is {width} x {height} pixels{turned}, not {wanted[0]} x {wanted[1]}"
+
+
+def _upright_size(file: BinaryIO, image: Image.Image) -> tuple[int, int]:
+    if image.format == "TIFF":  # turns itself while it is loaded
+        return _rgb(file, image).size
+    width, height = image.size
+    try:  # a PNG would be decoded in the search for metadata that hardly any has
+        metadata = {} if image.format == "PNG" and "exif" not in image.info else image.getexif()
+    except Exception:  # damaged metadata around a good image
+        metadata = {}
+    return (height, width) if metadata.get(ExifTags.Base.Orientation) in (5, 6, 7, 8) else (width, height)
+
+
 def upright_size(path: str) -> tuple[int, int]:
-    """Width and height of an image that can be read, as ``decode`` gives them, mostly from the header alone."""
-    with _opened(path) as (_, image):
-        if image.format == "TIFF":  # turns itself while it is loaded
-            return decode(path).size
-        width, height = image.size
-        try:  # a PNG would be decoded in the search for metadata that hardly any has
-            metadata = {} if image.format == "PNG" and "exif" not in image.info else image.getexif()
-        except Exception:  # damaged metadata around a good image
-            metadata = {}
-        return (height, width) if metadata.get(ExifTags.Base.Orientation) in (5, 6, 7, 8) else (width, height)
+    """Width and height as ``decode`` gives them, mostly from the header."""
+    with _opened(path) as (file, image):
+        return _upright_size(file, image)
 
 
-def _bad(paths: Sequence[str]) -> list[tuple[str, str]]:
+def few(files: Sequence[T]) -> Sequence[T]:
+    """Some of the files of a set, spread over all of it, that are looked at for the whole."""
+    return files[:: max(1, len(files) // _LOOKED_AT)]
+
+
+def tell_depth(paths: Sequence[str], bit_depth: int | None) -> None:
+    """Look at the images of ``few``, and say where they have 16 bits of which the upper ones are never used, or where
+    ``bit_depth`` changes nothing.
+
+    Raises:
+        InputError: an image has a value over the largest of ``bit_depth``, or ``bit_depth`` cannot be used.
+    """
+    if bit_depth is not None and not 8 <= bit_depth <= FULL:
+        raise InputError(f"bit_depth must be from 8 to {FULL}, got {bit_depth}")
+    values = {path: _largest_value(path, bit_depth is not None) for path in paths}
+    largest = {path: value for path, value in values.items() if value is not None}
+    needed = max(max(largest.values(), default=0).bit_length(), 8)
+    if bit_depth is None:
+        if any(largest.values()) and needed < FULL - 1:
+            logger.info(
+                f"images have 16 bits and are scaled from 0..65535, but of {len(largest)} none has a value over "
+                f"{max(largest.values())}: give --data.bit_depth {needed} if that is their depth"
+            )
+    elif not largest:
+        logger.info(f"--data.bit_depth {bit_depth} changes nothing: images have 8 bits, or say how many count")
+    elif needed > bit_depth:
+        path = max(largest, key=lambda path: largest[path])
+        raise InputError(
+            f"{shown(path)}: has the value {largest[path]}, over the {2**bit_depth - 1} of bit_depth {bit_depth}: "
+            f"{f'give --data.bit_depth {needed}' if needed <= FULL else 'leave it out'}"
+        )
+
+
+def _largest_value(path: str, of_more_bits: bool) -> int | None:
+    """That of an image of 16 bits, or of more, which leaves open how many count; None of another, or of a bad file."""
+    try:
+        with _bombs_are_errors(), _opened(path) as (file, image):
+            deep = header(file, image)
+            if deep is None or deep.bits is not None or image.mode == "F":
+                return None
+            if not of_more_bits and not sixteen_bits(image, deep):
+                return None
+            image.load()
+            return int(visible(deep_values(file, image, deep)).max())
+    except InputError as error:
+        raise InputError(f"{shown(path)}: {error}") from error
+    except MemoryError:
+        raise
+    except Exception:  # a bad file is told where it is decoded
+        return None
+
+
+def _bad(files: Sequence[tuple[str, tuple[int, int] | None]]) -> list[tuple[str, str]]:
     bad = []
-    for path in paths:
+    for path, wanted in files:
         try:
             with _opened(path) as (file, image):
-                if not _is_complete(file, image.format):
-                    _rgb(image)
+                if wanted is not None and (other := _other_size(file, image, wanted)):
+                    bad.append((path, other))
+                elif not _is_complete(file, image.format):
+                    _rgb(file, image)
         except MemoryError:
             raise
         except Exception as error:
@@ -173,6 +258,8 @@ def _reason(path: str, error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
         most = Image.MAX_IMAGE_PIXELS
         return f"more than {most} pixels, which a damaged file can pretend: allow as many as it has by --max-pixels"
+    if isinstance(error, InputError):
+        return str(error)
     if isinstance(error, UnidentifiedImageError):
         empty = os.path.getsize(path) == 0  # noqa: PTH202
         return "empty file" if empty else f"not an image in a known format ({', '.join(_FORMATS)})"
@@ -181,28 +268,18 @@ def _reason(path: str, error: Exception) -> str:
     return f"cannot be decoded ({shown(error)})"
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _rgb(file: BinaryIO, image: Image.Image, bit_depth: int | None = None) -> Image.Image:
     """Upright, on white, RGB; loads ``image``."""
+    deep = header(file, image)
     image.load()
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)  # after loading: TIFF turns itself then
     except Exception:  # damaged metadata around a good image
         orientation = None
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _eight_bits(image)
-    elif image.has_transparency_data:
+    if deep is not None:
+        image = eight_bits(file, image, deep, bit_depth)
+    if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("RGB")
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bits per pixel as 8 bits; ``decode`` says how it is scaled."""
-    values = np.asarray(image).astype(np.float32)
-    if image.mode == "F":
-        values = np.nan_to_num(values, nan=0, posinf=1, neginf=0)
-        top = 1 if values.max() <= 1 else 255
-    else:
-        top = 255 if image.mode == "I" and values.max() <= 255 else 65535
-    return Image.fromarray(np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.errors import InputError
-from longtail.messages import shown
+from longtail.messages import shown, some
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -60,6 +60,21 @@ def in_class_order(names: Sequence[str]) -> list[str]:
     if all(name.isascii() and name.isdigit() for name in names):
         return sorted(names, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name))
     return sorted(names)
+
+
+def class_rows(source: object, names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    """The index in ``classes`` of every one of ``names``, which may come in another order and lack some.
+
+    Raises:
+        InputError: ``source`` has names that are not among the classes.
+    """
+    places = {name: i for i, name in enumerate(classes)}
+    if unknown := in_class_order(list(dict.fromkeys(name for name in names if name not in places))):
+        raise InputError(
+            f"{shown(source)} has classes that training lacks: {some(unknown, 10)}; its {len(classes)} classes are "
+            f"{some(classes, 10)}"
+        )
+    return np.array([places[name] for name in names], dtype=np.int64)
 
 
 @contextmanager

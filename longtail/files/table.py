@@ -7,22 +7,13 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from longtail.errors import InputError
+from longtail.files.labels import Rows, indices_among, own_indices
 from longtail.files.listing import Listing, missing_files
-from longtail.messages import shown, some
-
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_MOST_CLASSES = 1_000_000  # a larger class index is some other number
-
+from longtail.messages import command, shown, some
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".txt", ".lst")
 
@@ -61,15 +52,15 @@ def read_table(
         One row for every row of the table, in its order; paths start with ``root``.
 
     Raises:
-        InputError: the table, a row or a file cannot be used; the message names the line, or for Parquet the row,
-            counted from 1.
+        InputError: the table, a row or a file cannot be used, or labels are counted from 1; the message names the
+            line, or for Parquet the row, counted from 1.
         ValueError: a name is twice in ``classes``.
     """
     folder = str(file.parent if root is None else root)
-    rows = _read(file, path_column, label_column)
+    rows = read_rows(file, path_column, label_column)
     if not rows.paths:
         raise InputError(f"{shown(file)}: the table is empty; add a row for every image")
-    targets, names = _indices(rows) if classes is None else _looked_up(rows, classes)
+    targets, names = own_indices(rows) if classes is None else indices_among(rows, classes)
     paths = below(folder, rows)
     if missing := missing_files(paths, folders):
         raise rows.error(
@@ -80,21 +71,8 @@ def read_table(
     return Listing(paths, targets, names)
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The two columns as text, and where in the file each row stands."""
-
-    file: Path
-    paths: list[str]
-    labels: list[str]
-    numbers: list[int]
-    unit: str = "line"
-
-    def error(self, index: int, message: str) -> InputError:
-        return InputError(f"{shown(self.file)}, {self.unit} {self.numbers[index]}: {message}")
-
-
-def _read(file: Path, path_column: str, label_column: str) -> Rows:
+def read_rows(file: Path, path_column: str, label_column: str | None) -> Rows:
+    """The columns of a table as text; without a label column all labels are empty, and a line of a list is a path."""
     if not os.path.isfile(file):
         problem = "is a folder" if os.path.isdir(file) else "no such file"
         raise InputError(f"{shown(file)}: {problem}; give the path of a table")
@@ -106,7 +84,7 @@ def _read(file: Path, path_column: str, label_column: str) -> Rows:
         case ".parquet":
             return _read_parquet(file, path_column, label_column)
         case ".txt" | ".lst":
-            return _read_lines(file)
+            return _read_lines(file, label_column is not None)
         case _:
             suffixes = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
             raise InputError(f"{shown(file)}: unknown kind of table; rename it to end in {suffixes}")
@@ -122,15 +100,17 @@ def file_text(file: Path) -> str:
         raise InputError(f"{shown(file)}, line {line}: not UTF-8 text; save the table as UTF-8") from error
 
 
-def _read_csv(file: Path, delimiter: str, path_column: str, label_column: str) -> Rows:
+def _read_csv(file: Path, delimiter: str, path_column: str, label_column: str | None) -> Rows:
     rows = Rows(file, [], [], [])
     reader = csv.reader(io.StringIO(file_text(file), newline=""), delimiter=delimiter, strict=True)
     try:
         header = [name.strip() for name in next(filter(None, reader), [])]
         if not header:
             return rows
-        _require(file, header, path_column, label_column)
-        path_at, label_at = header.index(path_column), header.index(label_column)
+        place = f"{shown(file)}, line {reader.line_num}"
+        _check_separator(place, header, delimiter)
+        _require(place, header, path_column, label_column)
+        path_at, label_at = header.index(path_column), None if label_column is None else header.index(label_column)
         for row in filter(None, reader):
             rows.numbers.append(reader.line_num)
             if len(row) != len(header):
@@ -138,17 +118,17 @@ def _read_csv(file: Path, delimiter: str, path_column: str, label_column: str) -
                 message = f"{fields} where the header has {len(header)}; correct the row, with quotes around text"
                 raise rows.error(-1, f"{message} that contains the separator")
             rows.paths.append(row[path_at])
-            rows.labels.append(row[label_at].strip())
+            rows.labels.append("" if label_at is None else row[label_at].strip())
     except csv.Error as error:
         raise InputError(f"{shown(file)}, line {reader.line_num}: {error}; correct the quotes of this row") from error
     return rows
 
 
-def _read_lines(file: Path) -> Rows:
+def _read_lines(file: Path, labelled: bool) -> Rows:
     rows = Rows(file, [], [], [])
     for number, line in enumerate(io.StringIO(file_text(file), newline=None), start=1):
-        fields = line.strip().rsplit(maxsplit=1)
-        if not fields:
+        fields = line.strip().rsplit(maxsplit=1) if labelled else [line.strip(), ""]
+        if not any(fields):
             continue
         rows.numbers.append(number)
         if len(fields) < 2:
@@ -158,7 +138,7 @@ def _read_lines(file: Path) -> Rows:
     return rows
 
 
-def _read_parquet(file: Path, path_column: str, label_column: str) -> Rows:
+def _read_parquet(file: Path, path_column: str, label_column: str | None) -> Rows:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -166,9 +146,10 @@ def _read_parquet(file: Path, path_column: str, label_column: str) -> Rows:
         raise InputError(f'{shown(file)}: Parquet needs pyarrow; pip install "longtail[parquet]"') from error
     try:
         with pq.ParquetFile(file) as table:
-            _require(file, table.schema_arrow.names, path_column, label_column)
-            columns = table.read(columns=[path_column, label_column])
-            paths, labels = columns[path_column].to_pylist(), columns[label_column].to_pylist()
+            _require(shown(file), table.schema_arrow.names, path_column, label_column)
+            columns = table.read(columns=[name for name in (path_column, label_column) if name is not None])
+            paths = columns[path_column].to_pylist()
+            labels = [None] * len(paths) if label_column is None else columns[label_column].to_pylist()
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         reason = shown(str(error).partition("\n")[0])
         raise InputError(f"{shown(file)}: not a readable Parquet file ({reason}); write it again") from error
@@ -187,96 +168,29 @@ def _read_parquet(file: Path, path_column: str, label_column: str) -> Rows:
     return rows
 
 
-def _require(file: Path, present: Sequence[str], *columns: str) -> None:
-    """Refuse a table that has not each of the columns once."""
-    for name in columns:
+def _check_separator(place: str, header: Sequence[str], delimiter: str) -> None:
+    """Refuse a header of one column that another separator would make several of."""
+    other = next((mark for mark in ",;\t|" if mark in header[0]), None) if len(header) == 1 else None
+    if other is not None:
+        wanted = {",": ".csv has commas", "\t": ".tsv has tabs"}[delimiter]
+        suffix = {",": ", or name the file .csv", "\t": ", or name the file .tsv"}.get(other, "")
+        names = {"\t": "tabs", ",": "commas", ";": 'semicolons ";"', "|": 'bars "|"'}
+        raise InputError(f"{place}: the columns are separated by {names[other]}, and a {wanted}: save it so{suffix}")
+
+
+def _require(place: str, present: Sequence[str], path_column: str, label_column: str | None) -> None:
+    """Refuse a table that has not each of the columns once; None stands for no column."""
+    for option, name in (("path_column", path_column), ("label_column", label_column)):
+        if name is None:
+            continue
         if name not in present:
+            alike = next((other for other in present if other.lower() == name.lower()), None)
             raise InputError(
-                f"{shown(file)}: no column called {shown(name)}, only {some(present, 10)}; "
-                "rename one or say which column to use"
+                f"{place}: no column called {shown(name)}, only {some(present, 10)}; "
+                f"rename one, or give {command(f'--data.{option}', alike or 'NAME')}"
             )
         if present.count(name) > 1:
-            raise InputError(f"{shown(file)}: two columns are called {shown(name)}; rename one of them")
-
-
-def _indices(rows: Rows) -> tuple[NDArray[np.int64], list[str]]:
-    """Class indices (M,) of labels that bring their own classes, and the class names."""
-    distinct = set(rows.labels)
-    _refuse_empty(rows, distinct)
-    integers = {label for label in distinct if _INTEGER.fullmatch(label)}
-    numbers = {label for label in distinct if _NUMBER.fullmatch(label)}
-    if numbers and len(numbers) < len(distinct):
-        odd = _first(rows, distinct - numbers)
-        number = rows.labels[_first(rows, numbers)]
-        raise rows.error(
-            odd,
-            f"label {shown(rows.labels[odd])} is text while others are numbers, such as {number}; "
-            "use one kind, or give the class names",
-        )
-    if len(integers) < len(numbers):
-        odd = _first(rows, numbers - integers)
-        raise rows.error(odd, f"label {rows.labels[odd]} is not a whole number; write class indices as 0, 1, 2, ...")
-    if integers:
-        index = {label: int(label) for label in distinct}
-        names = [str(i) for i in range(_check_range(rows, index))]
-    else:
-        names = sorted(distinct)
-        index = {name: i for i, name in enumerate(names)}
-    if len(set(index.values())) < 2:
-        raise InputError(
-            f"{shown(rows.file)}: all rows have the label {shown(rows.labels[0])}; at least two classes are needed"
-        )
-    return _targets(rows, index), names
-
-
-def _looked_up(rows: Rows, classes: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
-    """Class indices (M,) of labels that name or number given classes, and these classes."""
-    names = {name: i for i, name in enumerate(classes)}
-    if len(names) < len(classes):
-        raise ValueError("a name is twice in classes")
-    distinct = set(rows.labels)
-    _refuse_empty(rows, distinct)
-    if distinct <= names.keys():
-        return _targets(rows, names), list(classes)
-    if not all(_INTEGER.fullmatch(label) for label in distinct):
-        odd = _first(rows, distinct - names.keys())
-        raise rows.error(
-            odd,
-            f"label {shown(rows.labels[odd])} is not one of the {len(names)} known classes ({some(names)}); "
-            "correct it or remove the row",
-        )
-    index = {label: int(label) for label in distinct}
-    _check_range(rows, index, len(names))
-    return _targets(rows, index), list(classes)
-
-
-def _refuse_empty(rows: Rows, distinct: set[str]) -> None:
-    if "" in distinct:
-        raise rows.error(rows.labels.index(""), "the label is empty; fill it in or remove the row")
-
-
-def _check_range(rows: Rows, index: dict[str, int], classes: int | None = None) -> int:
-    """The number of classes up to the largest index; refuses one that is negative or too large, and counting from 1."""
-    limit, most = classes or _MOST_CLASSES, max(index.values())
-    if min(index.values()) == 1 < most == (classes or most):
-        way_out = "subtract 1, as class indices begin with 0, or write names"
-        raise InputError(f"{shown(rows.file)}: labels run from 1 to {most}; {way_out}")
-    if bad := {label for label, i in index.items() if not 0 <= i < limit}:
-        at = _first(rows, bad)
-        problem = "is negative" if index[rows.labels[at]] < 0 else f"is not below {limit}"
-        raise rows.error(
-            at, f"label {rows.labels[at]} {problem}; class indices are 0, 1, ... up to the number of classes"
-        )
-    return most + 1
-
-
-def _first(rows: Rows, labels: set[str]) -> int:
-    """The first row with one of ``labels``."""
-    return next(i for i, label in enumerate(rows.labels) if label in labels)
-
-
-def _targets(rows: Rows, index: dict[str, int]) -> NDArray[np.int64]:
-    return np.fromiter((index[label] for label in rows.labels), dtype=np.int64, count=len(rows.labels))
+            raise InputError(f"{place}: two columns are called {shown(name)}; rename one of them")
 
 
 def below(root: str, rows: Rows) -> list[str]:

@@ -23,9 +23,11 @@ from longtail.export.classification import write_classifier
 from longtail.files.crops import prepare
 from longtail.files.folder import IMAGES, VIDEOS, Kind
 from longtail.files.images import decode
+from longtail.files.labelled import Listed
+from longtail.files.table import is_table
 from longtail.files.video.clips import read_clips
 from longtail.inference.base import Predictor
-from longtail.inference.runs import load_method, readable, sample_files, tell_escaped
+from longtail.inference.runs import load_method, readable, samples, tell_escaped
 from longtail.messages import retrievable
 from longtail.methods.base import Method
 from longtail.reports.results import Results
@@ -50,6 +52,7 @@ class Classifier(Predictor):
         source: the checkpoint it came from.
         frames: of a clip, T, where the method takes those; None for images.
         strength: S; the logits are adjusted by -S log p, larger predicts rare classes more.
+        bit_depth: how many bits of images of 16 count, where they do not say it.
     """
 
     task = "classification"
@@ -63,6 +66,7 @@ class Classifier(Predictor):
     source: Path
     frames: int | None = None
     strength: float = 0.0
+    bit_depth: int | None = None
 
     @classmethod
     def predict_options(cls, parser: argparse.ArgumentParser) -> None:
@@ -85,8 +89,8 @@ class Classifier(Predictor):
         """Load a run of classification, of images or of clips; see ``Predictor.load``."""
         method, path = load_method(run, results, Method, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
         inputs, counts = results["data"]["input"], results["train_counts"]
-        parts = input_parts(inputs)
-        return cls(method, results["classes"], counts, inputs["size"], *parts, path, inputs.get("frames"))
+        parts, frames, bit_depth = input_parts(inputs), inputs.get("frames"), inputs.get("bit_depth")
+        return cls(method, results["classes"], counts, inputs["size"], *parts, path, frames, bit_depth=bit_depth)
 
     def adjusted(self, strength: float) -> "Classifier":
         """The same with its logits adjusted.
@@ -116,15 +120,20 @@ class Classifier(Predictor):
         """What it classifies: images or videos."""
         return IMAGES if self.frames is None else VIDEOS
 
-    def files(self, paths: Sequence[Path]) -> list[str]:
-        """The image files, or the videos, in some files and folders."""
-        return sample_files(paths, self.kind)
+    def files(self, paths: Sequence[Path]) -> list[Listed]:
+        """The image files, or the videos, in some files, folders and lists; those of a list are called as there."""
+        listed = [path for path in paths if path.is_file() and is_table(path)]
+        return [
+            sample if path in listed else Listed(sample.path, sample.path)
+            for path in paths
+            for sample in samples([path], self.kind)
+        ]
 
     def read(self, file: str) -> Tensor:
         """An image or a video as the method was trained on, uint8 of `shape`."""
         if self.frames is None:
-            return prepare(decode(file), self.size, self.resize)
-        return read_clips(file, self.frames, self.size, resize=self.resize)[0]
+            return prepare(decode(file, bit_depth=self.bit_depth), self.size, self.resize)
+        return read_clips(file, self.frames, self.size, resize=self.resize, bit_depth=self.bit_depth)[0]
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities (N, C) of images or clips (N, ...), uint8 of `shape`, by the adjusted logits.
@@ -151,7 +160,7 @@ class Classifier(Predictor):
         """Classify files and folders, and write CSV or JSON lines; a file is written whole or not at all.
 
         Args:
-            paths: files and folders.
+            paths: files, folders, and tables that list files.
             output: file for the answer; None prints it.
             skip_bad_images: leave out files that cannot be read.
             style: "csv", with a column pair for each rank, or "jsonl".
@@ -170,7 +179,7 @@ class Classifier(Predictor):
         if top_k is not None and ranks < top_k:
             logger.info(f"--top-k {top_k} names all classes: there are {ranks}")
         files = self.files(paths)
-        tell_escaped(files)
+        tell_escaped([file.name for file in files])
         rows = predictions(self.adjusted(strength), files, ranks, batch_size, skip_bad_images)
         if output is None:
             write_rows(rows, style, ranks, sys.stdout)
@@ -204,6 +213,7 @@ class Classifier(Predictor):
             "checkpoint": self.source.name,
             "strength": str(strength),
         }
+        metadata |= {} if self.bit_depth is None else {"bit_depth": str(self.bit_depth)}
         adjustment = self.adjusted(strength).adjustment
         return write_classifier(self.method, self.shape, adjustment, metadata, output)
 
@@ -216,20 +226,20 @@ def _add_strength(group: Any) -> None:
 
 
 def predictions(
-    classifier: Classifier, files: Sequence[str], top_k: int, batch_size: int, skip_bad_images: bool
+    classifier: Classifier, files: Sequence[Listed], top_k: int, batch_size: int, skip_bad_images: bool
 ) -> Iterator[dict[str, Any]]:  # JSON
     """Yield {"path", "top": [{"class", "probability"}, ...]} for every file, most probable class first."""
     for start in range(0, len(files), batch_size):
         part = files[start : start + batch_size]
-        samples = list(readable(part, classifier.read, skip_bad_images, classifier.kind))
-        if not samples:
+        read = list(readable([sample.path for sample in part], classifier.read, skip_bad_images, classifier.kind))
+        if not read:
             continue
-        images = torch.stack([image for _, image in samples])
+        images = torch.stack([image for _, image in read])
         top = classifier.probabilities(images).topk(top_k)
-        for (index, _), values, indices in zip(samples, top.values.tolist(), top.indices.tolist(), strict=True):
+        for (index, _), values, indices in zip(read, top.values.tolist(), top.indices.tolist(), strict=True):
             ranked = zip(indices, values, strict=True)
             yield {
-                "path": retrievable(part[index]),
+                "path": retrievable(part[index].name),
                 "top": [{"class": classifier.classes[c], "probability": round(p, 6)} for c, p in ranked],
             }
 

@@ -3,10 +3,12 @@
 import argparse
 import io
 import json
+import os
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,10 @@ from longtail.errors import InputError
 from longtail.export.detection import write_detector
 from longtail.files.coco.results import MASK_FROM, coco_results
 from longtail.files.images import decode
+from longtail.files.labelled import Listed
 from longtail.inference.base import Predictor
-from longtail.inference.runs import load_method, readable, sample_files, tell_escaped
-from longtail.messages import retrievable
+from longtail.inference.runs import distinct_names, load_method, readable, samples, tell_escaped
+from longtail.messages import retrievable, some
 from longtail.methods.rcnn import RCNN
 from longtail.reports.overlays import draw_instances
 from longtail.reports.results import Results
@@ -36,6 +39,7 @@ class Detector(Predictor):
         classes: class names in the order of the labels.
         category_ids: of the classes (C,), as in the annotations that it was trained on.
         source: the checkpoint it came from.
+        bit_depth: how many bits of images of 16 count, where they do not say it.
     """
 
     task = "detection"
@@ -44,6 +48,7 @@ class Detector(Predictor):
     classes: list[str]
     category_ids: list[int]
     source: Path
+    bit_depth: int | None = None
 
     @classmethod
     def predict_options(cls, parser: argparse.ArgumentParser) -> None:
@@ -57,7 +62,12 @@ class Detector(Predictor):
     def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Detector":
         """Load a run of detection; see ``Predictor.load``."""
         method, path = load_method(run, results, RCNN, checkpoint)
-        return cls(method, results["classes"], results["data"]["input"]["category_ids"], path)
+        inputs = results["data"]["input"]
+        return cls(method, results["classes"], inputs["category_ids"], path, inputs.get("bit_depth"))
+
+    def read(self, file: str) -> Image.Image:
+        """An image as the method was trained on."""
+        return decode(file, bit_depth=self.bit_depth)
 
     def detect(self, image: Image.Image) -> dict[str, Tensor]:
         """What ``RCNN.detect`` finds in an RGB image, on the CPU."""
@@ -82,7 +92,7 @@ class Detector(Predictor):
         """Find objects in files and folders, and write them as results in COCO's format; each also names its file.
 
         Args:
-            paths: image files and folders.
+            paths: image files, folders, and tables that list files.
             output: JSON file, written whole or not at all; None prints.
             skip_bad_images: leave out files that cannot be read.
             overlays: folder for a PNG of every image with what was found drawn in; None for none.
@@ -92,18 +102,19 @@ class Detector(Predictor):
         Raises:
             InputError: on an image that cannot be read, or an output that cannot be written.
         """
-        files = sample_files(paths)
-        tell_escaped(files)
+        found = samples(paths)
+        files, names = [sample.path for sample in found], distinct_names(found)
+        tell_escaped(names)
         results: list[dict[str, Any]] = []
         pictures: dict[str, bytes] = {}  # written once all images are done
-        ids = image_ids(files, annotations)
-        for index, image in readable(files, decode, skip_bad_images):
+        ids = image_ids(found, annotations)
+        for index, image in readable(files, self.read, skip_bad_images):
             file, image_id = files[index], ids[index]
             detections = self.detect(image)
             for result in coco_results(detections, image_id, self.category_ids):
                 if "segmentation" in result:
                     result["segmentation"]["counts"] = result["segmentation"]["counts"].decode("ascii")
-                results.append({**result, "file_name": retrievable(Path(file).name)})
+                results.append({**result, "file_name": retrievable(names[index])})
             if overlays is not None:
                 stream = io.BytesIO()
                 picture(self, image, detections, score).save(stream, "PNG")
@@ -141,39 +152,68 @@ class Detector(Predictor):
             "category_ids": json.dumps(self.category_ids),
             "checkpoint": self.source.name,
         }
+        metadata |= {} if self.bit_depth is None else {"bit_depth": str(self.bit_depth)}
         return write_detector(self.method, metadata, output)
 
 
 _LARGEST = 2**63  # ids are numbers of 64 bits, for whoever reads the results
 
 
-def image_ids(files: Sequence[str], annotations: Path | None) -> list[int]:
-    """An id for every image file: that of its name in a file of COCO format; without one the number that is its name,
-    or where a name is no number, 1, 2, ... in the order given.
+def image_ids(found: Sequence[Listed], annotations: Path | None) -> list[int]:
+    """An id for every image file: that of its entry in a file of COCO format, or without one the number that is its
+    name, or where a name is no number, 1, 2, ... in the order given.
+
+    The entry is the one whose path has most parts at its end in common with that of the file: all that the entry has,
+    or all below the folder that was given.
 
     Raises:
-        InputError: if the file cannot be read, or lacks an image.
+        InputError: if the file cannot be read, lacks an image, or cannot tell two apart.
     """
-    if annotations is not None:
-        try:
-            entries = json.loads(annotations.read_text(encoding="utf-8"))["images"]
-            ids = {Path(entry.get("file_name") or entry["coco_url"]).name: int(entry["id"]) for entry in entries}
-            if not all(-_LARGEST <= number < _LARGEST for number in ids.values()):
-                raise ValueError("an id of more than 64 bits")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise InputError(
-                f"{annotations}: cannot read ids of images from it; give a JSON file of COCO format"
-            ) from error
-        if len(ids) < len(entries) or len({Path(file).name for file in files}) < len(files):
-            raise InputError(f"{annotations}: cannot tell images of the same name apart; predict them folder by folder")
-        missing = [file for file in files if Path(file).name not in ids]
-        if missing:
-            raise InputError(f"{annotations} does not list {Path(missing[0]).name} and {len(missing) - 1} more images")
-        return [ids[Path(file).name] for file in files]
-    stems = [Path(file).stem for file in files]
-    if all(stem.isdecimal() and len(stem) < 19 for stem in stems) and len(set(map(int, stems))) == len(stems):
-        return [int(stem) for stem in stems]
-    return list(range(1, len(files) + 1))
+    if annotations is None:
+        stems = [Path(sample.path).stem for sample in found]
+        if all(stem.isdecimal() and len(stem) < 19 for stem in stems) and len(set(map(int, stems))) == len(stems):
+            return [int(stem) for stem in stems]
+        return list(range(1, len(found) + 1))
+    try:
+        content = json.loads(annotations.read_text(encoding="utf-8"))["images"]
+        entries = {int(entry["id"]): _ends(entry.get("file_name") or Path(entry["coco_url"]).name) for entry in content}
+        if not all(-_LARGEST <= number < _LARGEST for number in entries):
+            raise ValueError("an id of more than 64 bits")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise InputError(
+            f"{annotations}: cannot read ids of images from it; give a JSON file of COCO format"
+        ) from error
+    by_end: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for number, ends in entries.items():
+        for end in ends:
+            by_end[end].append(number)
+    ids: dict[str, int] = {}
+    missing = []
+    for path, name in found:
+        end = next((end for end in _ends(str(Path(path).absolute())) if end in by_end), ())
+        numbers = [n for n in by_end.get(end, ()) if len(end) >= min(len(_ends(name)), len(entries[n]))]
+        if len(numbers) > 1:
+            same = some(["/".join(entries[number][0]) for number in numbers])
+            raise InputError(f"{annotations} does not tell which of its images {path} is: {same}")
+        if numbers:
+            ids[path] = numbers[0]
+        else:
+            missing.append(path)
+    if missing:
+        raise InputError(f"{annotations} does not list {missing[0]} and {len(missing) - 1} more images")
+    files = {number: path for path, number in ids.items()}
+    if lost := [path for path, number in ids.items() if files[number] != path]:
+        number = ids[lost[0]]
+        raise InputError(
+            f"{annotations} does not tell {lost[0]} and {files[number]} apart: both are {'/'.join(entries[number][0])}"
+        )
+    return [ids[path] for path, _ in found]
+
+
+def _ends(path: str) -> list[tuple[str, ...]]:
+    """The last parts of a path, all of them first, down to its name alone."""
+    parts = PurePosixPath(os.path.normpath(path).replace(os.sep, "/")).parts
+    return [parts[start:] for start in range(len(parts))]
 
 
 def picture(detector: Detector, image: Image.Image, detections: dict[str, Tensor], threshold: float) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from longtail.checkpoint import checkpoint_path, load_state, read_method
 from longtail.configuration import parse_yaml
 from longtail.errors import BUILDERS, InputError, packages
 from longtail.files.folder import IMAGES, Kind, is_sample, samples_below
+from longtail.files.labelled import Listed, listed_files
+from longtail.files.table import is_table
 from longtail.inference.base import Predictor
 from longtail.messages import retrievable
 from longtail.reports.results import Results, load_results
@@ -129,17 +132,22 @@ def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | No
 
 
 def _method_config(run: Path, results: Results) -> dict[str, Any]:  # YAML
-    """The configuration of the method of a run, so that it starts from no weights.
+    """The configuration of the method of a run, with its counts, so that it starts from no weights.
 
     Raises:
         InputError: if the results hold none.
     """
+    counts = {"class_counts": results.get("instance_counts", results["train_counts"])}
     try:
         config = parse_yaml(results["config"])["model"]["init_args"]["method"]
-        options = {**(config.get("init_args") or {})}
+        return for_checkpoint({**config, "init_args": {**(config.get("init_args") or {}), **counts}})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{run}: its results hold no configuration of a method: restore results.json") from error
-    options["class_counts"] = results.get("instance_counts", results["train_counts"])
+
+
+def for_checkpoint(config: dict[str, Any]) -> dict[str, Any]:  # YAML
+    """The configuration of a method whose weights all come from its checkpoint, also those of a teacher."""
+    options = dict(config.get("init_args", {}))
     if "teacher_checkpoint" in options:
         options["teacher_checkpoint"] = None
     return without_starts({**config, "init_args": options})
@@ -163,22 +171,48 @@ def without_starts(config: dict[str, Any], of_backbone: bool = False) -> dict[st
 
 
 def sample_files(paths: Sequence[Path], kind: Kind = IMAGES) -> list[str]:
-    """The files given, and the images in the folders given; or the videos, of which a folder of images is one.
+    """The paths of ``samples``."""
+    return [sample.path for sample in samples(paths, kind)]
+
+
+def samples(paths: Sequence[Path], kind: Kind = IMAGES) -> list[Listed]:
+    """The files given, the images in the folders given, and those that the tables given list in a column "path"; or
+    the videos, of which a folder of images is one.
+
+    What a file is called is its path below the folder that was given, or as the table has it, or the name of the file.
 
     Raises:
         InputError: if one is missing, or there is none at all.
     """
-    files: list[str] = []
+    found: list[Listed] = []
     for path in paths:
         if path.is_dir() and not is_sample(str(path), kind):
-            files += samples_below(str(path), kind)
+            files = samples_below(str(path), kind)
+            found += [Listed(file, Path(file).relative_to(path).as_posix()) for file in files]
+        elif path.is_file() and is_table(path):
+            found += listed_files(path, kind)
         elif path.exists():
-            files.append(str(path))
+            found.append(Listed(str(path), path.name))
         else:
             raise InputError(f"no {kind.noun} at {path}")
-    if not files:
+    if not found:
         raise InputError(f"no {kind.noun} files in {', '.join(map(str, paths))}")
-    return files
+    return found
+
+
+def distinct_names(found: Sequence[Listed]) -> list[str]:
+    """What the files are called, as paths with "/"; below their common folder where two would be called alike, or one
+    has no place below a folder of answers.
+
+    Names that differ in nothing but upper and lower case are alike, as some file systems cannot tell them apart.
+    """
+    names = [Path(sample.name).as_posix() for sample in found]
+    outside = any(Path(name).is_absolute() or ".." in Path(name).parts for name in names)
+    if not outside and len({name.casefold() for name in names}) == len(names):
+        return names
+    paths = [Path(os.path.normpath(Path(sample.path).absolute())) for sample in found]
+    common = os.path.commonpath([path.parent for path in paths])
+    return [path.relative_to(common).as_posix() for path in paths]
 
 
 def tell_escaped(files: Sequence[str]) -> None:

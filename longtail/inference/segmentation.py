@@ -3,10 +3,9 @@
 import argparse
 import contextlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -17,9 +16,10 @@ from longtail.augment.normalise import Normalise
 from longtail.errors import InputError
 from longtail.export.segmentation import write_segmenter
 from longtail.files.images import decode
+from longtail.files.labelled import Listed
 from longtail.files.pixels.pairs import read_image
 from longtail.inference.base import Predictor
-from longtail.inference.runs import load_method, readable, sample_files
+from longtail.inference.runs import distinct_names, load_method, readable, samples
 from longtail.methods.pixels import PixelMethod, labels_at
 from longtail.reports.overlays import COLOURS, colour, draw_labels
 from longtail.reports.results import Results
@@ -36,6 +36,7 @@ class Segmenter(Predictor):
         size: what the shorter side of larger images is resized to, in pixels; None leaves them.
         normalise: from uint8 images to what the method takes.
         source: the checkpoint it came from.
+        bit_depth: how many bits of images of 16 count, where they do not say it.
     """
 
     task = "segmentation"
@@ -45,6 +46,7 @@ class Segmenter(Predictor):
     size: int | None
     normalise: Normalise
     source: Path
+    bit_depth: int | None = None
 
     @classmethod
     def predict_options(cls, parser: argparse.ArgumentParser) -> None:
@@ -64,12 +66,17 @@ class Segmenter(Predictor):
         """Load a run of segmentation; see ``Predictor.load``."""
         method, path = load_method(run, results, PixelMethod, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
         inputs = results["data"]["input"]
-        return cls(method, results["classes"], inputs.get("size"), Normalise(inputs["mean"], inputs["std"]), path)
+        normalise = Normalise(inputs["mean"], inputs["std"])
+        return cls(method, results["classes"], inputs.get("size"), normalise, path, inputs.get("bit_depth"))
+
+    def read(self, file: str) -> Image.Image:
+        """An image as it is looked at."""
+        return decode(file, bit_depth=self.bit_depth)
 
     def segment(self, file: str, size: tuple[int, int]) -> NDArray[np.uint8]:
         """The class of each pixel of an image file, at the size (H, W)."""
         device = next(self.method.parameters()).device
-        image = read_image(file, self.size)[None].to(device)
+        image = read_image(file, self.size, self.bit_depth)[None].to(device)
         with torch.inference_mode():
             labels = labels_at(self.method.segment(self.normalise(image)).float(), size)
         return labels[0].to(torch.uint8).cpu().numpy()
@@ -85,7 +92,7 @@ class Segmenter(Predictor):
         pixels; see ``names_of`` for its name. The folders are written whole or not at all.
 
         Args:
-            paths: image files and folders.
+            paths: image files, folders, and tables that list files.
             output: new folder for the PNGs; it has to be given.
             skip_bad_images: leave out files that cannot be read.
             overlays: new folder for a picture of every image with the classes drawn in; None for none.
@@ -96,8 +103,8 @@ class Segmenter(Predictor):
         """
         if output is None:
             raise InputError("give --output FOLDER, for a PNG of each image with the class of its pixels")
-        files = sample_files(paths)
-        names = names_of(files)
+        found = samples(paths)
+        files, names = [sample.path for sample in found], names_of(found)
         if overlays is not None:
             one, other = output.resolve(), overlays.resolve()
             if one.is_relative_to(other) or other.is_relative_to(one):
@@ -107,7 +114,7 @@ class Segmenter(Predictor):
         with contextlib.ExitStack() as stack:
             masks = stack.enter_context(whole_folder(output))
             pictures = None if overlays is None else stack.enter_context(whole_folder(overlays))
-            for index, image in readable(files, decode, skip_bad_images):
+            for index, image in readable(files, self.read, skip_bad_images):
                 labels = self.segment(files[index], (image.height, image.width))
                 _save(indexed(labels), masks / names[index])
                 if pictures is not None:
@@ -136,33 +143,24 @@ class Segmenter(Predictor):
         }
         metadata |= {} if self.size is None else {"size": str(self.size)}
         metadata |= {} if self.method.window is None else {"window": str(self.method.window)}
+        metadata |= {} if self.bit_depth is None else {"bit_depth": str(self.bit_depth)}
         return write_segmenter(self.method, size, metadata, output)
 
 
-def names_of(files: Sequence[str]) -> list[str]:
-    """A name for the PNG of each image file: its own, or where two have the same, its path below their common folder.
+def names_of(found: Sequence[Listed]) -> list[str]:
+    """A name for the PNG of each image file: what it is called, with another suffix; see ``distinct_names``.
 
     Raises:
-        InputError: if two still have the same.
+        InputError: if two have the same.
     """
-    paths = [Path(file).absolute().with_suffix(".png") for file in files]
-    names = [path.name for path in paths]
-    if _same(names) is not None:
-        common = os.path.commonpath([path.parent for path in paths])
-        names = [path.relative_to(common).as_posix() for path in paths]
-    if (same := _same(names)) is not None:
-        one, other = (files[row] for row in same)
-        raise InputError(f"the answers for {one} and {other} would both be {names[same[0]]}: predict them apart")
-    return names
-
-
-def _same(names: Sequence[str]) -> tuple[int, int] | None:
-    """Rows of the first two names that some file systems cannot tell apart."""
+    names: list[str] = []
     rows: dict[str, int] = {}
-    for row, name in enumerate(names):
-        if (first := rows.setdefault(name.casefold(), row)) != row:
-            return first, row
-    return None
+    for row, name in enumerate(distinct_names(found)):
+        names.append(str(PurePosixPath(name).with_suffix(".png")))
+        if (first := rows.setdefault(names[row].casefold(), row)) != row:
+            one, other = found[first].path, found[row].path
+            raise InputError(f"the answers for {one} and {other} would both be {names[first]}: predict them apart")
+    return names
 
 
 def indexed(labels: NDArray[np.uint8]) -> Image.Image:

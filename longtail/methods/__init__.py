@@ -8,19 +8,25 @@ from longtail.methods.gml import GML, GMLTeacher
 from longtail.methods.pixel_gml import PixelGML
 from longtail.methods.pixels import PixelPlain
 from longtail.methods.plain import Plain
+from longtail.methods.probe import NearestClassMean, Probe
 from longtail.methods.rcnn import RCNN
+from longtail.methods.start import ClassMeans, HeadStart
 
 __all__ = [
     "BCL",
     "CIBL",
     "GML",
     "RCNN",
+    "ClassMeans",
     "GMLTeacher",
+    "HeadStart",
     "Method",
+    "NearestClassMean",
     "ObjectnessBoxes",
     "PixelGML",
     "PixelPlain",
     "Plain",
+    "Probe",
     "SigmoidBoxes",
     "SoftmaxBoxes",
 ]

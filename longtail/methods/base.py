@@ -7,6 +7,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from longtail.counts import Counts, counts_tensor
+from longtail.models.backbones import Backbone
+from longtail.models.video import FrameMean
 
 
 class Method(nn.Module, ABC):
@@ -64,6 +66,8 @@ class OneNetwork(Method):
         self.num_classes = len(counts_tensor(class_counts))
         self.num_features = int(backbone.num_features)  # type: ignore[arg-type]
         self.backbone = backbone
+        if isinstance(backbone, Backbone | FrameMean):
+            backbone.tune(self.num_classes)
         self.classifier = classifier(self.num_features, self.num_classes)
 
     def classify(self, images: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from longtail.checks import check_outputs
+from longtail.checks import as_tensor, check_outputs
 from longtail.counts import Counts, counts_tensor
 from longtail.errors import InputError
 from longtail.losses.base import Loss
@@ -48,7 +48,7 @@ class PixelMethod(nn.Module, ABC):
         super().__init__()
         if window is not None and window < 1:
             raise InputError(f"window is a side in pixels, at least 1, got {window}")
-        counts = torch.as_tensor(class_counts).clamp(min=1)
+        counts = as_tensor("class_counts", class_counts, "C").clamp(min=1)
         self.num_classes = len(counts_tensor(counts))
         self.backbone = backbone or SMP()
         self.classifier = classifier(self.backbone.num_features, self.num_classes)

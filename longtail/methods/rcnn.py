@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
-from longtail.checks import check_outputs
+from longtail.checks import as_tensor, check_outputs
 from longtail.counts import Counts, counts_tensor
 from longtail.errors import InputError
 from longtail.methods.boxes import BoxClassification, SoftmaxBoxes
@@ -66,7 +66,7 @@ class RCNN(nn.Module):
                 f"min_size {min_size}, max_size {max_size}, detections {detections}, boxes_per_image "
                 f"{boxes_per_image}, score_threshold {score_threshold}"
             )
-        counts = torch.as_tensor(class_counts).clamp(min=1)
+        counts = as_tensor("class_counts", class_counts, "C").clamp(min=1)
         self.num_classes = len(counts_tensor(counts))
         self.masks = masks
         self.boxes = boxes(counts)

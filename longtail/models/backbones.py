@@ -1,24 +1,24 @@
 """Backbones by name: the CIFAR ResNets and everything in timm."""
 
+import contextlib
 import functools
-import logging
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from longtail.errors import InputError
-from longtail.messages import first_line, near_names, shown, some
+from longtail.messages import first_line, near_names
+from longtail.models.downloads import from_hub
+from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.resnet_cifar import CifarResNet
+from longtail.models.trained_state import keep_trained_state
+from longtail.models.tuning import Frozen, Tuning
+from longtail.models.weights import check_start, load_weights
 
 CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (20, 32, 56)}
-logger = logging.getLogger(__name__)
-
-STAGE = re.compile(r"^([a-z]+)_(\d+)\.")
 
 
 class Backbone(nn.Module):
@@ -31,16 +31,33 @@ class Backbone(nn.Module):
         pretrained: start from timm's published weights, downloaded on first use.
         weights: start from this local file instead (safetensors, or a torch file of tensors), or from a checkpoint or
             an export of a run. What is no part of the backbone is left out, and told; all of it has to be there.
+        image_size: side of the images in pixels, for a network that takes them at one size alone, such as most vision
+            transformers; by default that of its published weights. Positions are interpolated.
+        tuning: what is trained: "all", "none", or a part, such as ``longtail.models.AdaptFormer``. Where it is not all,
+            the network stays in evaluation mode, batch statistics and dropout included. Its state then holds what is
+            trained alone, and the hash of the weights it started from, which have to be there when it is loaded.
+        frozen_statistics: whether batch normalisation keeps the statistics of the weights while all is trained.
 
     Raises:
-        InputError: for an unknown name, weights that cannot be had, or a file that does not fit.
+        InputError: for an unknown name, weights that cannot be had, a file that does not fit, or an image size that
+            the network cannot have.
     """
 
     num_features: int
 
-    def __init__(self, name: str, pretrained: bool = False, weights: Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        pretrained: bool = False,
+        weights: Path | None = None,
+        image_size: int | None = None,
+        tuning: Literal["all", "none"] | Tuning = "all",
+        frozen_statistics: bool = False,
+    ) -> None:
         super().__init__()
-        self.name = name
+        self.name, self.frozen_statistics = name, frozen_statistics
+        self.tuning = {"all": None, "none": Frozen()}[tuning] if isinstance(tuning, str) else tuning
+        self.starts_from_weights = pretrained or weights is not None
         check_start(pretrained, weights)
         if name in CIFAR_RESNETS:
             if pretrained:
@@ -48,10 +65,39 @@ class Backbone(nn.Module):
             self.body: nn.Module = CIFAR_RESNETS[name]()
             self.num_features = CifarResNet.num_features
         else:
-            body = make_timm(name, pretrained, num_classes=0)
+            body = (
+                make_timm(name, pretrained, num_classes=0)
+                if image_size is None
+                else make_sized(name, pretrained, image_size)
+            )
             self.body, self.num_features = body, getattr(body, "head_hidden_size", None) or body.num_features
         if weights is not None:
             load_weights(self.body, weights)
+
+    @classmethod
+    def expected(cls, options: Mapping[str, Any]) -> NetworkInput:  # as a configuration has them
+        """The images that the network and the weights it starts from expect; the options are those of the class."""
+        return timm_input(options["name"], bool(options.get("pretrained") or options.get("weights")))
+
+    def tune(self, num_classes: int) -> None:
+        """Put in what is trained of the network, for C classes; raises InputError where it has no place for it."""
+        if self.tuning is None:
+            return
+        self.tuning(self.body, num_classes)
+        self.train(self.training)
+        if self.starts_from_weights:
+            keep_trained_state(self)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Training or evaluation mode, which what is frozen keeps."""
+        super().train(mode)
+        if self.tuning is not None:
+            self.body.eval()
+        elif self.frozen_statistics:
+            for module in self.body.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         features: Tensor = self.body(images)
@@ -70,14 +116,65 @@ def make_timm(name: str, pretrained: bool, **options: Any) -> Any:  # timm has n
         near = near_names(name, [*CIFAR_RESNETS, *timm.list_models()])
         raise InputError(f'unknown backbone "{name}"{near}. Any timm name works, or {", ".join(CIFAR_RESNETS)}')
     try:
-        return timm.create_model(name, pretrained=pretrained, **options)
+        with from_hub() if pretrained else contextlib.nullcontext():
+            return timm.create_model(name, pretrained=pretrained, **options)
     except Exception as error:
         reason = first_line(error)
         if not pretrained:  # such as a tag that timm does not know
             raise InputError(f'cannot make the backbone "{name}": {reason}') from error
         raise InputError(
-            f"no pretrained weights for {name} ({reason}): give a local file with weights, or leave out pretrained"
+            f"no pretrained weights for {name} ({reason}): give a local file with weights (--weights FILE), or leave "
+            "out pretrained"
         ) from error
+
+
+def make_sized(name: str, pretrained: bool, size: int) -> Any:  # as make_timm
+    """A network of timm without classifier for images of one size, where it takes them at one size alone.
+
+    Raises:
+        InputError: as ``make_timm``; if it takes any size, or not this one, the nearest that fit named.
+    """
+    if not timm_input(name, False).fixed:
+        raise InputError(f"{name} takes images of any size: leave out the image_size of the backbone")
+    try:
+        body = make_timm(name, pretrained, num_classes=0, img_size=size)
+    except InputError:
+        if _fits(name, size):
+            raise  # the size is not the reason
+        body = None
+    if body is None or not takes(body, size):
+        near = [next((other for other in others if _fits(name, other)), None) for others in _nearby(size)]
+        choices = " or ".join(str(other) for other in near if other is not None)
+        raise InputError(f"{name} takes no images of {size} pixels: give --image-size {choices}")
+    return body
+
+
+def takes(body: nn.Module, size: int) -> bool:
+    """Whether a network takes images of a size, and all of them: a whole number of patches."""
+    patches = getattr(getattr(body, "patch_embed", None), "patch_size", (1, 1))
+    if any(size % side for side in patches):
+        return False
+    try:
+        with torch.no_grad():
+            body.eval()(torch.zeros(1, 3, size, size))
+    except (RuntimeError, AssertionError, ValueError, IndexError):
+        return False
+    finally:
+        body.train()
+    return True
+
+
+def _fits(name: str, size: int) -> bool:
+    try:
+        return takes(make_timm(name, False, num_classes=0, img_size=size), size)
+    except InputError:
+        return False
+
+
+def _nearby(size: int) -> tuple[range, range]:
+    """The even sizes below, and above, from the nearest on."""
+    even = size // 2 * 2
+    return range(even - 2 * (even == size), max(0, size - 66), -2), range(even + 2, size + 66, 2)
 
 
 def freeze_norms(body: nn.Module) -> nn.Module:
@@ -86,76 +183,3 @@ def freeze_norms(body: nn.Module) -> nn.Module:
 
     frozen: nn.Module = freeze_batch_norm_2d(body)  # type: ignore[no-untyped-call]
     return frozen
-
-
-def check_start(pretrained: bool, weights: Path | None) -> None:
-    """Check that a network starts from one kind of weights at most; raises InputError."""
-    if pretrained and weights is not None:
-        raise InputError("pretrained and weights exclude each other: give one of them")
-
-
-def load_weights(body: nn.Module, file: Path) -> None:
-    """Load a local weight file into a backbone, and say what fits.
-
-    In a checkpoint of a run or in its ``model.safetensors`` the names of the backbone begin with those of the modules
-    around it, such as "method.backbone.body."; what begins otherwise is left out, as is a classifier.
-
-    Raises:
-        InputError: if the file is missing, damaged, holds anything but tensors, or does not fit.
-    """
-    own, tensors = body.state_dict(), read_tensors(file)
-    start = _start(list(own), tensors)
-    names = {key: name for key in own if (name := _name(start, key, tensors)) is not None}
-    # older files lack the counters of batches, which nothing reads
-    missing = [key for key in own if key not in names and not key.endswith("num_batches_tracked")]
-    wrong = [key for key, name in names.items() if own[key].shape != tensors[name].shape]
-    if missing or wrong:
-        key = (missing or wrong)[0]
-        fault = "lacks" if missing else "has another shape for"
-        raise InputError(f'{file} does not fit the backbone: it {fault} "{key}" and {len(missing + wrong) - 1} more')
-    body.load_state_dict({key: tensors[names[key]] if key in names else value for key, value in own.items()})
-    rest = tensors.keys() - set(names.values())
-    others = f", the other {len(rest)} are left out: {some(sorted(rest))}" if rest else ""
-    logger.info(f"{shown(file)}: {len(names)} tensors fit the backbone{others}")
-
-
-def _name(start: str, key: str, tensors: Mapping[str, Tensor]) -> str | None:
-    """What an entry of a backbone is called in a file where the names begin so; None where it is not there."""
-    # timm calls "stages_0" in a network of features what is "stages.0" in the whole network and in its files
-    return next((name for name in (start + key, start + STAGE.sub(r"\1.\2.", key)) if name in tensors), None)
-
-
-def _start(keys: Sequence[str], tensors: Mapping[str, Tensor]) -> str:
-    """How the names of the backbone begin in a file: so that most of its entries are there, and as short as can be."""
-    ends = {end for key in keys[:1] for end in (key, STAGE.sub(r"\1.\2.", key))}
-    starts = {name.removesuffix(end) for end in ends for name in tensors if f".{name}".endswith(f".{end}")}
-    return max(
-        sorted(starts, key=len),
-        key=lambda start: sum(_name(start, key, tensors) is not None for key in keys),
-        default="",
-    )
-
-
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Read a file of named tensors without unpickling anything else.
-
-    Raises:
-        InputError: if the file is missing, damaged or holds anything but tensors.
-    """
-    if file.is_dir():
-        raise InputError(
-            f"cannot read weights from {shown(file)}: it is a folder; give a file in it, such as best.ckpt"
-        )
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return dict(load_file(file))
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = "it is not a file of named tensors" if isinstance(error, UnpicklingError) else first_line(error)
-        raise InputError(f"cannot read weights from {file}: {reason}") from error
-    content = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(f"cannot read weights from {file}: it is not a file of named tensors")
-    return content

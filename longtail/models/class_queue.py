@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from longtail.checks import check_integers, check_shape, check_targets
+from longtail.checks import Numbers, check_integers, check_shape, check_targets
 from longtail.counts import Counts, counts_tensor
 
 
@@ -83,7 +83,7 @@ class ClassQueue(nn.Module):
         self.register_buffer("offsets", slots.cumsum(0) - slots, persistent=False)
 
     @torch.no_grad()
-    def enqueue(self, features: Tensor, targets: Tensor, ids: Tensor | None = None) -> None:
+    def enqueue(self, features: Numbers, targets: Numbers, ids: Numbers | None = None) -> None:
         """Add the rows of a batch in their order, each in place of the oldest of its class.
 
         Shapes: features (N, D), cast to the dtype of the store; targets (N,) int64; ids (N,) int64.
@@ -91,9 +91,12 @@ class ClassQueue(nn.Module):
         Raises:
             ValueError: on a wrong shape or dtype, or, on the CPU, a label outside 0..C-1.
         """
-        self._check(features, targets, ids)
+        device = self.features.device
+        features = check_shape("features", features, "N", self.features.shape[1], device=device)
+        targets = check_targets(targets, len(features), len(self.slots), device=device)
         if ids is None:
             ids = torch.full_like(targets, -1)
+        ids = check_integers("ids", ids, len(features), device=device)
         order = targets.argsort(stable=True)
         classes = targets[order]
         edges = torch.searchsorted(classes, torch.arange(len(self.slots) + 1, device=classes.device))  # (C + 1,)
@@ -108,9 +111,3 @@ class ClassQueue(nn.Module):
         self.targets[places] = classes
         self.ids[places] = ids[rows]
         self.pointer.copy_((self.pointer + in_batch) % self.slots)
-
-    def _check(self, features: Tensor, targets: Tensor, ids: Tensor | None) -> None:
-        check_shape("features", features, "N", self.features.shape[1])
-        check_targets(targets, len(features), len(self.slots))
-        if ids is not None:
-            check_integers("ids", ids, len(features))

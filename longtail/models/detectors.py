@@ -24,7 +24,9 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from longtail.errors import InputError
 from longtail.messages import first_line
-from longtail.models.backbones import check_start, freeze_norms, load_weights, make_timm
+from longtail.models.backbones import freeze_norms, make_timm
+from longtail.models.downloads import impatient
+from longtail.models.weights import check_start, load_weights
 
 
 @dataclass
@@ -81,17 +83,18 @@ class ResNet50FPN(DetectorBackbone):
         }
         weights = ResNet50_Weights.IMAGENET1K_V1 if self.version == 1 else ResNet50_Weights.IMAGENET1K_V2
         try:
-            network: FasterRCNN = makers[self.version, masks](
-                weights=None,
-                weights_backbone=weights if self.pretrained else None,
-                trainable_backbone_layers=self.trainable_stages if self.pretrained else None,
-                num_classes=num_classes,
-                **options,
-            )
+            with impatient():
+                network: FasterRCNN = makers[self.version, masks](
+                    weights=None,
+                    weights_backbone=weights if self.pretrained else None,
+                    trainable_backbone_layers=self.trainable_stages if self.pretrained else None,
+                    num_classes=num_classes,
+                    **options,
+                )
         except OSError as error:  # the download
             raise InputError(
-                f"no pretrained weights for ResNet-50 ({first_line(error)}): give a local file with weights, or leave "
-                f"out pretrained"
+                f"no pretrained weights for ResNet-50 ({first_line(error)}): give a local file with weights (--weights "
+                "FILE), or leave out pretrained"
             ) from error
         if self.weights is not None:
             body = network.backbone.body

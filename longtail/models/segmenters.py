@@ -1,5 +1,6 @@
 """Networks from images to features of pixels, by segmentation-models-pytorch."""
 
+import contextlib
 import inspect
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -10,7 +11,8 @@ from torch.nn import functional as F
 
 from longtail.errors import InputError
 from longtail.messages import first_line, near_names
-from longtail.models.backbones import check_start, load_weights
+from longtail.models.downloads import from_hub
+from longtail.models.weights import check_start, load_weights
 
 Size = tuple[int, int]
 
@@ -115,14 +117,16 @@ def _make(name: str, architecture: str, pretrained: bool, options: dict[str, Any
     unknown = [] if name.startswith("tu-") else [option for option in options if option not in parameters]
     if unknown:  # timm names what it does not know, other encoders take it for nothing
         raise InputError(f'{architecture} has no option "{unknown[0]}"{near_names(unknown[0], list(parameters))}')
+    start = True if name.startswith("tu-") else "imagenet"  # what the encoder takes for its published weights
     try:
-        return smp.create_model(
-            architecture, name, encoder_weights="imagenet" if pretrained else None, classes=1, **options
-        )
+        with from_hub() if pretrained else contextlib.nullcontext():
+            return smp.create_model(
+                architecture, name, encoder_weights=start if pretrained else None, classes=1, **options
+            )
     except Exception as error:
         if not pretrained:
             raise InputError(f'cannot make {architecture} with the encoder "{name}": {first_line(error)}') from error
         raise InputError(
-            f"no pretrained weights for {name} ({first_line(error)}): give a local file with weights, or leave out "
-            "pretrained"
+            f"no pretrained weights for {name} ({first_line(error)}): give a local file with weights (--weights FILE), "
+            "or leave out pretrained"
         ) from error

@@ -1,6 +1,7 @@
 """Backbones for clips: torchvision's video networks by name, and image networks averaged over the frames."""
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,10 @@ from torchvision.models import get_model, get_model_weights, list_models, video
 from longtail.checks import check_shape
 from longtail.errors import InputError
 from longtail.messages import first_line, near_names
-from longtail.models.backbones import Backbone, check_start, load_weights
+from longtail.models.backbones import Backbone
+from longtail.models.downloads import impatient
+from longtail.models.tuning import Tuning
+from longtail.models.weights import check_start, load_weights
 
 
 class VideoBackbone(nn.Module):
@@ -74,12 +78,10 @@ class FrameMean(nn.Module):
     Shapes: clips (N, 3, T, H, W) to features (N, num_features).
 
     Args:
-        name: as of ``Backbone``.
-        pretrained: as of ``Backbone``.
-        weights: as of ``Backbone``.
+        name, pretrained, weights, image_size, tuning, frozen_statistics: as of ``Backbone``.
 
     Raises:
-        InputError: for an unknown name, weights that cannot be had, or a file that does not fit.
+        InputError: as ``Backbone``.
 
     Source: Wang et al., Temporal segment networks, ECCV 2016, with the average as the consensus of the segments. The
     average of the features and a linear classifier give the average of the logits of the frames.
@@ -87,10 +89,24 @@ class FrameMean(nn.Module):
 
     num_features: int
 
-    def __init__(self, name: str, pretrained: bool = False, weights: Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        pretrained: bool = False,
+        weights: Path | None = None,
+        image_size: int | None = None,
+        tuning: Literal["all", "none"] | Tuning = "all",
+        frozen_statistics: bool = False,
+    ) -> None:
         super().__init__()
-        self.backbone = Backbone(name, pretrained, weights)
+        self.backbone = Backbone(name, pretrained, weights, image_size, tuning, frozen_statistics)
         self.num_features = self.backbone.num_features
+
+    expected = Backbone.expected
+
+    def tune(self, num_classes: int) -> None:
+        """As ``Backbone.tune``."""
+        self.backbone.tune(num_classes)
 
     def forward(self, clips: Tensor) -> Tensor:
         check_shape("clips", clips, "N", 3, "T", "H", "W")
@@ -112,11 +128,12 @@ def make_video(name: str, pretrained: bool) -> nn.Module:
         network: nn.Module = get_model(name)
         return network
     try:
-        network = get_model(name, weights="DEFAULT")
+        with impatient():
+            network = get_model(name, weights="DEFAULT")
     except Exception as error:
         raise InputError(
-            f"no pretrained weights for {name} ({first_line(error)}): give a local file with weights, or leave out "
-            f"pretrained"
+            f"no pretrained weights for {name} ({first_line(error)}): give a local file with weights (--weights FILE), "
+            "or leave out pretrained"
         ) from error
     return network
 

@@ -6,6 +6,7 @@ data.
 """
 
 import difflib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,11 @@ def load_recipe(name: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:  # Y
     """
     shipped = HERE / f"{name}.yaml"
     file = shipped if _is_file(shipped) else Path(name)
+    if _is_folder(file):
+        raise InputError(f'"{name}" is a folder and no recipe: give it by --data, and --recipe NAME')
+    if file != shipped and file.suffix and file.suffix.lower() not in (".yaml", ".yml"):
+        problem = "is no recipe" if _is_file(file) else "is not there, and its name is not that of a recipe"
+        raise InputError(f'"{ascii(name)[1:-1]}" {problem}: recipes are YAML files; data is given by --data')
     if not _is_file(file):
         near = difflib.get_close_matches(name, recipe_names(), n=1, cutoff=0.6)
         hint = f' (did you mean "{near[0]}"?)' if near else ""
@@ -55,10 +61,11 @@ def load_recipe(name: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:  # Y
 
 
 def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # longer than a path can be, or no path at all
-        return False
+    return os.path.isfile(path)  # noqa: PTH113 - false for what is longer than a path can be, or none at all
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - as above
 
 
 def read_yaml(file: Path) -> dict[str, Any]:  # YAML

@@ -17,6 +17,7 @@ from longtail.reports.terminal import metrics_table
 from longtail.reports.wording import (
     NOTHING,
     change,
+    empty_groups,
     evaluation_title,
     group_ranges,
     inside,
@@ -51,6 +52,11 @@ def comparison_text(runs: Sequence[Path]) -> terminal.Table:
     table = metrics_table("Comparison", [column.title for column in columns], rows)
     table.caption = "In brackets: change against the first column; that of percentages in percentage points."
     return table
+
+
+def comparison_notes(runs: Sequence[Path]) -> list[str]:
+    """Return what the reader must know before believing the numbers."""
+    return _notes(load_columns(runs))
 
 
 def comparison_page(columns: Sequence[Column]) -> str:
@@ -127,6 +133,9 @@ def _notes(columns: Sequence[Column]) -> list[str]:
             "The runs were not trained on the same data or group their classes differently; groups and counts on this "
             f"page are those of {columns[0].label}, the group metrics are each run's own."
         )
+    first = columns[0].first.results
+    if note := empty_groups(first["train_counts"], first["thresholds"], grain_of(*(run.results for run in runs))):
+        notes.append(note)
     return notes
 
 

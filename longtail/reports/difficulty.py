@@ -62,10 +62,19 @@ def rarity_correlation(snapshot: Snapshot, counts: Sequence[int]) -> float | Non
     return rank_correlation([value for value, _ in pairs], [rarity for _, rarity in pairs])
 
 
+def no_correlation(snapshot: Snapshot, counts: Sequence[int]) -> str:
+    """Say why ``rarity_correlation`` gives None."""
+    pairs = [(value, count) for value, count in zip(snapshot.difficulty, counts, strict=True) if value is not None]
+    if len(pairs) < 3:
+        return "fewer than 3 classes measured"
+    frequent = len({count for _, count in pairs}) == 1
+    return f"all classes equally {'frequent' if frequent else 'difficult'}"
+
+
 def in_words(correlation: float | None) -> str:
     """Say how far the rare classes are the hard ones."""
     if correlation is None:
-        return "how far the rare classes are the hard ones cannot be told: too few classes differ"
+        return "how far the rare classes are the hard ones cannot be told"
     return next(words for least, words in _WORDS if correlation >= least or least == -1.0)
 
 

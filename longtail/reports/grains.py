@@ -33,6 +33,7 @@ class Grain:
         card: what is said of a weak class; takes ``figure`` and ``images``.
         no_card: what is said where there is none.
         lvis: the names that LVIS has for the groups.
+        limits: the options that set the limits of the groups, and their unit where it is another than the noun.
 
     Raises:
         ValueError: if ``groups`` does not name a metric for each group.
@@ -52,6 +53,7 @@ class Grain:
     card: str
     no_card: str = "No class that was measured is below 100%."
     lvis: Mapping[Group, str] = field(default_factory=dict)
+    limits: str = "--model.many N and --model.few N"
 
     def __post_init__(self) -> None:
         if list(self.groups) != list(GROUPS):
@@ -129,6 +131,7 @@ PIXELS = Grain(
     headline="On {images} {pixel_accuracy} of the pixels are recognised; with every class counting the same the IoU is "
     "{miou}",
     card="IoU {figure} on {images}",
+    limits="--model.many X and --model.few X, in parts of the mean number of pixels of a class",
 )
 
 

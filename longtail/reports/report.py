@@ -1,12 +1,12 @@
 """The page about one run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from longtail.reports import html
-from longtail.reports.difficulty import Snapshot, exceptions, in_words, rarity_correlation, snapshots
+from longtail.reports.difficulty import Snapshot, exceptions, in_words, no_correlation, rarity_correlation, snapshots
 from longtail.reports.grains import Grain, grain_of
 from longtail.reports.groups import group_sizes
 from longtail.reports.html import Cell, Head, Table
@@ -24,6 +24,7 @@ from longtail.reports.results import (
 from longtail.reports.wording import (
     NOTHING,
     duration,
+    empty_groups,
     evaluation_title,
     fill,
     group_range,
@@ -101,7 +102,7 @@ def _figures(results: Results, evaluation: Evaluation, grain: Grain) -> dict[str
         "group_bars": group_bars([bars], results["train_counts"], results["thresholds"], grain),
         "ranges": group_ranges(results["thresholds"], grain),
         "metrics": _metrics_table(results, grain),
-        "metrics_remarks": _metrics_notes(results),
+        "metrics_remarks": _metrics_notes(results, grain),
         "confusions": confusions_table(results, evaluation, grain),
         "weak_classes": weak_classes(results, evaluation, grain),
         "large_pictures": "examples" in evaluation,
@@ -124,10 +125,10 @@ def _difficulty(results: Results, grain: Grain) -> Difficulty | None:
     epochs, counts = snapshots(results["history"]), results["train_counts"]
     if not epochs:
         return None
-    correlations = {snapshot.epoch: rarity_correlation(snapshot, counts) for snapshot in epochs}
+    correlations = [Correlation.of(snapshot, counts) for snapshot in epochs]
     titles = {
-        f"epoch {snapshot.epoch:,}, rank correlation {signed(correlations[snapshot.epoch])}": snapshot.difficulty
-        for snapshot in epochs
+        f"epoch {snapshot.epoch:,}, {correlation.words}": snapshot.difficulty
+        for snapshot, correlation in zip(epochs, correlations, strict=True)
     }
     return Difficulty(
         difficulty_sentence(correlations),
@@ -137,12 +138,35 @@ def _difficulty(results: Results, grain: Grain) -> Difficulty | None:
     )
 
 
-def difficulty_sentence(correlations: Mapping[int, float | None]) -> str:
+@dataclass(frozen=True)
+class Correlation:
+    """The rank correlation of difficulty with rarity after an epoch, or why there is none."""
+
+    epoch: int
+    value: float | None
+    reason: str
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, counts: Sequence[int]) -> "Correlation":
+        """That of the classes that were measured."""
+        value = rarity_correlation(snapshot, counts)
+        return cls(snapshot.epoch, value, no_correlation(snapshot, counts) if value is None else "")
+
+    @property
+    def words(self) -> str:
+        """It, or why there is none."""
+        return f"no correlation: {self.reason}" if self.value is None else f"rank correlation {signed(self.value)}"
+
+
+def difficulty_sentence(correlations: Sequence[Correlation]) -> str:
     """Say in one sentence how far the rare classes are the hard ones, from the correlation at each epoch."""
-    *before, (last, now) = correlations.items()
-    correlation = f" (rank correlation of difficulty with rarity {signed(now)})" if now is not None else ""
-    earlier = " and ".join(f"{signed(value)} at epoch {epoch:,}" for epoch, value in before)
-    return f"At epoch {last:,} {in_words(now)}{correlation}{f'; it was {earlier}' if earlier else ''}."
+    *before, last = correlations
+    correlation = f"rank correlation of difficulty with rarity {signed(last.value)}"
+    now = f"{in_words(last.value)} ({last.reason if last.value is None else correlation})"
+    values = " and ".join(
+        f"{signed(other.value)} at epoch {other.epoch:,}" for other in before if other.value is not None
+    )
+    return f"At epoch {last.epoch:,} {now}{f'; it was {values}' if values else ''}."
 
 
 def _exceptions(results: Results, snapshot: Snapshot, grain: Grain) -> str:
@@ -199,12 +223,14 @@ def _metrics_table(results: Results, grain: Grain) -> Table:
     return Table(heads, [*rows, images])
 
 
-def _metrics_notes(results: Results) -> list[str]:
+def _metrics_notes(results: Results, grain: Grain) -> list[str]:
     evaluations = results["evaluations"]
     keys = metric_keys(evaluations)
     notes = []
     if any(evaluation["metrics"].get(key) is None for evaluation in evaluations for key in keys):
         notes.append(f"{NOTHING}: not defined, as for a group without classes.")
+    if note := empty_groups(results["train_counts"], results["thresholds"], grain):
+        notes.append(note)
     if any((evaluation["checkpoint"], evaluation["split"]) == ("best", "val") for evaluation in evaluations):
         notes.append("The best checkpoint was chosen by the validation images, so its validation numbers flatter it.")
     if any(key not in words_of(results) for key in keys):

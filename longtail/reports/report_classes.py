@@ -6,9 +6,10 @@ from longtail.reports import html
 from longtail.reports.grains import Grain
 from longtail.reports.groups import group_of
 from longtail.reports.html import Head, Table
-from longtail.reports.results import Evaluation, Example, Results, class_figures, weakest_classes
+from longtail.reports.results import Evaluation, Example, Mistake, Results, class_figures, weakest_classes
 from longtail.reports.wording import (
     NOTHING,
+    clean,
     fill,
     percent,
     plural,
@@ -78,11 +79,19 @@ def _weak_class(results: Results, evaluation: Evaluation, index: int, grain: Gra
         f"{words}; {training_count(results, index, grain)} ({group}).",
         ", ".join(f"{names[pair['predicted']]} ({pair['images']:,})" for pair in pairs),
         [
-            (mistake["image"], f"{names[mistake['predicted']]}, {percent(mistake['confidence'])} sure")
+            (
+                mistake["image"],
+                f"{_named(mistake)}{names[mistake['predicted']]}, {percent(mistake['confidence'])} sure",
+            )
             for mistake in mistakes
         ],
         examples,
     )
+
+
+def _named(mistake: Mistake) -> str:
+    """How the caption of a mistake begins: with the image, where the results name it."""
+    return f"{clean(mistake['name'])}: " if "name" in mistake else ""
 
 
 def classes_table(results: Results, evaluation: Evaluation, grain: Grain) -> Table:

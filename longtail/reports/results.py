@@ -20,14 +20,16 @@ Metrics = dict[str, float | None]
 
 class Input(TypedDict, total=False):
     """What the network takes: the side of the images in pixels, mean and deviation of the channels in [0, 1], how
-    images are resized, and the part of them that the central crop takes; of clips their frames; of a detector, the
-    category id of each class; of segmentation, the label that does not count."""
+    images are resized, and the part of them that the central crop takes; how many bits of images of 16 count, where
+    that was given; of clips their frames; of a detector, the category id of each class; of segmentation, the label that
+    does not count."""
 
     size: int
     mean: list[float]
     std: list[float]
     interpolation: str
     crop: float
+    bit_depth: int
     frames: int
     category_ids: list[int]
     ignore_index: int
@@ -106,8 +108,14 @@ class Confusion(TypedDict):
     images: int
 
 
-class Mistake(TypedDict):
-    """One image that was taken for the wrong class; ``image`` is a data URI."""
+class _Name(TypedDict, total=False):
+    """What runs of earlier versions do not have."""
+
+    name: str
+
+
+class Mistake(_Name):
+    """One image that was taken for the wrong class; ``image`` is a data URI, ``name`` its path in the set."""
 
     true: int
     predicted: int
@@ -212,7 +220,7 @@ def load_results(run: Path) -> Results:
 
 def save_results(run: Path, results: Results) -> None:
     """Write the results of the run in the folder ``run``, whole or not at all; NaN and infinity become null."""
-    text = json.dumps(_finite(results), allow_nan=False, indent=1)
+    text = json.dumps(finite(results), allow_nan=False, indent=1)
     write_atomically(run / FILE_NAME, text + "\n")
 
 
@@ -285,12 +293,12 @@ def _problem(results: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Replace every number that JSON does not know by None."""
     if isinstance(value, Mapping):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

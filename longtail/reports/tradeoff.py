@@ -12,12 +12,13 @@ from rich import table as terminal
 from longtail.errors import InputError
 from longtail.reports import html
 from longtail.reports.config import differing_setting
+from longtail.reports.grains import IMAGES
 from longtail.reports.groups import GROUPS, Group, ends
 from longtail.reports.html import Cell, Head, Table
 from longtail.reports.plots.curves import Dial, by_strength, head_to_tail
 from longtail.reports.results import FILE_NAME, Metrics, Results
 from longtail.reports.terminal import metrics_table
-from longtail.reports.wording import group_ranges, inside, metric, number, plural
+from longtail.reports.wording import empty_groups, group_ranges, inside, metric, number, plural
 from longtail.writing import write_atomically
 
 CHOSEN_BY = "balanced_accuracy"
@@ -157,6 +158,11 @@ def tradeoff_text(curves: Sequence[Curve]) -> terminal.Table:
     return table
 
 
+def tradeoff_notes(curves: Sequence[Curve]) -> list[str]:
+    """Return what the reader of the table must know before believing the numbers."""
+    return _notes(curves, undrawn=False)[1:]
+
+
 def tradeoff_page(curves: Sequence[Curve]) -> str:
     """Return the page with the curves of the runs."""
     named = list(zip(labels(curves), curves, strict=True))
@@ -211,6 +217,8 @@ def _notes(curves: Sequence[Curve], undrawn: bool) -> list[str]:
     ]
     if undrawn:
         notes.append("There is no picture: it takes classes of two groups with validation images, in every run.")
+    if note := empty_groups(first.results["train_counts"], first.results["thresholds"], IMAGES):
+        notes.append(note)
     edge = [
         curve.results["name"]
         for curve in curves

@@ -1,14 +1,14 @@
 """How numbers, names and metrics are put into words, on the page and in the terminal alike."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from unicodedata import category
 
 from longtail.errors import InputError
 from longtail.figures import METRICS, Metric
 from longtail.reports.grains import IMAGES, Grain
-from longtail.reports.groups import GROUPS, Group
+from longtail.reports.groups import GROUPS, Group, group_sizes
 from longtail.reports.results import Evaluation, Results, Thresholds
 from longtail.reports.schema import misfit
 
@@ -118,6 +118,25 @@ def group_ranges(thresholds: Thresholds, grain: Grain = IMAGES) -> str:
     names = {group: f"{group} (LVIS: {grain.lvis[group]})" if grain.lvis else group for group in GROUPS}
     ranges = ", ".join(f"{name}: {group_range(group, thresholds)}" for group, name in names.items())
     return f"{ranges} training {grain.nouns}"
+
+
+def group_summary(counts: Sequence[int], thresholds: Thresholds, grain: Grain, noun: str) -> str:
+    """Say how many classes each group has, and where one is empty, how other limits are set; ``noun`` is counted."""
+    sizes = group_sizes(counts, thresholds)
+    names = {group: grain.lvis.get(group, f"{group}-shot") for group in GROUPS}
+    many, medium, few = (f"{sizes[group]:,} {names[group]}" for group in GROUPS)
+    most, least = group_range("many", thresholds), group_range("few", thresholds)
+    parts = f"{many} ({most} training {noun}s), {medium}, {few} ({least})"
+    return parts if all(sizes.values()) else f"{parts}; other limits by {grain.limits}"
+
+
+def empty_groups(counts: Sequence[int], thresholds: Thresholds, grain: Grain) -> str | None:
+    """Say which groups have no class and so no figure, and how other limits are set; None where all have some."""
+    empty = [group for group, size in group_sizes(counts, thresholds).items() if not size]
+    if not empty:
+        return None
+    ranges = " or ".join(f"{group_range(group, thresholds)} training {grain.nouns} ({group})" for group in empty)
+    return f"{NOTHING} in the groups: no class has {ranges}. Train with other limits by {grain.limits}."
 
 
 def evaluation_title(evaluation: Evaluation) -> str:

@@ -23,6 +23,7 @@ class RepeatFactorSampler(EpochSampler):
 
     Attributes:
         repeat_factors: r_i (num_images,), float64.
+        shares: f_c (C,), float64; 0 for a class without images.
 
     Raises:
         ValueError: for labels or images of a wrong kind, no target, an image row not below num_images, or a threshold
@@ -57,6 +58,22 @@ class RepeatFactorSampler(EpochSampler):
         class_factors = (threshold / self.shares).sqrt().clamp_min(1)
         ones = torch.ones(num_images, dtype=torch.float64)
         self.repeat_factors = ones.scatter_reduce(0, image, class_factors[label], "amax")
+
+    @property
+    def repeated(self) -> int:
+        """Images whose factor is above 1."""
+        return int((self.repeat_factors > 1).sum())
+
+    @property
+    def expected(self) -> float:
+        """Rows of an epoch on average, over all processes."""
+        return float(self.repeat_factors.sum())
+
+    @property
+    def mean_share(self) -> float:
+        """Mean of f_c over the classes with images: the threshold at which all classes are repeated that are rarer than
+        the mean one. With one class an image it is 1 / C, and makes an epoch at most twice as long."""
+        return float(self.shares[self.shares > 0].mean())
 
     def _repeats(self, generator: torch.Generator) -> Tensor:
         whole = self.repeat_factors.floor()

@@ -1,8 +1,10 @@
 """What the tasks share: optimizer and schedule, the difficulty of the classes, and how an epoch's figures get out."""
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import lightning.pytorch as pl
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from longtail.data.base import LongTailData
 from longtail.data.sampling import DifficultySampling
+from longtail.data.summary import Line
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.figures import METRICS, Metric
@@ -20,6 +23,9 @@ from longtail.inference.base import Predictor
 from longtail.losses.base import Loss
 from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.reports.grains import Grain
+from longtail.reports.results import Thresholds
+from longtail.reports.wording import group_summary
+from longtail.tasks.layer_rates import EQUAL, Rates, set_rates
 from longtail.tasks.schedules import Schedule, StepSchedule
 
 CONFUSIONS = 50  # pairs of classes in the results
@@ -57,6 +63,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         few: classes with fewer training images are few-shot.
         difficulty: called with the number of classes to make the difficulty of the classes. It is updated after each
             validation; the weights of every ``ClassDifficultyLoss`` and the sampling of the data are made from it.
+        rates: multiples of the learning rate for the parts of the network.
 
     Attributes:
         predictor: what a trained run is when it is used; it also names the task in the results.
@@ -81,14 +88,16 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         many: int,
         few: int,
         difficulty: Callable[[int], ClassDifficulty] = ClassDifficulty,
+        rates: Rates = EQUAL,
     ) -> None:
         super().__init__()
+        self.rates = rates
         if few > many + 1:
             raise InputError(f"few must not be above many, got few {few} and many {many}")
         self.method: Any = method
         self.optimizer = optimizer
         self.schedule = schedule or StepSchedule()
-        self.thresholds = {"many": many, "few": few}
+        self.thresholds: Thresholds = {"many": many, "few": few}
         self.difficulty = difficulty(num_classes)
         for module in method.modules():
             if isinstance(module, ClassDifficultyLoss):
@@ -101,13 +110,23 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         """Check that a data set and the method fit.
 
         Raises:
-            InputError: if they do not, or something goes by the difficulty of the classes and nothing measures it.
+            InputError: if they do not, a step has too few images for the network, or something goes by the difficulty
+                of the classes and nothing measures it.
         """
-        if self.by_difficulty(data) and data.split("val") is None:
+        if data.batch_size < self.least_batch:
+            raise InputError(
+                f"this network normalises over the images of a step: give --batch-size {self.least_batch} or more"
+            )
+        if data.trained is None and self.by_difficulty(data) and data.split("val") is None:
             raise InputError(
                 "the difficulty of the classes is measured on validation images, and there are none: hold some out by "
                 "--data.val_fraction"
             )
+
+    @property
+    def least_batch(self) -> int:
+        """Images that a step of training needs at least."""
+        return 1
 
     def by_difficulty(self, data: LongTailData) -> bool:
         """Whether the weights of a loss or the draws go by the difficulty of the classes."""
@@ -118,6 +137,17 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         """Check that the data and the method fit, and share the difficulty of the classes."""
         self.check(self.data)
         self.data.difficulty = self.difficulty
+
+    def prepare(self, data: LongTailData, trainer: pl.Trainer, features: Path, resume: bool) -> LongTailData:
+        """What is done once, before the training of a run; return the data to train on.
+
+        Args:
+            data: as it was read.
+            trainer: of the run.
+            features: folder for what a frozen network makes of the images.
+            resume: whether the run goes on from a checkpoint.
+        """
+        return data
 
     @property
     def data(self) -> LongTailData:
@@ -136,8 +166,27 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
             "thresholds": self.thresholds,
         }
 
+    def summary(self) -> list[Line]:
+        """What is said of the training before it starts, once the trainer is set up."""
+        trainer, data = self.trainer, self.data
+        per_epoch, steps = self._steps()
+        images = data.batch_size * trainer.world_size * trainer.accumulate_grad_batches
+        length = f"{trainer.max_epochs:,} epochs of {per_epoch:,} steps" if trainer.max_epochs != -1 else ""
+        length = f"{steps:,} steps, {per_epoch:,} an epoch" if trainer.max_steps > 0 else length
+        device = {"cpu": "the CPU", "cuda": "the GPU"}.get(self.device.type, self.device.type)
+        return [
+            ("groups", group_summary(data.group_counts, self.thresholds, self.grain, data.group_noun)),
+            ("training", f"{length}, {images:,} {data.noun}s a step; precision {trainer.precision} on {device}"),
+        ]
+
+    @property
+    def time_options(self) -> list[str]:
+        """Options that make a run shorter, for people."""
+        return [f"fewer --epochs (now {self.trainer.max_epochs})", *self.data.time_options, "a smaller --backbone"]
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """One optimizer, its rate set before every step; without decay for what a loss wants kept from it."""
+        """One optimizer, its rate set before every step; without decay for what a loss wants kept from it. None where
+        nothing is trained."""
         without_decay = {
             id(parameter)
             for module in self.method.modules()
@@ -146,10 +195,15 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
             if name in module.no_weight_decay
         }
         parameters = [parameter for parameter in self.method.parameters() if parameter.requires_grad]
-        groups: list[dict[str, Any]] = [{"params": [p for p in parameters if id(p) not in without_decay]}]
-        if without_decay:
-            groups.append({"params": [p for p in parameters if id(p) in without_decay], "weight_decay": 0.0})
-        optimizer = self.optimizer(groups)
+        if not parameters:
+            return None
+        factors = self.rates.factors(self.method)
+        groups: dict[tuple[float, bool], list[Tensor]] = defaultdict(list)
+        for parameter in parameters:
+            groups[factors[id(parameter)], id(parameter) in without_decay].append(parameter)
+        decay = {True: {"weight_decay": 0.0}, False: {}}
+        optimizer = self.optimizer([{"params": groups[key], **decay[key[1]]} for key in sorted(groups)])
+        set_rates(optimizer, factors)
         per_epoch, steps = self._steps()
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule(step, steps, per_epoch))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -3,28 +3,36 @@
 import base64
 import io
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics.aggregation import CatMetric
 
 from longtail.data.base import LongTailData
 from longtail.data.clips.folder import ClipData
 from longtail.data.images.base import ImageBatch, ImageData
+from longtail.data.images.features import FeatureData
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.figures import METRICS
 from longtail.inference.classification import Classifier
 from longtail.methods.base import Method
+from longtail.methods.probe import Probe
+from longtail.methods.start import HeadStart, first_rows
 from longtail.metrics.class_metric import ClassMetric
 from longtail.metrics.long_tail import SCALARS, LongTailMetrics
 from longtail.models.backbones import Backbone
+from longtail.models.classifiers import CosineClassifier
 from longtail.models.video import FrameMean, VideoBackbone
 from longtail.reports.grains import IMAGES
 from longtail.reports.results import weakest_classes
 from longtail.tasks.base import CONFUSIONS, Task, order_weights, ordered, sgd
+from longtail.tasks.features import Extraction
+from longtail.tasks.layer_rates import EQUAL, Rates
 from longtail.tasks.schedules import Schedule
 
 MISTAKES_EACH, THUMBNAIL = 6, 96
@@ -45,6 +53,8 @@ class Classification(Task[ImageBatch]):
         difficulty: called with the number of classes to make the difficulty of the classes. It is updated after each
             validation; the weights of every ``ClassDifficultyLoss`` and the sampling of the data are made from it.
         metrics: of your own, made of the figures of the classes.
+        rates: multiples of the learning rate for the parts of the network.
+        start: of the weights of a cosine classifier; random where left out.
     """
 
     predictor = Classifier
@@ -62,8 +72,11 @@ class Classification(Task[ImageBatch]):
         compile: bool = False,
         difficulty: Callable[[int], ClassDifficulty] = ClassDifficulty,
         metrics: Sequence[ClassMetric] | None = None,
+        rates: Rates = EQUAL,
+        start: HeadStart | None = None,
     ) -> None:
-        super().__init__(method, len(class_counts), optimizer, schedule, many, few, difficulty)
+        super().__init__(method, len(class_counts), optimizer, schedule, many, few, difficulty, rates)
+        self.start = start
         self.channels_last = channels_last
         order_weights(method, channels_last)
         if compile:
@@ -84,6 +97,8 @@ class Classification(Task[ImageBatch]):
             InputError: on data of another kind, another number of classes or of views, clips of a size that the network
                 does not take, or clips for a network of images and the other way round.
         """
+        if isinstance(data, FeatureData):  # its images were checked
+            return
         if not isinstance(data, ImageData):
             raise InputError(f"{type(data).__name__} is not for classification: give data with one label an image")
         if self.method.num_classes != len(data.classes):
@@ -107,6 +122,26 @@ class Classification(Task[ImageBatch]):
             )
         super().check(data)
 
+    def prepare(self, data: LongTailData, trainer: pl.Trainer, features: Path, resume: bool) -> LongTailData:
+        """Compute the features of a frozen network, and start the weights of the classifier."""
+        probes, starts = isinstance(self.method, Probe), self.start is not None and not resume
+        if not (probes or starts):
+            return data
+        assert isinstance(data, ImageData)
+        device, precision = trainer.strategy.root_device, trainer.precision_plugin.forward_context
+        settings = (device, precision, str(trainer.precision), self.channels_last)
+        extraction = Extraction(self.method.backbone, features if probes else None, *settings)
+        images, data = data, extraction(data, self.method.copies) if probes else data
+        if starts:
+            assert self.start is not None
+            start_classifier(self.method, self.start, images, data, extraction)
+        return data
+
+    @property
+    def least_batch(self) -> int:
+        """Two with batch normalisation: that of one image is no statistic, and fails on a map of one pixel."""
+        return 2 if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.method.modules()) else 1
+
     @property
     def data(self) -> ImageData:
         """The data module of the trainer."""
@@ -117,13 +152,13 @@ class Classification(Task[ImageBatch]):
     def _views(self, batch: ImageBatch) -> list[Tensor]:
         return [ordered(view, self.channels_last) for view in batch["views"]]
 
-    def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor | None:
         """One step of the method; logs the loss and its parts."""
         rows = {"rows": batch["rows"]} if self.method.wants_rows else {}
         out: dict[str, Tensor] = self.method(self._views(batch), batch["targets"], **rows)
         logits = out.pop("logits")
         self.log_parts({**out, "top1": (logits.argmax(1) == batch["targets"]).float().mean()}, len(logits))
-        return out["loss"]
+        return out["loss"] if out["loss"].requires_grad else None  # where nothing is trained
 
     def logits(self, batch: ImageBatch) -> Tensor:
         """Logits (N, C) of a batch out of training, float32: their mean where there are several views."""
@@ -176,10 +211,38 @@ class Classification(Task[ImageBatch]):
                         "true": int(true),
                         "predicted": int(predicted),
                         "confidence": confidence,
+                        "name": self.data.file_name(split, int(row)),
                         "image": "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode(),
                     }
                 )
         return mistakes
+
+
+def start_classifier(
+    method: Method, start: HeadStart, images: ImageData, data: ImageData, extraction: Extraction
+) -> None:
+    """Start the weights of a cosine classifier.
+
+    Args:
+        method: that has it.
+        start: of its weights.
+        images: the set.
+        data: the same, or its features.
+        extraction: makes features of images.
+
+    Raises:
+        InputError: if the classifier is no cosine classifier.
+    """
+    classifier = getattr(method, "classifier", None)
+    if not isinstance(classifier, CosineClassifier):
+        raise InputError("a start of the classifier wants longtail.models.CosineClassifier: give it as the classifier")
+    split = images.split("train")
+    assert split is not None
+    targets = torch.from_numpy(split.targets)
+    rows = first_rows(targets, start.images)
+    features = data.features["train"][rows, 0] if isinstance(data, FeatureData) else extraction.of_rows(images, rows)
+    with torch.no_grad():
+        classifier.weight.copy_(start(features, targets[rows], images.classes))
 
 
 def confusions(answers: Tensor) -> list[dict[str, int]]:

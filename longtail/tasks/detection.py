@@ -74,6 +74,11 @@ class Detection(Task[BoxBatch]):
         codec()  # needed after the first epoch
         super().check(data)
 
+    @property
+    def time_options(self) -> list[str]:
+        """The size of evaluated images too."""
+        return [*super().time_options, "for the evaluations a smaller --model.method.min_size"]
+
     def record(self) -> dict[str, Any]:  # part of ``Results``
         """What this task adds to the results of a run."""
         accuracies = {

@@ -1,7 +1,7 @@
 """The figures and pictures of a detector on a split."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,7 +13,7 @@ from longtail.files.coco.results import coco_results, decode
 from longtail.metrics.detection import average_precision, group_ap
 from longtail.reports.groups import GROUPS
 from longtail.reports.overlays import data_uri, draw_instances
-from longtail.reports.results import weakest_classes
+from longtail.reports.results import Thresholds, weakest_classes
 
 KINDS: dict[str, Literal["bbox", "segm"]] = {"box": "bbox", "mask": "segm"}
 EXAMPLES_EACH, EXAMPLE_SIDE = 2, 512  # images of a weak class in the report, and their longer side in pixels
@@ -40,7 +40,7 @@ class DetectionEvaluator:
         metrics: names of the figures that can choose an epoch, the most telling first.
     """
 
-    def __init__(self, num_classes: int, masks: bool, thresholds: Mapping[str, int]) -> None:
+    def __init__(self, num_classes: int, masks: bool, thresholds: Thresholds) -> None:
         self.kinds = ["box", "mask"] if masks else ["box"]
         self.thresholds = thresholds
         names = [*FIGURES, *(f"ap_{group}" for group in GROUPS)]

@@ -92,10 +92,13 @@ class Segmentation(Task[PixelBatch]):
             )
         if self.method.num_classes != len(data.classes):
             raise InputError(f"the method has {self.method.num_classes} classes, {data.source} has {len(data.classes)}")
-        least = self.method.backbone.least_batch
-        if data.batch_size < least:
-            raise InputError(f"this network normalises over the images of a step: give --batch-size {least} or more")
         super().check(data)
+
+    @property
+    def least_batch(self) -> int:
+        """That of the network."""
+        least: int = self.method.backbone.least_batch
+        return least
 
     def record(self) -> dict[str, Any]:  # part of ``Results``
         """What this task adds to the results of a run."""

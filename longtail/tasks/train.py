@@ -4,33 +4,38 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
-import torch
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from rich.console import Console
 
 from longtail.checkpoint import load_state, read_checkpoint
-from longtail.configuration import read_config
+from longtail.configuration import read_run_config
 from longtail.data.base import LongTailData
 from longtail.data.names import find_class
 from longtail.errors import InputError
 from longtail.messages import command
 from longtail.reports.results import Evaluation, Results, load_results, save_results
-from longtail.reports.terminal import evaluation_table
+from longtail.reports.terminal import evaluation_table, show
 from longtail.tasks.base import Task
 from longtail.tasks.checkpoints import AtomicCheckpointIO, RunCheckpoints, TrainingStopped
 from longtail.tasks.divergence import Divergence
+from longtail.tasks.inputs import fit_to_network
+from longtail.tasks.overview import Overview
+from longtail.tasks.precision import choose_precision
+from longtail.tasks.rates import about_rate
 from longtail.tasks.recorder import Progress, Recorder, new_results
 from longtail.tasks.refusals import building, explain
+from longtail.tasks.views import split_off, with_options
 from longtail.trust import building_from_run
 from longtail.writing import write_atomically
+
+logger = logging.getLogger(__name__)
 
 
 class TrainingCLI(LightningCLI):
@@ -39,12 +44,17 @@ class TrainingCLI(LightningCLI):
     The arguments are parsed, then the data module is built, then the set is read, then the task and the trainer are
     built, which depend on the counts of the set.
 
+    Args:
+        args: the options.
+        prepare: called with the data module before the set is read.
+
     Raises:
         InputError: on a wrong option, and by whatever cannot use what it was given. What else goes wrong in the code
             that is built comes as it is.
     """
 
-    def __init__(self, args: Sequence[str]) -> None:
+    def __init__(self, args: Sequence[str], prepare: Callable[[LongTailData], None] | None = None) -> None:
+        self.prepare = prepare
         self.label_counts: list[int] = []  # those of the set, once it is read
         super().__init__(
             Task,
@@ -54,7 +64,6 @@ class TrainingCLI(LightningCLI):
             save_config_callback=None,
             seed_everything_default=0,
             trainer_defaults={
-                "precision": default_precision(),
                 "gradient_clip_val": None,
                 "num_sanity_val_steps": 0,
                 "enable_model_summary": False,
@@ -72,6 +81,7 @@ class TrainingCLI(LightningCLI):
         parser.add_argument("--recipe", type=str | None, default=None, help="name of the recipe, for the record")
         parser.add_argument("--monitor", type=str | None, default=None, help="validation metric of the best epoch")
         parser.add_argument("--ema", type=float | None, default=None, help="decay of averaged weights, such as 0.999")
+        parser.add_argument("--features", type=Path | None, default=None, help="folder for those of frozen networks")
         for target in ("model.init_args", "model.init_args.method.init_args"):
             parser.link_arguments("data", f"{target}.class_counts", self._class_counts, apply_on="instantiate")
 
@@ -80,40 +90,51 @@ class TrainingCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, and say in one line what is wrong."""
+        rest, views = split_off(cast(list[str], args))
         try:
-            super().parse_arguments(parser, args)
+            super().parse_arguments(parser, rest)
+            if views and self.config.data is not None:
+                given = self.config.as_dict()["data"].get("init_args", {}).get("views")
+                super().parse_arguments(parser, [*rest, f"--data.views={with_options(given, views)}"])
         except ArgumentError as error:
             raise InputError(explain(str(error))) from error
         if self.config.data is None:
             raise InputError(f"no data given: {LongTailData.needs}")
+        fit_to_network(self.config)
 
     def instantiate_classes(self) -> None:
         """Build the data module, read the set, and build what follows from its counts."""
         with building():
             data_config = Namespace(data=self.config.data)  # type: ignore[no-untyped-call]  # it has no types
             data = self.parser.instantiate(data_config).data
+        if self.prepare is not None:
+            self.prepare(data)
         self.label_counts = data.label_counts
         config = self.config.clone()
         config.data = data
         with building():
             self.config_init = self.parser.instantiate(config)
+        if self.config.trainer.precision is None:
+            precision, why = choose_precision(self.config_init.model.method, str(self.config.trainer.accelerator))
+            logger.info(f"precision {precision}, as {why}; --precision gives another")
+            self.config.trainer.precision = self.config_init.trainer.precision = precision
         self.datamodule, self.model = data, self.config_init.model
         self.trainer = self.instantiate_trainer()
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # Lightning's signature
         """The trainer, with the loggers, checkpoints and records of the run."""
         run = Path(self.config.run)
-        logger = self.config_init.trainer.logger
-        if logger is None or logger is True:
-            logger = [TensorBoardLogger(run / "logs", name="tensorboard"), CSVLogger(run / "logs", name="csv")]
+        loggers = self.config_init.trainer.logger
+        if loggers is None or loggers is True:
+            loggers = [TensorBoardLogger(run / "logs", name="tensorboard"), CSVLogger(run / "logs", name="csv")]
         self.results = new_results(run.name, self.config.recipe, int(self.config.seed_everything), self.dump())
         self.recorder = Recorder(run, self.results)
         metrics = self.model.monitors
         self.checkpoints = RunCheckpoints(run, self.config.monitor or next(iter(metrics)), metrics)
         self.divergence = Divergence(self.checkpoints.last)
-        callbacks: list[pl.Callback] = [self.divergence, self.recorder, self.checkpoints]
+        callbacks: list[pl.Callback] = [self.divergence, Overview(), self.recorder, self.checkpoints]
         if self.config_init.trainer.enable_progress_bar is not False:
-            callbacks.insert(2, Progress(self.recorder))
+            callbacks.insert(callbacks.index(self.checkpoints), Progress(self.recorder))
         if self.config.ema is not None:
             if not 0 < self.config.ema < 1:
                 raise InputError(f"--ema must be between 0 and 1, got {self.config.ema}")
@@ -123,7 +144,7 @@ class TrainingCLI(LightningCLI):
         plugins = [*(self.config_init.trainer.plugins or []), AtomicCheckpointIO()]
         with building():
             return super().instantiate_trainer(
-                logger=logger,
+                logger=loggers,
                 callbacks=[*own_callbacks, *callbacks],
                 plugins=plugins,
                 enable_checkpointing=False,
@@ -137,15 +158,6 @@ class TrainingCLI(LightningCLI):
         return str(self.parser.dump(self.config, skip_none=False, skip_link_targets=True))
 
 
-def default_precision() -> str:
-    """bfloat16 autocast where the hardware has it, else float32."""
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    flags = Path("/proc/cpuinfo")
-    has_bf16 = flags.is_file() and any(flag in flags.read_text() for flag in ("avx512_bf16", "amx_bf16"))
-    return "bf16-mixed" if has_bf16 else "32-true"
-
-
 def configure(args: Sequence[str], of_runs: Sequence[Path] = (), recipe: str | None = None) -> TrainingCLI:
     """Parse, build and read everything that command-line arguments name; see ``TrainingCLI``.
 
@@ -155,10 +167,10 @@ def configure(args: Sequence[str], of_runs: Sequence[Path] = (), recipe: str | N
         recipe: YAML that comes before both.
     """
     configs = [*([] if recipe is None else [recipe]), *map(str, of_runs)]
-    args = [*(f"--config={config}" for config in configs), *args]
+    args = [*(option for config in configs for option in ("--config", config)), *args]
     if not of_runs:
         return TrainingCLI(args)
-    with building_from_run(of_runs[0], [read_config(file) for file in of_runs]):
+    with building_from_run(of_runs[0], [read_run_config(file) for file in of_runs]):
         return TrainingCLI(args)
 
 
@@ -174,7 +186,7 @@ def fit(
         of_runs: configurations of runs, which come before the options.
         recipe: YAML that comes before both.
     """
-    _quiet()
+    quiet()
     cli = configure([*args, f"--run={run}"], of_runs, recipe)
     trainer, task, data = cli.trainer, cli.model, cli.datamodule
     last = cli.checkpoints.last
@@ -190,6 +202,10 @@ def fit(
         )
     for name in ("val", "test"):
         check_spread(trainer, data, name)
+    if line := about_rate(task.optimizer, any(arg.startswith("--model.optimizer.lr") for arg in args)):
+        logger.info(line)
+    features = cli.config.features or run.parent / "features"
+    data = cli.datamodule = task.prepare(data, trainer, Path(features), resume)
     if trainer.is_global_zero:
         run.mkdir(parents=True, exist_ok=True)
         write_atomically(run / "config.yaml", cli.dump())
@@ -214,7 +230,7 @@ def fit(
         results = cast(Results, cli.results)
         save_results(run, results)
         evaluations = [e for e in cli.results["evaluations"] if e["split"] == splits[-1]] if splits else []
-        Console().print(evaluation_table(results, evaluations) if evaluations else "no split to evaluate")
+        show(evaluation_table(results, evaluations)) if evaluations else sys.stdout.write("no split to evaluate\n")
 
 
 def left_out(trainer: pl.Trainer, split: str) -> bool:
@@ -257,7 +273,7 @@ def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
     if cli.trainer.is_global_zero:
         results["evaluations"] = [*others, *evaluations]
         save_results(run, results)
-        Console().print(evaluation_table(results, evaluations))
+        show(evaluation_table(results, evaluations))
 
 
 def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, Results]:
@@ -267,15 +283,14 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
         InputError: if the run or the split is not there, or an option would change what was trained on and what was
             held out.
     """
-    _quiet()
+    quiet()
     results = load_results(run)
     names = [arg.split("=")[0] for arg in args if arg.startswith("--data")]
-    file = run / "config.yaml"
-    movable = movable_options(file) if names else frozenset()
+    movable = movable_options(run) if names else frozenset()
     for name in names:
         if name.rsplit(".", 1)[-1] not in movable:
             raise InputError(f"{name} could mix the splits of the run: leave it out")
-    cli = configure([*args, f"--run={run}", "--trainer.logger=false"], [file])
+    cli = configure([*args, f"--run={run}", "--trainer.logger=false"], [run / "config.yaml"])
     if cli.datamodule.split(split) is None:
         name = "validation" if split == "val" else split
         raise InputError(f"{cli.datamodule.source} has no {name} split: train with images held out for it")
@@ -286,17 +301,27 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     return cli, results
 
 
-def movable_options(file: Path) -> frozenset[str]:
-    """The options of the data set in the configuration of a run that leave its splits as they are."""
-    config = read_config(file)
-    with building_from_run(file, config):
-        try:
-            return find_class(config["data"]["class_path"]).movable
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{file}: not the configuration of a run: give the folder of one") from error
+def movable_options(run: Path) -> frozenset[str]:
+    """The options of a run's data set that leave its splits as they are."""
+    config = read_config(run)
+    with building_from_run(run, config):
+        return find_class(config["data"]["class_path"]).movable
 
 
-def _quiet() -> None:
+def read_config(run: Path) -> dict[str, Any]:  # YAML
+    """The configuration of a run; raises InputError where there is none."""
+    file = run / "config.yaml"
+    config = read_run_config(file)
+    try:
+        paths = config["data"]["class_path"], config["model"]["init_args"]["method"]["class_path"]
+    except (KeyError, TypeError):
+        paths = None, None
+    if not all(isinstance(path, str) for path in paths):
+        raise InputError(f"{file}: not the configuration of a run: give the folder of one")
+    return config
+
+
+def quiet() -> None:
     """Leave out what Lightning says about itself."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import itertools
 import json
 import os
 import pickle
@@ -9,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import yaml
 from command import TWO_PROCESSES, assert_same_weights, fails, in_its_own_process, results, stopping
 from PIL import Image
 
+from longtail.augment.preprocessing import Resize
 from longtail.cli.main import main
 from longtail.inference import load_run
 from longtail.reports.results import weakest_classes
@@ -176,11 +179,14 @@ def test_predict_names_a_bad_file_and_writes_nothing(
     assert len(output.read_text().splitlines()) == 2
 
 
-def test_export_agrees_with_torch(run: Path, tmp_path: Path) -> None:
+def test_export_agrees_with_torch(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     from safetensors.torch import load_file
 
     assert main(["export", str(run), "--output", str(tmp_path)]) == 0
+    files = [str(tmp_path / name) for name in ("model.onnx", "model.safetensors")]
+    said = capfd.readouterr()
+    assert (said.out.splitlines(), said.err) == (files, ""), "by no exporter"
     classifier = load_run(run)
     images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
@@ -189,6 +195,39 @@ def test_export_agrees_with_torch(run: Path, tmp_path: Path) -> None:
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == classifier.classes
     own = load_file(tmp_path / "model.safetensors")
     assert all(torch.equal(value, own[name]) for name, value in classifier.method.state_dict().items())
+
+
+def test_the_documented_way_to_the_exported_network_is_that_of_predict(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lines of docs/export.md, on a photo that lies on its side, and on images of all shapes."""
+    pytest.importorskip("onnxruntime")
+    random = np.random.default_rng(0)
+    assert main(["export", str(run), "--output", str(tmp_path)]) == 0
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise = Image.fromarray(random.integers(0, 256, (37, 83, 3), dtype=np.uint8))
+    noise.save(tmp_path / "photo.jpg", exif=exif)
+    capsys.readouterr()
+    assert main(["predict", str(run), str(tmp_path / "photo.jpg"), "--format", "jsonl"]) == 0
+    answer = json.loads(capsys.readouterr().out)["top"]
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/export.md", "exec"), names)
+    classifier = load_run(run)
+    expected = [next(entry["probability"] for entry in answer if entry["class"] == c) for c in classifier.classes]
+    assert names["probabilities"][0].tolist() == pytest.approx(expected, abs=2e-5)
+
+    assert np.array_equal(names["pixels"].transpose(2, 0, 1), classifier.read("photo.jpg").numpy())
+    for size, interpolation in itertools.product((16, 33, 64), ("bilinear", "bicubic")):
+        other = replace(classifier, size=size, resize=Resize(interpolation, 0.875))  # type: ignore[arg-type]
+        for width, height in ((37, 83), (83, 37), (16, 16), (200, 199), (9, 61), (150, 400), (64, 64), (73, 74)):
+            image = Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
+            image.save(tmp_path / "image.png")
+            pixels = names["prepare"](image, size, 0.875, interpolation)
+            assert np.array_equal(pixels.transpose(2, 0, 1), other.read("image.png").numpy())
 
 
 GML_BY_DIFFICULTY = ["--model.method", "longtail.methods.GML", "--data.sampling", "longtail.data.DifficultySampling"]

@@ -159,6 +159,11 @@ def test_the_class_that_the_recipe_names_says_what_a_path_means(
         ("my_sets.Digits", "nothing", r"digits_lt, .*my_digits"),
         (OURS + "Folder", "./nothing", r"no folder or table at \./nothing"),
         (OURS + "Folder", "test.csv", r"no folder or table at test\.csv"),
+        (OURS + "Folder", "tain.csv", r"no folder or table at tain\.csv; near it: train\.csv"),
+        (OURS + "Folder", "photos.zip", r"no folder or table at photos\.zip"),
+        (OURS + "Folder", "photos.ZIP", r"no folder or table at photos\.ZIP"),
+        (OURS + "Folder", "Photos", r'no folder or table at "Photos", and no data set of that name'),
+        (OURS + "Folder", "nowhere/photos", r"no folder or table at nowhere/photos; nowhere is no folder"),
     ],
 )
 def test_what_a_class_cannot_read_is_refused_with_the_way_out(
@@ -208,7 +213,7 @@ def test_a_set_from_outside_trains_by_name_and_by_path_and_is_evaluated(
     assert counts[0] == counts[1] == counts[2]
     assert main(["validate", "path", "--data.root", "elsewhere.half", *OURS_TOO]) == 0
     assert "mix the splits" in fails(capsys, "validate", "path", "--data.factor", "0.2")
-    assert "mix the splits" in fails(capsys, "validate", "path", "--data", "digits_lt")
+    assert "what the run was trained on: leave out --data" in fails(capsys, "validate", "path", "--data", "digits_lt")
 
 
 def test_a_configuration_names_the_set_as_a_recipe_does(place: Path) -> None:

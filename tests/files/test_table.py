@@ -92,7 +92,10 @@ def test_parquet_without_pyarrow(root, monkeypatch):
             {"path": ["a.jpg", "b.jpg"], "label": [[0], [1]]},
             ", row 1: label is of type list; store it as text or whole numbers",
         ),
-        ({"path": ["a.jpg"], "klass": [0]}, ": no column called label, only path, klass; rename"),
+        (
+            {"path": ["a.jpg"], "klass": [0]},
+            ": no column called label, only path, klass; rename one, or give --data.label_column NAME",
+        ),
     ],
 )
 def test_parquet_refusals(root, columns, expected):
@@ -111,6 +114,9 @@ def test_labels_with_given_classes(root):
     assert (by_name.targets.tolist(), by_name.classes) == ([1, 1], classes)
     by_index = read_table(write(root, "path,label\na.jpg,2\nb.jpg,0\n"), classes=classes)
     assert (by_index.targets.tolist(), by_index.classes) == ([2, 0], classes)
+    message = refusal(write(root, "path,label\na.jpg,1\nb.jpg,3\nc.jpg,2\n"), classes=classes)
+    assert message.endswith("line 3: labels run from 1 to 3; subtract 1, as class indices begin with 0, or write names")
+    assert read_table(write(root, "path,label\na.jpg,1\nb.jpg,2\n"), classes=classes).targets.tolist() == [1, 2]
     numeric = read_table(write(root, "path,label\na.jpg,747\n"), classes=["A320", "747"])
     assert numeric.targets.tolist() == [1]
 
@@ -127,9 +133,31 @@ def test_padded_indices(root):
         ("", ": the table is empty"),
         ("\n\n", ": the table is empty"),
         ("path,label\n", ": the table is empty; add a row for every image"),
-        ("file,class\na.jpg,0\n", ": no column called path, only file, class; rename one or say which column to use"),
-        ("path;label\na.jpg;0\n", ": no column called path, only path;label; rename"),
-        ("path,label,path\na.jpg,0,b.jpg\n", ": two columns are called path; rename one"),
+        (
+            "file,class\na.jpg,0\n",
+            ", line 1: no column called path, only file, class; rename one, or give --data.path_column NAME",
+        ),
+        (
+            "\npath,Label\na.jpg,0\n",
+            ", line 2: no column called label, only path, Label; rename one, or give --data.label_column Label",
+        ),
+        (
+            "Path,label\na.jpg,0\n",
+            ", line 1: no column called path, only Path, label; rename one, or give --data.path_column Path",
+        ),
+        (
+            "path;label\na.jpg;0\n",
+            ', line 1: the columns are separated by semicolons ";", and a .csv has commas: save it so',
+        ),
+        (
+            "path\tlabel\na.jpg\t0\n",
+            ", line 1: the columns are separated by tabs, and a .csv has commas: save it so, or name the file .tsv",
+        ),
+        ("path,label,path\na.jpg,0,b.jpg\n", ", line 1: two columns are called path; rename one"),
+        (
+            "path,label\na.jpg,1\nb.jpg,3\nc.jpg,2\n",
+            ", line 3: labels run from 1 to 3; subtract 1, as class indices begin with 0, or write names",
+        ),
         ("path,label\na.jpg,0\nb.jpg\n", ", line 3: 1 field where the header has 2; correct the row"),
         ("path,label\n\na.jpg,0,1\n", ", line 3: 3 fields where the header has 2; correct the row"),
         ('path,label\na.jpg,0\n"b.jpg,1\nc.jpg,2\n', ", line 4: unexpected end of data; correct the quotes"),
@@ -188,7 +216,8 @@ def test_unknown_labels(root, label, expected, first):
 def test_labels_from_1_are_told_as_such(root):
     table = write(root, "path,label\n" + "".join(f"{c}.jpg,{c}\n" for c in range(1, 8)))
     assert (
-        refusal(table) == f"{table}: labels run from 1 to 7; subtract 1, as class indices begin with 0, or write names"
+        refusal(table)
+        == f"{table}, line 8: labels run from 1 to 7; subtract 1, as class indices begin with 0, or write names"
     )
     assert "labels run from 1 to 7; subtract 1" in refusal(table, classes=list("abcdefg"))
     for c in range(1, 8):

@@ -425,3 +425,7 @@ def test_pixels_without_a_finite_logit_have_no_class(size: tuple[int, int], valu
     logits[0, 18, 2, 2] = value
     with pytest.raises(InputError, match=r"pixels of the network's outputs are not finite"):
         labels_at(logits, size)
+
+
+def test_class_counts_of_any_form() -> None:
+    assert PixelPlain({"road": 9000, "sky": 0}.values(), Strided()).num_classes == 2

@@ -378,3 +378,7 @@ def test_outputs_that_are_not_finite_are_not_dropped_in_silence(part: str) -> No
         method.get_submodule(part).bias[0] = torch.nan
     with pytest.raises(InputError, match="numbers that the network gives are not finite"):
         method.detect(images)
+
+
+def test_class_counts_of_any_form() -> None:
+    assert make(counts={"car": 50, "cat": 0, "owl": 3}.values()).num_classes == 3  # type: ignore[arg-type]

@@ -10,11 +10,13 @@ from safetensors.torch import save_file
 from longtail.errors import InputError
 from longtail.losses import CrossEntropyLoss
 from longtail.methods import BCL, GML, RCNN, PixelPlain, Plain
-from longtail.models.backbones import Backbone, load_weights
+from longtail.models import downloads
+from longtail.models.backbones import Backbone
 from longtail.models.detectors import TimmFPN
 from longtail.models.resnet_cifar import BasicBlock, CifarResNet
 from longtail.models.segmenters import SMP
 from longtail.models.video import FrameMean, VideoBackbone
+from longtail.models.weights import load_weights
 
 IMAGES = torch.randn(2, 3, 32, 32)
 
@@ -84,7 +86,8 @@ def test_an_unknown_tag_is_refused() -> None:
         Backbone("test_resnet.nonsense")
 
 
-def test_pretrained_where_there_are_no_weights_is_refused(tmp_path: Path) -> None:
+def test_pretrained_where_there_are_no_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "reachable", lambda address: True)
     with pytest.raises(InputError, match="no published weights for resnet32_cifar"):
         Backbone("resnet32_cifar", pretrained=True)
     with pytest.raises(InputError, match=r"no pretrained weights for resnet10t\.untrained"):
@@ -172,7 +175,7 @@ def test_the_folder_of_a_run_and_a_run_of_another_network_are_refused(tmp_path: 
     with pytest.raises(InputError, match=r"it is a folder; give a file in it, such as best\.ckpt"):
         Backbone("test_resnet", weights=tmp_path)
     path = saved(Plain([4, 2], Backbone("resnet20_cifar"), CrossEntropyLoss()), tmp_path / "best.ckpt")
-    with pytest.raises(InputError, match=r"best\.ckpt does not fit the backbone: it lacks"):
+    with pytest.raises(InputError, match=r"best\.ckpt does not fit the backbone: .* it lacks"):
         Backbone("test_resnet", weights=path)
 
 
@@ -182,10 +185,10 @@ def test_weights_that_do_not_fit_are_refused_and_change_nothing(tmp_path: Path) 
     other = CifarResNet(20).state_dict()
 
     torch.save(other | {"conv.weight": torch.zeros(16, 1, 3, 3)}, file)
-    with pytest.raises(InputError, match=r'has another shape for "conv\.weight" and 0 more'):
+    with pytest.raises(InputError, match=r'has another shape for "conv\.weight"'):
         load_weights(network, file)
     torch.save({key: value for key, value in other.items() if not key.startswith("bn.")}, file)
-    with pytest.raises(InputError, match=r'lacks "bn\.weight" and 3 more'):
+    with pytest.raises(InputError, match=r'lacks "bn\.weight"'):
         load_weights(network, file)
     for key, value in network.state_dict().items():
         assert torch.equal(value, before[key])

@@ -180,3 +180,12 @@ def test_a_batch_that_does_not_fit_is_refused(features, targets, ids, problem: s
     with pytest.raises(ValueError, match=problem):
         queue.enqueue(features, targets, ids)
     assert queue.targets.eq(-1).all()
+
+
+def test_what_torch_makes_a_tensor_of_does_as_well() -> None:
+    features, targets = torch.rand(4, DIM), torch.tensor([0, 1, 0, 2])
+    wanted, found = ClassQueue([5, 3, 1], DIM, 6), ClassQueue({"a": 5, "b": 3, "c": 1}.values(), DIM, 6)
+    wanted.enqueue(features, targets, torch.arange(4))
+    found.enqueue(features.tolist(), targets.numpy(), range(4))
+    for (name, value), (_, other) in zip(found.named_buffers(), wanted.named_buffers(), strict=True):
+        assert torch.equal(value, other), name

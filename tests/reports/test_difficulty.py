@@ -16,7 +16,7 @@ from longtail.reports.difficulty import (
     rarity_correlation,
     snapshots,
 )
-from longtail.reports.report import difficulty_sentence
+from longtail.reports.report import Correlation, difficulty_sentence
 from longtail.reports.results import Thresholds
 
 THRESHOLDS: Thresholds = {"many": 100, "few": 20}
@@ -95,12 +95,30 @@ def test_in_words(correlation: float | None, words: str) -> None:
 
 
 def test_one_sentence() -> None:
-    assert difficulty_sentence({7: 0.75}) == (
+    assert difficulty_sentence([Correlation(7, 0.75, "")]) == (
         "At epoch 7 the rare classes are mostly the hard ones, with exceptions "
         "(rank correlation of difficulty with rarity +0.75)."
     )
-    assert difficulty_sentence({1: None, 9: -0.04}).endswith("rarity −0.04); it was – at epoch 1.")  # noqa: RUF001
-    assert difficulty_sentence({1: None}).endswith("cannot be told: too few classes differ.")
+    ends = [Correlation(1, None, "all classes equally difficult"), Correlation(9, -0.04, "")]
+    assert difficulty_sentence([Correlation(5, 0.5, ""), ends[1]]).endswith("−0.04); it was +0.50 at epoch 5.")  # noqa: RUF001
+    assert difficulty_sentence(ends).endswith("rarity −0.04).")  # noqa: RUF001
+    assert difficulty_sentence(ends[:1]).endswith("cannot be told (all classes equally difficult).")
+
+
+@pytest.mark.parametrize(
+    ("difficulty", "counts", "reason"),
+    [
+        ((0.5, 0.5, None, 0.5), [9, 8, 7, 6], "all classes equally difficult"),
+        ((0.1, 0.2, 0.3), [5, 5, 5], "all classes equally frequent"),
+        ((0.1, None, 0.3), [9, 5, 2], "fewer than 3 classes measured"),
+    ],
+)
+def test_a_correlation_that_does_not_exist_says_why(
+    difficulty: tuple[float | None, ...], counts: list[int], reason: str
+) -> None:
+    correlation = Correlation.of(Snapshot(3, difficulty), counts)
+    assert (correlation.value, correlation.reason) == (None, reason)
+    assert correlation.words == f"no correlation: {reason}"
 
 
 def test_exceptions_are_the_most_striking_three() -> None:

@@ -75,3 +75,23 @@ def test_the_order_is_shuffled() -> None:
 def test_settings_that_are_refused(settings: dict, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         RepeatFactorSampler(torch.tensor([0, 1, 1]), **settings)
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=12))
+def test_at_the_mean_share_an_epoch_at_most_doubles(counts: list[int]) -> None:
+    targets = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    share = RepeatFactorSampler(targets).mean_share
+    assert share == pytest.approx(1 / len(counts))
+    sampler = RepeatFactorSampler(targets, threshold=share)
+    rows, classes = sum(counts), len(counts)
+    factors = [math.sqrt(max(1, rows / classes / n)) for n in counts]
+    assert sampler.expected == pytest.approx(sum(n * factor for n, factor in zip(counts, factors, strict=True)))
+    assert sampler.expected <= 2 * rows
+    rarer = sum(n for n in counts if n * classes < rows)
+    assert abs(sampler.repeated - rarer) <= rows * (rarer == 0)  # all equal: rounding may put a factor above 1
+
+
+def test_shares_count_an_image_once_for_a_class() -> None:
+    sampler = RepeatFactorSampler([0, 0, 2], images=[0, 0, 1], num_images=4)
+    assert sampler.shares.tolist() == [0.25, 0, 0.25]
+    assert sampler.mean_share == 0.25

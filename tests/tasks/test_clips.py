@@ -105,6 +105,37 @@ def test_evaluation_gives_the_figures_of_the_run_again(copy: Path) -> None:
         assert found[each["split"], each["checkpoint"]]["per_class"] == each["per_class"]
 
 
+def test_a_run_is_evaluated_on_another_set_and_reads_lists(
+    copy: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = results(copy)
+    other = tmp_path / "other"
+    shutil.copytree(shapes / "test", other)
+    assert main(["test", str(copy), "--data", str(other)]) == 0
+    assert results(copy) == before, "the figures of its own splits stay"
+    (found,) = [
+        each
+        for each in json.loads((copy / "test-other.json").read_text())["evaluations"]
+        if each["checkpoint"] == "last"
+    ]
+    own = evaluation(copy, "test")
+    assert (found["per_class"], found["confusions"]) == (own["per_class"], own["confusions"])
+    assert all((other / mistake["name"]).exists() for mistake in found["mistakes"])
+    rows = [f"other/{path.relative_to(other)}" for path in sorted(other.glob("*/*.mp4"))]
+    table = tmp_path / "list.csv"
+    table.write_text("path,label\n" + "".join(f"{row},{Path(row).parent.name}\n" for row in rows))
+    assert main(["test", str(copy), "--data", str(table)]) == 0
+    listed = json.loads((copy / "test-list.json").read_text())["evaluations"]
+    assert found["per_class"] in [each["per_class"] for each in listed]
+    capsys.readouterr()
+    assert main(["predict", str(copy), str(table), "--top-k", "1"]) == 0
+    assert [row["path"] for row in csv.DictReader(capsys.readouterr().out.splitlines())] == rows
+    next(path for path in other.iterdir() if path.name[0] != ".").rename(other / "yodel")
+    assert "has classes that training lacks: yodel; its 8 classes are" in fails(
+        capsys, "test", str(copy), "--data", str(other)
+    )
+
+
 def test_the_logits_of_several_test_clips_are_averaged(copy: Path, shapes: Path) -> None:
     for command in ("validate", "test"):
         assert main([command, str(copy), "--data.test_clips", "3"]) == 0

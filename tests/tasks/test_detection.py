@@ -102,6 +102,45 @@ def test_predictions_are_results_of_coco_with_pictures(run: Path, shapes: Path, 
     assert (tmp_path / "again.json").read_bytes() == answer.read_bytes()
 
 
+def test_images_of_one_name_in_several_folders_have_the_ids_of_their_entries(
+    run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = sorted((shapes / "val").glob("*.png"))[:3]
+    places = ["a/1.png", "b/1.png", "b/c/1.png"]
+    for picture, place in zip(pictures, places, strict=True):
+        (tmp_path / "new" / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(picture, tmp_path / "new" / place)
+    names = {"a/1.png": 30, "b/1.png": 10, "b/c/1.png": 20}
+    file = tmp_path / "ids.json"
+    file.write_text(json.dumps({"images": [{"id": number, "file_name": name} for name, number in names.items()]}))
+    found: dict[str, list[dict[str, object]]] = {}
+    for given in (["new"], ["new/b", "new/a"], ["list.csv"]):
+        (tmp_path / "list.csv").write_text("split,path\n" + "".join(f"x,new/{place}\n" for place in places))
+        answer, pages = tmp_path / "answer.json", tmp_path / f"pictures-{Path(given[0]).name}"
+        where = [str(tmp_path / each) for each in given]
+        options = ["--output", str(answer), "--annotations", str(file), "--overlays", str(pages)]
+        assert main(["predict", str(run), *where, *options]) == 0
+        found[given[0]] = json.loads(answer.read_text())
+        assert {file.name for file in pages.iterdir()} == {"10-1.png", "20-1.png", "30-1.png"}
+    alone = {}
+    for picture, place in zip(pictures, places, strict=True):
+        assert main(["predict", str(run), str(picture), "--output", str(answer)]) == 0
+        alone[names[place]] = [(each["bbox"], each["category_id"]) for each in json.loads(answer.read_text())]
+    for results_of in found.values():
+        for number, expected in alone.items():
+            assert [(e["bbox"], e["category_id"]) for e in results_of if e["image_id"] == number] == expected
+    assert {each["file_name"] for each in found["new"]} <= names.keys()
+    assert {each["file_name"] for each in found["list.csv"]} <= {f"new/{place}" for place in places}
+
+    def refused(*entries: str) -> str:
+        file.write_text(json.dumps({"images": [{"id": i, "file_name": name} for i, name in enumerate(entries)]}))
+        return fails(capsys, "predict", str(run), str(tmp_path / "new"), "--annotations", str(file))
+
+    assert "does not list" in refused("a/1.png", "b/1.png")
+    assert "does not tell" in refused("1.png")
+    assert "does not tell which of its images" in refused("a/1.png", "b/1.png", "b/c/1.png", "./b/1.png")
+
+
 def test_the_exported_network_finds_the_same(run: Path, shapes: Path, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     assert main(["export", str(run), "--output", str(tmp_path)]) == 0
@@ -121,6 +160,57 @@ def test_the_exported_network_finds_the_same(run: Path, shapes: Path, tmp_path: 
     assert np.allclose(masks, expected["masks"], atol=1e-2)
 
 
+def permuted(shapes: Path, folder: Path, rename: str = "") -> Path:
+    """The validation images as a set whose categories have other ids in another order."""
+    shutil.copytree(shapes / "val", folder / "test")
+    content = json.loads((shapes / "annotations/instances_val.json").read_text())
+    numbers = {each["id"]: 100 - each["id"] for each in content["categories"]}
+    for each in content["categories"]:
+        each["id"] = numbers[each["id"]]
+    for each in content["annotations"]:
+        each["category_id"] = numbers[each["category_id"]]
+    content["categories"].sort(key=lambda each: each["id"])
+    if rename:
+        used = {each["category_id"] for each in content["annotations"]}
+        next(each for each in content["categories"] if each["id"] in used)["name"] = rename
+    (folder / "instances_test.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_a_run_is_evaluated_on_another_set(
+    run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    other = permuted(shapes, tmp_path / "other")
+    assert main(["test", str(copy), "--data", str(other), "--trainer.enable_progress_bar", "false"]) == 0
+    assert results(copy) == results(run), "the figures of its own splits stay"
+    found = json.loads((copy / "test-other.json").read_text())["evaluations"]
+    expected = {each["checkpoint"]: each for each in results(run)["evaluations"]}
+    assert {each["checkpoint"] for each in found} == expected.keys()
+    for each in found:
+        assert each["split"] == "test"
+        own = expected[each["checkpoint"]]
+        assert each["metrics"] == pytest.approx(own["metrics"], nan_ok=True, abs=1e-6)
+        for name in ("box_ap", "mask_ap", "instances"):
+            assert each["per_class"][name] == pytest.approx(own["per_class"][name], nan_ok=True, abs=1e-6)
+    line = fails(capsys, "test", str(copy), "--data", str(permuted(shapes, tmp_path / "wrong", "zebra")))
+    assert "instances_test.json has classes that training lacks: zebra; its " in line
+
+
+def test_weights_of_a_run_start_another(run: Path, shapes: Path, tmp_path: Path) -> None:
+    weights = ["--weights", str(run / "best.ckpt"), "--trainer.max_steps", "1"]
+    assert fit(tmp_path / "run", "maskrcnn_ce", shapes, *weights) == 0
+    (tmp_path / "moved.ckpt").touch()  # what it started from is not needed any more
+    text = (tmp_path / "run/config.yaml").read_text()
+    (tmp_path / "run/config.yaml").write_text(text.replace(str(run / "best.ckpt"), str(tmp_path / "moved.ckpt")))
+    quiet = ["--trainer.enable_progress_bar", "false"]
+    assert main(["validate", str(tmp_path / "run"), "--data", str(permuted(shapes, tmp_path / "other")), *quiet]) == 0
+    (found,) = json.loads((tmp_path / "run/val-other.json").read_text())["evaluations"]
+    (own,) = [each for each in results(tmp_path / "run")["evaluations"] if each["checkpoint"] == found["checkpoint"]]
+    assert found["metrics"] == pytest.approx(own["metrics"], nan_ok=True, abs=1e-6)
+
+
 def test_a_stopped_run_resumes_to_the_same_weights(shapes: Path, tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     options = ["--epochs", "2", "--data.sampling", "longtail.data.DifficultySampling"]
@@ -134,7 +224,10 @@ def test_a_stopped_run_resumes_to_the_same_weights(shapes: Path, tmp_path: Path)
 
 @pytest.mark.parametrize(
     "recipe",
-    ["maskrcnn_seesaw", "maskrcnn_eqlv2", "maskrcnn_federated", "maskrcnn_logit_adjusted", "maskrcnn_focal"],
+    [
+        *("maskrcnn_seesaw", "maskrcnn_eqlv2", "maskrcnn_federated", "maskrcnn_logit_adjusted", "maskrcnn_ldam"),
+        *("fasterrcnn_focal", "fasterrcnn_class_balanced"),
+    ],
 )
 def test_every_loss_trains_by_its_recipe(recipe: str, shapes: Path, tmp_path: Path) -> None:
     assert fit(tmp_path / "run", recipe, shapes, "--trainer.max_steps", "2") == 0

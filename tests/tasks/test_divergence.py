@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -22,7 +23,6 @@ from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.losses.cross_entropy import CrossEntropyLoss
 from longtail.methods.plain import Plain
-from longtail.models.backbones import Backbone
 from longtail.tasks import divergence
 from longtail.tasks.classification import Classification
 from longtail.tasks.divergence import Divergence
@@ -57,18 +57,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("terms", "said"),
+    ("every", "terms", "said"),
     [
-        ((), "the loss of step 5 was"),
-        (("contrastive",), 'the loss term "contrastive" of step 5 was'),
-        (("contrastive", "distillation"), 'the loss terms "contrastive" and "distillation" of step 5 was'),
+        (1, ("contrastive",), 'the loss term "contrastive" of step 5 was'),
+        (50, (), "the loss of step 5 was"),  # as on an accelerator: the host looks before the validation
+        (50, ("contrastive", "distillation"), 'the loss terms "contrastive" and "distillation" of step 5 was'),
     ],
 )
-@pytest.mark.parametrize("every", [1, 50], ids=["at once", "as on an accelerator"])
 def test_a_run_that_diverges_says_where_and_what_helps(
+    every: int,
     terms: tuple[str, ...],
     said: str,
-    every: int,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -128,10 +127,16 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path, capsys: pyt
     assert torch.load(tmp_path / "r" / "last.ckpt", weights_only=True)["global_step"] == 3
 
 
+class Pixels(nn.Flatten):
+    """The pixels of an image as its features."""
+
+    num_features = 3 * 16**2
+
+
 def trained(times: int, scaled: bool, folder: Path, steps: int = 4) -> Classification:
     """A small classifier after some steps, of which some from the second on have a loss that is not finite."""
     torch.manual_seed(0)
-    method = Plain([5] * 10, Backbone("resnet20_cifar"), CrossEntropyLoss)
+    method = Plain([5] * 10, Pixels(), CrossEntropyLoss)
     task = Classification(method, [5] * 10)
     plugins = []
     if scaled:  # the scale is such that the first step overflows, as with float16, and is left out
@@ -156,6 +161,34 @@ def test_steps_that_a_scaler_leaves_out_are_no_divergence(tmp_path: Path, monkey
     monkeypatch.setattr(divergence, "SKIPS", 2)
     with pytest.raises(InputError, match=r"the loss of step 2 .*--precision 32-true, now 16-mixed"):
         trained(2, True, tmp_path)
+
+
+def test_between_two_looks_the_host_reads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every way from a tensor to a value of Python is counted; on an accelerator each would wait for the device."""
+    reads: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        whole = getattr(Tensor, name)
+
+        def read(self: Tensor, *args: Any) -> Any:
+            reads.append(name)
+            return whole(self, *args)
+
+        return read
+
+    for name in ("tolist", "item", "__bool__", "__int__", "__float__", "__index__", "cpu", "numpy"):
+        monkeypatch.setattr(Tensor, name, counted(name))
+    monkeypatch.setattr(divergence, "interval", lambda trainer, device: 50)
+    task = Classification(Plain([5] * 10, Pixels(), CrossEntropyLoss), [5] * 10)
+    monkeypatch.setattr(task, "all_gather", lambda row: row)
+    task.parts = {"loss": torch.tensor(1.0), "contrastive": torch.tensor(0.5)}
+    callback, trainer = Divergence(tmp_path / "last.ckpt"), SimpleNamespace(global_step=0, precision_plugin=None)
+    reads.clear()
+    for step in range(50):
+        trainer.global_step = step + 1
+        assert reads == [], step
+        callback.on_train_batch_end(trainer, task, task.parts, {}, step)  # type: ignore[arg-type]
+    assert reads == ["tolist"], "the look itself"
 
 
 def test_which_values_are_weights() -> None:

@@ -13,6 +13,7 @@ from PIL import ExifTags, Image
 
 from longtail.cli.main import main
 from longtail.data.pixels.folder import SegmentationFolder
+from longtail.data.trained import Trained
 from longtail.files.pixels.pairs import find_pairs, read_values
 from longtail.generated.drawing import CLASSES, Scene, SplitName, scenes
 from longtail.inference import load_run
@@ -119,6 +120,46 @@ def test_evaluation_gives_the_figures_of_the_run_again(copy: Path) -> None:
         assert found[each["split"], each["checkpoint"]]["per_class"] == each["per_class"]
 
 
+def permuted(shapes: Path, root: Path, names: list[str] | None = None) -> Path:
+    """The test images as a set of their own, without splits, whose classes come in another order."""
+    classes = (shapes / "classes.txt").read_text().splitlines()
+    order = [4, 0, 7, 2, 8, 1, 3, 6, 5]
+    shutil.copytree(shapes / "images/test", root / "images")
+    (root / "annotations").mkdir()
+    for file in (shapes / "annotations/test").iterdir():
+        labels = read_values(str(file))
+        table = np.array([order.index(c) for c in range(9)] + [255] * 247, dtype=np.uint8)
+        Image.fromarray(table[labels]).save(root / "annotations" / file.name)
+    (root / "classes.txt").write_text("\n".join(names or [classes[c] for c in order]))
+    return root
+
+
+def test_a_run_is_evaluated_on_another_set(
+    copy: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = results(copy)
+    other = permuted(shapes, tmp_path / "other")
+    assert main(["test", str(copy), "--data", str(other), "--trainer.enable_progress_bar", "false"]) == 0
+    assert results(copy) == before, "the figures of its own splits stay"
+    own = {each["checkpoint"]: each for each in before["evaluations"] if each["split"] == "test"}
+    for each in json.loads((copy / "test-other.json").read_text())["evaluations"]:
+        for part in ("metrics", "per_class", "confusions"):
+            assert each[part] == own[each["checkpoint"]][part]
+    for kind in ("images", "annotations"):  # a set with a test split alone
+        (other / kind).rename(tmp_path / kind)
+        (other / kind).mkdir()
+        (tmp_path / kind).rename(other / kind / "test")
+    assert "has no val split, only test: add one" in fails(capsys, "validate", str(copy), "--data", str(other))
+    data = SegmentationFolder(other, num_workers=0)
+    data.only_evaluate("test", Trained(before["classes"], before["train_counts"], before["train_counts"], {}))
+    (last,) = [each for each in before["evaluations"] if (each["split"], each["checkpoint"]) == ("test", "last")]
+    assert data.parts["test"].counts.per_class(9).tolist() == last["per_class"]["pixels"]
+    wrong = permuted(shapes, tmp_path / "wrong", ["sky", "sea", *"abcdefg"])
+    assert "wrong has classes that training lacks: a, b, c, d, e, f, g, sea, sky" in fails(
+        capsys, "test", str(copy), "--data", str(wrong)
+    )
+
+
 def test_two_processes_measure_as_one(copy: Path, tmp_path: Path) -> None:
     before = [each for each in results(copy)["evaluations"] if each["split"] == "test"]
     in_two_processes(tmp_path, "test", str(copy), "--batch-size=2")
@@ -153,7 +194,8 @@ def test_predictions_can_be_read_as_annotations(run: Path, shapes: Path, tmp_pat
     shutil.copytree(shapes / "images/test", root / "images/train")
     shutil.copy(shapes / "classes.txt", root)
     output = root / "annotations/train"
-    assert main(["predict", str(run), str(root / "images"), "--output", str(output), "--overlays", str(pictures)]) == 0
+    given = str(root / "images/train")
+    assert main(["predict", str(run), given, "--output", str(output), "--overlays", str(pictures)]) == 0
     data = SegmentationFolder(root, num_workers=0, batch_size=2, val_fraction=0)
     assert len(data.parts["train"]) == 5
     segmenter = load_run(run)
@@ -216,6 +258,11 @@ def test_predictions_never_overwrite(run: Path, tmp_path: Path, capsys: pytest.C
     assert not find_pairs(tmp_path / "images", tmp_path / "both").alone
     assert main(["predict", str(run), str(tmp_path / "images/b"), "--output", str(tmp_path / "one")]) == 0
     assert [file.name for file in (tmp_path / "one").iterdir()] == ["1.png"]
+    (tmp_path / "list.txt").write_text("images/b/1.png\nimages/a/2.png 3\n")
+    assert main(["predict", str(run), str(tmp_path / "list.txt"), "--output", str(tmp_path / "listed")]) == 0
+    for name in ("b/1.png", "a/2.png"):
+        listed, both = (tmp_path / folder / name for folder in ("listed/images", "both"))
+        assert np.array_equal(read_values(str(listed)), read_values(str(both)))
     assert "not an empty folder" in fails(capsys, *predict, str(tmp_path / "both"))
     Image.new("RGB", (40, 40)).save(tmp_path / "images/a/2.JPG", "JPEG")
     line = fails(capsys, *predict, str(tmp_path / "out"))
@@ -228,7 +275,7 @@ def test_predictions_never_overwrite(run: Path, tmp_path: Path, capsys: pytest.C
     assert "give two folders" in fails(
         capsys, *predict, str(tmp_path / "out"), "--overlays", str(tmp_path / "out/pictures")
     )
-    assert {path.name for path in tmp_path.iterdir()} == {"images", "both", "one"}
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "both", "one", "list.txt", "listed"}
     assert main([*predict, str(tmp_path / "out"), "--skip-bad-images"]) == 0
     assert len(list((tmp_path / "out").rglob("*.png"))) == 2
 

@@ -9,7 +9,7 @@ from command import results
 from longtail.cli.main import main
 from longtail.cli.options import without
 from longtail.data.images.digits import DigitsLT
-from longtail.data.sampling import DifficultySampling, PowerSampling, RepeatFactorSampling, Sampling
+from longtail.data.sampling import DifficultySampling, Labels, PowerSampling, RepeatFactorSampling, Sampling
 from longtail.inference import load_run
 
 DIGITS = ["fit", "--recipe", "digits_lt/ce", "--precision", "32-true", "--trainer.enable_progress_bar", "false"]
@@ -71,6 +71,37 @@ def test_repeat_factors_lengthen_the_epoch() -> None:
     batches = data.batches("train")
     assert sum(len(batch) for batch in batches) > len(data.splits.train)
     assert len(list(batches)) == len(batches)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "said"),
+    [
+        # shares 0.9, 0.09 and 0.01; factors sqrt(0.33 / 0.09) = 1.915 and sqrt(0.33 / 0.01) = 5.745, so an epoch has
+        # 900 + 90 * 1.915 + 10 * 5.745 = 1129.8
+        (
+            0.001,
+            "repeat-factor sampling at threshold 0.001 repeats 0 of 1,000 images, as every class has a larger share of "
+            "them: --data.sampling.threshold 0.33, the mean share, would repeat 100, and an epoch have about 1,130",
+        ),
+        # sqrt(0.04 / 0.01) = 2 for ten images
+        (0.04, "repeat-factor sampling at threshold 0.04 repeats 10 of 1,000 images: an epoch has about 1,010"),
+    ],
+)
+def test_how_many_images_are_repeated_is_told(threshold: float, said: str) -> None:
+    labels = Labels(torch.arange(3).repeat_interleave(torch.tensor([900, 90, 10])), None, 1000)
+    assert RepeatFactorSampling(threshold).about(labels, "image") == said
+    equal = Labels(torch.arange(4).repeat_interleave(5), None, 20)
+    assert "repeats 0 of 20 videos, as the classes are of equal size" in RepeatFactorSampling().about(equal, "video")
+    assert PowerSampling().about(labels, "image") is None
+
+
+def test_it_is_told_before_the_training_alone(told: pytest.LogCaptureFixture) -> None:
+    data = DigitsLT(sampling=RepeatFactorSampling(), batch_size=16)
+    data.setup("validate")
+    assert told.messages == []
+    data.setup("fit")
+    assert len(told.messages) == 1
+    assert "repeats 0 of 294 images" in told.messages[0]
 
 
 def test_a_sampling_is_for_training_alone() -> None:

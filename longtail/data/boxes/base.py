@@ -3,6 +3,7 @@
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,15 +13,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from longtail.augment.instances import InstanceView, MultiScale
-from longtail.data.base import Located, LongTailData, Split, Splits, tell_untrained
+from longtail.data.base import Located, LongTailData
 from longtail.data.boxes.dataset import InstanceImages, Instances, Part
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, random_split
+from longtail.data.splits import Split, Splits, depth_input, tell_untrained
 from longtail.errors import InputError
-from longtail.files.coco.annotations import check_files, read_annotations
-from longtail.files.images import HEADERS_ONLY, check_images, decode
+from longtail.files.coco.annotations import Annotations, check_files, read_annotations
+from longtail.files.images import HEADERS_ONLY, check_images, decode, few, tell_depth
+from longtail.files.layouts import check_layout
 from longtail.files.listing import IntArray
-from longtail.messages import and_more, shown, some
+from longtail.messages import and_more, command, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +50,11 @@ class DetectionData(LongTailData):
         split_seed: of that.
         check_images: look at every image file before training.
         skip_bad_annotations: leave out annotations that cannot be used, and say how many; otherwise they are an error.
+        bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
     """
 
     movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root", "train", "val", "test"}
+    places: ClassVar[frozenset[str]] = frozenset({"train", "val", "test"})
     patterns: ClassVar[Sequence[str]]
 
     def __init__(
@@ -68,6 +73,7 @@ class DetectionData(LongTailData):
         split_seed: int = 0,
         check_images: bool = True,
         skip_bad_annotations: bool = False,
+        bit_depth: int | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, sampling)
         check_fraction("val_fraction", val_fraction)
@@ -78,12 +84,13 @@ class DetectionData(LongTailData):
         self.view = view or MultiScale()
         self.val_fraction, self.split_seed = val_fraction, split_seed
         self.check_images, self.skip_bad_annotations = check_images, skip_bad_annotations
+        self.bit_depth = bit_depth
 
     @classmethod
     def located(cls, path: Path) -> Located:
         """The folder ``root``."""
         if path.suffix.lower() == ".json":
-            way_out = f"give --data FOLDER, that of the images, and --data.train {shown(path)}"
+            way_out = f"give --data FOLDER, that of the images, and {command('--data.train', path)}"
             raise InputError(f"{shown(path)} holds annotations alone: {way_out}")
         return super().located(path)
 
@@ -94,20 +101,34 @@ class DetectionData(LongTailData):
 
     @property
     def input(self) -> dict[str, Any]:  # as in the base
-        """The category id of each class, for results; the detector resizes and normalises by itself."""
-        return {"category_ids": self.category_ids}
+        """The category id of each class, for results, and bits that count, if they are given; the detector resizes and
+        normalises by itself."""
+        return {"category_ids": self.category_ids, **depth_input(self.bit_depth)}
 
     @property
     def category_ids(self) -> list[int]:
         """Id of each class (C,) in the annotations and in results, whatever the split."""
+        if self.trained is not None:
+            return list(self.trained.input["category_ids"])
         ids: list[int] = self.parts["train"].annotations.category_ids.tolist()
         return ids
 
     @property
     def instance_counts(self) -> list[int]:
         """Training instances of each class, crowds left out."""
+        if self.trained is not None:
+            return self.trained.label_counts
         counts: list[int] = np.bincount(self.splits.train.targets, minlength=len(self.classes)).tolist()
         return counts
+
+    def class_size(self, label: int) -> str:
+        """Its images and its instances."""
+        return f"{super().class_size(label)}, {self.instance_counts[label]:,} instances"
+
+    @property
+    def time_options(self) -> list[str]:
+        """Smaller training images, by the option of the view."""
+        return [f"a smaller --data.view.{size}" for size in self.view.sizes]
 
     @property
     def label_counts(self) -> list[int]:
@@ -160,6 +181,7 @@ class DetectionData(LongTailData):
             raise InputError(f"{self.root} has several files for {split}, {some(files)}: give --data.{split} FILE")
         if split == "train" and not files:
             names = " or ".join(pattern.format(split=split) for pattern in self.patterns)
+            check_layout(self.root, "boxes")
             raise InputError(f"{self.root} has no {names}: give --data.train FILE")
         return files[0] if files else None
 
@@ -170,13 +192,8 @@ class DetectionData(LongTailData):
         for split in ("train", "val", "test"):
             file = self._file(split)
             if file is not None:
-                annotations = read_annotations(file, self.masks, self.skip_bad_annotations)
-                folder = self.folder(file)
-                check_files(annotations, folder)
-                parts[split] = Part(annotations, folder, np.arange(len(annotations)))
-                if self.check_images:
-                    self._check_images(parts[split])
-                first = parts["train"].annotations
+                parts[split] = self._part(file, split)
+                annotations, first = parts[split].annotations, parts["train"].annotations
                 if (annotations.classes, annotations.category_ids.tolist()) != (
                     first.classes,
                     first.category_ids.tolist(),
@@ -194,29 +211,70 @@ class DetectionData(LongTailData):
             parts["val"] = Part(train.annotations, train.folder, val_rows)
         return parts
 
+    def _part(self, file: Path, split: str) -> Part:
+        annotations = read_annotations(file, self.masks, self.skip_bad_annotations)
+        folder = self.folder(file)
+        check_files(annotations, folder)
+        part = Part(annotations, folder, np.arange(len(annotations)))
+        if self.check_images:
+            self._check_images(part)
+        _tell_crowds(annotations)
+        crowds = int(annotations.crowd.sum())
+        for count, reason in ((annotations.bad, "that cannot be used"), (crowds, "of a crowd")):
+            if count:
+                self.leave_out(count, f"{split} annotation", reason)
+        return part
+
+    def labelled(self, split: str, classes: list[str]) -> Split:
+        """The images of the annotation file of the split, or of another where there is none for it."""
+        names = dict.fromkeys((split, "test", "val", "train"))
+        file = next(file for name in names if (file := self._file(name)) is not None)
+        logger.info(f"evaluated on the images of {shown(file)}")
+        part = self._part(file, split)
+        part = replace(part, annotations=part.annotations.of_classes(classes, self.category_ids))
+        self.parts = {split: part}
+        return Split(InstanceImages(part, self.masks, None), *part.labels(), len(part.rows))
+
     def _check_images(self, part: Part) -> None:
         logger.info(HEADERS_ONLY)
-        bad = check_images([part.path(row) for row in range(len(part.rows))])
+        sizes = [(width, height) for height, width in part.annotations.sizes[part.rows].tolist()]
+        bad = check_images([part.path(row) for row in range(len(part.rows))], sizes=sizes)
         if bad:
             path, reason = bad[0]
             more = and_more(bad)
-            raise InputError(f"{path}: {reason}{more}; repair it, or take it out of {part.annotations.file}")
+            file = part.annotations.file
+            raise InputError(f"{path}: {reason}{more}; repair it or its entry in {file}, or take it out of both")
 
     def read(self) -> Splits:
         """Read the annotations, and find the images."""
         splits = {}
         for name, part in self.parts.items():
-            images = InstanceImages(part, self.masks, self.view if name == "train" else None)
+            images = InstanceImages(part, self.masks, self.view if name == "train" else None, self.bit_depth)
             splits[name] = Split(images, *part.labels(), len(part.rows))
         return Splits.of(self.parts["train"].annotations.classes, splits)
 
     def check(self, splits: Splits) -> None:
-        """There are instances to train on; classes without any are told."""
+        """There are instances to train on; classes without any are told, and images of 16 bits that are not as deep."""
+        part = self.parts["train"]
         if len(splits.train.targets) == 0:
-            raise InputError(f"{self.parts['train'].annotations.file} has no instance to train on")
+            crowds = int(part.annotations.crowd[np.isin(part.annotations.images, part.rows)].sum())
+            all_crowds = f": all {crowds} annotations are crowds (iscrowd 1); set it to 0 in those of one object"
+            raise InputError(f"{part.annotations.file} has no instance to train on{all_crowds if crowds else ''}")
         super().check(splits)
+        tell_depth([part.path(row) for row in few(range(len(part.rows)))], self.bit_depth)
         tell_untrained(splits, "instance")
 
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as it lies in its file."""
-        return decode(self.parts[split].path(row))
+        return decode(self.parts[split].path(row), bit_depth=self.bit_depth)
+
+
+def _tell_crowds(annotations: Annotations) -> None:
+    """Say how many annotations stand for groups of objects, and what becomes of them."""
+    if crowds := int(annotations.crowd.sum()):
+        lvis = "objects like others in the evaluation, as LVIS knows no crowds"
+        coco = "neither right nor wrong in the evaluation, as COCO counts"
+        logger.info(
+            f"{annotations.file}: {crowds} of {len(annotations.crowd)} annotations are crowds (iscrowd 1): not trained "
+            f"on, and {lvis if annotations.federated else coco}"
+        )

@@ -98,10 +98,11 @@ class InstanceImages(Dataset[BoxSample]):
         masks: whether to make the masks.
         view: what augments an image, with ``draw`` as its only source of randomness; None leaves it as it is and
             without masks, for evaluation.
+        bit_depth: how many bits of images of 16 count, where they do not say it.
     """
 
-    def __init__(self, part: Part, masks: bool, view: InstanceView | None) -> None:
-        self.part, self.masks, self.view = part, masks, view
+    def __init__(self, part: Part, masks: bool, view: InstanceView | None, bit_depth: int | None = None) -> None:
+        self.part, self.masks, self.view, self.bit_depth = part, masks, view, bit_depth
 
     def __len__(self) -> int:
         return len(self.part.rows)
@@ -109,7 +110,7 @@ class InstanceImages(Dataset[BoxSample]):
     def __getitem__(self, index: tuple[int, int]) -> BoxSample:
         row, draw = index
         part, annotations = self.part, self.part.annotations
-        image = torch.from_numpy(np.array(decode(part.path(row)))).permute(2, 0, 1)
+        image = torch.from_numpy(np.array(decode(part.path(row), bit_depth=self.bit_depth))).permute(2, 0, 1)
         height, width = annotations.sizes[part.rows[row]].tolist()
         if image.shape[1:] != (height, width):
             raise InputError(

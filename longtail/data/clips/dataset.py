@@ -33,6 +33,7 @@ class ClipFiles(Dataset[Sample]):
         clips: V, for evaluation.
         counts: frames of the videos by path, as far as they are known; others are counted when they are read.
         resize: how frames are brought to their size.
+        bit_depth: how many bits of frames of 16 count, where they do not say it.
     """
 
     def __init__(
@@ -44,10 +45,11 @@ class ClipFiles(Dataset[Sample]):
         clips: int = 1,
         counts: Mapping[str, int] | None = None,
         resize: Resize = STANDARD,
+        bit_depth: int | None = None,
     ) -> None:
         self.listing, self.frames, self.size = listing, frames, size
         self.crops, self.clips = crops, clips
-        self.counts, self.resize = counts or {}, resize
+        self.counts, self.resize, self.bit_depth = counts or {}, resize, bit_depth
 
     def __len__(self) -> int:
         return len(self.listing)
@@ -57,11 +59,11 @@ class ClipFiles(Dataset[Sample]):
         path = self.listing.paths[row]
         count = self.counts.get(path)
         if self.crops is None:
-            images = read_clips(path, self.frames, self.size, self.clips, count, self.resize)
+            images = read_clips(path, self.frames, self.size, self.clips, count, self.resize, self.bit_depth)
         else:
             random = np.random.default_rng(draw)
             indices = segment_indices(count or count_frames(path), self.frames, random)
-            frames = read_frames(path, indices.tolist())
+            frames = read_frames(path, indices.tolist(), self.bit_depth)
             how = self.resize.interpolation
             views = [
                 central_crop(frames, self.size, self.resize)

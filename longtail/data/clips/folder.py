@@ -15,13 +15,15 @@ from longtail.augment.base import Operator
 from longtail.data.base import Located
 from longtail.data.clips.dataset import ClipFiles
 from longtail.data.images.dataset import Sample
-from longtail.data.images.folder import FileData, Folder, Table, handed_on
+from longtail.data.images.files import FileData
+from longtail.data.images.folder import Folder, Table
+from longtail.data.names import handed_on
 from longtail.errors import InputError
 from longtail.files.folder import VIDEOS
 from longtail.files.listing import Listing
 from longtail.files.table import is_table
 from longtail.files.video.checks import checked_videos
-from longtail.files.video.reading import count_frames, flow_images, read_frames, segment_indices
+from longtail.files.video.reading import count_frames, flow_images, frame_files, read_frames, segment_indices
 from longtail.messages import shown, some
 
 logger = logging.getLogger(__name__)
@@ -60,6 +62,11 @@ class ClipData(FileData):
         """What is known of images, and the frames of a clip."""
         return {**super().input, "frames": self.frames}
 
+    @property
+    def time_options(self) -> list[str]:
+        """Smaller images, and fewer of them in a clip."""
+        return [*super().time_options, f"fewer --data.frames (now {self.frames})"]
+
     def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
         """Videos that cannot be read, with the reasons; of short ones it is said that frames come twice, and images of
         optical flow beside the frames are told."""
@@ -75,6 +82,10 @@ class ClipData(FileData):
         self._counts |= counts
         return sorted((path, reason) for path, (_, reason) in checks.items() if reason)
 
+    def images_in(self, paths: Sequence[str]) -> list[str]:
+        """The first frames, of those that are folders of frames."""
+        return [frame_files(path)[0] for path in paths if Path(path).is_dir()]
+
     def shorter_side(self, path: str) -> int:
         """That of a frame, in pixels."""
         return min(read_frames(path, [0]).shape[2:])
@@ -83,7 +94,8 @@ class ClipData(FileData):
         """The clips of a split."""
         crops = self.decoder_crops() if split == "train" else None
         clips = self.test_clips if split == "test" else 1
-        return ClipFiles(listing, self.frames, self.image_size, crops, clips, self._counts, self.resize)
+        counts = self._counts
+        return ClipFiles(listing, self.frames, self.image_size, crops, clips, counts, self.resize, self.bit_depth)
 
     def augment(self, operator: Operator, images: Tensor, generator: torch.Generator) -> Tensor:
         """Apply a view, or another operator, to the clips (N, 3, T, H, W) of a batch, with the same draws for every
@@ -99,7 +111,7 @@ class ClipData(FileData):
         """The middle frame of a video."""
         path = self._listings[split].paths[row]
         count = self._counts.get(path) or count_frames(path)
-        frame = read_frames(path, segment_indices(count, 1, None).tolist())[0]
+        frame = read_frames(path, segment_indices(count, 1, None).tolist(), self.bit_depth)[0]
         return Image.fromarray(frame.permute(1, 2, 0).numpy())
 
 
@@ -149,4 +161,4 @@ class VideoTable(ClipData, Table):
     @property
     def folder(self) -> Path:
         """That relative paths start from."""
-        return self.root or Path(self.source).parent
+        return self.root or self.table.parent

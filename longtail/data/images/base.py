@@ -8,12 +8,14 @@ from typing import Any, ClassVar, TypedDict
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from longtail.augment.base import Operator, View
 from longtail.augment.preprocessing import STANDARD, Preprocessing
 from longtail.augment.views import PlainView
-from longtail.data.base import LongTailData, Splits
+from longtail.data.base import LongTailData
 from longtail.data.sampling import Sampling
+from longtail.data.splits import Splits
 from longtail.errors import InputError
 from longtail.messages import some
 
@@ -103,12 +105,27 @@ class ImageData(LongTailData):
 
     def on_after_batch_transfer(self, batch: LoadedImages, dataloader_idx: int) -> ImageBatch:
         """Draw the views of a batch on its device."""
+        return self.make_views(batch, self.trainer is not None and self.trainer.training)
+
+    def make_views(self, batch: LoadedImages, training: bool) -> ImageBatch:
+        """The views of a batch, normalised: drawn anew for training, else as the loader gives them."""
         images = batch["images"]
         generator = torch.Generator().manual_seed(batch["seed"])
-        if self.trainer is not None and self.trainer.training:
+        if training:
             crops = (self.crop(images, v, generator) for v in range(len(self.views)))
             views = [self.augment(view, crop, generator) for view, crop in zip(self.views, crops, strict=True)]
         else:
             views = list(images.unbind(1))
         normalised = [self.normalise(self.fit_size(view)) for view in views]
         return {"views": normalised, "targets": batch["targets"], "rows": batch["rows"]}
+
+    def fixed_images(self, name: str) -> Dataset[Any]:  # as of a split
+        """The images of a split as evaluation shows them, also those of training; here they lie in memory whole."""
+        split = self.split(name)
+        assert split is not None
+        return split.images
+
+    def fingerprint(self, name: str) -> str | None:
+        """What changes with the images of a split, or None where that cannot be told: what is made of them is then
+        not kept."""
+        return None

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from longtail.augment.base import View
 from longtail.augment.preprocessing import Preprocessing
 from longtail.counts import exponential_counts, long_tail_subset, step_counts
-from longtail.data.base import Split, Splits
 from longtail.data.images.memory import MemoryData, TensorImages
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, stratified_split
+from longtail.data.splits import Split, Splits
 from longtail.errors import InputError
 from longtail.files.pickles import Array, read_pickle
 

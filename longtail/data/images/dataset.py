@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from longtail.augment.geometric import ResizedCrop
 from longtail.augment.preprocessing import Resize
+from longtail.data.images.base import LoadedImages
 from longtail.files.crops import STANDARD, prepare, random_crop, smallest_side
 from longtail.files.images import decode
 from longtail.files.listing import Listing
@@ -44,6 +45,7 @@ class ImageFiles(Dataset[Sample]):
         crops: for training, how each of the V views is cropped; None for a view that is taken as in ``prepare``. Left
             out for evaluation.
         resize: how images are brought to their size.
+        bit_depth: how many bits of images of 16 count, where they do not say it.
 
     Raises:
         ValueError: ``size`` is below 1, or there is no view.
@@ -56,6 +58,7 @@ class ImageFiles(Dataset[Sample]):
         size: int,
         crops: Sequence[ResizedCrop | None] | None = None,
         resize: Resize = STANDARD,
+        bit_depth: int | None = None,
     ) -> None:
         if size < 1 or (crops is not None and not crops):
             raise ValueError(f"size must be at least 1, and crops have one entry or more, not {size} and {crops}")
@@ -66,6 +69,7 @@ class ImageFiles(Dataset[Sample]):
         self._targets = listing.targets
         self._size = size
         self._crops, self._resize = crops, resize
+        self._bit_depth = bit_depth
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -73,7 +77,7 @@ class ImageFiles(Dataset[Sample]):
     def __getitem__(self, index: tuple[int, int]) -> Sample:
         row, draw = index
         path = os.fsdecode(self._names[self._ends[row] : self._ends[row + 1]])
-        image = decode(path, self._reduction)
+        image = decode(path, self._reduction, self._bit_depth)
         if self._crops is None:
             views = [prepare(image, self._size, self._resize)]
         else:
@@ -97,3 +101,23 @@ class ImageFiles(Dataset[Sample]):
             for crop in self._crops or [None]
         ]
         return min(sides)
+
+
+def stacked(samples: Sequence[tuple[Sample, int]]) -> LoadedImages:
+    """A batch of images with their draws, of which the first counts."""
+    return {
+        "images": torch.stack([sample["images"] for sample, _ in samples]),
+        "targets": torch.tensor([sample["target"] for sample, _ in samples]),
+        "rows": torch.tensor([sample["row"] for sample, _ in samples]),
+        "seed": samples[0][1],
+    }
+
+
+class WithDraw(Dataset[tuple[Sample, int]]):
+    """Hands the random number of an image on to the batch."""
+
+    def __init__(self, images: Dataset[Sample]) -> None:
+        self.images = images
+
+    def __getitem__(self, index: tuple[int, int]) -> tuple[Sample, int]:
+        return self.images[index], index[1]

@@ -1,5 +1,6 @@
 """Base of the data modules whose images fit into memory: one tensor on the device, cropped and augmented there."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -47,7 +48,8 @@ class TensorImages(Dataset[LoadedImages]):
         }
 
 
-def _as_fetched(batch: LoadedImages) -> LoadedImages:
+def as_fetched(batch: LoadedImages) -> LoadedImages:
+    """A batch that was fetched whole, in the place of a collation of samples."""
     return batch
 
 
@@ -105,7 +107,14 @@ class MemoryData(ImageData):
         assert isinstance(images, TensorImages)
         trainer = self.trainer
         device = trainer.strategy.root_device if trainer is not None else torch.device("cpu")
-        return Loader(images.to(device), batches, collate=_as_fetched)
+        return Loader(images.to(device), batches, collate=as_fetched)
+
+    def fingerprint(self, name: str) -> str:
+        """The SHA-256 of the images of a split."""
+        split = self.split(name)
+        assert split is not None
+        assert isinstance(split.images, TensorImages)
+        return hashlib.sha256(split.images.images.cpu().numpy().tobytes()).hexdigest()
 
     def picture(self, split: str, row: int) -> Image.Image:
         """An image of the tensor."""

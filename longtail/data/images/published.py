@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from longtail.data.images.folder import FileData
+from longtail.data.images.files import FileData
 from longtail.errors import InputError
 from longtail.files.listing import Listing
 from longtail.files.table import read_table

@@ -1,6 +1,7 @@
 """What the data modules for semantic segmentation share: images, and a PNG for each with the class of its pixels."""
 
 import logging
+import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -15,13 +16,15 @@ from torch.utils.data import Dataset
 
 from longtail.augment.normalise import IMAGENET_MEAN, IMAGENET_STD, Normalise
 from longtail.augment.pixels import IGNORED, PixelView, ScaleCropFlip
-from longtail.data.base import LongTailData, Split, Splits, tell_untrained
+from longtail.data.base import LongTailData
 from longtail.data.loader import EpochBatches, Loader, collate_lists
 from longtail.data.pixels.dataset import Part, PixelBatch, PixelSample, SegmentationImages
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, random_split
+from longtail.data.splits import Split, Splits, tell_untrained
 from longtail.errors import InputError
-from longtail.files.images import decode
+from longtail.files.images import decode, few, tell_depth
+from longtail.files.listing import class_rows
 from longtail.files.pixels.counts import count_pixels
 from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs
 from longtail.messages import and_more, shown, some
@@ -54,6 +57,7 @@ class SegmentationData(LongTailData):
         split_seed: of that.
         skip_bad_images: leave out the pairs of image and annotation that cannot be used, and say how many; otherwise
             they are an error.
+        bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
     """
 
     movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root"}
@@ -70,6 +74,7 @@ class SegmentationData(LongTailData):
         val_fraction: float = 0.1,
         split_seed: int = 0,
         skip_bad_images: bool = False,
+        bit_depth: int | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, sampling)
         check_fraction("val_fraction", val_fraction)
@@ -78,7 +83,7 @@ class SegmentationData(LongTailData):
         self.root, self.image_size = root, image_size
         self.view = view or ScaleCropFlip()
         self.val_fraction, self.split_seed = val_fraction, split_seed
-        self.skip_bad_images = skip_bad_images
+        self.skip_bad_images, self.bit_depth = skip_bad_images, bit_depth
         self.normalise = Normalise(self.mean, self.std)
 
     @abstractmethod
@@ -100,10 +105,11 @@ class SegmentationData(LongTailData):
 
     @property
     def input(self) -> dict[str, Any]:  # as in the base
-        """Shorter side that larger images are resized to, if any; mean and deviation of the channels; the label of
-        pixels that do not count."""
-        size = {} if self.image_size is None else {"size": self.image_size}
-        return {**size, "mean": list(self.mean), "std": list(self.std), "ignore_index": IGNORED}
+        """Shorter side that larger images are resized to, and bits that count, if they are given; mean and deviation of
+        the channels; the label of pixels that do not count."""
+        given = {"size": self.image_size, "bit_depth": self.bit_depth}
+        own = {name: value for name, value in given.items() if value is not None}
+        return {**own, "mean": list(self.mean), "std": list(self.std), "ignore_index": IGNORED}
 
     @cached_property
     def names(self) -> list[str]:
@@ -130,6 +136,7 @@ class SegmentationData(LongTailData):
             if part.counts.labelled().any():
                 parts[name] = part
             elif name == "test":
+                self.leave_out(len(part), "test image", "without a labelled pixel")
                 logger.info(f"{self.source}: no pixel of the test images has a class, so there is no test split")
             else:
                 raise InputError(f"{self.source}: no pixel of the {name} images has a class: give their annotations")
@@ -140,6 +147,22 @@ class SegmentationData(LongTailData):
                 raise InputError(f"{self.source} has too few images to hold out some of them: give a val folder")
             parts["train"], parts["val"] = train.subset(train_rows), train.subset(val_rows)
         return parts
+
+    def labelled(self, split: str, classes: list[str]) -> Split:
+        """The images of the split, or all where there are no splits."""
+        rows, table = class_rows(self.source, self.names, classes), self.table(self.names)
+        known = table < len(self.names)
+        table = np.where(known, rows[np.where(known, table, 0)], table).astype(np.uint8)
+        found = self.find()
+        if split not in found and list(found) != ["train"]:
+            raise InputError(f"{self.source} has no {split} split, only {some(list(found))}: add one")
+        pairs = found[split if split in found else "train"]
+        counts = count_pixels(pairs, table, classes, self.root, split)
+        part = self._usable(split, Part(pairs.images, pairs.annotations, table, counts), pairs.alone)
+        if not part.counts.labelled().any():
+            raise InputError(f"{self.source}: no pixel of the images has a class: give their annotations")
+        self.parts = {split: part}
+        return Split(SegmentationImages(part, self.image_size, None), part.counts.labels, part.counts.owners, len(part))
 
     def _usable(self, name: str, part: Part, alone: list[str]) -> Part:
         """The pairs of a split that nothing is wrong with, if others are to be left out."""
@@ -157,26 +180,44 @@ class SegmentationData(LongTailData):
         if len(rows) == 0:
             raise InputError(f"{self.source}: no {name} image can be used, such as {bad[0]}")
         logger.info(f"left out {len(bad)} {name} files that cannot be used: {some(bad)}")
+        self.leave_out(len(bad), f"{name} file", "that cannot be used")
         return part.subset(rows)
 
     def read(self) -> Splits:
         """Find the files, and count the pixels."""
         splits = {}
         for name, part in self.parts.items():
-            images = SegmentationImages(part, self.image_size, self.view if name == "train" else None)
+            images = SegmentationImages(part, self.image_size, self.view if name == "train" else None, self.bit_depth)
             splits[name] = Split(images, part.counts.labels, part.counts.owners, len(part))
         return Splits.of(self.names, splits)
 
     def check(self, splits: Splits) -> None:
         """Classes without training pixels are told."""
         super().check(splits)
+        tell_depth(few(self.parts["train"].images), self.bit_depth)
         tell_untrained(splits, "pixel")
 
     @property
     def pixel_counts(self) -> list[int]:
         """Training pixels of each class."""
+        if self.trained is not None:
+            return self.trained.label_counts
         counts: list[int] = self.parts["train"].counts.per_class(len(self.classes)).tolist()
         return counts
+
+    @property
+    def group_noun(self) -> str:
+        """A pixel."""
+        return "pixel"
+
+    def class_size(self, label: int) -> str:
+        """Its pixels and their share."""
+        return f"{super().class_size(label)} ({self.pixel_counts[label] / sum(self.pixel_counts):.2%})"
+
+    @property
+    def time_options(self) -> list[str]:
+        """Smaller training crops, by the option of the view."""
+        return [f"a smaller --data.view.{size}" for size in self.view.sizes]
 
     @property
     def label_counts(self) -> list[int]:
@@ -206,11 +247,11 @@ class SegmentationData(LongTailData):
 
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as it lies in its file."""
-        return decode(self.parts[split].images[row])
+        return decode(self.parts[split].images[row], bit_depth=self.bit_depth)
 
     def file_name(self, split: str, row: int) -> str:
-        """Name of an image's file."""
-        return Path(self.parts[split].images[row]).name
+        """Path of an image below the folder of the set."""
+        return Path(os.path.relpath(self.parts[split].images[row], self.root)).as_posix()
 
     def rows_with_most(self, split: str, label: int, number: int) -> list[int]:
         """Rows of the images with most pixels of a class, at most ``number``."""

@@ -65,17 +65,20 @@ class SegmentationImages(Dataset[PixelSample]):
         image_size: what the shorter side of the images is resized to, in pixels, where it is longer.
         view: what augments an image and its mask, with ``draw`` as its only source of randomness; None leaves the
             image as it is read, and the mask as it lies in its file, for evaluation.
+        bit_depth: how many bits of images of 16 count, where they do not say it.
     """
 
-    def __init__(self, part: Part, image_size: int | None, view: PixelView | None) -> None:
-        self.part, self.image_size, self.view = part, image_size, view
+    def __init__(
+        self, part: Part, image_size: int | None, view: PixelView | None, bit_depth: int | None = None
+    ) -> None:
+        self.part, self.image_size, self.view, self.bit_depth = part, image_size, view, bit_depth
 
     def __len__(self) -> int:
         return len(self.part)
 
     def __getitem__(self, index: tuple[int, int]) -> PixelSample:
         row, draw = index
-        image = read_image(self.part.images[row], self.image_size)
+        image = read_image(self.part.images[row], self.image_size, self.bit_depth)
         labels = torch.from_numpy(self.part.labels(row))
         if self.view is not None:
             labels = resize_mask(labels, (image.shape[1], image.shape[2]))

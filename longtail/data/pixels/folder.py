@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from longtail.augment.pixels import IGNORED
 from longtail.data.pixels.base import SegmentationData
 from longtail.errors import InputError
+from longtail.files.layouts import check_layout
 from longtail.files.pixels.pairs import ByteArray, Pairs, find_splits, lookup_table, read_text
 from longtail.messages import shown
 
@@ -27,6 +28,8 @@ class SegmentationFolder(SegmentationData):
 
     needs: ClassVar[str] = "give --data FOLDER with images/, annotations/ and classes.txt"
 
+    places: ClassVar[frozenset[str]] = frozenset({"classes"})
+
     def __init__(
         self, root: Path, classes: Path | None = None, ignore_index: int = 255, **kwargs: Any
     ) -> None:  # the options of the base class
@@ -36,6 +39,7 @@ class SegmentationFolder(SegmentationData):
         self.class_file, self.ignore_index = classes or root / "classes.txt", ignore_index
 
     def read_classes(self) -> list[str]:
+        check_layout(self.root, "pixels")
         names = [line.strip() for line in read_text(self.class_file).rstrip().splitlines()]
         if "" in names:
             raise InputError(f"{shown(self.class_file)}, line {names.index('') + 1}: a class without a name")
@@ -45,4 +49,4 @@ class SegmentationFolder(SegmentationData):
         return lookup_table({**{c: c for c in range(len(classes))}, self.ignore_index: IGNORED})
 
     def find(self) -> dict[str, Pairs]:
-        return find_splits(self.root)
+        return find_splits(self.root, needs_train=self.trained is None)

@@ -1,7 +1,10 @@
 """Annotations in JSON of COCO format, as arrays: instances of COCO, and LVIS v1."""
 
+from __future__ import annotations
+
 import logging
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,9 @@ from longtail.files.coco.cache import cached, mapped
 from longtail.files.coco.reader import Content
 from longtail.files.coco.results import codec
 from longtail.files.coco.segments import Rle, Segments
-from longtail.files.listing import IntArray, missing_files
-from longtail.files.table import Rows, below
+from longtail.files.labels import Rows
+from longtail.files.listing import IntArray, class_rows, missing_files
+from longtail.files.table import below
 from longtail.messages import shown
 
 logger = logging.getLogger(__name__)
@@ -34,6 +38,12 @@ class Ragged:
 
     def __getitem__(self, i: int) -> IntArray:
         return self.values[self.starts[i] : self.starts[i + 1]]
+
+    def mapped(self, numbers: IntArray) -> Ragged:
+        """The lists with ``numbers[v]`` in the place of v, less those that are negative."""
+        values = numbers[self.values]
+        ends = np.concatenate([[0], np.cumsum(values >= 0)])
+        return Ragged(values[values >= 0], ends[self.starts])
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +70,7 @@ class Annotations:
         absent, incomplete: see ``negatives`` and ``not_exhaustive``.
         segments: the shapes; None where they were not read.
         cache: the folder that the arrays are mapped from; None where they are in memory.
+        bad: annotations of the file that cannot be used and were left out.
     """
 
     file: Path
@@ -82,6 +93,7 @@ class Annotations:
     incomplete: Ragged
     segments: Segments | None
     cache: Path | None
+    bad: int
 
     def __len__(self) -> int:
         """Number of images."""
@@ -90,6 +102,29 @@ class Annotations:
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Worker processes map the arrays anew, in place of a copy for each."""
         return super().__reduce__() if self.cache is None else (_reopened, (self.file, self.cache))
+
+    def of_classes(self, classes: list[str], category_ids: Sequence[int]) -> Annotations:
+        """The same in the C classes of a run and their ids: classes are matched by name.
+
+        Raises:
+            InputError: an annotation is of another class.
+        """
+        present = np.unique(self.labels)
+        rows = np.full(len(self.classes), -1, dtype=np.int64)
+        rows[present] = class_rows(self.file, [self.classes[c] for c in present], classes)
+        known = {name: c for c, name in enumerate(classes)}
+        for c, name in enumerate(self.classes):
+            rows[c] = known.get(name, -1)
+        return replace(
+            self,
+            classes=classes,
+            category_ids=np.array(category_ids, dtype=np.int64),
+            frequencies=None,
+            labels=rows[self.labels],
+            absent=self.absent.mapped(rows),
+            incomplete=self.incomplete.mapped(rows),
+            cache=None,
+        )
 
     def rows(self, image: int) -> slice:
         """The annotations of an image."""
@@ -168,7 +203,8 @@ def read_annotations(file: Path, masks: bool = False, skip_bad: bool = False) ->
         file: the JSON file. An image has an "id", "height", "width" and "file_name", or like LVIS a "coco_url", of
             which the last two parts count; a category an "id" and a "name"; an annotation an "id", "image_id",
             "category_id" and "bbox" (x, y, width, height in pixels).
-        masks: whether to read the "segmentation" too: polygons, or run lengths, compressed or not.
+        masks: whether to read the "segmentation" too: polygons, or run lengths, compressed or not. A polygon of fewer
+            than three points among others of its object is left out alone, and it is said how many.
         skip_bad: leave out annotations that cannot be used, and say how many; otherwise they are an error.
 
     Returns:
@@ -187,6 +223,12 @@ def read_annotations(file: Path, masks: bool = False, skip_bad: bool = False) ->
             f"{shown(file)}: cannot read it ({error.strerror}); give the path of a JSON file of COCO format"
         ) from error
     _refuse_or_tell(file, content.about, skip_bad)
+    if content.about["short"]:
+        polygons, owners, first = content.about["short"]
+        logger.info(
+            f"{shown(file)}: left out {polygons} polygons of fewer than three points, of {owners} annotations, such as "
+            f"{first}, whose other polygons stay"
+        )
     return _annotations(file, content)
 
 
@@ -219,6 +261,7 @@ def _annotations(file: Path, content: Content) -> Annotations:
         **arrays,
         segments=Segments(**shapes) if shapes else None,
         cache=content.folder,
+        bad=content.about["bad"],
     )
 
 

@@ -16,6 +16,7 @@ from longtail.files.coco.segments import compressed
 from longtail.files.listing import IntArray
 
 _NO_BOX = [float("nan")] * 4
+_LEAST = 6  # numbers of a polygon: three points
 _FAR = 1e6  # pixels; a polygon that reaches farther is a fault, and would take gigabytes to rasterise
 
 
@@ -134,7 +135,13 @@ class Instances(Entries):
 
 
 class Segmentations:
-    """Segmentations of annotations, as the arrays of ``Segments``. What is bad stays empty, and is a fault."""
+    """Segmentations of annotations, as the arrays of ``Segments``. What is bad stays empty, and is a fault.
+
+    A polygon of fewer than three points among others is left out alone.
+
+    Attributes:
+        short: how many polygons of each annotation were left out (M,).
+    """
 
     _MISSING, _POLYGON, _RLE = 1, 2, 3
 
@@ -144,17 +151,18 @@ class Segmentations:
         self._ends, self._points = array("q", [0]), array("d")
         self._counts, self._sizes = bytearray(), array("q")
         self._kinds = array("b")  # of faults; 0 for none
+        self.short = array("q")
 
     def add(self, segmentation: Any) -> None:  # JSON, checked here
         """Append polygons or run lengths."""
         is_rle = isinstance(segmentation, dict)
-        start, size, kind = self._stop(is_rle), (0, 0), 0
+        start, size, kind, short = self._stop(is_rle), (0, 0), 0, 0
         try:
             if is_rle:
                 counts, size = compressed(segmentation, self._codec)
                 self._counts += counts
             elif segmentation:
-                self._add_polygons(segmentation)
+                short = self._add_polygons(segmentation)
             else:
                 kind = self._MISSING
         except (KeyError, TypeError, ValueError, OverflowError):
@@ -163,20 +171,26 @@ class Segmentations:
         self._spans.extend((start, self._stop(is_rle)))
         self._sizes.extend(size)
         self._kinds.append(kind)
+        self.short.append(short)
 
     def _stop(self, is_rle: bool) -> int:
         """One past the last byte of run lengths, or past the last polygon."""
         return len(self._counts) if is_rle else len(self._ends) - 1
 
-    def _add_polygons(self, polygons: Any) -> None:
+    def _add_polygons(self, polygons: Any) -> int:  # JSON, checked here
+        """Append polygons; returns how many were too short."""
         points, ends = array("d"), array("q")
         for polygon in polygons:
-            points.fromlist(polygon)
-            ends.append(len(self._points) + len(points))
-            if len(polygon) < 6 or len(polygon) % 2:
-                raise ValueError
+            if len(polygon) >= _LEAST:
+                points.fromlist(polygon)
+                ends.append(len(self._points) + len(points))
+                if len(polygon) % 2:
+                    raise ValueError
+        if not ends:
+            raise ValueError
         self._points += points
         self._ends += ends
+        return len(polygons) - len(ends)
 
     def faults(self, sizes: NDArray[np.int32]) -> list[Fault]:
         """What can be wrong; ``sizes`` (M, 2) are height and width of the image of each annotation."""

@@ -24,7 +24,8 @@ class Content(NamedTuple):
         arrays: those of ``Annotations`` and ``Segments`` by name; "absent" and "incomplete" with "..._starts".
         about: what is no array and can stand in JSON: the other fields, and of the annotations how many there are
             ("total"), how many are bad and left out ("bad"), how many like the first of these ("alike"), and why the
-            first few are ("reasons").
+            first few are ("reasons"); and "short": how many polygons were left out of the others, of how many of
+            these, and the id of the first.
         folder: the folder that the arrays are mapped from; None where they are in memory.
     """
 
@@ -164,7 +165,7 @@ def _checked_instances(
     }
     if instances.segmentations is not None:
         arrays |= instances.segmentations.arrays(good)
-    return arrays, _about_bad(ids, faults)
+    return arrays, _about_bad(ids, faults) | {"short": _about_short(ids, instances.segmentations, good)}
 
 
 def _about_bad(ids: IntArray, faults: list[Fault]) -> dict[str, Any]:
@@ -178,6 +179,13 @@ def _about_bad(ids: IntArray, faults: list[Fault]) -> dict[str, Any]:
         "alike": int((kinds == kinds[:1]).sum()),
         "reasons": [f"annotation {ids[k]} {faults[i].reason(int(k))}" for k, i in zip(bad[:3], kinds[:3], strict=True)],
     }
+
+
+def _about_short(ids: IntArray, segmentations: Segmentations | None, good: IntArray) -> list[int]:
+    """Number of the polygons left out of annotations that stay, number of these, and id of the first; or nothing."""
+    short = np.zeros(len(ids), dtype=np.int64) if segmentations is None else np.asarray(segmentations.short)
+    rows = np.sort(good[short[good] > 0])
+    return [int(short[rows].sum()), len(rows), int(ids[rows[0]])] if len(rows) else []
 
 
 def _ids(entries: Entries) -> IntArray:

@@ -57,15 +57,22 @@ def read_text(file: Path) -> str:
         raise InputError(f"{shown(file)}: not text in UTF-8; it has the names of the classes") from error
 
 
-def find_splits(root: Path) -> dict[str, Pairs]:
+def find_splits(root: Path, needs_train: bool = True) -> dict[str, Pairs]:
     """The pairs of every split of a set with ``images/`` and ``annotations/`` in ``root``.
 
-    Below both are train/ (or training/), val/ (validation/, valid/) and test/ (testing/); or all are for training.
+    Below both are train/ (or training/), val/ (validation/, valid/) and test/ (testing/), of which some may not be
+    there; or all are for training.
+
+    Args:
+        root: the folder.
+        needs_train: whether there has to be a train folder where there are others.
 
     Raises:
         InputError: a folder is missing, there twice, empty or cannot be read.
     """
     folders = _split_folders(root / "images", root / "annotations")
+    if needs_train and "train" not in folders:
+        raise InputError(f"{shown(root / 'images')} has no train folder: add one with the training images")
     return {split: find_pairs(*pair) for split, pair in folders.items()}
 
 
@@ -90,8 +97,6 @@ def _split_folders(images: Path, annotations: Path) -> dict[str, tuple[Path, Pat
             raise InputError(f"{shown(folder)} has no counterpart in {shown(other)}: add it, or take the folder away")
     if not splits:
         return {"train": (images, annotations)}
-    if "train" not in splits:
-        raise InputError(f"{shown(images)} has no train folder: add one with the training images")
     return splits
 
 
@@ -147,14 +152,15 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def read_image(path: str, shorter: int | None) -> Tensor:
+def read_image(path: str, shorter: int | None, bit_depth: int | None = None) -> Tensor:
     """The image in a file, its shorter side resized to so many pixels where it is longer: uint8 (3, h, w).
+    ``bit_depth`` is as in ``decode``.
 
     Raises:
         InputError: if it cannot be decoded.
     """
     reduction = None if shorter is None else lambda width, height: min(width, height) / shorter
-    image = torch.from_numpy(np.array(decode(path, reduction))).permute(2, 0, 1)
+    image = torch.from_numpy(np.array(decode(path, reduction, bit_depth))).permute(2, 0, 1)
     least = min(image.shape[1:])
     if shorter is None or least <= shorter:
         return image

@@ -9,13 +9,20 @@ from longtail.files.video.reading import count_frames, read_frames, segment_indi
 
 
 def read_clips(
-    path: str, frames: int, size: int, clips: int = 1, count: int | None = None, resize: Resize = STANDARD
+    path: str,
+    frames: int,
+    size: int,
+    clips: int = 1,
+    count: int | None = None,
+    resize: Resize = STANDARD,
+    bit_depth: int | None = None,
 ) -> Tensor:
     """Clips of a video for evaluation and prediction, with the central crop: uint8 (clips, 3, frames, size, size).
 
-    ``count`` is the number of frames of the video, where that is known.
+    ``count`` is the number of frames of the video, where that is known, and ``bit_depth`` how many bits of frames of 16
+    count, where they do not say it.
     """
     count = count or count_frames(path)
     indices = np.concatenate([segment_indices(count, frames, None, clip, clips) for clip in range(clips)])
-    central = central_crop(read_frames(path, indices.tolist()), size, resize)
+    central = central_crop(read_frames(path, indices.tolist(), bit_depth), size, resize)
     return central.reshape(clips, frames, 3, size, size).transpose(1, 2)

@@ -35,13 +35,13 @@ def count_frames(path: str) -> int:
     """
     if Path(path).is_dir():
         with _naming(path):
-            return len(_frame_files(path))
+            return len(frame_files(path))
     exact = _decoders()[0]
     with _naming(path):
         return exact.count(path)
 
 
-def read_frames(path: str, indices: Sequence[int]) -> Tensor:
+def read_frames(path: str, indices: Sequence[int], bit_depth: int | None = None) -> Tensor:
     """Decode frames of a video, and as little else as its compression allows.
 
     Frames are numbered from 0 in the order in which they are shown, whatever time each stays on the screen: in a video
@@ -52,6 +52,7 @@ def read_frames(path: str, indices: Sequence[int]) -> Tensor:
         path: a video file, or a folder that holds one image for each frame. The images are taken in the order of their
             names, with numbers by value. Those of optical flow beside the frames are left out.
         indices: T numbers of frames, at least one, in any order; a frame may be wanted more than once.
+        bit_depth: how many bits of images of 16 count, where they do not say it.
 
     Returns:
         uint8 (T, 3, H, W), RGB; in memory the channels of a pixel lie side by side.
@@ -65,7 +66,7 @@ def read_frames(path: str, indices: Sequence[int]) -> Tensor:
     if not numbers or min(numbers) < 0:
         raise ValueError(f"indices must be one or more numbers from 0 on, got {numbers}")
     if Path(path).is_dir():
-        return _read_folder(path, numbers)
+        return _read_folder(path, numbers, bit_depth)
     exact, *preferred = _decoders()
     with _naming(path):
         if preferred and exact.is_plain(path):
@@ -197,7 +198,7 @@ def _checked(path: str) -> tuple[int, str]:
         return 0, str(error)
 
 
-def _frame_files(folder: str) -> list[str]:
+def frame_files(folder: str) -> list[str]:
     """The images of frames in a folder, by name, with numbers by value."""
     return [str(Path(folder) / name) for name in sorted(without_flow(_image_names(folder)), key=_by_number)]
 
@@ -217,17 +218,17 @@ def _by_number(name: str) -> tuple[list[str | int], str]:
 
 
 def _check_folder(folder: str) -> int:
-    files = _frame_files(folder)
+    files = frame_files(folder)
     for path, reason in check_images(files, workers=1):
         raise InputError(f"{shown(Path(path).name)}: {reason}")
     check_sizes(upright_size(path) for path in files)
     return len(files)
 
 
-def _read_folder(folder: str, indices: list[int]) -> Tensor:
+def _read_folder(folder: str, indices: list[int], bit_depth: int | None) -> Tensor:
     with _naming(folder):
-        files = _frame_files(folder)
+        files = frame_files(folder)
     check_last(folder, max(indices), len(files))
-    frames = {index: np.asarray(decode(files[index])) for index in set(indices)}
+    frames = {index: np.asarray(decode(files[index], bit_depth=bit_depth)) for index in set(indices)}
     with _naming(folder):
         return stacked([frames[index] for index in indices])

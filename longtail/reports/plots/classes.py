@@ -53,8 +53,7 @@ def class_counts(
         heights = numbers([counts[index] for index in order])
         colours = [GROUP_COLOURS[group_of(counts[index], thresholds)] for index in order]
         _bars(upper, heights, colours)
-        _count_axis(upper.yaxis, max(counts, default=1))
-        upper.set_ylim(bottom=0)
+        _count_axis(upper.yaxis, 0, max(counts, default=1) * 1.1)
         upper.set_ylabel(f"training {grain.nouns}")
         _group_legend(upper, counts, thresholds)
         for axes in lower:
@@ -173,8 +172,7 @@ def _by_count(axes: "Axes", counts: Sequence[int], heights: Array, thresholds: T
             linewidth=3,
             zorder=0.9,  # below the points
         )
-    _count_axis(axes.xaxis, max(counts, default=1))
-    axes.set_xlim(min(counts, default=1) * 0.8 - 0.1, max(counts, default=1) * 1.25)
+    _count_axis(axes.xaxis, min(counts, default=1) * 0.8 - 0.1, max(counts, default=1) * 1.25)
 
 
 def _class_figures(axes: "Axes", values: Array, colours: Sequence[str], grain: Grain) -> None:
@@ -224,18 +222,30 @@ def _group_legend(axes: "Axes", counts: Sequence[int], thresholds: Thresholds) -
     axes.figure.legend(handles=handles, loc="outside upper center", ncols=3, handlelength=1.2, columnspacing=1.4)
 
 
-def _count_axis(axis: Any, largest: int) -> None:
-    """Make an axis logarithmic with room for zero, and label it with plain numbers."""
+def _count_axis(axis: Any, low: float, high: float) -> None:
+    """Make an axis of counts logarithmic with room for zero, and label it with plain numbers, two at least."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     scale = axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale
     scale("symlog", linthresh=1, linscale=0.4)
-    ticks = [0.0, *(10.0**power for power in range(len(str(largest))))]
-    many = len(ticks) > 8  # pixels
-    if len(ticks) < 4:
-        ticks = sorted({*ticks, *(3 * tick for tick in ticks if 3 * tick <= largest)})
-    if many and axis.axis_name == "y":
-        ticks = [0.0, *ticks[3::2]]
-    axis.set_major_locator(FixedLocator(ticks))
+    ticks = count_ticks(low, max(high, 1.0))
+    brief = high >= 10**7  # pixels
+    if len(ticks) > 8 and axis.axis_name == "y":
+        ticks = [0, *ticks[3::2]]
+    axis.set_major_locator(FixedLocator([float(tick) for tick in ticks]))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: with_prefix(value) if many else f"{value:,.0f}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: with_prefix(value) if brief else f"{value:,.0f}"))
+    (axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim)(min(low, ticks[0]), max(high, ticks[-1]))
+
+
+def count_ticks(low: float, high: float) -> list[int]:
+    """Return the whole numbers that label a logarithmic axis: 0 and powers of ten where that gives three in the range,
+    else finer ones, two at least."""
+    powers = [10**power for power in range(len(str(int(high))))]
+    for factors, least in (((1,), 3), ((1, 3), 3), ((1, 2, 5), 3), (range(1, 10), 2)):
+        ticks = [0, *sorted({factor * power for factor in factors for power in powers})]
+        inside_range = [tick for tick in ticks if low <= tick <= high]
+        if len(inside_range) >= least:
+            return inside_range
+    whole = range(max(0, math.floor(low)), math.ceil(high) + 1)
+    return [whole[0], whole[-1]]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from longtail.figures import METRICS
 from longtail.reports.grains import IMAGES, Grain
 from longtail.reports.groups import Group
 from longtail.reports.plots.drawing import COLOURS, DASHES, MARKERS, Array, drawing, legend, numbers, percent_axis, svg
@@ -30,10 +31,14 @@ class Dial:
 
 
 def loss_curves(history: Sequence[Epoch]) -> str | None:
-    """Draw the training loss and its parts over the epochs, or return None where there is nothing to draw."""
+    """Draw the training loss and its parts over the epochs, or return None where there is nothing to draw.
+
+    What is a share, such as the accuracy of the training, has an axis of its own.
+    """
     keys = list(dict.fromkeys(key for epoch in history for key in epoch["train"]))
     curves = {key: numbers([epoch["train"].get(key) for epoch in history]) for key in keys}
-    return _curves(history, curves, "training loss")
+    shares = {METRICS[key].short or key: 100 * curves.pop(key) for key in keys if key in METRICS}
+    return _curves(history, curves, "training loss", shares)
 
 
 def validation_curves(history: Sequence[Epoch], grain: Grain = IMAGES) -> str | None:
@@ -88,11 +93,16 @@ def head_to_tail(dials: Sequence[Dial], head: Group, tail: Group) -> str:
         return svg(figure, f"Accuracy of {tail}-shot against {head}-shot classes")
 
 
-def _curves(history: Sequence[Epoch], curves: Mapping[str, Array], label: str) -> str | None:
-    """Draw curves over the epochs, each with its own dash and marker."""
+def _curves(
+    history: Sequence[Epoch], curves: Mapping[str, Array], label: str, shares: Mapping[str, Array] | None = None
+) -> str | None:
+    """Draw curves over the epochs, each with its own dash and marker, and percentages ``shares`` on an axis at the
+    right."""
     from matplotlib.ticker import MaxNLocator
 
-    drawn = {name: values for name, values in curves.items() if np.isfinite(values).any()}
+    drawn, right = (
+        {name: values for name, values in some.items() if np.isfinite(values).any()} for some in (curves, shares or {})
+    )
     if not drawn:
         return None
     epochs = np.array([epoch["epoch"] for epoch in history])
@@ -104,6 +114,13 @@ def _curves(history: Sequence[Epoch], curves: Mapping[str, Array], label: str) -
         axes.set_ylabel(label)
         axes.set_ylim(bottom=min(0, *(float(np.nanmin(values)) for values in drawn.values())))
         axes.grid(axis="y")
+        if right:
+            beside = axes.twinx()
+            _lines(beside, epochs, right, first=len(drawn))
+            beside.spines["right"].set_visible(True)
+            beside.set_ylim(0, 104)
+            beside.set_yticks(range(0, 101, 25))
+            beside.set_ylabel(f"training {', '.join(right)} (%)")
         figure.legend(loc="outside upper center", ncols=3 if all(len(name) <= 15 for name in drawn) else 2)
         return svg(figure, f"{label[:1].upper()}{label[1:]} over the epochs")
 
@@ -122,9 +139,9 @@ def by_strength(strengths: Sequence[float], curves: Mapping[str, Sequence[float 
         return svg(figure, "Accuracy over the strengths")
 
 
-def _lines(axes: "Axes", places: Array | NDArray[np.int64], curves: Mapping[str, Array]) -> None:
-    """Draw curves, each with its own dash and marker."""
-    for index, (name, values) in enumerate(curves.items()):
+def _lines(axes: "Axes", places: Array | NDArray[np.int64], curves: Mapping[str, Array], first: int = 0) -> None:
+    """Draw curves, each with its own dash and marker, of which ``first`` are taken."""
+    for index, (name, values) in enumerate(curves.items(), start=first):
         axes.plot(
             places,
             values,

@@ -1,6 +1,9 @@
 """Data modules for detection: layouts, splits, counts, draws and batches."""
 
+import contextlib
+import io
 import json
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from longtail.augment.instances import LargeScaleJitter, MultiScale
 from longtail.data.boxes.base import DetectionData
@@ -17,7 +20,9 @@ from longtail.data.boxes.coco import COCO, LVIS
 from longtail.data.sampling import DifficultySampling, RepeatFactorSampling, Sampling
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
+from longtail.files.images import check_images
 from longtail.generated.shapes import write_shapes
+from longtail.metrics.detection import average_precision
 
 CATEGORIES = {7: "ant", 2: "bee", 5: "cat"}  # in the order of their ids: bee, cat, ant
 # What twelve images of 24 x 16 pixels show: the category ids of their instances.
@@ -123,8 +128,17 @@ def bad_box(root: Path) -> None:
         (lambda root: None, {"val": Path("none.json")}, r"none\.json: cannot read it"),
         (other_categories, {}, r"instances_val\.json has other categories than .*train\.json"),
         (lambda root: (root / "train" / "3.png").unlink(), {}, r"no such file: .*3\.png; 1 of 12 images are missing"),
-        (other_size, {"batch_size": 1}, r"3\.png is 16 x 24 pixels, .*instances_train\.json says 24 x 16"),
-        (only_crowds, {}, r"instances_train\.json has no instance to train on"),
+        (
+            other_size,
+            {"batch_size": 1, "check_images": False},
+            r"3\.png is 16 x 24 pixels, .*instances_train\.json says 24 x 16",
+        ),
+        (
+            only_crowds,
+            {"val_fraction": 0},
+            r"no instance to train on: all 2 annotations are crowds \(iscrowd 1\); set it",
+        ),
+        (lambda root: (root / "instances_train.json").write_text(json.dumps(content([[], []]))), {}, "to train on$"),
         (bad_box, {}, r"annotation 1 has a box without area.*--data\.skip_bad_annotations true"),
         (lambda root: None, {"batch_size": 40}, r"batch_size 40 is larger than the training set of 11 images"),
         (lambda root: None, {"val_fraction": 1.0}, r"val_fraction must be in \[0, 1\), got 1\.0"),
@@ -199,6 +213,76 @@ def test_crowds_are_not_trained_on_but_are_in_the_truth(root: Path) -> None:
     assert lengths == {0: 2, 1: 0, 2: 2}
     crowds = [each["id"] for each in data.parts["train"].truth(masks=True)["annotations"] if each["iscrowd"]]
     assert crowds == [1, 3]
+
+
+def test_crowds_are_told(root: Path, told: pytest.LogCaptureFixture) -> None:
+    (root / "instances_train.json").write_text(json.dumps(content(SHOWN, crowd=(1, 3))))
+    _ = COCO(root, **OPTIONS).splits
+    lines = [line for line in told.messages if "crowd" in line]
+    file = root / "instances_train.json"
+    assert lines == [
+        f"{file}: 2 of 18 annotations are crowds (iscrowd 1): not trained on, and neither right nor wrong in the "
+        "evaluation, as COCO counts"
+    ]
+
+
+def test_crowds_are_scored_as_pycocotools_scores_the_file(root: Path) -> None:
+    api = pytest.importorskip("pycocotools.coco")
+    cocoeval = pytest.importorskip("pycocotools.cocoeval")
+    file = root / "instances_train.json"
+    written = content(SHOWN, crowd=(1, 5, 17))
+    for annotation in written["annotations"]:
+        annotation["id"] += 1  # pycocotools takes an object of the id 0 for none
+    file.write_text(json.dumps(written))
+    data = COCO(root, val_fraction=0, **OPTIONS)
+    random = np.random.default_rng(0)
+    found = []
+    for annotation in written["annotations"]:  # near every object and every crowd, some of another class
+        for _ in range(2):
+            moved = (np.array(annotation["bbox"]) + random.uniform(-1.5, 1.5, 4)).tolist()
+            category = annotation["category_id"] if random.random() < 0.7 else int(random.choice([*CATEGORIES]))
+            image, score = annotation["image_id"], float(random.random())
+            found.append({"image_id": image, "category_id": category, "score": score, "bbox": moved})
+    mine = average_precision(data.truth("train", masks=False), found, "bbox")
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        truth = api.COCO(str(file))
+        evaluation = cocoeval.COCOeval(truth, truth.loadRes([dict(each) for each in found]), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    assert 0.05 < mine.ap < 0.95
+    assert mine.ap == pytest.approx(evaluation.stats[0], abs=1e-9)
+    assert mine.ap50 == pytest.approx(evaluation.stats[1], abs=1e-9)
+    objects = average_precision(
+        {
+            **data.truth("train", masks=False),
+            "annotations": [{**each, "iscrowd": 0} for each in data.truth("train", masks=False)["annotations"]],
+        },
+        found,
+        "bbox",
+    )
+    assert objects.ap != pytest.approx(mine.ap, abs=1e-3), "the crowds make a difference here"
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_the_check_finds_an_image_of_another_size_in_its_header(split: str, root: Path) -> None:
+    write(root / "instances_val.json", root / "val", content([[2], [5], [7], [2]]))
+    Image.new("RGB", (16, 24)).save(root / split / "3.png")
+    with pytest.raises(InputError, match=rf"{split}/3\.png: is 16 x 24 pixels, not 24 x 16; repair it or its entry"):
+        _ = COCO(root, **OPTIONS).splits
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+def test_sizes_are_those_of_upright_images(suffix: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    path = tmp_path / f"a.{suffix}"
+    Image.new("RGB", (24, 16)).save(path, exif=exif)
+    assert check_images([str(path)], sizes=[(16, 24)]) == []
+    turned = "" if suffix == "tif" else " once its EXIF orientation is applied"  # Pillow has the upright size
+    reason = f"is 16 x 24 pixels{turned}, not 24 x 16"
+    assert check_images([str(path)], sizes=[(24, 16)]) == [(str(path), reason)]
 
 
 def test_lvis_tells_what_is_absent(tmp_path: Path) -> None:

@@ -382,9 +382,9 @@ def test_only_the_frames_that_are_needed_are_decoded(store: Path, monkeypatch: p
     asked: list[list[int]] = []
     read = clips.read_frames
 
-    def spy(path: str, indices: list[int]) -> torch.Tensor:
+    def spy(path: str, indices: list[int], bit_depth: int | None) -> torch.Tensor:
         asked.append(indices)
-        return read(path, indices)
+        return read(path, indices, bit_depth)
 
     monkeypatch.setattr(clips, "read_frames", spy)
     monkeypatch.setattr(dataset, "read_frames", spy)

@@ -73,6 +73,27 @@ def naive(data: SegmentationData, name: str) -> tuple[list[int], list[int], list
     return pixels, images, pairs
 
 
+def test_a_class_that_training_lacks_is_told_with_where_it_is(root: Path, told: pytest.LogCaptureFixture) -> None:
+    birds = scene(0)
+    birds[0, 0] = 3
+    for split in ("val", "test"):
+        pair(root / "images" / split / "bird", root / "annotations" / split / "bird", birds)
+    data = SegmentationFolder(root, **OPTIONS)
+    _ = data.splits
+    assert sum(int((data.annotation("train", row) == 3).sum()) for row in range(len(data.parts["train"]))) == 0
+    said = "1 of 4 classes have no training pixel and will not be found: bird (in val and test alone)"
+    assert said in [record.message for record in told.records]
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_value_that_is_no_class_is_found_before_training(split: str, root: Path) -> None:
+    values = scene(0)
+    values[0, 0] = 9
+    pair(root / "images" / split / "odd", root / "annotations" / split / "odd", values)
+    with pytest.raises(InputError, match=r"odd\.png: has the label 9, beyond the 4 classes, and ignore_index is 255"):
+        _ = SegmentationFolder(root, **OPTIONS).splits
+
+
 def test_a_folder_is_read_and_counted(root: Path, told: pytest.LogCaptureFixture) -> None:
     data = SegmentationFolder(root, **OPTIONS)
     assert data.classes == ["sky", "road", "car", "bird"]

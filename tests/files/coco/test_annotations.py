@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -293,7 +294,36 @@ def test_a_bad_annotation(write, told, bad, reason, masks):
         expected = read_annotations(write(coco(*good)), masks=True)
         assert [found.rle(k) for k in range(2)] == [expected.rle(k) for k in range(2)]
     else:
-        assert same(found, read_annotations(write(coco(*good))))
+        assert found.bad == 1
+        assert same(replace(found, bad=0), read_annotations(write(coco(*good))))
+
+
+def test_a_short_polygon_among_others_goes_alone(write, told, cached):
+    given = [
+        annotation(1, segmentation=(SQUARE,)),
+        annotation(2, segmentation=([1, 2, 3, 4], TRIANGLE, [], SQUARE, [5, 5])),
+        annotation(3, 9, segmentation=([1, 2, 3, 4, 5], SQUARE)),
+    ]
+    file = write(coco(*given))
+    what = "4 polygons of fewer than three points, of 2 annotations, such as 2, whose other polygons stay"
+    said = f"{file}: left out {what}"
+    found = [read_annotations(file, masks=True) for _ in range(2)]
+    assert told.messages == [said, said]  # the second from the cache
+    given[1]["segmentation"], given[2]["segmentation"] = [TRIANGLE, SQUARE], [SQUARE]
+    expected = read_annotations(write(coco(*given)), masks=True)
+    for each in found:
+        assert each.ids.tolist() == expected.ids.tolist()
+        for k in range(3):
+            np.testing.assert_array_equal(each.mask(k), expected.mask(k))
+    assert len(told.messages) == 2
+    read_annotations(file)
+    assert len(told.messages) == 2  # without masks no polygon is read
+
+
+def test_a_short_polygon_that_is_all_there_is_makes_the_annotation_bad(write):
+    assert "has a polygon that is not" in refusal(
+        write(coco(annotation(1, segmentation=([1, 2, 3, 4], [])))), masks=True
+    )
 
 
 def test_many_bad_annotations(write, told):

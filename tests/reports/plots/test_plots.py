@@ -1,5 +1,6 @@
 """The drawings."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 
@@ -95,13 +96,34 @@ def test_difficulty_by_count(classes: int) -> None:
     results = make_results(classes)
     panels = {
         "epoch 1, rank correlation +0.90": [None] * classes,
-        "epoch 9, rank correlation –": [1.0] * classes,  # noqa: RUF001
+        "epoch 9, no correlation: all classes equally difficult": [1.0] * classes,
     }
     svg = difficulty_by_count(results["train_counts"], panels, THRESHOLDS)
     shown = texts(svg)
     assert {*panels, "difficulty (%)", "training images of the class", "many"} <= set(shown)
     assert ("few" in shown) == (classes > 1)
     assert len(svg) < 250_000
+
+
+@pytest.mark.parametrize(
+    "counts", [[1], [15, 15], [101, 103], [130, 280], [1, 2], [20, 60], [5, 500], [0, 0], [10**7, 3 * 10**9]]
+)
+def test_an_axis_of_counts_has_two_labels_at_least(counts: list[int]) -> None:
+    svg = difficulty_by_count(counts, {"epoch 1": [0.5] * len(counts)}, THRESHOLDS)
+    percentages = 5  # 0, 25, ..., 100 of the other axis, which come last
+    labels = [text for text in texts(svg) if re.fullmatch(r"[0-9.,]+[kMG]?", text)][:-percentages]
+    assert len(labels) == len(set(labels)) >= 2
+    plain = [float(text.replace(",", "")) for text in labels if text[-1].isdigit()]
+    assert plain == sorted(plain)
+
+
+def test_the_accuracy_of_the_training_has_an_axis_of_its_own() -> None:
+    history = make_results()["history"]
+    for epoch in history:
+        epoch["train"] = {"loss": 40.0, "top1": 0.5}
+    shown = texts(str(loss_curves(history)))
+    assert {"training loss", "loss", "top-1", "training top-1 (%)", "100"} <= set(shown)
+    assert "training top-1 (%)" not in texts(str(loss_curves([{**epoch, "train": {"loss": 1.0}} for epoch in history])))
 
 
 def dial(label: str, head: Sequence[float | None], best: int = 2) -> Dial:

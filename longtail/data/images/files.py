@@ -1,0 +1,237 @@
+"""Base of the data modules for images in files: checks, splits, crops."""
+
+import hashlib
+import logging
+import os
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from longtail.augment.base import View
+from longtail.augment.geometric import ResizedCrop
+from longtail.augment.preprocessing import Preprocessing
+from longtail.data.images.base import ImageData
+from longtail.data.images.dataset import ImageFiles, Sample, WithDraw, stacked
+from longtail.data.loader import EpochBatches, Loader
+from longtail.data.sampling import Sampling
+from longtail.data.split import check_fraction, stratified_split
+from longtail.data.splits import Split, Splits, depth_input
+from longtail.errors import InputError
+from longtail.files.folder import IMAGES, Kind
+from longtail.files.images import HEADERS_ONLY, check_images, decode, few, tell_depth
+from longtail.files.listing import Listing, class_rows
+from longtail.messages import and_more, some
+
+logger = logging.getLogger(__name__)
+
+
+class FileData(ImageData):
+    """Base of the data modules that read image files.
+
+    Args:
+        views: what augments each view of a training image.
+        batch_size: images of a batch in one process.
+        num_workers: processes that decode images; by default one for each core, at most 8.
+        image_size: side of the images in pixels; by default the usual shorter side of the images, in steps of 32, at
+            most 224.
+        min_scale: smallest area of the random crop of a view that does not say how it crops, as a part of the image.
+        val_fraction: part of every class held out of the training images for validation, where the set has no
+            validation split; 0 for none.
+        test_fraction: part of every class held out for a final test, where the set has no test split; 0 for none.
+        split_seed: of those two splits; apart from the run's seed, so that runs with several seeds compare.
+        check_images: look at every file before training.
+        skip_bad_images: leave out the files that cannot be read, and say how many; otherwise they are an error.
+        sampling: how training images are drawn; each once an epoch where left out.
+        preprocessing: see ``ImageData``.
+        bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
+
+    Attributes:
+        kind: what the files are.
+        largest_size: the most that ``image_size`` is by default.
+    """
+
+    kind: ClassVar[Kind] = IMAGES
+    largest_size: ClassVar[int] = 224
+
+    def __init__(
+        self,
+        views: Sequence[View] | None = None,
+        batch_size: int = 64,
+        num_workers: int | None = None,
+        image_size: int | None = None,
+        min_scale: float = 0.25,
+        val_fraction: float = 0.2,
+        test_fraction: float = 0.0,
+        split_seed: int = 0,
+        check_images: bool = True,
+        skip_bad_images: bool = False,
+        sampling: Sampling | None = None,
+        preprocessing: Preprocessing | None = None,
+        bit_depth: int | None = None,
+    ) -> None:
+        super().__init__(views, batch_size, num_workers, sampling, preprocessing)
+        check_fraction("val_fraction", val_fraction)
+        check_fraction("test_fraction", test_fraction)
+        if skip_bad_images and not check_images:
+            raise InputError("skip_bad_images needs the check: leave out --data.check_images false")
+        self._image_size, self.min_scale, self.bit_depth = image_size, min_scale, bit_depth
+        self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
+        self.check_images, self.skip_bad_images = check_images, skip_bad_images
+
+    @property
+    def input(self) -> dict[str, Any]:  # as in the base
+        """What is known of images, and bits that count, if they are given."""
+        return {**super().input, **depth_input(self.bit_depth)}
+
+    @abstractmethod
+    def list_images(self) -> dict[str, Listing]:
+        """List the images: "train", "val" and "test", or "all" for a set that is not split."""
+
+    @cached_property
+    def _listings(self) -> dict[str, Listing]:
+        listings = self.list_images()
+        if self.check_images:
+            listings = {name: self._without_bad(listing) for name, listing in listings.items()}
+        train = listings.pop("all") if "all" in listings else listings.pop("train")
+        for name, fraction in (("test", self.test_fraction), ("val", self.val_fraction)):
+            if name not in listings and fraction:
+                kept, held_out = stratified_split(train.targets, fraction, self.split_seed)
+                listings[name], train = train.subset(held_out), train.subset(kept)
+        return {"train": train, **{name: listing for name, listing in listings.items() if len(listing)}}
+
+    def list_labelled(self, split: str, classes: list[str]) -> Listing:
+        """List the images that a finished run is evaluated on, with its classes; here those of the split, or all."""
+        listings = self.list_images()
+        if not {split, "all"} & listings.keys():
+            raise InputError(f"{self.source} has no {split} split: give a set with one")
+        listing = listings[split if split in listings else "all"]
+        present = [listing.classes[c] for c in np.unique(listing.targets)]
+        rows = np.zeros(len(listing.classes), dtype=np.int64)
+        rows[np.unique(listing.targets)] = class_rows(self.source, present, classes)
+        return Listing(listing.paths, rows[listing.targets], classes)
+
+    def labelled(self, split: str, classes: list[str]) -> Split:
+        """The images of a set that a finished run is evaluated on."""
+        listing = self.list_labelled(split, classes)
+        self._listings = {split: self._without_bad(listing) if self.check_images else listing}
+        return self._opened(split)
+
+    def file_name(self, split: str, row: int) -> str:
+        """Path of an image below the folder that has all of them."""
+        return os.path.relpath(self._listings[split].paths[row], self._common)
+
+    @cached_property
+    def _common(self) -> str:
+        folders = {Path(path).parent for listing in self._listings.values() for path in listing.paths}
+        return os.path.commonpath([folder.absolute() for folder in folders])
+
+    def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
+        """Files that cannot be read, with the reasons."""
+        logger.info(HEADERS_ONLY)
+        return check_images(paths)
+
+    def shorter_side(self, path: str) -> int:
+        """That of an image, in pixels."""
+        return min(decode(path).size)
+
+    def images_in(self, paths: Sequence[str]) -> list[str]:
+        """The image files that tell the depth of some samples: here these."""
+        return list(paths)
+
+    def check(self, splits: Splits) -> None:
+        """Images of 16 bits that are not as deep are told as well."""
+        super().check(splits)
+        tell_depth(self.images_in(few(self._listings["train"].paths)), self.bit_depth)
+
+    def open(self, listing: Listing, split: str) -> Dataset[Sample]:
+        """The images of a split: in training a crop for each view, otherwise the views to evaluate."""
+        crops = self.decoder_crops() if split == "train" else None
+        return ImageFiles(listing, self.image_size, crops, self.resize, self.bit_depth)
+
+    def decoder_crops(self) -> list[ResizedCrop | None]:
+        """What is cut out of a decoded file for each view; None where the view crops what evaluation would take.
+
+        Raises:
+            InputError: on a crop of another size than the images have.
+        """
+        crops = [ResizedCrop(scale=(self.min_scale, 1.0)) if view.crop is None else view.crop for view in self.views]
+        resized_crops = [crop if isinstance(crop, ResizedCrop) else None for crop in crops]
+        for crop in resized_crops:
+            if crop is not None and crop.size not in (None, self.image_size):
+                raise InputError(
+                    f"a view crops to {crop.size} pixels, and images have {self.image_size}: leave out size"
+                )
+        return resized_crops
+
+    def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
+        """A view as it was decoded, cropped here where the view does not crop by area and shape."""
+        crop = self.views[view].crop
+        if crop is None or isinstance(crop, ResizedCrop):
+            return images[:, view]
+        return self.augment(crop, images[:, view], generator)
+
+    def _without_bad(self, listing: Listing) -> Listing:
+        bad = self.find_bad(listing.paths)
+        if not bad:
+            return listing
+        path, reason = bad[0]
+        if not self.skip_bad_images:
+            way_out = f"repair or remove it, or leave such files out by --skip-bad-{self.noun}s"
+            raise InputError(f"{path}: {reason}{and_more(bad)}; {way_out}")
+        if len(bad) == len(listing):
+            raise InputError(f"{self.source}: no {self.noun} can be read, such as {path} ({reason})")
+        reasons = some([f"{path} ({reason})" for path, reason in bad])
+        logger.info(f"left out {len(bad)} of {len(listing)} {self.noun} files that cannot be read: {reasons}")
+        self.leave_out(len(bad), f"{self.noun} file", "that cannot be read")
+        names = {path for path, _ in bad}
+        return listing.subset(np.array([i for i, p in enumerate(listing.paths) if p not in names], dtype=np.int64))
+
+    def read(self) -> Splits:
+        """List, check and split the set."""
+        return Splits.of(self._listings["train"].classes, {name: self._opened(name) for name in self._listings})
+
+    def _opened(self, name: str) -> Split:
+        listing = self._listings[name]
+        return Split(WithDraw(self.open(listing, name)), listing.targets)
+
+    @property
+    def time_options(self) -> list[str]:
+        """Smaller images."""
+        return [f"a smaller --image-size (now {self.image_size})"]
+
+    @cached_property
+    def image_size(self) -> int:
+        """Side of the images that the network sees, in pixels."""
+        if self._image_size is not None:
+            return self._image_size
+        paths = self._listings["train"].paths
+        sides = [self.shorter_side(path) for path in paths[:: max(1, len(paths) // 32)]]
+        return int(min(max(32, round(float(np.median(sides)) / 32) * 32), self.largest_size))
+
+    def fixed_images(self, name: str) -> Dataset[Any]:  # as in the base
+        """The images of a split with the central crop."""
+        return WithDraw(self.open(self._listings[name], "val"))
+
+    def fingerprint(self, name: str) -> str:
+        """The SHA-256 of the names, sizes and times of the files of a split."""
+        digest = hashlib.sha256()
+        for path in self._listings[name].paths:
+            state = Path(path).stat()
+            digest.update(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
+        """Make the loader of a split, with worker processes."""
+        return Loader(images, batches, self.num_workers, stacked, torch.cuda.is_available())
+
+    def picture(self, split: str, row: int) -> Image.Image:
+        """An image as it lies in its file."""
+        return decode(self._listings[split].paths[row], bit_depth=self.bit_depth)

@@ -1,0 +1,79 @@
+"""A data set as it was read: its splits, and what is said of them."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from longtail.data.sampling import Labels
+from longtail.data.split import classes_without
+from longtail.files.listing import IntArray
+from longtail.messages import some
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a data set: what fetches its images, and their labels (M,).
+
+    ``owners`` (M,) is the image row of each label where an image carries several or none, as in detection, and
+    ``size`` then the number of images; otherwise label i is of image i.
+    """
+
+    images: Dataset[Any]  # the samples differ from grain to grain
+    targets: IntArray
+    owners: IntArray | None = None
+    size: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.targets) if self.size is None else self.size
+
+    @property
+    def labels(self) -> Labels:
+        """The labels as a sampler takes them."""
+        owners = None if self.owners is None else torch.from_numpy(self.owners)
+        return Labels(torch.from_numpy(self.targets), owners, len(self))
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set as it was read. ``val`` and ``test`` are None where the set has none."""
+
+    classes: list[str]
+    train: Split
+    val: Split | None
+    test: Split | None
+
+    @classmethod
+    def of(cls, classes: list[str], parts: Mapping[str, Split]) -> "Splits":
+        """A set of "train" and, as far as they are there, "val" and "test"."""
+        return cls(classes, parts["train"], parts.get("val"), parts.get("test"))
+
+
+def tell_untrained(splits: Splits, noun: str) -> None:
+    """Say which classes have no training label, where a set may have such, and where else they have any; ``noun`` is
+    what carries the labels."""
+    if without := classes_without(splits.train.targets, len(splits.classes)):
+        others = {name: split.targets for name, split in (("val", splits.val), ("test", splits.test)) if split}
+        places = {c: " and ".join(name for name, labels in others.items() if c in labels) for c in without}
+        names = some([f"{splits.classes[c]}{f' (in {places[c]} alone)' if places[c] else ''}" for c in without])
+        logger.info(
+            f"{len(without)} of {len(splits.classes)} classes have no training {noun} and will not be found: {names}"
+        )
+
+
+def depth_input(bit_depth: int | None) -> dict[str, int]:
+    """What the record says of the bits that count in an image of 16: nothing where each file has the word."""
+    return {} if bit_depth is None else {"bit_depth": bit_depth}
+
+
+def tell_unmeasured(splits: Splits, noun: str) -> None:
+    """Say which classes cannot be measured; ``noun`` is what carries the labels."""
+    for name, split in (("val", splits.val), ("test", splits.test)):
+        if split is not None and (without := classes_without(split.targets, len(splits.classes))):
+            names = some([splits.classes[c] for c in without])
+            logger.info(f"{len(without)} of {len(splits.classes)} classes have no {name} {noun}: {names}")

@@ -1,0 +1,150 @@
+"""What kind of set lies in a folder, so that whoever wants another kind can name the recipe that fits."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from longtail.errors import InputError
+from longtail.files.images import SUFFIXES
+from longtail.files.listing import is_folder
+from longtail.messages import shown
+
+_ENDS = 2**20  # bytes looked at at each end of a file
+_FEW = 20  # folders or files of one kind that are looked into
+_DEPTH, _MOST = 4, 200  # how deep folders lie that are looked into, and how many these are
+# Folders that are called by what they hold and not by a class.
+_SPLIT = r"(train|val|valid|validation|test)[-_\d]*"
+_PICTURES = r"(image|img|jpegimage)s?|leftimg8bit"
+_PIXELS = r"annotations?|masks?|labels?|gtfine|segmentationclass|(train|val|test)annot"
+_OTHER = r"imagesets|segmentationobject|gtcoarse|voc\w*"
+_GENERIC = re.compile(rf"{_SPLIT}|{_PICTURES}|{_PIXELS}|{_OTHER}", re.IGNORECASE)
+
+
+class Layout(NamedTuple):
+    """A kind of set: "images", "boxes", "pixels" or "other boxes"; what it holds, and what to do with it, in words."""
+
+    grain: str
+    words: str
+    way_out: str
+
+
+_CLASSES = Layout("images", "images in a folder for each class", "give --recipe ce")
+_COCO = "boxes in COCO's format"
+_MASKS = Layout("boxes", f"{_COCO}, with masks", "give --recipe maskrcnn_ce")
+_BOXES = Layout("boxes", _COCO, "give --recipe fasterrcnn_ce")
+_CONVERTED = "give --recipe fasterrcnn_ce, once they are converted to COCO's format"
+_VOC = Layout("other boxes", "boxes in Pascal VOC's format", _CONVERTED)
+_YOLO = Layout("other boxes", "boxes in YOLO's format", _CONVERTED)
+_LABELS = Layout("pixels", "images with a class for each pixel", "give --recipe segmentation/ce")
+_CITYSCAPES = _LABELS._replace(way_out="give --recipe cityscapes/ce")
+_CAMVID = _LABELS._replace(way_out="give --recipe segmentation/ce --data camvid --data.root FOLDER")
+
+
+def check_layout(root: Path, grain: str) -> None:
+    """Make sure that ``root`` holds nothing that is plainly a set of another grain, and none of this.
+
+    Raises:
+        InputError: it does; the message names the recipe that fits.
+    """
+    layouts = find_layouts(root) if root.is_dir() else []
+    if layouts and grain not in {layout.grain for layout in layouts}:
+        raise InputError(f"{shown(root)} holds {layouts[0].words}: {layouts[0].way_out}")
+
+
+def refuse_boxes(file: Path) -> None:
+    """Make sure that a file that was given as a set is not a JSON file of boxes.
+
+    Raises:
+        InputError: it is; the message names the recipe that fits.
+    """
+    layout = boxes_in_file(file) if file.suffix.lower() == ".json" else None
+    if layout is not None:
+        options = f"{layout.way_out} --data FOLDER, that of the images, and --data.train {shown(file)}"
+        raise InputError(f"{shown(file)} holds {layout.words}: {options}")
+
+
+def find_layouts(root: Path) -> list[Layout]:
+    """The kinds of set that lie in a folder, boxes before pixels, as far as their layout is known; else none."""
+    tops = _folders(root)
+    named = [root / name for name in tops if not _GENERIC.fullmatch(name)]
+    for name in tops:
+        if re.fullmatch(_SPLIT, name, re.IGNORECASE):
+            named += [root / name / below for below in _folders(root / name) if not _GENERIC.fullmatch(below)]
+    if any(_names(folder, SUFFIXES) for folder in named):
+        return [_CLASSES]
+    folders = list(islice(_walk(root), _MOST))
+    layouts = [layout for folder in folders if (layout := _boxes_in(folder))]
+    layouts += [layout for folder in folders if (layout := _pixels_in(folder.relative_to(root), folder))]
+    return list(dict.fromkeys(layouts))
+
+
+def boxes_in_file(file: Path) -> Layout | None:
+    """What a JSON file holds, if these are annotations of boxes in COCO's format."""
+    text = _ends(file)
+    if b'"bbox"' not in text or b'"image_id"' not in text:
+        return None
+    return _MASKS if re.search(rb'"segmentation"\s*:\s*(\[\s*\[|\{)', text) else _BOXES
+
+
+def _boxes_in(folder: Path) -> Layout | None:
+    """Boxes of the files right in a folder."""
+    for file in _names(folder, {".json"}):
+        if layout := boxes_in_file(file):
+            return layout
+    if any(b"<bndbox>" in _ends(file) for file in _names(folder, {".xml"})):
+        return _VOC
+    number = rb"[-+.\deE]+"
+    line = re.compile(rb"\s*\d+(\s+%b){4,}\s*(\n|\r|$)" % number)
+    return _YOLO if any(line.match(_ends(file)) for file in _names(folder, {".txt"})) else None
+
+
+def _pixels_in(place: Path, folder: Path) -> Layout | None:
+    """PNGs of the classes of pixels in a folder, by its ``place`` in the set."""
+    above = next((part for part in place.parts if re.fullmatch(_PIXELS, part, re.IGNORECASE)), None)
+    if above is None or not _names(folder, {".png"}):
+        return None
+    name = above.lower()
+    return _CITYSCAPES if name == "gtfine" else _CAMVID if name.endswith("annot") else _LABELS
+
+
+def _walk(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """A set's folder, those in it that are called by what they hold, and a few of those below."""
+    yield folder
+    below = _folders(folder) if depth < _DEPTH else []
+    for name in [name for name in below if depth or _GENERIC.fullmatch(name)][:_FEW]:
+        yield from _walk(folder / name, depth + 1)
+
+
+def _folders(folder: Path) -> list[str]:
+    """Names of the folders in a folder."""
+    return sorted(entry.name for entry in _entries(folder) if entry.name[0] not in "._" and is_folder(entry))
+
+
+def _names(folder: Path, suffixes: frozenset[str] | set[str]) -> list[Path]:
+    """A few files with these suffixes right in a folder."""
+    names = [entry.name for entry in _entries(folder) if entry.name[0] != "."]
+    return [folder / name for name in sorted(name for name in names if Path(name).suffix.lower() in suffixes)[:_FEW]]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder; nothing where that cannot be read, which whoever reads the set will say."""
+    with suppress(OSError), os.scandir(folder) as scan:
+        return list(scan)
+    return []
+
+
+def _ends(file: Path) -> bytes:
+    """The first and the last bytes of a file; nothing where it cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(_ENDS)
+            stream.seek(max(len(start), stream.seek(0, os.SEEK_END) - _ENDS))
+            return start + stream.read()
+    except OSError:
+        return b""

@@ -1,0 +1,75 @@
+"""The state of a network of which a part is trained: that part, and the hash of the rest."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from longtail.errors import InputError
+
+HASH = "frozen_sha256"  # under this name beside the parameters
+
+
+def keep_trained_state(module: nn.Module) -> None:
+    """Let the state dict of a module hold its trained parameters alone, and the hash of the others.
+
+    Loading it takes the others from the module as it is, which has to have started from the same weights.
+
+    Args:
+        module: with its frozen parameters as they stay.
+
+    Raises:
+        InputError: when a state is loaded that was trained on other weights.
+    """
+    frozen = frozen_names(module)
+    digest = state_hash({name: value for name, value in full_state(module).items() if name in frozen})
+    module.register_state_dict_post_hook(partial(_leave_out, digest))  # type: ignore[no-untyped-call]
+    module.register_load_state_dict_pre_hook(partial(_fill_in, digest))  # type: ignore[no-untyped-call]
+
+
+def full_state(module: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and every persistent buffer by its name, whatever the state dict leaves out."""
+    state: dict[str, Tensor] = {}
+    for prefix, part in module.named_modules():
+        buffers = {n: b for n, b in part._buffers.items() if n not in part._non_persistent_buffers_set}
+        for name, value in (*part._parameters.items(), *buffers.items()):
+            if value is not None:
+                state[f"{prefix}.{name}" if prefix else name] = value.detach()
+    return state
+
+
+def frozen_names(module: nn.Module) -> set[str]:
+    """Names of what is not trained: parameters without gradient, and buffers."""
+    trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    return full_state(module).keys() - trained
+
+
+def state_hash(state: Mapping[str, Tensor]) -> Tensor:
+    """The SHA-256 of named tensors, 32 values uint8."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.flatten().numpy().tobytes())
+    return torch.tensor(list(digest.digest()), dtype=torch.uint8)
+
+
+def _leave_out(digest: Tensor, module: nn.Module, state: dict[str, Any], prefix: str, _: dict[str, Any]) -> None:
+    for name in frozen_names(module):
+        state.pop(prefix + name, None)
+    state[prefix + HASH] = digest
+
+
+def _fill_in(digest: Tensor, module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    told = state.pop(prefix + HASH, digest)
+    if not torch.equal(told.cpu(), digest):
+        raise InputError(
+            "the frozen weights are not those that this state was trained beside (another SHA-256): give the file that "
+            "the run started from by --weights"
+        )
+    own = full_state(module)
+    for name in frozen_names(module):
+        state.setdefault(prefix + name, own[name])

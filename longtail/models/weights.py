@@ -1,0 +1,123 @@
+"""Local files of weights: read without executing anything in them, and fitted to a network."""
+
+import difflib
+import logging
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import Tensor, nn
+
+from longtail.errors import InputError
+from longtail.messages import first_line, shown, some
+
+logger = logging.getLogger(__name__)
+
+STAGE = re.compile(r"^([a-z]+)_(\d+)\.")
+
+
+def check_start(pretrained: bool, weights: Path | None) -> None:
+    """Check that a network starts from one kind of weights at most; raises InputError."""
+    if pretrained and weights is not None:
+        raise InputError("pretrained and weights exclude each other: give one of them")
+
+
+def load_weights(body: nn.Module, file: Path) -> None:
+    """Load a local weight file into a backbone, and say what fits.
+
+    In a checkpoint of a run or in its ``model.safetensors`` the names of the backbone begin with those of the modules
+    around it, such as "method.backbone.body."; what begins otherwise is left out, as is a classifier. The names of
+    other libraries, and positions of another image size, are translated as far as timm does it for the network.
+
+    Raises:
+        InputError: if the file is missing, damaged, holds anything but tensors, or does not fit.
+    """
+    own, tensors = body.state_dict(), read_tensors(file)
+    names, faults = _fit(own, tensors)
+    if faults and (translated := _translated(body, tensors)) is not None:
+        names_2, faults_2 = _fit(own, translated)
+        if len(faults_2) < len(faults):
+            tensors, names, faults = translated, names_2, faults_2
+    if faults:
+        key = faults[0]
+        fault = f'has another shape for "{key}"' if key in names else f'lacks "{key}"{_nearest(key, tensors)}'
+        fitting = len(names) - sum(key in names for key in faults)
+        raise InputError(
+            f"{shown(file)} does not fit the backbone: {fitting} of {len(own)} tensors do, and it {fault}; name the "
+            "network that it was saved from, as by --backbone"
+        )
+    body.load_state_dict({key: tensors[names[key]] if key in names else value for key, value in own.items()})
+    rest = tensors.keys() - set(names.values())
+    others = f", the other {len(rest)} are left out: {some(sorted(rest))}" if rest else ""
+    logger.info(f"{shown(file)}: {len(names)} tensors fit the backbone{others}")
+
+
+def _fit(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> tuple[dict[str, str], list[str]]:
+    """What the entries of a backbone are called in a file, and those that are not there or of another shape."""
+    start = _start(list(own), tensors)
+    names = {key: name for key in own if (name := _name(start, key, tensors)) is not None}
+    # older files lack the counters of batches, which nothing reads
+    missing = [key for key in own if key not in names and not key.endswith("num_batches_tracked")]
+    return names, missing + [key for key, name in names.items() if own[key].shape != tensors[name].shape]
+
+
+def _translated(body: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor] | None:
+    """A file in the names of timm, by the filter that timm has for the network; None where it has none or it fails."""
+    translate = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
+    if translate is None:
+        return None
+    try:
+        translated = translate(dict(tensors), body)
+    except Exception:  # it expects files of certain networks, and finds others
+        return None
+    return {key: value for key, value in dict(translated).items() if isinstance(value, Tensor)}
+
+
+def _nearest(key: str, tensors: Mapping[str, Tensor]) -> str:
+    near = difflib.get_close_matches(key, tensors, n=2, cutoff=0)
+    return f" (nearest in it: {', '.join(near)})" if near else ""
+
+
+def _name(start: str, key: str, tensors: Mapping[str, Tensor]) -> str | None:
+    """What an entry of a backbone is called in a file where the names begin so; None where it is not there."""
+    # timm calls "stages_0" in a network of features what is "stages.0" in the whole network and in its files
+    return next((name for name in (start + key, start + STAGE.sub(r"\1.\2.", key)) if name in tensors), None)
+
+
+def _start(keys: Sequence[str], tensors: Mapping[str, Tensor]) -> str:
+    """How the names of the backbone begin in a file: so that most of its entries are there, and as short as can be."""
+    ends = {end for key in keys[:1] for end in (key, STAGE.sub(r"\1.\2.", key))}
+    starts = {name.removesuffix(end) for end in ends for name in tensors if f".{name}".endswith(f".{end}")}
+    return max(
+        sorted(starts, key=len),
+        key=lambda start: sum(_name(start, key, tensors) is not None for key in keys),
+        default="",
+    )
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """Read a file of named tensors without unpickling anything else.
+
+    Raises:
+        InputError: if the file is missing, damaged or holds anything but tensors.
+    """
+    if file.is_dir():
+        raise InputError(
+            f"cannot read weights from {shown(file)}: it is a folder; give a file in it, such as best.ckpt"
+        )
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(file))
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = "it is not a file of named tensors" if isinstance(error, UnpicklingError) else first_line(error)
+        raise InputError(f"cannot read weights from {file}: {reason}") from error
+    content = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise InputError(f"cannot read weights from {file}: it is not a file of named tensors")
+    return content

@@ -1,0 +1,163 @@
+"""The features that a frozen network makes of a data set: computed once, kept on disk, used in place of the images."""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from longtail.data.images.base import ImageData, LoadedImages
+from longtail.data.images.features import FeatureData
+from longtail.data.loader import EpochBatches, Loader
+from longtail.distributed import is_first_process
+from longtail.errors import InputError
+from longtail.files.progress import progress_bar
+from longtail.messages import shown
+from longtail.models.trained_state import full_state, state_hash
+from longtail.tasks.base import ordered
+
+logger = logging.getLogger(__name__)
+
+SPLITS = ("train", "val", "test")
+BATCH = 64  # images at a time
+
+
+class Extraction:
+    """Makes features of images with a network in evaluation mode, and keeps them.
+
+    A file of features is named after all that they follow from: the weights, the preprocessing, the images, the views.
+    One that was interrupted goes on where it was.
+
+    Args:
+        network: images (N, 3, H, W), or clips, to features (N, D).
+        folder: for the files; None keeps none.
+        device: that it computes on.
+        precision: called for the context of the computation.
+        precision_name: of that precision.
+        channels_last: memory format of the images.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        folder: Path | None,
+        device: torch.device,
+        precision: Callable[[], AbstractContextManager[Any]],  # of nothing
+        precision_name: str,
+        channels_last: bool,
+    ) -> None:
+        self.network, self.folder, self.device = network.to(device), folder, device
+        self.precision, self.precision_name, self.channels_last = precision, precision_name, channels_last
+        self.width = int(network.num_features)  # type: ignore[arg-type]
+
+    def __call__(self, data: ImageData, copies: int) -> FeatureData:
+        """The set with features in the place of its images.
+
+        Args:
+            data: the images.
+            copies: augmented views of each training image, K; 1 for the image as evaluation shows it.
+        """
+        names = [name for name in SPLITS if data.split(name) is not None]
+        started = time.perf_counter()
+        features = {name: self.of_split(data, name, copies if name == "train" else 1) for name in names}
+        logger.info(f"features of {sum(map(len, features.values())):,} images in {time.perf_counter() - started:.1f} s")
+        return FeatureData(data, features)
+
+    def of_rows(self, data: ImageData, rows: Tensor) -> Tensor:
+        """Features (M, D) of some training images as evaluation shows them; they are not kept."""
+        batches = _Rows(rows.tolist())
+        return torch.cat(list(self._batches(data, data.make_loader(data.fixed_images("train"), batches), False)))
+
+    def of_split(self, data: ImageData, name: str, copies: int) -> Tensor:
+        """Features (M, K, D) of a split, from disk where they are there."""
+        rows = data.size(name)
+        file = self._file(data, name, copies)
+        if file is None:
+            features = torch.cat(list(self._compute(data, name, copies, 0))).view(copies, rows, self.width)
+        else:
+            if not (file.is_file() and file.stat().st_size == 4 * copies * rows * self.width):
+                self._write(data, name, copies, file)
+            kept = np.memmap(file, dtype=np.float32, mode="c", shape=(copies, rows, self.width))
+            features = torch.from_numpy(kept)
+        return features.transpose(0, 1)
+
+    def _file(self, data: ImageData, name: str, copies: int) -> Path | None:
+        images = data.fingerprint(name)
+        if self.folder is None or images is None:
+            return None
+        about = {
+            "weights": bytes(state_hash(full_state(self.network)).tolist()).hex(),
+            "input": data.input,
+            "images": images,
+            "views": [repr(data.views[0]), copies, data.seed] if copies > 1 else 1,
+            "precision": self.precision_name,
+        }
+        key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:20]
+        return self.folder / f"{name}-{key}.f32"
+
+    def _write(self, data: ImageData, name: str, copies: int, file: Path) -> None:
+        """Compute what is missing of a file. Every process of a group waits for the first one to do it."""
+        if not is_first_process():
+            while not file.is_file():
+                time.sleep(0.2)
+            return
+        part = file.with_suffix(".part")
+        row = 4 * self.width
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("ab") as stream:
+                done = stream.tell() // row
+                done -= done % data.size(name) % BATCH  # whole batches
+                stream.truncate(done * row)
+                for features in self._compute(data, name, copies, done):
+                    stream.write(features.numpy().tobytes())
+            part.replace(file)
+        except OSError as error:
+            raise InputError(
+                f"{shown(part)}: cannot keep the features ({error.strerror}); free some space, or give another folder "
+                "by --features; the extraction goes on where it was"
+            ) from error
+
+    def _compute(self, data: ImageData, name: str, copies: int, done: int) -> Iterator[Tensor]:
+        """Features (N, D) of batch after batch, of all images and then of their next copy, from a row on."""
+        split = data.split(name)
+        assert split is not None
+        images = split.images if copies > 1 else data.fixed_images(name)
+        bar = progress_bar(copies * len(split), f"features of the {name} split", data.noun)
+        bar.update(done)
+        with bar:
+            for copy in range(done // len(split), copies):
+                batches = EpochBatches(len(split), BATCH, False, data.seed)
+                batches.set_epoch(copy)
+                batches.start = (done - copy * len(split)) // BATCH if copy == done // len(split) else 0
+                for features in self._batches(data, data.make_loader(images, batches), copies > 1):
+                    bar.update(len(features))
+                    yield features
+
+    def _batches(self, data: ImageData, loader: Loader, training: bool) -> Iterator[Tensor]:
+        self.network.eval()
+        with torch.inference_mode(), self.precision():
+            for batch in loader:
+                on_device = {key: v.to(self.device) if isinstance(v, Tensor) else v for key, v in batch.items()}
+                view = data.make_views(cast(LoadedImages, on_device), training)["views"][0]
+                features: Tensor = self.network(ordered(view, self.channels_last))
+                yield features.float().cpu()
+
+
+class _Rows(EpochBatches):
+    """Some rows, in order."""
+
+    def __init__(self, rows: list[int]) -> None:
+        super().__init__(len(rows), BATCH, False)
+        self.chosen = rows
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for start in range(0, len(self.chosen), BATCH):
+            yield [(row, 0) for row in self.chosen[start : start + BATCH]]

@@ -1,0 +1,56 @@
+"""The images that a run shows to its network, as the weights it starts from expect them."""
+
+import importlib
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from longtail.augment.preprocessing import Preprocessing
+from longtail.models.inputs import NetworkInput
+from longtail.reports.results import load_results
+
+
+def fit_to_network(config: Namespace) -> None:
+    """Let the data of a parsed configuration expect what its network does, where the user has not said otherwise.
+
+    Normalisation, interpolation, central crop and size are those of the weights. A network that takes images of one
+    size alone is made for that of the data. All of it stands in the configuration from then on, so a run that is built
+    again from it is the same.
+
+    Args:
+        config: of the run, parsed and not yet built.
+    """
+    data, backbone = config.data.get("init_args"), config.get("model.init_args.method.init_args.backbone")
+    if data is None or not isinstance(backbone, Namespace) or "class_path" not in backbone:
+        return
+    expected = expected_input(backbone)
+    if "preprocessing" in data:
+        given = Preprocessing(**vars(data.preprocessing)) if data.preprocessing else Preprocessing()
+        complete = asdict(given.over(expected.preprocessing))
+        data.preprocessing = Namespace(**complete)  # type: ignore[no-untyped-call]  # it has no types
+    if "image_size" not in data:
+        return
+    if data.image_size is None and expected.size is not None and (expected.fixed or "num_workers" in data):
+        data.image_size = expected.size
+    if expected.fixed:
+        backbone.init_args.image_size = data.image_size
+
+
+def expected_input(backbone: Namespace) -> NetworkInput:
+    """The images that a network expects; where it starts from the weights of another run, those of that run."""
+    options: dict[str, Any] = dict(vars(backbone.get("init_args") or Namespace()))  # type: ignore[no-untyped-call]
+    module, _, name = backbone.class_path.rpartition(".")
+    ask = getattr(getattr(importlib.import_module(module), name), "expected", None)
+    if ask is None:
+        return NetworkInput()
+    expected: NetworkInput = ask(options)
+    run = Path(options["weights"]).parent if options.get("weights") else None
+    for folder in () if run is None else (run, run.parent):  # of a checkpoint, or of an export below it
+        if (folder / "results.json").is_file():
+            seen: dict[str, Any] = {**load_results(folder)["data"]["input"]}
+            names = {field.name for field in fields(Preprocessing)} & seen.keys()
+            preprocessing = Preprocessing(**{name: seen[name] for name in names})
+            return NetworkInput(preprocessing.over(expected.preprocessing), seen.get("size"), expected.fixed)
+    return expected

@@ -1,0 +1,113 @@
+"""What published weights expect of images, and the sizes that a network can have."""
+
+import pytest
+import timm
+import torch
+
+from longtail.augment.preprocessing import STANDARD, Preprocessing
+from longtail.errors import InputError
+from longtail.models import Backbone
+from longtail.models.inputs import NetworkInput, timm_input
+from longtail.models.weights import load_weights
+
+
+def test_the_values_are_those_of_the_weights():
+    clip = timm_input("vit_base_patch16_clip_224.openai", True)
+    mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of OpenAI's code
+    assert clip == NetworkInput(Preprocessing(mean, std, "bicubic", 0.9), 224, True)
+    half = (0.5, 0.5, 0.5)
+    assert timm_input("tf_efficientnet_lite0", True) == NetworkInput(Preprocessing(half, half, "bicubic", 0.875), 224)
+
+
+def test_random_weights_expect_nothing_but_the_size_they_are_made_for():
+    assert timm_input("resnet18", False) == NetworkInput()
+    assert timm_input("test_vit", False) == NetworkInput(size=160, fixed=True)
+    assert timm_input("resnet20_cifar", False) == NetworkInput()
+
+
+def test_every_network_of_timm_has_values_that_can_be_used():
+    for name in timm.list_models(pretrained=True):
+        expected = timm_input(name, True).preprocessing.over(STANDARD)
+        normalise, resize = expected.parts()
+        assert 0 < resize.crop <= 1
+        assert len(normalise.mean) == 3
+
+
+def test_what_is_given_goes_over_what_is_expected():
+    given = Preprocessing(crop=0.9).over(Preprocessing((0.1, 0.2, 0.3), (1.0, 1.0, 1.0), "bicubic", 0.5))
+    assert given == Preprocessing((0.1, 0.2, 0.3), (1.0, 1.0, 1.0), "bicubic", 0.9)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [({"crop": 1.5}, "crop must be"), ({"std": (1.0, 0.0, 1.0)}, "std must")]
+)
+def test_values_that_cannot_be_are_refused(options, words):
+    with pytest.raises(InputError, match=words):
+        Preprocessing(**options)
+
+
+def test_a_network_of_one_size_is_made_for_another():
+    backbone = Backbone("test_vit", image_size=64).eval()
+    assert backbone(torch.zeros(1, 3, 64, 64)).shape == (1, backbone.num_features)
+
+
+def test_positions_of_a_file_are_interpolated(tmp_path):
+    large = timm.create_model("test_vit")
+    torch.save(large.state_dict(), tmp_path / "large.pth")
+    small = Backbone("test_vit", weights=tmp_path / "large.pth", image_size=80).body
+    tokens, grid = large.pos_embed[:, large.num_prefix_tokens :], large.pos_embed.shape[-1]
+    side = int(tokens.shape[1] ** 0.5)
+    maps = tokens.reshape(1, side, side, grid).permute(0, 3, 1, 2)
+    resized = torch.nn.functional.interpolate(maps, (5, 5), mode="bicubic", antialias=True)
+    expected = resized.permute(0, 2, 3, 1).reshape(1, 25, grid)
+    assert torch.allclose(small.pos_embed[:, small.num_prefix_tokens :], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [
+        ("test_vit", 100, r"takes no images of 100 pixels: give --image-size 96 or 112$"),
+        ("resnet18", 64, "takes images of any size: leave out the image_size"),
+    ],
+)
+def test_a_size_that_a_network_cannot_have_is_refused_with_the_nearest_that_fit(name, size, words):
+    with pytest.raises(InputError, match=words):
+        Backbone(name, image_size=size)
+
+
+def test_names_of_other_libraries_are_translated(tmp_path):
+    """CLIP's towers in open_clip's naming, by timm's filter."""
+    torch.manual_seed(0)
+    tower = timm.create_model("vit_base_patch16_clip_224", num_classes=0, embed_dim=12, depth=1, num_heads=2)
+    state = tower.state_dict()
+    renamed = {
+        "visual.class_embedding": state["cls_token"][0, 0],
+        "visual.positional_embedding": state["pos_embed"][0],
+        "visual.conv1.weight": state["patch_embed.proj.weight"],
+        "visual.proj": torch.randn(12, 8),
+    }
+    for ours, theirs in (("norm_pre", "ln_pre"), ("norm", "ln_post")):
+        renamed |= {f"visual.{theirs}.{end}": state[f"{ours}.{end}"] for end in ("weight", "bias")}
+    for ours, theirs in (
+        ("norm1", "ln_1"),
+        ("norm2", "ln_2"),
+        ("attn.proj", "attn.out_proj"),
+        ("mlp.fc1", "mlp.c_fc"),
+        ("mlp.fc2", "mlp.c_proj"),
+    ):
+        for end in ("weight", "bias"):
+            renamed[f"visual.transformer.resblocks.0.{theirs}.{end}"] = state[f"blocks.0.{ours}.{end}"]
+    for end in ("weight", "bias"):
+        renamed[f"visual.transformer.resblocks.0.attn.in_proj_{end}"] = state[f"blocks.0.attn.qkv.{end}"]
+    torch.save(renamed, tmp_path / "clip.pt")
+    other = timm.create_model("vit_base_patch16_clip_224", num_classes=0, embed_dim=12, depth=1, num_heads=2)
+    load_weights(other, tmp_path / "clip.pt")
+    assert all(torch.equal(value, state[key]) for key, value in other.state_dict().items())
+
+
+def test_a_file_of_another_network_is_answered_with_what_is_near(tmp_path):
+    torch.save(timm.create_model("test_efficientnet").state_dict(), tmp_path / "other.pth")
+    with pytest.raises(InputError, match=r"\d+ of \d+ tensors do, and it lacks .* \(nearest in it: .*, .*\)") as caught:
+        Backbone("test_resnet", weights=tmp_path / "other.pth")
+    assert "\n" not in str(caught.value)
+    assert "--backbone" in str(caught.value)
