@@ -25,6 +25,7 @@ METHOD = ("losses", "methods", "models")  # rooms with what a method is made of
 TRAINING = (*METHOD, "augment", "data", "difficulty", "metrics", "samplers", "tasks")
 # What a training run needs of others; the classes of torch are added in ``_entries``.
 _OTHERS = {
+    "longtail.augment.preprocessing": ["Preprocessing"],
     "longtail.tasks.base": ["sgd"],
     "lightning.pytorch.callbacks": ["EarlyStopping", "LearningRateMonitor", "Timer"],
     "lightning.pytorch.strategies": ["DDPStrategy"],
