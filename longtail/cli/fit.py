@@ -122,7 +122,7 @@ def fit(args: list[str]) -> int:
         options = ["--recipe", recipe, *options]
         text = yaml.safe_dump(config)
     run = Path(folder) if folder is not None else default_run(recipe, first or data)
-    code = _train(options, run, False, of_runs, text)
+    code = _train(options, run, False, of_runs, text, None if first is None else Path(first))
     if first is not None and not code and "LOCAL_RANK" not in os.environ:
         from longtail.reports.compare import comparison_text
         from longtail.reports.terminal import show
@@ -192,7 +192,14 @@ def _data_of(configs: list[dict[str, Any]], options: list[str]) -> tuple[str | N
     return paths[-1] if paths else None, {name: value for name, value in given if isinstance(value, str)}
 
 
-def _train(options: list[str], run: Path, resume: bool, of_runs: list[Path], recipe: str | None = None) -> int:
+def _train(
+    options: list[str],
+    run: Path,
+    resume: bool,
+    of_runs: list[Path],
+    recipe: str | None = None,
+    first: Path | None = None,
+) -> int:
     """Train, or go on.
 
     Args:
@@ -201,6 +208,7 @@ def _train(options: list[str], run: Path, resume: bool, of_runs: list[Path], rec
         resume: go on from its last checkpoint.
         of_runs: configurations of runs, which stand before the options.
         recipe: YAML that stands before both.
+        first: the run that a second stage goes on from.
     """
     started_by_lightning = "LOCAL_RANK" in os.environ
     if started_by_lightning:
@@ -213,7 +221,7 @@ def _train(options: list[str], run: Path, resume: bool, of_runs: list[Path], rec
     from longtail.tasks.checkpoints import TrainingStopped
 
     try:
-        train.fit(options, run, resume, of_runs, recipe)
+        train.fit(options, run, resume, of_runs, recipe, first)
     except TrainingStopped:
         last_word(f"longtail: stopped and saved; go on by: {command('longtail', 'fit', '--resume', run)}")
         return 130

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from longtail.configuration import parse_yaml
 from longtail.errors import InputError
 from longtail.messages import shown
 
@@ -25,8 +26,6 @@ def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
     Raises:
         InputError: if the run is not there, not finished, of another task, or not for a second stage.
     """
-    import yaml
-
     from longtail.checkpoint import checkpoint_path
     from longtail.reports.results import load_results
 
@@ -35,7 +34,7 @@ def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
         raise InputError(f"{shown(run)} is not finished ({results['status']}): finish it by longtail fit --resume")
     if results["task"] != "classification":
         raise InputError(f"{shown(run)} is a run of {results['task']}: second stages are for classification")
-    first = yaml.safe_load(results["config"])
+    first = parse_yaml(results["config"])
     method = first["model"]["init_args"]["method"]["init_args"]
     backbone = method["backbone"]
     options = dict(backbone.get("init_args") or {})

@@ -15,7 +15,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from longtail.checkpoint import load_state, read_checkpoint
-from longtail.configuration import read_run_config
+from longtail.configuration import parse_yaml, read_run_config
 from longtail.data.base import LongTailData
 from longtail.data.names import find_class
 from longtail.errors import InputError
@@ -158,24 +158,35 @@ class TrainingCLI(LightningCLI):
         return str(self.parser.dump(self.config, skip_none=False, skip_link_targets=True))
 
 
-def configure(args: Sequence[str], of_runs: Sequence[Path] = (), recipe: str | None = None) -> TrainingCLI:
+def configure(
+    args: Sequence[str], of_runs: Sequence[Path] = (), recipe: str | None = None, first: Path | None = None
+) -> TrainingCLI:
     """Parse, build and read everything that command-line arguments name; see ``TrainingCLI``.
 
     Args:
         args: options for ``TrainingCLI``.
         of_runs: configurations of runs, which come before them; with one, nothing is built but what may be from a run.
         recipe: YAML that comes before both.
+        first: the run that parts of the recipe were taken from, so that the whole counts as one of a run.
     """
     configs = [*([] if recipe is None else [recipe]), *map(str, of_runs)]
     args = [*(option for config in configs for option in ("--config", config)), *args]
-    if not of_runs:
+    parts: list[Any] = [read_run_config(file) for file in of_runs]
+    if first is not None:
+        parts.append(parse_yaml(recipe or ""))
+    if not parts:
         return TrainingCLI(args)
-    with building_from_run(of_runs[0], [read_run_config(file) for file in of_runs]):
+    with building_from_run(first or of_runs[0], parts):
         return TrainingCLI(args)
 
 
 def fit(
-    args: Sequence[str], run: Path, resume: bool = False, of_runs: Sequence[Path] = (), recipe: str | None = None
+    args: Sequence[str],
+    run: Path,
+    resume: bool = False,
+    of_runs: Sequence[Path] = (),
+    recipe: str | None = None,
+    first: Path | None = None,
 ) -> None:
     """Train a run, then evaluate its last checkpoint and the one best on validation.
 
@@ -185,9 +196,10 @@ def fit(
         resume: go on from its last checkpoint.
         of_runs: configurations of runs, which come before the options.
         recipe: YAML that comes before both.
+        first: see ``configure``.
     """
     quiet()
-    cli = configure([*args, f"--run={run}"], of_runs, recipe)
+    cli = configure([*args, f"--run={run}"], of_runs, recipe, first)
     trainer, task, data = cli.trainer, cli.model, cli.datamodule
     last = cli.checkpoints.last
     if resume:
