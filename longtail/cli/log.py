@@ -1,5 +1,7 @@
 """What the package logs, shown on the terminal: such as how many files of a set were left out."""
 
+import codecs
+import io
 import logging
 import os
 import sys
@@ -21,6 +23,26 @@ def is_first_here() -> bool:
 def is_interrupt(error: BaseException) -> bool:
     """Whether it is Ctrl-C or SIGTERM, also as Lightning leaves it: as an exit."""
     return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt)
+
+
+def escape_output() -> None:
+    """What stdout cannot write in its encoding is escaped, and that is said once; by Python's default it is an error.
+
+    Stderr escapes of itself.
+    """
+    told: list[str] = []
+
+    def escape(error: UnicodeError) -> tuple[str | bytes, int]:
+        escaped = codecs.backslashreplace_errors(error)
+        if not told:
+            told.append(str(escaped[0]))
+            text = f"what {sys.stdout.encoding} has no letter for is written escaped, such as {told[0]}"
+            logging.getLogger("longtail").info(f"{text}; PYTHONIOENCODING=utf-8 writes all")
+        return escaped
+
+    codecs.register_error("longtail", escape)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="longtail")
 
 
 def last_word(text: str) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from multiprocessing.process import BaseProcess
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from longtail.data.workers import Shared, Watch, Watched, starting
 from longtail.errors import InputError
+from longtail.own_modules import Portable
 from longtail.samplers.base import EpochSampler, epoch_generator
 
 Draws = list[tuple[int, int]]
@@ -126,7 +127,7 @@ class Loader:
         self.goes_on = False
         self.lost: str | None = None
         self._collate, self._pin_memory = collate, pin_memory
-        self._watched = Watched(dataset, num_workers) if num_workers > 0 else None
+        self._watched = Watched(cast(Dataset[Any], Portable(dataset)), num_workers) if num_workers > 0 else None
         self._processes: list[BaseProcess] = []
         self._inner = self._loader(batches, num_workers)
         self._position = 0
