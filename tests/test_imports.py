@@ -46,18 +46,8 @@ ROOMS: dict[str, set[str]] = {
         *("trust", "losses", "models", "metrics", "reports", "figures", "files", "methods", "data", "inference"),
     },
     "cli": {
-        *(
-            "errors",
-            "own_modules",
-            "configuration",
-            "distributed",
-            "messages",
-            "writing",
-            "trust",
-            "recipes",
-            "reports",
-        ),
-        *("files", "data", "inference", "tasks"),
+        *("errors", "own_modules", "configuration", "distributed", "messages", "checkpoint", "writing", "trust"),
+        *("recipes", "reports", "files", "data", "inference", "tasks"),
     },
     "__main__": {"cli"},
 }
