@@ -356,7 +356,7 @@ def test_two_stopped_processes_resume_to_the_same_weights(shapes: Path, tmp_path
     stopper = ["--trainer.callbacks+=stopper.Stopper", "--run", str(stopped), *TWO_PROCESSES]
     environment = {"PYTHONPATH": str(tmp_path)}
     assert in_its_own_process(*fitting, *stopper, STOP="1", **environment) == 130
-    assert in_its_own_process("fit", "--resume", str(stopped), **environment) == 0
+    assert in_its_own_process("fit", "--resume", str(stopped), "--trust", "stopper", **environment) == 0
     assert_same_weights(stopped, whole)
 
 
