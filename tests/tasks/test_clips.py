@@ -20,6 +20,7 @@ from longtail.generated.moving_shapes import CLASSES, write_moving_shapes
 from longtail.inference import load_run
 from longtail.recipes import recipe_names
 from longtail.tasks.classification import Classification
+from longtail.trust import trust
 
 pytest.importorskip("av")
 
@@ -48,6 +49,14 @@ class Tiny3D(nn.Module):
 
 
 TINY = ["--model.method.backbone", f"{__name__}.Tiny3D"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trusted() -> None:
+    """Runs may name the network above."""
+    trust(__name__)
+
+
 SMALL = [*TINY, *LEAST, "--data.frames", str(FRAMES), "--batch-size", "8"]
 
 
