@@ -30,7 +30,7 @@ from longtail.data.splits import Split, Splits
 from longtail.losses import BalancedContrastiveLoss
 from longtail.methods import Method
 from longtail.recipes import load_recipe
-from longtail.tasks.train import TrainingCLI, configure
+from longtail.tasks.training_cli import TrainingCLI, configure
 
 BATCH = 256
 

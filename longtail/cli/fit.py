@@ -72,7 +72,7 @@ def fit(args: list[str]) -> int:
     of_runs = _config_files(args)
     serve(named_in(args))
     if any(arg == "--help-all" or ".help" in arg.split("=")[0] for arg in args):
-        from longtail.tasks.train import configure
+        from longtail.tasks.training_cli import configure
 
         configure([arg.replace("--help-all", "--help") for arg in args], of_runs)
     resume = take(args, "--resume")

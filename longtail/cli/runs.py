@@ -36,12 +36,12 @@ def _evaluate(split: str, args: list[str]) -> int:
     parser.add_argument("--data", help="another labelled set with the classes of the run, by default its own")
     options, rest = parser.parse_known_args(args)
     if options.data is None:
-        from longtail.tasks.train import evaluate_run
+        from longtail.tasks.evaluation import evaluate_run
 
         evaluate_run(split, options.run, short_options(rest))
         return 0
+    from longtail.tasks.evaluation import read_config
     from longtail.tasks.other_data import evaluate_on
-    from longtail.tasks.train import read_config
     from longtail.trust import building_from_run
 
     config = read_config(options.run)

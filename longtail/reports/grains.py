@@ -34,6 +34,7 @@ class Grain:
         no_card: what is said where there is none.
         lvis: the names that LVIS has for the groups.
         sample: the noun for what is shown to the network and evaluated.
+        evaluated: the list per class that counts what was evaluated.
         limits: the options that set the limits of the groups, and their unit where it is another than the noun.
 
     Raises:
@@ -55,6 +56,7 @@ class Grain:
     no_card: str = "No class that was measured is below 100%."
     lvis: Mapping[Group, str] = field(default_factory=dict)
     sample: str = "image"
+    evaluated: str = "images"
     limits: str = "--model.many N and --model.few N"
 
     def __post_init__(self) -> None:
@@ -63,7 +65,7 @@ class Grain:
 
     @property
     def nouns(self) -> str:
-        """The plural of the noun, which also names the list per class of what was evaluated."""
+        """The plural of the noun."""
         return f"{self.noun}s"
 
     @property
@@ -147,6 +149,7 @@ PIXELS = Grain(
     headline="On {images} {pixel_accuracy} of the pixels are recognised; with every class counting the same the IoU is "
     "{miou}",
     card="IoU {figure} on {images}",
+    evaluated="pixels",
     limits="--model.many X and --model.few X, in parts of the mean number of pixels of a class",
 )
 

@@ -32,7 +32,7 @@ def confusions_table(results: Results, evaluation: Evaluation, grain: Grain) -> 
         return None
     heads = [Head("Class", False), Head("Taken for", False)]
     heads += [Head(grain.nouns.capitalize()), Head("Share of the class")]
-    names, counts = results["classes"], class_figures(evaluation, grain.nouns)
+    names, counts = results["classes"], class_figures(evaluation, grain.evaluated)
     rows = [
         [
             names[pair["true"]],

@@ -15,7 +15,8 @@ from longtail.errors import InputError
 from longtail.inference.runs import for_checkpoint
 from longtail.reports.results import Results, finite, load_results
 from longtail.reports.terminal import evaluation_table
-from longtail.tasks.train import TrainingCLI, check_spread, evaluate, quiet, read_config
+from longtail.tasks.evaluation import check_spread, evaluate, read_config
+from longtail.tasks.training_cli import TrainingCLI, quiet
 from longtail.trust import building_from_run
 from longtail.writing import write_atomically
 

@@ -14,7 +14,7 @@ from longtail.metrics.tradeoff import adjusted_accuracy
 from longtail.reports.groups import GROUPS, group_of
 from longtail.reports.tradeoff import Curve, Point
 from longtail.tasks.classification import Classification
-from longtail.tasks.train import open_run
+from longtail.tasks.evaluation import open_run
 
 STRENGTHS = tuple(step / 4 for step in range(-4, 13))
 ALONE = (

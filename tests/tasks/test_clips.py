@@ -287,7 +287,7 @@ def test_methods_for_the_tail_find_more_of_the_rare_classes(tmp_path: Path, monk
     write_moving_shapes(tmp_path / "shapes", train=100, val=8, test=15, size=SIDE, frames=8)
     decoded = functools.cache(lambda path: read_frames(path, list(range(8))))  # else most of the time goes into that
     for user in ("longtail.data.clips.dataset", "longtail.files.video.clips"):
-        monkeypatch.setattr(f"{user}.read_frames", lambda path, indices: decoded(path)[indices])
+        monkeypatch.setattr(f"{user}.read_frames", lambda path, indices, *_: decoded(path)[indices])
     few = {}
     for recipe in ("ce", "logit_adjusted", "cdb_s"):
         fitting = ["fit", "--recipe", f"clips/{recipe}", "--data", str(tmp_path / "shapes"), *TINY, *LEAST]

@@ -1,0 +1,110 @@
+"""A run evaluated: at its end, and again later."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+
+from longtail.checkpoint import load_state, read_checkpoint
+from longtail.configuration import read_run_config
+from longtail.data.base import LongTailData
+from longtail.data.names import find_class
+from longtail.errors import InputError
+from longtail.messages import command
+from longtail.reports.results import Evaluation, Results, load_results, save_results
+from longtail.reports.terminal import evaluation_table, show
+from longtail.tasks.training_cli import TrainingCLI, configure, quiet
+from longtail.trust import building_from_run
+
+logger = logging.getLogger(__name__)
+
+
+def left_out(trainer: pl.Trainer, split: str) -> bool:
+    """Whether the trainer is told to take no batch of "val" or "test"; it passes over such a split in silence."""
+    return bool(getattr(trainer, f"limit_{split}_batches") == 0)
+
+
+def check_spread(trainer: pl.Trainer, data: LongTailData, name: str) -> None:
+    """Check that every process has something of a split to evaluate; raises InputError."""
+    split, processes = data.split(name), trainer.world_size
+    if split is not None and not left_out(trainer, name) and len(split) < processes:
+        raise InputError(
+            f"{data.source} has {len(split)} {name} {data.noun}{'s' * (len(split) > 1)} for {processes} processes: "
+            f"give --trainer.devices {len(split)} or less"
+        )
+
+
+def evaluate(cli: TrainingCLI, split: str, checkpoint: str, epoch: int) -> Evaluation:
+    """Evaluate a checkpoint of the run on a split."""
+    path = cli.checkpoints.last if checkpoint == "last" else cli.checkpoints.best
+    load_state(cli.model, read_checkpoint(path)["state_dict"], path)
+    run = cli.trainer.validate if split == "val" else cli.trainer.test
+    run(cli.model, datamodule=cli.datamodule, verbose=False)
+    return {"checkpoint": checkpoint, "epoch": epoch, **cli.model.evaluation}  # type: ignore[typeddict-item]
+
+
+def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
+    """Evaluate a finished run again on a split, last checkpoint and best, and show the table.
+
+    Raises:
+        InputError: see ``open_run``; or if the run was configured to take no batch of the split.
+    """
+    cli, results = open_run(split, run, args)
+    if left_out(cli.trainer, split):
+        raise InputError(f"a limit of 0 batches leaves nothing to evaluate: give --trainer.limit_{split}_batches 1.0")
+    check_spread(cli.trainer, cli.datamodule, split)
+    epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
+    with cli.processes.running(cli.trainer, cli.checkpoints.stops):
+        evaluations = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
+    others = [e for e in results["evaluations"] if e["split"] != split]
+    if cli.trainer.is_global_zero:
+        results["evaluations"] = [*others, *evaluations]
+        save_results(run, results)
+        show(evaluation_table(results, evaluations))
+
+
+def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, Results]:
+    """Build a run again from its configuration, to measure it on a split; return it with its results.
+
+    Raises:
+        InputError: if the run or the split is not there, or an option would change what was trained on and what was
+            held out.
+    """
+    quiet()
+    results = load_results(run)
+    names = [arg.split("=")[0] for arg in args if arg.startswith("--data")]
+    movable = movable_options(run) if names else frozenset()
+    for name in names:
+        if name.rsplit(".", 1)[-1] not in movable:
+            raise InputError(f"{name} could mix the splits of the run: leave it out")
+    cli = configure([*args, f"--run={run}", "--trainer.logger=false"], [run / "config.yaml"])
+    if cli.datamodule.split(split) is None:
+        name = "validation" if split == "val" else split
+        raise InputError(f"{cli.datamodule.source} has no {name} split: train with images held out for it")
+    if (cli.datamodule.classes, cli.datamodule.group_counts) != (results["classes"], results["train_counts"]):
+        raise InputError(f"{cli.datamodule.source} is not what the run was trained on: its classes or counts differ")
+    if not results["history"]:
+        raise InputError(f"{run} has no finished epoch: go on by {command('longtail', 'fit', '--resume', run)}")
+    return cli, results
+
+
+def movable_options(run: Path) -> frozenset[str]:
+    """The options of a run's data set that leave its splits as they are."""
+    config = read_config(run)
+    with building_from_run(run, config):
+        return find_class(config["data"]["class_path"]).movable
+
+
+def read_config(run: Path) -> dict[str, Any]:  # YAML
+    """The configuration of a run; raises InputError where there is none."""
+    file = run / "config.yaml"
+    config = read_run_config(file)
+    try:
+        paths = config["data"]["class_path"], config["model"]["init_args"]["method"]["class_path"]
+    except (KeyError, TypeError):
+        paths = None, None
+    if not all(isinstance(path, str) for path in paths):
+        raise InputError(f"{file}: not the configuration of a run: give the folder of one")
+    return config
