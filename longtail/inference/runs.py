@@ -51,7 +51,7 @@ def export_run(
 
     Args:
         run: folder of the run.
-        output: folder for the files; by default export/ in that of the run.
+        output: folder for the files; by default that of ``export_folder``.
         checkpoint: "best" or "last"; by default the one best on validation if there is one.
         options: those of the predictor, such as ``strength`` for a classifier.
 
@@ -61,7 +61,12 @@ def export_run(
     Raises:
         InputError: as `load_run`; or if something that is needed is not installed, or the outputs differ from torch's.
     """
-    return load_run(run, checkpoint).export(output or run / "export", **options)
+    return load_run(run, checkpoint).export(output or export_folder(run, options.get("layout")), **options)
+
+
+def export_folder(run: Path, layout: str | None) -> Path:
+    """Where the export of a run goes by default: export/ in its folder, for a layout other than ONNX its name."""
+    return run / ("export" if layout in (None, "onnx") else layout)
 
 
 def predictor_of(results: Results) -> type[Predictor]:
@@ -123,10 +128,14 @@ def for_checkpoint(config: dict[str, Any]) -> dict[str, Any]:  # YAML
 def without_starts(config: dict[str, Any], of_backbone: bool = False) -> dict[str, Any]:  # YAML
     """A configuration whose backbones start from no weights, as the checkpoint holds the trained ones.
 
+    A backbone of which a part is trained starts from what it did: the checkpoint holds that part alone.
+
     Args:
         config: of a method, or a part of it.
         of_backbone: whether it is that of a backbone, or of something inside one.
     """
+    if of_backbone and config.get("tuning") not in (None, "all"):
+        return config
     return {
         key: STARTS[key]
         if of_backbone and key in STARTS

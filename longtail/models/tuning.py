@@ -174,6 +174,14 @@ class Prompts(Tuning):
             body.blocks[index] = PromptedBlock(block, self.length, body.embed_dim, limit)
 
 
+def merge_low_rank(network: nn.Module) -> nn.Module:
+    """Put the matrices of ``LoRA`` into the weights that they are added to; return the network."""
+    for module in network.modules():
+        if parametrize.is_parametrized(module, "weight"):
+            parametrize.remove_parametrizations(module, "weight")
+    return network
+
+
 def class_bottleneck(num_classes: int, blocks: int) -> int:
     """The size of LIFT's adapters: the power of two at or below C / 2L, at least 1."""
     ratio = num_classes / (2 * blocks)
