@@ -27,7 +27,7 @@ class GrowingCrop(ResizedCrop):
     """
 
     def __init__(self, least: float = 0.08) -> None:
-        self._area = torch.tensor([least, 1.0], dtype=torch.float64).share_memory_()
+        self._area = torch.tensor([least, 1.0], dtype=torch.float64).share_memory_()  # type: ignore[no-untyped-call]
         self.least = least
         super().__init__(scale=(least, 1.0), ratio=(1.0, 1.0))
 

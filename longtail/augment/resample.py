@@ -12,14 +12,18 @@ def resampled_crop(images: Tensor, boxes: Tensor, height: int, width: int, inter
     Args:
         images: (N, 3, H, W) uint8.
         boxes: (N, 4) int64, top, left, height and width in pixels, inside the image.
-        interpolation: with antialiasing, as by Pillow.
+        interpolation: with antialiasing, as by ``torch.nn.functional.interpolate``.
     """
     top, left, h, w = boxes.to(images.device, torch.float32, non_blocking=True)[:, :, None, None].unbind(1)
     rows = _weights(top, h, height, images.shape[2], interpolation)
     columns = _weights(left, w, width, images.shape[3], interpolation)
     with torch.autocast(images.device.type, enabled=False):
-        resized = rows[:, None] @ images.float() @ columns[:, None].mT
-    return resized.round_().clamp_(0, 255).to(torch.uint8)
+        narrow = _to_bytes(images.float() @ columns[:, None].mT)  # between the passes as after them
+        return _to_bytes(rows[:, None] @ narrow).to(torch.uint8)
+
+
+def _to_bytes(values: Tensor) -> Tensor:
+    return values.round_().clamp_(0, 255)
 
 
 def _weights(start: Tensor, length: Tensor, out: int, whole: int, interpolation: Interpolation) -> Tensor:

@@ -35,7 +35,8 @@ def write_classifier(
         InputError: if something that is needed is not installed, or the outputs differ.
     """
     onnx, onnxruntime = packages()
-    method = merge_low_rank(copy.deepcopy(method.cpu()))
+    method = copy.deepcopy(method.cpu())
+    merge_low_rank(method)
     network = Adjusted(method, adjustment).eval()
     images = torch.randn(4, *shape)
 

@@ -124,7 +124,7 @@ class MemoryData(ImageData):
         standard = side == self.native_size and self.resize.interpolation == "bilinear"
         if standard or not isinstance(crop, ResizedCrop) or crop.size is not None:
             return crop(whole, generator)
-        boxes = crop.draw(len(whole), *whole.shape[2:], generator)
+        boxes = crop.draw(len(whole), whole.shape[2], whole.shape[3], generator)
         return resampled_crop(whole, boxes, side, side, self.resize.interpolation)
 
     def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
