@@ -31,9 +31,9 @@ ROOMS: dict[str, set[str]] = {
     "reports": {"errors", "figures", "writing"},
     "files": {"errors", "distributed", "messages", "writing", "augment"},
     "generated": {"errors", "counts", "writing"},
-    "methods": {"errors", "checks", "counts", "distributed", "checkpoint", "losses", "models"},
+    "methods": {"errors", "checks", "counts", "distributed", "messages", "checkpoint", "losses", "models"},
     "data": {"errors", "counts", "difficulty", "messages", "samplers", "augment", "files"},
-    "export": {"errors", "checks", "methods"},
+    "export": {"errors", "checks", "writing", "augment", "models", "methods"},
     "inference": {
         *("errors", "checks", "counts", "messages", "checkpoint", "writing", "augment", "reports", "files", "methods"),
         "export",

@@ -15,7 +15,7 @@ PACKAGE = Path(longtail.__file__).parent
 ROOT = PACKAGE.parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Imported under a name that is not the distribution's.
-NAMES = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "open_clip": "open-clip-torch"}
+NAMES = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "open_clip": "open_clip_torch"}
 # Declared and not imported: Lightning's logger of that name needs it.
 BY_OTHERS = {"tensorboard"}
 # Imported where it is installed and in no extra: it needs libraries of FFmpeg that no package brings.

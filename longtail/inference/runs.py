@@ -110,7 +110,12 @@ def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | No
     config = for_checkpoint({**config, "init_args": {**config.get("init_args", {}), **counts}})
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(nn.Module, "method", required=True)
-    method: nn.Module = parser.instantiate(parser.parse_object({"method": config})).method
+    try:
+        method: nn.Module = parser.instantiate(parser.parse_object({"method": config})).method
+    except ValueError as error:  # the parser's own, around what is said of weights that a part of was trained
+        if isinstance(error.__cause__, InputError) and not isinstance(error, InputError):
+            raise InputError(f"{run} was trained beside frozen weights: {error.__cause__}") from error
+        raise
     if not isinstance(method, kind):
         raise InputError(f"{run}: the method {type(method).__name__} is no {kind.__name__}")
     load_state(method, state, path)

@@ -175,10 +175,14 @@ class Prompts(Tuning):
 
 
 def merge_low_rank(network: nn.Module) -> nn.Module:
-    """Put the matrices of ``LoRA`` into the weights that they are added to; return the network."""
-    for module in network.modules():
-        if parametrize.is_parametrized(module, "weight"):
-            parametrize.remove_parametrizations(module, "weight")
+    """Put plain layers in the place of those with ``LoRA``, with the sums as their weights; return the network."""
+    for module in list(network.modules()):
+        for name, layer in module.named_children():
+            if isinstance(layer, nn.Linear) and parametrize.is_parametrized(layer, "weight"):
+                # torch's remove_parametrizations would take the weight from every copy of the layer as well
+                plain = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None)
+                plain.weight, plain.bias = nn.Parameter(layer.weight.detach()), layer.bias
+                setattr(module, name, plain)
     return network
 
 

@@ -75,7 +75,7 @@ def test_timm_gives_the_logits_of_the_run(name: str, size: int, strength: float,
         assert torch.allclose(network(images), expected, atol=1e-4)
     record = results(runs[name])["data"]["input"]
     config = timm.data.resolve_data_config(model=network)
-    assert config["input_size"] == (3, size, size)
+    assert tuple(config["input_size"]) == (3, size, size)
     assert list(config["mean"]) == pytest.approx(record["mean"])
     assert list(config["std"]) == pytest.approx(record["std"])
     assert (config["interpolation"], config["crop_pct"]) == (record["interpolation"], record["crop"])

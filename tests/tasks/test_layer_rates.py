@@ -3,6 +3,7 @@
 from functools import partial
 
 import pytest
+import timm
 import torch
 from timm.optim import param_groups_layer_decay
 
@@ -18,15 +19,16 @@ from longtail.tasks.layer_rates import Rates
 def test_layers_decay_as_in_timm(name: str) -> None:
     method = Plain([5, 3, 1], Backbone(name), LogitAdjustedLoss)
     factors = Rates(head=10.0, layer_decay=0.7).factors(method)
-    body = method.backbone.body
+    body, whole = method.backbone.body, timm.create_model(name)
     scales = {
         id(parameter): group["lr_scale"]
-        for group in param_groups_layer_decay(body, layer_decay=0.7)
+        for group in param_groups_layer_decay(whole, layer_decay=0.7)
         for parameter in group["params"]
     }
     assert len(set(scales.values())) > 2
     for name, parameter in body.named_parameters():
-        assert factors[id(parameter)] == pytest.approx(scales[id(parameter)], rel=1e-6), name
+        expected = scales[id(whole.get_parameter(name))]
+        assert factors[id(parameter)] == pytest.approx(expected, rel=1e-6), name
     assert {factors[id(parameter)] for parameter in method.classifier.parameters()} == {10.0}
 
 
@@ -39,8 +41,8 @@ def test_adamw_has_a_group_for_each_rate(monkeypatch: pytest.MonkeyPatch) -> Non
     rates = {id(p): group["initial_lr"] for group in made.param_groups for p in group["params"]}
     body = method.backbone.body
     assert rates[id(method.classifier.weight)] == pytest.approx(1e-2)
-    assert rates[id(body.norm.weight)] == pytest.approx(1e-3)
-    depth = len(body.blocks)  # the norm is the last layer, after as many blocks, and the patches come first
+    assert rates[id(body.norm.weight)] == pytest.approx(1e-3 * 0.5)
+    depth = len(body.blocks)  # the last norm goes with the last block, the patches come before the first
     assert rates[id(body.blocks[-1].attn.qkv.weight)] == pytest.approx(1e-3 * 0.5)
     assert rates[id(body.patch_embed.proj.weight)] == pytest.approx(1e-3 * 0.5 ** (depth + 1))
 
