@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from longtail.errors import InputError
 from longtail.reports.groups import GROUPS, Group
 from longtail.reports.results import Results
+from longtail.reports.schema import misfit
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,8 @@ def _has(results: Results, key: str) -> bool:
 
 
 def _read(results: Results) -> Grain:
+    if fault := misfit(results["grain"], Grain, "grain"):
+        raise InputError(f"the results of {results['name']} do not say how classes are measured: {fault}")
     try:
         return Grain(**results["grain"])
     except (TypeError, ValueError) as error:

@@ -53,7 +53,12 @@ def make_results(
         "recipe": "bcl",
         "status": "finished",
         "seed": seed,
-        "data": {"name": "Folder", "source": "photos/", "images": {"train": sum(counts), "val": 200, "test": 1000}},
+        "data": {
+            "name": "Folder",
+            "source": "photos/",
+            "images": {"train": sum(counts), "val": 200, "test": 1000},
+            "input": {},
+        },
         "classes": names,
         "train_counts": counts,
         "thresholds": thresholds,

@@ -20,7 +20,7 @@ from longtail.data.split import check_fraction, random_split
 from longtail.data.splits import Split, Splits, depth_input, tell_untrained
 from longtail.errors import InputError
 from longtail.files.coco.annotations import Annotations, check_files, read_annotations
-from longtail.files.images import check_images, decode, few, tell_depth
+from longtail.files.images import HEADERS_ONLY, check_images, decode, few, tell_depth
 from longtail.files.layouts import check_layout
 from longtail.files.listing import IntArray
 from longtail.messages import and_more, command, shown, some
@@ -236,6 +236,7 @@ class DetectionData(LongTailData):
         return Split(InstanceImages(part, self.masks, None), *part.labels(), len(part.rows))
 
     def _check_images(self, part: Part) -> None:
+        logger.info(HEADERS_ONLY)
         sizes = [(width, height) for height, width in part.annotations.sizes[part.rows].tolist()]
         bad = check_images([part.path(row) for row in range(len(part.rows))], sizes=sizes)
         if bad:
