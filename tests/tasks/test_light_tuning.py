@@ -1,5 +1,6 @@
 """Runs of which a part of the network is trained: kept, resumed, averaged, used and exported beside the frozen rest."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ import timm
 import torch
 from command import assert_same_weights, fails, results, stopping
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from longtail.cli.main import main
 from longtail.inference import load_run
+from longtail.methods import TextFeatures
 from longtail.models.trained_state import HASH, full_state
 from longtail.tasks import Classification
 
@@ -176,3 +178,30 @@ def test_names_are_for_a_start_from_text(place: Path, capsys: pytest.CaptureFixt
     names = ["--data.class_names", str(place / "names.txt"), "--run", str(place / "named")]
     assert "is read by a start from text alone" in fails(capsys, *args, *names)
     assert not (place / "named").exists()
+
+
+def test_a_classifier_starts_from_better_names(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    open_clip = pytest.importorskip("open_clip")
+    width = timm.create_model("test_vit", num_classes=0).num_features
+    vision = {"image_size": 32, "layers": 1, "width": width, "head_width": width // 2, "patch_size": 16}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 1}
+    config = {"embed_dim": 12, "vision_cfg": vision, "text_cfg": text}
+    clip = place / "clip"
+    clip.mkdir()
+    (clip / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
+    save_file(
+        {k: v.clone() for k, v in open_clip.CLIP(**config).state_dict().items()}, clip / "open_clip_model.safetensors"
+    )
+    (place / "names.csv").write_text("class,name\nred,a tomato\ngreen,a pea\nblue,a plum\n")
+    start = ["--model.start", "longtail.methods.TextFeatures", "--model.start.model", f"local-dir:{clip}"]
+    names = ["--data.class_names", str(place / "names.csv")]
+    assert fit(place, "text", *start, *names, "--lr", "1e-12", epochs=1) == 0
+    features = TextFeatures(f"local-dir:{clip}")
+    expected = features(torch.zeros(0, width), torch.zeros(0, dtype=torch.long), ["a plum", "a pea", "a tomato"])
+    assert torch.allclose(saved(place / "text")["method.classifier.weight"], expected, atol=1e-6)
+    assert results(place / "text")["classes"] == ["blue", "green", "red"]
+    (place / "names.csv").write_text("class,name\nrad,a tomato\ngreen,a pea\nblue,a plum\n")
+    capsys.readouterr()
+    assert fit(place, "none", *start, *names) == 2
+    assert "names.csv does not name 1 of 3 classes: red; it has rad instead" in capsys.readouterr().err
+    assert not (place / "none").exists()
