@@ -4,7 +4,6 @@ import copy
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +12,8 @@ from longtail.augment.normalise import Normalise
 from longtail.augment.preprocessing import Resize
 from longtail.errors import InputError
 from longtail.export.model import compare
-from longtail.methods.base import Method
+from longtail.methods.base import Method, OneNetwork
 from longtail.models.backbones import CIFAR_RESNETS, Backbone, make_timm
-from longtail.models.classifiers import CosineClassifier
 from longtail.models.inputs import timm_input
 from longtail.models.tuning import AdaptedMLP, PromptedBlock, merge_low_rank
 from longtail.writing import write_atomically
@@ -52,7 +50,9 @@ def write_timm_folder(
     backbone = method.cpu().backbone if isinstance(getattr(method, "backbone", None), Backbone) else None
     if not isinstance(backbone, Backbone) or backbone.name in CIFAR_RESNETS:
         raise InputError(f"--format timm is for a backbone of timm, which this run has not: {INSTEAD}")
-    weight, bias = linear_head(method)
+    if not isinstance(method, OneNetwork):
+        raise InputError(f"{type(method).__name__} is not one backbone and one classifier, as timm wants: {INSTEAD}")
+    weight, bias = linear_head(method.classifier, method.num_features)
     body = merge_low_rank(copy.deepcopy(backbone.body))
     if any(isinstance(module, (AdaptedMLP, PromptedBlock)) for module in body.modules()):
         raise InputError(f"timm's networks have no place for adapters or prompts: {INSTEAD}")
@@ -62,7 +62,6 @@ def write_timm_folder(
     head = next((n for n, module in network.named_modules() if module is network.get_classifier()), None)
     if head is None or not isinstance(network.get_classifier(), nn.Linear):
         raise InputError(f"the classifier of {name} in timm is not one linear layer: {INSTEAD}")
-    bias = torch.zeros(len(classes)) if bias is None else bias
     state = {
         **body.state_dict(),
         f"{head}.weight": weight,
@@ -107,18 +106,26 @@ def write_timm_folder(
     return [output / "config.json", output / "model.safetensors"]
 
 
-def linear_head(method: Any) -> tuple[Tensor, Tensor | None]:  # a method with a classifier of any kind
-    """Weight (C, D) and bias (C,) of a linear classifier.
+def linear_head(classifier: nn.Module, features: int) -> tuple[Tensor, Tensor]:
+    """Weight (C, D) and bias (C,) of a classifier that is linear in the features, such as one whose logits are scaled.
+
+    Args:
+        classifier: features (M, D) to logits (M, C).
+        features: D.
 
     Raises:
-        InputError: if the classifier of the method is another.
+        InputError: if it is not linear.
     """
-    classifier = getattr(method, "classifier", None)
-    if isinstance(classifier, nn.Linear):
-        return classifier.weight, classifier.bias
-    if isinstance(classifier, CosineClassifier):
+    exact = copy.deepcopy(classifier).double()
+    probes = torch.randn(8, features, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        bias = exact(torch.zeros_like(probes[:1]))[0]
+        weight = (exact(torch.eye(features, dtype=torch.float64)) - bias).T
+        linear = torch.allclose(probes @ weight.T + bias, exact(probes), rtol=1e-8, atol=1e-8)
+    if not linear:
         raise InputError(
-            "a cosine classifier divides by the length of each feature, which the linear layer of a timm network does "
-            f"not: {INSTEAD}, or train with --model.method.classifier torch.nn.Linear"
+            f"{type(classifier).__name__} is not linear in the features, as the classifier of a timm network is (a "
+            f"cosine classifier divides by the length of each feature): {INSTEAD}, or train with "
+            "--model.method.classifier torch.nn.Linear"
         )
-    raise InputError(f"the classifier {type(classifier).__name__} is no linear layer, as timm wants it: {INSTEAD}")
+    return weight.float(), bias.float()

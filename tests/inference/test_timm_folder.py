@@ -12,8 +12,11 @@ from command import fails, results
 from PIL import Image
 
 from longtail.cli.main import main
+from longtail.errors import InputError
+from longtail.export.timm_folder import linear_head
 from longtail.inference import load_run
-from longtail.models import Backbone
+from longtail.models import Backbone, CosineClassifier
+from longtail.models.classifiers import ScaledClassifier, TauClassifier
 
 OPTIONS = ["--epochs", "1", "--batch-size", "4", "--workers", "0", "--trainer.accelerator", "cpu"]
 OPTIONS += ["--precision", "32-true", "--trainer.enable_progress_bar", "false"]
@@ -133,3 +136,18 @@ def test_what_timm_has_no_place_for_is_one_line(
     assert message in line
     assert "export without --format timm" in line
     assert not (tmp_path / "run/timm").exists()
+
+
+def test_classifiers_that_are_linear_are_folded() -> None:
+    torch.manual_seed(0)
+    scaled, tau = ScaledClassifier(5, 3), TauClassifier(5, 3)
+    scaled.scales.data.copy_(torch.tensor([2.0, 0.5, 1.0]))
+    tau.tau.fill_(0.5)
+    weight, bias = linear_head(scaled, 5)
+    assert torch.allclose(weight, scaled.first.weight * torch.tensor([[2.0], [0.5], [1.0]]))
+    assert torch.allclose(bias, scaled.first.bias * torch.tensor([2.0, 0.5, 1.0]))
+    weight, bias = linear_head(tau, 5)
+    assert torch.allclose(weight, torch.stack([w / w.norm().sqrt() for w in tau.first.weight]))
+    assert not bias.any()
+    with pytest.raises(InputError, match="CosineClassifier is not linear in the features"):
+        linear_head(CosineClassifier(5, 3), 5)
