@@ -74,7 +74,7 @@ def from_files(repeats: int, n: int = 64) -> list[Record]:
         paths = write_photos(Path(name), n)
         views: Sequence[View] = [ClassifierView(), SimView(), SimView()]
         data = Folder(Path(name), views=views, batch_size=n, num_workers=0, image_size=224, val_fraction=0)
-        data.trainer = SimpleNamespace(training=True, world_size=1, global_rank=0)  # type: ignore[assignment]
+        data.trainer = SimpleNamespace(training=True, world_size=1, global_rank=0, max_epochs=1)  # type: ignore[assignment]
         loader = data.train_dataloader()
         transforms = file_views(224, data.min_scale, (data.mean, data.std))
         rival = ViewsOfFiles(paths, transforms)

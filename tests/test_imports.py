@@ -34,9 +34,9 @@ ROOMS: dict[str, set[str]] = {
     "reports": {"errors", "figures", "configuration", "writing"},
     "files": {"errors", "distributed", "messages", "writing", "augment"},
     "generated": {"errors", "counts", "writing"},
-    "methods": {"errors", "checks", "counts", "distributed", "checkpoint", "losses", "models"},
+    "methods": {"errors", "checks", "counts", "distributed", "messages", "checkpoint", "losses", "models"},
     "data": {"errors", "own_modules", "counts", "difficulty", "messages", "samplers", "augment", "files"},
-    "export": {"errors", "checks", "methods", "writing"},
+    "export": {"errors", "checks", "writing", "augment", "models", "methods"},
     "inference": {
         *("errors", "checks", "configuration", "counts", "messages", "checkpoint", "writing", "trust", "augment"),
         *("reports", "files", "methods", "export"),

@@ -244,3 +244,33 @@ def test_a_file_that_is_no_recipe_is_refused(content: bytes, tmp_path: Path) -> 
     message = str(caught.value)
     assert str(file) in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "data"),
+    [
+        ("lift", 5, "Folder"),
+        ("cifar100_lt/lift", 5, "CIFAR100LT"),
+        ("imagenet_lt/lift", 5, "ImageNetLT"),
+        ("places_lt/lift", 5, "PlacesLT"),
+        ("inaturalist2018/lift", 15, "INaturalist2018"),
+    ],
+)
+def test_light_fine_tuning_has_the_published_settings(name: str, epochs: int, data: str) -> None:
+    recipe = load_recipe(name)
+    model, images = recipe["model"]["init_args"], recipe["data"]
+    assert recipe["trainer"]["max_epochs"] == epochs
+    assert model["optimizer"]["class_path"] == "torch.optim.SGD"
+    sgd = model["optimizer"]["init_args"]
+    assert sgd == {"lr": 0.02, "momentum": 0.9, "weight_decay": 5e-4, "nesterov": False}
+    assert model["schedule"] == {"class_path": "longtail.tasks.CosineSchedule", "init_args": {"warmup": 0}}
+    method = model["method"]["init_args"]
+    assert method["loss"] == "longtail.losses.LogitAdjustedLoss"
+    assert method["classifier"]["init_args"] == {"scale": 25.0}
+    assert method["backbone"]["init_args"]["tuning"] == "longtail.models.AdaptFormer"
+    assert images["class_path"] == f"longtail.data.{data}"
+    options = images["init_args"]
+    assert (options["batch_size"], options["image_size"], options["test_crops"]) == (128, 224, 5)
+    assert round(224 / options["preprocessing"]["crop"]) == 248
+    view = {"flip": 0.0, "crop": "longtail.augment.GrowingCrop"}
+    assert options["views"] == [{"class_path": "longtail.augment.PlainView", "init_args": view}]

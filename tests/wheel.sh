@@ -75,4 +75,5 @@ onnx onnx, onnxscript, onnxruntime
 detection faster_coco_eval
 segmentation segmentation_models_pytorch
 clips av
+text open_clip
 END

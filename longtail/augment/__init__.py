@@ -5,6 +5,7 @@ from longtail.augment.blur import GaussianBlur
 from longtail.augment.colour import ColourJitter, Greyscale
 from longtail.augment.cutout import Cutout
 from longtail.augment.geometric import HorizontalFlip, PadCrop, ResizedCrop, Rotation
+from longtail.augment.growing import GrowingCrop
 from longtail.augment.instances import InstanceView, LargeScaleJitter, MultiScale
 from longtail.augment.normalise import Normalise
 from longtail.augment.pixels import PixelView, ScaleCropFlip
@@ -21,6 +22,7 @@ __all__ = [
     "Cutout",
     "GaussianBlur",
     "Greyscale",
+    "GrowingCrop",
     "HorizontalFlip",
     "InstanceView",
     "LargeScaleJitter",

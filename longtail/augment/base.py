@@ -32,6 +32,10 @@ class Crop(ABC):
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Crop a batch; see ``Operator``."""
 
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Told before each epoch of the training, of ``epochs``; most crops are the same in all."""
+        return
+
 
 class View:
     """Operators applied one after the other; itself an operator.

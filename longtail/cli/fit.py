@@ -37,8 +37,9 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
   --epochs N           --batch-size N (of each process, 2 or more)                --seed N
   --lr X               highest rate of the recipe's optimizer: about 0.1 for SGD, 0.001 for AdamW; it is not scaled by
                        the batch size
-  --backbone NAME      a timm name, or resnet20_cifar, resnet32_cifar, resnet56_cifar; for segmentation an encoder of
-                       segmentation-models-pytorch, for clips a video network of torchvision
+  --backbone NAME      a timm name, local-dir:FOLDER in timm's layout, or resnet20_cifar, resnet32_cifar,
+                       resnet56_cifar; for segmentation an encoder of segmentation-models-pytorch, for clips a video
+                       network of torchvision
   --pretrained         start from published weights    --weights FILE   start from a local file, or from a
                        checkpoint of a run
   --image-size N       --workers N           --skip-bad-images

@@ -35,17 +35,22 @@ def _for_predict(parser: argparse.ArgumentParser) -> None:
 
 
 def export(args: list[str]) -> int:
-    """Write ONNX and safetensors."""
+    """Write ONNX and safetensors, or a folder of timm."""
     predictor, known = _parse(EXPORT, args)
     folder = known.pop("run")
+    from longtail.inference.runs import export_folder
+
+    output = known.pop("output") or export_folder(folder, known.get("layout"))
     run = predictor.load(folder, known.pop("results"), known.pop("checkpoint"))
-    for path in run.export(known.pop("output") or folder / "export", **known):
+    for path in run.export(output, **known):
         sys.stdout.write(f"{path}\n")
     return 0
 
 
 def _for_export(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", type=Path, help="folder; by default export/ in the run's folder")
+    parser.add_argument(
+        "--output", type=Path, help="folder; by default export/ in the run's folder, or timm/ with --format timm"
+    )
     parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
 
 

@@ -237,7 +237,12 @@ class LongTailData(pl.LightningDataModule, ABC):
         world, rank = (trainer.world_size, trainer.global_rank) if trainer is not None else (1, 0)
         train = name == "train"
         sampler = self._sampler(split) if train else None
-        return EpochBatches(len(split), self.batch_size, train, self.seed, rank, world, sampler)
+        begin = self.begin_epoch if train else None
+        return EpochBatches(len(split), self.batch_size, train, self.seed, rank, world, sampler, begin)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Called before the first training image of an epoch is fetched."""
+        return
 
     def _sampler(self, split: Split) -> EpochSampler | None:
         if self.sampling is None:

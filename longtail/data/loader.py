@@ -47,6 +47,8 @@ class EpochBatches(Sampler[Draws]):
         sampler: draws the rows of each epoch in place of the shuffle; a row that comes twice has a draw for each time.
             Every epoch has as many rows as the first, cut or begun again where the sampler draws more or fewer: the
             trainer counts the batches once.
+        begin: called with the epoch when its batches begin, before any image is fetched, in the process that draws
+            them.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class EpochBatches(Sampler[Draws]):
         rank: int = 0,
         world: int = 1,
         sampler: EpochSampler | None = None,
+        begin: Callable[[int], None] | None = None,
     ) -> None:
+        self.begin = begin
         self.rows, self.batch_size, self.shuffle = rows, batch_size, shuffle
         self.sampler = sampler
         self.seed, self.rank, self.world = seed, rank, world
@@ -84,6 +88,8 @@ class EpochBatches(Sampler[Draws]):
         return full + (rest > (1 if self.shuffle and full else 0))
 
     def __iter__(self) -> Iterator[Draws]:
+        if self.begin is not None:
+            self.begin(self.epoch)
         random = epoch_generator(self.seed, self.epoch)
         rows = self._rows()
         order = torch.randperm(rows, generator=random) if self.shuffle else torch.arange(rows)

@@ -1,5 +1,6 @@
 """A trained classifier as ONNX and safetensors."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from torch.torch_version import TorchVersion
 
 from longtail.export.model import compare, packages, save_tensors, write_checked
 from longtail.methods.base import Method
+from longtail.models.trained_state import full_state
+from longtail.models.tuning import merge_low_rank
 
 
 def write_classifier(
@@ -18,7 +21,8 @@ def write_classifier(
     """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.
 
     The network takes "images", float32 (N, *shape), normalised, N free, and gives "logits" (N, C), adjusted. The
-    tensors are those of the method, and what is to be added to its logits is their metadata "adjustment".
+    tensors are all those of the method, LoRA merged, and what is to be added to its logits is their metadata
+    "adjustment".
 
     Args:
         method: in evaluation mode; it is moved to the CPU.
@@ -31,7 +35,9 @@ def write_classifier(
         InputError: if something that is needed is not installed, or the outputs differ.
     """
     onnx, onnxruntime = packages()
-    network = Adjusted(method.cpu(), adjustment).eval()
+    method = copy.deepcopy(method.cpu())
+    merge_low_rank(method)
+    network = Adjusted(method, adjustment).eval()
     images = torch.randn(4, *shape)
 
     def write(part: Path) -> None:
@@ -52,7 +58,7 @@ def write_classifier(
             compare(logits, expected)
 
     onnx_file = write_checked(onnx, onnxruntime, output, write, check, metadata)
-    state = {name: value.contiguous() for name, value in method.state_dict().items()}
+    state = {name: value.contiguous() for name, value in full_state(method).items()}
     if adjustment is not None:
         metadata = {**metadata, "adjustment": json.dumps(adjustment.tolist())}
     return [onnx_file, save_tensors(output, state, metadata)]

@@ -78,12 +78,13 @@ def _silence() -> Iterator[None]:
         logging.disable(before)
 
 
-def compare(actual: Tensor, expected: Tensor) -> None:
-    """Raise InputError where an output of the ONNX model is not that of torch, or that is not finite."""
+def compare(actual: Tensor, expected: Tensor, what: str = "ONNX model") -> None:
+    """Raise InputError where an output of the ONNX model, or of what is named, is not that of the run, or that is not
+    finite."""
     check_outputs(expected)
     difference = float((actual - expected).abs().max())
     if not difference <= TOLERANCE * max(1.0, float(expected.abs().max())):
-        raise InputError(f"the ONNX model differs from torch by {difference:.2g}: it was not written")
+        raise InputError(f"the {what} differs from torch by {difference:.2g}: it was not written")
 
 
 def save_tensors(output: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Path:

@@ -26,27 +26,46 @@ def prepare(image: Image.Image, size: int, resize: Resize = STANDARD) -> Tensor:
     Returns:
         (3, size, size) uint8.
     """
+    return evaluation_crops(image, size, resize)[0]
+
+
+def evaluation_crops(image: Image.Image, size: int, resize: Resize = STANDARD, crops: int = 1) -> list[Tensor]:
+    """The central crop of ``prepare``, and with ``crops`` = 5 after it those of the four corners."""
     width, height = image.size
     shorter = min(width, height)
     new_width, new_height = (resize.shorter(size) * side // shorter for side in (width, height))
-    left, top = round((new_width - size) / 2), round((new_height - size) / 2)
-    box = (
-        left * width / new_width,
-        top * height / new_height,
-        min((left + size) * width / new_width, width),
-        min((top + size) * height / new_height, height),
-    )
-    view = image.resize((size, size), _OF_PILLOW[resize.interpolation], box=box)
-    return torch.from_numpy(np.array(view).transpose(2, 0, 1).copy())
+    centre = (round((new_width - size) / 2), round((new_height - size) / 2))
+    views = []
+    for left, top in [centre, *corners(new_width, new_height, size)][:crops]:
+        box = (
+            left * width / new_width,
+            top * height / new_height,
+            min((left + size) * width / new_width, width),
+            min((top + size) * height / new_height, height),
+        )
+        view = image.resize((size, size), _OF_PILLOW[resize.interpolation], box=box)
+        views.append(torch.from_numpy(np.array(view).transpose(2, 0, 1).copy()))
+    return views
+
+
+def corners(width: int, height: int, size: int) -> list[tuple[int, int]]:
+    """Left and top of the crops in the four corners of an image, those above first."""
+    return [(left, top) for top in (0, height - size) for left in (0, width - size)]
 
 
 def central_crop(pixels: Tensor, size: int, resize: Resize = STANDARD) -> Tensor:
     """The centre of frames (T, 3, H, W) whose shorter side is resized first: uint8 (T, 3, size, size)."""
+    return frame_crops(pixels, size, resize)[0]
+
+
+def frame_crops(pixels: Tensor, size: int, resize: Resize = STANDARD, crops: int = 1) -> Tensor:
+    """The central crop of ``central_crop``, and with ``crops`` = 5 after it those of the four corners: uint8
+    (crops, T, 3, size, size)."""
     height, width = pixels.shape[2:]
     new_height, new_width = (resize.shorter(size) * side // min(height, width) for side in (height, width))
     pixels = F.interpolate(pixels, (new_height, new_width), mode=resize.interpolation, antialias=True)
-    top, left = (new_height - size) // 2, (new_width - size) // 2
-    return pixels[..., top : top + size, left : left + size]
+    places = [((new_width - size) // 2, (new_height - size) // 2), *corners(new_width, new_height, size)][:crops]
+    return torch.stack([pixels[..., top : top + size, left : left + size] for left, top in places])
 
 
 def smallest_side(crop: ResizedCrop, width: int, height: int) -> float:

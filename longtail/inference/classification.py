@@ -20,6 +20,7 @@ from longtail.checks import check_outputs
 from longtail.counts import log_prior
 from longtail.errors import InputError
 from longtail.export.classification import write_classifier
+from longtail.export.timm_folder import write_timm_folder
 from longtail.files.crops import prepare
 from longtail.files.folder import IMAGES, VIDEOS, Kind
 from longtail.files.images import decode
@@ -81,8 +82,16 @@ class Classifier(Predictor):
 
     @classmethod
     def export_options(cls, parser: argparse.ArgumentParser) -> None:
-        """The strength."""
-        _add_strength(parser.add_argument_group("for runs of classification"))
+        """The strength, and the layout of what is written."""
+        group = parser.add_argument_group("for runs of classification")
+        _add_strength(group)
+        group.add_argument(
+            "--format",
+            dest="layout",
+            choices=("onnx", "timm"),
+            default="onnx",
+            help="onnx writes ONNX and safetensors (default), timm a folder that timm.create_model loads",
+        )
 
     @classmethod
     def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Classifier":
@@ -188,7 +197,7 @@ class Classifier(Predictor):
         write_rows(rows, style, ranks, text)
         write_atomically(output, text.getvalue().encode("utf-8", "backslashreplace"))  # names of classes too
 
-    def export(self, output: Path, strength: float = 0.0) -> list[Path]:
+    def export(self, output: Path, strength: float = 0.0, layout: str = "onnx") -> list[Path]:
         """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.
 
         The network takes "images", float32 (N, 3, size, size), normalised, N free, and gives "logits" (N, C). Size,
@@ -199,10 +208,15 @@ class Classifier(Predictor):
         Args:
             output: folder for the files.
             strength: S; 0 leaves the logits as they are.
+            layout: "onnx", or "timm" for a folder that timm loads instead; see ``write_timm_folder``.
 
         Raises:
             InputError: if something that is needed is not installed, or the outputs differ.
         """
+        adjustment = self.adjusted(strength).adjustment
+        if layout == "timm":
+            about = (self.classes, self.size, self.normalise, self.resize)
+            return write_timm_folder(self.method, *about, adjustment, output)
         metadata = {
             "classes": json.dumps(self.classes),
             "size": str(self.size),
@@ -214,7 +228,6 @@ class Classifier(Predictor):
             "strength": str(strength),
         }
         metadata |= {} if self.bit_depth is None else {"bit_depth": str(self.bit_depth)}
-        adjustment = self.adjusted(strength).adjustment
         return write_classifier(self.method, self.shape, adjustment, metadata, output)
 
 

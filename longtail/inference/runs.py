@@ -57,7 +57,7 @@ def export_run(
 
     Args:
         run: folder of the run.
-        output: folder for the files; by default export/ in that of the run.
+        output: folder for the files; by default that of ``export_folder``.
         checkpoint: "best" or "last"; by default the one best on validation if there is one.
         options: those of the predictor, such as ``strength`` for a classifier.
 
@@ -67,7 +67,12 @@ def export_run(
     Raises:
         InputError: as `load_run`; or if something that is needed is not installed, or the outputs differ from torch's.
     """
-    return load_run(run, checkpoint).export(output or run / "export", **options)
+    return load_run(run, checkpoint).export(output or export_folder(run, options.get("layout")), **options)
+
+
+def export_folder(run: Path, layout: str | None) -> Path:
+    """Where the export of a run goes by default: export/ in its folder, for a layout other than ONNX its name."""
+    return run / ("export" if layout in (None, "onnx") else layout)
 
 
 def predictor_of(results: Results) -> type[Predictor]:
@@ -121,6 +126,8 @@ def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | No
         try:
             method: nn.Module = parser.instantiate(parser.parse_object({"method": config})).method
         except Exception as error:
+            if isinstance(error.__cause__, InputError):  # such as weights beside which a part was trained
+                raise InputError(f"{run}: {error.__cause__}") from error
             if isinstance(error, InputError) or {*packages(error)} - BUILDERS:  # the code of somebody else
                 raise
             reason = " ".join(str(error).split())[:300]

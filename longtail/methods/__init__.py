@@ -11,6 +11,7 @@ from longtail.methods.plain import Plain
 from longtail.methods.probe import NearestClassMean, Probe
 from longtail.methods.rcnn import RCNN
 from longtail.methods.start import ClassMeans, HeadStart
+from longtail.methods.text import TextFeatures
 
 __all__ = [
     "BCL",
@@ -29,4 +30,5 @@ __all__ = [
     "Probe",
     "SigmoidBoxes",
     "SoftmaxBoxes",
+    "TextFeatures",
 ]

@@ -1,6 +1,7 @@
 """Where the weights of a classifier start: at the features of their classes in place of random numbers."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,10 +12,12 @@ class HeadStart(ABC):
     """What the weights of a cosine classifier start from.
 
     Attributes:
-        images: of each class, whose features it wants at most; None for all.
+        images: of each class, whose features it wants at most; None for all, 0 for none.
+        reads_names: whether it goes by the names of the classes.
     """
 
     images: int | None = None
+    reads_names: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, features: Tensor, targets: Tensor, classes: list[str]) -> Tensor:
@@ -23,7 +26,7 @@ class HeadStart(ABC):
         Args:
             features: of training images (M, D), at most ``images`` of each class.
             targets: their labels (M,).
-            classes: the C names.
+            classes: the C names, in words.
         """
 
 

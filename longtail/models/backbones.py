@@ -13,6 +13,7 @@ from longtail.errors import InputError
 from longtail.messages import first_line, near_names
 from longtail.models.downloads import from_hub
 from longtail.models.inputs import NetworkInput, timm_input
+from longtail.models.local_dir import recorded_input, resolved
 from longtail.models.resnet_cifar import CifarResNet
 from longtail.models.trained_state import keep_trained_state
 from longtail.models.tuning import Frozen, Tuning
@@ -27,7 +28,8 @@ class Backbone(nn.Module):
     Shapes: images (N, 3, H, W) to features (N, num_features).
 
     Args:
-        name: "resnet20_cifar", "resnet32_cifar", "resnet56_cifar", or any timm model name.
+        name: "resnet20_cifar", "resnet32_cifar", "resnet56_cifar", any timm model name, or "local-dir:FOLDER" for one
+            with its weights in timm's layout.
         pretrained: start from timm's published weights, downloaded on first use.
         weights: start from this local file instead (safetensors, or a torch file of tensors), or from a checkpoint or
             an export of a run. What is no part of the backbone is left out, and told; all of it has to be there.
@@ -55,6 +57,7 @@ class Backbone(nn.Module):
         frozen_statistics: bool = False,
     ) -> None:
         super().__init__()
+        name, weights = resolved(name, weights)
         self.name, self.frozen_statistics = name, frozen_statistics
         self.tuning = {"all": None, "none": Frozen()}[tuning] if isinstance(tuning, str) else tuning
         self.starts_from_weights = pretrained or weights is not None
@@ -77,7 +80,12 @@ class Backbone(nn.Module):
     @classmethod
     def expected(cls, options: Mapping[str, Any]) -> NetworkInput:  # as a configuration has them
         """The images that the network and the weights it starts from expect; the options are those of the class."""
-        return timm_input(options["name"], bool(options.get("pretrained") or options.get("weights")))
+        name, weights = resolved(options["name"], options.get("weights"))
+        published = timm_input(name, bool(options.get("pretrained") or weights))
+        recorded = recorded_input(name, None if weights is None else Path(weights)) or NetworkInput()
+        return NetworkInput(
+            recorded.preprocessing.over(published.preprocessing), recorded.size or published.size, published.fixed
+        )
 
     def tune(self, num_classes: int) -> None:
         """Put in what is trained of the network, for C classes; raises InputError where it has no place for it."""

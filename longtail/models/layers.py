@@ -1,12 +1,15 @@
 """The layers of a network in the order that images pass through them."""
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 from torch import nn
 
+CLASSIFIER = "the_classifier"  # under a name that no matcher knows, as are those of classifiers
+
 
 def layer_of(backbone: nn.Module) -> tuple[dict[str, int], int]:
-    """The number of the layer of every parameter, from 0 at the images, and that of the last.
+    """The number of the layer of every parameter, from 0 at the images, and that of the classifier after them.
 
     The layers are what timm's ``group_matcher`` says of its networks; a network that does not say it is one layer.
     """
@@ -15,7 +18,19 @@ def layer_of(backbone: nn.Module) -> tuple[dict[str, int], int]:
     body = getattr(backbone, "body", backbone)
     names = {name: name.removeprefix("body.") for name, _ in backbone.named_parameters()}
     if not hasattr(body, "group_matcher"):
-        return dict.fromkeys(names, 0), 0
-    groups = group_parameters(body, cast(Any, body).group_matcher(coarse=False), reverse=True)
+        return dict.fromkeys(names, 0), 1
+    whole: Any = _Classified(body)  # timm asks for no more than the names
+    groups = group_parameters(whole, cast(Any, body).group_matcher(coarse=False), reverse=True)
     depths = {name: int(groups.get(inner, 0)) for name, inner in names.items()}
-    return depths, max(groups.values())
+    return depths, int(groups[CLASSIFIER])
+
+
+class _Classified:
+    """The parameters of a network without classifier, and one of a classifier."""
+
+    def __init__(self, body: nn.Module) -> None:
+        self.body = body
+
+    def named_parameters(self) -> Iterator[tuple[str, None]]:
+        yield from ((name, None) for name, _ in self.body.named_parameters())
+        yield CLASSIFIER, None

@@ -16,7 +16,8 @@ HASH = "frozen_sha256"  # under this name beside the parameters
 def keep_trained_state(module: nn.Module) -> None:
     """Let the state dict of a module hold its trained parameters alone, and the hash of the others.
 
-    Loading it takes the others from the module as it is, which has to have started from the same weights.
+    Loading it takes the others from the module as it is, which has to have started from the same weights. A copy of
+    the module keeps to what is trained of this one, such as that of a momentum encoder, which no gradient trains.
 
     Args:
         module: with its frozen parameters as they stay.
@@ -26,8 +27,8 @@ def keep_trained_state(module: nn.Module) -> None:
     """
     frozen = frozen_names(module)
     digest = state_hash({name: value for name, value in full_state(module).items() if name in frozen})
-    module.register_state_dict_post_hook(partial(_leave_out, digest))  # type: ignore[no-untyped-call]
-    module.register_load_state_dict_pre_hook(partial(_fill_in, digest))  # type: ignore[no-untyped-call]
+    module.register_state_dict_post_hook(partial(_leave_out, digest, frozen))  # type: ignore[no-untyped-call]
+    module.register_load_state_dict_pre_hook(partial(_fill_in, digest, frozen))  # type: ignore[no-untyped-call]
 
 
 def full_state(module: nn.Module) -> dict[str, Tensor]:
@@ -57,13 +58,15 @@ def state_hash(state: Mapping[str, Tensor]) -> Tensor:
     return torch.tensor(list(digest.digest()), dtype=torch.uint8)
 
 
-def _leave_out(digest: Tensor, module: nn.Module, state: dict[str, Any], prefix: str, _: dict[str, Any]) -> None:
-    for name in frozen_names(module):
+def _leave_out(
+    digest: Tensor, frozen: set[str], module: nn.Module, state: dict[str, Any], prefix: str, _: dict[str, Any]
+) -> None:
+    for name in frozen:
         state.pop(prefix + name, None)
     state[prefix + HASH] = digest
 
 
-def _fill_in(digest: Tensor, module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+def _fill_in(digest: Tensor, frozen: set[str], module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     told = state.pop(prefix + HASH, digest)
     if not torch.equal(told.cpu(), digest):
         raise InputError(
@@ -71,5 +74,5 @@ def _fill_in(digest: Tensor, module: nn.Module, state: dict[str, Any], prefix: s
             "the run started from by --weights"
         )
     own = full_state(module)
-    for name in frozen_names(module):
+    for name in frozen:
         state.setdefault(prefix + name, own[name])

@@ -174,6 +174,18 @@ class Prompts(Tuning):
             body.blocks[index] = PromptedBlock(block, self.length, body.embed_dim, limit)
 
 
+def merge_low_rank(network: nn.Module) -> nn.Module:
+    """Put plain layers in the place of those with ``LoRA``, with the sums as their weights; return the network."""
+    for module in list(network.modules()):
+        for name, layer in module.named_children():
+            if isinstance(layer, nn.Linear) and parametrize.is_parametrized(layer, "weight"):
+                # torch's remove_parametrizations would take the weight from every copy of the layer as well
+                plain = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None)
+                plain.weight, plain.bias = nn.Parameter(layer.weight.detach()), layer.bias
+                setattr(module, name, plain)
+    return network
+
+
 def class_bottleneck(num_classes: int, blocks: int) -> int:
     """The size of LIFT's adapters: the power of two at or below C / 2L, at least 1."""
     ratio = num_classes / (2 * blocks)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from longtail.errors import InputError
 from longtail.messages import first_line, shown, some
+from longtail.models.trained_state import HASH
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,11 @@ def load_weights(body: nn.Module, file: Path) -> None:
         InputError: if the file is missing, damaged, holds anything but tensors, or does not fit.
     """
     own, tensors = body.state_dict(), read_tensors(file)
+    if any(name.endswith(HASH) for name in tensors):
+        raise InputError(
+            f"{shown(file)} holds what was trained beside frozen weights, and not these: give the model.safetensors "
+            "that longtail export writes of the run"
+        )
     names, faults = _fit(own, tensors)
     if faults and (translated := _translated(body, tensors)) is not None:
         names_2, faults_2 = _fit(own, translated)

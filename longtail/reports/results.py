@@ -293,7 +293,7 @@ def _problem(results: Mapping[str, Any]) -> str | None:
     return None
 
 
-def finite(value: Any) -> Any:
+def finite(value: Any) -> Any:  # JSON
     """Replace every number that JSON does not know by None."""
     if isinstance(value, Mapping):
         return {key: finite(entry) for key, entry in value.items()}

@@ -103,6 +103,11 @@ class Classification(Task[ImageBatch]):
             raise InputError(f"{type(data).__name__} is not for classification: give data with one label an image")
         if self.method.num_classes != len(data.classes):
             raise InputError(f"the method has {self.method.num_classes} classes, {data.source} has {len(data.classes)}")
+        if data.names_file is not None and not (self.start is not None and self.start.reads_names):
+            raise InputError(
+                "--data.class_names is read by a start from text alone: give --model.start "
+                "longtail.methods.TextFeatures, or leave it out"
+            )
         networks = [
             module for module in self.method.modules() if isinstance(module, (Backbone, FrameMean, VideoBackbone))
         ]
@@ -241,9 +246,14 @@ def start_classifier(
     assert split is not None
     targets = torch.from_numpy(split.targets)
     rows = first_rows(targets, start.images)
-    features = data.features["train"][rows, 0] if isinstance(data, FeatureData) else extraction.of_rows(images, rows)
+    if len(rows) == 0:  # a start that wants no images
+        features = torch.zeros(0, classifier.weight.shape[1])
+    else:
+        features = (
+            data.features["train"][rows, 0] if isinstance(data, FeatureData) else extraction.of_rows(images, rows)
+        )
     with torch.no_grad():
-        classifier.weight.copy_(start(features, targets[rows], images.classes))
+        classifier.weight.copy_(start(features, targets[rows], images.class_texts))
 
 
 def confusions(answers: Tensor) -> list[dict[str, int]]:

@@ -86,7 +86,7 @@ def interval(trainer: pl.Trainer, device: torch.device) -> int:
     return 1 if device.type == "cpu" and trainer.world_size == 1 else EVERY
 
 
-def scaler(trainer: pl.Trainer) -> Any | None:
+def scaler(trainer: pl.Trainer) -> Any | None:  # torch has one class for each kind of device
     """What scales the gradients, and leaves out steps that are not finite; None in most precisions."""
     return getattr(trainer.precision_plugin, "scaler", None)
 

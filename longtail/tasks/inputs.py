@@ -9,6 +9,7 @@ from jsonargparse import Namespace
 
 from longtail.augment.preprocessing import Preprocessing
 from longtail.models.inputs import NetworkInput
+from longtail.models.local_dir import PREFIX, resolved
 from longtail.reports.results import load_results
 
 
@@ -25,6 +26,11 @@ def fit_to_network(config: Namespace) -> None:
     data, backbone = config.data.get("init_args"), config.get("model.init_args.method.init_args.backbone")
     if data is None or not isinstance(backbone, Namespace) or "class_path" not in backbone:
         return
+    options = backbone.get("init_args")
+    if isinstance(options, Namespace) and str(options.get("name")).startswith(PREFIX):
+        # in the configuration stand network and file, so that a run is used without the folder
+        options.name, options.weights = resolved(options.name, options.get("weights"))
+        options.pretrained = False
     expected = expected_input(backbone)
     if "preprocessing" in data:
         given = Preprocessing(**vars(data.preprocessing)) if data.preprocessing else Preprocessing()

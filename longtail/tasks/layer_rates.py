@@ -14,8 +14,8 @@ from longtail.models.layers import layer_of
 class Rates:
     """How many times the learning rate the parts of a network get.
 
-    With d the number of layers that come after a parameter's in the backbone, it gets ``layer_decay``^d; what is no
-    part of the backbone gets ``head``.
+    With d the number of layers that come after a parameter's, of which the classifier is the last, it gets
+    ``layer_decay``^d, as in timm; what is no part of the backbone gets ``head``.
 
     Args:
         head: for the classifier, and what else is no backbone.

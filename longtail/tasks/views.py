@@ -36,7 +36,9 @@ def split_off(args: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     return rest, options
 
 
-def with_options(views: Sequence[Mapping[str, Any]] | None, options: Mapping[str, str]) -> str:
+def with_options(  # views as a configuration has them
+    views: Sequence[Mapping[str, Any]] | None, options: Mapping[str, str]
+) -> str:
     """The views with those options, as JSON.
 
     Args:

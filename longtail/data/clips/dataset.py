@@ -34,6 +34,7 @@ class ClipFiles(Dataset[Sample]):
         counts: frames of the videos by path, as far as they are known; others are counted when they are read.
         resize: how frames are brought to their size.
         bit_depth: how many bits of frames of 16 count, where they do not say it.
+        shown: crops of every clip for evaluation, 1 or 5.
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class ClipFiles(Dataset[Sample]):
         counts: Mapping[str, int] | None = None,
         resize: Resize = STANDARD,
         bit_depth: int | None = None,
+        shown: int = 1,
     ) -> None:
         self.listing, self.frames, self.size = listing, frames, size
         self.crops, self.clips = crops, clips
         self.counts, self.resize, self.bit_depth = counts or {}, resize, bit_depth
+        self.shown = shown
 
     def __len__(self) -> int:
         return len(self.listing)
@@ -63,7 +66,8 @@ class ClipFiles(Dataset[Sample]):
         path = self.listing.paths[row]
         count = self.counts.get(path)
         if self.crops is None:
-            images = read_clips(path, self.frames, self.size, self.clips, count, self.resize, self.bit_depth)
+            how_shown = (self.resize, self.bit_depth, self.shown)
+            images = read_clips(path, self.frames, self.size, self.clips, count, *how_shown)
         else:
             random = np.random.default_rng(draw)
             indices = segment_indices(count or count_frames(path), self.frames, random)

@@ -94,8 +94,8 @@ class ClipData(FileData):
         """The clips of a split."""
         crops = self.decoder_crops() if split == "train" else None
         clips = self.test_clips if split == "test" else 1
-        counts = self._counts
-        return ClipFiles(listing, self.frames, self.image_size, crops, clips, counts, self.resize, self.bit_depth)
+        how = (self._counts, self.resize, self.bit_depth, self.test_crops if split == "test" else 1)
+        return ClipFiles(listing, self.frames, self.image_size, crops, clips, *how)
 
     def augment(self, operator: Operator, images: Tensor, generator: torch.Generator) -> Tensor:
         """Apply a view, or another operator, to the clips (N, 3, T, H, W) of a batch, with the same draws for every

@@ -3,6 +3,8 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, TypedDict
 
 import numpy as np
@@ -17,6 +19,7 @@ from longtail.data.base import LongTailData
 from longtail.data.sampling import Sampling
 from longtail.data.splits import Splits
 from longtail.errors import InputError
+from longtail.files.class_names import read_class_names
 from longtail.messages import some
 
 
@@ -51,6 +54,10 @@ class ImageData(LongTailData):
         num_workers: processes that decode images.
         sampling: how training images are drawn; each once an epoch where left out.
         preprocessing: normalisation, interpolation and central crop; what it leaves out is as ``usual``.
+        test_crops: views of a test image, whose logits are averaged: 1, the central crop, or 5, with those of the
+            corners.
+        class_names: file of what a text start reads in the place of the names of the set; see
+            ``longtail.files.class_names``.
 
     Attributes:
         usual: the preprocessing of the set for networks that start from random weights.
@@ -65,10 +72,29 @@ class ImageData(LongTailData):
         num_workers: int | None = 0,
         sampling: Sampling | None = None,
         preprocessing: Preprocessing | None = None,
+        test_crops: int = 1,
+        class_names: Path | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, sampling)
         self.views: list[View] = [PlainView()] if views is None else list(views)
         self.normalise, self.resize = (preprocessing or Preprocessing()).over(self.usual).parts()
+        if test_crops not in (1, 5):
+            raise InputError(f"test_crops must be 1 or 5, got {test_crops}")
+        if test_crops > 1 and self.resize.crop == 1:
+            raise InputError("five test crops of whole images would be one: give --data.preprocessing.crop 0.9")
+        self.test_crops, self.names_file = test_crops, class_names
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Tell the crops of the views which epoch begins."""
+        epochs = self.trainer.max_epochs if self.trainer is not None else None
+        for view in self.views:
+            if view.crop is not None:
+                view.crop.set_epoch(epoch, epochs or 1)
+
+    @cached_property
+    def class_texts(self) -> list[str]:
+        """What the classes are called in words, for a text tower: by the file ``class_names``, else as in the set."""
+        return self.classes if self.names_file is None else read_class_names(self.names_file, self.classes)
 
     @property
     @abstractmethod
@@ -115,9 +141,13 @@ class ImageData(LongTailData):
             crops = (self.crop(images, v, generator) for v in range(len(self.views)))
             views = [self.augment(view, crop, generator) for view, crop in zip(self.views, crops, strict=True)]
         else:
-            views = list(images.unbind(1))
+            views = self.evaluation_views(images)
         normalised = [self.normalise(self.fit_size(view)) for view in views]
         return {"views": normalised, "targets": batch["targets"], "rows": batch["rows"]}
+
+    def evaluation_views(self, images: Tensor) -> list[Tensor]:
+        """The views of a batch out of training, as the loader gives them."""
+        return list(images.unbind(1))
 
     def fixed_images(self, name: str) -> Dataset[Any]:  # as of a split
         """The images of a split as evaluation shows them, also those of training; here they lie in memory whole."""

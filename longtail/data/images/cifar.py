@@ -47,6 +47,8 @@ class CifarLT(MemoryData):
         sampling: how training images are drawn; each once an epoch where left out.
         image_size: side of the images that the network sees, in pixels; 32 where left out.
         preprocessing: see ``ImageData``.
+        test_crops: see ``MemoryData``.
+        class_names: see ``ImageData``.
     """
 
     needs: ClassVar[str] = "give the folder that holds that of the official files, or --data.download true"
@@ -74,8 +76,10 @@ class CifarLT(MemoryData):
         sampling: Sampling | None = None,
         image_size: int | None = None,
         preprocessing: Preprocessing | None = None,
+        test_crops: int = 1,
+        class_names: Path | None = None,
     ) -> None:
-        super().__init__(views, batch_size, padding, sampling, image_size, preprocessing)
+        super().__init__(views, batch_size, padding, sampling, image_size, preprocessing, test_crops, class_names)
         if profile not in PROFILES:
             raise InputError(f'unknown profile "{profile}": choose from {", ".join(PROFILES)}')
         if not 0 < factor <= 1:

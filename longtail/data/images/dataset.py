@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from longtail.augment.geometric import ResizedCrop
 from longtail.augment.preprocessing import Resize
 from longtail.data.images.base import LoadedImages
-from longtail.files.crops import STANDARD, prepare, random_crop, smallest_side
+from longtail.files.crops import STANDARD, evaluation_crops, prepare, random_crop, smallest_side
 from longtail.files.images import decode
 from longtail.files.listing import Listing
 
@@ -32,8 +32,8 @@ class ImageFiles(Dataset[Sample]):
 
     For training, a file is decoded once and a crop for each view is taken from it and resized, distributed as in
     torchvision's ``RandomResizedCrop``. ``draw``, a number that is not negative, is their only source of randomness:
-    the same pair gives the same crops. For evaluation, ``draw`` is ignored and one view is taken as in ``prepare``.
-    Flips and colours are left to the augmentations that follow.
+    the same pair gives the same crops. For evaluation, ``draw`` is ignored and the views are those of
+    ``evaluation_crops``. Flips and colours are left to the augmentations that follow.
 
     A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that loses nothing: for evaluation, where its shorter side
     stays at least as long as it is resized to; for training, where the smallest crop possible stays at least ``size``
@@ -46,6 +46,7 @@ class ImageFiles(Dataset[Sample]):
             out for evaluation.
         resize: how images are brought to their size.
         bit_depth: how many bits of images of 16 count, where they do not say it.
+        shown: crops for evaluation, 1 or 5.
 
     Raises:
         ValueError: ``size`` is below 1, or there is no view.
@@ -59,6 +60,7 @@ class ImageFiles(Dataset[Sample]):
         crops: Sequence[ResizedCrop | None] | None = None,
         resize: Resize = STANDARD,
         bit_depth: int | None = None,
+        shown: int = 1,
     ) -> None:
         if size < 1 or (crops is not None and not crops):
             raise ValueError(f"size must be at least 1, and crops have one entry or more, not {size} and {crops}")
@@ -69,7 +71,7 @@ class ImageFiles(Dataset[Sample]):
         self._targets = listing.targets
         self._size = size
         self._crops, self._resize = crops, resize
-        self._bit_depth = bit_depth
+        self._bit_depth, self._shown = bit_depth, shown
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -82,7 +84,7 @@ class ImageFiles(Dataset[Sample]):
         row, draw = index
         image = decode(self.path(row), self._reduction, self._bit_depth)
         if self._crops is None:
-            views = [prepare(image, self._size, self._resize)]
+            views = evaluation_crops(image, self._size, self._resize, self._shown)
         else:
             generator = np.random.default_rng(draw)
             pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]

@@ -31,6 +31,8 @@ class DigitsLT(MemoryData):
         sampling: how training images are drawn; each once an epoch where left out.
         image_size: side of the images that the network sees, in pixels; 16 where left out.
         preprocessing: see ``ImageData``.
+        test_crops: see ``MemoryData``.
+        class_names: see ``ImageData``.
     """
 
     short_name: ClassVar[str | None] = "digits_lt"
@@ -48,8 +50,10 @@ class DigitsLT(MemoryData):
         sampling: Sampling | None = None,
         image_size: int | None = None,
         preprocessing: Preprocessing | None = None,
+        test_crops: int = 1,
+        class_names: Path | None = None,
     ) -> None:
-        super().__init__(views, batch_size, padding, sampling, image_size, preprocessing)
+        super().__init__(views, batch_size, padding, sampling, image_size, preprocessing, test_crops, class_names)
         if not 0 < factor <= 1:
             raise InputError(f"factor must be in (0, 1], got {factor}")
         self.factor = factor

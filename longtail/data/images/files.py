@@ -52,6 +52,8 @@ class FileData(ImageData):
         sampling: how training images are drawn; each once an epoch where left out.
         preprocessing: see ``ImageData``.
         bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
+        test_crops: 1 or 5, see ``ImageData``.
+        class_names: see ``ImageData``.
 
     Attributes:
         kind: what the files are.
@@ -60,6 +62,7 @@ class FileData(ImageData):
 
     kind: ClassVar[Kind] = IMAGES
     largest_size: ClassVar[int] = 224
+    movable: ClassVar[frozenset[str]] = ImageData.movable | {"test_crops"}
 
     def __init__(
         self,
@@ -76,8 +79,10 @@ class FileData(ImageData):
         sampling: Sampling | None = None,
         preprocessing: Preprocessing | None = None,
         bit_depth: int | None = None,
+        test_crops: int = 1,
+        class_names: Path | None = None,
     ) -> None:
-        super().__init__(views, batch_size, num_workers, sampling, preprocessing)
+        super().__init__(views, batch_size, num_workers, sampling, preprocessing, test_crops, class_names)
         check_fraction("val_fraction", val_fraction)
         check_fraction("test_fraction", test_fraction)
         if skip_bad_images and not check_images:
@@ -154,7 +159,8 @@ class FileData(ImageData):
     def open(self, listing: Listing, split: str) -> Dataset[Sample]:
         """The images of a split: in training a crop for each view, otherwise the views to evaluate."""
         crops = self.decoder_crops() if split == "train" else None
-        return ImageFiles(listing, self.image_size, crops, self.resize, self.bit_depth)
+        shown = self.test_crops if split == "test" else 1
+        return ImageFiles(listing, self.image_size, crops, self.resize, self.bit_depth, shown)
 
     def decoder_crops(self) -> list[ResizedCrop | None]:
         """What is cut out of a decoded file for each view; None where the view crops what evaluation would take.

@@ -40,7 +40,7 @@ class OwnFiles(FileData):
         test: Path | None = None,
         path_column: str = "path",
         label_column: str = "label",
-        **kwargs: Any,
+        **kwargs: Any,  # the options of the base class
     ) -> None:
         super().__init__(**kwargs)
         self.apart = {name: place for name, place in (("val", val), ("test", test)) if place is not None}

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -11,12 +12,14 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from longtail.augment.base import View
-from longtail.augment.geometric import PadCrop
+from longtail.augment.geometric import PadCrop, ResizedCrop
 from longtail.augment.preprocessing import Preprocessing
+from longtail.augment.resample import resampled_crop
 from longtail.data.images.base import ImageData, LoadedImages
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
 from longtail.errors import InputError
+from longtail.files.crops import corners
 
 
 class TensorImages(Dataset[LoadedImages]):
@@ -61,15 +64,19 @@ class MemoryData(ImageData):
         batch_size: images of a batch in one process.
         padding: zero padding of the random crop of a view that does not say how it crops, in pixels.
         sampling: how training images are drawn; each once an epoch where left out.
-        image_size: side of the images that the network sees, in pixels, to which they are resized after their
-            augmentation; by default that of the set.
+        image_size: side of the images that the network sees, in pixels; by default that of the set. They are resized
+            to it after their augmentation, or by the crop of a view that resizes.
         preprocessing: see ``ImageData``.
+        test_crops: 1 for the whole image, or 5 for crops of a larger one, whose side is ``image_size`` over the crop
+            of the preprocessing.
+        class_names: see ``ImageData``.
 
     Attributes:
         native_size: side of the images of the set.
     """
 
     native_size: ClassVar[int]
+    movable: ClassVar[frozenset[str]] = ImageData.movable | {"test_crops"}
 
     def __init__(
         self,
@@ -79,8 +86,10 @@ class MemoryData(ImageData):
         sampling: Sampling | None = None,
         image_size: int | None = None,
         preprocessing: Preprocessing | None = None,
+        test_crops: int = 1,
+        class_names: Path | None = None,
     ) -> None:
-        super().__init__(views, batch_size, sampling=sampling, preprocessing=preprocessing)
+        super().__init__(views, batch_size, 0, sampling, preprocessing, test_crops, class_names)
         self._crop = PadCrop(padding)
         self._image_size = self.native_size if image_size is None else image_size
         if self._image_size < 1:
@@ -93,14 +102,30 @@ class MemoryData(ImageData):
 
     def fit_size(self, images: Tensor) -> Tensor:
         """Views (N, 3, H, W), uint8, at the size that the network sees."""
-        if images.shape[-1] == self.image_size:
+        return self._resized(images, self.image_size)
+
+    def _resized(self, images: Tensor, side: int) -> Tensor:
+        if images.shape[-1] == side:
             return images
-        size = (self.image_size, self.image_size)
-        return F.interpolate(images, size, mode=self.resize.interpolation, antialias=True)
+        return F.interpolate(images, (side, side), mode=self.resize.interpolation, antialias=True)
+
+    def evaluation_views(self, images: Tensor) -> list[Tensor]:
+        """The image, or in a test five crops of it."""
+        if self.test_crops == 1 or self.trainer is None or not self.trainer.testing:
+            return super().evaluation_views(images)
+        larger, size = self._resized(images[:, 0], self.resize.shorter(self.image_size)), self.image_size
+        side = larger.shape[-1]
+        places = [((side - size) // 2, (side - size) // 2), *corners(side, side, size)]
+        return [larger[..., top : top + size, left : left + size] for left, top in places]
 
     def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
         """Cut every view from the one image, each in its own way and with its own draw."""
-        return (self.views[view].crop or self._crop)(images[:, 0], generator)
+        crop, whole, side = self.views[view].crop or self._crop, images[:, 0], self.image_size
+        standard = side == self.native_size and self.resize.interpolation == "bilinear"
+        if standard or not isinstance(crop, ResizedCrop) or crop.size is not None:
+            return crop(whole, generator)
+        boxes = crop.draw(len(whole), whole.shape[2], whole.shape[3], generator)
+        return resampled_crop(whole, boxes, side, side, self.resize.interpolation)
 
     def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
         """Make a loader that fetches whole batches, on the device of the trainer."""

@@ -4,7 +4,7 @@ import numpy as np
 from torch import Tensor
 
 from longtail.augment.preprocessing import Resize
-from longtail.files.crops import STANDARD, central_crop
+from longtail.files.crops import STANDARD, frame_crops
 from longtail.files.video.reading import count_frames, read_frames, segment_indices
 
 
@@ -16,13 +16,16 @@ def read_clips(
     count: int | None = None,
     resize: Resize = STANDARD,
     bit_depth: int | None = None,
+    crops: int = 1,
 ) -> Tensor:
-    """Clips of a video for evaluation and prediction, with the central crop: uint8 (clips, 3, frames, size, size).
+    """Clips of a video for evaluation and prediction: uint8 (crops * clips, 3, frames, size, size).
+
+    The crop is the central one; with ``crops`` = 5 the clips come again with those of the four corners.
 
     ``count`` is the number of frames of the video, where that is known, and ``bit_depth`` how many bits of frames of 16
     count, where they do not say it.
     """
     count = count or count_frames(path)
     indices = np.concatenate([segment_indices(count, frames, None, clip, clips) for clip in range(clips)])
-    central = central_crop(read_frames(path, indices.tolist(), bit_depth), size, resize)
-    return central.reshape(clips, frames, 3, size, size).transpose(1, 2)
+    shown = frame_crops(read_frames(path, indices.tolist(), bit_depth), size, resize, crops)
+    return shown.reshape(crops * clips, frames, 3, size, size).transpose(1, 2)

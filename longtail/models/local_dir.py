@@ -1,0 +1,61 @@
+"""Folders in timm's layout: ``config.json`` with the network and its input beside the weights."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from longtail.augment.preprocessing import Interpolation, Preprocessing
+from longtail.errors import InputError
+from longtail.messages import shown
+from longtail.models.inputs import NetworkInput
+
+PREFIX = "local-dir:"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+
+def resolved(name: str, weights: Path | None) -> tuple[str, Path | None]:
+    """Name and weights of a backbone, where the name may be "local-dir:FOLDER", which brings both.
+
+    Raises:
+        InputError: if the folder is not in timm's layout, or weights are given beside it.
+    """
+    if not name.startswith(PREFIX):
+        return name, weights
+    if weights is not None:
+        raise InputError(f"{shown(name)} brings its weights: leave out --weights")
+    folder = Path(name.removeprefix(PREFIX))
+    architecture = _read(folder).get("architecture")
+    file = next((folder / part for part in WEIGHTS if (folder / part).is_file()), None)
+    if not isinstance(architecture, str) or file is None:
+        raise InputError(
+            f"{shown(folder)} is no folder of timm: it wants config.json with an architecture, and {WEIGHTS[0]}"
+        )
+    return architecture, file
+
+
+def recorded_input(name: str, weights: Path | None) -> NetworkInput | None:
+    """The images that weights expect by the ``config.json`` beside them; None where there is none for the network."""
+    if weights is None or not (weights.parent / "config.json").is_file():
+        return None
+    try:
+        config = _read(weights.parent)
+        about = config["pretrained_cfg"]
+        if config["architecture"] != name.split(".")[0]:
+            return None
+        interpolation: Interpolation = "bilinear" if about["interpolation"] == "bilinear" else "bicubic"
+        mean, std = (tuple(map(float, about[key])) for key in ("mean", "std"))
+        crop, size = min(1.0, float(about["crop_pct"])), int(about["input_size"][-1])
+    except (InputError, KeyError, TypeError, ValueError):  # a file of something else
+        return None
+    return NetworkInput(Preprocessing(mean, std, interpolation, crop), size)  # type: ignore[arg-type]  # of three
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    file = folder / "config.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{shown(file)}: cannot read it; give local-dir: a folder that export wrote") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{shown(file)}: not the configuration of a network; give the folder of one")
+    return content
