@@ -1,13 +1,14 @@
 """The images that a run shows to its network, as the weights it starts from expect them."""
 
 import importlib
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 
 from longtail.augment.preprocessing import Preprocessing
+from longtail.data.names import find_class
 from longtail.models.inputs import NetworkInput
 from longtail.models.local_dir import PREFIX, resolved
 from longtail.reports.results import load_results
@@ -31,14 +32,15 @@ def fit_to_network(config: Namespace) -> None:
         # in the configuration stand network and file, so that a run is used without the folder
         options.name, options.weights = resolved(options.name, options.get("weights"))
         options.pretrained = False
-    expected = expected_input(backbone)
+    expected, any_size = expected_input(backbone), getattr(find_class(config.data.class_path), "any_size", False)
     if "preprocessing" in data:
         given = Preprocessing(**vars(data.preprocessing)) if data.preprocessing else Preprocessing()
-        complete = asdict(given.over(expected.preprocessing))
+        of_weights = expected.preprocessing if any_size else replace(expected.preprocessing, crop=None)
+        complete = asdict(given.over(of_weights))
         data.preprocessing = Namespace(**complete)  # type: ignore[no-untyped-call]  # it has no types
     if "image_size" not in data:
         return
-    if data.image_size is None and expected.size is not None and (expected.fixed or "num_workers" in data):
+    if data.image_size is None and expected.size is not None and (expected.fixed or any_size):
         data.image_size = expected.size
     if expected.fixed:
         backbone.init_args.image_size = data.image_size

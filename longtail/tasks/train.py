@@ -71,7 +71,7 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
     if line := about_rate(task.optimizer, any(arg.startswith("--model.optimizer.lr") for arg in args)):
         logger.info(line)
     features = cli.config.features or run.parent / "features"
-    data = cli.datamodule = task.prepare(data, trainer, Path(features), resume)
+    data = cli.datamodule = task.prepare(data, trainer, Path(features), go_on)
     if trainer.is_global_zero:
         if not resume:
             run.mkdir(parents=True, exist_ok=True)

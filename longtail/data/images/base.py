@@ -61,9 +61,12 @@ class ImageData(LongTailData):
 
     Attributes:
         usual: the preprocessing of the set for networks that start from random weights.
+        any_size: whether the images are resized from any size, so that size and central crop follow the weights of a
+            network; else the images have one size and are shown whole, unless an option says otherwise.
     """
 
     usual: ClassVar[Preprocessing] = STANDARD
+    any_size: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -62,6 +62,7 @@ class FileData(ImageData):
 
     kind: ClassVar[Kind] = IMAGES
     largest_size: ClassVar[int] = 224
+    any_size: ClassVar[bool] = True
     movable: ClassVar[frozenset[str]] = ImageData.movable | {"test_crops"}
 
     def __init__(
