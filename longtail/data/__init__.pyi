@@ -1,4 +1,5 @@
 from .boxes.coco import COCO, LVIS
+from .boxes.other_formats import YOLO, LabelMe, PascalVOC
 from .clips.egtea import EGTEA
 from .clips.folder import VideoFolder, VideoTable
 from .images.cifar import CIFAR10LT, CIFAR100LT
@@ -17,6 +18,7 @@ __all__ = [
     "COCO",
     "EGTEA",
     "LVIS",
+    "YOLO",
     "CamVid",
     "Cityscapes",
     "DifficultySampling",
@@ -24,6 +26,8 @@ __all__ = [
     "Folder",
     "INaturalist2018",
     "ImageNetLT",
+    "LabelMe",
+    "PascalVOC",
     "PlacesLT",
     "PowerSampling",
     "RepeatFactorSampling",

@@ -15,14 +15,13 @@ from longtail.augment.pixels import resize
 from longtail.errors import InputError
 from longtail.files.images import SUFFIXES, decode
 from longtail.files.listing import reading
+from longtail.files.split_names import SPLIT_NAMES
 from longtail.messages import shown
 
 ByteArray = NDArray[np.uint8]
 
 INVALID = 254  # what a lookup table makes of a value that stands for nothing
 _GREY, _PALETTE = 0, 3  # colour types in the header of a PNG
-
-_SPLITS = {"train": ("train", "training"), "val": ("val", "validation", "valid"), "test": ("test", "testing")}
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def _split_folders(images: Path, annotations: Path) -> dict[str, tuple[Path, Pat
         if not folder.is_dir():
             raise InputError(f"no folder at {shown(folder)}")
     splits: dict[str, tuple[Path, Path]] = {}
-    for split, names in _SPLITS.items():
+    for split, names in SPLIT_NAMES.items():
         sides = [[folder / name for name in names if (folder / name).is_dir()] for folder in (images, annotations)]
         for folders in sides:
             if len(folders) > 1:
