@@ -9,6 +9,7 @@ from .images.inaturalist import INaturalist2018
 from .images.published import ImageNetLT, PlacesLT
 from .pixels.benchmarks import ADE20K, CamVid, Cityscapes
 from .pixels.folder import SegmentationFolder
+from .pixels.polygons import PolygonFolder
 from .sampling import DifficultySampling, PowerSampling, RepeatFactorSampling
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "LabelMe",
     "PascalVOC",
     "PlacesLT",
+    "PolygonFolder",
     "PowerSampling",
     "RepeatFactorSampling",
     "SegmentationFolder",

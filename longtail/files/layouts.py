@@ -135,6 +135,8 @@ def _boxes_in(folder: Path) -> Layout | None:
 
 def _pixels_in(place: Path, folder: Path) -> Layout | None:
     """PNGs of the classes of pixels in a folder, by its ``place`` in the set."""
+    if any(file.stem.endswith("_mask") for file in _names(folder, {".png"})):
+        return _LABELS
     above = next((part for part in place.parts if re.fullmatch(_PIXELS, part, re.IGNORECASE)), None)
     if above is None or not _names(folder, {".png"}):
         return None

@@ -99,6 +99,12 @@ class LabelMeSet(FileSet[_Image]):
                 builder.add_object(f"{file}, {shape.place} ({shown(shape.name)})", labels[shape.name], None, outline)
 
 
+class LabelMePixels(LabelMeSet):
+    """The same with what is no object, for what is drawn as classes of pixels."""
+
+    ignored: ClassVar[frozenset[str]] = frozenset()
+
+
 def _shape(entry: Any, place: str) -> _Shape:  # JSON, checked here
     """A shape as polygons or a mask; a ``ValueError`` says what is wrong with it."""
     name, kind = entry["label"], entry.get("shape_type") or "polygon"
