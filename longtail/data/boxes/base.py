@@ -96,6 +96,10 @@ class DetectionData(LongTailData):
         if path.suffix.lower() == ".json":
             way_out = f"give --data FOLDER, that of the images, and {command('--data.train', path)}"
             raise InputError(f"{shown(path)} holds annotations alone: {way_out}")
+        if path.suffix.lower() in (".yaml", ".yml"):
+            raise InputError(
+                f"{shown(path)}: give {command('--data', path.parent)}; names and splits are read from it there"
+            )
         own = super().located(path)
         return other_format(cls, cls.reader, path) or own
 

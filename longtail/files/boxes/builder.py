@@ -54,7 +54,12 @@ class Builder:
         self._images.add({"id": number, "file_name": name, "width": width, "height": height})
 
     def add_object(
-        self, place: str, label: int, box: Sequence[float] | None, shape: Any = None, crowd: bool = False
+        self,
+        place: str,
+        label: int,
+        box: Sequence[float] | None,
+        shape: Any = None,  # JSON
+        crowd: bool = False,
     ) -> None:
         """An object in the image that was added last.
 

@@ -42,7 +42,12 @@ class Ids:
         return shown(texts[place]) if 0 <= place < len(texts) else number
 
 
-def put(store: array[Any], entry: Any, key: str, number: Callable[[Any], int] | None = None) -> None:
+def put(
+    store: array[Any],
+    entry: Any,  # JSON, checked here
+    key: str,
+    number: Callable[[Any], int] | None = None,
+) -> None:
     """Append a whole number of an entry, or what ``number`` makes of a value that is none."""
     try:
         value = entry[key]

@@ -202,6 +202,12 @@ def test_yolo(write: Callable[[Path], None], tmp_path: Path) -> None:
     assert data.left_out == {}
 
 
+def test_the_yaml_of_yolo_is_given_by_its_folder(tmp_path: Path) -> None:
+    yolo_roboflow(tmp_path)
+    with pytest.raises(InputError, match=rf"data\.yaml: give --data {tmp_path};"):
+        data_options(str(tmp_path / "data.yaml"), "longtail.data.COCO")
+
+
 def test_yolo_polygons_have_masks(tmp_path: Path) -> None:
     image(tmp_path / "images/1.png")
     text(tmp_path / "labels/1.txt", "1 0 0 0.5 0 0.5 0.5 0 0.5\n0 0.5 0.5 1 0.5 1 1\n")
