@@ -1,5 +1,7 @@
 """The one exception for what a user can put right."""
 
+import traceback
+
 
 class InputError(ValueError):
     """Something given from outside (a file, an option, a table) cannot be used.
@@ -7,3 +9,13 @@ class InputError(ValueError):
     The message is one line: it names the file or the option and says the way out. The command line prints it and
     exits with code 2; in Python it is an ordinary ``ValueError``.
     """
+
+
+# Packages whose code alone stands between an option and what its value leads to.
+BUILDERS = {"longtail", "jsonargparse", "lightning", "torch", "torchvision", "timm", "segmentation_models_pytorch"}
+
+
+def packages(error: BaseException) -> list[str]:
+    """The packages whose code an error came through, from where it was caught to where it was raised."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return [str(frame.f_globals.get("__name__")).split(".")[0] for frame in frames]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
 import shlex
 from collections.abc import Collection, Sequence
 from itertools import islice
+from pathlib import PurePath
 
 
 def shown(name: object) -> str:
@@ -15,8 +17,21 @@ def shown(name: object) -> str:
 
 
 def command(*words: object) -> str:
-    """A command as it can be typed in a shell, or a part of one."""
-    return shlex.join(map(str, words))
+    """A command as it can be typed in a shell, or a part of one; a path like an option begins with ./ in it."""
+    return shlex.join(f"./{w}" if isinstance(w, PurePath) and str(w)[:1] == "-" else str(w) for w in words)
+
+
+def retrievable(name: str) -> str:
+    r"""The name of a file as text by which it can be found again.
+
+    A byte that is not UTF-8 is written as \xff; in such a name alone a backslash is doubled. Others are left as they
+    are.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
+    return name
 
 
 def some(names: Collection[object], limit: int = 3) -> str:

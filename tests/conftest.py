@@ -15,6 +15,12 @@ settings.register_profile("longtail", deadline=None, derandomize=True, database=
 settings.load_profile("longtail")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_trusted(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What the user of this machine trusts is left out of it."""
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+
+
 @pytest.fixture
 def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
     """What the package logs, such as what is left out of a set."""

@@ -3,14 +3,18 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from longtail.cli.data import check_table, data_options
 from longtail.cli.log import last_word
-from longtail.cli.options import SHORT, pairs, short_options, take, without
+from longtail.cli.options import SHORT, pairs, short_options, take, trust_modules, without
+from longtail.cli.stages import second_stage, second_stages
+from longtail.configuration import read_run_config
 from longtail.errors import InputError
 from longtail.messages import command
+from longtail.own_modules import named_in, serve
 
 FIT_HELP = """\
 usage: longtail fit --recipe NAME [--data WHAT] [options]
@@ -27,6 +31,7 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
                        your own what its class says, or its short name
   --run FOLDER         where the run goes; by default runs/<data>-<recipe>
   --resume RUN         go on with a stopped run
+  --from RUN           the finished run that a recipe second/... goes on from
   --teacher RUN        run of the teacher, for recipes that have one; it is trained first if it is not there
 
   --epochs N           --batch-size N (of each process, 2 or more)                --seed N
@@ -45,6 +50,7 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
   --compile            use torch.compile               --no-channels-last
   --ema DECAY          average the weights, such as 0.999
   --clip NORM          clip the gradient to this norm
+  --trust MODULE       let runs name what is in a module of your own, from now on
   --monitor METRIC     of the best epoch on validation (by default balanced_accuracy, AP or miou)
 
 Every other option of the trainer, the model and the data can be given by its full name, such as
@@ -62,14 +68,18 @@ def fit(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         sys.stdout.write(FIT_HELP)
         return 0
+    trust_modules(args)
+    of_runs = _config_files(args)
+    serve(named_in(args))
     if any(arg == "--help-all" or ".help" in arg.split("=")[0] for arg in args):
         from longtail.tasks.train import configure
 
-        configure([arg.replace("--help-all", "--help") for arg in args])
+        configure([arg.replace("--help-all", "--help") for arg in args], of_runs)
     resume = take(args, "--resume")
     recipe = take(args, "--recipe")
     folder = take(args, "--run")
     teacher_run = take(args, "--teacher")
+    first = take(args, "--from")
     options = short_options(args)
     if resume is not None:
         for name, value in (("--recipe", recipe), ("--run", folder)):
@@ -78,16 +88,22 @@ def fit(args: list[str]) -> int:
         run = Path(resume)
         if not (run / "config.yaml").is_file() or not (run / "last.ckpt").is_file():
             raise InputError(f"{run} holds no stopped run (config.yaml and last.ckpt): give the folder of one")
-        options = ["--config", str(run / "config.yaml"), *options]
-        return _train(options, run, resume=True)
-    if recipe is None and not any(arg.split("=")[0] == "--config" for arg in args):
+        return _train(options, run, True, [run / "config.yaml", *of_runs])
+    if recipe is None and not of_runs:
         raise InputError("give --recipe NAME (longtail recipes lists them), or --config FILE")
     config: dict[str, Any] = {}
     if recipe is not None:
         from longtail.recipes import load_recipe
 
         config = load_recipe(recipe)
+        serve(named_in(config))
         config.pop("about", None)
+        if second_stages(recipe) != (first is not None):
+            raise InputError(
+                "the recipes second/... go on from a finished run, and no others: give --from RUN with one"
+            )
+        if first is not None:
+            config = second_stage(config, Path(first))
         if any(option.split("=")[0] == SHORT["--weights"] for option in options):
             start_from_file(config)
     teacher = config.pop("teacher", None)
@@ -100,19 +116,21 @@ def fit(args: list[str]) -> int:
     elif teacher_run is not None:
         raise InputError(f'the recipe "{recipe}" has no teacher: leave out --teacher')
     if data is not None:
-        files = []
-        while (file := take(options, "--config")) is not None:
-            files.append(file)
-        configs = [option for file in files for option in ("--config", file)]
-        named, settings = _data_of(config, files, options)
-        check_table(data, named, settings)
-        options = [*configs, *data_options(data, named), *options]
+        options = [*_meaning(data, config, of_runs, options), *options]
+    text: str | None = None
     if recipe is not None:
         import yaml
 
-        options = ["--config", yaml.safe_dump(config), "--recipe", recipe, *options]
-    run = Path(folder) if folder is not None else default_run(recipe, data)
-    return _train(options, run, resume=False)
+        options = ["--recipe", recipe, *options]
+        text = yaml.safe_dump(config)
+    run = Path(folder) if folder is not None else default_run(recipe, first or data)
+    code = _train(options, run, False, of_runs, text, None if first is None else Path(first))
+    if first is not None and not code and "LOCAL_RANK" not in os.environ:
+        from longtail.reports.compare import comparison_text
+        from longtail.reports.terminal import show
+
+        show(comparison_text([Path(first), run]))
+    return code
 
 
 def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
@@ -147,20 +165,53 @@ def run_command(args: list[str]) -> int:
                 continue
 
 
-def _data_of(config: dict[str, Any], files: list[str], options: list[str]) -> tuple[str | None, dict[str, str]]:
-    """Import path of the data set that a recipe or the configuration files after it name, and its options that are
-    text: those in there, and those among the options of the command."""
-    from longtail.recipes import read_yaml
+def _config_files(args: list[str]) -> list[Path]:
+    """Remove the configuration files from the arguments, and return them."""
+    files = []
+    while (file := take(args, "--config")) is not None:
+        files.append(Path(file))
+    return files
 
-    data = [settings.get("data") for settings in (config, *map(read_yaml, map(Path, files)))]
-    sections = [section for section in data if isinstance(section, dict)]
-    paths = [section["class_path"] for section in sections if "class_path" in section]
+
+def _meaning(data: str, config: dict[str, Any], of_runs: list[Path], options: list[str]) -> list[str]:
+    """What ``--data`` stands for, beside the data set that a recipe or the configurations of runs after it name."""
+    from longtail.trust import building_from_run
+
+    configs = [read_run_config(file) for file in of_runs]
+    with building_from_run(of_runs[0], configs) if of_runs else nullcontext():
+        named, settings = _data_of([config, *configs], options)
+        check_table(data, named, settings)
+        return data_options(data, named)
+
+
+def _data_of(configs: list[dict[str, Any]], options: list[str]) -> tuple[str | None, dict[str, str]]:
+    """Import path of the data set that the last of some configurations names, and its options that are text: those in
+    there, and those among the options of the command."""
+    sections = [section for config in configs if isinstance(section := config.get("data"), dict)]
+    paths = [str(section["class_path"]) for section in sections if "class_path" in section]
     given = [item for section in sections for item in (section.get("init_args") or {}).items()]
     given += [(name.removeprefix("--data."), value) for name, value in pairs(options) if name.startswith("--data.")]
     return paths[-1] if paths else None, {name: value for name, value in given if isinstance(value, str)}
 
 
-def _train(options: list[str], run: Path, resume: bool) -> int:
+def _train(
+    options: list[str],
+    run: Path,
+    resume: bool,
+    of_runs: list[Path],
+    recipe: str | None = None,
+    first: Path | None = None,
+) -> int:
+    """Train, or go on.
+
+    Args:
+        options: for ``TrainingCLI``.
+        run: folder of the run.
+        resume: go on from its last checkpoint.
+        of_runs: configurations of runs, which stand before the options.
+        recipe: YAML that stands before both.
+        first: the run that a second stage goes on from.
+    """
     started_by_lightning = "LOCAL_RANK" in os.environ
     if started_by_lightning:
         run = Path(os.environ[RUN_VARIABLE])
@@ -172,7 +223,7 @@ def _train(options: list[str], run: Path, resume: bool) -> int:
     from longtail.tasks.checkpoints import TrainingStopped
 
     try:
-        train.fit(options, run, resume)
+        train.fit(options, run, resume, of_runs, recipe, first)
     except TrainingStopped:
         last_word(f"longtail: stopped and saved; go on by: {command('longtail', 'fit', '--resume', run)}")
         return 130

@@ -1,5 +1,7 @@
 """What the package logs, shown on the terminal: such as how many files of a set were left out."""
 
+import codecs
+import io
 import logging
 import sys
 
@@ -10,6 +12,26 @@ def show_log() -> None:
     logger.setLevel(logging.INFO)
     logger.propagate = False  # a handler of another package would show every line again
     logger.addHandler(TERMINAL)
+
+
+def escape_output() -> None:
+    """What stdout cannot write in its encoding is escaped, and that is said once; by Python's default it is an error.
+
+    Stderr escapes of itself.
+    """
+    told: list[str] = []
+
+    def escape(error: UnicodeError) -> tuple[str | bytes, int]:
+        escaped = codecs.backslashreplace_errors(error)
+        if not told:
+            told.append(str(escaped[0]))
+            text = f"what {sys.stdout.encoding} has no letter for is written escaped, such as {told[0]}"
+            logging.getLogger("longtail").info(f"{text}; PYTHONIOENCODING=utf-8 writes all")
+        return escaped
+
+    codecs.register_error("longtail", escape)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="longtail")
 
 
 def last_word(text: str) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from longtail import __version__
 from longtail.cli.fit import fit
-from longtail.cli.log import last_word, show_log
+from longtail.cli.log import escape_output, last_word, show_log
+from longtail.cli.options import take
 from longtail.cli.runs import compare, recipes, report, test, validate
 from longtail.cli.use import export, predict, tradeoff
 from longtail.errors import InputError
@@ -34,6 +35,8 @@ Commands
   export     RUN     write ONNX and safetensors
   recipes            list the recipes
 
+--max-pixels N is for every command that reads images: what an image may have at most (by default 89 million).
+
 longtail COMMAND --help tells the options of a command. Documentation: README.md and docs/.
 """
 
@@ -41,6 +44,8 @@ longtail COMMAND --help tells the options of a command. Documentation: README.md
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, 2 for what the user can put right, 130 when stopped."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if argv is None and str(Path.cwd()) not in sys.path:
+        os.environ.setdefault("PYTHONSAFEPATH", "1")  # some libraries start Python, and would import from this folder
     if not args or args[0] in ("-h", "--help", "help"):
         sys.stdout.write(HELP)
         return 0
@@ -48,8 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"longtail {__version__}\n")
         return 0
     show_log()
-    sys.path.append(str(Path.cwd()))  # a loss or a method of one's own, beside the images
+    escape_output()
     try:
+        _limit_pixels(args)
         if args[0] not in COMMANDS:
             raise InputError(f'unknown command "{args[0]}": choose from {", ".join(COMMANDS)}')
         return COMMANDS[args[0]](args[1:]) or 0
@@ -62,6 +68,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough, such as head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _limit_pixels(args: list[str]) -> None:
+    """Remove ``--max-pixels`` from the arguments, and hand it to whatever decodes an image."""
+    most = take(args, "--max-pixels")
+    if most is not None:
+        if not (most.isascii() and most.isdigit() and 0 < int(most) < 2**31):
+            raise InputError(f"--max-pixels takes the largest number of pixels of an image, below 2^31, got {most}")
+        os.environ["LONGTAIL_MAX_PIXELS"] = most  # longtail.files.images.MOST_PIXELS, which takes long to import
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {

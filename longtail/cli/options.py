@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from longtail.errors import InputError
+from longtail.trust import trust
 
 # What people type, and the option it stands for; a pair sets a flag.
 SHORT: dict[str, str | tuple[str, str]] = {
@@ -58,6 +59,28 @@ def take(args: list[str], name: str) -> str | None:
         if arg.startswith(f"{name}="):
             return args.pop(i).split("=", 1)[1]
     return None
+
+
+class _Trust(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        trust(values)
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust``, which is obeyed as soon as it is parsed."""
+    parser.add_argument(
+        "--trust",
+        action=_Trust,
+        default=argparse.SUPPRESS,
+        metavar="MODULE",
+        help="let runs name what is in a module of your own, from now on (can be given several times)",
+    )
+
+
+def trust_modules(args: list[str]) -> None:
+    """Remove ``--trust`` from the arguments, and obey it."""
+    while (module := take(args, "--trust")) is not None:
+        trust(module)
 
 
 def short_options(args: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from longtail.cli.data import data_options
-from longtail.cli.options import command_parser, short_options
+from longtail.cli.options import add_trust, command_parser, short_options
 
 
 def recipes(args: list[str]) -> int:
@@ -32,6 +32,7 @@ def test(args: list[str]) -> int:
 def _evaluate(split: str, args: list[str]) -> int:
     parser = command_parser({"val": "validate"}.get(split, split), f"evaluate a run on its {split} split")
     parser.add_argument("run", type=Path, help="folder of the run; further options as for fit")
+    add_trust(parser)
     parser.add_argument("--data", help="another labelled set with the classes of the run, by default its own")
     options, rest = parser.parse_known_args(args)
     if options.data is None:
@@ -41,8 +42,11 @@ def _evaluate(split: str, args: list[str]) -> int:
         return 0
     from longtail.tasks.other_data import evaluate_on
     from longtail.tasks.train import read_config
+    from longtail.trust import building_from_run
 
-    data = data_options(options.data, read_config(options.run)["data"]["class_path"])
+    config = read_config(options.run)
+    with building_from_run(options.run, config):
+        data = data_options(options.data, config["data"]["class_path"])
     evaluate_on(split, options.run, data, short_options(rest))
     return 0
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from longtail.cli.options import command_parser, short_options
+from longtail.cli.options import add_trust, command_parser, short_options
 from longtail.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class _Use:
         if self.files is not None:
             parser.add_argument("images", type=Path, nargs="+", help=self.files)
         self.add(parser)
+        add_trust(parser)
         return parser
 
     def own_parser(self, predictor: "type[Predictor]") -> argparse.ArgumentParser:
@@ -83,6 +84,7 @@ class _Use:
         parser.add_argument("run", nargs="?")
         parser.add_argument("images", nargs="*")
         self.add(parser)
+        add_trust(parser)
         for predictor in _shipped():
             self.add_own(parser, predictor)
         run: str | None = parser.parse_known_args(args)[0].run
@@ -157,6 +159,7 @@ def tradeoff(args: list[str]) -> int:
         "--output", type=Path, help="page, with a JSON beside it; by default tradeoff.html in the run, or here"
     )
     parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+    add_trust(parser)
     options, rest = parser.parse_known_args(args)
     from longtail.reports.results import load_results
     from longtail.reports.tradeoff import check_output, check_runs, tradeoff_notes, tradeoff_text, write_tradeoff

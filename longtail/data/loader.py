@@ -1,12 +1,13 @@
 """Seeded, sharded, resumable batches, the same for images in memory and in files."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from longtail.errors import InputError
+from longtail.own_modules import Portable
 from longtail.samplers.base import EpochSampler, epoch_generator
 
 Draws = list[tuple[int, int]]
@@ -110,8 +111,8 @@ class Loader:
     ) -> None:
         self.sampler = self.batch_sampler = batches  # under these names Lightning finds it and sets the epoch
         self.dataset = dataset
-        self._inner = DataLoader(
-            dataset,
+        self._inner: DataLoader[Any] = DataLoader(
+            cast(Dataset[Any], Portable(dataset)),
             batch_sampler=batches,
             num_workers=num_workers,
             collate_fn=collate,

@@ -78,6 +78,9 @@ def decode(
         raise InputError(f"{shown(path)}: {_reason(path, error)}; replace or remove the file") from error
 
 
+HEADERS_ONLY = "images are checked by their headers and ends: damage inside a file shows when it is read"
+
+
 def check_images(
     paths: Sequence[str],
     workers: int = 8,
@@ -234,6 +237,8 @@ def _is_complete(file: BinaryIO, kind: str | None) -> bool:
             return False
 
 
+MOST_PIXELS = "LONGTAIL_MAX_PIXELS"  # the variable of the environment, which worker processes inherit
+
 _filters = threading.Lock()
 
 
@@ -241,6 +246,8 @@ _filters = threading.Lock()
 def _bombs_are_errors() -> Iterator[None]:
     """Makes Pillow's warning of too many pixels an error and silences its others, one thread at a time."""
     with _filters, warnings.catch_warnings():
+        if most := os.environ.get(MOST_PIXELS):
+            Image.MAX_IMAGE_PIXELS = int(most)
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
@@ -249,7 +256,8 @@ def _bombs_are_errors() -> Iterator[None]:
 def _reason(path: str, error: Exception) -> str:
     """Why ``path`` could not be decoded, in one line."""
     if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
-        return f"more than {Image.MAX_IMAGE_PIXELS} pixels, refused as a decompression bomb"
+        most = Image.MAX_IMAGE_PIXELS
+        return f"more than {most} pixels, which a damaged file can pretend: allow as many as it has by --max-pixels"
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):

@@ -148,11 +148,11 @@ def _read_parquet(file: Path, path_column: str, label_column: str | None) -> Row
         with pq.ParquetFile(file) as table:
             _require(shown(file), table.schema_arrow.names, path_column, label_column)
             columns = table.read(columns=[name for name in (path_column, label_column) if name is not None])
-    except (pa.ArrowException, OSError) as error:
+            paths = columns[path_column].to_pylist()
+            labels = [None] * len(paths) if label_column is None else columns[label_column].to_pylist()
+    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         reason = shown(str(error).partition("\n")[0])
         raise InputError(f"{shown(file)}: not a readable Parquet file ({reason}); write it again") from error
-    paths = columns[path_column].to_pylist()
-    labels = [None] * len(paths) if label_column is None else columns[label_column].to_pylist()
     rows = Rows(
         file,
         ["" if path is None else path for path in paths],

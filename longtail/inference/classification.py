@@ -27,7 +27,8 @@ from longtail.files.labelled import Listed
 from longtail.files.table import is_table
 from longtail.files.video.clips import read_clips
 from longtail.inference.base import Predictor
-from longtail.inference.runs import load_method, readable, samples
+from longtail.inference.runs import load_method, readable, samples, tell_escaped
+from longtail.messages import retrievable
 from longtail.methods.base import Method
 from longtail.reports.results import Results
 from longtail.writing import write_atomically
@@ -177,13 +178,15 @@ class Classifier(Predictor):
         ranks = min(wanted, len(self.classes))
         if top_k is not None and ranks < top_k:
             logger.info(f"--top-k {top_k} names all classes: there are {ranks}")
-        rows = predictions(self.adjusted(strength), self.files(paths), ranks, batch_size, skip_bad_images)
+        files = self.files(paths)
+        tell_escaped([file.name for file in files])
+        rows = predictions(self.adjusted(strength), files, ranks, batch_size, skip_bad_images)
         if output is None:
             write_rows(rows, style, ranks, sys.stdout)
             return
         text = io.StringIO()
         write_rows(rows, style, ranks, text)
-        write_atomically(output, text.getvalue())
+        write_atomically(output, text.getvalue().encode("utf-8", "backslashreplace"))  # names of classes too
 
     def export(self, output: Path, strength: float = 0.0) -> list[Path]:
         """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.
@@ -236,7 +239,7 @@ def predictions(
         for (index, _), values, indices in zip(read, top.values.tolist(), top.indices.tolist(), strict=True):
             ranked = zip(indices, values, strict=True)
             yield {
-                "path": part[index].name,
+                "path": retrievable(part[index].name),
                 "top": [{"class": classifier.classes[c], "probability": round(p, 6)} for c, p in ranked],
             }
 

@@ -22,8 +22,8 @@ from longtail.files.coco.results import MASK_FROM, coco_results
 from longtail.files.images import decode
 from longtail.files.labelled import Listed
 from longtail.inference.base import Predictor
-from longtail.inference.runs import distinct_names, load_method, readable, samples
-from longtail.messages import some
+from longtail.inference.runs import distinct_names, load_method, readable, samples, tell_escaped
+from longtail.messages import retrievable, some
 from longtail.methods.rcnn import RCNN
 from longtail.reports.overlays import draw_instances
 from longtail.reports.results import Results
@@ -104,6 +104,7 @@ class Detector(Predictor):
         """
         found = samples(paths)
         files, names = [sample.path for sample in found], distinct_names(found)
+        tell_escaped(names)
         results: list[dict[str, Any]] = []
         pictures: dict[str, bytes] = {}  # written once all images are done
         ids = image_ids(found, annotations)
@@ -113,7 +114,7 @@ class Detector(Predictor):
             for result in coco_results(detections, image_id, self.category_ids):
                 if "segmentation" in result:
                     result["segmentation"]["counts"] = result["segmentation"]["counts"].decode("ascii")
-                results.append({**result, "file_name": names[index]})
+                results.append({**result, "file_name": retrievable(names[index])})
             if overlays is not None:
                 stream = io.BytesIO()
                 picture(self, image, detections, score).save(stream, "PNG")
@@ -155,6 +156,9 @@ class Detector(Predictor):
         return write_detector(self.method, metadata, output)
 
 
+_LARGEST = 2**63  # ids are numbers of 64 bits, for whoever reads the results
+
+
 def image_ids(found: Sequence[Listed], annotations: Path | None) -> list[int]:
     """An id for every image file: that of its entry in a file of COCO format, or without one the number that is its
     name, or where a name is no number, 1, 2, ... in the order given.
@@ -167,13 +171,15 @@ def image_ids(found: Sequence[Listed], annotations: Path | None) -> list[int]:
     """
     if annotations is None:
         stems = [Path(sample.path).stem for sample in found]
-        if all(stem.isdecimal() for stem in stems) and len(set(map(int, stems))) == len(stems):
+        if all(stem.isdecimal() and len(stem) < 19 for stem in stems) and len(set(map(int, stems))) == len(stems):
             return [int(stem) for stem in stems]
         return list(range(1, len(found) + 1))
     try:
         content = json.loads(annotations.read_text(encoding="utf-8"))["images"]
         entries = {int(entry["id"]): _ends(entry.get("file_name") or Path(entry["coco_url"]).name) for entry in content}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if not all(-_LARGEST <= number < _LARGEST for number in entries):
+            raise ValueError("an id of more than 64 bits")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(
             f"{annotations}: cannot read ids of images from it; give a JSON file of COCO format"
         ) from error

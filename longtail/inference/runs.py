@@ -1,6 +1,7 @@
 """A run of any task, used: its predictor, its network, and image files."""
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,12 +12,17 @@ import torch
 from torch import nn
 
 from longtail.checkpoint import checkpoint_path, load_state, read_method
-from longtail.errors import InputError
+from longtail.configuration import parse_yaml
+from longtail.errors import BUILDERS, InputError, packages
 from longtail.files.folder import IMAGES, Kind, is_sample, samples_below
 from longtail.files.labelled import Listed, listed_files
 from longtail.files.table import is_table
 from longtail.inference.base import Predictor
+from longtail.messages import retrievable
 from longtail.reports.results import Results, load_results
+from longtail.trust import METHOD, building_from_run, check_path
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 M = TypeVar("M", bound=nn.Module)
@@ -71,6 +77,7 @@ def predictor_of(results: Results) -> type[Predictor]:
         InputError: if it cannot be imported, or is no predictor.
     """
     path = results["predictor"]
+    check_path(path, results["name"], _shipped())
     module, _, name = path.rpartition(".")
     try:
         predictor = getattr(importlib.import_module(module), name)
@@ -81,6 +88,14 @@ def predictor_of(results: Results) -> type[Predictor]:
     if not (isinstance(predictor, type) and issubclass(predictor, Predictor)):
         raise InputError(f"{results['name']} is used by {path}, which is no longtail.inference.Predictor")
     return predictor
+
+
+def _shipped() -> list[str]:
+    """Import paths of the predictors of this package."""
+    package = importlib.import_module("longtail.inference")  # which imports this module
+    classes = {name: member for name in package.__all__ if isinstance(member := getattr(package, name), type)}
+    defined = [f"{member.__module__}.{member.__qualname__}" for member in classes.values()]
+    return [*defined, *(f"{package.__name__}.{name}" for name in classes)]
 
 
 def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | None = None) -> tuple[M, Path]:
@@ -95,21 +110,39 @@ def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | No
     Raises:
         InputError: if the checkpoint is not there or damaged, or the method is of another kind.
     """
-    import yaml
     from jsonargparse import ArgumentParser
 
     path = checkpoint_path(run, checkpoint)
     state = read_method(path)
-    config: dict[str, Any] = yaml.safe_load(results["config"])["model"]["init_args"]["method"]
-    counts = {"class_counts": results.get("instance_counts", results["train_counts"])}
-    config = for_checkpoint({**config, "init_args": {**config.get("init_args", {}), **counts}})
+    config = _method_config(run, results)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(nn.Module, "method", required=True)
-    method: nn.Module = parser.instantiate(parser.parse_object({"method": config})).method
+    with building_from_run(run, config, METHOD):
+        try:
+            method: nn.Module = parser.instantiate(parser.parse_object({"method": config})).method
+        except Exception as error:
+            if isinstance(error, InputError) or {*packages(error)} - BUILDERS:  # the code of somebody else
+                raise
+            reason = " ".join(str(error).split())[:300]
+            raise InputError(f"{run}: the method in its results cannot be built: {reason}") from error
     if not isinstance(method, kind):
         raise InputError(f"{run}: the method {type(method).__name__} is no {kind.__name__}")
     load_state(method, state, path)
     return method.eval().to("cuda" if torch.cuda.is_available() else "cpu"), path
+
+
+def _method_config(run: Path, results: Results) -> dict[str, Any]:  # YAML
+    """The configuration of the method of a run, with its counts, so that it starts from no weights.
+
+    Raises:
+        InputError: if the results hold none.
+    """
+    counts = {"class_counts": results.get("instance_counts", results["train_counts"])}
+    try:
+        config = parse_yaml(results["config"])["model"]["init_args"]["method"]
+        return for_checkpoint({**config, "init_args": {**(config.get("init_args") or {}), **counts}})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{run}: its results hold no configuration of a method: restore results.json") from error
 
 
 def for_checkpoint(config: dict[str, Any]) -> dict[str, Any]:  # YAML
@@ -121,16 +154,20 @@ def for_checkpoint(config: dict[str, Any]) -> dict[str, Any]:  # YAML
 
 
 def without_starts(config: dict[str, Any], of_backbone: bool = False) -> dict[str, Any]:  # YAML
-    """A configuration whose backbones start from no weights, as the checkpoint holds the trained ones.
+    """A configuration whose backbones and classifiers start from no weights, as the checkpoint holds the trained ones.
+
+    A backbone of which a part is trained keeps them: its checkpoint holds that part alone.
 
     Args:
         config: of a method, or a part of it.
-        of_backbone: whether it is that of a backbone, or of something inside one.
+        of_backbone: whether it is that of a backbone or a classifier, or of something inside one.
     """
+    if of_backbone and config.get("tuning", "all") != "all":
+        return config
     return {
         key: STARTS[key]
         if of_backbone and key in STARTS
-        else without_starts(value, of_backbone or key == "backbone")
+        else without_starts(value, of_backbone or key in ("backbone", "classifier"))
         if isinstance(value, dict)
         else value
         for key, value in config.items()
@@ -180,6 +217,13 @@ def distinct_names(found: Sequence[Listed]) -> list[str]:
     paths = [Path(os.path.normpath(Path(sample.path).absolute())) for sample in found]
     common = os.path.commonpath([path.parent for path in paths])
     return [path.relative_to(common).as_posix() for path in paths]
+
+
+def tell_escaped(files: Sequence[str]) -> None:
+    """Say once that the names of some files are written in another way in an answer."""
+    escaped = [text for file in files if (text := retrievable(file)) != file]
+    if escaped:
+        logger.info(f"{len(escaped)} file names are not UTF-8: their bytes are written as in {escaped[0]}")
 
 
 def readable(

@@ -2,7 +2,7 @@
 
 from longtail.models.backbones import Backbone
 from longtail.models.class_queue import ClassQueue
-from longtail.models.classifiers import CosineClassifier
+from longtail.models.classifiers import CosineClassifier, ScaledClassifier, TauClassifier
 from longtail.models.detectors import ResNet50FPN, TimmFPN
 from longtail.models.heads import ClassPrototypes, ProjectionHead
 from longtail.models.momentum import MomentumEncoder
@@ -26,6 +26,8 @@ __all__ = [
     "ProjectionHead",
     "Prompts",
     "ResNet50FPN",
+    "ScaledClassifier",
+    "TauClassifier",
     "TimmFPN",
     "VideoBackbone",
 ]

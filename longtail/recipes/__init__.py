@@ -6,11 +6,11 @@ data.
 """
 
 import difflib
+import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from longtail.configuration import parse_yaml
 from longtail.errors import InputError
 
 HERE = Path(__file__).parent
@@ -22,34 +22,50 @@ def recipe_names() -> list[str]:
     return [file.relative_to(HERE).with_suffix("").as_posix() for file in files if not file.name.startswith("_")]
 
 
-def load_recipe(name: str) -> dict[str, Any]:  # YAML
+def load_recipe(name: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:  # YAML
     """Read a recipe and the ones it starts from.
 
     Args:
         name: of a shipped recipe, or the path of a YAML file.
+        above: the files of the recipes that start from it.
 
     Raises:
         InputError: if there is none, or the file is no recipe.
     """
     shipped = HERE / f"{name}.yaml"
-    file = shipped if shipped.is_file() else Path(name)
-    if file.is_dir():
+    file = shipped if _is_file(shipped) else Path(name)
+    if _is_folder(file):
         raise InputError(f'"{name}" is a folder and no recipe: give it by --data, and --recipe NAME')
     if file != shipped and file.suffix and file.suffix.lower() not in (".yaml", ".yml"):
-        problem = "is no recipe" if file.is_file() else "is not there, and its name is not that of a recipe"
-        raise InputError(f'"{name}" {problem}: recipes are YAML files; data is given by --data')
-    if not file.is_file():
+        problem = "is no recipe" if _is_file(file) else "is not there, and its name is not that of a recipe"
+        raise InputError(f'"{ascii(name)[1:-1]}" {problem}: recipes are YAML files; data is given by --data')
+    if not _is_file(file):
         near = difflib.get_close_matches(name, recipe_names(), n=1, cutoff=0.6)
         hint = f' (did you mean "{near[0]}"?)' if near else ""
-        raise InputError(f'unknown recipe "{name}"{hint}: give a file or one of {", ".join(recipe_names())}')
+        raise InputError(
+            f'unknown recipe "{ascii(name)[1:-1]}"{hint}: give a file or one of {", ".join(recipe_names())}'
+        )
     recipe = read_yaml(file)
     bases = recipe.pop("base", None) or []
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise InputError(f"the recipe {file}: its base must be the name of a recipe, or a list of names")
+    if (whole := file.resolve()) in above:
+        raise InputError(f"the recipe {file} is its own base, by way of {above[-1]}: give another one")
     merged: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
+    for base in bases:
         beside = file.parent / f"{base}.yaml"
-        own = beside.is_file() and beside != file  # one of the same name elsewhere may be meant
-        merged = merge(merged, load_recipe(str(beside) if own else str(base)))
+        own = _is_file(beside) and beside != file  # one of the same name elsewhere may be meant
+        merged = merge(merged, load_recipe(str(beside) if own else base, (*above, whole)))
     return merge(merged, recipe)
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - false for what is longer than a path can be, or none at all
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - as above
 
 
 def read_yaml(file: Path) -> dict[str, Any]:  # YAML
@@ -59,8 +75,8 @@ def read_yaml(file: Path) -> dict[str, Any]:  # YAML
         InputError: if it cannot be read, or is no mapping.
     """
     try:
-        content = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = parse_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read the recipe {file}: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError(f"the recipe {file} must be a YAML mapping with keys such as trainer, model and data")

@@ -179,7 +179,7 @@ def _changes(base: Column, other: Column, grain: Grain, words: Mapping[str, Metr
 
     def listing(indices: Sequence[int]) -> Table:
         heads = [Head("Class", numeric=False), Head("Change"), Head(other.label), Head(base.label)]
-        heads += [Head(f"Training {grain.nouns}"), Head("Images")]
+        heads += [Head(f"Training {grain.nouns}"), Head(grain.samples.capitalize())]
         images = base.first.evaluation["per_class"]["images"]
         rows = [
             [
@@ -208,7 +208,7 @@ def _classes_table(columns: Sequence[Column], grain: Grain, words: Mapping[str, 
     base, *others = columns
     results = base.first.results
     heads = [Head("Class", numeric=False), Head("Group", numeric=False), Head(f"Training {grain.nouns}")]
-    heads += [Head("Images"), Head(base.title)]
+    heads += [Head(grain.samples.capitalize()), Head(base.title)]
     for other in others:
         heads += [Head(other.title), Head("Change")]
     figures = [column.figures(grain.key) for column in columns]

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from longtail.configuration import parse_yaml
 from longtail.reports.results import Results
 
 Place = tuple[str | int, ...]  # keys of mappings and numbers of list entries, from the outside in
@@ -19,8 +20,8 @@ def values(config: str, without: Collection[str] = ()) -> dict[Place, Any]:  # Y
     Empty mappings and lists are values. What is no YAML is one value, without a place.
     """
     try:
-        tree = yaml.load(config, yaml.BaseLoader)
-    except yaml.YAMLError:
+        tree = parse_yaml(config, yaml.BaseLoader)
+    except ValueError:
         tree = config
     return _values(tree, (), without)
 

@@ -4,11 +4,12 @@ A task writes its grain into the results of its runs, and the pages read it ther
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from longtail.errors import InputError
 from longtail.reports.groups import GROUPS, Group
 from longtail.reports.results import Results
+from longtail.reports.schema import misfit
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Grain:
         card: what is said of a weak class; takes ``figure`` and ``images``.
         no_card: what is said where there is none.
         lvis: the names that LVIS has for the groups.
+        sample: the noun for what is shown to the network and evaluated.
         limits: the options that set the limits of the groups, and their unit where it is another than the noun.
 
     Raises:
@@ -52,6 +54,7 @@ class Grain:
     card: str
     no_card: str = "No class that was measured is below 100%."
     lvis: Mapping[Group, str] = field(default_factory=dict)
+    sample: str = "image"
     limits: str = "--model.many N and --model.few N"
 
     def __post_init__(self) -> None:
@@ -62,6 +65,11 @@ class Grain:
     def nouns(self) -> str:
         """The plural of the noun, which also names the list per class of what was evaluated."""
         return f"{self.noun}s"
+
+    @property
+    def samples(self) -> str:
+        """The plural of what is evaluated."""
+        return f"{self.sample}s"
 
     @property
     def bars(self) -> tuple[str, ...]:
@@ -83,6 +91,15 @@ IMAGES = Grain(
     headline="Of {images}, {top1} are recognised; with every class counting the same it is {balanced_accuracy}",
     card="{figure} of {images} recognised",
     no_card="Every image that was measured was recognised.",
+)
+
+
+CLIPS = replace(
+    IMAGES,
+    noun="video",
+    sample="video",
+    curves={**IMAGES.curves, "top1": "all videos"},
+    no_card="Every video that was measured was recognised.",
 )
 
 
@@ -149,6 +166,8 @@ def _has(results: Results, key: str) -> bool:
 
 
 def _read(results: Results) -> Grain:
+    if fault := misfit(results["grain"], Grain, "grain"):
+        raise InputError(f"the results of {results['name']} do not say how classes are measured: {fault}")
     try:
         return Grain(**results["grain"])
     except (TypeError, ValueError) as error:

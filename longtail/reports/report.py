@@ -87,7 +87,7 @@ def headline(results: Results) -> str:
     few = group_sizes(results["train_counts"], results["thresholds"])["few"]
     limit = group_range("few", results["thresholds"])
     rare = plural(few, "rare class", "rare classes")
-    images = plural(evaluation["images"], f"{split_name(evaluation)} image")
+    images = plural(evaluation["images"], f"{split_name(evaluation)} {grain.sample}")
     return f"{fill(grain.headline, {**values, 'images': images})}, and " + (
         f"on the {rare} ({limit} training {grain.nouns}) it is {values.get(grain.groups['few'], NOTHING)}."
         if few
@@ -211,7 +211,7 @@ def _progress(results: Results) -> str:
 def _metrics_table(results: Results, grain: Grain) -> Table:
     evaluations = ordered_evaluations(results)
     heads = [Head("", numeric=False), *(Head(evaluation_title(evaluation)) for evaluation in evaluations)]
-    images = [Cell("Images"), *(html.count(evaluation["images"]) for evaluation in evaluations)]
+    images = [Cell(grain.samples.capitalize()), *(html.count(evaluation["images"]) for evaluation in evaluations)]
     words = words_of(results)
     rows = [
         [
@@ -249,13 +249,13 @@ def _facts(results: Results, grain: Grain) -> list[tuple[str, object]]:
         ("Seed", results["seed"]),
         ("Status", results["status"]),
         ("Data", f"{data['name']}, {data['source']}"),
-        ("Images", ", ".join(f"{count:,} {split}" for split, count in data["images"].items())),
+        (grain.samples.capitalize(), ", ".join(f"{count:,} {split}" for split, count in data["images"].items())),
         ("Classes", f"{len(counts):,}, with {least:,} to {most:,} training {grain.nouns}"),
         *([("Training instances", f"{sum(results['instance_counts']):,}")] if "instance_counts" in results else []),
         ("Started", results["started"]),
         ("Time", duration(results["seconds"])),
         ("Epochs", _progress(results)),
-        ("Throughput", NOTHING if rate is None else f"{rate:,.1f} images per second"),
+        ("Throughput", NOTHING if rate is None else f"{rate:,.1f} {grain.samples} per second"),
         ("Parameters", f"{results['parameters']:,}"),
         ("Hardware", ", ".join(part for part in machine if part) or NOTHING),
         ("Versions", ", ".join(f"{name} {version}" for name, version in results["versions"].items())),

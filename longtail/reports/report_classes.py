@@ -70,7 +70,7 @@ def weak_classes(results: Results, evaluation: Evaluation, grain: Grain) -> list
 def _weak_class(results: Results, evaluation: Evaluation, index: int, grain: Grain) -> WeakClass:
     names, group = results["classes"], group_of(results["train_counts"][index], results["thresholds"])
     figure, images = class_figures(evaluation, grain.key)[index], evaluation["per_class"]["images"][index]
-    words = fill(grain.card, {"figure": percent(figure), "images": plural(images or 0, "image")})
+    words = fill(grain.card, {"figure": percent(figure), "images": plural(images or 0, grain.sample)})
     pairs = [pair for pair in evaluation.get("confusions", []) if pair["true"] == index][:3]
     mistakes = [mistake for mistake in evaluation.get("mistakes", []) if mistake["true"] == index][:MISTAKES_SHOWN]
     examples = [example for example in evaluation.get("examples", []) if example["class"] == index][:EXAMPLES_SHOWN]

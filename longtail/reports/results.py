@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from longtail.errors import InputError
+from longtail.reports.schema import misfit
 from longtail.writing import write_atomically
 
 FORMAT = 1
@@ -195,6 +196,8 @@ def load_results(run: Path) -> Results:
         raise InputError(f"{run}: no such folder; give the folder of a run, the one that contains {FILE_NAME}")
     try:
         results = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+    except RecursionError:
+        raise InputError(f"{path}: deeper than any results; restore the file or train the run again") from None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give the folder of a run that longtail trained") from None
     except OSError as error:
@@ -262,7 +265,11 @@ def _unknown(results: Mapping[str, Any]) -> str | None:
 
 def _problem(results: Mapping[str, Any]) -> str | None:
     """Say what a reader of ``results`` would stumble over, or None."""
+    if fault := misfit(results, Results, "the whole"):
+        return fault.removeprefix("the whole.")
     classes = len(results["classes"])
+    if not classes or min(results["train_counts"], default=0) < 0:
+        return "has no classes, or negative counts"
     for key in ("train_counts", "instance_counts"):
         if len(results.get(key, results["classes"])) != classes:
             return f"has {classes} classes but {len(results[key])} entries in {key}"
@@ -275,8 +282,14 @@ def _problem(results: Mapping[str, Any]) -> str | None:
         figure = results["grain"]["key"]
         if figure not in evaluation["per_class"]:
             return f"has an evaluation whose per_class lacks {figure}"
-        if any(len(values) != classes for values in evaluation["per_class"].values()):
+        if any(not isinstance(values, list) or len(values) != classes for values in evaluation["per_class"].values()):
             return f"has an evaluation whose per_class lists do not have {classes} entries"
+        entries = [each for key in ("confusions", "mistakes", "examples") for each in evaluation.get(key, [])]
+        indices = [
+            each[key] for each in entries for key in ("true", "predicted", "class") if type(each.get(key)) is int
+        ]
+        if not all(0 <= index < classes for index in indices):
+            return f"has an evaluation with a class that is not one of the {classes}"
     return None
 
 

@@ -65,7 +65,8 @@ class Curve:
     @property
     def export(self) -> str:
         """The command that exports the best point."""
-        words = ["longtail", "export", str(self.folder)]
+        folder = str(self.folder)
+        words = ["longtail", "export", f"./{folder}" if folder.startswith("-") else folder]
         words += ["--strength", strength_text(self.best.strength)] if self.best.strength else []
         return shlex.join([*words, *(["--checkpoint", "last"] if self.checkpoint == "last" else [])])
 

@@ -10,6 +10,7 @@ from longtail.figures import METRICS, Metric
 from longtail.reports.grains import IMAGES, Grain
 from longtail.reports.groups import GROUPS, Group, group_sizes
 from longtail.reports.results import Evaluation, Results, Thresholds
+from longtail.reports.schema import misfit
 
 NOTHING = "\N{EN DASH}"
 
@@ -22,6 +23,8 @@ def words_of(*runs: Results) -> dict[str, Metric]:
     """
     words = dict(METRICS)
     for run in runs:
+        if fault := misfit(run.get("words", {}), dict[str, Metric], "words"):
+            raise InputError(f"the results of {run['name']} do not say what its metrics are called: {fault}")
         try:
             words |= {key: Metric(**entry) for key, entry in run.get("words", {}).items()}
         except (TypeError, ValueError, AttributeError) as error:

@@ -22,6 +22,7 @@ from longtail.figures import METRICS, Metric
 from longtail.inference.base import Predictor
 from longtail.losses.base import Loss
 from longtail.losses.cdb import ClassDifficultyLoss
+from longtail.models.classifiers import TauClassifier
 from longtail.reports.grains import Grain
 from longtail.reports.results import Thresholds
 from longtail.reports.wording import group_summary
@@ -221,9 +222,9 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         return per_epoch, trainer.max_steps if trainer.max_steps > 0 else per_epoch * (trainer.max_epochs or 1)
 
     def on_train_epoch_start(self) -> None:
-        """Tell the losses that change with the epochs which one begins."""
+        """Tell the losses, and classifiers, that change with the epochs which one begins."""
         for module in self.method.modules():
-            if isinstance(module, Loss):
+            if isinstance(module, (Loss, TauClassifier)):
                 module.set_epoch(self.current_epoch, self.trainer.max_epochs or 1)
 
     def log_parts(self, out: dict[str, Tensor], size: int) -> None:

@@ -28,7 +28,7 @@ from longtail.metrics.long_tail import SCALARS, LongTailMetrics
 from longtail.models.backbones import Backbone
 from longtail.models.classifiers import CosineClassifier
 from longtail.models.video import FrameMean, VideoBackbone
-from longtail.reports.grains import IMAGES
+from longtail.reports.grains import CLIPS, IMAGES, Grain
 from longtail.reports.results import weakest_classes
 from longtail.tasks.base import CONFUSIONS, Task, order_weights, ordered, sgd
 from longtail.tasks.features import Extraction
@@ -58,7 +58,7 @@ class Classification(Task[ImageBatch]):
     """
 
     predictor = Classifier
-    grain = IMAGES
+    grain: Grain = IMAGES
 
     def __init__(
         self,
@@ -120,6 +120,7 @@ class Classification(Task[ImageBatch]):
                 f"{type(self.method).__name__} trains on {self.method.num_views} views of each {data.noun}, "
                 f"--data.views names {len(data.views)}"
             )
+        self.grain = CLIPS if clips else IMAGES
         super().check(data)
 
     def prepare(self, data: LongTailData, trainer: pl.Trainer, features: Path, resume: bool) -> LongTailData:

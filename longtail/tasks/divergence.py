@@ -1,6 +1,5 @@
 """Training that diverges: noticed without waiting for the device, and ended with one line."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +37,10 @@ class Divergence(pl.Callback):
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    ) -> None:  # the signature of Lightning
         """Note on the device whether the loss is finite."""
         assert isinstance(pl_module, Task)
-        if not isinstance(outputs, Mapping):  # a step without a loss
+        if not outputs:  # a step without a loss to minimise
             return
         loss = outputs["loss"].detach()
         terms = {**pl_module.parts, "loss": loss}

@@ -16,6 +16,7 @@ from longtail.inference.runs import for_checkpoint
 from longtail.reports.results import Results, finite, load_results
 from longtail.reports.terminal import evaluation_table
 from longtail.tasks.train import TrainingCLI, check_spread, evaluate, quiet, read_config
+from longtail.trust import building_from_run
 from longtail.writing import write_atomically
 
 
@@ -40,8 +41,14 @@ def evaluate_on(split: str, run: Path, data: Sequence[str], args: Sequence[str])
     if not results["history"]:
         raise InputError(f"{run} has no finished epoch: go on by longtail fit --resume {run}")
     config["model"]["init_args"]["method"] = for_checkpoint(config["model"]["init_args"]["method"])
-    options = [*_of_set(config["data"]["class_path"], data, results), *args, f"--run={run}", "--trainer.logger=false"]
-    cli = TrainingCLI(["--config", yaml.safe_dump(config), *options], lambda other: _prepare(other, split, results))
+    with building_from_run(run, config):
+        options = [
+            *_of_set(config["data"]["class_path"], data, results),
+            *args,
+            f"--run={run}",
+            "--trainer.logger=false",
+        ]
+        cli = TrainingCLI(["--config", yaml.safe_dump(config), *options], lambda other: _prepare(other, split, results))
     check_spread(cli.trainer, cli.datamodule, split)
     epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
     evaluations = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]

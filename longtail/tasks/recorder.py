@@ -150,7 +150,7 @@ class Recorder(pl.Callback):
                 "epoch": trainer.current_epoch + 1,
                 "seconds": seconds,
                 "images_per_second": self._images / max(seconds, 1e-9),
-                "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
+                "learning_rate": max((float(group["lr"]) for group in trainer.optimizers[0].param_groups), default=0.0),
                 "train": of("train"),
                 "val": of("val") if self._validated else None,
                 "class_accuracy": pl_module.class_accuracy if self._validated else None,

@@ -1,17 +1,13 @@
 """What is wrong with an option, in one line: as the parser says it, and as what is built refuses a value."""
 
 import re
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from longtail.data.names import find_class, shipped
-from longtail.errors import InputError
-
-# Packages whose code alone stands between an option and a ValueError that its value leads to.
-BUILDERS = {"longtail", "jsonargparse", "lightning", "torch", "torchvision", "timm", "segmentation_models_pytorch"}
+from longtail.errors import BUILDERS, InputError, packages
 
 
 @contextmanager
@@ -25,18 +21,12 @@ def building() -> Iterator[None]:
         yield
     except Exception as error:
         cause: BaseException = error
-        while _packages(cause)[-1:] == ["jsonargparse"] and cause.__cause__ is not None:
+        while packages(cause)[-1:] == ["jsonargparse"] and cause.__cause__ is not None:
             cause = cause.__cause__
-        refused = isinstance(cause, ValueError) and not {*_packages(cause)} - BUILDERS
+        refused = isinstance(cause, ValueError) and not {*packages(cause)} - BUILDERS
         if isinstance(cause, MisconfigurationException) or (refused and not isinstance(cause, InputError)):
             raise InputError(explain(str(cause))) from error
         raise cause from cause.__cause__
-
-
-def _packages(error: BaseException) -> list[str]:
-    """The packages whose code an error came through, from where it was caught to where it was raised."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return [str(frame.f_globals.get("__name__")).split(".")[0] for frame in frames]
 
 
 def explain(message: str) -> str:

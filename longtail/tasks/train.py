@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
-import yaml
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from longtail.checkpoint import load_state, read_checkpoint
+from longtail.configuration import parse_yaml, read_run_config
 from longtail.data.base import LongTailData
 from longtail.data.names import find_class
 from longtail.errors import InputError
@@ -32,6 +32,7 @@ from longtail.tasks.rates import about_rate
 from longtail.tasks.recorder import Progress, Recorder, new_results
 from longtail.tasks.refusals import building, explain
 from longtail.tasks.views import split_off, with_options
+from longtail.trust import building_from_run
 from longtail.writing import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -157,21 +158,48 @@ class TrainingCLI(LightningCLI):
         return str(self.parser.dump(self.config, skip_none=False, skip_link_targets=True))
 
 
-def configure(args: Sequence[str]) -> TrainingCLI:
-    """Parse, build and read everything that command-line arguments name; see ``TrainingCLI``."""
-    return TrainingCLI(args)
+def configure(
+    args: Sequence[str], of_runs: Sequence[Path] = (), recipe: str | None = None, first: Path | None = None
+) -> TrainingCLI:
+    """Parse, build and read everything that command-line arguments name; see ``TrainingCLI``.
+
+    Args:
+        args: options for ``TrainingCLI``.
+        of_runs: configurations of runs, which come before them; with one, nothing is built but what may be from a run.
+        recipe: YAML that comes before both.
+        first: the run that parts of the recipe were taken from, so that the whole counts as one of a run.
+    """
+    configs = [*([] if recipe is None else [recipe]), *map(str, of_runs)]
+    args = [*(option for config in configs for option in ("--config", config)), *args]
+    parts: list[Any] = [read_run_config(file) for file in of_runs]
+    if first is not None:
+        parts.append(parse_yaml(recipe or ""))
+    if not parts:
+        return TrainingCLI(args)
+    with building_from_run(first or of_runs[0], parts):
+        return TrainingCLI(args)
 
 
-def fit(args: Sequence[str], run: Path, resume: bool = False) -> None:
+def fit(
+    args: Sequence[str],
+    run: Path,
+    resume: bool = False,
+    of_runs: Sequence[Path] = (),
+    recipe: str | None = None,
+    first: Path | None = None,
+) -> None:
     """Train a run, then evaluate its last checkpoint and the one best on validation.
 
     Args:
         args: options for ``TrainingCLI``.
         run: folder of the run.
         resume: go on from its last checkpoint.
+        of_runs: configurations of runs, which come before the options.
+        recipe: YAML that comes before both.
+        first: see ``configure``.
     """
     quiet()
-    cli = configure([*args, f"--run={run}"])
+    cli = configure([*args, f"--run={run}"], of_runs, recipe, first)
     trainer, task, data = cli.trainer, cli.model, cli.datamodule
     last = cli.checkpoints.last
     if resume:
@@ -274,7 +302,7 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     for name in names:
         if name.rsplit(".", 1)[-1] not in movable:
             raise InputError(f"{name} could mix the splits of the run: leave it out")
-    cli = configure(["--config", str(run / "config.yaml"), *args, f"--run={run}", "--trainer.logger=false"])
+    cli = configure([*args, f"--run={run}", "--trainer.logger=false"], [run / "config.yaml"])
     if cli.datamodule.split(split) is None:
         name = "validation" if split == "val" else split
         raise InputError(f"{cli.datamodule.source} has no {name} split: train with images held out for it")
@@ -287,17 +315,21 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
 
 def movable_options(run: Path) -> frozenset[str]:
     """The options of a run's data set that leave its splits as they are."""
-    return find_class(read_config(run)["data"]["class_path"]).movable
+    config = read_config(run)
+    with building_from_run(run, config):
+        return find_class(config["data"]["class_path"]).movable
 
 
 def read_config(run: Path) -> dict[str, Any]:  # YAML
     """The configuration of a run; raises InputError where there is none."""
     file = run / "config.yaml"
+    config = read_run_config(file)
     try:
-        config: dict[str, Any] = yaml.safe_load(file.read_text())
-        _ = config["data"]["class_path"], config["model"]["init_args"]["method"]["class_path"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise InputError(f"{file}: not the configuration of a run: give the folder of one") from error
+        paths = config["data"]["class_path"], config["model"]["init_args"]["method"]["class_path"]
+    except (KeyError, TypeError):
+        paths = None, None
+    if not all(isinstance(path, str) for path in paths):
+        raise InputError(f"{file}: not the configuration of a run: give the folder of one")
     return config
 
 

@@ -101,6 +101,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+OURS_TOO = ["--trust", "my_sets"]
 FOLDER, TABLE = "--data.root=photos", "--data.table=train.csv"
 
 
@@ -210,7 +211,7 @@ def test_a_set_from_outside_trains_by_name_and_by_path_and_is_evaluated(
         assert results(Path(name))["data"]["name"] == "Digits"
     counts = [results(Path(name))["train_counts"] for name in ("named", "path", "recipe")]
     assert counts[0] == counts[1] == counts[2]
-    assert main(["validate", "path", "--data.root", "elsewhere.half"]) == 0
+    assert main(["validate", "path", "--data.root", "elsewhere.half", *OURS_TOO]) == 0
     assert "mix the splits" in fails(capsys, "validate", "path", "--data.factor", "0.2")
     assert "what the run was trained on: leave out --data" in fails(capsys, "validate", "path", "--data", "digits_lt")
 
@@ -226,7 +227,7 @@ def test_a_configuration_names_the_set_as_a_recipe_does(place: Path) -> None:
     recipe = ["--recipe", "ce", "--data", "my_sets.Folder", "--data.root", "photos"]
     assert main(["fit", *recipe, "--image-size", "16", *options, "--run", "first"]) == 0
     (place / "photos").rename(place / "pictures")
-    assert main(["fit", "--config", "first/config.yaml", "--data", "pictures", "--run", "second"]) == 0
+    assert main(["fit", "--config", "first/config.yaml", "--data", "pictures", "--run", "second", *OURS_TOO]) == 0
     assert results(place / "second")["data"] | {"source": ""} == results(place / "first")["data"] | {"source": ""}
     assert "class_path: my_sets.Folder" in (place / "second" / "config.yaml").read_text()
 
@@ -250,7 +251,7 @@ def test_the_page_about_a_new_data_set_is_true(place: Path, capsys: pytest.Captu
         assert results(place / run)["train_counts"] == [6, 2, 7]
     assert "images such as oak-1.png" in fails(capsys, *fitting, "--data", "train.csv", "--run", "other")
     (place / "pressed").rename(place / "moved")
-    assert main(["validate", "path", "--data.root", "moved"]) == 0
+    assert main(["validate", "path", "--data.root", "moved", *OURS_TOO]) == 0
 
 
 FAULTS = [

@@ -1,6 +1,9 @@
 """A run, used: which class does it, what is loaded, and what is imported for it."""
 
+import csv
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,21 +95,28 @@ def test_no_other_weights_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "message"),
+    ("path", "options", "message"),
     [
-        ("gone.Mine", "used by gone.Mine, which cannot be imported"),
-        ("longtail.inference.Gone", "cannot be imported"),
-        ("Classifier", "cannot be imported"),
-        ("longtail.methods.Plain", "is no longtail.inference.Predictor"),
-        ("longtail.inference.load_run", "is no longtail.inference.Predictor"),
+        ("gone.Mine", [], "if you know what it is, add --trust gone"),
+        ("gone_too.Mine", ["--trust", "gone_too"], "used by gone_too.Mine, which cannot be imported"),
+        ("longtail.inference.Gone", [], "no run may build"),
+        ("Classifier", [], "add --trust Classifier"),
+        ("longtail.methods.Plain", [], "no run may build"),
+        ("timm.layers.Mlp", ["--trust", "timm.layers"], "is no longtail.inference.Predictor"),
     ],
 )
 @pytest.mark.parametrize("command", ["predict", "export"])
 def test_a_predictor_that_is_none_is_one_line(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, message: str, command: str
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    path: str,
+    options: list[str],
+    message: str,
+    command: str,
 ) -> None:
     other = changed(run, tmp_path / "other", predictor=path)
-    assert message in fails(capsys, command, str(other), *["a.png"] * (command == "predict"))
+    assert message in fails(capsys, command, str(other), *["a.png"] * (command == "predict"), *options)
 
 
 def test_a_method_of_another_kind_is_one_line(run: Path, tmp_path: Path) -> None:
@@ -171,3 +181,49 @@ def test_using_a_run_loads_no_lightning(run: Path, command: list[str], imported:
     words = [sys.executable, "-c", HEAVY, name, ".", *rest]
     done = subprocess.run(words, cwd=run, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == imported
+
+
+@pytest.mark.parametrize("style", ["csv", "jsonl"])
+def test_names_that_are_not_utf_8_can_be_found_again(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], style: str
+) -> None:
+    names = [b"a\xff\\.png", b"b\\.png", "ü.png".encode()]
+    for name in names:
+        (tmp_path / os.fsdecode(name)).write_bytes((run / "images" / "0.png").read_bytes())
+    output = tmp_path / "answer"
+    assert main(["predict", str(run), str(tmp_path), "--format", style, "--output", str(output)]) == 0
+    assert capsys.readouterr().err.count("not UTF-8") == 1
+    assert main(["predict", str(run), str(tmp_path), "--format", style]) == 0
+    lines = output.read_text(encoding="utf-8").splitlines()
+    assert lines == capsys.readouterr().out.splitlines()
+    paths = [row["path"] for row in (csv.DictReader(lines) if style == "csv" else map(json.loads, lines))]
+    assert [Path(path).name for path in paths[1:]] == ["b\\.png", "ü.png"], "as they are"
+    assert Path(paths[0]).name.encode().decode("unicode_escape").encode("latin-1") == names[0]
+
+
+def test_a_terminal_that_is_not_utf_8(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ü.png", "猫.png"):
+        (tmp_path / name).write_bytes((run / "images" / "0.png").read_bytes())
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", terminal)
+        assert main(["predict", str(run), str(tmp_path)]) == 0
+        terminal.flush()
+    answer = terminal.buffer.getvalue().decode("latin-1")  # type: ignore[attr-defined]
+    assert "/ü.png," in answer
+    assert "/\\u732b.png," in answer
+    assert capsys.readouterr().err.count("PYTHONIOENCODING=utf-8") == 1
+
+
+def test_larger_images_than_by_default(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setenv("LONGTAIL_MAX_PIXELS", "")
+    command = ["predict", str(run), str(run / "images" / "0.png")]
+    assert "more than 100 pixels" in fails(capsys, *command)
+    assert main([*command, "--max-pixels", "400"]) == 0
+    assert "more than 399 pixels" in fails(capsys, *command, "--max-pixels=399")
+    assert "largest number of pixels" in fails(capsys, *command, "--max-pixels", "many")

@@ -28,6 +28,7 @@ from longtail.methods.bcl import BCL
 from longtail.methods.cibl import CIBL
 from longtail.methods.gml import GML, GMLTeacher
 from longtail.methods.plain import Plain
+from longtail.methods.probe import NearestClassMean, Probe
 from longtail.models.classifiers import CosineClassifier
 
 COUNTS = [50, 20, 5, 1]
@@ -77,6 +78,8 @@ class Case:
                 if name not in ARGUMENTS:
                     pytest.fail(f'{self.method.__name__} takes "{name}": add how to make one to ARGUMENTS here')
                 arguments[name] = ARGUMENTS[name]()
+        if issubclass(self.method, Probe):
+            arguments["backbone"].requires_grad_(False)
         return self.method(**arguments)
 
     def views(self) -> list[Tensor]:
@@ -100,6 +103,8 @@ def test_every_method_is_exported() -> None:
 @every_case
 def test_a_plain_loop_lowers_the_loss(case: Case) -> None:
     method, views = case.make(), case.views()
+    if case.method is NearestClassMean:
+        pytest.skip("nothing of it is trained")
     optimizer = torch.optim.SGD(method.parameters(), lr=0.05, momentum=0.9)
     losses = []
     for _ in range(20):
@@ -118,7 +123,7 @@ def test_forward_gives_a_loss_and_detached_parts(case: Case) -> None:
     outputs = case.make()(case.views(), TARGETS)
     loss = outputs.pop("loss")
     assert loss.shape == ()
-    assert loss.requires_grad
+    assert loss.requires_grad == (case.method is not NearestClassMean)
     assert outputs["logits"].shape == (ROWS, len(COUNTS))
     for name, value in outputs.items():
         assert not value.requires_grad, name

@@ -53,7 +53,12 @@ def make_results(
         "recipe": "bcl",
         "status": "finished",
         "seed": seed,
-        "data": {"name": "Folder", "source": "photos/", "images": {"train": sum(counts), "val": 200, "test": 1000}},
+        "data": {
+            "name": "Folder",
+            "source": "photos/",
+            "images": {"train": sum(counts), "val": 200, "test": 1000},
+            "input": {},
+        },
         "classes": names,
         "train_counts": counts,
         "thresholds": thresholds,
@@ -147,7 +152,8 @@ def without_figures(results: Results) -> Results:
         epoch["class_accuracy"] = [None] * classes
     for evaluation in results["evaluations"]:
         evaluation["metrics"] = dict.fromkeys(evaluation["metrics"])
-        evaluation["per_class"] |= {key: [None] * classes for key in evaluation["per_class"]}  # type: ignore[typeddict-item]
+        figures = evaluation["per_class"].keys() - {"images", "instances", "pixels"}  # counts are defined
+        evaluation["per_class"] |= {key: [None] * classes for key in figures}  # type: ignore[typeddict-item]
     return results
 
 

@@ -63,7 +63,7 @@ def test_one_seed_has_no_deviation(tmp_path: Path) -> None:
         {"config": "seed: 1\nmodel:\n  name: resnet50\nrun: runs/b\nnote: a   < b & c\n"},
         {"config": "seed: 1\n"},
         {"train_counts": [1] * 10},
-        {"data": {"name": "Folder", "source": "elsewhere/", "images": {}}},
+        {"data": {"name": "Folder", "source": "elsewhere/", "images": {}, "input": {}}},
     ],
 )
 def test_runs_that_differ_by_more_are_not_merged(tmp_path: Path, changes: dict[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """A task from outside the package, as docs/your_task.md shows it."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("LONGTAIL_RUN", raising=False)
-        patch.setattr(sys, "path", [*sys.path, str(folder)])
-        options = ["--epochs", "2", "--monitor", "distance"]
+        trust = ["--trust", "ordinal_task", "--trust", "ordinal_predictor"]
+        options = ["--epochs", "2", "--monitor", "distance", *trust]
         assert main(["fit", "--recipe", "ordinal.yaml", "--run", "run", *options]) == 0
     return folder
 
@@ -31,7 +30,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def beside_the_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from longtail.files.archives import refuse_archives
 from longtail.files.boxes.base import BoxSet
 from longtail.files.coco.annotations import Annotations
 from longtail.files.coco.places import unnamed_images
-from longtail.files.images import check_images, decode, few, tell_depth
+from longtail.files.images import HEADERS_ONLY, check_images, decode, few, tell_depth
 from longtail.files.layouts import check_layout
 from longtail.files.listing import IntArray
 from longtail.messages import and_more, command, shown
@@ -255,6 +255,7 @@ class DetectionData(LongTailData):
         return Split(InstanceImages(part, self.masks, None), *part.labels(), len(part.rows))
 
     def _check_images(self, part: Part) -> None:
+        logger.info(HEADERS_ONLY)
         sizes = [(width, height) for height, width in part.annotations.sizes[part.rows].tolist()]
         bad = check_images([part.path(row) for row in range(len(part.rows))], sizes=sizes)
         if bad:

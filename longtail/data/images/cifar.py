@@ -1,7 +1,6 @@
 """CIFAR-10-LT and CIFAR-100-LT from the official files."""
 
 import hashlib
-import pickle
 import tarfile
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -20,30 +19,14 @@ from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, stratified_split
 from longtail.data.splits import Split, Splits
 from longtail.errors import InputError
+from longtail.files.pickles import Array, read_pickle
 
 PROFILES: dict[str, Callable[[int, int, float], torch.Tensor]] = {
     "exponential": exponential_counts,
     "step": step_counts,
 }
+_MOST_CLASSES = 100
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads arrays, text and numbers; anything else in a file is refused."""
-
-    allowed: ClassVar[dict[str, set[str]]] = {
-        "numpy": {"dtype", "ndarray"},
-        "numpy.core.multiarray": {"_reconstruct"},
-        "numpy._core.multiarray": {"_reconstruct"},
-        "numpy.core.numeric": {"_frombuffer"},
-        "numpy._core.numeric": {"_frombuffer"},
-        "_codecs": {"encode"},
-    }
-
-    def find_class(self, module: str, name: str) -> Any:  # pickle's signature
-        if name in self.allowed.get(module, ()):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it holds {module}.{name}")
 
 
 class CifarLT(MemoryData):
@@ -122,7 +105,9 @@ class CifarLT(MemoryData):
         parts = [self._read_split(folder / name) for name in self.train_files]
         images = np.concatenate([part[0] for part in parts])
         targets = np.concatenate([part[1] for part in parts])
-        classes = [name.decode() for name in _unpickle(folder / self.meta[0])[self.meta[1]]]
+        classes = self._read_classes(folder / self.meta[0])
+        if len(classes) <= targets.max() or len(set(np.bincount(targets, minlength=len(classes)).tolist())) > 1:
+            raise _odd(folder, f"its {len(classes)} classes have not the same number of images")
 
         rows = np.arange(len(targets))
         val_rows = rows[:0]
@@ -146,11 +131,21 @@ class CifarLT(MemoryData):
 
     def _read_split(self, file: Path) -> Arrays:
         content = _unpickle(file)
-        try:
-            images = np.asarray(content[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
-            return images, np.asarray(content[self.label_key], dtype=np.int64)
-        except (KeyError, ValueError, TypeError) as error:
-            raise InputError(f"{file} is not an official CIFAR file: {error}") from error
+        images, labels = content.get(b"data"), content.get(self.label_key)
+        if not isinstance(images, Array) or images.values.dtype != np.uint8 or images.values.size % 3072:
+            raise _odd(file, "no images")
+        pixels = images.values.astype(np.uint8, copy=False).reshape(-1, 3, 32, 32)
+        if not isinstance(labels, list) or len(labels) != len(pixels) or not labels:
+            raise _odd(file, "not a label for each image")
+        if not all(type(label) is int and 0 <= label < _MOST_CLASSES for label in labels):
+            raise _odd(file, "a label that is no class")
+        return pixels, np.array(labels, dtype=np.int64)
+
+    def _read_classes(self, file: Path) -> list[str]:
+        names = _unpickle(file).get(self.meta[1])
+        if not isinstance(names, list) or not all(isinstance(name, bytes) for name in names):
+            raise _odd(file, "no names of classes")
+        return [name.decode("utf-8", "backslashreplace") for name in names]
 
 
 class CIFAR10LT(CifarLT):
@@ -183,15 +178,18 @@ def _split(images: NDArray[np.uint8], targets: NDArray[np.int64]) -> Split:
     return Split(TensorImages(torch.from_numpy(images), torch.from_numpy(targets)), targets)
 
 
-def _unpickle(file: Path) -> dict[bytes, Any]:
+def _unpickle(file: Path) -> dict[Any, Any]:
     try:
-        with file.open("rb") as stream:
-            content = _PlainUnpickler(stream, encoding="bytes").load()
-    except (OSError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        content = read_pickle(file)
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read {file} ({error}): unpack the official archive again") from error
     if not isinstance(content, dict):
-        raise InputError(f"{file} is not an official CIFAR file: unpack the official archive again")
+        raise _odd(file, "it holds no mapping")
     return content
+
+
+def _odd(file: Path, reason: str) -> InputError:
+    return InputError(f"{file} is not an official CIFAR file ({reason}): unpack the official archive again")
 
 
 def download_archive(address: str, md5: str, root: Path) -> None:

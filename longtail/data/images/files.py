@@ -26,7 +26,7 @@ from longtail.data.split import check_fraction, stratified_split
 from longtail.data.splits import Split, Splits, depth_input
 from longtail.errors import InputError
 from longtail.files.folder import IMAGES, Kind
-from longtail.files.images import check_images, decode, few, tell_depth
+from longtail.files.images import HEADERS_ONLY, check_images, decode, few, tell_depth
 from longtail.files.listing import Listing, class_rows
 from longtail.messages import and_more, some
 
@@ -135,6 +135,7 @@ class FileData(ImageData):
 
     def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
         """Files that cannot be read, with the reasons."""
+        logger.info(HEADERS_ONLY)
         return check_images(paths)
 
     def shorter_side(self, path: str) -> int:

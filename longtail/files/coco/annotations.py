@@ -266,7 +266,7 @@ def _annotations(file: Path, content: Content) -> Annotations:
 
 
 def _reopened(file: Path, folder: Path) -> Annotations:
-    content = mapped(folder)
+    content = mapped(folder, check=False)  # by the process that opened it
     if content is None:
         raise InputError(f"{shown(folder)}: the cache of {shown(file)} was removed in the meantime; start again")
     return _annotations(file, content)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
+from zlib import crc32
 
 import numpy as np
 
@@ -36,14 +37,24 @@ def cached(file: Path, masks: bool) -> Content:
     return content
 
 
-def mapped(folder: Path) -> Content | None:
-    """The content that is kept in ``folder``, mapped into memory; None where it is missing or damaged."""
+def mapped(folder: Path, check: bool = True) -> Content | None:
+    """The content that is kept in ``folder``, mapped into memory; None where it is missing or damaged.
+
+    Args:
+        folder: the cache.
+        check: read the arrays once, to see whether they are what was written.
+    """
     try:
-        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        digest, _, text = (folder / _ABOUT).read_bytes().partition(b"\n")
+        if sha256(text).hexdigest().encode() != digest:
+            return None
+        about = json.loads(text)
         arrays = {}
-        for name, (kind, shape) in about.pop("arrays").items():
+        for name, (kind, shape, checksum) in about.pop("arrays").items():
             arrays[name] = np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
             if [arrays[name].dtype.str, *arrays[name].shape] != [kind, *shape]:
+                return None
+            if check and crc32(arrays[name].data) != checksum:
                 return None
     except Exception:  # whatever a damaged file leads to
         return None
@@ -87,9 +98,13 @@ def _write(folder: Path, content: Content) -> None:
     for name, values in content.arrays.items():
         with _to_disk(folder / f"{name}.npy") as file:
             np.save(file, values)
-    shapes = {name: [values.dtype.str, values.shape] for name, values in content.arrays.items()}
+    arrays = {
+        name: [values.dtype.str, values.shape, crc32(np.ascontiguousarray(values).data)]
+        for name, values in content.arrays.items()
+    }
+    text = json.dumps({**content.about, "arrays": arrays}).encode()
     with _to_disk(folder / _ABOUT) as file:
-        file.write(json.dumps({**content.about, "arrays": shapes}).encode())
+        file.write(sha256(text).hexdigest().encode() + b"\n" + text)
 
 
 @contextmanager

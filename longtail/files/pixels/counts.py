@@ -18,7 +18,7 @@ from PIL import Image
 from longtail.augment.pixels import IGNORED
 from longtail.errors import InputError
 from longtail.files.cache import cache_folder, keep
-from longtail.files.images import check_images, upright_size
+from longtail.files.images import HEADERS_ONLY, check_images, upright_size
 from longtail.files.listing import IntArray
 from longtail.files.pixels.labels import PixelLabels
 from longtail.files.pixels.pairs import INVALID, Pairs
@@ -130,6 +130,7 @@ class _Counted(NamedTuple):
 
 def _scan(pairs: Pairs, labels: PixelLabels, num_classes: int) -> PixelCounts:
     """Look at every image and count every annotation."""
+    logger.info(HEADERS_ONLY)
     with progress_bar(2 * len(pairs.images), "counting pixels", " files") as bar:
         bad = dict(check_images(pairs.images, _THREADS, bar.update))
 
@@ -191,7 +192,10 @@ class _Cache:
                 return None
         except Exception:  # whatever a damaged file leads to
             return None
-        return counts if (counts.labels < num_classes).all() and (counts.owners < length).all() else None
+        is_inside = all(
+            ((part >= 0) & (part < n)).all() for part, n in ((counts.labels, num_classes), (counts.owners, length))
+        )
+        return counts if is_inside else None
 
     def write(self, counts: PixelCounts) -> None:
         """Keep the counts for next time, in the place of older ones."""

@@ -13,6 +13,8 @@ from longtail.writing import write_atomically
 
 _VERSION = 2  # a new one whenever the checks change
 
+_MOST_FRAMES = 2**31  # more are a damaged number
+
 State = tuple[int, int]
 
 
@@ -59,7 +61,8 @@ def _read(file: Path) -> dict[str, tuple[State | None, int]]:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         if content["version"] != _VERSION:
             return {}
-        return {str(name): ((int(size), int(time)), int(n)) for name, (size, time, n) in content["videos"].items()}
+        numbers = {name: (int(size), int(time), int(n)) for name, (size, time, n) in content["videos"].items()}
+        return {name: ((size, time), n) for name, (size, time, n) in numbers.items() if 0 < n < _MOST_FRAMES}
     except Exception:  # whatever a missing or damaged file leads to
         return {}
 

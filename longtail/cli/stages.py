@@ -1,0 +1,57 @@
+"""Second stages: what a recipe takes from the run that it goes on from."""
+
+from pathlib import Path
+from typing import Any
+
+from longtail.configuration import parse_yaml
+from longtail.errors import InputError
+from longtail.messages import shown
+
+SCALED = "longtail.models.ScaledClassifier"
+OF_RECIPE = {"views", "sampling"}  # options of the data that are those of the recipe
+
+
+def second_stages(recipe: str) -> bool:
+    """Whether a recipe, by its name or its file, is a second stage."""
+    return Path(recipe).parent.name == "second"
+
+
+def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
+    """The configuration of a second stage on a finished run of classification: its data, and its network, frozen.
+
+    Args:
+        recipe: of the second stage.
+        run: folder of the first.
+
+    Raises:
+        InputError: if the run is not there, not finished, of another task, or not for a second stage.
+    """
+    from longtail.checkpoint import checkpoint_path
+    from longtail.reports.results import load_results
+
+    results = load_results(run)
+    if results["status"] != "finished":
+        raise InputError(f"{shown(run)} is not finished ({results['status']}): finish it by longtail fit --resume")
+    if results["task"] != "classification":
+        raise InputError(f"{shown(run)} is a run of {results['task']}: second stages are for classification")
+    first = parse_yaml(results["config"])
+    method = first["model"]["init_args"]["method"]["init_args"]
+    backbone = method["backbone"]
+    options = dict(backbone.get("init_args") or {})
+    if "weights" not in options:
+        raise InputError(f"{shown(run)} has a network of another kind, {backbone['class_path']}: it takes no weights")
+    if options.get("tuning", "all") != "all":
+        raise InputError(f"{shown(run)} trained a part of its network: a second stage wants a run that trained all")
+    checkpoint = str(checkpoint_path(run))
+    options |= {"pretrained": False, "weights": checkpoint, "tuning": "none"}
+    stage: dict[str, Any] = recipe["model"]["init_args"]["method"]["init_args"]
+    stage["backbone"] = {"class_path": backbone["class_path"], "init_args": options}
+    head = stage.get("classifier")
+    if isinstance(head, dict):  # it goes on from that of the run
+        head["init_args"] = {**head.get("init_args", {}), "weights": checkpoint}
+        if head["class_path"] == SCALED and method.get("classifier"):
+            head["init_args"]["classifier"] = method["classifier"]
+    data = {key: value for key, value in first["data"]["init_args"].items() if key not in OF_RECIPE}
+    own = recipe.get("data", {}).get("init_args", {})
+    recipe["data"] = {"class_path": first["data"]["class_path"], "init_args": {**data, **own}}
+    return recipe

@@ -1,0 +1,86 @@
+"""Modules of the user's own: found in the current folder by their names, and nothing else there is.
+
+The folder is not on ``sys.path``: a file in it that is called like a module of the standard library, or like one that
+is not installed, would be executed by whatever asks for that name.
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_DOTTED = re.compile(r"(?<![\w./\\-])([^\W\d]\w*)(?:\.[^\W\d]\w*)+")
+
+
+class _Finder:
+    """The last of ``sys.meta_path``: serves the modules ``names`` from the current folder."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """As importlib asks; modules inside a package are found by Python itself."""
+        return PathFinder.find_spec(name, [str(Path.cwd())]) if path is None and name in self.names else None
+
+
+_FINDER = _Finder()
+
+
+def serve(names: Iterable[str]) -> None:
+    """Let modules be imported from the current folder, where Python finds them nowhere else.
+
+    Args:
+        names: of modules; of one inside a package, the package is served.
+    """
+    if _FINDER not in sys.meta_path:
+        sys.meta_path.append(_FINDER)
+    _FINDER.names |= {name.split(".")[0] for name in names}
+
+
+def named_in(value: Any) -> set[str]:  # YAML
+    """The first parts of all import paths in a recipe or in options, and of what merely looks like one."""
+    if isinstance(value, dict):
+        return set().union(*map(named_in, value.values()))
+    if isinstance(value, (list, tuple)):
+        return set().union(*map(named_in, value))
+    return {match[1] for match in _DOTTED.finditer(value)} if isinstance(value, str) else set()
+
+
+def lies_here(name: str) -> bool:
+    """Whether the current folder has a module that is not served."""
+    first = name.split(".")[0]
+    return first not in _FINDER.names and PathFinder.find_spec(first, [str(Path.cwd())]) is not None
+
+
+class Portable:
+    """A data set that a worker process, where it is started anew, unpickles after the modules are served there too.
+
+    Args:
+        dataset: what does all the rest.
+    """
+
+    def __init__(self, dataset: Any) -> None:  # with any samples
+        self.dataset = dataset
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.dataset[index]
+
+    def __getattr__(self, name: str) -> Any:  # such as __getitems__, where it has that
+        return getattr(self.dataset, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpacked, (_Served(), self.dataset)  # the first is unpickled first
+
+
+class _Served:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return serve, (sorted(_FINDER.names),)
+
+
+def _unpacked(served: None, dataset: Any) -> Portable:
+    return Portable(dataset)

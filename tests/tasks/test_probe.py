@@ -1,0 +1,192 @@
+"""Heads on frozen features, and second stages: the same figures as by the images, from features computed once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+import yaml
+from command import fails, results
+from PIL import Image
+from torch.nn import functional as F
+
+from longtail.cli.main import main
+from longtail.inference import load_run
+from longtail.methods.start import ClassMeans, first_rows
+from longtail.models import ScaledClassifier, TauClassifier
+
+CLASSES = {"red": 12, "green": 8, "blue": 5}
+OPTIONS = ["--batch-size", "8", "--workers", "0", "--trainer.accelerator", "cpu", "--image-size", "32"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("place")
+    random = np.random.default_rng(0)
+    for c, (name, count) in enumerate(CLASSES.items()):
+        (folder / "photos" / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = random.integers(0, 120, (32, 32, 3), dtype=np.uint8)
+            pixels[..., c] += 60
+            Image.fromarray(pixels).save(folder / "photos" / name / f"{i}.png")
+    torch.manual_seed(0)
+    torch.save(timm.create_model("test_efficientnet").state_dict(), folder / "weights.pth")
+    return folder
+
+
+def probe(place: Path, recipe: str, run: str, *options: str) -> Path:
+    weights = ["--backbone", "test_efficientnet", "--weights", str(place / "weights.pth"), *OPTIONS, *options]
+    data = ["--data", str(place / "photos"), "--run", str(place / run)]
+    assert main(["fit", "--recipe", recipe, *data, *weights]) == 0
+    return place / run
+
+
+def stages(place: Path) -> set[str]:
+    return {file.name for file in (place / "features").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def adjusted(place: Path) -> Path:
+    return probe(place, "probe/logit_adjusted", "adjusted", "--epochs", "3")
+
+
+def test_a_probe_is_used_as_any_run(place, adjusted, capsys):
+    """What evaluation gave on the features is what the images give."""
+    figures = results(adjusted)["evaluations"]
+    assert {evaluation["split"] for evaluation in figures} == {"val"}
+    classifier = load_run(adjusted, "last")
+    config = yaml.safe_load((adjusted / "config.yaml").read_text())
+    assert config["model"]["init_args"]["method"]["class_path"] == "longtail.methods.Probe"
+    files = sorted(map(str, (place / "photos").rglob("*.png")))
+    images = torch.stack([classifier.read(file) for file in files])
+    features = classifier.method.backbone(classifier.normalise(images))
+    assert torch.allclose(classifier.probabilities(images), classifier.method.classify(features).softmax(1), atol=1e-6)
+    assert main(["validate", str(adjusted)]) == 0  # by the images
+    again = {e["checkpoint"]: e["metrics"] for e in results(adjusted)["evaluations"]}
+    assert again == {e["checkpoint"]: pytest.approx(e["metrics"], abs=1e-4) for e in figures}
+
+
+def test_a_second_method_starts_from_the_features_that_are_there(place, adjusted, told):
+    kept = stages(place)
+    times = {name: (place / "features" / name).stat().st_mtime_ns for name in kept}
+    probe(place, "probe/cdb_s", "sampled", "--epochs", "2")
+    probe(place, "probe/ncm", "means")
+    assert stages(place) == kept
+    assert {name: (place / "features" / name).stat().st_mtime_ns for name in kept} == times
+
+
+def test_other_images_weights_or_sizes_have_features_of_their_own(place, adjusted):
+    kept = stages(place)
+    probe(place, "probe/ce", "small", "--epochs", "1", "--image-size", "24")
+    more = stages(place)
+    assert kept < more
+    torch.manual_seed(1)
+    torch.save(timm.create_model("test_efficientnet").state_dict(), place / "other.pth")
+    probe(place, "probe/ce", "other", "--epochs", "1", "--weights", str(place / "other.pth"))
+    assert more < stages(place)
+
+
+def test_features_that_were_cut_go_on_where_they_were(place, adjusted):
+    files = [file for file in (place / "features").iterdir() if file.name.startswith("train")]
+    file = min(files, key=lambda file: file.stat().st_mtime_ns)  # that of the fixture
+    whole = file.read_bytes()
+    file.unlink()
+    file.with_suffix(".part").write_bytes(whole[:-4000])
+    probe(place, "probe/ce", "cut", "--epochs", "1")
+    assert file.read_bytes() == whole
+
+
+def test_class_means_are_those_of_a_loop(place):
+    run = probe(place, "probe/ncm", "ncm", "--data.val_fraction", "0")
+    classifier = load_run(run)
+    means = []
+    for name in sorted(CLASSES):
+        images = [classifier.read(str(file)) for file in sorted((place / "photos" / name).iterdir())]
+        features = classifier.method.backbone(classifier.normalise(torch.stack(images)))
+        means.append(F.normalize(features.double().mean(0), dim=0))
+    assert torch.allclose(classifier.method.classifier.weight.double(), torch.stack(means), atol=1e-5)
+
+
+def test_augmented_copies_are_drawn(place):
+    run = probe(place, "probe/ce", "copies", "--epochs", "2", "--model.method.copies", "3")
+    rows = sum(results(run)["train_counts"])
+    size = max(file.stat().st_size for file in (place / "features").iterdir())
+    width = load_run(run).method.num_features
+    assert size == 3 * rows * width * 4
+
+
+def test_a_checkpoint_holds_the_head_and_finds_the_rest(place, adjusted, capsys):
+    assert (adjusted / "last.ckpt").stat().st_size < 60_000 < (place / "weights.pth").stat().st_size
+    weights, hidden = place / "weights.pth", place / "hidden.pth"
+    weights.rename(hidden)
+    try:
+        assert "weights.pth" in fails(capsys, "predict", str(adjusted), str(place / "photos"))
+        torch.save(timm.create_model("test_efficientnet").state_dict(), weights)
+        assert "SHA-256" in fails(capsys, "predict", str(adjusted), str(place / "photos"))
+    finally:
+        hidden.rename(weights)
+
+
+def test_a_probe_of_a_network_that_is_trained_is_refused(place, capsys):
+    data = ["--data", str(place / "photos"), "--run", str(place / "wrong"), *OPTIONS]
+    options = ["--backbone", "test_efficientnet", "--model.method.backbone.pretrained", "false"]
+    message = fails(capsys, "fit", "--recipe", "probe/ce", *data, *options, "--model.method.backbone.tuning", "all")
+    assert "tuning none" in message
+
+
+@pytest.fixture(scope="module")
+def first(place: Path) -> Path:
+    run = place / "first"
+    assert (
+        main(["fit", "--recipe", "digits_lt/ce", "--epochs", "2", "--run", str(run), "--trainer.accelerator", "cpu"])
+        == 0
+    )
+    return run
+
+
+@pytest.mark.parametrize("stage", ["crt", "lws", "tau", "ncm"])
+def test_a_second_stage_goes_on_from_a_run(first, stage, capsys):
+    run = first.with_name(f"second-{stage}")
+    assert main(["fit", "--recipe", f"second/{stage}", "--from", str(first), "--run", str(run), "--epochs", "2"]) == 0
+    assert stage in capsys.readouterr().out
+    assert results(run)["train_counts"] == results(first)["train_counts"]
+    before, after = load_run(first), load_run(run)
+    state = before.method.backbone.state_dict()
+    assert all(
+        torch.equal(value, state[key]) for key, value in after.method.backbone.body.named_parameters(prefix="body")
+    )
+
+
+def test_second_stages_are_what_their_formulas_say(first):
+    linear = load_run(first).method.classifier
+    features = torch.randn(5, linear.in_features, dtype=torch.float32)
+    scaled = ScaledClassifier(linear.in_features, 10, weights=first / "last.ckpt")
+    scaled.scales.data.copy_(torch.arange(10.0))
+    assert torch.allclose(scaled(features), torch.arange(10.0) * scaled.first(features))
+    assert {name for name, p in scaled.named_parameters() if p.requires_grad} == {"scales"}
+    tau = TauClassifier(linear.in_features, 10, weights=first / "last.ckpt")
+    tau.set_epoch(1, 3)
+    weight = tau.first.weight
+    expected = torch.stack([features @ (row / row.square().sum().sqrt() ** 0.5) for row in weight], 1)
+    assert torch.allclose(tau(features), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--recipe", "second/crt"], "--from RUN"),
+        (["--recipe", "ce", "--from", "x"], "--from RUN"),
+        (["--recipe", "second/crt", "--from", "nowhere"], "no such folder"),
+    ],
+)
+def test_a_second_stage_wants_a_finished_run(args, words, capsys):
+    assert words in fails(capsys, "fit", *args)
+
+
+def test_rows_of_a_start():
+    targets = torch.tensor([1, 0, 1, 1, 0, 2])
+    assert first_rows(targets, 2).tolist() == [0, 1, 2, 4, 5]
+    assert first_rows(targets, None).tolist() == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(ValueError, match="images must be at least 1"):
+        ClassMeans(0)
