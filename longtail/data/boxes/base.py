@@ -198,11 +198,8 @@ class DetectionData(LongTailData):
         for split in ("train", "val", "test"):
             if split in self.files.places:
                 part = self._part(split)
-                if parts and _categories(part) != _categories(parts["train"]):
-                    first = parts["train"].annotations
-                    part = replace(
-                        part, annotations=part.annotations.of_classes(first.classes, first.category_ids.tolist())
-                    )
+                if parts and part.categories != parts["train"].categories:
+                    part = replace(part, annotations=part.annotations.of_classes(*parts["train"].categories))
                 parts[split] = part
         self._tell_unnamed(parts.values())
         if self.val_as_test:
@@ -286,10 +283,6 @@ class DetectionData(LongTailData):
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as it lies in its file."""
         return decode(self.parts[split].path(row), bit_depth=self.bit_depth)
-
-
-def _categories(part: Part) -> tuple[list[str], list[int]]:
-    return part.annotations.classes, part.annotations.category_ids.tolist()
 
 
 def _tell_crowds(annotations: Annotations) -> None:
