@@ -120,8 +120,11 @@ class SegmentationFolder(SegmentationData):
         return lookup_table({self.ignore_index: IGNORED} | {value: c for c, value in enumerate(values)})
 
     def find(self) -> dict[str, Pairs]:
-        refuse_archives(self.root) if not (self.root / "images").is_dir() else None
-        pairs = find_masks(self.root, needs_train=self.trained is None)
+        try:
+            pairs = find_masks(self.root, needs_train=self.trained is None)
+        except InputError:
+            refuse_archives(self.root)
+            raise
         how = "indices" if self.colour_file is None else f"the colours of {self.colour_file.name}"
         logger.info(f"{self.source}: read as images with a PNG of {how} for each: {', '.join(pairs)}")
         return pairs

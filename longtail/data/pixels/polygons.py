@@ -1,5 +1,6 @@
 """Semantic segmentation of sets whose shapes are drawn as classes of pixels."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
@@ -22,6 +23,8 @@ from longtail.files.layouts import box_readers
 from longtail.files.listing import IntArray
 from longtail.files.pixels.labels import PixelLabels
 from longtail.files.pixels.pairs import ByteArray, Pairs
+
+logger = logging.getLogger(__name__)
 
 _READERS: Mapping[str, type[BoxSet]] = {
     "COCO": COCOSet,
@@ -104,6 +107,7 @@ class PolygonFolder(SegmentationData):
         files = _READERS[name](self.root, {})
         if "train" not in files.places and self.trained is None:
             raise InputError(f"{self.source} has no {files.wanted}: give a folder with training images")
+        logger.info(f"{self.source}: {files.where()}; its shapes are drawn")
         return files
 
     @cached_property

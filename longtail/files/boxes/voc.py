@@ -16,6 +16,7 @@ from longtail.messages import shown
 @dataclass
 class _Object:
     name: str
+    place: str
     box: list[float]
     polygon: list[float] | None
     difficult: bool
@@ -61,13 +62,11 @@ class VOCSet(FileSet[_Image]):
                 image.bad.append((place, "has no name"))
             elif any(value != value for value in (x1, y1, x2, y2)):
                 image.bad.append((place, "has no bndbox of four numbers"))
-            elif x2 < x1 or y2 < y1:
-                image.bad.append((place, f"has a box without area, from {x1:g}, {y1:g} to {x2:g}, {y2:g}"))
             else:
                 x, y = (low - 1 if low >= 1 else low for low in (x1, y1))
                 box = [x, y, x2 - x, y2 - y]
                 difficult = (element.findtext("difficult") or "").strip() == "1"
-                image.objects.append(_Object(name, box, _polygon(element.find("polygon")), difficult))
+                image.objects.append(_Object(name, place, box, _polygon(element.find("polygon")), difficult))
         return image
 
     def names(self, content: _Image) -> Iterator[str]:
@@ -81,11 +80,10 @@ class VOCSet(FileSet[_Image]):
         builder.add_image(os.path.relpath(path, self.root), width, height)
         for place, reason in content.bad:
             builder.add_bad(f"{file}, {place}", reason)
-        for number, each in enumerate(content.objects, start=1):
+        for each in content.objects:
             shape = None if each.polygon is None else [each.polygon]
-            builder.add_object(
-                f"{file}, object {number} ({shown(each.name)})", labels[each.name], each.box, shape, each.difficult
-            )
+            place = f"{file}, {each.place} ({shown(each.name)})"
+            builder.add_object(place, labels[each.name], each.box, shape, each.difficult)
 
 
 def _number(element: ElementTree.Element | None, name: str) -> float:

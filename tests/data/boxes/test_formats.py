@@ -385,6 +385,12 @@ def test_paths_of_label_studio_and_windows(name: str, tmp_path: Path) -> None:
     assert data.splits.train.images[0, 0]["image"].shape[0] == 3
 
 
+def test_a_task_of_cvat_without_subsets(tmp_path: Path) -> None:
+    image(tmp_path / "images/default/1.jpg")
+    text(tmp_path / "annotations/instances_default.json", json.dumps(coco(["1.jpg"])))
+    assert boxes(COCO(tmp_path, **OPTIONS)) == {"1.jpg": [("cat", [2, 3, 8, 11])]}
+
+
 def test_ids_and_numbers_in_all_forms(tmp_path: Path) -> None:
     image(tmp_path / "train/1.jpg", tmp_path / "train/2.jpg")
     content = coco(["1.jpg", "2.jpg"])
@@ -525,7 +531,16 @@ def broken_xml(root: Path) -> None:
     text(root / "Annotations/2007_000001.xml", xml()[:100])
 
 
-def listed_twice_over(root: Path) -> None:
+def without_a_name(root: Path) -> None:
+    bad, flat = voc_object("", 1, 1, 4, 4), voc_object("cat", 9, 1, 4, 16)
+    text(root / "Annotations/2007_000001.xml", xml(bad, flat))
+
+
+def without_a_box(root: Path) -> None:
+    text(root / "Annotations/2007_000001.xml", xml(voc_object("cat", 1, 1, 4, 4).replace("xmin", "left")))
+
+
+def listed_and_not_there(root: Path) -> None:
     text(root / "ImageSets/Main/train.txt", "2007_000001\n2007_000009\n")
 
 
@@ -537,8 +552,10 @@ def flat_box(root: Path) -> None:
     ("spoil", "message"),
     [
         (broken_xml, r"2007_000001\.xml: cannot be read as XML"),
-        (listed_twice_over, r"names .*2007_000009\.xml, which is not there"),
-        (flat_box, r"2007_000001\.xml, object 1 has a box without area, from 9, 1 to 4, 16"),
+        (without_a_name, r"2007_000001\.xml, object 1 has no name \(and 1 bad in other ways\)"),
+        (without_a_box, r"2007_000001\.xml, object 1 has no bndbox of four numbers"),
+        (listed_and_not_there, r"names .*2007_000009\.xml, which is not there"),
+        (flat_box, r"2007_000001\.xml, object 1 \(cat\) has a box without area, width -4 and height 16"),
     ],
 )
 def test_bad_files_of_pascal_voc(spoil: Callable[[Path], None], message: str, tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ def coco(root: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [labelme, coco])
-def test_shapes_are_drawn(write: Callable[[Path], None], tmp_path: Path) -> None:
+def test_shapes_are_drawn(write: Callable[[Path], None], tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     write(tmp_path)
     expected = LABELS.copy()
     expected[4:12, 10:14] = 2
@@ -240,6 +240,7 @@ def test_shapes_are_drawn(write: Callable[[Path], None], tmp_path: Path) -> None
     assert data_options(str(tmp_path), "longtail.data.SegmentationFolder") == named
     data = PolygonFolder(tmp_path, **OPTIONS)
     assert data.classes == ["background", "cat", "dog"]
+    assert any("its shapes are drawn" in line for line in told.messages)
     (found,) = annotations(data)
     assert np.array_equal(found, expected)
     sample = data.splits.train.images[0, 0]
