@@ -328,4 +328,6 @@ def test_a_set_in_yolos_format_is_trained_on_and_evaluated_in_cocos(shapes: Path
     assert main(["validate", str(run), "--data", str(shapes), "--workers", "0"]) == 0
     own = [each for each in found["evaluations"] if each["split"] == "val" and each["checkpoint"] == "last"]
     other = json.loads((run / "val-shapes.json").read_text())["evaluations"][0]
-    assert other["metrics"]["box_ap50"] == pytest.approx(own[0]["metrics"]["box_ap50"], abs=1e-4) > 0
+    expected = own[0]["metrics"]["box_ap50"]
+    assert other["metrics"]["box_ap50"] == pytest.approx(expected, abs=1e-4)
+    assert expected > 0
