@@ -11,7 +11,6 @@ from longtail.messages import near_names, shown
 # here so that what is wrong with a table is said before they are imported, which takes seconds.
 TABLE_READERS = {"Folder": False, "Table": False, "VideoFolder": True, "VideoTable": True}
 # Of files, in any case: `photos.ZIP` is no class.
-_ARCHIVES = frozenset(".zip .tar .gz .tgz .bz2 .xz .7z .rar".split())  # noqa: SIM905
 _ENDINGS = frozenset("csv tsv txt lst parquet json jsonl xlsx xls yaml zip tar gz tgz bz2 xz 7z rar pkl h5".split())  # noqa: SIM905
 
 
@@ -77,10 +76,10 @@ def check_table(value: str, named: str | None, settings: Mapping[str, str]) -> N
     file = Path(value)
     if not file.is_file() or room not in ("", "longtail.data") or name not in TABLE_READERS:
         return
+    from longtail.files.archives import refuse_archive
     from longtail.files.table import is_table, read_table
 
-    if file.suffix.lower() in _ARCHIVES:
-        raise InputError(f"{shown(file)} is an archive: unpack it, and give the folder")
+    refuse_archive(file)
     if not is_table(file):
         return
     columns = {f"{kind}_column": settings.get(f"{kind}_column", kind) for kind in ("path", "label")}

@@ -24,9 +24,11 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
   --recipe NAME        a shipped recipe (longtail recipes) or a YAML file
   --data WHAT          a folder, a table (CSV, TSV, Parquet, list file), or cifar10_lt, cifar100_lt, digits_lt, or
                        imagenet_lt, places_lt or inaturalist2018 with --data.root FOLDER; for
-                       detection a folder in COCO's format, or coco or lvis with --data.root FOLDER; for
-                       segmentation a folder with images/, annotations/ (a PNG for each image, with the class of
-                       its pixels) and classes.txt, or camvid, ade20k or cityscapes with --data.root FOLDER; for
+                       detection a folder in the format of COCO, Pascal VOC, YOLO or LabelMe, or coco, voc, yolo,
+                       labelme or lvis with --data.root FOLDER; for segmentation a folder with images/,
+                       annotations/ (a PNG for each image, with the class of its pixels) and classes.txt, or one
+                       with shapes as for detection, or polygons, camvid, ade20k or cityscapes with --data.root
+                       FOLDER; for
                        clips a folder or a table of videos, or egtea with --data.root FOLDER; for a data set of
                        your own what its class says, or its short name
   --run FOLDER         where the run goes; by default runs/<data>-<recipe>

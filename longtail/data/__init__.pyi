@@ -1,4 +1,5 @@
 from .boxes.coco import COCO, LVIS
+from .boxes.other_formats import YOLO, LabelMe, PascalVOC
 from .clips.egtea import EGTEA
 from .clips.folder import VideoFolder, VideoTable
 from .images.cifar import CIFAR10LT, CIFAR100LT
@@ -8,6 +9,7 @@ from .images.inaturalist import INaturalist2018
 from .images.published import ImageNetLT, PlacesLT
 from .pixels.benchmarks import ADE20K, CamVid, Cityscapes
 from .pixels.folder import SegmentationFolder
+from .pixels.polygons import PolygonFolder
 from .sampling import DifficultySampling, PowerSampling, RepeatFactorSampling
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "COCO",
     "EGTEA",
     "LVIS",
+    "YOLO",
     "CamVid",
     "Cityscapes",
     "DifficultySampling",
@@ -24,7 +27,10 @@ __all__ = [
     "Folder",
     "INaturalist2018",
     "ImageNetLT",
+    "LabelMe",
+    "PascalVOC",
     "PlacesLT",
+    "PolygonFolder",
     "PowerSampling",
     "RepeatFactorSampling",
     "SegmentationFolder",

@@ -21,6 +21,7 @@ from longtail.data.summary import Line, summary_of
 from longtail.data.trained import Trained
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
+from longtail.files.archives import refuse_archive
 from longtail.files.layouts import refuse_boxes
 from longtail.messages import shown
 from longtail.samplers.base import EpochSampler
@@ -84,6 +85,7 @@ class LongTailData(pl.LightningDataModule, ABC):
             InputError: on a path of another kind.
         """
         if not path.is_dir():
+            refuse_archive(path)
             refuse_boxes(path)
             raise InputError(f"{shown(path)} is no folder, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"root": path})

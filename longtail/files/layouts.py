@@ -13,34 +13,50 @@ from typing import NamedTuple
 from longtail.errors import InputError
 from longtail.files.images import SUFFIXES
 from longtail.files.listing import is_folder
+from longtail.files.split_names import SPLIT_NAMES
 from longtail.messages import shown
 
 _ENDS = 2**20  # bytes looked at at each end of a file
+_SHAPES = rb'"segmentation"\s*:\s*(\[\s*\[|\{)'
+_NUMBER = rb"[-+.\deE]+"
+_BOX_LINE = re.compile(rb"\s*\d+(\.0+)?([ \t]+%b){4,}\s*(\n|\r|$)" % _NUMBER)
+_POLYGON_LINE = re.compile(rb"\s*\d+(\.0+)?([ \t]+%b){6,}\s*(\n|\r|$)" % _NUMBER)
 _FEW = 20  # folders or files of one kind that are looked into
 _DEPTH, _MOST = 4, 200  # how deep folders lie that are looked into, and how many these are
 # Folders that are called by what they hold and not by a class.
-_SPLIT = r"(train|val|valid|validation|test)[-_\d]*"
-_PICTURES = r"(image|img|jpegimage)s?|leftimg8bit"
+_SPLIT = rf"({'|'.join(name for names in SPLIT_NAMES.values() for name in names)})[-_\d]*"
+_PICTURES = r"(image|img|jpegimage|picture)s?|leftimg8bit"
 _PIXELS = r"annotations?|masks?|labels?|gtfine|segmentationclass|(train|val|test)annot"
-_OTHER = r"imagesets|segmentationobject|gtcoarse|voc\w*"
+_OTHER = r"imagesets|segmentationobject|gtcoarse|voc\w*|obj_\w*|xmls?|jsons?"
 _GENERIC = re.compile(rf"{_SPLIT}|{_PICTURES}|{_PIXELS}|{_OTHER}", re.IGNORECASE)
 
 
 class Layout(NamedTuple):
-    """A kind of set: "images", "boxes", "pixels" or "other boxes"; what it holds, and what to do with it, in words."""
+    """A kind of set.
+
+    Attributes:
+        grain: "images", "boxes" or "pixels".
+        words: what it holds.
+        way_out: what to do with it.
+        reader: the class of ``longtail.data`` that reads its boxes, where it holds any.
+    """
 
     grain: str
     words: str
     way_out: str
+    reader: str = ""
 
 
 _CLASSES = Layout("images", "images in a folder for each class", "give --recipe ce")
 _COCO = "boxes in COCO's format"
-_MASKS = Layout("boxes", f"{_COCO}, with masks", "give --recipe maskrcnn_ce")
-_BOXES = Layout("boxes", _COCO, "give --recipe fasterrcnn_ce")
-_CONVERTED = "give --recipe fasterrcnn_ce, once they are converted to COCO's format"
-_VOC = Layout("other boxes", "boxes in Pascal VOC's format", _CONVERTED)
-_YOLO = Layout("other boxes", "boxes in YOLO's format", _CONVERTED)
+_FASTER, _MASK_RCNN = "give --recipe fasterrcnn_ce", "give --recipe maskrcnn_ce"
+_MASKS = Layout("boxes", f"{_COCO}, with masks", _MASK_RCNN, "COCO")
+_BOXES = Layout("boxes", _COCO, _FASTER, "COCO")
+_VOC = Layout("boxes", "boxes in Pascal VOC's format", _FASTER, "PascalVOC")
+_YOLO = Layout("boxes", "boxes in YOLO's format", _FASTER, "YOLO")
+_POLYGONS = Layout("boxes", "polygons in YOLO's format", _MASK_RCNN, "YOLO")
+_LABELME = Layout("boxes", "shapes in LabelMe's format", _MASK_RCNN, "LabelMe")
+_CVAT = Layout("other boxes", "XML of CVAT", "export it from CVAT as COCO, with the images")
 _LABELS = Layout("pixels", "images with a class for each pixel", "give --recipe segmentation/ce")
 _CITYSCAPES = _LABELS._replace(way_out="give --recipe cityscapes/ce")
 _CAMVID = _LABELS._replace(way_out="give --recipe segmentation/ce --data camvid --data.root FOLDER")
@@ -84,12 +100,19 @@ def find_layouts(root: Path) -> list[Layout]:
     return list(dict.fromkeys(layouts))
 
 
+def box_readers(root: Path) -> dict[str, Layout]:
+    """The layouts of the sets of boxes in a folder that can be read, by the classes that read them."""
+    return {layout.reader: layout for layout in find_layouts(root) if layout.reader}
+
+
 def boxes_in_file(file: Path) -> Layout | None:
     """What a JSON file holds, if these are annotations of boxes in COCO's format."""
     text = _ends(file)
-    if b'"bbox"' not in text or b'"image_id"' not in text:
+    if b'"image_id"' not in text or b'"segments_info"' in text:
         return None
-    return _MASKS if re.search(rb'"segmentation"\s*:\s*(\[\s*\[|\{)', text) else _BOXES
+    if b'"bbox"' not in text and not re.search(_SHAPES, text):
+        return None
+    return _MASKS if re.search(_SHAPES, text) else _BOXES
 
 
 def _boxes_in(folder: Path) -> Layout | None:
@@ -97,15 +120,23 @@ def _boxes_in(folder: Path) -> Layout | None:
     for file in _names(folder, {".json"}):
         if layout := boxes_in_file(file):
             return layout
-    if any(b"<bndbox>" in _ends(file) for file in _names(folder, {".xml"})):
-        return _VOC
-    number = rb"[-+.\deE]+"
-    line = re.compile(rb"\s*\d+(\s+%b){4,}\s*(\n|\r|$)" % number)
-    return _YOLO if any(line.match(_ends(file)) for file in _names(folder, {".txt"})) else None
+        if b'"shapes"' in (text := _ends(file)) and b'"imagePath"' in text:
+            return _LABELME
+    for file in _names(folder, {".xml"}):
+        if b"<bndbox>" in (text := _ends(file)):
+            return _VOC
+        if b"<annotations>" in text and b"<image " in text:
+            return _CVAT
+    texts = [_ends(file) for file in _names(folder, {".txt"})]
+    if any(_POLYGON_LINE.match(text) for text in texts):
+        return _POLYGONS
+    return _YOLO if any(_BOX_LINE.match(text) for text in texts) else None
 
 
 def _pixels_in(place: Path, folder: Path) -> Layout | None:
     """PNGs of the classes of pixels in a folder, by its ``place`` in the set."""
+    if any(file.stem.endswith("_mask") for file in _names(folder, {".png"})):
+        return _LABELS
     above = next((part for part in place.parts if re.fullmatch(_PIXELS, part, re.IGNORECASE)), None)
     if above is None or not _names(folder, {".png"}):
         return None

@@ -155,7 +155,7 @@ def test_the_class_that_the_recipe_names_says_what_a_path_means(
         ("my_sets.Nothing", "photos", r'no class "my_sets\.Nothing"; choose from .*VideoTable'),
         ("nowhere.Set", "photos", r'no class "nowhere\.Set"'),
         ("my_sets.NoSet", "photos", r"my_sets\.NoSet is no data set: derive it from longtail\.data\.base"),
-        (OURS + "Folder", "my_digits", r'"my_digits", and no data set of that name: ade20k, .*places_lt$'),
+        (OURS + "Folder", "my_digits", r'"my_digits", and no data set of that name: ade20k, .*yolo$'),
         ("my_sets.Digits", "nothing", r"digits_lt, .*my_digits"),
         (OURS + "Folder", "./nothing", r"no folder or table at \./nothing"),
         (OURS + "Folder", "test.csv", r"no folder or table at test\.csv"),

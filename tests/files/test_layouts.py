@@ -37,7 +37,7 @@ def boxes(segmentation: object = None) -> str:
 
 
 POLYGON = [[1, 1, 4, 1, 4, 4]]
-FASTER, CONVERTED = "fasterrcnn_ce", "fasterrcnn_ce, once they are converted to COCO's format"
+FASTER = "fasterrcnn_ce"
 
 
 def coco(root: Path) -> None:
@@ -92,7 +92,7 @@ def camvid(root: Path) -> None:
 
 OTHERS = [
     *((coco, "maskrcnn_ce"), (coco_of_robots, FASTER)),
-    *((voc, CONVERTED), (voc_beside, CONVERTED), (yolo, CONVERTED), (yolo_split_first, CONVERTED)),
+    *((voc, FASTER), (voc_beside, FASTER), (yolo, FASTER), (yolo_split_first, FASTER)),
     *((pixels, "segmentation/ce"), (masks, "segmentation/ce"), (cityscapes, "cityscapes/ce")),
     (camvid, "segmentation/ce --data camvid --data.root FOLDER"),
 ]
@@ -140,7 +140,7 @@ def test_class_folders_whose_names_are_those_of_no_class_are_left_alone(tmp_path
     assert Folder(tmp_path).list_images()["all"].classes == ["labels", "masks"]
 
 
-@pytest.mark.parametrize(("make", "recipe"), [(photos, "ce"), (coco, "maskrcnn_ce"), (yolo, CONVERTED)])
+@pytest.mark.parametrize(("make", "recipe"), [(photos, "ce"), (coco, "maskrcnn_ce"), (yolo, FASTER)])
 def test_pixels_name_the_recipe_of_another_grain(make: Callable[[Path], None], recipe: str, tmp_path: Path) -> None:
     make(tmp_path)
     with pytest.raises(InputError, match=f": give --recipe {recipe}$"):
@@ -153,9 +153,14 @@ def test_pixels_with_boxes_beside_them_are_left_alone(tmp_path: Path) -> None:
     assert SegmentationFolder(tmp_path).read_classes() == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    ("make", "recipe"), [(photos, "ce"), (pixels, "segmentation/ce"), (yolo, CONVERTED), (voc, CONVERTED)]
-)
+@pytest.mark.parametrize(("make", "name"), [(yolo, "yolo"), (voc, "voc")])
+def test_boxes_of_another_format_name_it(make: Callable[[Path], None], name: str, tmp_path: Path) -> None:
+    make(tmp_path)
+    with pytest.raises(InputError, match=f": give --data {name} --data.root {tmp_path}$"):
+        _ = COCO(tmp_path).splits
+
+
+@pytest.mark.parametrize(("make", "recipe"), [(photos, "ce"), (pixels, "segmentation/ce")])
 def test_boxes_name_the_recipe_of_another_grain(make: Callable[[Path], None], recipe: str, tmp_path: Path) -> None:
     make(tmp_path)
     with pytest.raises(InputError, match=f": give --recipe {recipe}$"):

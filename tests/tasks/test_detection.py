@@ -294,3 +294,40 @@ def test_wrong_input_gets_one_line(run: Path, shapes: Path, tmp_path: Path, caps
     assert "--strength" in fails(capsys, "export", str(run), "--strength", "1")
     missing = fails(capsys, "predict", str(run), str(shapes / "train"), "--annotations", str(tmp_path / "no.json"))
     assert "no.json" in missing
+
+
+def in_yolos_format(shapes: Path, root: Path) -> None:
+    """The generated set, written as YOLO's polygons, here the boxes, with data.yaml."""
+    for split in ("train", "val"):
+        content = json.loads((shapes / f"annotations/instances_{split}.json").read_text())
+        shutil.copytree(shapes / split, root / split / "images")
+        (root / split / "labels").mkdir()
+        numbers = {each["id"]: c for c, each in enumerate(content["categories"])}
+        for image in content["images"]:
+            lines = []
+            for each in (each for each in content["annotations"] if each["image_id"] == image["id"]):
+                x, y, w, h = (value / 64 for value in each["bbox"])
+                corners = (x, y, x + w, y, x + w, y + h, x, y + h)
+                lines.append(" ".join(map(str, (numbers[each["category_id"]], *corners))))
+            file = root / split / "labels" / Path(image["file_name"]).with_suffix(".txt").name
+            file.write_text("\n".join(lines))
+    names = [each["name"] for each in content["categories"]]
+    (root / "data.yaml").write_text(f"train: ../train/images\nval: ../val/images\nnc: {len(names)}\nnames: {names}\n")
+
+
+def test_a_set_in_yolos_format_is_trained_on_and_evaluated_in_cocos(shapes: Path, tmp_path: Path) -> None:
+    in_yolos_format(shapes, tmp_path / "yolo")
+    run = tmp_path / "run"
+    assert fit(run, "maskrcnn_ce", tmp_path / "yolo", "--epochs", "1") == 0
+    found = results(run)
+    content = json.loads((shapes / "annotations/instances_train.json").read_text())
+    names = {each["id"]: each["name"] for each in content["categories"]}
+    counts = dict(zip(found["classes"], found["instance_counts"], strict=True))
+    drawn = [names[each["category_id"]] for each in content["annotations"]]
+    assert counts == {name: drawn.count(name) for name in names.values()}
+    assert main(["validate", str(run), "--data", str(shapes), "--workers", "0"]) == 0
+    own = [each for each in found["evaluations"] if each["split"] == "val" and each["checkpoint"] == "last"]
+    other = json.loads((run / "val-shapes.json").read_text())["evaluations"][0]
+    expected = own[0]["metrics"]["box_ap50"]
+    assert other["metrics"]["box_ap50"] == pytest.approx(expected, abs=1e-4)
+    assert expected > 0

@@ -1,12 +1,11 @@
 """What the data modules for detection and instance segmentation share."""
 
 import logging
-from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +14,19 @@ from PIL import Image
 from longtail.augment.instances import InstanceView, MultiScale
 from longtail.data.base import Located, LongTailData
 from longtail.data.boxes.dataset import InstanceImages, Instances, Part
+from longtail.data.boxes.formats import other_format, refuse_other_format
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction, random_split
 from longtail.data.splits import Split, Splits, depth_input, tell_untrained
 from longtail.errors import InputError
-from longtail.files.coco.annotations import Annotations, check_files, read_annotations
+from longtail.files.archives import refuse_archives
+from longtail.files.boxes.base import BoxSet
+from longtail.files.coco.annotations import Annotations
+from longtail.files.coco.places import unnamed_images
 from longtail.files.images import HEADERS_ONLY, check_images, decode, few, tell_depth
 from longtail.files.layouts import check_layout
 from longtail.files.listing import IntArray
-from longtail.messages import and_more, command, shown, some
+from longtail.messages import and_more, command, shown
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +38,10 @@ class DetectionData(LongTailData):
 
     Args:
         root: folder of the images and annotations.
-        train: JSON file of the training images; by default looked for in ``root``.
-        val: JSON file of the validation images; by default looked for in ``root``. Where there is none, they are held
-            out of the training images.
-        test: JSON file of the test images.
+        train: what holds the training images: a file of annotations, a list or a folder, as the format has it; by
+            default looked for in ``root``.
+        val: the same of the validation images. Where there is none, they are held out of the training images.
+        test: the same of the test images.
         masks: whether to read the masks of the instances.
         view: what training images go through.
         batch_size: images of a batch in one process.
@@ -49,13 +52,14 @@ class DetectionData(LongTailData):
         val_fraction: part of the training images that is held out where there is no validation file; 0 for none.
         split_seed: of that.
         check_images: look at every image file before training.
-        skip_bad_annotations: leave out annotations that cannot be used, and say how many; otherwise they are an error.
+        skip_bad_annotations: leave out annotations that cannot be used, and images that are not there, and say how
+            many; otherwise they are an error.
         bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
     """
 
     movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root", "train", "val", "test"}
     places: ClassVar[frozenset[str]] = frozenset({"train", "val", "test"})
-    patterns: ClassVar[Sequence[str]]
+    reader: ClassVar[type[BoxSet]]
 
     def __init__(
         self,
@@ -77,7 +81,7 @@ class DetectionData(LongTailData):
     ) -> None:
         super().__init__(batch_size, num_workers, sampling)
         check_fraction("val_fraction", val_fraction)
-        self.root, self.files = root, {"train": train, "val": val, "test": test}
+        self.root, self.given = root, {"train": train, "val": val, "test": test}
         if val_as_test and test is not None:
             raise InputError("val_as_test makes a test set of the validation file: leave out it or the test file")
         self.masks, self.val_as_test = masks, val_as_test
@@ -88,11 +92,16 @@ class DetectionData(LongTailData):
 
     @classmethod
     def located(cls, path: Path) -> Located:
-        """The folder ``root``."""
+        """The folder ``root``, of the class that reads the format in it."""
         if path.suffix.lower() == ".json":
             way_out = f"give --data FOLDER, that of the images, and {command('--data.train', path)}"
             raise InputError(f"{shown(path)} holds annotations alone: {way_out}")
-        return super().located(path)
+        if path.suffix.lower() in (".yaml", ".yml"):
+            raise InputError(
+                f"{shown(path)}: give {command('--data', path.parent)}; names and splits are read from it there"
+            )
+        own = super().located(path)
+        return other_format(cls, cls.reader, path) or own
 
     @property
     def source(self) -> str:
@@ -166,39 +175,33 @@ class DetectionData(LongTailData):
         """The mask (H, W) of an annotation, of which ``instances`` has the number."""
         return self.parts[split].annotations.mask(number)
 
-    @abstractmethod
-    def folder(self, file: Path) -> Path:
-        """The folder of the images that an annotation file names."""
+    @cached_property
+    def files(self) -> BoxSet:
+        """The set as it lies in its folder."""
+        files = self.reader(self.root, {split: place for split, place in self.given.items() if place is not None})
+        if "train" not in files.places and self.trained is None:
+            self._refuse(files.wanted, "train")
+        logger.info(f"{self.source}: {files.where()}")
+        return files
 
-    def _file(self, split: str) -> Path | None:
-        file = self.files[split]
-        if file is not None:
-            return file
-        if not self.root.is_dir():
-            raise InputError(f"no folder at {self.root}")
-        files = [file for pattern in self.patterns for file in sorted(self.root.glob(pattern.format(split=split)))]
-        if len(files) > 1:
-            raise InputError(f"{self.root} has several files for {split}, {some(files)}: give --data.{split} FILE")
-        if split == "train" and not files:
-            names = " or ".join(pattern.format(split=split) for pattern in self.patterns)
-            check_layout(self.root, "boxes")
-            raise InputError(f"{self.root} has no {names}: give --data.train FILE")
-        return files[0] if files else None
+    def _refuse(self, wanted: str, split: str) -> NoReturn:
+        """Say that the split is missing, and what is there."""
+        check_layout(self.root, "boxes")
+        refuse_other_format(self.reader, self.root)
+        refuse_archives(self.root)
+        raise InputError(f"{self.root} has no {wanted}: give --data.{split} FILE")
 
     @cached_property
     def parts(self) -> dict[str, Part]:
         """The splits there are."""
         parts: dict[str, Part] = {}
         for split in ("train", "val", "test"):
-            file = self._file(split)
-            if file is not None:
-                parts[split] = self._part(file, split)
-                annotations, first = parts[split].annotations, parts["train"].annotations
-                if (annotations.classes, annotations.category_ids.tolist()) != (
-                    first.classes,
-                    first.category_ids.tolist(),
-                ):
-                    raise InputError(f"{file} has other categories than {first.file}: both need the same ids and names")
+            if split in self.files.places:
+                part = self._part(split)
+                if parts and part.categories != parts["train"].categories:
+                    part = replace(part, annotations=part.annotations.of_classes(*parts["train"].categories))
+                parts[split] = part
+        self._tell_unnamed(parts.values())
         if self.val_as_test:
             if "test" in parts or "val" not in parts:
                 reason = "has a test file too" if "test" in parts else "has no validation file"
@@ -207,30 +210,43 @@ class DetectionData(LongTailData):
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
             train_rows, val_rows = random_split(len(train.rows), self.val_fraction, self.split_seed)
-            parts["train"] = Part(train.annotations, train.folder, train_rows)
-            parts["val"] = Part(train.annotations, train.folder, val_rows)
+            parts["train"] = replace(train, rows=train.rows[train_rows])
+            parts["val"] = replace(train, rows=train.rows[val_rows])
         return parts
 
-    def _part(self, file: Path, split: str) -> Part:
-        annotations = read_annotations(file, self.masks, self.skip_bad_annotations)
-        folder = self.folder(file)
-        check_files(annotations, folder)
-        part = Part(annotations, folder, np.arange(len(annotations)))
+    def _part(self, split: str) -> Part:
+        annotations, folder, rows = self.files.read(split, self.masks, self.skip_bad_annotations)
+        part = Part(annotations, folder, rows)
         if self.check_images:
             self._check_images(part)
         _tell_crowds(annotations)
         crowds = int(annotations.crowd.sum())
-        for count, reason in ((annotations.bad, "that cannot be used"), (crowds, "of a crowd")):
+        for count, noun, reason in (
+            (annotations.bad, "annotation", "that cannot be used"),
+            (crowds, "annotation", "of a crowd"),
+            (len(annotations) - len(rows), "image", "that is not there"),
+        ):
             if count:
-                self.leave_out(count, f"{split} annotation", reason)
+                self.leave_out(count, f"{split} {noun}", reason)
         return part
+
+    def _tell_unnamed(self, parts: Iterable[Part]) -> None:
+        """Say how many images lie beside those of the set, and are not in it."""
+        paths = {part.path(row) for part in parts for row in range(len(part.rows))}
+        if others := unnamed_images(paths):
+            logger.info(
+                f"{self.source}: {len(others)} images have no annotation and are left out, such as {shown(others[0])}"
+            )
+            self.leave_out(len(others), "image", "without an annotation")
 
     def labelled(self, split: str, classes: list[str]) -> Split:
         """The images of the annotation file of the split, or of another where there is none for it."""
         names = dict.fromkeys((split, "test", "val", "train"))
-        file = next(file for name in names if (file := self._file(name)) is not None)
-        logger.info(f"evaluated on the images of {shown(file)}")
-        part = self._part(file, split)
+        name = next((name for name in names if name in self.files.places), None) or self._refuse(
+            self.files.wanted, split
+        )
+        logger.info(f"evaluated on the images of {shown(self.files.places[name])}")
+        part = self._part(name)
         part = replace(part, annotations=part.annotations.of_classes(classes, self.category_ids))
         self.parts = {split: part}
         return Split(InstanceImages(part, self.masks, None), *part.labels(), len(part.rows))

@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from longtail.data.boxes.base import DetectionData
+from longtail.files.boxes.base import BoxSet
+from longtail.files.boxes.coco import COCOSet, LVISSet
 
 
 class COCO(DetectionData):
     """COCO, or a set of one's own in its format: ``annotations/instances_train*.json`` in ``root``, or the file right
-    in it, beside folders of images of the same names (``train2017/`` for ``instances_train2017.json``).
+    in it, beside folders of images of the same names (``train2017/`` for ``instances_train2017.json``); or as Roboflow
+    writes it, ``train/_annotations.coco.json`` with the images beside it.
 
     Args:
         root: folder of the set.
@@ -17,15 +20,10 @@ class COCO(DetectionData):
 
     short_name: ClassVar[str | None] = "coco"
     needs: ClassVar[str] = "give --data FOLDER, or --data coco --data.root FOLDER, with images and annotations"
-    patterns = ("annotations/instances_{split}*.json", "instances_{split}*.json")
+    reader: ClassVar[type[BoxSet]] = COCOSet
 
     def __init__(self, root: Path, **kwargs: Any) -> None:  # the options of the base class
         super().__init__(root, **kwargs)
-
-    def folder(self, file: Path) -> Path:
-        """The folder of the name's end, or ``root`` where there is none."""
-        folder = self.root / file.stem.removeprefix("instances_")
-        return folder if folder.is_dir() else self.root
 
 
 class LVIS(DetectionData):
@@ -39,11 +37,7 @@ class LVIS(DetectionData):
 
     short_name: ClassVar[str | None] = "lvis"
     needs: ClassVar[str] = "give --data lvis --data.root FOLDER, with images and annotations"
-    patterns = ("annotations/lvis_v1_{split}.json", "lvis_v1_{split}.json")
+    reader: ClassVar[type[BoxSet]] = LVISSet
 
     def __init__(self, root: Path, **kwargs: Any) -> None:  # the options of the base class
         super().__init__(root, **kwargs)
-
-    def folder(self, file: Path) -> Path:
-        """``root``: the annotations name the folders as well."""
-        return self.root

@@ -48,6 +48,11 @@ class Part:
         return self.annotations.truth(masks, self.rows)
 
     @property
+    def categories(self) -> tuple[list[str], list[int]]:
+        """Names and ids of the classes (C,)."""
+        return self.annotations.classes, self.annotations.category_ids.tolist()
+
+    @property
     def image_ids(self) -> IntArray:
         """Ids of the images (N,), as in the file."""
         return self.annotations.image_ids[self.rows]

@@ -26,7 +26,8 @@ from longtail.errors import InputError
 from longtail.files.images import decode, few, tell_depth
 from longtail.files.listing import class_rows
 from longtail.files.pixels.counts import count_pixels
-from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs
+from longtail.files.pixels.labels import IndexLabels, PixelLabels
+from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs, lookup_table
 from longtail.messages import and_more, shown, some
 
 logger = logging.getLogger(__name__)
@@ -90,9 +91,14 @@ class SegmentationData(LongTailData):
     def read_classes(self) -> list[str]:
         """The class names, in the order of their labels."""
 
-    @abstractmethod
     def table(self, classes: Sequence[str]) -> ByteArray:
-        """The label of every value in an annotation (256,): 0..C-1, 255 for ignored or 254 for none at all."""
+        """The label of every value in an annotation (256,): 0..C-1, 255 for ignored or 254 for none at all. Here values
+        are the indices of the classes, and 255 is ignored."""
+        return lookup_table({**{c: c for c in range(len(classes))}, IGNORED: IGNORED})
+
+    def reader(self, classes: Sequence[str]) -> PixelLabels:
+        """How annotations tell the class of each pixel: here by ``table``."""
+        return IndexLabels(self.table(classes), len(classes))
 
     @abstractmethod
     def find(self) -> dict[str, Pairs]:
@@ -128,11 +134,11 @@ class SegmentationData(LongTailData):
     @cached_property
     def parts(self) -> dict[str, Part]:
         """The splits there are."""
-        table = self.table(self.names)
+        reader = self.reader(self.names)
         parts = {}
         for name, pairs in self.find().items():
-            counts = count_pixels(pairs, table, self.names, self.root, name)
-            part = self._usable(name, Part(pairs.images, pairs.annotations, table, counts), pairs.alone)
+            counts = count_pixels(pairs, reader, self.names, self.root, name)
+            part = self._usable(name, Part(pairs.images, pairs.annotations, reader, counts), pairs.alone)
             if part.counts.labelled().any():
                 parts[name] = part
             elif name == "test":
@@ -150,15 +156,13 @@ class SegmentationData(LongTailData):
 
     def labelled(self, split: str, classes: list[str]) -> Split:
         """The images of the split, or all where there are no splits."""
-        rows, table = class_rows(self.source, self.names, classes), self.table(self.names)
-        known = table < len(self.names)
-        table = np.where(known, rows[np.where(known, table, 0)], table).astype(np.uint8)
+        reader = self.reader(self.names).mapped(class_rows(self.source, self.names, classes))
         found = self.find()
         if split not in found and list(found) != ["train"]:
             raise InputError(f"{self.source} has no {split} split, only {some(list(found))}: add one")
         pairs = found[split if split in found else "train"]
-        counts = count_pixels(pairs, table, classes, self.root, split)
-        part = self._usable(split, Part(pairs.images, pairs.annotations, table, counts), pairs.alone)
+        counts = count_pixels(pairs, reader, classes, self.root, split)
+        part = self._usable(split, Part(pairs.images, pairs.annotations, reader, counts), pairs.alone)
         if not part.counts.labelled().any():
             raise InputError(f"{self.source}: no pixel of the images has a class: give their annotations")
         self.parts = {split: part}

@@ -60,7 +60,7 @@ class CamVid(SegmentationData):
 
     def find(self) -> dict[str, Pairs]:
         if (self.root / "images").is_dir():
-            return find_splits(self.root)
+            return find_splits(self.root / "images", self.root / "annotations")
         splits = [name for name in ("train", "val", "test") if (self.root / name).is_dir()]
         if "train" not in splits:
             raise InputError(f"{self.source} has neither images/ and annotations/ nor train/ and trainannot/")
@@ -121,7 +121,7 @@ class ADE20K(_Benchmark):
         return lookup_table({0: IGNORED, **{c + 1: c for c in range(len(classes))}})
 
     def find_all(self) -> dict[str, Pairs]:
-        return find_splits(self.root)
+        return find_splits(self.root / "images", self.root / "annotations")
 
 
 class Cityscapes(_Benchmark):

@@ -10,16 +10,18 @@ from torch.utils.data import Dataset
 from longtail.augment.pixels import PixelView, resize_mask
 from longtail.files.listing import IntArray
 from longtail.files.pixels.counts import PixelCounts
-from longtail.files.pixels.pairs import ByteArray, read_image, read_values
+from longtail.files.pixels.labels import PixelLabels
+from longtail.files.pixels.pairs import ByteArray, read_image
 
 
 @dataclass(frozen=True)
 class Part:
-    """A split: paths of its N images and annotations, the label of every value in these, and their pixels."""
+    """A split: paths of its N images and annotations, how these tell the classes, and their
+    pixels."""
 
     images: list[str]
     annotations: list[str]
-    table: ByteArray
+    reader: PixelLabels
     counts: PixelCounts
 
     def __len__(self) -> int:
@@ -28,11 +30,11 @@ class Part:
     def subset(self, rows: IntArray) -> "Part":
         """The images ``rows``, ascending, without others."""
         images, annotations = ([paths[row] for row in rows] for paths in (self.images, self.annotations))
-        return Part(images, annotations, self.table, self.counts.subset(rows))
+        return Part(images, annotations, self.reader, self.counts.subset(rows))
 
     def labels(self, row: int) -> ByteArray:
         """The class of each pixel of an image (H, W)."""
-        return self.table[read_values(self.annotations[row])]
+        return self.reader.read(self.images[row], self.annotations[row])
 
 
 class PixelSample(TypedDict):

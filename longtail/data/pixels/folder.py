@@ -1,52 +1,157 @@
 """Semantic segmentation of a set of one's own."""
 
+import logging
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from longtail.augment.pixels import IGNORED
+from longtail.data.base import Located
+from longtail.data.names import handed_on
 from longtail.data.pixels.base import SegmentationData
+from longtail.data.pixels.polygons import PolygonFolder
+from longtail.data.splits import Splits
 from longtail.errors import InputError
-from longtail.files.layouts import check_layout
-from longtail.files.pixels.pairs import ByteArray, Pairs, find_splits, lookup_table, read_text
-from longtail.messages import shown
+from longtail.files.archives import refuse_archives
+from longtail.files.layouts import check_layout, find_layouts
+from longtail.files.pixels.labels import ColourLabels, IndexLabels, PixelLabels, is_pascal_palette, read_colour_table
+from longtail.files.pixels.layout import find_masks
+from longtail.files.pixels.pairs import ByteArray, Pairs, lookup_table, read_text
+from longtail.messages import shown, some
+
+logger = logging.getLogger(__name__)
+
+_COLOUR_FILES = ("labelmap.txt", "class_dict.csv", "colours.csv", "colors.csv", "label_colors.txt")
+_PASCAL = (
+    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
+    "pottedplant sheep sofa train tvmonitor"
+)
 
 
 class SegmentationFolder(SegmentationData):
     """A set of one's own: ``images/`` and ``annotations/`` in ``root``, each with train/, val/ and test/ or flat.
 
     The annotation of ``images/train/a/b.jpg`` is ``annotations/train/a/b.png``, with the index of the class as the
-    value of each pixel; where it has a palette, its indices count.
+    value of each pixel; where it has a palette, its indices count. With a table of colours the colours count. Other
+    names of the folders and other layouts that are known: see ``longtail.files.pixels.layout.find_masks``.
 
     Args:
         root: the folder.
         classes: text file with a class name in each line, in the order of their indices; by default classes.txt in
             ``root``.
         ignore_index: the value of pixels without a class.
+        values: the value of each class, in their order; by default their indices.
+        colours: text file with the name and the colour of each class; by default a labelmap.txt or class_dict.csv in
+            ``root``, where there is no classes.txt.
         kwargs: see ``SegmentationData``.
     """
 
     needs: ClassVar[str] = "give --data FOLDER with images/, annotations/ and classes.txt"
 
-    places: ClassVar[frozenset[str]] = frozenset({"classes"})
+    places: ClassVar[frozenset[str]] = frozenset({"classes", "colours"})
 
     def __init__(
-        self, root: Path, classes: Path | None = None, ignore_index: int = 255, **kwargs: Any
-    ) -> None:  # the options of the base class
+        self,
+        root: Path,
+        classes: Path | None = None,
+        ignore_index: int = 255,
+        values: list[int] | None = None,
+        colours: Path | None = None,
+        **kwargs: Any,  # the options of the base class
+    ) -> None:
         super().__init__(root, **kwargs)
         if not 0 <= ignore_index <= 255:
             raise InputError(f"ignore_index is a value of a pixel, from 0 to 255, got {ignore_index}")
-        self.class_file, self.ignore_index = classes or root / "classes.txt", ignore_index
+        if values is not None and (len(set(values)) < len(values) or not all(0 <= value <= 255 for value in values)):
+            raise InputError(f"values are those of pixels, from 0 to 255, another for each class, got {values}")
+        if colours is not None and (values is not None or classes is not None):
+            raise InputError("colours has the names of the classes and stands for values: leave out --data.classes")
+        self.class_file, self.ignore_index, self.values = classes or root / "classes.txt", ignore_index, values
+        self.given_colours = colours
+
+    @classmethod
+    def located(cls, path: Path) -> Located:
+        """The folder ``root``, or ``PolygonFolder`` where it has no masks, but shapes that can be drawn."""
+        own = super().located(path)
+        layouts = find_layouts(path)
+        if not layouts or not layouts[0].reader or any(layout.grain == "pixels" for layout in layouts):
+            return own
+        return handed_on(cls, SegmentationFolder, Located(PolygonFolder, {"root": path}))
+
+    @cached_property
+    def colour_file(self) -> Path | None:
+        """The table of colours; None where the values count."""
+        if self.given_colours is not None or self.class_file.is_file():
+            return self.given_colours
+        return next((self.root / name for name in _COLOUR_FILES if (self.root / name).is_file()), None)
 
     def read_classes(self) -> list[str]:
         check_layout(self.root, "pixels")
+        if self.colour_file is not None:
+            return read_colour_table(self.colour_file)[0]
+        if not self.class_file.is_file() and self._has_pascal_palette():
+            logger.info(f"{self.source}: masks with the palette of Pascal VOC, so the classes are its 21")
+            return _PASCAL.split()
         names = [line.strip() for line in read_text(self.class_file).rstrip().splitlines()]
         if "" in names:
             raise InputError(f"{shown(self.class_file)}, line {names.index('') + 1}: a class without a name")
         return names
 
+    def _has_pascal_palette(self) -> bool:
+        pairs = self.find() if (self.root / "SegmentationClass").is_dir() else {}
+        masks = [mask for split in pairs.values() for mask in split.annotations[:1]]
+        return bool(masks) and all(map(is_pascal_palette, masks))
+
+    def reader(self, classes: Sequence[str]) -> PixelLabels:
+        if self.colour_file is not None:
+            colours = read_colour_table(self.colour_file)[1]
+            return ColourLabels(colours, np.arange(len(colours), dtype=np.uint8), self.colour_file)
+        return IndexLabels(self.table(classes), len(classes))
+
     def table(self, classes: Sequence[str]) -> ByteArray:
-        return lookup_table({**{c: c for c in range(len(classes))}, self.ignore_index: IGNORED})
+        values = range(len(classes)) if self.values is None else self.values
+        if len(values) != len(classes):
+            raise InputError(
+                f"values has {len(values)} values, and there are {len(classes)} classes: give one for each"
+            )
+        return lookup_table({self.ignore_index: IGNORED} | {value: c for c, value in enumerate(values)})
 
     def find(self) -> dict[str, Pairs]:
-        return find_splits(self.root, needs_train=self.trained is None)
+        try:
+            pairs = find_masks(self.root, needs_train=self.trained is None)
+        except InputError:
+            refuse_archives(self.root)
+            raise
+        how = "indices" if self.colour_file is None else f"the colours of {self.colour_file.name}"
+        logger.info(f"{self.source}: read as images with a PNG of {how} for each: {', '.join(pairs)}")
+        return pairs
+
+    def check(self, splits: Splits) -> None:
+        """As in the base; and no class is taken for what is ignored."""
+        self._check_ignored()
+        super().check(splits)
+
+    def _check_ignored(self) -> None:
+        """Say where a class may stand for nothing because its value is ignored.
+
+        Raises:
+            InputError: pixels of a single class are left.
+        """
+        counts = [part.counts for part in self.parts.values()]
+        ignored = sum(int(each.ignored.sum()) for each in counts)
+        per_class = np.sum([each.per_class(len(self.names)) for each in counts], axis=0)
+        empty = [self.names[c] for c in np.flatnonzero(per_class == 0)]
+        if not empty or not ignored or self.colour_file is not None or self.values is not None:
+            return
+        value = self.ignore_index
+        what = (
+            f"{self.source}: no pixel is {some(empty)}, and {ignored:,} pixels have the value {value}, which is ignored"
+        )
+        example = f"[0, {value}]" if len(self.names) == 2 else "[...]"
+        way_out = f'if it stands for a class, give the value of each in their order, --data.values "{example}"'
+        if len(empty) == len(self.names) - 1:
+            raise InputError(f"{what}: {way_out}")
+        logger.info(f"{what}; {way_out}")

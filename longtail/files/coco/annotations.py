@@ -16,10 +16,8 @@ from longtail.files.coco.cache import cached, mapped
 from longtail.files.coco.reader import Content
 from longtail.files.coco.results import codec
 from longtail.files.coco.segments import Rle, Segments
-from longtail.files.labels import Rows
-from longtail.files.listing import IntArray, class_rows, missing_files
-from longtail.files.table import below
-from longtail.messages import shown
+from longtail.files.listing import IntArray, class_rows
+from longtail.messages import shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -222,30 +220,32 @@ def read_annotations(file: Path, masks: bool = False, skip_bad: bool = False) ->
         raise InputError(
             f"{shown(file)}: cannot read it ({error.strerror}); give the path of a JSON file of COCO format"
         ) from error
-    _refuse_or_tell(file, content.about, skip_bad)
-    if content.about["short"]:
-        polygons, owners, first = content.about["short"]
+    return annotations_of(file, content, skip_bad)
+
+
+def annotations_of(file: Path, content: Content, skip_bad: bool) -> Annotations:
+    """The annotations of what was read from a file, once it is said what is wrong with it.
+
+    Raises:
+        InputError: there are bad annotations, and they are not to be left out.
+    """
+    about = content.about
+    if about["total"] and about["shapeless"] == about["total"]:
+        raise InputError(
+            f"{shown(file)} gives boxes without shapes: give a recipe that needs none, such as --recipe fasterrcnn_ce"
+        )
+    _refuse_or_tell(file, about, skip_bad)
+    if about["short"]:
+        polygons, owners, first = about["short"]
         logger.info(
             f"{shown(file)}: left out {polygons} polygons of fewer than three points, of {owners} annotations, such as "
             f"{first}, whose other polygons stay"
         )
+    if about["clipped"]:
+        logger.info(f"{shown(file)}: {about['clipped']} boxes reach beyond their image and are clipped to it")
+    if about["idle"]:
+        logger.info(f"{shown(file)}: no annotation is of the categories {some(about['idle'])}; they are left out")
     return _annotations(file, content)
-
-
-def check_files(annotations: Annotations, folder: Path) -> None:
-    """Make sure that every image lies in ``folder``.
-
-    Raises:
-        InputError: one is missing, is given twice, or its path leads out of ``folder``.
-    """
-    rows = Rows(annotations.file, annotations.file_names, [], annotations.image_ids.tolist(), "image")
-    paths = below(str(folder), rows)
-    if missing := missing_files(paths):
-        raise rows.error(
-            missing[0],
-            f"no such file: {shown(paths[missing[0]])}; {len(missing)} of {len(paths)} images are missing: "
-            f"put them below {shown(folder)}, or give another folder",
-        )
 
 
 def _annotations(file: Path, content: Content) -> Annotations:

@@ -12,16 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.files.coco.segments import compressed
+from longtail.files.coco.ids import Ids, OddError, put
+from longtail.files.coco.results import codec
+from longtail.files.coco.segments import bounds, compressed
 from longtail.files.listing import IntArray
 
 _NO_BOX = [float("nan")] * 4
 _LEAST = 6  # numbers of a polygon: three points
 _FAR = 1e6  # pixels; a polygon that reaches farther is a fault, and would take gigabytes to rasterise
-
-
-class OddError(Exception):
-    """The file is JSON, but not of COCO format: says why."""
 
 
 class Fault(NamedTuple):
@@ -36,12 +34,13 @@ class Entries:
 
     name: str
 
-    def __init__(self) -> None:
+    def __init__(self, texts: Ids | None = None) -> None:
         self.ids = array("q")
+        self.texts = texts or Ids()
 
     def add(self, entry: Any) -> None:  # JSON, checked here
         """Append what is needed of an entry."""
-        _put(self.ids, entry, "id")
+        put(self.ids, entry, "id", self.texts.number)
 
 
 class Images(Entries):
@@ -49,8 +48,8 @@ class Images(Entries):
 
     name = "image"
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, texts: Ids | None = None) -> None:
+        super().__init__(texts)
         self.sizes = array("i")
         self.file_names: list[str] = []
         self.lists = {"neg_category_ids": array("q"), "not_exhaustive_category_ids": array("q")}
@@ -59,8 +58,8 @@ class Images(Entries):
 
     def add(self, entry: Any) -> None:  # JSON, checked here
         super().add(entry)
-        _put(self.sizes, entry, "height")
-        _put(self.sizes, entry, "width")
+        put(self.sizes, entry, "height")
+        put(self.sizes, entry, "width")
         if "file_name" in entry:
             name = entry["file_name"]
         elif "coco_url" in entry:
@@ -85,8 +84,9 @@ class Categories(Entries):
     name = "category"
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(Ids(1))
         self.names: list[str] = []
+        self.groups: list[object] = []  # the supercategories
         self.frequencies: list[str | None] = []
 
     def add(self, entry: Any) -> None:  # JSON, checked here
@@ -96,27 +96,53 @@ class Categories(Entries):
         if (frequency := entry.get("frequency")) not in (None, "r", "c", "f"):
             raise OddError('has a "frequency" that is not r, c or f')
         self.names.append(entry["name"])
+        self.groups.append(entry.get("supercategory"))
         self.frequencies.append(frequency)
+
+    def useful(self, used: set[int]) -> list[int]:
+        """Rows of the categories less those without an annotation that only group others, or share their name.
+
+        Args:
+            used: ids of the categories with an annotation.
+        """
+        rows = list(range(len(self.ids)))
+        idle = [i for i in rows if self.ids[i] not in used]
+        groups = [i for i in idle if any(self.groups[j] == self.names[i] for j in rows if j != i)]
+        for i in [*groups, *idle]:
+            others = [j for j in rows if j != i]
+            if i in rows and (i in groups or any(self.names[j] == self.names[i] for j in others)):
+                rows = others
+        return rows
 
 
 class Instances(Entries):
-    """Annotations; a box or an area that is no number is NaN. Segmentations are passed over without a collector."""
+    """Annotations; a box or an area that is no number is NaN. Segmentations are passed over without a collector.
+
+    Attributes:
+        places: where each stands, for people; empty where they go by their ids.
+    """
 
     name = "annotation"
 
-    def __init__(self, segmentations: Segmentations | None) -> None:
+    def __init__(
+        self, segmentations: Segmentations | None, images: Ids | None = None, categories: Ids | None = None
+    ) -> None:
         super().__init__()
+        self.image_texts, self.category_texts = images or Ids(), categories or Ids()
+        self.places: list[str] = []
         self.image_ids, self.category_ids = array("q"), array("q")
         self.boxes, self.areas, self.crowd = array("d"), array("d"), array("b")
         self.segmentations = segmentations
 
     def add(self, entry: Any) -> None:  # JSON, checked here
         super().add(entry)
-        _put(self.image_ids, entry, "image_id")
-        _put(self.category_ids, entry, "category_id")
-        if "bbox" not in entry:
+        put(self.image_ids, entry, "image_id", self.image_texts.number)
+        put(self.category_ids, entry, "category_id", self.category_texts.number)
+        box = entry.get("bbox")
+        if box in (None, []) and (shape := entry.get("segmentation")):
+            box = bounds(shape, codec)
+        elif "bbox" not in entry:
             raise OddError('has no "bbox"')
-        box = entry["bbox"]
         try:
             self.boxes.fromlist(box if len(box) == 4 else _NO_BOX)
         except (TypeError, OverflowError):
@@ -126,12 +152,16 @@ class Instances(Entries):
             self.areas.append(self.boxes[-2] * self.boxes[-1] if area is None else area)
         except (TypeError, OverflowError):
             self.areas.append(np.nan)
-        if "iscrowd" in entry:
-            _put(self.crowd, entry, "iscrowd")
-        else:
+        if entry.get("iscrowd") is None:
             self.crowd.append(0)
+        else:
+            put(self.crowd, entry, "iscrowd")
         if self.segmentations is not None:
             self.segmentations.add(entry.get("segmentation"))
+
+    def called(self, k: int) -> str:
+        """Annotation ``k`` as a message names it."""
+        return self.places[k] if self.places else f"annotation {self.texts.name(self.ids[k])}"
 
 
 class Segmentations:
@@ -192,6 +222,10 @@ class Segmentations:
         self._ends += ends
         return len(polygons) - len(ends)
 
+    def missing(self) -> int:
+        """How many annotations have no segmentation at all."""
+        return self._kinds.count(self._MISSING)
+
     def faults(self, sizes: NDArray[np.int32]) -> list[Fault]:
         """What can be wrong; ``sizes`` (M, 2) are height and width of the image of each annotation."""
         kinds, own_sizes = np.array(self._kinds), np.asarray(self._sizes).reshape(-1, 2)
@@ -228,13 +262,3 @@ class Segmentations:
             "points": np.asarray(self._points),
             "counts": np.frombuffer(self._counts, np.uint8),
         }
-
-
-def _put(store: array[Any], entry: Any, key: str) -> None:
-    """Append a whole number of an entry."""
-    try:
-        store.append(entry[key])
-    except KeyError:
-        raise OddError(f'has no "{key}"') from None
-    except (TypeError, OverflowError):
-        raise OddError(f'has a wrong "{key}"') from None

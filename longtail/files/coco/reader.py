@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.errors import InputError
-from longtail.files.coco.entries import Categories, Entries, Fault, Images, Instances, OddError, Segmentations
+from longtail.files.coco.entries import Categories, Entries, Fault, Images, Instances, Segmentations
+from longtail.files.coco.ids import OddError
 from longtail.files.coco.results import codec
 from longtail.files.coco.stream import JSONStream
 from longtail.files.listing import IntArray
 from longtail.messages import shown
 
+_BEYOND = 0.5  # pixels by which rounding takes a box beyond its image
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -24,8 +26,9 @@ class Content(NamedTuple):
         arrays: those of ``Annotations`` and ``Segments`` by name; "absent" and "incomplete" with "..._starts".
         about: what is no array and can stand in JSON: the other fields, and of the annotations how many there are
             ("total"), how many are bad and left out ("bad"), how many like the first of these ("alike"), and why the
-            first few are ("reasons"); and "short": how many polygons were left out of the others, of how many of
-            these, and the id of the first.
+            first few are ("reasons"), how many lack a segmentation ("shapeless") and how many were clipped to their
+            image ("clipped"); "idle": categories that were left out; and "short": how many polygons were left out of
+            the other annotations, of how many of these, and the first.
         folder: the folder that the arrays are mapped from; None where they are in memory.
     """
 
@@ -42,14 +45,14 @@ def parse(file: Path, masks: bool) -> Content:
         OSError: the file cannot be read.
     """
     images, categories = Images(), Categories()
-    instances = Instances(Segmentations(codec()) if masks else None)
+    instances = Instances(Segmentations(codec()) if masks else None, images.texts, categories.texts)
     try:
         with file.open(encoding="utf-8-sig") as stream:
             try:
                 _walk(JSONStream(stream), {"images": images, "categories": categories, "annotations": instances})
             except (ValueError, RecursionError) as error:
                 raise InputError(f"{shown(file)}: not a JSON file ({error}); unpack or export it again") from error
-        return _content(images, categories, instances)
+        return content_of(images, categories, instances)
     except OddError as error:
         raise InputError(
             f"{shown(file)}: not annotations of COCO format ({error}); "
@@ -84,29 +87,35 @@ def _walk(text: JSONStream, lists: dict[str, Entries]) -> None:
         raise OddError(f'no "{min(missing)}"')
 
 
-def _content(images: Images, categories: Categories, instances: Instances) -> Content:
-    """Check all entries, leave out the bad annotations and sort the others by image."""
+def content_of(images: Images, categories: Categories, instances: Instances) -> Content:
+    """Check all entries, leave out the bad annotations and sort the others by image.
+
+    Raises:
+        OddError: the images or the categories cannot be used.
+    """
     for entries, name in ((images, "images"), (categories, "categories")):
         if not entries.ids:
             raise OddError(f'its "{name}" is empty')
-    of_categories, about_categories = _checked_categories(categories)
+    of_categories, about_categories = _checked_categories(categories, set(instances.category_ids))
     of_images, about_images = _checked_images(images, of_categories["category_ids"])
     of_instances, about_instances = _checked_instances(instances, of_images, of_categories["category_ids"])
     return Content(of_categories | of_images | of_instances, about_categories | about_images | about_instances)
 
 
-def _checked_categories(categories: Categories) -> tuple[Arrays, dict[str, Any]]:
-    ids = _ids(categories)
-    order = np.argsort(ids)
-    if len(set(categories.names)) < len(categories.names):
-        name, count = Counter(categories.names).most_common(1)[0]
+def _checked_categories(categories: Categories, used: set[int]) -> tuple[Arrays, dict[str, Any]]:
+    ids, useful = _ids(categories), categories.useful(used)
+    rows = [int(i) for i in np.argsort(ids) if int(i) in useful]
+    names = [categories.names[i] for i in rows]
+    if len(set(names)) < len(names):
+        name, count = Counter(names).most_common(1)[0]
         raise OddError(f"{count} categories are called {shown(name)}")
-    frequencies = [categories.frequencies[i] for i in order]
+    frequencies = [categories.frequencies[i] for i in rows]
     if None in frequencies and any(frequencies):
-        raise OddError(f'category {ids[order][frequencies.index(None)]} has no "frequency", but others have')
-    return {"category_ids": ids[order]}, {
-        "classes": [categories.names[i] for i in order],
+        raise OddError(f'category {ids[rows[frequencies.index(None)]]} has no "frequency", but others have')
+    return {"category_ids": ids[rows]}, {
+        "classes": names,
         "frequencies": frequencies if any(frequencies) else None,
+        "idle": [f"{categories.names[i]} ({ids[i]})" for i in range(len(ids)) if i not in useful],
     }
 
 
@@ -139,9 +148,12 @@ def _checked_instances(
         outside = np.any((corners[:, :2] >= limits) | (corners[:, 2:] <= 0), axis=1)
         boxes = np.clip(corners, 0, np.tile(limits, 2)).astype(np.float32)
         flat = ~(xywh[:, 2:] > 0).all(1) | (~outside & ~(boxes[:, 2:] > boxes[:, :2]).all(1))
+    names = (instances.category_texts.name, instances.image_texts.name)
     faults = [
-        Fault(labels < 0, lambda k: f'has category {instances.category_ids[k]}, which is not in "categories"'),
-        Fault(images < 0, lambda k: f'has image {instances.image_ids[k]}, which is not in "images"'),
+        Fault(
+            labels < 0, lambda k: f'has category {names[0](instances.category_ids[k])}, which is not in "categories"'
+        ),
+        Fault(images < 0, lambda k: f'has image {names[1](instances.image_ids[k])}, which is not in "images"'),
         Fault(~np.isfinite(xywh).all(1), lambda k: 'has a "bbox" that is not four finite numbers'),
         Fault(flat, lambda k: f"has a box without area, width {xywh[k, 2]:g} and height {xywh[k, 3]:g}"),
         Fault(
@@ -165,27 +177,34 @@ def _checked_instances(
     }
     if instances.segmentations is not None:
         arrays |= instances.segmentations.arrays(good)
-    return arrays, _about_bad(ids, faults) | {"short": _about_short(ids, instances.segmentations, good)}
+    beyond = np.any((corners[good] < -_BEYOND) | (corners[good] > np.tile(limits[good], 2) + _BEYOND), axis=1)
+    about = {"clipped": int(beyond.sum()), "short": _about_short(instances, good)}
+    return arrays, _about_bad(instances, faults) | about
 
 
-def _about_bad(ids: IntArray, faults: list[Fault]) -> dict[str, Any]:
+def _about_bad(instances: Instances, faults: list[Fault]) -> dict[str, Any]:
     """What is to be said of bad annotations; one with several faults counts for the first of them."""
     where = np.stack([fault.where for fault in faults])
     bad = np.flatnonzero(where.any(0))
     kinds = where[:, bad].argmax(0)
     return {
-        "total": len(ids),
+        "total": len(instances.ids),
         "bad": len(bad),
         "alike": int((kinds == kinds[:1]).sum()),
-        "reasons": [f"annotation {ids[k]} {faults[i].reason(int(k))}" for k, i in zip(bad[:3], kinds[:3], strict=True)],
+        "shapeless": 0 if instances.segmentations is None else instances.segmentations.missing(),
+        "reasons": [
+            f"{instances.called(k)} {faults[i].reason(int(k))}" for k, i in zip(bad[:3], kinds[:3], strict=True)
+        ],
     }
 
 
-def _about_short(ids: IntArray, segmentations: Segmentations | None, good: IntArray) -> list[int]:
-    """Number of the polygons left out of annotations that stay, number of these, and id of the first; or nothing."""
-    short = np.zeros(len(ids), dtype=np.int64) if segmentations is None else np.asarray(segmentations.short)
+def _about_short(instances: Instances, good: IntArray) -> list[Any]:
+    """Number of the polygons left out of annotations that stay, number of these, and the first; or nothing."""
+    if instances.segmentations is None:
+        return []
+    short = np.asarray(instances.segmentations.short)
     rows = np.sort(good[short[good] > 0])
-    return [int(short[rows].sum()), len(rows), int(ids[rows[0]])] if len(rows) else []
+    return [int(short[rows].sum()), len(rows), instances.called(int(rows[0]))] if len(rows) else []
 
 
 def _ids(entries: Entries) -> IntArray:
@@ -194,7 +213,8 @@ def _ids(entries: Entries) -> IntArray:
     distinct, counts = np.unique(ids, return_counts=True)
     if len(distinct) < len(ids):
         repeated = distinct[counts > 1]
-        raise OddError(f"{entries.name} id {repeated[0]} is there more than once{_more_such(len(repeated))}")
+        name = entries.texts.name(int(repeated[0]))
+        raise OddError(f"{entries.name} id {name} is there more than once{_more_such(len(repeated))}")
     return ids
 
 

@@ -1,5 +1,6 @@
 """The shapes of annotations of COCO format, polygons and run lengths, as arrays."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -38,6 +39,24 @@ class Segments:
         polygons = [self.points[a:b].tolist() for a, b in pairwise(self.ends[start : stop + 1].tolist())]
         rle: Rle = codec.merge(codec.frPyObjects(polygons, height, width))
         return rle
+
+
+def bounds(shape: Any, codec: Callable[[], Any]) -> list[float] | None:  # JSON, checked here; gives a module
+    """The box of polygons or run lengths, as x, y, width, height; None where they are not any.
+
+    Args:
+        shape: as it is in a file.
+        codec: gives the functions for run lengths, where they are needed.
+    """
+    try:
+        if isinstance(shape, dict):
+            counts, size = compressed(shape, codec())
+            return list(map(float, codec().toBbox({"size": list(size), "counts": counts})))
+        points = np.concatenate([np.array(polygon, np.float64).reshape(-1, 2) for polygon in shape])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    low, high = points.min(0), points.max(0)
+    return [*low.tolist(), *(high - low).tolist()]
 
 
 def compressed(rle: Rle, codec: Any) -> tuple[bytes, tuple[int, int]]:  # a module

@@ -20,14 +20,15 @@ from longtail.errors import InputError
 from longtail.files.cache import cache_folder, keep
 from longtail.files.images import HEADERS_ONLY, check_images, upright_size
 from longtail.files.listing import IntArray
-from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs, read_values
+from longtail.files.pixels.labels import PixelLabels
+from longtail.files.pixels.pairs import INVALID, Pairs
 from longtail.files.progress import progress_bar
-from longtail.messages import shown, some
+from longtail.messages import shown
 from longtail.writing import write_atomically
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 2  # a new one whenever the arrays or their checks change
+_VERSION = 3  # a new one whenever the arrays or their checks change
 _THREADS = 8
 
 
@@ -83,22 +84,22 @@ def _sums(groups: IntArray, values: IntArray, length: int) -> IntArray:
     return np.bincount(groups, values, length).astype(np.int64)  # float64 in between, exact up to 2^53
 
 
-def count_pixels(pairs: Pairs, table: ByteArray, classes: Sequence[str], root: Path, name: str) -> PixelCounts:
+def count_pixels(pairs: Pairs, labels: PixelLabels, classes: Sequence[str], root: Path, name: str) -> PixelCounts:
     """Count the pixels of pairs, or take them from the cache below ``root``, where nothing has changed since.
 
     Nothing is kept as long as a pair cannot be used.
 
     Args:
         pairs: what to count.
-        table: the label of every value in the annotations (256,): 0..C-1, ``IGNORED`` or ``INVALID``.
+        labels: how the annotations tell the classes.
         classes: the C names.
         root: folder of the set, where the cache goes.
         name: of the split, for the cache.
     """
-    cache = _Cache(cache_folder(root), name, _fingerprint(pairs, table, classes, root))
+    cache = _Cache(cache_folder(root), name, _fingerprint(pairs, labels, classes, root))
     counts = cache.read(len(pairs.images), len(classes))
     if counts is None:
-        counts = _scan(pairs, table, len(classes))
+        counts = _scan(pairs, labels, len(classes))
         number = f"{len(counts):,} annotations"
         logger.info(f"counted the pixels of {number} ({name}): {counts.pixels.sum():,} labelled")
         if not any(counts.problems):  # they name files as they are now, and may be gone next time
@@ -106,9 +107,9 @@ def count_pixels(pairs: Pairs, table: ByteArray, classes: Sequence[str], root: P
     return counts
 
 
-def _fingerprint(pairs: Pairs, table: ByteArray, classes: Sequence[str], root: Path) -> str:
+def _fingerprint(pairs: Pairs, labels: PixelLabels, classes: Sequence[str], root: Path) -> str:
     """The same as long as the files, the labels and the classes are."""
-    digest = sha256(repr((_VERSION, table.tolist(), list(classes))).encode())
+    digest = sha256(repr((_VERSION, labels.state, list(classes))).encode())
     for path in (*pairs.images, *pairs.annotations):
         try:
             stat = Path(path).stat()
@@ -127,7 +128,7 @@ class _Counted(NamedTuple):
     problem: str
 
 
-def _scan(pairs: Pairs, table: ByteArray, num_classes: int) -> PixelCounts:
+def _scan(pairs: Pairs, labels: PixelLabels, num_classes: int) -> PixelCounts:
     """Look at every image and count every annotation."""
     logger.info(HEADERS_ONLY)
     with progress_bar(2 * len(pairs.images), "counting pixels", " files") as bar:
@@ -136,7 +137,7 @@ def _scan(pairs: Pairs, table: ByteArray, num_classes: int) -> PixelCounts:
         def count(pair: tuple[str, str]) -> _Counted:
             if pair[0] in bad:
                 return _unusable(f"{shown(pair[0])}: {bad[pair[0]]}")
-            return _count(*pair, table, num_classes)
+            return _count(*pair, labels)
 
         with warnings.catch_warnings(), ThreadPoolExecutor(_THREADS) as pool:
             warnings.simplefilter("ignore")
@@ -146,29 +147,25 @@ def _scan(pairs: Pairs, table: ByteArray, num_classes: int) -> PixelCounts:
                 results.append(result)
                 bar.update()
     pixels = np.array([result.pixels for result in results], dtype=np.int64).reshape(-1, 256)
-    owners, labels = np.nonzero(pixels[:, :num_classes])
+    owners, present = np.nonzero(pixels[:, :num_classes])
     sizes = np.array([result.size for result in results], dtype=np.int64).reshape(-1, 2)
     problems = [result.problem for result in results]
-    return PixelCounts(sizes, pixels[:, IGNORED], owners, labels, pixels[owners, labels], problems)
+    return PixelCounts(sizes, pixels[:, IGNORED], owners, present, pixels[owners, present], problems)
 
 
-def _count(image: str, annotation: str, table: ByteArray, num_classes: int) -> _Counted:
+def _count(image: str, annotation: str, labels: PixelLabels) -> _Counted:
     """Count one annotation, whose image is known to be readable."""
     try:
-        values = read_values(annotation)
+        values = labels.read(image, annotation)
     except InputError as error:
         return _unusable(str(error))
     (height, width), size = values.shape, upright_size(image)
     if size != (width, height):
         sizes = f"is {width} x {height} pixels, and {shown(image)} is {size[0]} x {size[1]}"
         return _unusable(f"{shown(annotation)}: {sizes}")
-    histogram = np.array(Image.fromarray(values).histogram())
-    pixels = np.bincount(table, histogram, minlength=256).astype(np.int64)
+    pixels = np.array(Image.fromarray(values).histogram(), dtype=np.int64)
     if pixels[INVALID]:
-        beyond = some(np.flatnonzero((table == INVALID) & (histogram > 0)).tolist())
-        ignored = some(np.flatnonzero(table == IGNORED).tolist())
-        why = f"has the label {beyond}, beyond the {num_classes} classes, and ignore_index is {ignored}"
-        return _unusable(f"{shown(annotation)}: {why}")
+        return _unusable(f"{shown(annotation)}: {labels.fault(annotation)}")
     return _Counted((width, height), pixels, "")
 
 

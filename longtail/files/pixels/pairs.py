@@ -15,14 +15,13 @@ from longtail.augment.pixels import resize
 from longtail.errors import InputError
 from longtail.files.images import SUFFIXES, decode
 from longtail.files.listing import reading
+from longtail.files.split_names import SPLIT_NAMES
 from longtail.messages import shown
 
 ByteArray = NDArray[np.uint8]
 
 INVALID = 254  # what a lookup table makes of a value that stands for nothing
 _GREY, _PALETTE = 0, 3  # colour types in the header of a PNG
-
-_SPLITS = {"train": ("train", "training"), "val": ("val", "validation", "valid"), "test": ("test", "testing")}
 
 
 @dataclass(frozen=True)
@@ -57,22 +56,22 @@ def read_text(file: Path) -> str:
         raise InputError(f"{shown(file)}: not text in UTF-8; it has the names of the classes") from error
 
 
-def find_splits(root: Path, needs_train: bool = True) -> dict[str, Pairs]:
-    """The pairs of every split of a set with ``images/`` and ``annotations/`` in ``root``.
+def find_splits(images: Path, annotations: Path, needs_train: bool = True) -> dict[str, Pairs]:
+    """The pairs of every split of a set with a folder of images and one of annotations.
 
     Below both are train/ (or training/), val/ (validation/, valid/) and test/ (testing/), of which some may not be
     there; or all are for training.
 
     Args:
-        root: the folder.
+        images, annotations: the folders.
         needs_train: whether there has to be a train folder where there are others.
 
     Raises:
         InputError: a folder is missing, there twice, empty or cannot be read.
     """
-    folders = _split_folders(root / "images", root / "annotations")
+    folders = _split_folders(images, annotations)
     if needs_train and "train" not in folders:
-        raise InputError(f"{shown(root / 'images')} has no train folder: add one with the training images")
+        raise InputError(f"{shown(images)} has no train folder: add one with the training images")
     return {split: find_pairs(*pair) for split, pair in folders.items()}
 
 
@@ -82,7 +81,7 @@ def _split_folders(images: Path, annotations: Path) -> dict[str, tuple[Path, Pat
         if not folder.is_dir():
             raise InputError(f"no folder at {shown(folder)}")
     splits: dict[str, tuple[Path, Path]] = {}
-    for split, names in _SPLITS.items():
+    for split, names in SPLIT_NAMES.items():
         sides = [[folder / name for name in names if (folder / name).is_dir()] for folder in (images, annotations)]
         for folders in sides:
             if len(folders) > 1:
@@ -114,6 +113,8 @@ def find_pairs(images: Path, annotations: Path, image_end: str = "", annotation_
         InputError: a folder cannot be read, or has no such file.
     """
     pictures, masks = _files(images, image_end, SUFFIXES), _files(annotations, annotation_end, {".png"})
+    if images == annotations:
+        pictures = {name: files for name, files in pictures.items() if not name.endswith(annotation_end)}
     for folder, files, kind in (
         (images, pictures, f"{image_end} image"),
         (annotations, masks, f"{annotation_end}.png"),
@@ -192,6 +193,21 @@ def read_values(path: str) -> ByteArray:
     if values.max() > 255:
         raise InputError(f"{shown(path)}: has the value {values.max()}; labels go up to 255")
     return values.astype(np.uint8)
+
+
+def read_colours(path: str) -> ByteArray:
+    """The colours in an annotation (H, W, 3), those of its palette where it has one.
+
+    Raises:
+        InputError: if it cannot be decoded.
+    """
+    try:
+        with Path(path).open("rb") as file, Image.open(file, formats=("PNG",)) as image:
+            return np.asarray(image.convert("RGB"))
+    except MemoryError:
+        raise
+    except Exception as error:  # as above
+        raise InputError(f"{shown(path)}: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -20,7 +20,7 @@ from longtail.data.pixels.folder import SegmentationFolder
 from longtail.data.sampling import DifficultySampling, PowerSampling, RepeatFactorSampling, Sampling
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
-from longtail.files.pixels import counts
+from longtail.files.pixels.labels import IndexLabels
 
 COLOURS = np.array([[200, 30, 30], [30, 200, 30], [30, 30, 200], [220, 220, 0]], dtype=np.uint8)
 OPTIONS: dict[str, Any] = {"num_workers": 0, "batch_size": 2, "view": ScaleCropFlip(16)}
@@ -245,7 +245,7 @@ def rename(old: str, new: str) -> Callable[[Path], None]:
 BAD_SETS = {
     "no folder": (lambda root: root.rename(root.parent / "other"), {}, r"^no folder at .*set$"),
     "no images": (rename("images", "pictures"), {}, r"^no folder at .*images$"),
-    "no annotations": (rename("annotations", "masks"), {}, r"^no folder at .*annotations$"),
+    "no annotations": (rename("annotations", "pngs"), {}, r"^no folder at .*annotations$"),
     "no train": (rename("images/train", "images/x"), {}, r"annotations/train has no counterpart in .*images"),
     "no val": (rename("annotations/val", "annotations/x"), {}, r"images/val has no counterpart in .*annotations"),
     "two vals": (lambda root: (root / "images/valid").mkdir(), {}, r"images/val and .*images/valid both stand for val"),
@@ -382,8 +382,8 @@ def test_images_turned_by_their_metadata_fit_the_mask_as_they_are_seen(root: Pat
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The annotations that are counted, as it happens."""
     paths: list[str] = []
-    real = counts.read_values
-    monkeypatch.setattr(counts, "read_values", lambda path: (paths.append(path), real(path))[1])
+    real = IndexLabels.read
+    monkeypatch.setattr(IndexLabels, "read", lambda *args: (paths.append(args[2]), real(*args))[1])
     return paths
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from longtail.errors import InputError
 from longtail.files.coco import cache, stream
-from longtail.files.coco.annotations import check_files, read_annotations
+from longtail.files.coco.annotations import read_annotations
+from longtail.files.coco.places import check_files
 
 TRIANGLE = [1.0, 1.0, 6.3, 1.7, 3.1, 5.9]
 SQUARE = [7, 2, 9.5, 2, 9.5, 4.5, 7, 4.5]
@@ -224,13 +225,19 @@ def edited(change):
         ),
         (edited(lambda c: c["images"].extend(c["images"])), "image id 5 is there more than once (and 2 more such)"),
         (edited(lambda c: c["categories"][0].update(id=1)), "category id 1 is there more than once)"),
-        (edited(lambda c: c["categories"][0].update(id="1")), 'entry 1 of "categories" has a wrong "id"'),
-        (edited(lambda c: c["categories"][0].update(name="dog")), "2 categories are called dog"),
+        (edited(lambda c: c["categories"][0].update(id=[1])), 'entry 1 of "categories" has a wrong "id"'),
+        (
+            edited(lambda c: [c["categories"][0].update(name="dog"), c["annotations"][1].update(category_id=1)]),
+            "2 categories are called dog",
+        ),
         (edited(lambda c: c["categories"][0].update(name=None)), 'category 3 has a wrong "name"'),
         (edited(lambda c: c["categories"][0].update(frequency="x")), 'a "frequency" that is not r, c or f'),
         (edited(lambda c: c["categories"][0].pop("frequency")), 'category 3 has no "frequency", but others have'),
         (edited(lambda c: c["annotations"][0].update(id=2)), "annotation id 2 is there more than once)"),
-        (edited(lambda c: c["annotations"][1].pop("bbox")), 'annotation 2 has no "bbox"'),
+        (
+            edited(lambda c: [c["annotations"][1].pop(key) for key in ("bbox", "segmentation")]),
+            'annotation 2 has no "bbox"',
+        ),
         (edited(lambda c: c["annotations"][1].update(image_id=2**70)), 'annotation 2 has a wrong "image_id"'),
         (edited(lambda c: c["annotations"][1].update(iscrowd="no")), 'annotation 2 has a wrong "iscrowd"'),
     ],
@@ -305,7 +312,7 @@ def test_a_short_polygon_among_others_goes_alone(write, told, cached):
         annotation(3, 9, segmentation=([1, 2, 3, 4, 5], SQUARE)),
     ]
     file = write(coco(*given))
-    what = "4 polygons of fewer than three points, of 2 annotations, such as 2, whose other polygons stay"
+    what = "4 polygons of fewer than three points, of 2 annotations, such as annotation 2, whose other polygons stay"
     said = f"{file}: left out {what}"
     found = [read_annotations(file, masks=True) for _ in range(2)]
     assert told.messages == [said, said]  # the second from the cache
@@ -460,7 +467,7 @@ def test_check_files(write, tmp_path):
         check_files(found, tmp_path)
     assert str(caught.value) == (
         f"{found.file}, image 5: no such file: {tmp_path}/val2017/5.jpg; 2 of 3 images are missing: "
-        f"put them below {tmp_path}, or give another folder"
+        f"put them below {tmp_path}, or leave such images out by --data.skip_bad_annotations true"
     )
     for number in (5, 7):
         (tmp_path / "val2017" / f"{number}.jpg").touch()

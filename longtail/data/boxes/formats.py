@@ -1,0 +1,50 @@
+"""Which class reads the format of the boxes in a folder."""
+
+from pathlib import Path
+
+from longtail.data.base import Located, LongTailData
+from longtail.data.names import find_class, handed_on, shipped
+from longtail.errors import InputError
+from longtail.files.boxes.base import BoxSet
+from longtail.files.layouts import box_readers
+from longtail.messages import command, shown
+
+
+def other_format(data: type[LongTailData], reader: type[BoxSet], root: Path) -> Located | None:
+    """The class that reads a folder in the place of ``data``, where it holds another format; else None.
+
+    Args:
+        data: the class that was asked.
+        reader: what it reads.
+        root: the folder.
+
+    Raises:
+        InputError: it holds several formats, or ``data`` is nobody's to replace.
+    """
+    layouts = box_readers(root) if root.is_dir() else {}
+    kinds = {name: find_class(name) for name in layouts}
+    if len(kinds) > 1:
+        words = " and ".join(layout.words for layout in layouts.values())
+        ways = " or ".join(_named(kind, root) for kind in kinds.values())
+        raise InputError(f"{shown(root)} holds {words}: give {ways}")
+    for kind in kinds.values():
+        if not issubclass(reader, kind.reader):  # type: ignore[attr-defined]  # the layouts name classes of boxes alone
+            ours = shipped().get(data.__name__, LongTailData)
+            return handed_on(data, ours, Located(kind, {"root": root}))
+    return None
+
+
+def refuse_other_format(reader: type[BoxSet], root: Path) -> None:
+    """Make sure that a folder without anything for ``reader`` has no boxes in another format.
+
+    Raises:
+        InputError: it has.
+    """
+    for name, layout in box_readers(root).items():
+        kind = find_class(name)
+        if not issubclass(reader, kind.reader):  # type: ignore[attr-defined]  # as above
+            raise InputError(f"{shown(root)} holds {layout.words}: give {_named(kind, root)}")
+
+
+def _named(kind: type[LongTailData], root: Path) -> str:
+    return command("--data", kind.short_name, "--data.root", root)

@@ -1,0 +1,29 @@
+"""Archives in the place of what should have been unpacked from them."""
+
+from pathlib import Path
+
+from longtail.errors import InputError
+from longtail.messages import shown, some
+
+_ARCHIVES = frozenset(".zip .tar .gz .tgz .bz2 .xz .7z .rar".split())  # noqa: SIM905
+
+
+def refuse_archive(file: Path) -> None:
+    """Make sure that a path is not that of an archive, whose name may end in any case.
+
+    Raises:
+        InputError: it is.
+    """
+    if file.suffix.lower() in _ARCHIVES and not file.is_dir():
+        raise InputError(f"{shown(file)} is an archive: unpack it, and give the folder")
+
+
+def refuse_archives(folder: Path) -> None:
+    """Make sure that a folder in which nothing was found does not hold what was to be unpacked.
+
+    Raises:
+        InputError: it holds archives.
+    """
+    archives = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _ARCHIVES and path.is_file())
+    if archives:
+        raise InputError(f"{shown(folder)} holds archives, {some(archives)}: unpack them there")

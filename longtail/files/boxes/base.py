@@ -1,0 +1,73 @@
+"""What the readers of sets with boxes or shapes share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from longtail.errors import InputError
+from longtail.files.coco.annotations import Annotations
+from longtail.files.listing import IntArray
+from longtail.messages import shown, some
+
+
+class Labelled(NamedTuple):
+    """Annotations of a split, the folder that the paths of their images start from, and the images that are there."""
+
+    annotations: Annotations
+    folder: Path
+    rows: IntArray
+
+
+class BoxSet(ABC):
+    """A set with boxes or shapes, as it lies in a folder.
+
+    Args:
+        root: the folder.
+        given: what holds a split, by its name, where that is not to be looked for.
+
+    Attributes:
+        format: what the format is called.
+        wanted: what holds the training images, as a message says that it is missing.
+        places: the file or folder that holds each split there is.
+    """
+
+    format: ClassVar[str]
+    wanted: ClassVar[str]
+
+    def __init__(self, root: Path, given: Mapping[str, Path]) -> None:
+        if not root.is_dir():
+            raise InputError(f"no folder at {shown(root)}")
+        self.root = root
+        self.places: dict[str, Path] = {}
+        for split, places in self.find(dict(given)).items():
+            if len(places) > 1:
+                raise InputError(
+                    f"{shown(root)} has several files for {split}, {some(places)}: give --data.{split} FILE"
+                )
+            self.places[split] = places[0]
+
+    @abstractmethod
+    def find(self, given: dict[str, Path]) -> dict[str, list[Path]]:
+        """What may hold each split, and holds it where it is ``given``."""
+
+    @abstractmethod
+    def read(self, split: str, masks: bool, skip_bad: bool) -> Labelled:
+        """The annotations of a split.
+
+        Args:
+            split: one of ``places``.
+            masks: whether to read the shapes.
+            skip_bad: leave out what cannot be used, and say how much; otherwise it is an error.
+
+        Raises:
+            InputError: something cannot be used.
+        """
+
+    def where(self) -> str:
+        """What was recognised, for people."""
+        places = ", ".join(f"{split} in {shown(self._short(place))}" for split, place in self.places.items())
+        return f"read as {self.format}: {places}"
+
+    def _short(self, place: Path) -> Path:
+        return place.relative_to(self.root) if place != self.root and place.is_relative_to(self.root) else place

@@ -1,0 +1,142 @@
+"""Shapes as LabelMe writes them: a JSON file for each image."""
+
+import base64
+import binascii
+import io
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from longtail.errors import InputError
+from longtail.files.boxes.builder import Builder, image_size
+from longtail.files.boxes.perfile import FileSet
+from longtail.files.coco.results import codec
+from longtail.messages import shown
+
+BACKGROUND, IGNORED = "_background_", "__ignore__"  # what LabelMe calls what is no object, and what does not count
+_CORNERS = 64  # of the polygon that a circle becomes
+
+
+@dataclass
+class _Shape:
+    name: str
+    place: str
+    polygons: list[list[float]]
+    mask: tuple[int, int, Any] | None = None  # x, y, and which pixels from there on belong to it (h, w)
+
+
+@dataclass
+class _Image:
+    """What a JSON file says."""
+
+    file_name: str | None
+    size: tuple[int, int] | None
+    shapes: list[_Shape] = field(default_factory=list)
+    bad: list[tuple[str, str]] = field(default_factory=list)  # which shape, and what is wrong with it
+
+
+class LabelMeSet(FileSet[_Image]):
+    """JSON files beside the images or in a folder of their own.
+
+    Polygons, rectangles, circles and masks are shapes of objects; polygons of one group and one name are one object.
+    Lines and points have no area and count as bad.
+    """
+
+    format: ClassVar[str] = "LabelMe's format"
+    wanted: ClassVar[str] = "JSON file of LabelMe"
+    suffix: ClassVar[str] = ".json"
+    ignored: ClassVar[frozenset[str]] = frozenset({BACKGROUND, IGNORED})
+
+    def parse(self, file: Path) -> _Image | None:
+        try:
+            content = json.loads(file.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{shown(file)}: cannot be read as JSON ({error}); repair or remove it") from error
+        if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
+            return None
+        size = (content.get("imageWidth"), content.get("imageHeight"))
+        has_size = all(isinstance(side, int) and side > 0 for side in size)
+        name = content.get("imagePath")
+        image = _Image(name if isinstance(name, str) else None, (int(size[0]), int(size[1])) if has_size else None)  # type: ignore[arg-type]
+        groups: dict[tuple[str, Any], _Shape] = {}
+        for number, entry in enumerate(content["shapes"], start=1):
+            place = f"shape {number}"
+            try:
+                shape = _shape(entry, place)
+            except (KeyError, TypeError, ValueError, AttributeError, OSError, binascii.Error) as error:
+                image.bad.append((place, str(error) if type(error) is ValueError else "is not as LabelMe writes them"))
+                continue
+            group = entry.get("group_id")
+            key = (shape.name, number if group is None or shape.mask is not None else ("group", group))
+            if key in groups:
+                groups[key].polygons += shape.polygons
+            else:
+                groups[key] = shape
+        image.shapes = list(groups.values())
+        return image
+
+    def names(self, content: _Image) -> Iterator[str]:
+        return (shape.name for shape in content.shapes)
+
+    def file_name(self, content: _Image) -> str | None:
+        return content.file_name
+
+    def add(self, builder: Builder, file: str, content: _Image, path: str, labels: dict[str, int]) -> None:
+        width, height = content.size or image_size(path)
+        builder.add_image(os.path.relpath(path, self.root), width, height)
+        for place, reason in content.bad:
+            builder.add_bad(f"{file}, {place}", reason)
+        for shape in content.shapes:
+            if shape.name in labels:
+                outline = shape.polygons if shape.mask is None else _run_lengths(*shape.mask, width, height)
+                builder.add_object(f"{file}, {shape.place} ({shown(shape.name)})", labels[shape.name], None, outline)
+
+
+class LabelMePixels(LabelMeSet):
+    """The same with what is no object, for what is drawn as classes of pixels."""
+
+    ignored: ClassVar[frozenset[str]] = frozenset()
+
+
+def _shape(entry: Any, place: str) -> _Shape:  # JSON, checked here
+    """A shape as polygons or a mask; a ``ValueError`` says what is wrong with it."""
+    name, kind = entry["label"], entry.get("shape_type") or "polygon"
+    points = np.array(entry["points"], dtype=np.float64).reshape(-1, 2)
+    if not isinstance(name, str) or not name:
+        raise ValueError("has no label")
+    if kind == "polygon":
+        if len(points) < 3:
+            raise ValueError(f"has a polygon of {len(points)} points")
+        return _Shape(name, place, [points.ravel().tolist()])
+    if kind in ("rectangle", "circle", "mask") and len(points) < 2:
+        raise ValueError(f"has a {kind} of {len(points)} points, and two are needed")
+    if kind == "rectangle":
+        (x1, y1), (x2, y2) = points.min(0), points.max(0)
+        return _Shape(name, place, [[x1, y1, x2, y1, x2, y2, x1, y2]])
+    if kind == "circle":
+        radius = math.dist(*points[:2].tolist())
+        angles = np.arange(_CORNERS) * (2 * np.pi / _CORNERS)
+        corners = points[0] + radius * np.stack([np.cos(angles), np.sin(angles)], 1)
+        return _Shape(name, place, [corners.ravel().tolist()])
+    if kind == "mask":
+        with Image.open(io.BytesIO(base64.b64decode(entry["mask"]))) as mask:
+            pixels = np.asarray(mask) > 0
+        x, y = points.min(0).round().astype(int).tolist()
+        return _Shape(name, place, [], (x, y, pixels))
+    raise ValueError(f"is a {shown(kind)}, which has no area")
+
+
+def _run_lengths(x: int, y: int, pixels: Any, width: int, height: int) -> dict[str, Any]:  # an array; JSON
+    """Pixels at a place of an image, as run lengths."""
+    whole = np.zeros((height, width), dtype=np.uint8, order="F")
+    inside = pixels[max(0, -y) : max(0, height - y), max(0, -x) : max(0, width - x)]
+    whole[max(0, y) : max(0, y) + inside.shape[0], max(0, x) : max(0, x) + inside.shape[1]] = inside
+    encoded = codec().encode(whole)
+    return {"size": [height, width], "counts": encoded["counts"].decode("ascii")}

@@ -1,0 +1,136 @@
+"""Sets with a file of annotations for each image."""
+
+import logging
+import os
+from abc import abstractmethod
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from longtail.errors import InputError
+from longtail.files.boxes.base import BoxSet, Labelled
+from longtail.files.boxes.builder import Builder
+from longtail.files.boxes.pairs import by_stem, files_below, read_lines
+from longtail.files.boxes.partners import Partners
+from longtail.files.listing import in_class_order
+from longtail.files.split_names import split_of
+from longtail.messages import shown, some
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class FileSet(BoxSet, Generic[T]):
+    """A file of annotations for each image, of which ``T`` is the content.
+
+    Splits are lists of names in the folder ``lists``, or folders below ``root`` that are called by them; else all is
+    for training. The classes are those of all splits.
+
+    Attributes:
+        suffix: of the files, in lower case.
+        lists: folder of the lists of names; empty where the format knows none.
+        ignored: names that stand for no object.
+    """
+
+    suffix: ClassVar[str]
+    lists: ClassVar[str] = ""
+    ignored: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def parse(self, file: Path) -> T | None:
+        """What a file says; None where it is of another kind. Raises ``InputError`` where it cannot be read."""
+
+    @abstractmethod
+    def names(self, content: T) -> Iterable[str]:
+        """The names of its objects."""
+
+    @abstractmethod
+    def file_name(self, content: T) -> str | None:
+        """The name that it gives its image."""
+
+    @abstractmethod
+    def add(self, builder: Builder, file: str, content: T, path: str, labels: dict[str, int]) -> None:
+        """Add an image with its objects; ``labels`` has the class of each name that counts."""
+
+    def find(self, given: dict[str, Path]) -> dict[str, list[Path]]:
+        lists = self.root / self.lists
+        if self.lists and not given:
+            named = {split: lists / f"{split}.txt" for split in ("train", "val", "test")}
+            if not named["train"].is_file() and (lists / "trainval.txt").is_file():
+                named["train"] = lists / "trainval.txt"
+            given = {split: file for split, file in named.items() if file.is_file()}
+        if given:
+            return {split: [place] for split, place in given.items()}
+        folders: dict[str, list[Path]] = {}
+        outside = []
+        for path in files_below(self.root, {self.suffix}):
+            parts = Path(path).relative_to(self.root).parts[:-1]
+            splits = [split_of(part) for part in parts]
+            at = next((i for i, split in enumerate(splits) if split), None)
+            if at is None:
+                outside.append(path)
+            elif (place := self.root.joinpath(*parts[: at + 1])) not in folders.setdefault(splits[at] or "", []):
+                folders[splits[at] or ""].append(place)
+        if folders and outside:
+            logger.info(f"{len(outside)} files beside the folders of the splits are passed over: {some(outside)}")
+        return folders or {"train": [self.root]}
+
+    @cached_property
+    def contents(self) -> dict[str, dict[str, T | str]]:
+        """What the files of each split say, by their paths; or why one cannot be used."""
+        found: dict[str, dict[str, T | str]] = {}
+        for split, place in self.places.items():
+            found[split] = {}
+            for path in self._files(place) if place.is_dir() else self._listed(place):
+                try:
+                    content = self.parse(Path(path)) if Path(path).exists() else None
+                except InputError as error:
+                    found[split][path] = str(error)
+                else:
+                    if content is not None:
+                        found[split][path] = content
+                    elif not Path(path).exists():
+                        found[split][path] = f"{shown(place)} names {shown(path)}, which is not there"
+        return found
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The names of the objects of all splits, sorted."""
+        contents = [content for files in self.contents.values() for content in files.values()]
+        names = {name for content in contents if not isinstance(content, str) for name in self.names(content)}
+        return in_class_order(list(names - self.ignored))
+
+    def read(self, split: str, masks: bool, skip_bad: bool) -> Labelled:
+        builder = Builder(self.places[split], self.classes, masks)
+        labels = {name: c for c, name in enumerate(self.classes)}
+        partners = Partners()
+        for file, content in self.contents[split].items():
+            short = os.path.relpath(file, self.root)
+            if isinstance(content, str):
+                builder.add_bad(content, "")
+            elif (path := partners.image(Path(file), self.file_name(content))) is None:
+                builder.add_bad(shown(short), f"has no image of its name{_named(self.file_name(content))}")
+            else:
+                self.add(builder, shown(short), content, path, labels)
+        annotations = builder.annotations(skip_bad)
+        return Labelled(annotations, self.root, np.arange(len(annotations)))
+
+    def _files(self, folder: Path) -> list[str]:
+        return files_below(folder, {self.suffix})
+
+    def _listed(self, file: Path) -> list[str]:
+        """The files that a list names; where one is not there, the path that it should have."""
+        names = [line.split()[0] for line in read_lines(file)]
+        folder = next(
+            (place for place in (self.root / "Annotations", self.root / "annotations") if place.is_dir()), self.root
+        )
+        files = by_stem(self._files(folder), folder)
+        return [files.get(name, str(folder / f"{name}{self.suffix}")) for name in names]
+
+
+def _named(file_name: str | None) -> str:
+    return f", nor is there {shown(file_name)}" if file_name else ""

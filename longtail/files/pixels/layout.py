@@ -1,0 +1,58 @@
+"""How people lay out images and masks: which folders and files are pairs, by split."""
+
+from pathlib import Path
+
+from longtail.errors import InputError
+from longtail.files.listing import missing_files
+from longtail.files.pixels.pairs import Pairs, find_pairs, find_splits, read_text
+from longtail.files.split_names import SPLIT_NAMES, split_of
+from longtail.messages import shown
+
+IMAGES = ("images", "imgs", "img", "JPEGImages")
+MASKS = ("annotations", "masks", "mask", "labels", "SegmentationClass")
+
+
+def find_masks(root: Path, needs_train: bool = True) -> dict[str, Pairs]:
+    """The pairs of image and mask of every split.
+
+    Known are ``images/`` and ``annotations/`` (or ``masks/``, ``labels/``), each with a folder for every split or flat;
+    the same two folders in one for every split; both kinds in the folder of the split, masks with names that end in
+    ``_mask``; and Pascal VOC's ``JPEGImages/`` and ``SegmentationClass/`` with lists in ``ImageSets/Segmentation/``.
+
+    Raises:
+        InputError: as ``find_splits``; or a split is there twice.
+    """
+    images, masks = _one_of(root, IMAGES), _one_of(root, MASKS)
+    lists = {split: root / "ImageSets" / "Segmentation" / f"{split}.txt" for split in SPLIT_NAMES}
+    if images and masks and lists["train"].is_file():
+        return {split: _listed(file, images, masks) for split, file in lists.items() if file.is_file()}
+    tops = [path for path in sorted(root.iterdir()) if path.is_dir() and split_of(path.name)] if root.is_dir() else []
+    if (images and masks) or not tops:
+        return find_splits(images or root / IMAGES[0], masks or root / MASKS[0], needs_train)
+    splits: dict[str, Pairs] = {}
+    for top in tops:
+        split = split_of(top.name) or ""
+        images, masks = _one_of(top, IMAGES), _one_of(top, MASKS)
+        if split in splits:
+            raise InputError(f"{shown(root)} has several folders for {split}, such as {shown(top)}: keep one of them")
+        splits[split] = find_pairs(images, masks) if images and masks else find_pairs(top, top, annotation_end="_mask")
+    if needs_train and "train" not in splits:
+        raise InputError(f"{shown(root)} has no train folder: add one with the training images and masks")
+    return splits
+
+
+def _one_of(folder: Path, names: tuple[str, ...]) -> Path | None:
+    """The folder that has one of these names, the likeliest."""
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
+
+
+def _listed(file: Path, images: Path, masks: Path) -> Pairs:
+    """The pairs that a list names."""
+    names = [line.split()[0] for line in read_text(file).splitlines() if line.strip()]
+    pairs = [(str(images / f"{name}.jpg"), str(masks / f"{name}.png")) for name in names]
+    missing = set()
+    for side in zip(*pairs, strict=True):
+        missing |= {side[i] for i in missing_files(list(side))}
+    alone = [f"{shown(path)}: is not there, and {shown(file)} names it" for path in sorted(missing)]
+    whole = [pair for pair in pairs if not missing & set(pair)]
+    return Pairs([image for image, _ in whole], [mask for _, mask in whole], alone)
