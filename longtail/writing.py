@@ -3,11 +3,13 @@
 import contextlib
 import errno
 import logging
+import math
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from longtail.errors import InputError
 from longtail.messages import command
@@ -147,3 +149,14 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             reason = error.strerror or type(error).__name__
             raise InputError(f"{folder}: cannot be written ({reason}); check the folder and the free space") from error
         raise
+
+
+def finite(value: Any) -> Any:  # JSON
+    """Replace every number that JSON does not know by None."""
+    if isinstance(value, Mapping):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,14 +1,13 @@
 """The file ``results.json`` of a run: its shape, reading it and writing it."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from longtail.errors import InputError
 from longtail.reports.schema import misfit
-from longtail.writing import write_atomically
+from longtail.writing import finite, write_atomically
 
 FORMAT = 1
 FILE_NAME = "results.json"
@@ -291,14 +290,3 @@ def _problem(results: Mapping[str, Any]) -> str | None:
         if not all(0 <= index < classes for index in indices):
             return f"has an evaluation with a class that is not one of the {classes}"
     return None
-
-
-def finite(value: Any) -> Any:  # JSON
-    """Replace every number that JSON does not know by None."""
-    if isinstance(value, Mapping):
-        return {key: finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -13,12 +13,12 @@ from longtail.data.names import find_class
 from longtail.data.trained import Trained
 from longtail.errors import InputError
 from longtail.inference.runs import for_checkpoint
-from longtail.reports.results import Results, finite, load_results
+from longtail.reports.results import Results, load_results
 from longtail.reports.terminal import evaluation_table
 from longtail.tasks.evaluation import check_spread, evaluate, read_config
 from longtail.tasks.training_cli import TrainingCLI, quiet
 from longtail.trust import building_from_run
-from longtail.writing import write_atomically
+from longtail.writing import finite, write_atomically
 
 
 def evaluate_on(split: str, run: Path, data: Sequence[str], args: Sequence[str]) -> None:
