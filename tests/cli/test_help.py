@@ -12,7 +12,18 @@ from longtail.figures import METRICS
 from longtail.models.backbones import CIFAR_RESNETS
 from longtail.recipes import recipe_names
 
-OF_FIT = {"--recipe", "--data", "--run", "--resume", "--teacher", "--ema", "--monitor", "--help-all"}
+OF_FIT = {
+    "--recipe",
+    "--data",
+    "--run",
+    "--resume",
+    "--teacher",
+    "--ema",
+    "--monitor",
+    "--help-all",
+    "--from",
+    "--trust",
+}
 
 
 def test_the_help_names_every_command_and_no_other() -> None:
