@@ -35,6 +35,7 @@ usage: longtail fit --recipe NAME [--data WHAT] [options]
   --resume RUN         go on with a stopped run
   --from RUN           the finished run that a recipe second/... goes on from
   --teacher RUN        run of the teacher, for recipes that have one; it is trained first if it is not there
+  --features FOLDER    where the features of frozen networks are kept; by default features/ beside the run
 
   --epochs N           --batch-size N (of each process, 2 or more)                --seed N
   --lr X               highest rate of the recipe's optimizer: about 0.1 for SGD, 0.001 for AdamW; it is not scaled by
