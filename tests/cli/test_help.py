@@ -23,6 +23,7 @@ OF_FIT = {
     "--help-all",
     "--from",
     "--trust",
+    "--features",
 }
 
 
