@@ -54,3 +54,8 @@ def near_names(name: str, names: Sequence[str]) -> str:
 def first_line(error: Exception) -> str:
     """First line of an error's message, or its name where it has none."""
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    """Show a count with its noun."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"

@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "augment": {"errors"},
     "models": {"errors", "checks", "counts", "messages", "augment"},
     "metrics": {"errors", "checks", "counts", "figures"},
-    "reports": {"errors", "figures", "configuration", "writing"},
+    "reports": {"errors", "figures", "messages", "configuration", "writing"},
     "files": {"errors", "distributed", "messages", "writing", "augment"},
     "generated": {"errors", "counts", "writing"},
     "methods": {"errors", "checks", "counts", "distributed", "messages", "checkpoint", "losses", "models"},

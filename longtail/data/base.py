@@ -23,7 +23,7 @@ from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archive
 from longtail.files.layouts import refuse_boxes
-from longtail.messages import shown
+from longtail.messages import plural, shown
 from longtail.samplers.base import EpochSampler
 
 logger = logging.getLogger(__name__)
@@ -204,7 +204,7 @@ class LongTailData(pl.LightningDataModule, ABC):
 
     def class_size(self, label: int) -> str:
         """How much there is of a class for training, for people."""
-        return f"{self.group_counts[label]:,} training {self.group_noun}s"
+        return plural(self.group_counts[label], f"training {self.group_noun}")
 
     def summary(self) -> list[Line]:
         """What is said of the set before a training."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich import table as terminal
 
 from longtail.figures import Metric
+from longtail.messages import plural
 from longtail.reports import html
 from longtail.reports.grains import Grain, grain_of
 from longtail.reports.groups import group_of
@@ -24,7 +25,6 @@ from longtail.reports.wording import (
     metric,
     metric_keys,
     number,
-    plural,
     words_of,
 )
 from longtail.writing import write_atomically

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from longtail.messages import plural
 from longtail.reports import html
 from longtail.reports.difficulty import Snapshot, exceptions, in_words, no_correlation, rarity_correlation, snapshots
 from longtail.reports.grains import Grain, grain_of
@@ -33,7 +34,6 @@ from longtail.reports.wording import (
     metric_keys,
     number,
     percent,
-    plural,
     shorten,
     signed,
     split_name,

@@ -2,19 +2,13 @@
 
 from dataclasses import dataclass
 
+from longtail.messages import plural
 from longtail.reports import html
 from longtail.reports.grains import Grain
 from longtail.reports.groups import group_of
 from longtail.reports.html import Head, Table
 from longtail.reports.results import Evaluation, Example, Mistake, Results, class_figures, weakest_classes
-from longtail.reports.wording import (
-    NOTHING,
-    clean,
-    fill,
-    percent,
-    plural,
-    split_name,
-)
+from longtail.reports.wording import NOTHING, clean, fill, percent, split_name
 
 CONFUSIONS_SHOWN = 20
 MISTAKES_SHOWN = 6

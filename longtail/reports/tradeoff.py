@@ -10,6 +10,7 @@ from typing import Any
 from rich import table as terminal
 
 from longtail.errors import InputError
+from longtail.messages import plural
 from longtail.reports import html
 from longtail.reports.config import differing_setting
 from longtail.reports.grains import IMAGES
@@ -18,7 +19,7 @@ from longtail.reports.html import Cell, Head, Table
 from longtail.reports.plots.curves import Dial, by_strength, head_to_tail
 from longtail.reports.results import FILE_NAME, Metrics, Results
 from longtail.reports.terminal import metrics_table
-from longtail.reports.wording import empty_groups, group_ranges, inside, metric, number, plural
+from longtail.reports.wording import empty_groups, group_ranges, inside, metric, number
 from longtail.writing import write_atomically
 
 CHOSEN_BY = "balanced_accuracy"

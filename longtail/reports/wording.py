@@ -82,11 +82,6 @@ def inside(label: str) -> str:
     return label[:1].lower() + label[1:] if start == start.lower() else label
 
 
-def plural(count: int, noun: str, nouns: str | None = None) -> str:
-    """Show a count with its noun."""
-    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
-
-
 def with_prefix(value: float) -> str:
     """Show a large number briefly: 1M for a million."""
     size, prefix = next((unit for unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= unit[0]), (1, ""))

@@ -22,6 +22,7 @@ from longtail.figures import METRICS, Metric
 from longtail.inference.base import Predictor
 from longtail.losses.base import Loss
 from longtail.losses.cdb import ClassDifficultyLoss
+from longtail.messages import plural
 from longtail.models.classifiers import TauClassifier
 from longtail.reports.grains import Grain
 from longtail.reports.results import Thresholds
@@ -172,7 +173,8 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         trainer, data = self.trainer, self.data
         per_epoch, steps = self._steps()
         images = data.batch_size * trainer.world_size * trainer.accumulate_grad_batches
-        length = f"{trainer.max_epochs:,} epochs of {per_epoch:,} steps" if trainer.max_epochs != -1 else ""
+        epochs = trainer.max_epochs
+        length = "" if epochs in (None, -1) else f"{plural(epochs, 'epoch')} of {plural(per_epoch, 'step')}"
         length = f"{steps:,} steps, {per_epoch:,} an epoch" if trainer.max_steps > 0 else length
         device = {"cpu": "the CPU", "cuda": "the GPU"}.get(self.device.type, self.device.type)
         return [

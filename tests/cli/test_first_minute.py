@@ -126,10 +126,10 @@ def test_the_first_screen_of_a_run(run: Path) -> None:
     train, val, test = map(int, held_out.groups())
     assert train == pytest.approx(sum(counts), abs=10)  # the profile rounds in its own way
     assert found["data"].endswith(f": {train + val + test:,} images of 10 classes")
-    assert found["classes"] == "largest 0 with 120 training images; smallest 9 with 1 training images"
+    assert found["classes"] == "largest 0 with 120 training images; smallest 9 with 1 training image"
     assert found["left out"] == "nothing"
     assert found["groups"] == "1 many-shot (more than 100 training images), 8 medium-shot, 1 few-shot (fewer than 2)"
-    assert found["training"] == "1 epochs of 2 steps, 16 images a step; precision 32-true on the CPU"
+    assert found["training"] == "1 epoch of 2 steps, 16 images a step; precision 32-true on the CPU"
 
 
 def test_hints_can_be_typed_as_they_stand(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,7 +57,7 @@ def test_boxes(tmp_path: Path) -> None:
         ("splits", "4 train, no val, no test"),
         (
             "classes",
-            "largest a with 2 training images, 3 instances; smallest b with 1 training images, 1 instances",
+            "largest a with 2 training images, 3 instances; smallest b with 1 training image, 1 instance",
         ),
         ("left out", "1 train annotation that cannot be used, 1 train annotation of a crowd"),
     ]

@@ -26,7 +26,7 @@ from longtail.files.coco.places import unnamed_images
 from longtail.files.images import HEADERS_ONLY, check_images, decode, few, tell_depth
 from longtail.files.layouts import check_layout
 from longtail.files.listing import IntArray
-from longtail.messages import and_more, command, shown
+from longtail.messages import and_more, command, plural, shown
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ class DetectionData(LongTailData):
 
     def class_size(self, label: int) -> str:
         """Its images and its instances."""
-        return f"{super().class_size(label)}, {self.instance_counts[label]:,} instances"
+        return f"{super().class_size(label)}, {plural(self.instance_counts[label], 'instance')}"
 
     @property
     def time_options(self) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from longtail.messages import plural
 from longtail.reports.grains import IMAGES, Grain
 from longtail.reports.groups import GROUPS, group_of, group_sizes
 from longtail.reports.plots.drawing import (
@@ -23,7 +24,7 @@ from longtail.reports.plots.drawing import (
     svg,
 )
 from longtail.reports.results import Thresholds
-from longtail.reports.wording import NOTHING, inside, plural, shorten, with_prefix
+from longtail.reports.wording import NOTHING, inside, shorten, with_prefix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
