@@ -2,17 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reports.sample import make_results
 
 from benchmarks import reproduce
 from benchmarks.reproduce import PAGE, RESULTS, Run, main, pairs, render, train
 from benchmarks.tables import TABLES
-from longtail.reports.grains import IMAGES
-from longtail.reports.results import Results
 
 CIFAR = TABLES["cifar100_lt"]
 BCL = next(row for row in CIFAR.rows if row.key == "bcl")
@@ -101,14 +99,21 @@ def results(status: str = "finished") -> dict[str, Any]:
     """The results.json of a run that was evaluated if it is finished."""
     made = record("bcl", 0, 0.5)
     evaluations = [
-        {**each, "epoch": 200, "images": 100, "per_class": {"accuracy": [0.5]}, "confusions": [], "mistakes": ["data:"]}
+        {
+            **each,
+            "epoch": 200,
+            "images": 100,
+            "per_class": {"images": [100], "accuracy": [0.5]},
+            "confusions": [],
+            "mistakes": [],
+        }
         for each in made["evaluations"]
     ]
-    filled: dict[str, Any] = dict.fromkeys(Results.__required_keys__)
-    filled |= {"format": 1, "status": status, "seed": 0, "seconds": 60.0, "classes": ["a"], "train_counts": [5]}
-    filled |= {"hardware": made["hardware"], "data": {"images": {"train": 5}}, "history": [{"epoch": 200}]}
-    filled |= {"task": "classification", "predictor": "longtail.inference.classification.Classifier"}
-    filled |= {"grain": asdict(IMAGES)}
+    filled: dict[str, Any] = {**make_results(1, epochs=1)}
+    filled |= {"status": status, "seed": 0, "seconds": 60.0, "train_counts": [5]}
+    filled["hardware"] = {**filled["hardware"], **made["hardware"]}
+    filled["data"] = {**filled["data"], "images": {"train": 5}}
+    filled["history"] = [{**filled["history"][0], "epoch": 200}]
     return filled | {
         "evaluations": evaluations,
         "config": "data:\n  init_args:\n    root: /home/me/data\n    lr: 0.1\n",

@@ -187,9 +187,9 @@ class Classifier(Predictor):
         ranks = min(wanted, len(self.classes))
         if top_k is not None and ranks < top_k:
             logger.info(f"--top-k {top_k} names all classes: there are {ranks}")
-        files = self.files(paths)
+        adjusted, files = self.adjusted(strength), self.files(paths)
         tell_escaped([file.name for file in files])
-        rows = predictions(self.adjusted(strength), files, ranks, batch_size, skip_bad_images)
+        rows = predictions(adjusted, files, ranks, batch_size, skip_bad_images)
         if output is None:
             write_rows(rows, style, ranks, sys.stdout)
             return

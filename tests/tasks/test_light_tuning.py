@@ -114,7 +114,7 @@ def test_a_test_image_has_the_mean_of_five_crops(lift: Path) -> None:
     classifier: Any = load_run(lift, "last")
     from longtail.augment.preprocessing import Resize
     from longtail.files.crops import evaluation_crops
-    from longtail.tasks.train import open_run
+    from longtail.tasks.evaluation import open_run
 
     cli, _ = open_run("test", lift, [])
     data = cli.datamodule
