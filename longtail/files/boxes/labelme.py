@@ -5,9 +5,7 @@ import binascii
 import io
 import json
 import math
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from longtail.errors import InputError
-from longtail.files.boxes.builder import Builder, image_size
-from longtail.files.boxes.perfile import FileSet
+from longtail.files.boxes.builder import Builder
+from longtail.files.boxes.perfile import Content, FileSet
 from longtail.files.coco.results import codec
 from longtail.messages import shown
 
@@ -32,17 +30,7 @@ class _Shape:
     mask: tuple[int, int, Any] | None = None  # x, y, and which pixels from there on belong to it (h, w)
 
 
-@dataclass
-class _Image:
-    """What a JSON file says."""
-
-    file_name: str | None
-    size: tuple[int, int] | None
-    shapes: list[_Shape] = field(default_factory=list)
-    bad: list[tuple[str, str]] = field(default_factory=list)  # which shape, and what is wrong with it
-
-
-class LabelMeSet(FileSet[_Image]):
+class LabelMeSet(FileSet[_Shape]):
     """JSON files beside the images or in a folder of their own.
 
     Polygons, rectangles, circles and masks are shapes of objects; polygons of one group and one name are one object.
@@ -54,17 +42,17 @@ class LabelMeSet(FileSet[_Image]):
     suffix: ClassVar[str] = ".json"
     ignored: ClassVar[frozenset[str]] = frozenset({BACKGROUND, IGNORED})
 
-    def parse(self, file: Path) -> _Image | None:
+    def parse(self, file: Path) -> Content[_Shape] | None:
         try:
             content = json.loads(file.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{shown(file)}: cannot be read as JSON ({error}); repair or remove it") from error
         if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
             return None
-        size = (content.get("imageWidth"), content.get("imageHeight"))
-        has_size = all(isinstance(side, int) and side > 0 for side in size)
-        name = content.get("imagePath")
-        image = _Image(name if isinstance(name, str) else None, (int(size[0]), int(size[1])) if has_size else None)  # type: ignore[arg-type]
+        name, width, height = (content.get(key) for key in ("imagePath", "imageWidth", "imageHeight"))
+        image = Content[_Shape](name if isinstance(name, str) else None)
+        if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+            image.size = (width, height)
         groups: dict[tuple[str, Any], _Shape] = {}
         for number, entry in enumerate(content["shapes"], start=1):
             place = f"shape {number}"
@@ -79,24 +67,12 @@ class LabelMeSet(FileSet[_Image]):
                 groups[key].polygons += shape.polygons
             else:
                 groups[key] = shape
-        image.shapes = list(groups.values())
+        image.objects = list(groups.values())
         return image
 
-    def names(self, content: _Image) -> Iterator[str]:
-        return (shape.name for shape in content.shapes)
-
-    def file_name(self, content: _Image) -> str | None:
-        return content.file_name
-
-    def add(self, builder: Builder, file: str, content: _Image, path: str, labels: dict[str, int]) -> None:
-        width, height = content.size or image_size(path)
-        builder.add_image(os.path.relpath(path, self.root), width, height)
-        for place, reason in content.bad:
-            builder.add_bad(f"{file}, {place}", reason)
-        for shape in content.shapes:
-            if shape.name in labels:
-                outline = shape.polygons if shape.mask is None else _run_lengths(*shape.mask, width, height)
-                builder.add_object(f"{file}, {shape.place} ({shown(shape.name)})", labels[shape.name], None, outline)
+    def add(self, builder: Builder, entry: _Shape, place: str, label: int, size: tuple[int, int]) -> None:
+        outline = entry.polygons if entry.mask is None else _run_lengths(*entry.mask, *size)
+        builder.add_object(place, label, None, outline)
 
 
 class LabelMePixels(LabelMeSet):

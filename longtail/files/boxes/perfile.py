@@ -3,16 +3,16 @@
 import logging
 import os
 from abc import abstractmethod
-from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from longtail.errors import InputError
 from longtail.files.boxes.base import BoxSet, Labelled
-from longtail.files.boxes.builder import Builder
+from longtail.files.boxes.builder import Builder, image_size
 from longtail.files.boxes.pairs import by_stem, files_below, read_lines
 from longtail.files.boxes.partners import Partners
 from longtail.files.listing import in_class_order
@@ -21,11 +21,30 @@ from longtail.messages import shown, some
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
+
+class Named(Protocol):
+    """An object of an image; ``place`` says where in its file it stands."""
+
+    name: str
+    place: str
 
 
-class FileSet(BoxSet, Generic[T]):
-    """A file of annotations for each image, of which ``T`` is the content.
+N = TypeVar("N", bound=Named)
+
+
+@dataclass
+class Content(Generic[N]):
+    """What a file says of its image: its name and its size, as far as it does, its objects, and what cannot be used,
+    with the reasons."""
+
+    file_name: str | None = None
+    size: tuple[int, int] | None = None
+    objects: list[N] = field(default_factory=list)
+    bad: list[tuple[str, str]] = field(default_factory=list)
+
+
+class FileSet(BoxSet, Generic[N]):
+    """A file of annotations for each image, with objects ``N``.
 
     Splits are lists of names in the folder ``lists``, or folders below ``root`` that are called by them; else all is
     for training. The classes are those of all splits.
@@ -41,20 +60,12 @@ class FileSet(BoxSet, Generic[T]):
     ignored: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
-    def parse(self, file: Path) -> T | None:
+    def parse(self, file: Path) -> Content[N] | None:
         """What a file says; None where it is of another kind. Raises ``InputError`` where it cannot be read."""
 
     @abstractmethod
-    def names(self, content: T) -> Iterable[str]:
-        """The names of its objects."""
-
-    @abstractmethod
-    def file_name(self, content: T) -> str | None:
-        """The name that it gives its image."""
-
-    @abstractmethod
-    def add(self, builder: Builder, file: str, content: T, path: str, labels: dict[str, int]) -> None:
-        """Add an image with its objects; ``labels`` has the class of each name that counts."""
+    def add(self, builder: Builder, entry: N, place: str, label: int, size: tuple[int, int]) -> None:
+        """Add an object to its image of a size (width, height); ``place`` is how messages name it."""
 
     def find(self, given: dict[str, Path]) -> dict[str, list[Path]]:
         lists = self.root / self.lists
@@ -80,9 +91,9 @@ class FileSet(BoxSet, Generic[T]):
         return folders or {"train": [self.root]}
 
     @cached_property
-    def contents(self) -> dict[str, dict[str, T | str]]:
+    def contents(self) -> dict[str, dict[str, Content[N] | str]]:
         """What the files of each split say, by their paths; or why one cannot be used."""
-        found: dict[str, dict[str, T | str]] = {}
+        found: dict[str, dict[str, Content[N] | str]] = {}
         for split, place in self.places.items():
             found[split] = {}
             for path in self._files(place) if place.is_dir() else self._listed(place):
@@ -101,7 +112,7 @@ class FileSet(BoxSet, Generic[T]):
     def classes(self) -> list[str]:
         """The names of the objects of all splits, sorted."""
         contents = [content for files in self.contents.values() for content in files.values()]
-        names = {name for content in contents if not isinstance(content, str) for name in self.names(content)}
+        names = {entry.name for content in contents if not isinstance(content, str) for entry in content.objects}
         return in_class_order(list(names - self.ignored))
 
     def read(self, split: str, masks: bool, skip_bad: bool) -> Labelled:
@@ -112,10 +123,17 @@ class FileSet(BoxSet, Generic[T]):
             short = os.path.relpath(file, self.root)
             if isinstance(content, str):
                 builder.add_bad(content, "")
-            elif (path := partners.image(Path(file), self.file_name(content))) is None:
-                builder.add_bad(shown(short), f"has no image of its name{_named(self.file_name(content))}")
+            elif (path := partners.image(Path(file), content.file_name)) is None:
+                builder.add_bad(shown(short), f"has no image of its name{_named(content.file_name)}")
             else:
-                self.add(builder, shown(short), content, path, labels)
+                size = content.size or image_size(path)
+                builder.add_image(os.path.relpath(path, self.root), *size)
+                for place, reason in content.bad:
+                    builder.add_bad(f"{shown(short)}, {place}", reason)
+                for entry in content.objects:
+                    if entry.name in labels:
+                        place = f"{shown(short)}, {entry.place} ({shown(entry.name)})"
+                        self.add(builder, entry, place, labels[entry.name], size)
         annotations = builder.annotations(skip_bad)
         return Labelled(annotations, self.root, np.arange(len(annotations)))
 

@@ -1,15 +1,13 @@
 """Boxes in Pascal VOC's format: an XML file for each image."""
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 from xml.etree import ElementTree
 
 from longtail.errors import InputError
-from longtail.files.boxes.builder import Builder, image_size
-from longtail.files.boxes.perfile import FileSet
+from longtail.files.boxes.builder import Builder
+from longtail.files.boxes.perfile import Content, FileSet
 from longtail.messages import shown
 
 
@@ -22,17 +20,7 @@ class _Object:
     difficult: bool
 
 
-@dataclass
-class _Image:
-    """What an XML file says."""
-
-    file_name: str | None = None
-    size: tuple[int, int] | None = None
-    objects: list[_Object] = field(default_factory=list)
-    bad: list[tuple[str, str]] = field(default_factory=list)  # which object, and what is wrong with it
-
-
-class VOCSet(FileSet[_Image]):
+class VOCSet(FileSet[_Object]):
     """XML files beside the images or in a folder of their own, with lists in ``ImageSets/Main`` or without.
 
     Pixels are counted from 1 and both corners of a box belong to it, as in the files of the challenge. What is marked
@@ -44,14 +32,14 @@ class VOCSet(FileSet[_Image]):
     suffix: ClassVar[str] = ".xml"
     lists: ClassVar[str] = "ImageSets/Main"
 
-    def parse(self, file: Path) -> _Image | None:
+    def parse(self, file: Path) -> Content[_Object] | None:
         try:
             top = ElementTree.parse(file).getroot()
         except (ElementTree.ParseError, OSError, LookupError, ValueError) as error:
             raise InputError(f"{shown(file)}: cannot be read as XML ({error}); repair or remove it") from error
         if top.tag != "annotation":
             return None
-        image = _Image(top.findtext("filename"))
+        image = Content[_Object](top.findtext("filename"))
         width, height = (_number(top.find("size"), name) for name in ("width", "height"))
         image.size = (round(width), round(height)) if width > 0 and height > 0 else None
         for number, element in enumerate(top.iter("object"), start=1):
@@ -69,21 +57,9 @@ class VOCSet(FileSet[_Image]):
                 image.objects.append(_Object(name, place, box, _polygon(element.find("polygon")), difficult))
         return image
 
-    def names(self, content: _Image) -> Iterator[str]:
-        return (each.name for each in content.objects)
-
-    def file_name(self, content: _Image) -> str | None:
-        return content.file_name
-
-    def add(self, builder: Builder, file: str, content: _Image, path: str, labels: dict[str, int]) -> None:
-        width, height = content.size or image_size(path)
-        builder.add_image(os.path.relpath(path, self.root), width, height)
-        for place, reason in content.bad:
-            builder.add_bad(f"{file}, {place}", reason)
-        for each in content.objects:
-            shape = None if each.polygon is None else [each.polygon]
-            place = f"{file}, {each.place} ({shown(each.name)})"
-            builder.add_object(place, labels[each.name], each.box, shape, each.difficult)
+    def add(self, builder: Builder, entry: _Object, place: str, label: int, size: tuple[int, int]) -> None:
+        shape = None if entry.polygon is None else [entry.polygon]
+        builder.add_object(place, label, entry.box, shape, entry.difficult)
 
 
 def _number(element: ElementTree.Element | None, name: str) -> float:
