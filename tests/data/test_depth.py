@@ -77,6 +77,7 @@ every_grain = pytest.mark.parametrize("make", [folder, table, clips, boxes, pixe
 def test_training_evaluation_and_pictures_have_all_levels(
     make: Callable[[Path], LongTailData], tmp_path: Path, told: pytest.LogCaptureFixture
 ) -> None:
+    torch.manual_seed(0)  # of the crops, whatever ran before: a small one of a ramp has few levels
     data = make(tmp_path / "set")
     assert data.splits.val is not None
     assert data.input["bit_depth"] == 12
