@@ -51,12 +51,6 @@ def named_in(value: Any) -> set[str]:  # YAML
     return {match[1] for match in _DOTTED.finditer(value)} if isinstance(value, str) else set()
 
 
-def lies_here(name: str) -> bool:
-    """Whether the current folder has a module that is not served."""
-    first = name.split(".")[0]
-    return first not in _FINDER.names and PathFinder.find_spec(first, [str(Path.cwd())]) is not None
-
-
 class Portable:
     """A data set that a worker process, where it is started anew, unpickles after the modules are served there too.
 

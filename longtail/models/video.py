@@ -1,7 +1,7 @@
 """Backbones for clips: torchvision's video networks by name, and image networks averaged over the frames."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,6 @@ from longtail.errors import InputError
 from longtail.messages import first_line, near_names
 from longtail.models.backbones import Backbone
 from longtail.models.downloads import impatient
-from longtail.models.tuning import Tuning
 from longtail.models.weights import check_start, load_weights
 
 
@@ -78,7 +77,8 @@ class FrameMean(nn.Module):
     Shapes: clips (N, 3, T, H, W) to features (N, num_features).
 
     Args:
-        name, pretrained, weights, image_size, tuning, frozen_statistics: as of ``Backbone``.
+        name: as of ``Backbone``.
+        options: of ``Backbone``.
 
     Raises:
         InputError: as ``Backbone``.
@@ -89,17 +89,9 @@ class FrameMean(nn.Module):
 
     num_features: int
 
-    def __init__(
-        self,
-        name: str,
-        pretrained: bool = False,
-        weights: Path | None = None,
-        image_size: int | None = None,
-        tuning: Literal["all", "none"] | Tuning = "all",
-        frozen_statistics: bool = False,
-    ) -> None:
+    def __init__(self, name: str, **options: Any) -> None:  # those of the image network
         super().__init__()
-        self.backbone = Backbone(name, pretrained, weights, image_size, tuning, frozen_statistics)
+        self.backbone = Backbone(name, **options)
         self.num_features = self.backbone.num_features
 
     expected = Backbone.expected

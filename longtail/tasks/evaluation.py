@@ -1,6 +1,5 @@
 """A run evaluated: at its end, and again later."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from longtail.reports.results import Evaluation, Results, load_results, save_res
 from longtail.reports.terminal import evaluation_table, show
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
 from longtail.trust import building_from_run
-
-logger = logging.getLogger(__name__)
 
 
 def left_out(trainer: pl.Trainer, split: str) -> bool:

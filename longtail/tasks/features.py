@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -88,12 +89,16 @@ class Extraction:
             features = torch.from_numpy(kept)
         return features.transpose(0, 1)
 
+    @cached_property
+    def _weights(self) -> str:
+        return bytes(state_hash(full_state(self.network)).tolist()).hex()
+
     def _file(self, data: ImageData, name: str, copies: int) -> Path | None:
         images = data.fingerprint(name)
         if self.folder is None or images is None:
             return None
         about = {
-            "weights": bytes(state_hash(full_state(self.network)).tolist()).hex(),
+            "weights": self._weights,
             "input": data.input,
             "images": images,
             "views": [repr(data.views[0]), copies, data.seed] if copies > 1 else 1,

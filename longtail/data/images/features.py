@@ -1,6 +1,6 @@
 """The features of a frozen network in the place of the images they were made of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,36 +9,23 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from longtail.data.images.base import ImageBatch, ImageData, LoadedImages
-from longtail.data.images.memory import as_fetched
+from longtail.data.images.memory import TensorImages, whole_batches
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.splits import Split, Splits
 
 
-class FeatureRows(Dataset[LoadedImages]):
-    """Features, fetched a whole batch at a time.
+class FeatureRows(TensorImages):
+    """Features in the place of images.
 
     Args:
-        features: float32 (M, K, D), K of each image, of which the draw takes one.
+        images: float32 (M, K, D), K features of each image, of which the draw takes one.
         targets: int64 (M,).
     """
 
-    def __init__(self, features: Tensor, targets: Tensor) -> None:
-        self.features, self.targets = features, targets
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def to(self, device: torch.device) -> "FeatureRows":
-        """The same on a device."""
-        return FeatureRows(self.features.to(device), self.targets.to(device))
-
-    def __getitems__(self, pairs: list[tuple[int, int]]) -> LoadedImages:
-        """A batch, "images" being features (N, 1, D)."""
-        device, copies = self.features.device, self.features.shape[1]
-        rows = torch.tensor([row for row, _ in pairs]).to(device, non_blocking=True)
-        copy = torch.tensor([draw % copies for _, draw in pairs]).to(device, non_blocking=True)
-        batch = self.features[rows, copy][:, None]
-        return {"images": batch, "targets": self.targets[rows], "rows": rows, "seed": pairs[0][1]}
+    def pick(self, rows: Tensor, draws: Sequence[int]) -> Tensor:
+        """A feature (N, 1, D) of each of some rows (N,)."""
+        copies = torch.tensor([draw % self.images.shape[1] for draw in draws]).to(rows.device, non_blocking=True)
+        return self.images[rows, copies][:, None]
 
 
 class FeatureData(ImageData):
@@ -91,9 +78,7 @@ class FeatureData(ImageData):
 
     def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
         """Make a loader that fetches whole batches, on the device of the trainer."""
-        assert isinstance(images, FeatureRows)
-        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
-        return Loader(images.to(device), batches, collate=as_fetched)
+        return whole_batches(images, batches, self.trainer)
 
     def on_after_batch_transfer(self, batch: LoadedImages, dataloader_idx: int) -> ImageBatch:
         """The features as the one view (N, D)."""

@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
+import lightning.pytorch as pl
 import torch
 from PIL import Image
 from torch import Tensor
@@ -21,6 +22,8 @@ from longtail.data.sampling import Sampling
 from longtail.errors import InputError
 from longtail.files.crops import corners
 
+T = TypeVar("T", bound="TensorImages")
+
 
 class TensorImages(Dataset[LoadedImages]):
     """Images of one size as one uint8 tensor, fetched a whole batch at a time.
@@ -36,24 +39,34 @@ class TensorImages(Dataset[LoadedImages]):
     def __len__(self) -> int:
         return len(self.targets)
 
-    def to(self, device: torch.device) -> "TensorImages":
+    def to(self: T, device: torch.device) -> T:
         """The same set on a device."""
-        return TensorImages(self.images.to(device), self.targets.to(device))
+        return type(self)(self.images.to(device), self.targets.to(device))
+
+    def pick(self, rows: Tensor, draws: Sequence[int]) -> Tensor:
+        """The images (N, 1, 3, H, W) of some rows (N,); these are the same whatever is drawn for them."""
+        return self.images[rows, None]
 
     def __getitems__(self, pairs: list[tuple[int, int]]) -> LoadedImages:
         """A batch: images (N, 1, 3, H, W), targets (N,), rows (N,) and the seed of its augmentation."""
         rows = torch.tensor([row for row, _ in pairs]).to(self.images.device, non_blocking=True)
         return {
-            "images": self.images[rows, None],
+            "images": self.pick(rows, [draw for _, draw in pairs]),
             "targets": self.targets[rows],
             "rows": rows,
             "seed": pairs[0][1],
         }
 
 
-def as_fetched(batch: LoadedImages) -> LoadedImages:
-    """A batch that was fetched whole, in the place of a collation of samples."""
+def _as_fetched(batch: LoadedImages) -> LoadedImages:
     return batch
+
+
+def whole_batches(images: Dataset[Any], batches: EpochBatches, trainer: pl.Trainer | None) -> Loader:  # of LoadedImages
+    """A loader of a set in memory, which fetches whole batches, on the device of the trainer."""
+    assert isinstance(images, TensorImages)
+    device = trainer.strategy.root_device if trainer is not None else torch.device("cpu")
+    return Loader(images.to(device), batches, collate=_as_fetched)
 
 
 class MemoryData(ImageData):
@@ -129,10 +142,7 @@ class MemoryData(ImageData):
 
     def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
         """Make a loader that fetches whole batches, on the device of the trainer."""
-        assert isinstance(images, TensorImages)
-        trainer = self.trainer
-        device = trainer.strategy.root_device if trainer is not None else torch.device("cpu")
-        return Loader(images.to(device), batches, collate=as_fetched)
+        return whole_batches(images, batches, self.trainer)
 
     def fingerprint(self, name: str) -> str:
         """The SHA-256 of the images of a split."""
