@@ -52,7 +52,8 @@ class Run:
     @property
     def recipe(self) -> str:
         """Full name of the recipe."""
-        return f"{self.table.recipes or self.table.name}/{self.row.recipe}"
+        folder = self.table.recipes or self.table.name
+        return self.row.recipe if "/" in self.row.recipe else f"{folder}/{self.row.recipe}"
 
     @property
     def held_out(self) -> bool:
@@ -67,7 +68,7 @@ class Run:
     @property
     def name(self) -> str:
         """Name of the run's folder and file; it says by what the run differs from the published one."""
-        parts = [self.row.key, self.column, f"seed{self.seed}"]
+        parts = [self.row.key, self.column.replace("/", "_"), f"seed{self.seed}"]
         parts += [f"{self.epochs}epochs" * (self.epochs != self.row.epochs), "val" * self.held_out]
         parts += [re.sub(r"[^\w.]+", "_", name.rsplit(".", 1)[-1] + value) for name, value in self.changes.items()]
         return "-".join(part for part in parts if part)

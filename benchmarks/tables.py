@@ -15,7 +15,7 @@ class Row:
     """A method of a table, as it was published."""
 
     method: str
-    recipe: str  # in the table's folder; empty for a figure to compare with alone
+    recipe: str  # in the table's folder, or with its own; empty for a figure to compare with alone
     backbone: str
     epochs: int  # 0 where unknown, of a figure to compare with
     published: Published = field(default_factory=dict)
@@ -28,7 +28,7 @@ class Row:
     @property
     def key(self) -> str:
         """Name of the row."""
-        return self.recipe + self.suffix
+        return self.recipe.replace("/", "_") + self.suffix
 
 
 @dataclass(frozen=True)
@@ -323,6 +323,49 @@ EGTEA = Table(
     "reader of the paper places them in that of the minority classes, not of all 19 verbs.",
     figures=("balanced_accuracy", "mean_precision"),
 )
+LITE0, VIT = "EfficientNet-Lite0", "ViT-S/14"
+COPIES, AT_160 = {"--model.method.copies": "4"}, {"--data.image_size": "160"}
+AT_112 = {"--data": "cifar100_lt", "--data.image_size": "112"}
+
+
+def frozen(method: str, recipe: str, epochs: int = 30, **others: Any) -> Row:
+    """A head on frozen features of both networks."""
+    return Row(method, f"probe/{recipe}", "frozen", epochs, own_validation="cdb" in recipe, **others)
+
+
+PRETRAINED = Table(
+    "pretrained",
+    "CIFAR-100-LT, pretrained networks",
+    {
+        LITE0: {
+            **AT_112,
+            "--model.method.backbone.name": "tf_efficientnet_lite0",
+            "--model.method.backbone.weights": "weights/efficientnet_lite0.safetensors",
+        },
+        VIT: {
+            **AT_112,
+            "--model.method.backbone.name": "vit_small_patch14_dinov2",
+            "--model.method.backbone.weights": "weights/vit_small_patch14_dinov2.safetensors",
+        },
+    },
+    [
+        frozen("cross-entropy", "ce"),
+        frozen("logit adjustment", "logit_adjusted"),
+        frozen("logit adjustment, 4 augmented copies", "logit_adjusted", suffix="_copies4", options=COPIES),
+        frozen("LDAM", "ldam"),
+        frozen("CDB-W", "cdb_w"),
+        frozen("CDB-S", "cdb_s"),
+        frozen("nearest class mean", "ncm", 1),
+        Row("all of it tuned", "cifar100_lt/finetune", "tuned", 5, columns=(LITE0,)),
+        Row("all of it tuned, 160 pixels", "cifar100_lt/finetune", "tuned", 5, {}, {}, "_160", AT_160, (LITE0,)),
+        Row("LIFT+", "cifar100_lt/lift", "adapters", 5, columns=(VIT,)),
+    ],
+    "Imbalance factor 0.01, images enlarged to 112 pixels. The networks are EfficientNet-Lite0 of ImageNet and\n"
+    "a ViT-S/14 of DINOv2's architecture that was tuned further for saliency, which is no network that one would\n"
+    "choose. The files of their weights are looked for in `weights/` of the current folder. CDB holds a tenth of\n"
+    "the training images out for validation, the others train on all.",
+    {"--data.val_fraction": "0"},
+)
 TABLES = {
     table.name: table
     for table in (
@@ -336,5 +379,6 @@ TABLES = {
         CITYSCAPES,
         CAMVID,
         EGTEA,
+        PRETRAINED,
     )
 }
