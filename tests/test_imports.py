@@ -47,7 +47,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "cli": {
         *("errors", "own_modules", "configuration", "distributed", "messages", "checkpoint", "writing", "trust"),
-        *("recipes", "reports", "files", "data", "inference", "tasks"),
+        *("recipes", "models", "reports", "files", "data", "inference", "tasks"),
     },
     "__main__": {"cli"},
 }

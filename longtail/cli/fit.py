@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from longtail.cli.choice import baseline, choose
 from longtail.cli.data import check_table, data_options
 from longtail.cli.log import is_first_here, is_interrupt, last_word
 from longtail.cli.options import SHORT, pairs, short_options, take, trust_modules, without
@@ -19,9 +20,10 @@ from longtail.own_modules import named_in, serve
 from longtail.writing import check_can_be_made, check_unused
 
 FIT_HELP = """\
-usage: longtail fit --recipe NAME [--data WHAT] [options]
+usage: longtail fit [--recipe NAME] [--data WHAT] [options]
 
-  --recipe NAME        a shipped recipe (longtail recipes) or a YAML file
+  --recipe NAME        a shipped recipe (longtail recipes) or a YAML file; without it one is picked by what is there,
+                       and plain cross-entropy on the same features is put beside it
   --data WHAT          a folder, a table (CSV, TSV, Parquet, list file), or cifar10_lt, cifar100_lt, digits_lt, or
                        imagenet_lt, places_lt or inaturalist2018 with --data.root FOLDER; for
                        detection a folder in the format of COCO, Pascal VOC, YOLO or LabelMe, or coco, voc, yolo,
@@ -64,6 +66,8 @@ longtail fit --help-all lists those of the trainer; --data.help CLASS and --mode
 """
 
 TEACHER = "--model.method.teacher_checkpoint"
+# What Lightning leaves in the environment after it has trained in several processes.
+OF_PROCESSES = frozenset({"LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
 RUN_VARIABLE = "LONGTAIL_RUN"  # hands the folder of the run to the processes that Lightning starts
 
 
@@ -93,8 +97,13 @@ def fit(args: list[str]) -> int:
         if not (run / "config.yaml").is_file():
             raise InputError(f"{run} holds no stopped run (config.yaml, and last.ckpt): give the folder of one")
         return _train(options, run, True, [run / "config.yaml", *of_runs])
-    if recipe is None and not of_runs:
-        raise InputError("give --recipe NAME (longtail recipes lists them), or --config FILE")
+    is_first = "LOCAL_RANK" not in os.environ  # Lightning starts the other processes with the same command
+    choice = choose(options) if recipe is None and not of_runs else None
+    given = [*options]
+    if choice is not None:
+        recipe, options = choice.recipe, [*choice.options, *options]
+        if is_first:
+            sys.stdout.write(f"{choice}\n")
     config: dict[str, Any] = {}
     if recipe is not None:
         from longtail.recipes import load_recipe
@@ -128,13 +137,27 @@ def fit(args: list[str]) -> int:
         options = ["--recipe", recipe, *options]
         text = yaml.safe_dump(config)
     run = Path(folder) if folder is not None else default_run(recipe, first or data)
+    if choice is not None and is_first:
+        check_unused(Path(f"{run}-ce"))
     code = _train(options, run, False, of_runs, text, None if first is None else Path(first))
-    if first is not None and not code and "LOCAL_RANK" not in os.environ:
-        from longtail.reports.compare import comparison_text
-        from longtail.reports.terminal import show
-
-        show(comparison_text([Path(first), run]))
+    if choice is not None and not code and is_first:
+        args = baseline(choice, run, [*choice.options, *given])
+        sys.stdout.write(f"to compare with, on the same features: {command('longtail', *args)}\n")
+        sys.stdout.flush()
+        code = run_command(args)
+        if choice.is_probe and not code:
+            _compare(Path(f"{run}-ce"), run)
+    if first is not None and not code and is_first:
+        _compare(Path(first), run)
     return code
+
+
+def _compare(first: Path, second: Path) -> None:
+    """Print the table of two runs."""
+    from longtail.reports.compare import comparison_text
+    from longtail.reports.terminal import show
+
+    show(comparison_text([first, second]))
 
 
 def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
@@ -161,7 +184,8 @@ def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
 
 def run_command(args: list[str]) -> int:
     """Run a command of longtail in a process of its own, and let it end by itself when it is stopped."""
-    with subprocess.Popen([sys.executable, "-m", "longtail", *args]) as process:
+    environment = {name: value for name, value in os.environ.items() if name not in OF_PROCESSES}
+    with subprocess.Popen([sys.executable, "-m", "longtail", *args], env=environment) as process:
         while True:
             try:
                 return process.wait()

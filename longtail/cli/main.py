@@ -22,7 +22,8 @@ HELP = """\
 longtail - train, look at and use classifiers, detectors and segmenters for long-tailed image sets
 
 Start
-  longtail fit --recipe bcl --data photos/     train on a folder with one subfolder for each class
+  longtail fit --data photos/                  train on a folder with one subfolder for each class
+  longtail fit --recipe bcl --data photos/     the same by a method that you name
   longtail fit --recipe maskrcnn_cdb_w --data coco/   find objects, by annotations in COCO's format
   longtail fit --recipe segmentation/cdb_w --data streets/   give every pixel a class, by images/ and annotations/
   longtail fit --recipe clips/cdb_s --data videos/    classify videos, one subfolder for each class

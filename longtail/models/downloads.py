@@ -59,3 +59,16 @@ def reachable(address: str) -> bool:
         return isinstance(error.reason, ssl.SSLError)  # it is there; other libraries may know its certificate
     except OSError:
         return False
+
+
+def obtainable(name: str) -> bool:
+    """Whether the published weights of a timm network are on this machine or can be fetched now."""
+    import timm
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    config = timm.get_pretrained_cfg(name) if timm.is_model(name.split(".")[0]) else None
+    if config is None or config.hf_hub_id is None:
+        return False
+    if isinstance(try_to_load_from_cache(config.hf_hub_id, "model.safetensors"), str):
+        return True
+    return not constants.HF_HUB_OFFLINE and reachable(constants.ENDPOINT)

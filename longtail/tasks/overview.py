@@ -32,10 +32,10 @@ class Overview(pl.Callback):
         self._told = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say what the run is."""
+        """Say how it is trained; of what data has been said before."""
         assert isinstance(pl_module, Task)
         if trainer.is_global_zero:
-            sys.stdout.write(said([*pl_module.data.summary(), *pl_module.summary()]))
+            sys.stdout.write(said(pl_module.summary()))
             sys.stdout.flush()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -11,7 +11,7 @@ from longtail.checkpoint import load_state, read_checkpoint
 from longtail.distributed import is_first_process
 from longtail.errors import InputError
 from longtail.reports.results import Results, load_results, save_results
-from longtail.reports.terminal import evaluation_table, show
+from longtail.reports.terminal import evaluation_table, said, show
 from longtail.tasks.checkpoints import TrainingStopped
 from longtail.tasks.evaluation import check_spread, evaluate, left_out
 from longtail.tasks.rates import about_rate
@@ -70,6 +70,9 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
         check_spread(trainer, data, name)
     if line := about_rate(task.optimizer, any(arg.startswith("--model.optimizer.lr") for arg in args)):
         logger.info(line)
+    if trainer.is_global_zero:  # before features are computed, which takes minutes
+        sys.stdout.write(said(data.summary()))
+        sys.stdout.flush()
     features = cli.config.features or run.parent / "features"
     data = cli.datamodule = task.prepare(data, trainer, Path(features), go_on)
     if trainer.is_global_zero:

@@ -1,0 +1,124 @@
+"""``longtail fit --data photos/`` without a recipe: one is picked by what is there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from longtail.cli.data import check_table, data_options
+from longtail.cli.options import pairs
+from longtail.errors import InputError
+from longtail.messages import plural, shown
+
+BACKBONE, WEIGHTS = "--model.method.backbone.name", "--model.method.backbone.weights"
+ENOUGH = 2000  # training images for which a whole network is tuned; fewer make too few steps in the epochs of a recipe
+MANY = 10_000  # images from which a CPU gets the small network: the transformer needs minutes for fewer
+SMALL = "tf_efficientnet_lite0.in1k"
+BASELINE = {True: "probe/ce", False: "second/ce"}  # by whether the recipe is a probe
+BATCH = 128  # of the recipes; a set with fewer than a few of these gets smaller ones
+# What a second stage shares with the run that it goes on from, and does not take from there.
+SHARED = (
+    "--trainer.accelerator",
+    "--trainer.devices",
+    "--trainer.precision",
+    "--data.num_workers",
+    "--data.batch_size",
+)
+PLACES = ("root", "table", "val", "test", "path_column", "label_column")  # options that say what is read
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A recipe, the options that go with it, and why it was picked."""
+
+    recipe: str
+    options: tuple[str, ...]
+    reason: str
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the network stays as it is."""
+        return self.recipe.startswith("probe/")
+
+    def __str__(self) -> str:
+        return f"recipe {self.recipe}: {self.reason}; another by --recipe (longtail recipes lists them)"
+
+
+def choose(options: Sequence[str]) -> Choice:
+    """The recipe for the images that ``--data`` names.
+
+    Pretrained weights, where they are given or can be had, are worth more than any loss, so they come first. A network
+    is tuned as a whole where there is an accelerator and enough images; else a classifier on its frozen features trains
+    in minutes on a CPU. Without weights a network is trained from random ones.
+
+    Args:
+        options: of ``longtail fit``, written out in full.
+
+    Raises:
+        InputError: if no data is given, it is a set with recipes of its own, or it cannot be read.
+    """
+    given = dict(pairs(options))
+    data = given.get("--data")
+    if data is None:
+        raise InputError("give --recipe NAME (longtail recipes lists them), or --data FOLDER to have one picked")
+    images, classes = _size(data, given)
+    import torch
+
+    from longtail.recipes import load_recipe
+
+    device = str(given.get("--trainer.accelerator", "auto"))
+    accelerated = device != "cpu" and (torch.cuda.is_available() or torch.backends.mps.is_available())
+    tunes = accelerated and images >= ENOUGH
+    recipe = "finetune" if tunes else "probe/logit_adjusted"
+    backbone, weights = given.get(BACKBONE), given.get(WEIGHTS)
+    own: tuple[str, ...] = ()
+    if backbone is None:
+        if weights is not None:
+            raise InputError(f"--weights {shown(weights)}: give the network that they are of too, by --backbone NAME")
+        init = load_recipe(recipe)["model"]["init_args"]["method"]["init_args"]["backbone"]["init_args"]
+        backbone = str(init["name"] if accelerated or images < MANY else SMALL)
+        own = (f"{BACKBONE}={backbone}",)
+    batch = () if images >= 4 * BATCH or "--data.batch_size" in given else (f"--data.batch_size={max(2, images // 8)}",)
+    size = f"{plural(images, 'training image')} of {plural(classes, 'class', 'classes')}"
+    where = "with an accelerator" if accelerated else "on a CPU"
+    if weights is None and not _there(backbone):
+        scratch = "bcl" if accelerated else "logit_adjusted"
+        why = f"{size} {where}, and no pretrained weights: those of {backbone} cannot be fetched from here"
+        return Choice(scratch, batch, f"{why}; --weights FILE with --backbone NAME gives others")
+    kept = f"all of {backbone} is tuned" if tunes else f"{backbone} stays as it is and its features are computed once"
+    return Choice(recipe, (*own, *batch), f"{size} {where}, pretrained weights; {kept}")
+
+
+def baseline(choice: Choice, run: Path, options: Sequence[str]) -> list[str]:
+    """The command that trains a classifier by plain cross-entropy on the features of a run."""
+    args = ["fit", "--recipe", BASELINE[choice.is_probe], "--run", f"{run}-ce"]
+    if choice.is_probe:
+        return [*args, *options]
+    shared = [f"{name}={value}" for name, value in pairs(options) if name in SHARED]
+    return [*args, "--from", str(run), *shared]
+
+
+def _size(data: str, given: dict[str, str]) -> tuple[int, int]:
+    """Numbers of training images, before any are held out, and of classes."""
+    settings = {name: given[f"--data.{name}"] for name in PLACES if f"--data.{name}" in given}
+    check_table(data, None, settings)
+    where = dict(pairs(data_options(data, None)))
+    from longtail.data.images.folder import OwnFiles
+    from longtail.data.names import find_class
+
+    data_class = find_class(where.pop("--data", "Folder"))
+    if not issubclass(data_class, OwnFiles):
+        raise InputError(f"--data {shown(data)} has recipes of its own: give one by --recipe (longtail recipes)")
+    located = {name.removeprefix("--data."): Path(value) for name, value in where.items()}
+    texts = {name: value if "column" in name else Path(value) for name, value in settings.items()}
+    listings = data_class(**{**texts, **located}).list_images()  # type: ignore[arg-type]  # by their names
+    first = next(iter(listings.values()))
+    return len(first), len(first.classes)
+
+
+def _there(backbone: str) -> bool:
+    """Whether the published weights of a network can be had."""
+    if backbone.startswith("local-dir:"):
+        return True
+    from longtail.models.downloads import obtainable
+
+    return obtainable(backbone)

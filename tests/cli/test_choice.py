@@ -1,0 +1,101 @@
+"""``longtail fit --data photos/`` without a recipe: what is picked, why, and what stands beside it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from command import fails, results
+from PIL import Image
+
+from longtail.cli import choice
+from longtail.cli.choice import choose
+from longtail.cli.main import main
+
+SMALL = ["--epochs", "2", "--batch-size", "8", "--workers", "0", "--trainer.accelerator", "cpu", "--image-size", "32"]
+COUNTS = {"cat": 12, "dog": 8, "owl": 5}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("place") / "photos"
+    random = np.random.default_rng(0)
+    for name, count in COUNTS.items():
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(random.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / name / f"{i}.png")
+    rows = [f"{file},{file.parent.name}" for file in sorted(folder.rglob("*.png"))]
+    (folder.parent / "photos.csv").write_text("\n".join(["file,label", *rows]))
+    torch.save(timm.create_model("test_efficientnet").state_dict(), folder.parent / "weights.pth")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longtail.cli.fit.run_command", main)
+
+
+def test_weights_give_a_classifier_on_frozen_features_beside_cross_entropy(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    weights = ["--backbone", "test_efficientnet", "--weights", str(photos.parent / "weights.pth")]
+    assert main(["fit", "--data", str(photos), *weights, *SMALL]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        "recipe probe/logit_adjusted: 25 training images of 3 classes on a CPU, pretrained weights; test_efficientnet "
+        "stays as it is and its features are computed once; another by --recipe (longtail recipes lists them)"
+    )
+    assert any("photos-logit_adjusted-ce" in line and "photos-logit_adjusted " in line for line in lines[-30:])
+    adjusted, plain = (results(Path("runs") / f"photos-logit_adjusted{end}") for end in ("", "-ce"))
+    assert (adjusted["recipe"], plain["recipe"]) == ("probe/logit_adjusted", "probe/ce")
+    assert len(list(Path("runs/features").iterdir())) == 2  # train and val: the second run used those of the first
+    again = fails(capsys, "fit", "--data", str(photos), *weights, *SMALL, "--run", "runs/photos-logit_adjusted")
+    assert "photos-logit_adjusted-ce" in again
+
+
+def test_without_weights_a_network_is_trained_and_its_features_compared(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("longtail.models.downloads.obtainable", lambda name: False)
+    network = ["--backbone", "test_efficientnet"]
+    assert main(["fit", "--data", str(photos), "--run", str(tmp_path / "mine"), *network, *SMALL]) == 0
+    assert capsys.readouterr().out.startswith(
+        "recipe logit_adjusted: 25 training images of 3 classes on a CPU, and no pretrained weights: those of "
+        "test_efficientnet cannot be fetched from here; --weights FILE with --backbone NAME gives others; another by"
+    )
+    assert results(tmp_path / "mine-ce")["recipe"] == "second/ce"
+
+
+@pytest.mark.parametrize(
+    ("there", "gpu", "enough", "many", "recipe", "options"),
+    [
+        (True, False, 2000, 10_000, "probe/logit_adjusted", ("vit_small_patch14_dinov2.lvd142m",)),
+        (True, False, 2000, 25, "probe/logit_adjusted", ("tf_efficientnet_lite0.in1k",)),
+        (True, True, 26, 25, "probe/logit_adjusted", ("vit_small_patch14_dinov2.lvd142m",)),
+        (True, True, 25, 25, "finetune", ("tf_efficientnet_lite0.in1k",)),
+        (False, False, 2000, 10_000, "logit_adjusted", ()),
+        (False, True, 2000, 10_000, "bcl", ()),
+    ],
+)
+def test_the_choice_follows_from_what_is_there(photos, monkeypatch, there, gpu, enough, many, recipe, options):
+    monkeypatch.setattr("longtail.models.downloads.obtainable", lambda name: there)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(choice, "ENOUGH", enough)
+    monkeypatch.setattr(choice, "MANY", many)
+    chosen = choose(["--data", str(photos)])
+    assert chosen.recipe == recipe
+    names = tuple(f"--model.method.backbone.name={name}" for name in options)
+    assert chosen.options == (*names, "--data.batch_size=3")  # of 25 images
+    assert choose(["--data", str(photos), "--data.batch_size=8"]).options == names
+    table = ["--data", str(photos.parent / "photos.csv"), "--data.path_column=file"]
+    assert choose(table).recipe == recipe
+    assert choose([*table, "--trainer.accelerator=cpu"]).recipe in ("probe/logit_adjusted", "logit_adjusted")
+
+
+def test_what_cannot_be_picked_for_gets_one_line(photos, tmp_path, capsys):
+    assert "give --recipe NAME (longtail recipes lists them), or --data FOLDER" in fails(capsys, "fit", "--epochs", "3")
+    weights = str(photos.parent / "weights.pth")
+    assert "give the network" in fails(capsys, "fit", "--data", str(photos), "--weights", weights)
+    assert "has recipes of its own" in fails(capsys, "fit", "--data", "digits_lt")
+    assert "no folder or table at" in fails(capsys, "fit", "--data", str(tmp_path / "gone"))
+    (tmp_path / "boxes").mkdir()
+    (tmp_path / "boxes" / "a.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    fails(capsys, "fit", "--data", str(tmp_path / "boxes"))
