@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from command import TWO_PROCESSES, assert_same_weights, fails, in_its_own_process, results, stopping
+from command import assert_same_weights, fails, in_two_processes, results, stopping
 from PIL import Image
 
 from longtail import writing
@@ -288,7 +288,7 @@ def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main(["fit", "--recipe", "digits_lt/ce", "--epochs", "1", "--run", str(run)]) == 0
     before = results(run)
-    assert in_its_own_process("test", str(run), *TWO_PROCESSES) == 0
+    in_two_processes(tmp_path, "test", str(run))
     for old, new in zip(before["evaluations"], results(run)["evaluations"], strict=True):
         for key in ("images", "per_class", "confusions"):
             assert old[key] == new[key]

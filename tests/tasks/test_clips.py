@@ -291,8 +291,8 @@ def test_methods_for_the_tail_find_more_of_the_rare_classes(tmp_path: Path, monk
     few = {}
     for recipe in ("ce", "logit_adjusted", "cdb_s"):
         fitting = ["fit", "--recipe", f"clips/{recipe}", "--data", str(tmp_path / "shapes"), *TINY, *LEAST]
-        options = ["--epochs", "15", "--batch-size", "16", "--lr", "0.05", "--model.many", "50"]
-        views = ["--data.views", "[longtail.augment.PlainView]"]
+        options = ["--epochs", "8", "--batch-size", "16", "--lr", "0.05", "--model.many", "50"]
+        views = ["--data.views", "[longtail.augment.PlainView]", "--data.frames", str(FRAMES)]
         assert main([*fitting, *options, *views, "--run", str(tmp_path / recipe)]) == 0
         few[recipe] = evaluation(tmp_path / recipe, "test")["metrics"]["few"]
     assert few["logit_adjusted"] > few["ce"] + 0.05

@@ -346,7 +346,9 @@ class Stopper(pl.Callback):
 """
 
 
-def test_two_stopped_processes_resume_to_the_same_weights(shapes: Path, tmp_path: Path) -> None:
+def test_two_stopped_processes_resume_to_the_same_weights(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each of them samples pixels by random numbers of its own. Only the second one is asked to stop."""
     (tmp_path / "stopper.py").write_text(STOPPER)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
@@ -354,9 +356,10 @@ def test_two_stopped_processes_resume_to_the_same_weights(shapes: Path, tmp_path
     fitting += ["--epochs", "2", "--batch-size", "4"]
     in_two_processes(tmp_path, *fitting, LONGTAIL_RUN=str(whole))
     stopper = ["--trainer.callbacks+=stopper.Stopper", "--run", str(stopped), *TWO_PROCESSES]
-    environment = {"PYTHONPATH": str(tmp_path)}
-    assert in_its_own_process(*fitting, *stopper, STOP="1", **environment) == 130
-    assert in_its_own_process("fit", "--resume", str(stopped), "--trust", "stopper", **environment) == 0
+    assert in_its_own_process(*fitting, *stopper, STOP="1", PYTHONPATH=str(tmp_path)) == 130
+    monkeypatch.syspath_prepend(tmp_path)
+    resuming = ["fit", "--resume", str(stopped), "--trust", "stopper"]
+    in_two_processes(tmp_path, *resuming, LONGTAIL_RUN=str(stopped))
     assert_same_weights(stopped, whole)
 
 
