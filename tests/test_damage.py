@@ -155,7 +155,7 @@ COMMANDS = ["predict", "export", "report", "compare", "validate", "test", "trade
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the smallest kind, with an image beside it."""
     run = tmp_path_factory.mktemp("runs") / "run"
-    options = ["--epochs", "1", "--workers", "0", "--precision", "32-true", "--trainer.limit_train_batches", "1"]
+    options = ["--epochs", "1", "--precision", "32-true", "--trainer.limit_train_batches", "1"]
     options += ["--trainer.enable_progress_bar", "false", "--trainer.logger", "false", "--trainer.accelerator", "cpu"]
     assert main(["fit", "--recipe", "digits_lt/ce", "--run", str(run), *options]) == 0
     Image.new("RGB", (20, 20), "red").save(run.parent / "a.png")
