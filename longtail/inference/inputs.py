@@ -1,7 +1,7 @@
 """What the network of a run takes, out of its results, checked."""
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from longtail.augment.preprocessing import Interpolation, Preprocessing
 from longtail.errors import InputError
@@ -25,13 +25,13 @@ def network_input(run: Path, results: Results, *needed: str) -> Input:
     """
     inputs = results["data"]["input"]
     missing = [key for key in needed if key not in inputs]
-    problem = f"lacks {', '.join(missing)}" if missing else _problem(inputs, len(results["classes"]))
+    problem = f"lacks {', '.join(missing)}" if missing else _problem(dict(inputs), len(results["classes"]))
     if problem:
         raise InputError(f"{run / FILE_NAME}: data.input {problem}; restore the file or train the run again")
     return inputs
 
 
-def _problem(inputs: Input, classes: int) -> str | None:
+def _problem(inputs: dict[str, Any], classes: int) -> str | None:
     """What of the entries that are there cannot be used, or None."""
     for key, lengths in (("mean", 3), ("std", 3), ("category_ids", classes)):
         if len(inputs.get(key, [0] * lengths)) != lengths:
