@@ -100,6 +100,20 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process holds a folder, as far as it can be told without writing to it."""
+    import filelock
+
+    if not (folder / LOCK).is_file():
+        return False
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except (filelock.Timeout, OSError, NotImplementedError):
+        return True
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace ``path`` by ``content``: readers see the old file or the new one, never a part.
 

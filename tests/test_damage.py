@@ -15,9 +15,11 @@ import yaml
 from damage import changed, damaged
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from reports.sample import make_detection, make_results, make_segmentation
 from rich.console import Console
 
+from longtail.cli.main import main
 from longtail.configuration import parse_yaml
 from longtail.data.clips.egtea import EGTEA
 from longtail.data.images.cifar import CIFAR10LT
@@ -129,6 +131,7 @@ METHOD = {
         "loss": {"class_path": "longtail.losses.CrossEntropyLoss", "init_args": {}},
     },
 }
+INPUT = {"size": 16, "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear", "crop": 1.0}
 CONFIG = {"model": {"init_args": {"method": METHOD}}}
 
 
@@ -137,18 +140,86 @@ CONFIG = {"model": {"init_args": {"method": METHOD}}}
 def test_the_configuration_in_results(config: str | bytes, tmp_path: Path) -> None:
     results: Any = make_results(epochs=1)
     results["config"] = config.decode("utf-8", "replace") if isinstance(config, bytes) else config
-    results["data"]["input"] = {
-        "size": 16,
-        "mean": [0.5] * 3,
-        "std": [0.5] * 3,
-        "interpolation": "bilinear",
-        "crop": 1.0,
-    }
+    results["data"]["input"] = INPUT
     (tmp_path / "results.json").write_text(json.dumps(results))
     state = Plain(results["train_counts"], Backbone("resnet20_cifar"), CrossEntropyLoss()).state_dict()
     torch.save({"state_dict": {f"method.{name}": value for name, value in state.items()}}, tmp_path / "last.ckpt")
     with one_line(tmp_path):
         load_run(tmp_path)
+
+
+COMMANDS = ["predict", "export", "report", "compare", "validate", "test", "tradeoff"]
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the smallest kind, with an image beside it."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    options = ["--epochs", "1", "--precision", "32-true", "--trainer.limit_train_batches", "1"]
+    options += ["--trainer.enable_progress_bar", "false", "--trainer.logger", "false", "--trainer.accelerator", "cpu"]
+    assert main(["fit", "--recipe", "digits_lt/ce", "--run", str(run), *options]) == 0
+    Image.new("RGB", (20, 20), "red").save(run.parent / "a.png")
+    return run
+
+
+def every_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command that reads a run ends by itself, where it fails with one line that names the run."""
+    for name in COMMANDS:
+        rest = {"predict": [str(run.parent / "a.png")], "compare": [str(run), f"--output={run.parent / 'c.html'}"]}
+        capsys.readouterr()
+        code = main([name, str(run), *rest.get(name, [])])
+        errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("longtail: error")]
+        assert (code, len(errors)) in ((0, 0), (2, 1)), (name, code, errors)
+
+
+@settings(parent=fuzz, max_examples=8)
+@given(data=st.data())
+def test_every_command_on_damaged_results(
+    data: st.DataObject, digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = digits / "results.json"
+    before = file.read_bytes()
+    tree = json.loads(before)
+    whole = changed({key: value for key, value in tree.items() if key != "config"}).map(
+        lambda part: {"config": tree["config"], **part} if isinstance(part, dict) else part
+    )
+    of_data = changed(tree["data"]).map(lambda part: {**tree, "data": part})
+    try:
+        file.write_bytes(as_json(data.draw(st.one_of(whole, of_data))))
+        every_command(digits, capsys)
+    finally:
+        file.write_bytes(before)
+
+
+@settings(parent=fuzz, max_examples=8)
+@given(data=st.data())
+def test_every_command_on_a_damaged_configuration(
+    data: st.DataObject, digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = digits / "config.yaml"
+    before = file.read_bytes()
+    config = yaml.safe_load(before)
+    of_data = changed(config["data"]).map(lambda part: yaml.safe_dump({**config, "data": part}).encode())
+    of_model = changed(config["model"]).map(lambda part: yaml.safe_dump({**config, "model": part}).encode())
+    try:
+        file.write_bytes(data.draw(st.one_of(damaged(before), of_data, of_model)))
+        every_command(digits, capsys)
+    finally:
+        file.write_bytes(before)
+
+
+@pytest.mark.parametrize("key", INPUT)
+def test_what_the_network_takes_is_not_said(key: str, digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = digits / "results.json"
+    before = file.read_bytes()
+    tree = json.loads(before)
+    del tree["data"]["input"][key]
+    try:
+        file.write_bytes(as_json(tree))
+        assert main(["predict", str(digits), str(digits.parent / "a.png")]) == 2
+        assert f"{file}: data.input lacks {key}" in capsys.readouterr().err
+    finally:
+        file.write_bytes(before)
 
 
 TABLES = {

@@ -5,10 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
+from reports.sample import make_results
 
 from longtail import writing
 from longtail.errors import InputError
-from longtail.writing import check_can_be_made, is_unused, locked, system_error
+from longtail.reports.results import load_results, save_results
+from longtail.writing import check_can_be_made, is_held, is_unused, locked, system_error
 
 
 def test_a_folder_is_held_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,6 +19,20 @@ def test_a_folder_is_held_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         pass
     with locked(tmp_path):
         pass
+
+
+def test_whether_a_folder_is_held(tmp_path: Path) -> None:
+    assert not is_held(tmp_path)
+    with locked(tmp_path):
+        assert is_held(tmp_path)
+    assert not is_held(tmp_path)
+
+
+def test_a_run_that_nobody_holds_does_not_run(tmp_path: Path) -> None:
+    save_results(tmp_path, {**make_results(epochs=1), "status": "running"})
+    assert load_results(tmp_path)["status"] == "interrupted"
+    with locked(tmp_path):
+        assert load_results(tmp_path)["status"] == "running"
 
 
 def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:

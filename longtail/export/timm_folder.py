@@ -2,7 +2,6 @@
 
 import copy
 import json
-import tempfile
 from pathlib import Path
 
 import torch
@@ -45,7 +44,7 @@ def write_timm_folder(
     Raises:
         InputError: if timm has no such network, or it gives other logits.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     backbone = method.cpu().backbone if isinstance(getattr(method, "backbone", None), Backbone) else None
     if not isinstance(backbone, Backbone) or backbone.name in CIFAR_RESNETS:
@@ -96,12 +95,9 @@ def write_timm_folder(
     }
     try:
         output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output) as folder:
-            part = Path(folder) / "model.safetensors"
-            save_file(state, part, {"format": "pt"})
-            part.replace(output / part.name)
     except OSError as error:
         raise InputError(f"{output}: cannot write there ({error.strerror}); give another --output") from error
+    write_atomically(output / "model.safetensors", save(state, {"format": "pt"}))
     write_atomically(output / "config.json", json.dumps(config, indent=2, ensure_ascii=False))
     return [output / "config.json", output / "model.safetensors"]
 

@@ -28,6 +28,7 @@ from longtail.files.labelled import Listed
 from longtail.files.table import is_table
 from longtail.files.video.clips import read_clips
 from longtail.inference.base import Predictor
+from longtail.inference.inputs import NORMALISATION, network_input
 from longtail.inference.runs import load_method, readable, samples, tell_escaped
 from longtail.messages import retrievable
 from longtail.methods.base import Method
@@ -97,7 +98,8 @@ class Classifier(Predictor):
     def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Classifier":
         """Load a run of classification, of images or of clips; see ``Predictor.load``."""
         method, path = load_method(run, results, Method, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
-        inputs, counts = results["data"]["input"], results["train_counts"]
+        needed = ("size", *NORMALISATION, "interpolation", "crop")
+        inputs, counts = network_input(run, results, *needed), results["train_counts"]
         parts, frames, bit_depth = input_parts(inputs), inputs.get("frames"), inputs.get("bit_depth")
         return cls(method, results["classes"], counts, inputs["size"], *parts, path, frames, bit_depth=bit_depth)
 

@@ -22,6 +22,7 @@ from longtail.files.coco.results import MASK_FROM, coco_results
 from longtail.files.images import decode
 from longtail.files.labelled import Listed
 from longtail.inference.base import Predictor
+from longtail.inference.inputs import network_input
 from longtail.inference.runs import distinct_names, load_method, readable, samples, tell_escaped
 from longtail.messages import retrievable, some
 from longtail.methods.rcnn import RCNN
@@ -62,7 +63,7 @@ class Detector(Predictor):
     def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Detector":
         """Load a run of detection; see ``Predictor.load``."""
         method, path = load_method(run, results, RCNN, checkpoint)
-        inputs = results["data"]["input"]
+        inputs = network_input(run, results, "category_ids")
         return cls(method, results["classes"], inputs["category_ids"], path, inputs.get("bit_depth"))
 
     def read(self, file: str) -> Image.Image:

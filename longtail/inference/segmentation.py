@@ -19,6 +19,7 @@ from longtail.files.images import decode
 from longtail.files.labelled import Listed
 from longtail.files.pixels.pairs import read_image
 from longtail.inference.base import Predictor
+from longtail.inference.inputs import NORMALISATION, network_input
 from longtail.inference.runs import distinct_names, load_method, readable, samples
 from longtail.methods.pixels import PixelMethod, labels_at
 from longtail.reports.overlays import COLOURS, colour, draw_labels
@@ -65,7 +66,7 @@ class Segmenter(Predictor):
     def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Segmenter":
         """Load a run of segmentation; see ``Predictor.load``."""
         method, path = load_method(run, results, PixelMethod, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
-        inputs = results["data"]["input"]
+        inputs = network_input(run, results, *NORMALISATION)
         normalise = Normalise(inputs["mean"], inputs["std"])
         return cls(method, results["classes"], inputs.get("size"), normalise, path, inputs.get("bit_depth"))
 

@@ -7,7 +7,7 @@ from typing import Any, TypedDict, cast
 
 from longtail.errors import InputError
 from longtail.reports.schema import misfit
-from longtail.writing import finite, write_atomically
+from longtail.writing import finite, is_held, write_atomically
 
 FORMAT = 1
 FILE_NAME = "results.json"
@@ -189,7 +189,7 @@ class Results(_OfSomeRuns):
 
 
 def load_results(run: Path) -> Results:
-    """Read the results of the run in the folder ``run``."""
+    """Read the results of the run in the folder ``run``; one that runs no more, as after a kill, is "interrupted"."""
     path = run / FILE_NAME
     if not run.is_dir():
         raise InputError(f"{run}: no such folder; give the folder of a run, the one that contains {FILE_NAME}")
@@ -214,6 +214,8 @@ def load_results(run: Path) -> Results:
     problem = f"lacks {', '.join(missing)}" if missing else _problem(results)
     if problem:
         raise InputError(f"{path}: {problem}; restore the file or train the run again")
+    if results["status"] == "running" and not is_held(run):
+        results["status"] = "interrupted"
     return cast(Results, results)
 
 

@@ -9,6 +9,7 @@ from jsonargparse import Namespace
 
 from longtail.augment.preprocessing import Preprocessing
 from longtail.data.names import find_class
+from longtail.inference.inputs import network_input
 from longtail.models.inputs import NetworkInput
 from longtail.models.local_dir import PREFIX, resolved
 from longtail.reports.results import load_results
@@ -57,7 +58,7 @@ def expected_input(backbone: Namespace) -> NetworkInput:
     run = Path(options["weights"]).parent if options.get("weights") else None
     for folder in () if run is None else (run, run.parent):  # of a checkpoint, or of an export below it
         if (folder / "results.json").is_file():
-            seen: dict[str, Any] = {**load_results(folder)["data"]["input"]}
+            seen: dict[str, Any] = {**network_input(folder, load_results(folder))}
             names = {field.name for field in fields(Preprocessing)} & seen.keys()
             preprocessing = Preprocessing(**{name: seen[name] for name in names})
             return NetworkInput(preprocessing.over(expected.preprocessing), seen.get("size"), expected.fixed)

@@ -12,6 +12,7 @@ from longtail.data.images.files import FileData
 from longtail.data.names import find_class
 from longtail.data.trained import Trained
 from longtail.errors import InputError
+from longtail.inference.inputs import network_input
 from longtail.inference.runs import for_checkpoint
 from longtail.reports.results import Results, load_results
 from longtail.reports.terminal import evaluation_table
@@ -39,6 +40,7 @@ def evaluate_on(split: str, run: Path, data: Sequence[str], args: Sequence[str])
     """
     quiet()
     results, config = load_results(run), read_config(run)
+    network_input(run, results)
     if not results["history"]:
         raise InputError(f"{run} has no finished epoch: go on by longtail fit --resume {run}")
     config["model"]["init_args"]["method"] = for_checkpoint(config["model"]["init_args"]["method"])

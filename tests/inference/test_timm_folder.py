@@ -60,6 +60,10 @@ def test_timm_gives_the_logits_of_the_run(name: str, size: int, strength: float,
     args = ["--format", "timm", "--strength", str(strength), "--output", str(folder)]
     assert main(["export", str(runs[name]), *args]) == 0
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    usual = folder / "usual"
+    usual.touch()
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {usual.stat().st_mode & 0o777}
+    usual.unlink()
     network: Any = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     images = torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(1))
     classifier: Any = load_run(runs[name])
