@@ -172,7 +172,7 @@ def every_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert (code, len(errors)) in ((0, 0), (2, 1)), (name, code, errors)
 
 
-@settings(parent=fuzz, max_examples=8)
+@settings(parent=fuzz, max_examples=4)
 @given(data=st.data())
 def test_every_command_on_damaged_results(
     data: st.DataObject, digits: Path, capsys: pytest.CaptureFixture[str]
@@ -191,7 +191,7 @@ def test_every_command_on_damaged_results(
         file.write_bytes(before)
 
 
-@settings(parent=fuzz, max_examples=8)
+@settings(parent=fuzz, max_examples=4)
 @given(data=st.data())
 def test_every_command_on_a_damaged_configuration(
     data: st.DataObject, digits: Path, capsys: pytest.CaptureFixture[str]
