@@ -1,7 +1,6 @@
 """Data modules for images in files: a folder of class folders, or a table of paths and labels."""
 
 import logging
-from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,8 +12,9 @@ from longtail.files.folder import scan_folder
 from longtail.files.labelled import read_labelled, start_of_paths, without_files
 from longtail.files.layouts import check_layout, refuse_boxes
 from longtail.files.listing import Listing
+from longtail.files.passed_over import PassedOver
 from longtail.files.table import is_table, read_table
-from longtail.messages import shown, some
+from longtail.messages import shown
 
 logger = logging.getLogger(__name__)
 
@@ -79,11 +79,10 @@ class Folder(OwnFiles):
     def list_images(self) -> dict[str, Listing]:
         """List what lies below the class folders, and what is given apart."""
         check_layout(self.root, "images")
-        others: Counter[str] = Counter()
-        listings = scan_folder(self.root, self.kind, others)
-        if others:
-            suffixes = some([suffix for suffix, _ in others.most_common()])
-            self.leave_out(others.total(), "file", f"of another kind ({suffixes})")
+        passed = PassedOver()
+        listings = scan_folder(self.root, self.kind, passed)
+        for count in passed.counts(self.noun):
+            self.leave_out(*count)
         first = next(iter(listings))
         for name, place in self.apart.items():
             if name in listings:
