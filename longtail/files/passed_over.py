@@ -21,12 +21,18 @@ class PassedOver:
         beside: the number of images beside class folders.
         folders: the names of folders beside those of splits.
         unlabelled: the number of images of a test folder that has no classes.
+        others: how many of what else were left out, and why.
     """
 
     suffixes: Counter[str] = field(default_factory=Counter)
     beside: int = 0
     folders: list[str] = field(default_factory=list)
     unlabelled: int = 0
+    others: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def leave_out(self, count: int, noun: str, reason: str) -> None:
+        """Note that so many of something were left out, such as of "row", "without image"."""
+        self.others[noun, reason] += count
 
     def counts(self, noun: str) -> list[tuple[int, str, str]]:
         """How many of what were passed over, and why, as a summary says it."""
@@ -35,6 +41,7 @@ class PassedOver:
             (self.beside, noun, "beside the class folders"),
             (len(self.folders), "folder", f"beside those of the splits ({some(self.folders)})"),
             (self.unlabelled, noun, "of a test folder without class folders"),
+            *((count, thing, reason) for (thing, reason), count in self.others.items()),
         ]
         return [count for count in counts if count[0]]
 
