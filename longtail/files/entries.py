@@ -15,8 +15,6 @@ from longtail.files.passed_over import PassedOver
 from longtail.files.places import find_files
 from longtail.messages import shown, some
 
-_SKIP = "or leave such rows out by --skip-bad-{}s"
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -26,14 +24,19 @@ class Reading:
         kind: what they are about.
         columns: what is known of those of a table.
         skip: leave out rows without an image, without a class or with several, and count them; otherwise they are an
-            error, but for rows without a class in the files of tools.
+            error, but for rows without a class in the files of tools. None where that cannot be chosen.
         passed: counts what is left out.
     """
 
     kind: Kind = IMAGES
     columns: Columns = field(default_factory=Columns)
-    skip: bool = False
+    skip: bool | None = False
     passed: PassedOver = field(default_factory=PassedOver)
+
+    @property
+    def way_out(self) -> str:
+        """How a message about a row goes on."""
+        return "" if self.skip is None else f", or leave such rows out by --skip-bad-{self.kind.noun}s"
 
 
 def listing_of(
@@ -109,8 +112,7 @@ def _labelled(rows: Rows, reading: Reading) -> Rows:
     if not bare:
         return rows
     if not (rows.several or reading.skip):
-        way_out = _SKIP.format(reading.kind.noun)
-        raise rows.error(min(bare), f"the label is empty; fill it in or remove the row, {way_out}")
+        raise rows.error(min(bare), f"the label is empty; fill it in or remove the row{reading.way_out}")
     if len(bare) == len(rows.labels):
         raise InputError(f"{shown(rows.file)}: no {reading.kind.noun} has a class")
     reading.passed.leave_out(len(bare), reading.kind.noun, f"without a class in {shown(rows.file.name)}")
@@ -125,7 +127,7 @@ def _placed(rows: Rows, folders: Sequence[str], reading: Reading, split: str | N
         first = folders[0] if len(folders) == 1 else folders[-1]
         names = some([f"{first}/{rows.paths[i]}" for i in missing])
         way_out = f"correct the paths, which start from {shown(first)}, or give another root"
-        raise rows.error(missing[0], f"no such file: {names}; {way_out}, {_SKIP.format(reading.kind.noun)}")
+        raise rows.error(missing[0], f"no such file: {names}; {way_out}{reading.way_out}")
     if missing:
         reading.passed.leave_out(len(missing), "row", f"of {shown(rows.file.name)} without {reading.kind.noun}")
     kept = [(i, path) for i, path in enumerate(found) if path is not None]
@@ -155,7 +157,7 @@ def _single(rows: Rows, paths: list[str], reading: Reading) -> tuple[Rows, list[
             several += 1
         else:
             words = f"{shown(rows.paths[same[0]])} has several classes, {some(labels)}; each needs one"
-            raise rows.error(same[0], f"{words}: correct it, {_SKIP.format(reading.kind.noun)}")
+            raise rows.error(same[0], f"{words}: correct it{reading.way_out}")
     if not kept:
         raise InputError(f"{shown(rows.file)}: each {reading.kind.noun} has several classes; each needs one")
     if several:

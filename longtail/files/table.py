@@ -68,7 +68,7 @@ def read_table(
     """
     folder = str(file.parent if root is None else root)
     rows = read_rows(file, Columns(path_column, label_column))
-    return listing_of(rows, [folder], classes, Reading(VIDEOS if folders else IMAGES))
+    return listing_of(rows, [folder], classes, Reading(VIDEOS if folders else IMAGES, skip=None))
 
 
 def read_rows(file: Path, columns: Columns) -> Rows:

@@ -215,7 +215,7 @@ def test_missing_files_are_counted(root):
     file = write(root, text)
     assert refusal(file) == (
         f"{file}, line 3: no such file: {root}/0.jpg, {root}/1.jpg, {root}/2.jpg and 2 more; "
-        f"correct the paths, which start from {root}, or give another root, or leave such rows out by --skip-bad-images"
+        f"correct the paths, which start from {root}, or give another root"
     )
 
 
