@@ -34,7 +34,7 @@ class Kind:
 
 # What a listing takes for a video. The content decides how a file is decoded.
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .avi .mkv .mov .webm .m4v .mpg .mpeg .ts .wmv .flv .ogv".split()  # noqa: SIM905
+    ".mp4 .avi .mkv .mov .webm .m4v .mpg .mpeg .ts .wmv .flv .ogv .gif".split()  # noqa: SIM905
 )
 
 IMAGES = Kind("image", SUFFIXES)

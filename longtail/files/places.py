@@ -55,7 +55,7 @@ def find_files(rows: Rows, folders: Sequence[str], kind: Kind, split: str | None
     lost = [i for i, path in enumerate(found) if path is None]
     if lost:
         names = _Names(folders, kind, split)
-        for i in lost:
+        for i in lost if names.files else []:
             found[i] = names.find(rows, i)
         if by_name := sum(found[i] is not None for i in lost):
             where = shown(folders[-1])
