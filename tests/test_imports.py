@@ -53,7 +53,7 @@ ROOMS: dict[str, set[str]] = {
 }
 # Rooms whose folders stand on the modules beside them, and the folders in them that import from another.
 INNER: dict[str, dict[str, set[str]]] = {
-    "files": {"coco": set(), "boxes": {"coco"}, "pixels": set(), "video": set()},
+    "files": {"coco": set(), "boxes": {"coco"}, "pixels": set(), "video": set(), "formats": set()},
     "data": {"images": set(), "boxes": set(), "pixels": set(), "clips": {"images"}},
 }
 LIGHTNING = {"data", "tasks"}

@@ -1,7 +1,9 @@
 """What ``--data`` means: a name, a path or a class, beside the data set that the recipe names."""
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from longtail.errors import InputError
@@ -77,15 +79,33 @@ def check_table(value: str, named: str | None, settings: Mapping[str, str]) -> N
     if not file.is_file() or room not in ("", "longtail.data") or name not in TABLE_READERS:
         return
     from longtail.files.archives import refuse_archive
-    from longtail.files.table import is_table, read_table
+    from longtail.files.columns import Columns
+    from longtail.files.entries import Reading
+    from longtail.files.folder import IMAGES, VIDEOS
+    from longtail.files.formats.known import read_file
+    from longtail.files.table import is_table
 
     refuse_archive(file)
     if not is_table(file):
         return
-    columns = {f"{kind}_column": settings.get(f"{kind}_column", kind) for kind in ("path", "label")}
+    columns = Columns(settings.get("path_column"), settings.get("label_column"), settings.get("group"))
+    skip = settings.get("skip_bad_images", "false").lower() == "true"
+    reading = Reading(VIDEOS if TABLE_READERS[name] else IMAGES, columns, skip)
     root = Path(settings["root"]) if "root" in settings else None
     classes: Sequence[str] | None = None
-    for table in (str(file), settings.get("val"), settings.get("test")):
-        if table is not None:
-            listing = read_table(Path(table), root, **columns, classes=classes, folders=TABLE_READERS[name])
-            classes = listing.classes
+    with _quiet():  # what was recognised is said when the data set reads it
+        for table in (str(file), settings.get("val"), settings.get("test")):
+            if table is not None and not Path(table).is_dir():
+                classes = next(iter(read_file(Path(table), root, reading, classes).values())).classes
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The readers of files say nothing inside."""
+    readers = logging.getLogger("longtail.files")
+    level = readers.level
+    readers.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        readers.setLevel(level)

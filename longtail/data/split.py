@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,50 @@ def stratified_split(
     shuffled = order[np.lexsort((np.random.default_rng(seed).random(len(order)), of_class))]
     is_held_out = np.arange(len(order)) - starts[of_class] < held_out[of_class]
     return np.sort(shuffled[~is_held_out]).astype(np.int64), np.sort(shuffled[is_held_out]).astype(np.int64)
+
+
+def grouped_split(
+    targets: NDArray[np.integer[Any]],  # of any width
+    groups: Sequence[str],
+    fraction: float,
+    seed: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Hold out whole groups, so that of every class about ``fraction`` of its rows is.
+
+    Groups are taken in an order that is drawn, those with more classes first; each is held out if that brings the sum
+    over the classes of |held out - fraction * n|, in parts of the n rows of the class, down. No class loses its last
+    group. Rows with an empty group are on their own.
+
+    Args:
+        targets: (M,) integer classes.
+        groups: of each row.
+        fraction: the part to hold out, in [0, 1).
+        seed: of the random order, not negative.
+
+    Returns:
+        Row numbers that are kept and that are held out, both int64 and ascending; together 0..M-1.
+
+    Raises:
+        InputError: ``fraction`` is outside [0, 1).
+    """
+    check_fraction("fraction", fraction)
+    _, labels = np.unique(targets, return_inverse=True)
+    names = [name or f"\0{row}" for row, name in enumerate(groups)]
+    _, owner = np.unique(names, return_inverse=True)
+    counts = np.zeros((owner.max(initial=-1) + 1, labels.max(initial=-1) + 1), dtype=np.int64)
+    np.add.at(counts, (owner, labels), 1)
+    totals = counts.sum(0)
+    order = np.random.default_rng(seed).permutation(len(counts))
+    order = order[np.argsort(-(counts[order] > 0).sum(1), kind="stable")]
+    held = np.zeros(len(totals), dtype=np.int64)
+    is_held = np.zeros(len(counts), dtype=bool)
+    for group in order:
+        own = counts[group]
+        before, after = np.abs(held - fraction * totals), np.abs(held + own - fraction * totals)
+        if ((after - before) / totals).sum() < 0 and (held + own < totals)[own > 0].all():
+            is_held[group], held = True, held + own
+    rows = is_held[owner]
+    return np.flatnonzero(~rows).astype(np.int64), np.flatnonzero(rows).astype(np.int64)
 
 
 def random_split(count: int, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from longtail.data.sampling import Labels
 from longtail.data.split import classes_without
-from longtail.files.listing import IntArray
+from longtail.files.listing import IntArray, Listing
 from longtail.messages import some
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,21 @@ def tell_untrained(splits: Splits, noun: str) -> None:
         logger.info(
             f"{len(without)} of {len(splits.classes)} classes have no training {noun} and will not be found: {names}"
         )
+
+
+def tell_groups(listing: Listing, kept: IntArray, held_out: IntArray, name: str) -> None:
+    """Say how many groups were held out for a split, and of which classes another part than of the whole."""
+    assert listing.groups is not None
+    sides = [{listing.groups[row] for row in rows.tolist()} for rows in (kept, held_out)]
+    counts = listing.class_counts()
+    shares = listing.subset(held_out).class_counts() / np.maximum(counts, 1)
+    part = len(held_out) / max(len(listing), 1)
+    odd = [c for c in np.flatnonzero(counts) if abs(shares[c] - part) > max(0.1, 1 / counts[c])]
+    words = f": other parts are held out of {some([f'{listing.classes[c]} ({shares[c]:.0%})' for c in odd])}"
+    logger.info(
+        f"{name}: {len(held_out)} images of {len(sides[1])} groups, {part:.0%}; {len(sides[0])} groups are kept"
+        f"{words if odd else ''}"
+    )
 
 
 def depth_input(bit_depth: int | None) -> dict[str, int]:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from longtail.errors import InputError
+from longtail.files.columns import Columns
 from longtail.files.table import SUFFIXES, file_text, read_rows
 from longtail.messages import shown, some
 
@@ -52,6 +53,6 @@ def _read(file: Path) -> dict[str, str] | list[str]:
             raise InputError(f"{shown(file)}: wants an object of class and name, or a list of names")
         return content  # type: ignore[no-any-return]  # one of the two
     if suffix in SUFFIXES[:-2]:
-        rows = read_rows(file, "class", "name")
+        rows = read_rows(file, Columns("class", "name"))
         return dict(zip(rows.paths, map(str, rows.labels), strict=True))
     return [line.strip() for line in file_text(file).strip().splitlines()]

@@ -1,9 +1,10 @@
 """Data sets that lie in one folder per class: what is looked for, and how it is found."""
 
-# ruff: noqa: PTH112, PTH113, PTH116, PTH118, PTH122 - paths are plain strings: objects are slow in their thousands
+# ruff: noqa: PTH112, PTH113, PTH116, PTH118, PTH119, PTH122 - paths are plain strings: objects are slow in their thousands
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -15,7 +16,11 @@ import numpy as np
 from longtail.errors import InputError
 from longtail.files.images import SUFFIXES
 from longtail.files.listing import Listing, class_rows, entries, in_class_order, is_file, is_folder, reading
+from longtail.files.passed_over import PassedOver, named_suffixes
+from longtail.files.split_names import folder_splits
 from longtail.messages import shown, some
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,21 +34,21 @@ class Kind:
 
 # What a listing takes for a video. The content decides how a file is decoded.
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .avi .mkv .mov .webm .m4v .mpg .mpeg .ts .wmv .flv .ogv".split()  # noqa: SIM905
+    ".mp4 .avi .mkv .mov .webm .m4v .mpg .mpeg .ts .wmv .flv .ogv .gif".split()  # noqa: SIM905
 )
 
 IMAGES = Kind("image", SUFFIXES)
 VIDEOS = Kind("video", VIDEO_SUFFIXES, folders=True)
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
-def scan_folder(root: Path, kind: Kind = IMAGES, others: Counter[str] | None = None) -> dict[str, Listing]:
+def scan_folder(root: Path, kind: Kind = IMAGES, passed: PassedOver | None = None) -> dict[str, Listing]:
     """List the images below ``root``, where every class has a folder; or what else ``kind`` says.
 
     Two layouts are known, and told apart by a ``train`` folder that holds folders:
 
-    - ``root/train/<class>/...``, with ``root/val`` (or ``valid``, ``validation``) and ``root/test`` where there are
-      any; other folders in ``root`` are ignored. Upper and lower case do not matter.
+    - ``root/train/<class>/...``, with ``root/val`` and ``root/test`` where there are any, under one of the names of
+      ``folder_splits``, which may come twice as in ``seg_train/seg_train/``; other folders in ``root`` are passed
+      over, and so is a test folder without classes.
     - ``root/<class>/...``, a flat set that is not split yet.
 
     An image anywhere below a class folder belongs to that class: ``cat/2019/a.jpg`` is a ``cat``. Hidden files and
@@ -56,7 +61,7 @@ def scan_folder(root: Path, kind: Kind = IMAGES, others: Counter[str] | None = N
     Args:
         root: the folder.
         kind: what is looked for.
-        others: counts the suffixes of the files in class folders that are of no such kind, where it is given.
+        passed: counts what is passed over, where it is given.
 
     Returns:
         Listings under ``"train"`` and, where present, ``"val"`` and ``"test"``; or one under ``"all"``.
@@ -68,7 +73,12 @@ def scan_folder(root: Path, kind: Kind = IMAGES, others: Counter[str] | None = N
     """
     if os.path.isfile(root):
         raise InputError(f"{shown(root)}: is a file; give the folder that holds the class folders")
-    splits = {split: _classes(folder, kind, others) for split, folder in _splits(str(root), kind).items()}
+    passed = PassedOver() if passed is None else passed
+    places = _splits(str(root), kind, passed)
+    splits = {split: _classes(folder, kind, passed) for split, folder in places.items()}
+    if "all" not in places:
+        words = ", ".join(f"{split} in {shown(os.path.relpath(folder, root))}" for split, folder in places.items())
+        logger.info(f"read as a folder for each class: {words}")
 
     main = next(iter(splits))  # "train" or "all"
     classes = in_class_order(list(splits[main]))
@@ -109,14 +119,14 @@ def scan_labelled(root: Path, classes: Sequence[str], split: str, kind: Kind = I
         InputError: ``root`` is missing or cannot be read, has no images, other splits alone, or another class.
     """
     folders, _ = _contents(str(root), kind)
-    of_splits = [name for name in folders if name.lower() in _SPLITS and name not in classes]
-    chosen = [name for name in of_splits if _SPLITS[name.lower()] == split]
+    of_splits = folder_splits([name for name in folders if name not in classes])
+    chosen = [name for name, its in of_splits.items() if its == split]
     if of_splits and len(chosen) != 1:
         raise InputError(
             f"{shown(root)}: has {some(of_splits)} and not one {split} folder; give the folder that holds the class "
-            f"folders, such as {shown(root / of_splits[0])}"
+            f"folders, such as {shown(root / next(iter(of_splits)))}"
         )
-    folder = os.path.join(root, chosen[0]) if chosen else str(root)
+    folder = _innermost(os.path.join(root, chosen[0]), split, kind) if chosen else str(root)
     images = {name: paths for name, paths in _classes(folder, kind).items() if paths}
     targets = np.repeat(class_rows(folder, list(images), classes), [len(paths) for paths in images.values()])
     return Listing([path for paths in images.values() for path in paths], targets, list(classes))
@@ -126,13 +136,14 @@ def _within(split: str) -> str:
     return "" if split == "all" else f" in {split}"
 
 
-def _splits(root: str, kind: Kind) -> dict[str, str]:
+def _splits(root: str, kind: Kind, passed: PassedOver) -> dict[str, str]:
     """The folder of every split, ``train`` first; or ``root`` itself under ``"all"``."""
     folders, _ = _contents(root, kind)
+    of_splits = folder_splits(folders)
     split_folders = {
-        split: [name for name in folders if _SPLITS.get(name.lower()) == split] for split in ("train", "val", "test")
+        split: [name for name, its in of_splits.items() if its == split] for split in ("train", "val", "test")
     }
-    only_splits = len(folders) == sum(map(len, split_folders.values())) > 0
+    only_splits = len(folders) == len(of_splits) > 0
     # A folder called train may be a class among others: then it holds images and no folders.
     if not only_splits and not any(_contents(os.path.join(root, name), kind)[0] for name in split_folders["train"]):
         return {"all": root}
@@ -143,10 +154,32 @@ def _splits(root: str, kind: Kind) -> dict[str, str]:
     for split, names in split_folders.items():
         if len(names) > 1:
             raise InputError(f"{shown(root)}: {' and '.join(names)} both stand for {split}; keep one of them")
-    return {split: os.path.join(root, names[0]) for split, names in split_folders.items() if names}
+    passed.folders += [name for name in folders if name not in of_splits]
+    places = {
+        split: _innermost(os.path.join(root, names[0]), split, kind) for split, names in split_folders.items() if names
+    }
+    if "test" in places and (unlabelled := _without_classes(places["test"], kind)):
+        passed.unlabelled += unlabelled
+        del places["test"]
+    return places
 
 
-def _classes(folder: str, kind: Kind, others: Counter[str] | None = None) -> dict[str, list[str]]:
+def _innermost(folder: str, split: str, kind: Kind) -> str:
+    """The folder of a split, or in it the one of the same name or split that is all it holds, as archives have it."""
+    folders, samples = _contents(folder, kind)
+    alone = not samples and len(folders) == 1
+    if alone and (folders[0] == os.path.basename(folder) or folder_splits(folders) == {folders[0]: split}):
+        return _innermost(os.path.join(folder, folders[0]), split, kind)
+    return folder
+
+
+def _without_classes(folder: str, kind: Kind) -> int:
+    """The number of images right in a folder that has no others."""
+    folders, samples = _contents(folder, kind)
+    return 0 if folders else len(samples)
+
+
+def _classes(folder: str, kind: Kind, passed: PassedOver | None = None) -> dict[str, list[str]]:
     """Paths of the samples in every class folder in ``folder``."""
     folders, samples = _contents(folder, kind)
     if lone := [path for name in samples if os.path.isdir(path := os.path.join(folder, name))]:
@@ -159,10 +192,14 @@ def _classes(folder: str, kind: Kind, others: Counter[str] | None = None) -> dic
             f"{shown(folder)}: no class folders; put the {kind.noun}s of every class in a folder of its own"
         )
     above = {_identity(str(path)) for path in (Path(folder).resolve(), *Path(folder).resolve().parents)}
+    others = None if passed is None else passed.suffixes
     classes = {name: samples_below(os.path.join(folder, name), kind, above, others) for name in folders}
     if not any(classes.values()):
         suffixes = ", ".join(sorted(kind.suffixes))
-        raise InputError(f"{shown(folder)}: no {kind.noun}s ({suffixes}) in class folders below it")
+        instead = f"; there are {named_suffixes(others)}" if others else ""
+        raise InputError(f"{shown(folder)}: no {kind.noun}s ({suffixes}) in class folders below it{instead}")
+    if passed is not None:
+        passed.beside += len(samples)
     return classes
 
 

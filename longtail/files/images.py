@@ -16,6 +16,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from longtail.errors import InputError
 from longtail.files.depth import FULL, deep_values, eight_bits, header, sixteen_bits, visible
+from longtail.files.image_formats import AVIF, HEIF, HEIF_BRANDS, HEIF_SUFFIXES, NEEDS_HEIF, formats
 from longtail.messages import shown
 
 T = TypeVar("T")
@@ -25,9 +26,9 @@ logger = logging.getLogger(__name__)
 # What a listing takes for an image. The content decides how a file is decoded, so a PNG called .jpg is fine.
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .pnm .jp2 .j2k".split()  # noqa: SIM905
+    + [".avif"] * AVIF
+    + sorted(HEIF_SUFFIXES) * HEIF
 )
-# No others are tried: some of Pillow's formats start external programs.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000")
 
 _LOOKED_AT = 32
 
@@ -211,7 +212,7 @@ def _bad(files: Sequence[tuple[str, tuple[int, int] | None]]) -> list[tuple[str,
 def _opened(path: str) -> Iterator[tuple[BinaryIO, Image.Image]]:
     """The file and the image in it, of which only the header is read yet."""
     # Not opened by Pillow, which would map an uncompressed TIFF into memory and jumble it if it is to be turned.
-    with Path(path).open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+    with Path(path).open("rb") as file, Image.open(file, formats=formats()) as image:
         yield file, image
 
 
@@ -261,8 +262,11 @@ def _reason(path: str, error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
-        empty = os.path.getsize(path) == 0  # noqa: PTH202
-        return "empty file" if empty else f"not an image in a known format ({', '.join(_FORMATS)})"
+        with Path(path).open("rb") as file:
+            start = file.read(12)
+        if start[4:8] == b"ftyp" and start[8:] in HEIF_BRANDS:
+            return NEEDS_HEIF
+        return "empty file" if not start else f"not an image in a known format ({', '.join(formats())})"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()  # such as: no such file or directory
     return f"cannot be decoded ({shown(error)})"

@@ -1,4 +1,4 @@
-"""Files that are given beside others: labelled ones whose classes are known, and lists of files without labels."""
+"""Files that are given beside others: those of another split, and lists of files without labels."""
 
 import os
 from pathlib import Path
@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from longtail.errors import InputError
-from longtail.files.folder import Kind, scan_labelled
+from longtail.files.columns import Columns
+from longtail.files.folder import Kind
 from longtail.files.listing import Listing, missing_files
-from longtail.files.table import SUFFIXES, read_rows, read_table
+from longtail.files.table import SUFFIXES, is_table, read_rows
 from longtail.messages import shown, some
-
-Columns = tuple[str, str]
 
 
 class Listed(NamedTuple):
@@ -22,33 +21,12 @@ class Listed(NamedTuple):
     name: str
 
 
-def read_labelled(
-    place: Path, classes: list[str], split: str, kind: Kind, columns: Columns, root: Path | None = None
-) -> Listing:
-    """The labelled files of a table, or of a folder of class folders, whose classes are known.
-
-    Args:
-        place: the table or the folder.
-        classes: the class names in order, such as those of the training images.
-        split: "val" or "test": of a folder with splits that one is taken.
-        kind: what the files are.
-        columns: headers of the paths and of the labels in a table.
-        root: folder that the relative paths of a table start from; by default its own.
-
-    Raises:
-        InputError: see ``scan_labelled`` and ``read_table``.
-    """
-    if place.is_dir():
-        return scan_labelled(place, classes, split, kind)
-    return read_table(place, root, *columns, classes=classes, folders=kind.folders)
-
-
 def start_of_paths(table: Path, folder: Path, columns: Columns) -> Path | None:
     """Where the relative paths of a table beside a folder of images start: ``folder`` where the first of them leads
     there and not beside the table; None for the folder of the table."""
-    if table.is_dir():
+    if not is_table(table):
         return None
-    first = next(iter(read_rows(table, *columns).paths), "")
+    first = next(iter(read_rows(table, columns).paths), "")
     return folder if (folder / first).exists() and not (table.parent / first).exists() else None
 
 
@@ -67,7 +45,7 @@ def listed_files(table: Path, kind: Kind, column: str = "path") -> list[Listed]:
     Raises:
         InputError: the table cannot be read, is empty, or lists a file that is not there.
     """
-    rows = read_rows(table, column, None)
+    rows = read_rows(table, Columns(path=column, labelled=False))
     if not rows.paths:
         raise InputError(f"{shown(table)}: the table is empty; add a row for every {kind.noun}")
     names = list(rows.paths)

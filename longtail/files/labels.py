@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,53 +15,88 @@ from numpy.typing import NDArray
 from longtail.errors import InputError
 from longtail.messages import shown, some
 
+T = TypeVar("T")
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_MOST_CLASSES = 1_000_000  # a larger class index is some other number
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The two columns as text, and where in the file each row stands."""
+    """The columns as text, and where in the file each row stands.
+
+    Attributes:
+        file: where they stand.
+        paths: of the images, as they are written there.
+        labels: the classes; empty where a row has none.
+        numbers: the line, or other ``unit``, of each row.
+        unit: what the numbers count.
+        groups: the value of the group of each row; none where no groups are wanted.
+        splits: the split of each row, "train", "val" or "test"; none where the file does not say it.
+        classes: all classes in their order, where the file says it.
+        several: whether an image may stand in several rows or have no class, as in the files of tools.
+    """
 
     file: Path
     paths: list[str]
     labels: list[str]
     numbers: list[int]
     unit: str = "line"
+    groups: list[str] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    classes: list[str] | None = None
+    several: bool = False
+
+    def subset(self, rows: Sequence[int]) -> Rows:
+        """Some of the rows, in the order given."""
+
+        def taken(values: list[T]) -> list[T]:
+            return [values[row] for row in rows] if values else []
+
+        return replace(
+            self,
+            paths=taken(self.paths),
+            labels=taken(self.labels),
+            numbers=taken(self.numbers),
+            groups=taken(self.groups),
+            splits=taken(self.splits),
+        )
 
     def error(self, index: int, message: str) -> InputError:
         return InputError(f"{shown(self.file)}, {self.unit} {self.numbers[index]}: {message}")
 
 
 def own_indices(rows: Rows) -> tuple[NDArray[np.int64], list[str]]:
-    """Class indices (M,) of labels that bring their own classes, and the class names."""
+    """Class indices (M,) of labels that bring their own classes, and the class names.
+
+    The classes are the distinct labels, numbers sorted by value and other text as such. A line says so of numbers that
+    are not 0, 1, 2, ... already. Classes that the file lists in an order of its own stay in it, but for those of
+    which it has no row.
+    """
     distinct = set(rows.labels)
     _refuse_empty(rows, distinct)
-    integers = {label for label in distinct if _INTEGER.fullmatch(label)}
-    numbers = {label for label in distinct if _NUMBER.fullmatch(label)}
-    if numbers and len(numbers) < len(distinct):
-        odd = _first(rows, distinct - numbers)
-        number = rows.labels[_first(rows, numbers)]
-        raise rows.error(
-            odd,
-            f"label {shown(rows.labels[odd])} is text while others are numbers, such as {number}; "
-            "use one kind, or give the class names",
-        )
-    if len(integers) < len(numbers):
-        odd = _first(rows, numbers - integers)
-        raise rows.error(odd, f"label {rows.labels[odd]} is not a whole number; write class indices as 0, 1, 2, ...")
-    if integers:
-        index = {label: int(label) for label in distinct}
-        names = [str(i) for i in range(_check_range(rows, index))]
-    else:
-        names = sorted(distinct)
-        index = {name: i for i, name in enumerate(names)}
-    if len(set(index.values())) < 2:
+    if len(distinct) < 2:
         raise InputError(
             f"{shown(rows.file)}: all rows have the label {shown(rows.labels[0])}; at least two classes are needed"
         )
-    return _targets(rows, index), names
+    if rows.classes is not None:
+        names = [name for name in rows.classes if name in distinct]
+        if unused := [name for name in rows.classes if name not in distinct]:
+            logger.info(f"{shown(rows.file)}: {len(unused)} classes without an image are left out: {some(unused)}")
+        return _targets(rows, {name: i for i, name in enumerate(names)}), names
+    if not all(_NUMBER.fullmatch(label) for label in distinct):
+        names = sorted(distinct)
+        return _targets(rows, {name: i for i, name in enumerate(names)}), names
+    names = sorted({_plain(label) for label in distinct}, key=float)
+    if names != [str(i) for i in range(len(names))]:
+        logger.info(
+            f"{shown(rows.file)}: labels are {len(names)} numbers from {names[0]} to {names[-1]}, which are the names "
+            "of the classes in this order"
+        )
+    places = {name: i for i, name in enumerate(names)}
+    return _targets(rows, {label: places[_plain(label)] for label in distinct}), names
 
 
 def indices_among(rows: Rows, classes: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
@@ -69,10 +106,11 @@ def indices_among(rows: Rows, classes: Sequence[str]) -> tuple[NDArray[np.int64]
         raise ValueError("a name is twice in classes")
     distinct = set(rows.labels)
     _refuse_empty(rows, distinct)
-    if distinct <= names.keys():
-        return _targets(rows, names), list(classes)
-    if not all(_INTEGER.fullmatch(label) for label in distinct):
-        unknown = distinct - names.keys()
+    plain = {label: label if label in names else _plain(label) for label in distinct}
+    if names.keys() >= set(plain.values()):
+        return _targets(rows, {label: names[plain[label]] for label in distinct}), list(classes)
+    if not all(_INTEGER.fullmatch(label) for label in plain.values()) or all(map(_INTEGER.fullmatch, names)):
+        unknown = {label for label in distinct if plain[label] not in names}
         odd = _first(rows, unknown)
         others = sorted(unknown - {rows.labels[odd]})
         raise rows.error(
@@ -80,9 +118,16 @@ def indices_among(rows: Rows, classes: Sequence[str]) -> tuple[NDArray[np.int64]
             f"label {shown(rows.labels[odd])} is not one of the {len(names)} known classes ({some(names)})"
             f"{f', nor is {some(others, 10)}' if others else ''}; correct it or remove the row",
         )
-    index = {label: int(label) for label in distinct}
+    index = {label: int(plain[label]) for label in distinct}
     _check_range(rows, index, len(names))
     return _targets(rows, index), list(classes)
+
+
+def _plain(label: str) -> str:
+    """A number without what does not change its value, such as leading zeros; other text as it is."""
+    if re.fullmatch(r"[+-]?[0-9]{1,18}(\.0*)?", label):
+        return str(int(label.partition(".")[0]))
+    return label
 
 
 def _refuse_empty(rows: Rows, distinct: set[str]) -> None:
@@ -90,20 +135,19 @@ def _refuse_empty(rows: Rows, distinct: set[str]) -> None:
         raise rows.error(rows.labels.index(""), "the label is empty; fill it in or remove the row")
 
 
-def _check_range(rows: Rows, index: dict[str, int], classes: int | None = None) -> int:
-    """The number of classes up to the largest index; refuses one that is negative or too large, and counting from 1."""
-    limit, most = classes or _MOST_CLASSES, max(index.values())
-    if min(index.values()) == 1 < most == (classes or most):
+def _check_range(rows: Rows, index: dict[str, int], classes: int) -> None:
+    """Refuse class indices that are negative or too large, and counting from 1."""
+    most = max(index.values())
+    if min(index.values()) == 1 < most == classes:
         at = _first(rows, {label for label, i in index.items() if i == most})
         way_out = "subtract 1, as class indices begin with 0, or write names"
         raise rows.error(at, f"labels run from 1 to {most}; {way_out}")
-    if bad := {label for label, i in index.items() if not 0 <= i < limit}:
+    if bad := {label for label, i in index.items() if not 0 <= i < classes}:
         at = _first(rows, bad)
-        problem = "is negative" if index[rows.labels[at]] < 0 else f"is not below {limit}"
+        problem = "is negative" if index[rows.labels[at]] < 0 else f"is not below {classes}"
         raise rows.error(
             at, f"label {rows.labels[at]} {problem}; class indices are 0, 1, ... up to the number of classes"
         )
-    return most + 1
 
 
 def _first(rows: Rows, labels: set[str]) -> int:

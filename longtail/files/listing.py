@@ -28,6 +28,8 @@ class Listing:
         paths: M paths of image files.
         targets: (M,) int64, the class index of every row, in 0..C-1.
         classes: the C class names; a class may be without rows.
+        groups: what each row belongs to that must not lie on both sides of a split, such as a patient; None where
+            rows are on their own, as one with an empty group is.
 
     Raises:
         ValueError: the lengths differ, or a target is not an index of ``classes``.
@@ -36,8 +38,11 @@ class Listing:
     paths: list[str]
     targets: NDArray[np.int64]
     classes: list[str]
+    groups: list[str] | None = None
 
     def __post_init__(self) -> None:
+        if self.groups is not None and len(self.groups) != len(self.paths):
+            raise ValueError(f"there must be a group for each of {len(self.paths)} paths")
         if self.targets.shape != (len(self.paths),) or self.targets.dtype != np.int64:
             raise ValueError(f"targets must be int64 of shape ({len(self.paths)},), one for every path")
         if len(self) and not 0 <= self.targets.min() <= self.targets.max() < len(self.classes):
@@ -48,7 +53,8 @@ class Listing:
 
     def subset(self, indices: NDArray[np.int64]) -> Listing:
         """The rows at ``indices`` (any number of int64, in that order), with the same classes."""
-        return Listing([self.paths[i] for i in indices.tolist()], self.targets[indices], self.classes)
+        groups = None if self.groups is None else [self.groups[i] for i in indices.tolist()]
+        return Listing([self.paths[i] for i in indices.tolist()], self.targets[indices], self.classes, groups)
 
     def class_counts(self) -> NDArray[np.int64]:
         """(C,) int64, the number of rows of every class."""

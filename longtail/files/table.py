@@ -6,15 +6,26 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from longtail.errors import InputError
-from longtail.files.labels import Rows, indices_among, own_indices
-from longtail.files.listing import Listing, missing_files
-from longtail.messages import command, shown, some
+from longtail.files.columns import Columns, Places, find_columns, flag, is_data
+from longtail.files.entries import Reading, listing_of
+from longtail.files.folder import IMAGES, VIDEOS
+from longtail.files.labels import Rows
+from longtail.files.listing import Listing
+from longtail.files.split_names import split_of
+from longtail.messages import shown
 
+logger = logging.getLogger(__name__)
+
+_SAMPLE = 200  # rows that tell the columns
 SUFFIXES = (".csv", ".tsv", ".parquet", ".txt", ".lst")
 
 
@@ -26,8 +37,8 @@ def is_table(file: Path) -> bool:
 def read_table(
     file: Path,
     root: Path | None = None,
-    path_column: str = "path",
-    label_column: str = "label",
+    path_column: str | None = None,
+    label_column: str | None = None,
     classes: Sequence[str] | None = None,
     folders: bool = False,
 ) -> Listing:
@@ -36,15 +47,14 @@ def read_table(
     The suffix says which kind it is: ``.csv``, ``.tsv`` and ``.parquet`` have columns with names; ``.txt`` and ``.lst``
     have lines of a path, which may contain spaces, and a label. Text is UTF-8.
 
-    Labels that are all whole numbers are class indices, and the classes are named "0", "1", ... up to the largest.
-    Other labels are class names, sorted as text. With ``classes``, labels are looked up there by name, or are indices
-    into it where they are whole numbers that are not all names.
+    The classes are the distinct labels, numbers by value and other text as such. With ``classes``, labels are looked up
+    there by name, or are indices into it where they are whole numbers and the names are not.
 
     Args:
         file: the table.
         root: the folder that relative paths start from, and that all must lie in; by default that of the table.
-        path_column: name of the column of paths.
-        label_column: name of the column of labels.
+        path_column: name of the column of paths; by default one that is likely to be it.
+        label_column: name of the column of labels; by default likewise.
         classes: the class names in order, such as those of the training table.
         folders: whether a path may be that of a folder.
 
@@ -52,39 +62,29 @@ def read_table(
         One row for every row of the table, in its order; paths start with ``root``.
 
     Raises:
-        InputError: the table, a row or a file cannot be used, or labels are counted from 1; the message names the
-            line, or for Parquet the row, counted from 1.
+        InputError: the table, a row or a file cannot be used; the message names the line, or for Parquet the row,
+            counted from 1.
         ValueError: a name is twice in ``classes``.
     """
     folder = str(file.parent if root is None else root)
-    rows = read_rows(file, path_column, label_column)
-    if not rows.paths:
-        raise InputError(f"{shown(file)}: the table is empty; add a row for every image")
-    targets, names = own_indices(rows) if classes is None else indices_among(rows, classes)
-    paths = below(folder, rows)
-    if missing := missing_files(paths, folders):
-        raise rows.error(
-            missing[0],
-            f"no such file: {some([paths[i] for i in missing])}; "
-            f"correct the paths, which start from {shown(folder)}, or give another root",
-        )
-    return Listing(paths, targets, names)
+    rows = read_rows(file, Columns(path_column, label_column))
+    return listing_of(rows, [folder], classes, Reading(VIDEOS if folders else IMAGES, skip=None))
 
 
-def read_rows(file: Path, path_column: str, label_column: str | None) -> Rows:
-    """The columns of a table as text; without a label column all labels are empty, and a line of a list is a path."""
+def read_rows(file: Path, columns: Columns) -> Rows:
+    """The columns of a table as text; of a list file without labels each line is a path."""
     if not os.path.isfile(file):
         problem = "is a folder" if os.path.isdir(file) else "no such file"
         raise InputError(f"{shown(file)}: {problem}; give the path of a table")
     match file.suffix.lower():
         case ".csv":
-            return _read_csv(file, ",", path_column, label_column)
+            return _read_csv(file, ",", columns)
         case ".tsv":
-            return _read_csv(file, "\t", path_column, label_column)
+            return _read_csv(file, "\t", columns)
         case ".parquet":
-            return _read_parquet(file, path_column, label_column)
+            return _read_parquet(file, columns)
         case ".txt" | ".lst":
-            return _read_lines(file, label_column is not None)
+            return _read_lines(file, columns.labelled)
         case _:
             suffixes = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
             raise InputError(f"{shown(file)}: unknown kind of table; rename it to end in {suffixes}")
@@ -100,28 +100,72 @@ def file_text(file: Path) -> str:
         raise InputError(f"{shown(file)}, line {line}: not UTF-8 text; save the table as UTF-8") from error
 
 
-def _read_csv(file: Path, delimiter: str, path_column: str, label_column: str | None) -> Rows:
+def _read_csv(file: Path, delimiter: str, columns: Columns) -> Rows:
+    text = file_text(file)
+    first = next(filter(str.strip, text.splitlines()), "")
+    if delimiter not in first:
+        delimiter = next((mark for mark in ",;\t|" if mark in first), delimiter)
     rows = Rows(file, [], [], [])
-    reader = csv.reader(io.StringIO(file_text(file), newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [name.strip() for name in next(filter(None, reader), [])]
         if not header:
             return rows
-        place = f"{shown(file)}, line {reader.line_num}"
-        _check_separator(place, header, delimiter)
-        _require(place, header, path_column, label_column)
-        path_at, label_at = header.index(path_column), None if label_column is None else header.index(label_column)
-        for row in filter(None, reader):
-            rows.numbers.append(reader.line_num)
-            if len(row) != len(header):
-                fields = f"{len(row)} field{'s' if len(row) > 1 else ''}"
-                message = f"{fields} where the header has {len(header)}; correct the row, with quotes around text"
-                raise rows.error(-1, f"{message} that contains the separator")
-            rows.paths.append(row[path_at])
-            rows.labels.append("" if label_at is None else row[label_at].strip())
+        if is_data(header) and columns.path is None:
+            if len(header) == 1:
+                return _read_lines(file, columns.labelled)
+            if len(header) != 2:
+                raise InputError(f"{shown(file)}, line {reader.line_num}: no header; write one, such as path,label")
+            reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+            header = ["path", "label"]
+        place = f"{shown(file)}, line {max(reader.line_num, 1)}"
+        body = _of_length(rows, reader, len(header))
+        sample = list(islice(body, _SAMPLE))
+        places = find_columns(place, header, [row for _, row in sample], columns)
+        _fill(rows, chain(sample, body), places, header)
+        if columns.labelled:
+            logger.info(f"{shown(file)}: read as a table, {places.words(header)}")
     except csv.Error as error:
         raise InputError(f"{shown(file)}, line {reader.line_num}: {error}; correct the quotes of this row") from error
-    return rows
+    return replace(rows, several=True) if len(places.labels) > 1 else rows
+
+
+def _of_length(
+    rows: Rows,
+    reader: Any,  # of csv, which has no public name for it
+    length: int,
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows that follow, each with its line; all have so many fields."""
+    for row in filter(None, reader):
+        if len(row) != length:
+            rows.numbers.append(reader.line_num)
+            fields = f"{len(row)} field{'s' if len(row) > 1 else ''}"
+            message = f"{fields} where the header has {length}; correct the row, with quotes around text"
+            raise rows.error(-1, f"{message} that contains the separator")
+        yield reader.line_num, row
+
+
+def _fill(rows: Rows, body: Iterable[tuple[int, Sequence[str]]], places: Places, header: Sequence[str]) -> None:
+    """Add what stands in the columns; of several columns of classes a row for each that has a 1, or one without."""
+    single = places.labels[0] if len(places.labels) == 1 else None
+    for number, row in body:
+        labels = [""]
+        if single is not None:
+            labels = [row[single].strip()]
+        elif places.labels:
+            try:
+                labels = [header[at] for at in places.labels if flag(row[at])] or [""]
+            except ValueError as error:
+                rows.numbers.append(number)
+                raise rows.error(-1, str(error)) from error
+        for label in labels:
+            rows.paths.append(row[places.path])
+            rows.labels.append(label)
+            rows.numbers.append(number)
+            if places.group is not None:
+                rows.groups.append(row[places.group].strip())
+            if places.split is not None:
+                rows.splits.append(split_of(row[places.split].strip()) or "")
 
 
 def _read_lines(file: Path, labelled: bool) -> Rows:
@@ -138,59 +182,44 @@ def _read_lines(file: Path, labelled: bool) -> Rows:
     return rows
 
 
-def _read_parquet(file: Path, path_column: str, label_column: str | None) -> Rows:
+def _read_parquet(file: Path, columns: Columns) -> Rows:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
         raise InputError(f'{shown(file)}: Parquet needs pyarrow; pip install "longtail[parquet]"') from error
+    rows = Rows(file, [], [], [], "row")
     try:
         with pq.ParquetFile(file) as table:
-            _require(shown(file), table.schema_arrow.names, path_column, label_column)
-            columns = table.read(columns=[name for name in (path_column, label_column) if name is not None])
-            paths = columns[path_column].to_pylist()
-            labels = [None] * len(paths) if label_column is None else columns[label_column].to_pylist()
+            header = list(table.schema_arrow.names)
+            some_rows = next(table.iter_batches(_SAMPLE), None)
+            sample = [] if some_rows is None else [[_text(v) for v in row.values()] for row in some_rows.to_pylist()]
+            places = find_columns(shown(file), header, sample, columns)
+            used = [at for at in (places.path, *places.labels, places.group, places.split) if at is not None]
+            content = table.read(columns=[header[at] for at in used])
+            values = {at: content[header[at]].to_pylist() for at in used}
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         reason = shown(str(error).partition("\n")[0])
         raise InputError(f"{shown(file)}: not a readable Parquet file ({reason}); write it again") from error
-    rows = Rows(
-        file,
-        ["" if path is None else path for path in paths],
-        ["" if label is None else str(label).strip() for label in labels],
-        list(range(1, len(paths) + 1)),
-        "row",
-    )
-    for name, values, kind in ((path_column, rows.paths, str), (label_column, labels, str | int | float | None)):
-        odd = next((i for i, value in enumerate(values) if not isinstance(value, kind)), None)
+    for at in (places.path, *places.labels):
+        kind, words = (str | None, "text") if at == places.path else (str | int | float | None, "text or whole numbers")
+        odd = next((i for i, value in enumerate(values[at]) if not isinstance(value, kind)), None)
         if odd is not None:
-            expected = "text" if kind is str else "text or whole numbers"
-            raise rows.error(odd, f"{shown(name)} is of type {type(values[odd]).__name__}; store it as {expected}")
-    return rows
-
-
-def _check_separator(place: str, header: Sequence[str], delimiter: str) -> None:
-    """Refuse a header of one column that another separator would make several of."""
-    other = next((mark for mark in ",;\t|" if mark in header[0]), None) if len(header) == 1 else None
-    if other is not None:
-        wanted = {",": ".csv has commas", "\t": ".tsv has tabs"}[delimiter]
-        suffix = {",": ", or name the file .csv", "\t": ", or name the file .tsv"}.get(other, "")
-        names = {"\t": "tabs", ",": "commas", ";": 'semicolons ";"', "|": 'bars "|"'}
-        raise InputError(f"{place}: the columns are separated by {names[other]}, and a {wanted}: save it so{suffix}")
-
-
-def _require(place: str, present: Sequence[str], path_column: str, label_column: str | None) -> None:
-    """Refuse a table that has not each of the columns once; None stands for no column."""
-    for option, name in (("path_column", path_column), ("label_column", label_column)):
-        if name is None:
-            continue
-        if name not in present:
-            alike = next((other for other in present if other.lower() == name.lower()), None)
-            raise InputError(
-                f"{place}: no column called {shown(name)}, only {some(present, 10)}; "
-                f"rename one, or give {command(f'--data.{option}', alike or 'NAME')}"
+            rows.numbers.append(odd + 1)
+            raise rows.error(
+                -1, f"{shown(header[at])} is of type {type(values[at][odd]).__name__}; store it as {words}"
             )
-        if present.count(name) > 1:
-            raise InputError(f"{place}: two columns are called {shown(name)}; rename one of them")
+    texts = {at: list(map(_text, column)) for at, column in values.items()}
+    width = max(used) + 1
+    body = (
+        (i + 1, [texts[at][i] if at in texts else "" for at in range(width)]) for i in range(len(values[places.path]))
+    )
+    _fill(rows, body, places, header)
+    return replace(rows, several=True) if len(places.labels) > 1 else rows
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def below(root: str, rows: Rows) -> list[str]:

@@ -27,10 +27,10 @@ from longtail.tasks.overview import Overview
 
 # The tables that somebody writes, each with a mistake, and what is said of it.
 TABLES = {
-    "semicolons.csv": ("path;label\na.jpg;cat\n", 'line 1: the columns are separated by semicolons ";"'),
-    "capitals.csv": ("Path,label\na.jpg,cat\n", "line 1: no column called path, only Path, label"),
-    "missing.csv": ("path,class\na.jpg,cat\n", "line 1: no column called label, only path, class"),
-    "from_one.csv": ("path,label\na.jpg,1\nb.jpg,2\n", "line 3: labels run from 1 to 2"),
+    "short.csv": ("path;label\na.jpg\n", "line 2: 1 field where the header has 2"),
+    "who.csv": ("who,klass,age\nx,cat,2\n", "line 1: which column has the paths"),
+    "missing.csv": ("path,klass,age\na.jpg,cat,2\n", "line 1: which column has the classes"),
+    "empty.csv": ("path,label\na.jpg,1\nb.jpg,\n", "line 3: the label is empty"),
     "gone.csv": ("path,label\na.jpg,cat\nc.jpg,dog\n", "line 3: no such file: "),
 }
 COMMANDS = [

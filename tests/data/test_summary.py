@@ -25,14 +25,18 @@ def test_images(tmp_path: Path) -> None:
         for i in range(number):
             image(tmp_path / name / f"{i}.png")
     (tmp_path / "cat" / "bad.png").write_text("no image")
-    for name in ("cat/a.heic", "cat/b.HEIC", "owl/notes.txt", "owl/.hidden", "readme.md"):
+    for name in ("cat/a.nef", "cat/b.NEF", "owl/notes.txt", "owl/.hidden", "readme.md"):
         (tmp_path / name).touch()
     data = Folder(tmp_path, val_fraction=0, skip_bad_images=True, batch_size=2, image_size=16)
     assert data.summary() == [
         ("data", f"{tmp_path}: 6 images of 2 classes"),
         ("splits", "6 train, no val, no test"),
         ("classes", "largest cat with 4 training images; smallest owl with 2 training images"),
-        ("left out", "3 files of another kind (.heic, .txt), 1 image file that cannot be read"),
+        (
+            "left out",
+            "3 files of another kind (.nef, .txt; raw data of cameras, .nef, has to be developed), "
+            "1 image file that cannot be read",
+        ),
     ]
     assert data.time_options == ["a smaller --image-size (now 16)"]
 

@@ -7,6 +7,7 @@ import pytest
 from longtail.errors import InputError
 from longtail.files.folder import IMAGES, VIDEOS, Kind, is_sample, samples_below, scan_folder
 from longtail.files.listing import Listing, in_class_order
+from longtail.files.passed_over import PassedOver
 from longtail.messages import shown, some
 
 
@@ -47,6 +48,58 @@ def test_split(tmp_path, val):
     assert all(listing.classes == ["a", "b"] for listing in found.values())
     assert found["val"].targets.tolist() == [1]
     assert found["test"].class_counts().tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (["Training", "Testing"], ["train", "test"]),
+        (["training", "validation", "evaluation"], ["train", "val", "test"]),  # Food-11
+        (["train_images", "dev-images"], ["train", "val"]),
+        (["TrainImages", "TEST2"], ["train", "test"]),
+        (["seg_train/seg_train", "seg_test/seg_test", "seg_pred/seg_pred"], ["train", "test"]),  # Intel's scenes
+        (["asl_alphabet_train/asl_alphabet_train", "asl_alphabet_test"], ["train", "test"]),
+        (["Trainset", "valset", "testset"], ["train", "val", "test"]),
+    ],
+)
+def test_names_that_people_give_to_splits(tmp_path, names, splits):
+    for name in names:
+        fill(tmp_path / name, "cat/1.jpg", "dog/2.jpg")
+    listings = scan_folder(tmp_path)
+    assert list(listings) == splits
+    for name, listing in zip(names, listings.values(), strict=False):
+        assert relative(listing, tmp_path) == [f"{name}/cat/1.jpg", f"{name}/dog/2.jpg"]
+
+
+@pytest.mark.parametrize(
+    "names", [["train_station", "bus_stop"], ["trainer", "tester"], ["test_tube", "flask"], ["train", "val"]]
+)
+def test_names_of_splits_in_those_of_classes(tmp_path, names):
+    if names == ["train", "val"]:  # two words for a split in one name say nothing
+        names = ["train_val", "other"]
+    for name in names:
+        fill(tmp_path / name, "2019/1.jpg")
+    assert scan_folder(tmp_path)["all"].classes == sorted(names)
+
+
+def test_what_is_passed_over_is_counted(tmp_path):
+    fill(tmp_path, "train/a/1.jpg", "train/b/2.jpg", "train/b/3.nef", "train/a/4.txt", "train/5.jpg")
+    fill(tmp_path, "test/6.jpg", "test/7.jpg", "extra/8.jpg", "notes/9.txt")
+    passed = PassedOver()
+    assert list(scan_folder(tmp_path, IMAGES, passed)) == ["train"]
+    assert passed.counts("image") == [
+        (2, "file", "of another kind (.txt, .nef; raw data of cameras, .nef, has to be developed)"),
+        (1, "image", "beside the class folders"),
+        (2, "folder", "beside those of the splits (extra, notes)"),
+        (2, "image", "of a test folder without class folders"),
+    ]
+
+
+def test_photos_that_need_a_package_are_named(tmp_path):
+    fill(tmp_path, "a/1.CR2", "b/2.cr2")
+    assert refusal(tmp_path).endswith(
+        "in class folders below it; there are .cr2; raw data of cameras, .cr2, has to be developed"
+    )
 
 
 def test_train_alone(tmp_path):
@@ -143,13 +196,14 @@ def test_unreadable_folder(tmp_path, monkeypatch, function):
 @pytest.mark.parametrize("files", [(), ("a/x.txt", "b/y.txt"), ("notes.txt",), ("train/a/x.txt",)])
 def test_no_images(tmp_path, files):
     message = refusal(fill(tmp_path, *files))
-    assert ": no images (.bmp, .gif, " in message
+    assert ": no images (" in message
+    assert ".bmp, .gif, " in message
     assert str(tmp_path) in message
 
 
-@pytest.mark.parametrize("folder", ["", "train", "test"])
+@pytest.mark.parametrize("folder", ["", "train", "val"])
 def test_no_class_folders(tmp_path, folder):
-    if folder == "test":
+    if folder == "val":
         fill(tmp_path, "train/a/1.jpg", "train/b/1.jpg")
     fill(tmp_path / folder, "1.jpg", "2.jpg")
     assert refusal(tmp_path) == (

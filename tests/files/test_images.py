@@ -9,7 +9,8 @@ from PIL import Image, features
 
 from longtail.errors import InputError
 from longtail.files import images
-from longtail.files.images import check_images, decode
+from longtail.files.image_formats import AVIF, HEIF, formats
+from longtail.files.images import SUFFIXES, check_images, decode
 
 GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
@@ -45,6 +46,33 @@ def test_rgb(tmp_path, suffix):
     path = saved(tmp_path / f"x.{suffix}", Image.fromarray(NOISE))
     assert np.array_equal(pixels(path), NOISE)
     assert check_images([str(path)]) == []
+
+
+@pytest.mark.skipif(not AVIF, reason="Pillow is built without it")
+def test_avif(tmp_path):
+    Image.new("RGB", (8, 6), (200, 30, 40)).save(tmp_path / "a.avif", quality=100)
+    assert np.abs(np.asarray(decode(str(tmp_path / "a.avif"))).astype(int) - (200, 30, 40)).max() < 4
+    assert check_images([str(tmp_path / "a.avif")]) == []
+    assert ".avif" in SUFFIXES
+
+
+# The first bytes of a photo as phones write it.
+HEIC = bytes.fromhex("0000002466747970686569630000000068656963") + bytes(64)
+
+
+@pytest.mark.skipif(HEIF, reason="pillow-heif is installed")
+def test_heic_names_its_package(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(HEIC)
+    assert refusal(tmp_path / "a.jpg") == 'HEIC needs pip install "longtail[heif]"'
+
+
+@pytest.mark.skipif(not HEIF, reason="pillow-heif is not installed")
+def test_heic(tmp_path):
+    formats()
+    Image.new("RGB", (64, 48), (200, 30, 40)).save(tmp_path / "a.heic")
+    read = decode(str(tmp_path / "a.heic"))
+    assert read.size == (64, 48)
+    assert np.abs(np.asarray(read).astype(int) - (200, 30, 40)).max() < 8
 
 
 def test_suffix_does_not_matter(tmp_path):

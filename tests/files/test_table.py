@@ -52,8 +52,8 @@ def test_tsv_with_other_columns_quotes_bom_and_crlf(root):
 def test_list_file(root, name):
     listing = read_table(write(root, "a.jpg 0\r\nsub/with space.jpg\t12 \n\n  c.jpg   3\n", name))
     assert names(listing, root) == ["a.jpg", "sub/with space.jpg", "c.jpg"]
-    assert listing.targets.tolist() == [0, 12, 3]
-    assert listing.classes == [str(i) for i in range(13)]
+    assert listing.targets.tolist() == [0, 2, 1]
+    assert listing.classes == ["0", "3", "12"]
 
 
 def write_parquet(file, **columns):
@@ -86,15 +86,14 @@ def test_parquet_without_pyarrow(root, monkeypatch):
     [
         ({"path": ["a.jpg", None], "label": [0, 1]}, ", row 2: the path is empty"),
         ({"path": ["a.jpg", "b.jpg"], "label": [0, None]}, ", row 2: the label is empty"),
-        ({"path": ["a.jpg", "b.jpg"], "label": [0.0, 1.0]}, ", row 1: label 0.0 is not a whole number"),
-        ({"path": [1, 2], "label": [0, 1]}, ", row 1: path is of type int; store it as text"),
+        ({"path": [[1], [2]], "label": [0, 1]}, ", row 1: path is of type list; store it as text"),
         (
             {"path": ["a.jpg", "b.jpg"], "label": [[0], [1]]},
             ", row 1: label is of type list; store it as text or whole numbers",
         ),
         (
-            {"path": ["a.jpg"], "klass": [0]},
-            ": no column called label, only path, klass; rename one, or give --data.label_column NAME",
+            {"path": ["a.jpg"], "klass": [0], "age": [2]},
+            ": which column has the classes? There are path, klass, age: give --data.label_column NAME",
         ),
     ],
 )
@@ -123,8 +122,8 @@ def test_labels_with_given_classes(root):
 
 def test_padded_indices(root):
     listing = read_table(write(root, "path,label\na.jpg,007\nb.jpg,0\nc.jpg,7\n"))
-    assert listing.targets.tolist() == [7, 0, 7]
-    assert len(listing.classes) == 8
+    assert listing.targets.tolist() == [1, 0, 1]
+    assert listing.classes == ["0", "7"]
 
 
 @pytest.mark.parametrize(
@@ -134,39 +133,18 @@ def test_padded_indices(root):
         ("\n\n", ": the table is empty"),
         ("path,label\n", ": the table is empty; add a row for every image"),
         (
-            "file,class\na.jpg,0\n",
-            ", line 1: no column called path, only file, class; rename one, or give --data.path_column NAME",
+            "who,klass,age\nx,0,2\n",
+            ", line 1: which column has the paths? There are who, klass, age: give --data.path_column NAME",
         ),
         (
-            "\npath,Label\na.jpg,0\n",
-            ", line 2: no column called label, only path, Label; rename one, or give --data.label_column Label",
+            "\nfile,klass,age\na.jpg,0,3\n",
+            ", line 2: which column has the classes? There are file, klass, age: give --data.label_column NAME",
         ),
-        (
-            "Path,label\na.jpg,0\n",
-            ", line 1: no column called path, only Path, label; rename one, or give --data.path_column Path",
-        ),
-        (
-            "path;label\na.jpg;0\n",
-            ', line 1: the columns are separated by semicolons ";", and a .csv has commas: save it so',
-        ),
-        (
-            "path\tlabel\na.jpg\t0\n",
-            ", line 1: the columns are separated by tabs, and a .csv has commas: save it so, or name the file .tsv",
-        ),
+        ("a.jpg,0,1\n", ", line 1: no header; write one, such as path,label"),
         ("path,label,path\na.jpg,0,b.jpg\n", ", line 1: two columns are called path; rename one"),
-        (
-            "path,label\na.jpg,1\nb.jpg,3\nc.jpg,2\n",
-            ", line 3: labels run from 1 to 3; subtract 1, as class indices begin with 0, or write names",
-        ),
         ("path,label\na.jpg,0\nb.jpg\n", ", line 3: 1 field where the header has 2; correct the row"),
         ("path,label\n\na.jpg,0,1\n", ", line 3: 3 fields where the header has 2; correct the row"),
         ('path,label\na.jpg,0\n"b.jpg,1\nc.jpg,2\n', ", line 4: unexpected end of data; correct the quotes"),
-        ("path,label\na.jpg,0\nb.jpg,-1\n", ", line 3: label -1 is negative"),
-        ("path,label\na.jpg,0\nb.jpg,1.5\n", ", line 3: label 1.5 is not a whole number"),
-        ("path,label\na.jpg,0\nb.jpg,1.0\n", ", line 3: label 1.0 is not a whole number"),
-        ("path,label\na.jpg,1e3\nb.jpg,1\n", ", line 2: label 1e3 is not a whole number"),
-        ("path,label\na.jpg,0\nb.jpg,9999999999\n", ", line 3: label 9999999999 is not below 1000000"),
-        ("path,label\na.jpg,0\nb.jpg,cat\n", ", line 3: label cat is text while others are numbers, such as 0"),
         ("path,label\na.jpg,\nb.jpg,1\n", ", line 2: the label is empty"),
         ("path,label\na.jpg,  \nb.jpg,1\n", ", line 2: the label is empty"),
         ("path,label\n,0\nb.jpg,1\n", ", line 2: the path is empty"),
@@ -174,11 +152,11 @@ def test_padded_indices(root):
         ("path,label\na.jpg,0\n../b.jpg,1\n", ", line 3: path ../b.jpg is not inside "),
         ("path,label\na.jpg,0\nsub/../../b.jpg,1\n", ", line 3: path sub/../../b.jpg is not inside "),
         ("path,label\na.jpg,0\n.,1\n", ", line 3: path . is not inside "),
-        ("path,label\na.jpg,0\n/etc/b.jpg,1\n", ", line 3: path /etc/b.jpg is not inside "),
+        ("path,label\na.jpg,0\n/etc/passwd,1\n", ", line 3: path /etc/passwd is not inside "),
         ("path,label\na.jpg,5\nb.jpg,5\n", ": all rows have the label 5; at least two classes are needed"),
         ("path,label\na.jpg,x\nb.jpg,x\n", ": all rows have the label x; at least two classes are needed"),
-        ("path,label\na.jpg,0\nd.jpg,1\n", ", line 3: no such file: "),
-        ("path,label\na.jpg,0\nno/d.jpg,1\n", ", line 3: no such file: "),
+        ("path,label\na.jpg,0\ne.jpg,1\n", ", line 3: no such file: "),
+        ("path,label\na.jpg,0\nno/e.jpg,1\n", ", line 3: no such file: "),
         ("path,label\na.jpg,0\nsub,1\n", ", line 3: no such file: "),
         ("path,label\na.jpg,0\nb\0.jpg,1\n", ", line 3: "),
         (b"path,label\na.jpg,0\nb\xe9.jpg,1\n", ", line 3: not UTF-8 text; save the table as UTF-8"),
@@ -215,13 +193,10 @@ def test_unknown_labels(root, label, expected, first):
 
 def test_labels_from_1_are_told_as_such(root):
     table = write(root, "path,label\n" + "".join(f"{c}.jpg,{c}\n" for c in range(1, 8)))
-    assert (
-        refusal(table)
-        == f"{table}, line 8: labels run from 1 to 7; subtract 1, as class indices begin with 0, or write names"
-    )
-    assert "labels run from 1 to 7; subtract 1" in refusal(table, classes=list("abcdefg"))
     for c in range(1, 8):
         (root / f"{c}.jpg").touch()
+    assert "labels run from 1 to 7; subtract 1" in refusal(table, classes=list("abcdefg"))
+    assert read_table(table).classes == list("1234567")
     names = [str(c) for c in range(1, 8)]
     assert read_table(table, classes=names).targets.tolist() == list(range(7)), "names that are numbers"
 
@@ -260,7 +235,12 @@ def test_absolute_paths_inside_root(root, tmp_path_factory):
     file = write(root, f"path,label\n{root}/a.jpg,0\na.jpg,1\n")
     assert "line 3: path a.jpg is also in line 2" in refusal(file)
     sibling = f"{root}-other/a.jpg"
-    assert "is not inside" in refusal(write(root, f"path,label\na.jpg,0\n{sibling},1\n"))
+    Path(sibling).parent.mkdir()
+    Path(sibling).touch()
+    assert "is not inside" in refusal(write(root, f"path,label\nb.jpg,0\n{sibling},1\n"))
+    Path(sibling).unlink()
+    moved = read_table(write(root, f"path,label\nb.jpg,0\n{sibling},1\n"))
+    assert names(moved, root) == ["b.jpg", "a.jpg"], "a folder of another machine"
 
 
 def test_relative_root(root, monkeypatch):

@@ -20,8 +20,8 @@ from longtail.data.images.folder import Folder, Table
 from longtail.data.names import handed_on
 from longtail.errors import InputError
 from longtail.files.folder import VIDEOS
+from longtail.files.formats.known import is_labels
 from longtail.files.listing import Listing
-from longtail.files.table import is_table
 from longtail.files.video.checks import checked_videos
 from longtail.files.video.reading import count_frames, flow_images, frame_files, read_frames, segment_indices
 from longtail.messages import shown, some
@@ -129,7 +129,7 @@ class VideoFolder(ClipData, Folder):
     @classmethod
     def located(cls, path: Path) -> Located:
         """The folder, or for ``VideoTable`` a table."""
-        if path.is_file() and is_table(path):
+        if path.is_file() and is_labels(path):
             return handed_on(cls, VideoFolder, Located(VideoTable, {"table": path}))
         return super().located(path)
 

@@ -22,8 +22,8 @@ from longtail.data.images.base import ImageData
 from longtail.data.images.dataset import ImageFiles, Sample, WithDraw, stacked
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
-from longtail.data.split import check_fraction, stratified_split
-from longtail.data.splits import Split, Splits, depth_input
+from longtail.data.split import check_fraction, grouped_split, stratified_split
+from longtail.data.splits import Split, Splits, depth_input, tell_groups
 from longtail.errors import InputError
 from longtail.files.folder import IMAGES, Kind
 from longtail.files.images import HEADERS_ONLY, check_images, decode, few, tell_depth
@@ -109,7 +109,12 @@ class FileData(ImageData):
         train = listings.pop("all") if "all" in listings else listings.pop("train")
         for name, fraction in (("test", self.test_fraction), ("val", self.val_fraction)):
             if name not in listings and fraction:
-                kept, held_out = stratified_split(train.targets, fraction, self.split_seed)
+                how = (fraction, self.split_seed)
+                if train.groups is None:
+                    kept, held_out = stratified_split(train.targets, *how)
+                else:
+                    kept, held_out = grouped_split(train.targets, train.groups, *how)
+                    tell_groups(train, kept, held_out, name)
                 listings[name], train = train.subset(held_out), train.subset(kept)
         return {"train": train, **{name: listing for name, listing in listings.items() if len(listing)}}
 

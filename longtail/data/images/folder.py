@@ -1,7 +1,6 @@
 """Data modules for images in files: a folder of class folders, or a table of paths and labels."""
 
 import logging
-from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,12 +8,16 @@ from longtail.data.base import Located
 from longtail.data.images.files import FileData
 from longtail.data.names import handed_on
 from longtail.errors import InputError
+from longtail.files.columns import Columns
+from longtail.files.entries import Reading
 from longtail.files.folder import scan_folder
-from longtail.files.labelled import read_labelled, start_of_paths, without_files
+from longtail.files.formats.known import is_labels, read_file, read_folder, read_labelled
+from longtail.files.groups import with_groups
+from longtail.files.labelled import start_of_paths, without_files
 from longtail.files.layouts import check_layout, refuse_boxes
 from longtail.files.listing import Listing
-from longtail.files.table import is_table, read_table
-from longtail.messages import shown, some
+from longtail.files.passed_over import PassedOver
+from longtail.messages import shown
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +29,10 @@ class OwnFiles(FileData):
         val: table of the validation images, or a folder with a folder for each class; without it they are held out of
             the training images.
         test: table or folder of the test images.
-        path_column: header of the column with the paths, in every table.
-        label_column: header of the column with the labels.
+        path_column: header of the column with the paths, in every table; by default the likeliest.
+        label_column: header of the column with the labels; by default the likeliest.
+        group: what must not lie on both sides of a split, such as a patient or a place: a column of the table, a field
+            of the images in a JSON file, or a regular expression with one group that is searched in the path.
         kwargs: see ``FileData``.
     """
 
@@ -38,13 +43,28 @@ class OwnFiles(FileData):
         self,
         val: Path | None = None,
         test: Path | None = None,
-        path_column: str = "path",
-        label_column: str = "label",
+        path_column: str | None = None,
+        label_column: str | None = None,
+        group: str | None = None,
         **kwargs: Any,  # the options of the base class
     ) -> None:
         super().__init__(**kwargs)
         self.apart = {name: place for name, place in (("val", val), ("test", test)) if place is not None}
-        self.columns = (path_column, label_column)
+        self.columns = Columns(path_column, label_column, group)
+
+    @property
+    def reading(self) -> Reading:
+        """How files about images are read; what is left out is counted here."""
+        return Reading(self.kind, self.columns, self.skip_bad_images)
+
+    def finished(self, listings: dict[str, Listing], passed: PassedOver) -> dict[str, Listing]:
+        """The listings, with groups where they are wanted; what was passed over is told."""
+        for count in passed.counts(self.noun):
+            self.leave_out(*count)
+        group = self.columns.group
+        if group is None:
+            return listings
+        return {name: with_groups(listing, group, self.source) for name, listing in listings.items()}
 
 
 class Folder(OwnFiles):
@@ -67,7 +87,7 @@ class Folder(OwnFiles):
     @classmethod
     def located(cls, path: Path) -> Located:
         """The folder, or for ``Table`` a table."""
-        if path.is_file() and is_table(path):
+        if path.is_file() and is_labels(path):
             return handed_on(cls, Folder, Located(Table, {"table": path}))
         return super().located(path)
 
@@ -77,28 +97,27 @@ class Folder(OwnFiles):
         return str(self.root)
 
     def list_images(self) -> dict[str, Listing]:
-        """List what lies below the class folders, and what is given apart."""
-        check_layout(self.root, "images")
-        others: Counter[str] = Counter()
-        listings = scan_folder(self.root, self.kind, others)
-        if others:
-            suffixes = some([suffix for suffix, _ in others.most_common()])
-            self.leave_out(others.total(), "file", f"of another kind ({suffixes})")
+        """List what lies below the class folders or is named by the files of a tool, and what is given apart."""
+        reading = self.reading
+        listings = read_folder(self.root, reading) if self.root.is_dir() else {}
+        if not listings:
+            check_layout(self.root, "images")
+            listings = scan_folder(self.root, self.kind, reading.passed)
         first = next(iter(listings))
         for name, place in self.apart.items():
             if name in listings:
                 raise InputError(f"{shown(self.root)} has a {name} folder: leave it or --data.{name} out")
             start = start_of_paths(place, self.root, self.columns)
-            listings[name] = read_labelled(place, listings[first].classes, name, self.kind, self.columns, start)
+            listings[name] = read_labelled(place, listings[first].classes, name, reading, start)
             rest = without_files(listings[first], listings[name].paths)
             if held := len(listings[first]) - len(rest):
                 logger.info(f"{held} {self.noun}s of {shown(self.root)} are in {shown(place)} and not trained on")
             listings[first] = rest
-        return listings
+        return self.finished(listings, reading.passed)
 
     def list_labelled(self, split: str, classes: list[str]) -> Listing:
         """List what lies below the class folders, or in the folder of the split."""
-        return read_labelled(self.root, classes, split, self.kind, self.columns)
+        return read_labelled(self.root, classes, split, self.reading)
 
 
 class Table(OwnFiles):
@@ -123,7 +142,7 @@ class Table(OwnFiles):
         if path.is_dir():
             return handed_on(cls, Table, Located(Folder, {"root": path}))
         refuse_boxes(path)
-        if not is_table(path):
+        if not is_labels(path):
             raise InputError(f"{shown(path)} is no table, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"table": path})
 
@@ -134,13 +153,15 @@ class Table(OwnFiles):
 
     def list_images(self) -> dict[str, Listing]:
         """Read the tables; validation and test share the classes of the training table."""
-        train = read_table(self.table, self.root, *self.columns, folders=self.kind.folders)
-        others = {
-            name: read_labelled(place, train.classes, name, self.kind, self.columns, self.root)
-            for name, place in self.apart.items()
-        }
-        return {"train": train, **others}
+        reading = self.reading
+        listings = read_file(self.table, self.root, reading)
+        first = next(iter(listings))
+        for name, place in self.apart.items():
+            if name in listings:
+                raise InputError(f"{shown(self.table)} has {name} {self.noun}s: leave out --data.{name}")
+            listings[name] = read_labelled(place, listings[first].classes, name, reading, self.root)
+        return self.finished(listings, reading.passed)
 
     def list_labelled(self, split: str, classes: list[str]) -> Listing:
         """Read the table."""
-        return read_labelled(self.table, classes, split, self.kind, self.columns, self.root)
+        return read_labelled(self.table, classes, split, self.reading, self.root)

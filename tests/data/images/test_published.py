@@ -225,7 +225,7 @@ def test_a_list_with_bad_rows(tmp_path: Path) -> None:
     places(tmp_path)
     val = root / "Places_LT_val.txt"
     val.write_text(val.read_text().replace("png 2", "png 365"))
-    assert refusal(PlacesLT(root)).startswith(f"{val}, line 5: label 365 is not below 3")
+    assert refusal(PlacesLT(root)).startswith(f"{val}, line 5: label 365 is not one of the 3 known classes (0, 1, 2)")
     val.write_text("data_256/a/airfield/00090.png\n")
     assert refusal(PlacesLT(root)).startswith(f"{val}, line 1: only one field")
     (root / "Places_LT_train.txt").write_text("")

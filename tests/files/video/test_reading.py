@@ -577,5 +577,12 @@ def test_no_such_clip(clip, clips):
 
 
 def test_suffixes():
-    assert {".mp4", ".avi", ".mkv", ".webm"} <= VIDEO_SUFFIXES
+    assert {".mp4", ".avi", ".mkv", ".webm", ".gif"} <= VIDEO_SUFFIXES
     assert all(suffix == suffix.lower() and suffix[0] == "." for suffix in VIDEO_SUFFIXES)
+
+
+def test_an_animated_gif_is_a_video(tmp_path):
+    frames = [Image.new("RGB", (32, 24), (40 * i, 0, 0)) for i in range(5)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
+    assert count_frames(str(tmp_path / "a.gif")) == 5
+    assert read_frames(str(tmp_path / "a.gif"), [0, 2, 4])[:, 0, 0, 0].tolist() == [0, 80, 160]

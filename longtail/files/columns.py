@@ -1,0 +1,176 @@
+"""Which columns of a table hold the paths, the classes and the groups, where that is not said."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from longtail.errors import InputError
+from longtail.files.folder import VIDEO_SUFFIXES
+from longtail.files.images import SUFFIXES
+from longtail.files.split_names import split_of
+from longtail.messages import command, shown, some
+
+# Headers as people write them, without case and punctuation; the likelier first.
+_PATHS = tuple(
+    "path filepath filepaths imagepath videopath clippath imgpath file filename filenames imagefile imagename image "  # noqa: SIM905
+    "images img imgname imageid imgid idcode video videoname videoid clip clipname clipid name uuid id".split()
+)
+_LABELS = tuple(
+    "label labels class classname classes category categoryname target diagnosis dx species speciesname breed variety "  # noqa: SIM905
+    "choice labelname level grade action y classid categoryid labelid".split()
+)
+_SPLITS = ("split", "subset", "set", "dataset", "usage", "partition", "phase")
+_FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Headers of the columns that are wanted; None for one that is to be recognised.
+
+    Attributes:
+        path: of the paths.
+        label: of the classes.
+        group: of what must not lie on both sides of a split; None for no such column.
+        labelled: whether classes are wanted at all.
+    """
+
+    path: str | None = None
+    label: str | None = None
+    group: str | None = None
+    labelled: bool = True
+
+
+class Places(NamedTuple):
+    """Where the columns stand in a row; ``labels`` has none, one, or one for each class with a 1 in one of them."""
+
+    path: int
+    labels: list[int]
+    group: int | None
+    split: int | None
+
+    def words(self, header: Sequence[str]) -> str:
+        """What was recognised, for people."""
+        one, *more = self.labels
+        labels = f"classes in {len(self.labels)} columns of 0 and 1" if more else f"classes in column {header[one]}"
+        split = "" if self.split is None else f", splits in column {header[self.split]}"
+        return f"paths in column {header[self.path]}, {labels}{split}"
+
+
+def find_columns(place: str, header: Sequence[str], sample: Sequence[Sequence[str]], wanted: Columns) -> Places:
+    """Find the columns of a table.
+
+    Paths are those of the likeliest header, such as image_id, else those of the one column in which all end as images
+    or videos do. Classes are those of the likeliest header, such as diagnosis; else the columns of 0 and 1, where each
+    row has a single 1; else the one column that is left.
+
+    Args:
+        place: the file and the line, for messages.
+        header: names of the columns.
+        sample: a few rows.
+        wanted: what is known of them.
+
+    Raises:
+        InputError: a column that is wanted is not there once, or it cannot be told which one is.
+    """
+    path = _named(place, header, wanted.path, "path_column")
+    if path is None:
+        path = _path(place, header, sample)
+    group = None
+    if wanted.group is not None and wanted.group in header:
+        group = header.index(wanted.group)
+    if not wanted.labelled:
+        return Places(path, [], group, None)
+    label = _named(place, header, wanted.label, "label_column")
+    split = _split(header, sample)
+    labels = [label] if label is not None else _labels(place, header, sample, {path, group, split})
+    return Places(path, labels, group, None if split in (path, *labels) else split)
+
+
+def is_data(row: Sequence[str]) -> bool:
+    """Whether the first row of a table is one of a path and a class, and no header."""
+    if len(row) == 1:
+        words = row[0].rsplit(maxsplit=1)
+        return len(words) == 2 and (_is_file(words[0]) or words[1].isdigit())
+    return any(_is_file(field.strip()) for field in row)
+
+
+def _named(place: str, header: Sequence[str], name: str | None, option: str) -> int | None:
+    """Where a column stands that was asked for, which has to be there once."""
+    if name is None:
+        return None
+    if name not in header:
+        alike = next((other for other in header if other.lower() == name.lower()), None)
+        raise InputError(
+            f"{place}: no column called {shown(name)}, only {some(header, 10)}; "
+            f"rename one, or give {command(f'--data.{option}', alike or 'NAME')}"
+        )
+    _check_once(place, header, name)
+    return header.index(name)
+
+
+def _check_once(place: str, header: Sequence[str], name: str) -> None:
+    if header.count(name) > 1:
+        raise InputError(f"{place}: two columns are called {shown(name)}; rename one of them")
+
+
+def _likeliest(header: Sequence[str], names: Sequence[str], but: set[int | None]) -> int | None:
+    plain = [re.sub(r"[\W_]", "", name).lower() for name in header]
+    return next((at for name in names for at, word in enumerate(plain) if word == name and at not in but), None)
+
+
+def _path(place: str, header: Sequence[str], sample: Sequence[Sequence[str]]) -> int:
+    at = _likeliest(header, _PATHS, set())
+    if at is None:
+        files = [at for at in range(len(header)) if sample and all(_is_file(row[at]) for row in sample)]
+        if len(files) != 1:
+            raise InputError(
+                f"{place}: which column has the paths? There are {some(header, 10)}: "
+                f"give {command('--data.path_column', 'NAME')}"
+            )
+        at = files[0]
+    _check_once(place, header, header[at])
+    return at
+
+
+def _labels(place: str, header: Sequence[str], sample: Sequence[Sequence[str]], but: set[int | None]) -> list[int]:
+    at = _likeliest(header, _LABELS, but)
+    if at is not None:
+        _check_once(place, header, header[at])
+        return [at]
+    rest = [at for at in range(len(header)) if at not in but]
+    flags = [at for at in rest if sample and all(row[at].strip().lower() in _FLAGS for row in sample)]
+    single = sum(sum(flag(row[at]) for at in flags) == 1 for row in sample)
+    if len(flags) > 1 and 2 * single >= len(sample):
+        return flags
+    if len(rest) != 1:
+        raise InputError(
+            f"{place}: which column has the classes? There are {some(header, 10)}: "
+            f"give {command('--data.label_column', 'NAME')}"
+        )
+    return rest
+
+
+def flag(field: str) -> bool:
+    """Whether a field of a column of 0 and 1 is 1.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return _FLAGS[field.strip().lower()]
+    except KeyError:
+        raise ValueError(f"{shown(field)} in a column of 0 and 1; correct it, or give --data.label_column") from None
+
+
+def _split(header: Sequence[str], sample: Sequence[Sequence[str]]) -> int | None:
+    """The column that says to which split a row belongs, where all its values are names of splits."""
+    at = _likeliest(header, _SPLITS, set())
+    return at if at is not None and sample and all(split_of(row[at].strip()) for row in sample) else None
+
+
+def _is_file(field: str) -> bool:
+    return os.path.splitext(field)[1].lower() in SUFFIXES | VIDEO_SUFFIXES  # noqa: PTH122

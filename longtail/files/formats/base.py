@@ -1,0 +1,61 @@
+"""What the formats of images with one class each share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from longtail.errors import InputError
+from longtail.files.labels import Rows
+from longtail.files.table import file_text
+from longtail.messages import shown
+
+_LOOKED_AT = 2**20  # bytes
+
+
+class Format(NamedTuple):
+    """A format of files about images.
+
+    Attributes:
+        name: what it is called.
+        is_file: whether a file is of it, told from its first bytes.
+        read: the rows of such a file; the second argument names what groups the images, None for nothing.
+    """
+
+    name: str
+    is_file: Callable[[Path], bool]
+    read: Callable[[Path, str | None], Rows]
+
+
+def start(file: Path, suffixes: str = ".json") -> str:
+    """The first characters of a file with one of some suffixes; nothing of another, or where it cannot be read."""
+    if file.suffix.lower() not in suffixes.split():
+        return ""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(_LOOKED_AT).decode("utf-8-sig", "ignore")
+    except OSError:
+        return ""
+
+
+def load(file: Path) -> Any:  # JSON
+    """The content of a JSON file.
+
+    Raises:
+        InputError: it is none; the message names the line.
+    """
+    try:
+        return json.loads(file_text(file))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{shown(file)}, line {error.lineno}: no JSON ({error.msg}); write it again") from error
+    except RecursionError as error:
+        raise InputError(f"{shown(file)}: no JSON of such a set; give another file") from error
+
+
+def text(value: object) -> str:
+    """A value as the text of a class, an id or a group; whole numbers without a point, nothing for none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value).strip()

@@ -1,0 +1,102 @@
+"""Images with classes in COCO's form: iNaturalist's files, and COCO Camera Traps with LILA's lists of places."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from longtail.errors import InputError
+from longtail.files.formats.base import Format, load, start, text
+from longtail.files.labels import Rows
+from longtail.files.split_names import split_of
+from longtail.messages import shown, some
+
+logger = logging.getLogger(__name__)
+
+_OTHERS = ("location", "seq_id")  # what camera traps say of an image that ties it to others
+
+
+def _is_file(file: Path) -> bool:
+    head = start(file)
+    if '"bbox"' in head or '"segmentation"' in head:
+        return False
+    return ('"images"' in head and '"file_name"' in head) or ('"annotations"' in head and '"category_id"' in head)
+
+
+def _read(file: Path, group: str | None) -> Rows:
+    content = load(file)
+    try:
+        images: list[dict[str, Any]] = content["images"]
+        names = {text(category["id"]): str(category["name"]) for category in content["categories"]}
+        labels: dict[str, list[str]] = {}
+        for number, annotation in enumerate(content["annotations"]):
+            category = text(annotation["category_id"])
+            if category not in names:
+                raise InputError(f"{shown(file)}, annotation {number + 1}: there is no category {shown(category)}")
+            labels.setdefault(text(annotation["image_id"]), []).append(category)
+        usable = [image for image in images if not image.get("corrupt")]
+        ids = [text(image["id"]) for image in usable]
+        paths = [str(image["file_name"]) for image in usable]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{shown(file)}: no images with classes in COCO's form (no {error}); correct it") from error
+    if len(usable) < len(images):
+        logger.info(f"{shown(file)}: {len(images) - len(usable)} images are said to be corrupt and left out")
+    if unknown := labels.keys() - {text(image["id"]) for image in images}:
+        raise InputError(f"{shown(file)}: annotations of images that it does not list: {some(sorted(unknown))}")
+    twice = {name for name, count in Counter(names.values()).items() if count > 1}
+    names = {key: f"{name} ({key})" if name in twice else name for key, name in names.items()}
+    rows = Rows(file, [], [], [], "image", classes=_in_order(names), several=True)
+    groups = _groups(file, usable, group)
+    places, where = _places(file, usable)
+    for i, image_id in enumerate(ids):
+        for category in dict.fromkeys(labels.get(image_id, [""])):
+            rows.paths.append(paths[i])
+            rows.labels.append(names[category] if category else "")
+            rows.numbers.append(i + 1)
+            if groups:
+                rows.groups.append(groups[i])
+            if places:
+                rows.splits.append(places[i])
+    if where is not None:
+        logger.info(f"splits by location are those of {shown(where)}")
+    elif group is None and (ties := [name for name in _OTHERS if any(name in image for image in usable)]):
+        logger.info(f"images have {some(ties)}: --data.group {ties[0]} keeps those of one on one side of a split")
+    return rows
+
+
+def _in_order(names: dict[str, str]) -> list[str]:
+    """The names by their ids, numbers by value."""
+    numbers = all(re.fullmatch(r"\d+", key) for key in names)
+    return [names[key] for key in (sorted(names, key=int) if numbers else names)]
+
+
+def _groups(file: Path, images: list[dict[str, Any]], group: str | None) -> list[str]:
+    if group is None or re.search(r"\(", group):  # a pattern of the path
+        return []
+    if not any(group in image for image in images):
+        fields = some(sorted({key for image in images[:100] for key in image}), 12)
+        raise InputError(f"{shown(file)}: no image has a {shown(group)}, they have {fields}: give one as --data.group")
+    return [text(image.get(group)) for image in images]
+
+
+def _places(file: Path, images: list[dict[str, Any]]) -> tuple[list[str], Path | None]:
+    """The split of each image by LILA's list of locations, where one lies beside the file; and that list."""
+    for other in sorted(file.parent.glob("*.json")):
+        if '"splits"' not in start(other)[:10_000] or other == file:
+            continue
+        lists = load(other).get("splits")
+        if not isinstance(lists, dict) or not all(isinstance(names, list) for names in lists.values()):
+            continue
+        split = {text(name): its for key, names in lists.items() if (its := split_of(key)) for name in names}
+        own = [split.get(text(image.get("location")), "") for image in images]
+        if any(own):
+            if lost := own.count(""):
+                logger.info(f"{shown(other)}: {lost} images of other locations are left out")
+            return own, other
+    return [], None
+
+
+COCO = Format("classes of images in COCO's form", _is_file, _read)

@@ -1,0 +1,42 @@
+"""FiftyOneImageClassificationDataset: ``labels.json`` beside ``data/``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from longtail.errors import InputError
+from longtail.files.formats.base import Format, load, start, text
+from longtail.files.labels import Rows
+from longtail.messages import shown
+
+
+def _is_file(file: Path) -> bool:
+    head = start(file).lstrip()
+    return head.startswith("{") and '"labels"' in head and '"classes"' in head and '"images"' not in head
+
+
+def _read(file: Path, group: str | None) -> Rows:
+    content = load(file)
+    classes, labels = content.get("classes"), content.get("labels")
+    if not isinstance(labels, dict) or not (classes is None or isinstance(classes, list)):
+        raise InputError(f'{shown(file)}: wants "labels" of each image by its name; export it from FiftyOne again')
+    rows = Rows(file, list(labels), [], list(range(1, len(labels) + 1)), "image", several=True)
+    for number, (name, value) in enumerate(labels.items(), start=1):
+        rows.labels.append(_label(file, number, name, value, classes))
+    return rows if classes is None else Rows(**{**vars(rows), "classes": [str(name) for name in classes]})
+
+
+def _label(file: Path, number: int, name: str, value: Any, classes: list[Any] | None) -> str:  # JSON
+    if isinstance(value, dict):  # with its confidence or its attributes
+        value = value.get("label")
+    if classes is None or value is None or value in classes:
+        return text(value)
+    if not isinstance(value, int) or not 0 <= value < len(classes):
+        raise InputError(
+            f"{shown(file)}, image {number}: {shown(name)} has the class {shown(value)}, there are {len(classes)}"
+        )
+    return str(classes[value])
+
+
+FIFTYONE = Format("FiftyOne's export", _is_file, _read)

@@ -1,0 +1,78 @@
+"""Splits that keep together what belongs together, through the data modules."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from longtail.data.images.folder import Folder, Table
+from longtail.data.split import grouped_split
+from longtail.errors import InputError
+
+
+def test_groups_stay_whole_and_classes_balanced() -> None:
+    """20 groups of 5 rows, half of either class: a fifth of each is 10 rows, two groups."""
+    targets = np.repeat([0, 1], 50)
+    groups = [f"g{row // 5}" for row in range(100)]
+    kept, held = grouped_split(targets, groups, 0.2, 0)
+    assert sorted([*kept, *held]) == list(range(100))
+    assert np.bincount(targets[held]).tolist() == [10, 10]
+    assert not {groups[i] for i in kept} & {groups[i] for i in held}
+    again = grouped_split(targets, groups, 0.2, 1)[1]
+    assert again.tolist() != held.tolist(), "the seed draws the groups"
+
+
+def test_a_class_of_one_group_stays_in_training() -> None:
+    kept, held = grouped_split(np.array([0, 0, 0, 0, 1, 1]), ["a", "b", "c", "d", "e", "e"], 0.5, 0)
+    assert {4, 5} <= set(kept.tolist())
+    assert len(held) == 2
+
+
+def test_rows_without_a_group_are_on_their_own() -> None:
+    kept, held = grouped_split(np.zeros(10, dtype=np.int64), [""] * 10, 0.3, 0)
+    assert (len(kept), len(held)) == (7, 3)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two classes, five patients with four photos of each."""
+    lines = ["image,label,patient"]
+    for label in ("nv", "mel"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for i in range(20):
+            Image.new("RGB", (8, 8)).save(tmp_path / "photos" / label / f"p{i // 4}_{i}.png")
+            lines.append(f"photos/{label}/p{i // 4}_{i}.png,{label},{i // 4}")
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    return tmp_path
+
+
+@pytest.mark.parametrize("how", ["column", "pattern in a table", "pattern in a folder"])
+def test_a_patient_is_on_one_side(photos: Path, caplog: pytest.LogCaptureFixture, how: str) -> None:
+    caplog.set_level(logging.INFO, logger="longtail")
+    group = "patient" if how == "column" else r"/p(\d)_"
+    options = {"val_fraction": 0.2, "group": group, "batch_size": 4, "image_size": 8}
+    data = Folder(photos / "photos", **options) if "folder" in how else Table(photos / "t.csv", **options)
+    names = {
+        name: {Path(data.file_name(name, row)).name.partition("_")[0] for row in range(data.size(name))}
+        for name in ("train", "val")
+    }
+    assert (len(names["train"]), len(names["val"])) == (4, 1)
+    assert not names["train"] & names["val"]
+    assert data.size("val") == 8
+    assert "val: 8 images of 1 groups, 20%; 4 groups are kept" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("group", "words"),
+    [
+        ("klinik", "has no column klinik, and as a regular expression of the path it needs one group in brackets"),
+        ("(", "--data.group ( is no regular expression"),
+        (r"/x(\d)_", "is not found in "),
+    ],
+)
+def test_groups_that_cannot_be(photos: Path, group: str, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        _ = Table(photos / "t.csv", group=group).splits
+    assert words in str(caught.value)
