@@ -20,8 +20,10 @@ def stratified_split(
     targets: NDArray[np.integer[Any]],  # of any width
     fraction: float,
     seed: int,
+    sizes: NDArray[np.integer[Any]] | None = None,  # as above
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Hold out ``round(fraction * n)`` of the n rows of every class, but never all of them.
+    """Hold out ``round(fraction * n)`` of the n rows of every class, but never all of them; where that is none of any
+    class, one row of the largest.
 
     The choice depends on ``seed``, on the class sizes and on the order of the rows within their class; how the classes
     interleave does not matter.
@@ -30,6 +32,7 @@ def stratified_split(
         targets: (M,) integer classes.
         fraction: the part to hold out, in [0, 1).
         seed: of the random choice, not negative.
+        sizes: (C,) n of every class, where ``targets`` are what is left of more; by default those in ``targets``.
 
     Returns:
         Row numbers that are kept and that are held out, both int64 and ascending; together 0..M-1.
@@ -39,8 +42,10 @@ def stratified_split(
     """
     check_fraction("fraction", fraction)
     order = np.argsort(targets, kind="stable")  # row numbers, class by class
-    _, starts, counts = np.unique(targets[order], return_index=True, return_counts=True)
-    held_out = np.minimum(np.rint(fraction * counts), counts - 1)
+    classes, starts, counts = np.unique(targets[order], return_index=True, return_counts=True)
+    held_out = np.minimum(np.rint(fraction * (counts if sizes is None else sizes[classes])), counts - 1)
+    if fraction and not held_out.any() and len(counts):
+        held_out[counts.argmax()] = min(1, counts.max() - 1)
     of_class = np.repeat(np.arange(len(counts)), counts)
     shuffled = order[np.lexsort((np.random.default_rng(seed).random(len(order)), of_class))]
     is_held_out = np.arange(len(order)) - starts[of_class] < held_out[of_class]
@@ -61,6 +66,41 @@ def random_split(count: int, fraction: float, seed: int) -> tuple[NDArray[np.int
     order = np.random.default_rng(seed).permutation(count)
     held_out = max(1, round(fraction * count))
     return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def fraction_for_one(sizes: NDArray[np.integer[Any]]) -> float:  # as above
+    """The smallest fraction, in hundredths, that ``stratified_split`` holds one row of every class out by, of classes
+    of n rows each (K,): the first over a half of one in the smallest."""
+    return float(np.floor(50 / sizes.min()) + 1) / 100
+
+
+def random_fraction_for_one(
+    targets: NDArray[np.integer[Any]],  # as above
+    owners: NDArray[np.integer[Any]],  # as above
+    count: int,
+    seed: int,
+) -> float | None:
+    """The smallest fraction, in hundredths, by which ``random_split`` holds one row at least of every class out, of
+    those that several rows have, and leaves them another; None where none up to a half does.
+
+    Args:
+        targets: (M,) integer classes.
+        owners: (M,) the row that has each of them, of ``count``.
+        count: as there.
+        seed: as there.
+    """
+    place = np.empty(count, dtype=np.int64)
+    place[np.random.default_rng(seed).permutation(count)] = np.arange(count)
+    size = int(targets.max()) + 1
+    first, last = np.full(size, count), np.full(size, -1)
+    np.minimum.at(first, targets, place[owners])
+    np.maximum.at(last, targets, place[owners])
+    in_several = first < last
+    if not in_several.any():
+        return None
+    enough, most = int(first[in_several].max()) + 1, int(last[in_several].min())
+    fits = (hundredths / 100 for hundredths in range(1, 51) if enough <= round(hundredths / 100 * count) <= most)
+    return next(fits, None)
 
 
 def classes_without(targets: NDArray[np.integer[Any]], num_classes: int) -> list[int]:  # of any width

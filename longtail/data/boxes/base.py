@@ -15,9 +15,10 @@ from longtail.augment.instances import InstanceView, MultiScale
 from longtail.data.base import Located, LongTailData
 from longtail.data.boxes.dataset import InstanceImages, Instances, Part
 from longtail.data.boxes.formats import other_format, refuse_other_format
+from longtail.data.record import Recall, SplitFiles, SplitRecord, names_below
 from longtail.data.sampling import Sampling
-from longtail.data.split import check_fraction, random_split
-from longtail.data.splits import Split, Splits, depth_input, tell_untrained
+from longtail.data.split import check_fraction, random_fraction_for_one, random_split
+from longtail.data.splits import Split, Splits, depth_input, tell_untrained, way_out
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archives
 from longtail.files.boxes.base import BoxSet
@@ -179,7 +180,7 @@ class DetectionData(LongTailData):
     def files(self) -> BoxSet:
         """The set as it lies in its folder."""
         files = self.reader(self.root, {split: place for split, place in self.given.items() if place is not None})
-        if "train" not in files.places and self.trained is None:
+        if "train" not in files.places and (self.trained is None or self.recall is not None):
             self._refuse(files.wanted, "train")
         logger.info(f"{self.source}: {files.where()}")
         return files
@@ -207,12 +208,44 @@ class DetectionData(LongTailData):
                 reason = "has a test file too" if "test" in parts else "has no validation file"
                 raise InputError(f"{self.root} {reason}: leave out --data.val_as_test")
             parts["test"] = parts.pop("val")
+        if self.recall is not None:
+            return self._of_run(parts, self.recall)
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
+            least = random_fraction_for_one(*train.labels(), len(train.rows), self.split_seed)
+            self.ways_out["val"] = way_out(least)
             train_rows, val_rows = random_split(len(train.rows), self.val_fraction, self.split_seed)
             parts["train"] = replace(train, rows=train.rows[train_rows])
             parts["val"] = replace(train, rows=train.rows[val_rows])
         return parts
+
+    def keep_splits(self, record: SplitRecord, measured_alone: bool) -> None:
+        """As in the base; images that the annotations name and that are gone are no error then."""
+        super().keep_splits(record, measured_alone)
+        self.skip_bad_annotations = True
+
+    def _of_run(self, parts: dict[str, Part], recall: Recall) -> dict[str, Part]:
+        """The parts of a run: its images that are as they were, each in its split."""
+        classes, ids = recall.record.trained.classes, self.category_ids
+        parts = {
+            name: part
+            if part.categories == (classes, ids)
+            else replace(part, annotations=part.annotations.of_classes(classes, ids))
+            for name, part in parts.items()
+        }
+        rows = recall.rows({name: self._files_of(name, part) for name, part in parts.items()})
+        now = {name: parts.get(name, parts["train"]) for name in rows}
+        kept = {name: replace(now[name], rows=now[name].rows[rows[name]]) for name in rows}
+        return {name: part for name, part in kept.items() if len(part.rows) or name == "train"}
+
+    def _files_of(self, split: str, part: Part) -> SplitFiles:
+        paths = [part.path(row) for row in range(len(part.rows))]
+        names = names_below(paths, self.root, split, part.folder)
+        return SplitFiles.of(names, part.checksums(), paths, self.check_images)
+
+    def split_files(self, split: str) -> SplitFiles:
+        """The images of a split, and checksums of their annotations."""
+        return self._files_of(split, self.parts[split])
 
     def _part(self, split: str) -> Part:
         annotations, folder, rows = self.files.read(split, self.masks, self.skip_bad_annotations)

@@ -1,5 +1,6 @@
 """Images with boxes and masks as a torch data set."""
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, cast
@@ -34,6 +35,17 @@ class Part:
         of_image = self.annotations.rows(int(self.rows[row]))
         instances: IntArray = of_image.start + np.flatnonzero(~self.annotations.crowd[of_image])
         return instances
+
+    def checksums(self) -> IntArray:
+        """A number for the annotations of each image (N,), which is another where these are."""
+        annotations = self.annotations
+
+        def of_image(row: int) -> int:
+            rows = annotations.rows(row)
+            columns = (annotations.boxes, annotations.labels, annotations.crowd)
+            return zlib.crc32(b"".join(np.ascontiguousarray(column[rows]).tobytes() for column in columns))
+
+        return np.fromiter(map(of_image, self.rows.tolist()), dtype=np.int64, count=len(self.rows))
 
     def labels(self) -> tuple[IntArray, IntArray]:
         """Label and row in the split of every annotation but crowds, (M,) each."""

@@ -46,6 +46,13 @@ class OwnFiles(FileData):
         self.apart = {name: place for name, place in (("val", val), ("test", test)) if place is not None}
         self.columns = (path_column, label_column)
 
+    def home_of(self, split: str, listing: Listing) -> Path:
+        """The folder that is given for the split, or that of its table."""
+        place = self.apart.get(split)
+        if place is None:
+            return self.home(listing)
+        return place if place.is_dir() else place.parent
+
 
 class Folder(OwnFiles):
     """Images in one folder for each class, below train/, val/ and test/ or flat.
@@ -75,6 +82,10 @@ class Folder(OwnFiles):
     def source(self) -> str:
         """The folder."""
         return str(self.root)
+
+    def home(self, listing: Listing) -> Path:
+        """The folder."""
+        return self.root
 
     def list_images(self) -> dict[str, Listing]:
         """List what lies below the class folders, and what is given apart."""
@@ -131,6 +142,10 @@ class Table(OwnFiles):
     def source(self) -> str:
         """The training table."""
         return str(self.table)
+
+    def home(self, listing: Listing) -> Path:
+        """The folder that relative paths start from."""
+        return self.root or self.table.parent
 
     def list_images(self) -> dict[str, Listing]:
         """Read the tables; validation and test share the classes of the training table."""
