@@ -146,13 +146,6 @@ class LongTailData(pl.LightningDataModule, ABC):
         """The files of a split, for the record of a run; None where it has none."""
         return None
 
-    def record(self) -> SplitRecord | None:
-        """Which files are in which split, for a run that is trained on the set; None where it has none."""
-        names = [name for name in ("train", "val", "test") if self.split(name) is not None]
-        files = {name: files for name in names if (files := self.split_files(name)) is not None}
-        trained = Trained(self.classes, self.label_counts, self.group_counts, self.input)
-        return SplitRecord(trained, files) if files else None
-
     def keep_splits(self, record: SplitRecord, measured_alone: bool) -> None:
         """Take the splits of a run, when the set is read: every file stays in its own, and new ones are left out.
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from longtail.files.listing import IntArray
 from longtail.files.states import file_ends, file_sizes
 from longtail.messages import plural, shown, some
 from longtail.writing import write_atomically
+
+if TYPE_CHECKING:
+    from longtail.data.base import LongTailData
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +52,8 @@ class SplitFiles:
 
     def same(self, rows: IntArray, other: "SplitFiles", other_rows: IntArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Whether each of the files ``rows`` is as its partner among another's."""
-        same = (self.labels[rows] == other.labels[other_rows]) & (self.sizes[rows] == other.sizes[other_rows])
+        same: np.ndarray[Any, np.dtype[np.bool_]] = self.sizes[rows] == other.sizes[other_rows]
+        same &= self.labels[rows] == other.labels[other_rows]
         if self.ends is not None and other.ends is not None:
             same &= self.ends[rows] == other.ends[other_rows]
         return same
@@ -61,6 +65,14 @@ class SplitRecord:
 
     trained: Trained
     files: Mapping[str, SplitFiles]
+
+    @classmethod
+    def of(cls, data: "LongTailData") -> "SplitRecord | None":
+        """That of a set, which is read for it; None where it has no files."""
+        names = [name for name in WORDS if data.split(name) is not None]
+        files = {name: files for name in names if (files := data.split_files(name)) is not None}
+        trained = Trained(data.classes, data.label_counts, data.group_counts, data.input)
+        return cls(trained, files) if files else None
 
     def write(self, run: Path) -> None:
         """Write it into the folder of the run."""

@@ -64,8 +64,13 @@ def random_split(count: int, fraction: float, seed: int) -> tuple[NDArray[np.int
         Row numbers that are kept and that are held out, both int64 and ascending; together 0..count-1.
     """
     order = np.random.default_rng(seed).permutation(count)
-    held_out = max(1, round(fraction * count))
+    held_out = _held_out(count, fraction)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def _held_out(count: int, fraction: float) -> int:
+    """How many of so many rows ``random_split`` holds out."""
+    return max(1, round(fraction * count))
 
 
 def fraction_for_one(sizes: NDArray[np.integer[Any]]) -> float:  # as above
@@ -89,6 +94,8 @@ def random_fraction_for_one(
         count: as there.
         seed: as there.
     """
+    if len(targets) == 0:
+        return None
     place = np.empty(count, dtype=np.int64)
     place[np.random.default_rng(seed).permutation(count)] = np.arange(count)
     size = int(targets.max()) + 1
@@ -99,8 +106,8 @@ def random_fraction_for_one(
     if not in_several.any():
         return None
     enough, most = int(first[in_several].max()) + 1, int(last[in_several].min())
-    fits = (hundredths / 100 for hundredths in range(1, 51) if enough <= round(hundredths / 100 * count) <= most)
-    return next(fits, None)
+    fractions = (hundredths / 100 for hundredths in range(1, 51))
+    return next((each for each in fractions if enough <= _held_out(count, each) <= most), None)
 
 
 def classes_without(targets: NDArray[np.integer[Any]], num_classes: int) -> list[int]:  # of any width

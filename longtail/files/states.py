@@ -17,7 +17,8 @@ def file_sizes(paths: Sequence[str]) -> IntArray:
 
 
 def file_ends(paths: Sequence[str]) -> IntArray:
-    """CRC-32 of the last KiB of each file (N,), of a folder that of the names in it; -1 for one that cannot be read."""
+    """CRC-32 of the last KiB of each file (N,); of a folder that of the names in it, and of the first and the last of
+    its files. -1 for one that cannot be read."""
     return np.fromiter((_end(path) for path in paths), dtype=np.int64, count=len(paths))
 
 
@@ -35,7 +36,9 @@ def _size(path: str) -> int:
 def _end(path: str) -> int:
     try:
         if os.path.isdir(path):  # noqa: PTH112 - as above
-            return zlib.crc32("\0".join(sorted(os.listdir(path))).encode(errors="surrogateescape"))  # noqa: PTH208
+            names = sorted(os.listdir(path))  # noqa: PTH208 - as above
+            ends = [_end(os.path.join(path, name)) for name in names[:1] + names[-1:]]  # noqa: PTH118 - as above
+            return zlib.crc32(repr((names, ends)).encode(errors="surrogateescape"))
         with open(path, "rb") as file:  # noqa: PTH123 - as above
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _END))

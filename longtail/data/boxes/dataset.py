@@ -1,5 +1,6 @@
 """Images with boxes and masks as a torch data set."""
 
+import logging
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from longtail.errors import InputError
 from longtail.files.coco.annotations import Annotations
 from longtail.files.images import decode
 from longtail.files.listing import IntArray
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -150,3 +153,14 @@ class InstanceImages(Dataset[BoxSample]):
                 target["masks"] = torch.from_numpy(stacked)
             image, target = with_seed(self.view, image, target, draw)
         return {"image": image, "target": cast(BoxTarget, target), "row": row}
+
+
+def tell_crowds(annotations: Annotations) -> None:
+    """Say how many annotations stand for groups of objects, and what becomes of them."""
+    if crowds := int(annotations.crowd.sum()):
+        lvis = "objects like others in the evaluation, as LVIS knows no crowds"
+        coco = "neither right nor wrong in the evaluation, as COCO counts"
+        logger.info(
+            f"{annotations.file}: {crowds} of {len(annotations.crowd)} annotations are crowds (iscrowd 1): not trained "
+            f"on, and {lvis if annotations.federated else coco}"
+        )

@@ -20,10 +20,11 @@ from longtail.augment.geometric import ResizedCrop
 from longtail.augment.preprocessing import Preprocessing
 from longtail.data.images.base import ImageData
 from longtail.data.images.dataset import ImageFiles, Sample, WithDraw, stacked
+from longtail.data.images.holding_out import hold_out
 from longtail.data.loader import EpochBatches, Loader
-from longtail.data.sampling import Sampling
 from longtail.data.record import Recall, SplitFiles, names_below
-from longtail.data.split import check_fraction, fraction_for_one, stratified_split
+from longtail.data.sampling import Sampling
+from longtail.data.split import check_fraction
 from longtail.data.splits import Split, Splits, depth_input
 from longtail.errors import InputError
 from longtail.files.folder import IMAGES, Kind
@@ -88,10 +89,8 @@ class FileData(ImageData):
         check_fraction("val_fraction", val_fraction)
         check_fraction("test_fraction", test_fraction)
         if val_fraction + test_fraction >= 1:
-            raise InputError(
-                f"val_fraction and test_fraction are of the whole set, and {val_fraction:g} and {test_fraction:g} leave "
-                "nothing to train on"
-            )
+            both = f"{val_fraction:g} and {test_fraction:g}"
+            raise InputError(f"val_fraction and test_fraction are of the whole set: {both} leave nothing to train on")
         if skip_bad_images and not check_images:
             raise InputError("skip_bad_images needs the check: leave out --data.check_images false")
         self._image_size, self.min_scale, self.bit_depth = image_size, min_scale, bit_depth
@@ -116,29 +115,10 @@ class FileData(ImageData):
             listings = self._of_run(listings, self.recall)
         if self.check_images:
             listings = {name: self._without_bad(listing) for name, listing in listings.items()}
-        train = listings.pop("train")
         if self.recall is None:
-            train = self._hold_out(train, listings)
-        return {"train": train, **{name: listing for name, listing in listings.items() if len(listing)}}
-
-    def _hold_out(self, whole: Listing, listings: dict[str, Listing]) -> Listing:
-        """Hold out the splits that are to be and are not among the listings; return what is left for training."""
-        train, sizes = whole, whole.class_counts()
-        for name, fraction in (("test", self.test_fraction), ("val", self.val_fraction)):
-            if name not in listings and fraction:
-                kept, held_out = stratified_split(train.targets, fraction, self.split_seed, sizes)
-                can = train.class_counts() > 1
-                listings[name], train = train.subset(held_out), train.subset(kept)
-                without = listings[name].class_counts() == 0
-                if (without & can).any():
-                    least = fraction_for_one(sizes[without & can])
-                    others = "" if (can | ~without).all() else " that has two images or more left"
-                    self.ways_out[name] = (
-                        f"--data.{name}_fraction {least:g} is the smallest that gives one to every class{others}"
-                    )
-                elif without.any():
-                    self.ways_out[name] = "no fraction gives them one, as there is but one of each"
-        return train
+            fractions = {"test": self.test_fraction, "val": self.val_fraction}
+            listings, self.ways_out = hold_out(listings, fractions, self.split_seed)
+        return {name: listing for name, listing in listings.items() if len(listing) or name == "train"}
 
     def _of_run(self, listings: dict[str, Listing], recall: Recall) -> dict[str, Listing]:
         """The listings of a run: its files that are as they were, each in its split."""
@@ -168,7 +148,7 @@ class FileData(ImageData):
     def home(self, listing: Listing) -> Path:
         """Folder of the set, in which a run finds its files again wherever it lies; here the one that has all of a
         listing."""
-        return Path(os.path.commonpath([Path(path).parent for path in listing.paths] or ["."]))
+        return Path(os.path.commonpath([str(Path(path).parent) for path in listing.paths] or ["."]))
 
     def home_of(self, split: str, listing: Listing) -> Path:
         """The same for the files of a split that lie in none of that."""
