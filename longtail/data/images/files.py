@@ -113,7 +113,7 @@ class FileData(ImageData):
             listings = {"train": listings.pop("all"), **listings}
         if self.recall is not None:
             listings = self._of_run(listings, self.recall)
-        if self.check_images:
+        elif self.check_images:
             listings = {name: self._without_bad(listing) for name, listing in listings.items()}
         if self.recall is None:
             fractions = {"test": self.test_fraction, "val": self.val_fraction}
