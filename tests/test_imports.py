@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "files": {"errors", "distributed", "messages", "writing", "augment"},
     "generated": {"errors", "counts", "writing"},
     "methods": {"errors", "checks", "counts", "distributed", "messages", "checkpoint", "losses", "models"},
-    "data": {"errors", "own_modules", "counts", "difficulty", "messages", "samplers", "augment", "files"},
+    "data": {"errors", "own_modules", "counts", "difficulty", "messages", "samplers", "augment", "files", "writing"},
     "export": {"errors", "checks", "writing", "augment", "models", "methods"},
     "inference": {
         *("errors", "checks", "configuration", "counts", "messages", "checkpoint", "writing", "trust", "augment"),

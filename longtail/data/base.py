@@ -15,6 +15,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from longtail.data.loader import EpochBatches, Loader, collate_lists
+from longtail.data.record import Recall, SplitFiles, SplitRecord
 from longtail.data.sampling import Sampling
 from longtail.data.splits import Split, Splits, tell_unmeasured
 from longtail.data.summary import Line, summary_of
@@ -51,18 +52,25 @@ class LongTailData(pl.LightningDataModule, ABC):
         short_name: what ``--data NAME`` calls the class by; None for a class that is only named by its import path.
         needs: how to give what it reads, as a message goes on where that is missing or is of another kind.
         movable: its options that leave the splits of a run as they are, so that an evaluation may change them.
+        split_options: its options that the splits follow from.
         places: its options that say where parts of a set lie, and may be left out; another set has its own.
         noun: for what carries a label.
-        trained: of the run that the set is to evaluate, where it is not trained on.
+        trained: of the run that the set is to evaluate, or whose splits it takes.
+        recall: the splits of a run, where they are taken from its record.
         left_out: how many of what were left out when the set was read; see ``leave_out``.
     """
 
     short_name: ClassVar[str | None] = None
     needs: ClassVar[str] = "give --data FOLDER"
     movable: ClassVar[frozenset[str]] = frozenset({"batch_size", "num_workers"})
+    split_options: ClassVar[frozenset[str]] = frozenset(
+        {"val_fraction", "test_fraction", "split_seed", "val_as_test", "group"}
+    )
     places: ClassVar[frozenset[str]] = frozenset()
     noun: ClassVar[str] = "image"
     trained: Trained | None = None
+    recall: Recall | None = None
+    measured_alone = False  # whether a run is evaluated on it, and not trained
 
     def __init__(self, batch_size: int, num_workers: int | None, sampling: Sampling | None) -> None:
         super().__init__()
@@ -72,6 +80,7 @@ class LongTailData(pl.LightningDataModule, ABC):
         self.num_workers = min(8, os.cpu_count() or 1) if num_workers is None else num_workers
         self.sampling = sampling
         self.left_out: dict[tuple[str, str], int] = {}
+        self.ways_out: dict[str, str] = {}  # of a split that leaves a class without images
         self.difficulty: ClassDifficulty | None = None  # that of the task, for the sampling
         self.seed = torch.initial_seed()  # of the order and the augmentation: that of seed_everything
 
@@ -124,8 +133,29 @@ class LongTailData(pl.LightningDataModule, ABC):
     def splits(self) -> Splits:
         """The set, read on first use."""
         splits = self.read()
-        self.check(splits)
+        if self.recall is not None:
+            for left_out in self.recall.tell(self.source, self.noun):
+                self.leave_out(*left_out)
+            if splits.classes != self.recall.record.trained.classes:
+                raise InputError(f"{self.source} is not what the run was trained on: its classes differ")
+        if self.measured_alone:
+            tell_unmeasured(splits, self.noun)
+        else:
+            self.check(splits)
         return splits
+
+    def split_files(self, split: str) -> SplitFiles | None:
+        """The files of a split, for the record of a run; None where it has none."""
+        return None
+
+    def keep_splits(self, record: SplitRecord, measured_alone: bool) -> None:
+        """Take the splits of a run, when the set is read: every file stays in its own, and new ones are left out.
+
+        Args:
+            record: of the run.
+            measured_alone: whether the run is evaluated, and not trained further.
+        """
+        self.recall, self.trained, self.measured_alone = Recall(record), record.trained, measured_alone
 
     def check(self, splits: Splits) -> None:
         """Check a set that was read, and say which classes cannot be measured.
@@ -138,7 +168,7 @@ class LongTailData(pl.LightningDataModule, ABC):
                 f"batch_size {self.batch_size} is larger than the training set of {len(splits.train)} {self.noun}s: "
                 f"give --batch-size {max(min(2, len(splits.train)), len(splits.train) // 2)} or less"
             )
-        tell_unmeasured(splits, self.noun)
+        tell_unmeasured(splits, self.noun, self.ways_out)
 
     def labelled(self, split: str, classes: list[str]) -> Split:
         """The images that a finished run is evaluated on, as "val" or "test", with the classes of the run.

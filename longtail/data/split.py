@@ -21,8 +21,10 @@ def stratified_split(
     targets: NDArray[np.integer[Any]],  # of any width
     fraction: float,
     seed: int,
+    sizes: NDArray[np.integer[Any]] | None = None,  # as above
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Hold out ``round(fraction * n)`` of the n rows of every class, but never all of them.
+    """Hold out ``round(fraction * n)`` of the n rows of every class, but never all of them; where that is none of any
+    class, one row of the largest.
 
     The choice depends on ``seed``, on the class sizes and on the order of the rows within their class; how the classes
     interleave does not matter.
@@ -31,6 +33,7 @@ def stratified_split(
         targets: (M,) integer classes.
         fraction: the part to hold out, in [0, 1).
         seed: of the random choice, not negative.
+        sizes: (C,) n of every class, where ``targets`` are what is left of more; by default those in ``targets``.
 
     Returns:
         Row numbers that are kept and that are held out, both int64 and ascending; together 0..M-1.
@@ -40,8 +43,10 @@ def stratified_split(
     """
     check_fraction("fraction", fraction)
     order = np.argsort(targets, kind="stable")  # row numbers, class by class
-    _, starts, counts = np.unique(targets[order], return_index=True, return_counts=True)
-    held_out = np.minimum(np.rint(fraction * counts), counts - 1)
+    classes, starts, counts = np.unique(targets[order], return_index=True, return_counts=True)
+    held_out = np.minimum(np.rint(fraction * (counts if sizes is None else sizes[classes])), counts - 1)
+    if fraction and not held_out.any() and len(counts):
+        held_out[counts.argmax()] = min(1, counts.max() - 1)
     of_class = np.repeat(np.arange(len(counts)), counts)
     shuffled = order[np.lexsort((np.random.default_rng(seed).random(len(order)), of_class))]
     is_held_out = np.arange(len(order)) - starts[of_class] < held_out[of_class]
@@ -53,6 +58,7 @@ def grouped_split(
     groups: Sequence[str],
     fraction: float,
     seed: int,
+    sizes: NDArray[np.integer[Any]] | None = None,  # as above
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Hold out whole groups, so that of every class about ``fraction`` of its rows is.
 
@@ -65,6 +71,7 @@ def grouped_split(
         groups: of each row.
         fraction: the part to hold out, in [0, 1).
         seed: of the random order, not negative.
+        sizes: as of ``stratified_split``.
 
     Returns:
         Row numbers that are kept and that are held out, both int64 and ascending; together 0..M-1.
@@ -73,19 +80,20 @@ def grouped_split(
         InputError: ``fraction`` is outside [0, 1).
     """
     check_fraction("fraction", fraction)
-    _, labels = np.unique(targets, return_inverse=True)
+    classes, labels = np.unique(targets, return_inverse=True)
     names = [name or f"\0{row}" for row, name in enumerate(groups)]
     _, owner = np.unique(names, return_inverse=True)
     counts = np.zeros((owner.max(initial=-1) + 1, labels.max(initial=-1) + 1), dtype=np.int64)
     np.add.at(counts, (owner, labels), 1)
     totals = counts.sum(0)
+    wanted = fraction * (totals if sizes is None else sizes[classes])
     order = np.random.default_rng(seed).permutation(len(counts))
     order = order[np.argsort(-(counts[order] > 0).sum(1), kind="stable")]
     held = np.zeros(len(totals), dtype=np.int64)
     is_held = np.zeros(len(counts), dtype=bool)
     for group in order:
         own = counts[group]
-        before, after = np.abs(held - fraction * totals), np.abs(held + own - fraction * totals)
+        before, after = np.abs(held - wanted), np.abs(held + own - wanted)
         if ((after - before) / totals).sum() < 0 and (held + own < totals)[own > 0].all():
             is_held[group], held = True, held + own
     rows = is_held[owner]
@@ -104,8 +112,50 @@ def random_split(count: int, fraction: float, seed: int) -> tuple[NDArray[np.int
         Row numbers that are kept and that are held out, both int64 and ascending; together 0..count-1.
     """
     order = np.random.default_rng(seed).permutation(count)
-    held_out = max(1, round(fraction * count))
+    held_out = _held_out(count, fraction)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def _held_out(count: int, fraction: float) -> int:
+    """How many of so many rows ``random_split`` holds out."""
+    return max(1, round(fraction * count))
+
+
+def fraction_for_one(sizes: NDArray[np.integer[Any]]) -> float:  # as above
+    """The smallest fraction, in hundredths, that ``stratified_split`` holds one row of every class out by, of classes
+    of n rows each (K,): the first over a half of one in the smallest."""
+    return float(np.floor(50 / sizes.min()) + 1) / 100
+
+
+def random_fraction_for_one(
+    targets: NDArray[np.integer[Any]],  # as above
+    owners: NDArray[np.integer[Any]],  # as above
+    count: int,
+    seed: int,
+) -> float | None:
+    """The smallest fraction, in hundredths, by which ``random_split`` holds one row at least of every class out, of
+    those that several rows have, and leaves them another; None where none up to a half does.
+
+    Args:
+        targets: (M,) integer classes.
+        owners: (M,) the row that has each of them, of ``count``.
+        count: as there.
+        seed: as there.
+    """
+    if len(targets) == 0:
+        return None
+    place = np.empty(count, dtype=np.int64)
+    place[np.random.default_rng(seed).permutation(count)] = np.arange(count)
+    size = int(targets.max()) + 1
+    first, last = np.full(size, count), np.full(size, -1)
+    np.minimum.at(first, targets, place[owners])
+    np.maximum.at(last, targets, place[owners])
+    in_several = first < last
+    if not in_several.any():
+        return None
+    enough, most = int(first[in_several].max()) + 1, int(last[in_several].min())
+    fractions = (hundredths / 100 for hundredths in range(1, 51))
+    return next((each for each in fractions if enough <= _held_out(count, each) <= most), None)
 
 
 def classes_without(targets: NDArray[np.integer[Any]], num_classes: int) -> list[int]:  # of any width

@@ -87,9 +87,18 @@ def depth_input(bit_depth: int | None) -> dict[str, int]:
     return {} if bit_depth is None else {"bit_depth": bit_depth}
 
 
-def tell_unmeasured(splits: Splits, noun: str) -> None:
-    """Say which classes cannot be measured; ``noun`` is what carries the labels."""
+def way_out(fraction: float | None) -> str:
+    """How every class gets a validation image where images are held out whatever they show; None where it cannot."""
+    if fraction is None:
+        return "no fraction up to a half gives them one: give validation images of your own choice"
+    return f"--data.val_fraction {fraction:g} is the smallest that gives one to every class that several images have"
+
+
+def tell_unmeasured(splits: Splits, noun: str, ways_out: Mapping[str, str] | None = None) -> None:
+    """Say which classes cannot be measured; ``noun`` is what carries the labels, and ``ways_out`` says of a split that
+    was held out how they could be."""
     for name, split in (("val", splits.val), ("test", splits.test)):
         if split is not None and (without := classes_without(split.targets, len(splits.classes))):
             names = some([splits.classes[c] for c in without])
-            logger.info(f"{len(without)} of {len(splits.classes)} classes have no {name} {noun}: {names}")
+            way_out = f"; {ways_out[name]}" if ways_out and name in ways_out else ""
+            logger.info(f"{len(without)} of {len(splits.classes)} classes have no {name} {noun}: {names}{way_out}")

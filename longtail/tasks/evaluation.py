@@ -1,6 +1,6 @@
 """A run evaluated: at its end, and again later."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from longtail.checkpoint import load_state, read_checkpoint
 from longtail.configuration import read_run_config
 from longtail.data.base import LongTailData
 from longtail.data.names import find_class
+from longtail.data.record import SplitRecord
 from longtail.errors import InputError
 from longtail.messages import command
 from longtail.reports.results import Evaluation, Results, load_results, save_results
@@ -76,7 +77,8 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     for name in names:
         if name.rsplit(".", 1)[-1] not in movable:
             raise InputError(f"{name} could mix the splits of the run: leave it out")
-    cli = configure([*args, f"--run={run}", "--trainer.logger=false"], [run / "config.yaml"])
+    options = [*args, f"--run={run}", "--trainer.logger=false"]
+    cli = configure(options, [run / "config.yaml"], prepare=splits_of(run, measured_alone=True))
     if cli.datamodule.split(split) is None:
         name = "validation" if split == "val" else split
         raise InputError(f"{cli.datamodule.source} has no {name} split: train with images held out for it")
@@ -85,6 +87,16 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     if not results["history"]:
         raise InputError(f"{run} has no finished epoch: go on by {command('longtail', 'fit', '--resume', run)}")
     return cli, results
+
+
+def splits_of(run: Path, measured_alone: bool) -> Callable[[LongTailData], None]:
+    """What gives a set the splits in the record of a run, where it has one; see ``LongTailData.keep_splits``."""
+
+    def prepare(data: LongTailData) -> None:
+        if (record := SplitRecord.read(run)) is not None:
+            data.keep_splits(record, measured_alone)
+
+    return prepare
 
 
 def movable_options(run: Path) -> frozenset[str]:

@@ -3,20 +3,25 @@
 import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
 from longtail.checkpoint import load_state, read_checkpoint
+from longtail.data.base import LongTailData
+from longtail.data.record import FILE_NAME as RECORD
+from longtail.data.record import SplitRecord
 from longtail.distributed import is_first_process
 from longtail.errors import InputError
 from longtail.reports.results import Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table, said, show
 from longtail.tasks.checkpoints import TrainingStopped
-from longtail.tasks.evaluation import check_spread, evaluate, left_out
+from longtail.tasks.evaluation import check_spread, evaluate, left_out, splits_of
 from longtail.tasks.rates import about_rate
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
 from longtail.writing import check_unused, locked, write_atomically
+
+_OTHER_SET = frozenset({"--data", *(f"--data.{name}" for name in ("root", "table", "lists", "train", "val", "test"))})
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +52,24 @@ def fit(
     with contextlib.ExitStack() as held:
         if resume and is_first_process():
             held.enter_context(locked(run))
-        _fit(configure([*args, f"--run={run}"], of_runs, recipe, first), args, run, resume, held)
+        prepare = _splits_before(args, run if resume else first, resume)
+        cli = configure([*args, f"--run={run}"], of_runs, recipe, first, prepare)
+        _fit(cli, args, run, resume, held)
+
+
+def _splits_before(args: Sequence[str], run: Path | None, resume: bool) -> Callable[[LongTailData], None] | None:
+    """What gives the set the splits of the run that is gone on from, if there is one and it is still on its set.
+
+    Raises:
+        InputError: an option would make other splits.
+    """
+    names = [arg.split("=")[0] for arg in args if arg.startswith("--data")]
+    if run is None or not (resume or _OTHER_SET.isdisjoint(names)):
+        return None
+    for name in names:
+        if name.rsplit(".", 1)[-1] in LongTailData.split_options:
+            raise InputError(f"{name} could mix the splits of {run}: leave it out")
+    return splits_of(run, measured_alone=False)
 
 
 def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: contextlib.ExitStack) -> None:
@@ -70,6 +92,7 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
         check_spread(trainer, data, name)
     if line := about_rate(task.optimizer, any(arg.startswith("--model.optimizer.lr") for arg in args)):
         logger.info(line)
+    record = SplitRecord.of(data)
     if trainer.is_global_zero:  # before features are computed, which takes minutes
         sys.stdout.write(said(data.summary()))
         sys.stdout.flush()
@@ -81,6 +104,8 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
             held.enter_context(locked(run))
             check_unused(run)
         write_atomically(run / "config.yaml", cli.dump())
+        if record is not None and not (run / RECORD).exists():
+            record.write(run)
     held.enter_context(cli.processes.running(cli.trainer, cli.checkpoints.stops))
     try:
         trainer.fit(task, datamodule=data, ckpt_path=last if go_on else None, weights_only=True)

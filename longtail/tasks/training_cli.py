@@ -154,7 +154,11 @@ class TrainingCLI(LightningCLI):
 
 
 def configure(
-    args: Sequence[str], of_runs: Sequence[Path] = (), recipe: str | None = None, first: Path | None = None
+    args: Sequence[str],
+    of_runs: Sequence[Path] = (),
+    recipe: str | None = None,
+    first: Path | None = None,
+    prepare: Callable[[LongTailData], None] | None = None,
 ) -> TrainingCLI:
     """Parse, build and read everything that command-line arguments name; see ``TrainingCLI``.
 
@@ -163,6 +167,7 @@ def configure(
         of_runs: configurations of runs, which come before them; with one, nothing is built but what may be from a run.
         recipe: YAML that comes before both.
         first: the run that parts of the recipe were taken from, so that the whole counts as one of a run.
+        prepare: see ``TrainingCLI``.
     """
     configs = [*([] if recipe is None else [recipe]), *map(str, of_runs)]
     args = [*(option for config in configs for option in ("--config", config)), *args]
@@ -170,9 +175,9 @@ def configure(
     if first is not None:
         parts.append(parse_yaml(recipe or ""))
     if not parts:
-        return TrainingCLI(args)
+        return TrainingCLI(args, prepare)
     with building_from_run(first or of_runs[0], parts):
-        return TrainingCLI(args)
+        return TrainingCLI(args, prepare)
 
 
 def quiet() -> None:

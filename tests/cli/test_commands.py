@@ -25,6 +25,7 @@ from PIL import Image
 from longtail import writing
 from longtail.augment.preprocessing import Resize
 from longtail.cli.main import main
+from longtail.data.record import SplitRecord
 from longtail.inference import load_run
 from longtail.reports.results import weakest_classes
 from longtail.tasks.classification import Classification
@@ -125,6 +126,29 @@ def test_validate_repeats_the_figures(run: Path, tmp_path: Path) -> None:
 def test_evaluation_refuses_what_would_mix_the_splits(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "mix the splits" in fails(capsys, "test", str(run), "--data.test_fraction", "0.2")
     assert "no test split" in fails(capsys, "test", str(run))
+
+
+def test_the_splits_of_a_run_stay_when_files_come_and_go(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, run = tmp_path / "photos", tmp_path / "run"
+    shutil.copytree(photos, root)
+    assert main(["fit", "--recipe", "ce", "--data", str(root), "--run", str(run), *FAST, "--epochs", "1"]) == 0
+    before, record = results(run), SplitRecord.read(run)
+    assert record is not None
+    held_out = record.files["val"].names
+    (root / held_out[0]).rename((root / held_out[0]).with_name("renamed.jpg"))
+    shutil.copy(root / held_out[1], (root / held_out[1]).with_name("new.jpg"))
+    assert main(["validate", str(run)]) == 0
+    assert {each["images"] for each in results(run)["evaluations"]} == {len(held_out) - 1}
+    assert "could mix the splits" in fails(capsys, "fit", "--resume", str(run), "--data.split_seed", "1")
+    assert main(["fit", "--resume", str(run), "--epochs", "2"]) == 0
+    after = results(run)
+    assert after["train_counts"] == before["train_counts"]
+    assert after["data"]["images"] == {"train": before["data"]["images"]["train"], "val": len(held_out) - 1}
+    again = SplitRecord.read(run)
+    assert again is not None
+    assert again.files["val"].names == held_out
 
 
 def test_a_split_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,6 +105,20 @@ def test_a_test_split_is_held_out_on_request(tmp_path: Path) -> None:
     assert (len(test), data.split("val"), data.image_counts) == (6, None, [7, 7])
 
 
+def test_fractions_are_of_the_whole_set_and_the_smallest_for_every_class_is_told(
+    tmp_path: Path, told: pytest.LogCaptureFixture
+) -> None:
+    root = make_photos(tmp_path / "p", {"a": 20, "b": 10, "c": 3, "d": 2, "e": 1})
+    data = Folder(root, val_fraction=0.2, test_fraction=0.2, batch_size=2)
+    assert data.image_counts == [12, 6, 1, 2, 1]
+    assert [data.size(name) for name in ("val", "test")] == [4 + 2 + 1, 4 + 2 + 1]
+    way_out = "; --data.val_fraction 0.26 is the smallest that gives one to every class that has two or more to give"
+    assert f"2 of 5 classes have no val image: d, e{way_out}" in told.text
+    told.clear()
+    assert Folder(root, val_fraction=0.26, batch_size=2).size("val") == 5 + 3 + 1 + 1
+    assert "1 of 5 classes have no val image: e; no fraction gives them one" in told.text
+
+
 def test_batches_of_files(tmp_path: Path) -> None:
     root = make_photos(tmp_path / "p", {"a": 6, "b": 4})
     data = Folder(root, views=[PlainView(), PlainView()], batch_size=4, num_workers=0, image_size=32, val_fraction=0)
@@ -144,6 +158,7 @@ def test_bad_files_are_refused_or_left_out(tmp_path: Path) -> None:
         {"batch_size": 0},
         {"val_fraction": 1.0},
         {"test_fraction": -0.1},
+        {"val_fraction": 0.5, "test_fraction": 0.5},
         {"check_images": False, "skip_bad_images": True},
     ],
 )

@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from longtail.data.split import classes_without, stratified_split
+from longtail.data.split import (
+    classes_without,
+    fraction_for_one,
+    random_fraction_for_one,
+    random_split,
+    stratified_split,
+)
 
 TARGETS = hnp.arrays(np.int64, st.integers(0, 60), elements=st.integers(0, 9))
 FRACTION = st.floats(0, 1, exclude_max=True)
@@ -18,8 +24,11 @@ def test_invariants(targets, fraction, seed):
     assert np.array_equal(np.sort(np.concatenate([kept, held_out])), np.arange(len(targets)))
     assert (np.diff(kept) > 0).all()
     assert (np.diff(held_out) > 0).all()
-    for label, count in zip(*np.unique(targets, return_counts=True), strict=True):
-        assert (targets[held_out] == label).sum() == min(round(fraction * count), count - 1)
+    labels, counts = np.unique(targets, return_counts=True)
+    expected = [min(round(fraction * count), count - 1) for count in counts.tolist()]
+    if fraction and counts.any() and not any(expected):  # of all classes together, one at least
+        expected[int(counts.argmax())] = min(1, int(counts.max()) - 1)
+    assert [(targets[held_out] == label).sum() for label in labels] == expected
     again = stratified_split(targets, fraction, seed)
     assert np.array_equal(kept, again[0])
     assert np.array_equal(held_out, again[1])
@@ -38,6 +47,39 @@ def test_seeds_differ_and_every_row_can_be_held_out():
     splits = [stratified_split(targets, 0.5, seed)[1] for seed in range(20)]
     assert len({tuple(held_out.tolist()) for held_out in splits}) > 15
     assert len(np.unique(np.concatenate(splits))) == 40
+
+
+def test_a_tenth_of_ten_is_one():
+    for targets in ([0] * 10, [0] * 5 + [1] * 5, [0] * 4 + [1] * 3 + [2] * 3):
+        assert len(stratified_split(np.array(targets), 0.1, 0)[1]) == 1
+
+
+def test_a_fraction_is_of_the_whole_set():
+    targets = np.repeat([0, 1], [10, 100])
+    kept, test = stratified_split(targets, 0.2, 0)
+    kept_of_rest, val = stratified_split(targets[kept], 0.2, 0, np.array([10, 100]))
+    for rows, counts in ((kept[kept_of_rest], [6, 60]), (kept[val], [2, 20]), (test, [2, 20])):
+        assert np.bincount(targets[rows]).tolist() == counts
+
+
+@given(st.lists(st.integers(2, 300), min_size=1, max_size=5))
+def test_the_smallest_fraction_for_one_of_every_class(sizes):
+    least = fraction_for_one(np.array(sizes))
+    assert min(round(least * size) for size in sizes) >= 1
+    assert min(round((least - 0.01) * size) for size in sizes) == 0
+
+
+@given(hnp.arrays(np.int64, st.integers(4, 60), elements=st.integers(0, 5)), SEED)
+def test_the_smallest_random_fraction_for_one_of_every_class(targets, seed):
+    least = random_fraction_for_one(targets, np.arange(len(targets)), len(targets), seed)
+    several = np.flatnonzero(np.bincount(targets) > 1)
+
+    def reaches(hundredths):
+        kept, held_out = random_split(len(targets), hundredths / 100, seed)
+        return np.isin(several, targets[held_out]).all() and np.isin(several, targets[kept]).all()
+
+    fractions = [hundredths / 100 for hundredths in range(1, 51) if len(several) and reaches(hundredths)]
+    assert least == (fractions[0] if fractions else None)
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0, 2, float("nan")])

@@ -13,15 +13,16 @@ from PIL import Image
 
 from longtail.augment.instances import InstanceView, MultiScale
 from longtail.data.base import Located, LongTailData
-from longtail.data.boxes.dataset import InstanceImages, Instances, Part
+from longtail.data.boxes.dataset import InstanceImages, Instances, Part, tell_crowds
 from longtail.data.boxes.formats import other_format, refuse_other_format
+from longtail.data.boxes.of_run import files_of, parts_of_run
+from longtail.data.record import SplitFiles, SplitRecord
 from longtail.data.sampling import Sampling
-from longtail.data.split import check_fraction, random_split
-from longtail.data.splits import Split, Splits, depth_input, tell_untrained
+from longtail.data.split import check_fraction, random_fraction_for_one, random_split
+from longtail.data.splits import Split, Splits, depth_input, tell_untrained, way_out
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archives
 from longtail.files.boxes.base import BoxSet
-from longtail.files.coco.annotations import Annotations
 from longtail.files.coco.places import unnamed_images
 from longtail.files.images import HEADERS_ONLY, check_images, decode, few, tell_depth
 from longtail.files.layouts import check_layout
@@ -179,7 +180,7 @@ class DetectionData(LongTailData):
     def files(self) -> BoxSet:
         """The set as it lies in its folder."""
         files = self.reader(self.root, {split: place for split, place in self.given.items() if place is not None})
-        if "train" not in files.places and self.trained is None:
+        if "train" not in files.places and (self.trained is None or self.recall is not None):
             self._refuse(files.wanted, "train")
         logger.info(f"{self.source}: {files.where()}")
         return files
@@ -207,19 +208,32 @@ class DetectionData(LongTailData):
                 reason = "has a test file too" if "test" in parts else "has no validation file"
                 raise InputError(f"{self.root} {reason}: leave out --data.val_as_test")
             parts["test"] = parts.pop("val")
+        if self.recall is not None:
+            return parts_of_run(parts, self.recall, self.root, self.check_images)
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
+            least = random_fraction_for_one(*train.labels(), len(train.rows), self.split_seed)
+            self.ways_out["val"] = way_out(least)
             train_rows, val_rows = random_split(len(train.rows), self.val_fraction, self.split_seed)
             parts["train"] = replace(train, rows=train.rows[train_rows])
             parts["val"] = replace(train, rows=train.rows[val_rows])
         return parts
 
+    def keep_splits(self, record: SplitRecord, measured_alone: bool) -> None:
+        """As in the base; images that the annotations name and that are gone are no error then."""
+        super().keep_splits(record, measured_alone)
+        self.skip_bad_annotations = True
+
+    def split_files(self, split: str) -> SplitFiles:
+        """The images of a split, and checksums of their annotations."""
+        return files_of(self.parts[split], self.root, split, self.check_images)
+
     def _part(self, split: str) -> Part:
         annotations, folder, rows = self.files.read(split, self.masks, self.skip_bad_annotations)
         part = Part(annotations, folder, rows)
-        if self.check_images:
+        if self.check_images and self.recall is None:  # those of a run were good, and are as they were
             self._check_images(part)
-        _tell_crowds(annotations)
+        tell_crowds(annotations)
         crowds = int(annotations.crowd.sum())
         for count, noun, reason in (
             (annotations.bad, "annotation", "that cannot be used"),
@@ -283,14 +297,3 @@ class DetectionData(LongTailData):
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as it lies in its file."""
         return decode(self.parts[split].path(row), bit_depth=self.bit_depth)
-
-
-def _tell_crowds(annotations: Annotations) -> None:
-    """Say how many annotations stand for groups of objects, and what becomes of them."""
-    if crowds := int(annotations.crowd.sum()):
-        lvis = "objects like others in the evaluation, as LVIS knows no crowds"
-        coco = "neither right nor wrong in the evaluation, as COCO counts"
-        logger.info(
-            f"{annotations.file}: {crowds} of {len(annotations.crowd)} annotations are crowds (iscrowd 1): not trained "
-            f"on, and {lvis if annotations.federated else coco}"
-        )

@@ -1,5 +1,7 @@
 """Images with boxes and masks as a torch data set."""
 
+import logging
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, cast
@@ -15,6 +17,8 @@ from longtail.errors import InputError
 from longtail.files.coco.annotations import Annotations
 from longtail.files.images import decode
 from longtail.files.listing import IntArray
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,17 @@ class Part:
         of_image = self.annotations.rows(int(self.rows[row]))
         instances: IntArray = of_image.start + np.flatnonzero(~self.annotations.crowd[of_image])
         return instances
+
+    def checksums(self) -> IntArray:
+        """A number for the annotations of each image (N,), which is another where these are."""
+        annotations = self.annotations
+
+        def of_image(row: int) -> int:
+            rows = annotations.rows(row)
+            columns = (annotations.boxes, annotations.labels, annotations.crowd)
+            return zlib.crc32(b"".join(np.ascontiguousarray(column[rows]).tobytes() for column in columns))
+
+        return np.fromiter(map(of_image, self.rows.tolist()), dtype=np.int64, count=len(self.rows))
 
     def labels(self) -> tuple[IntArray, IntArray]:
         """Label and row in the split of every annotation but crowds, (M,) each."""
@@ -138,3 +153,14 @@ class InstanceImages(Dataset[BoxSample]):
                 target["masks"] = torch.from_numpy(stacked)
             image, target = with_seed(self.view, image, target, draw)
         return {"image": image, "target": cast(BoxTarget, target), "row": row}
+
+
+def tell_crowds(annotations: Annotations) -> None:
+    """Say how many annotations stand for groups of objects, and what becomes of them."""
+    if crowds := int(annotations.crowd.sum()):
+        lvis = "objects like others in the evaluation, as LVIS knows no crowds"
+        coco = "neither right nor wrong in the evaluation, as COCO counts"
+        logger.info(
+            f"{annotations.file}: {crowds} of {len(annotations.crowd)} annotations are crowds (iscrowd 1): not trained "
+            f"on, and {lvis if annotations.federated else coco}"
+        )

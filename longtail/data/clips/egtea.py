@@ -54,6 +54,10 @@ class EGTEA(ClipData):
         """The folder."""
         return str(self.root)
 
+    def home(self, listing: Listing) -> Path:
+        """The folder of the clips."""
+        return self.root
+
     def list_images(self) -> dict[str, Listing]:
         """Read the split files."""
         if not self.root.is_dir():

@@ -38,7 +38,7 @@ class FeatureData(ImageData):
 
     def __init__(self, data: ImageData, features: Mapping[str, Tensor]) -> None:
         super().__init__(None, data.batch_size, 0, data.sampling)
-        self.images, self.features, self.seed = data, features, data.seed
+        self.images, self.features, self.seed, self.trained = data, features, data.seed, data.trained
         self.noun = data.noun  # type: ignore[misc]  # as the set has it
 
     def read(self) -> Splits:

@@ -20,14 +20,16 @@ from longtail.augment.geometric import ResizedCrop
 from longtail.augment.preprocessing import Preprocessing
 from longtail.data.images.base import ImageData
 from longtail.data.images.dataset import ImageFiles, Sample, WithDraw, stacked
+from longtail.data.images.holding_out import hold_out
 from longtail.data.loader import EpochBatches, Loader
+from longtail.data.record import Recall, SplitFiles, names_below
 from longtail.data.sampling import Sampling
-from longtail.data.split import check_fraction, grouped_split, stratified_split
-from longtail.data.splits import Split, Splits, depth_input, tell_groups
+from longtail.data.split import check_fraction
+from longtail.data.splits import Split, Splits, depth_input
 from longtail.errors import InputError
 from longtail.files.folder import IMAGES, Kind
 from longtail.files.images import HEADERS_ONLY, check_images, decode, few, tell_depth
-from longtail.files.listing import Listing, class_rows
+from longtail.files.listing import IntArray, Listing, class_rows
 from longtail.messages import and_more, some
 
 logger = logging.getLogger(__name__)
@@ -43,9 +45,9 @@ class FileData(ImageData):
         image_size: side of the images in pixels; by default the usual shorter side of the images, in steps of 32, at
             most 224.
         min_scale: smallest area of the random crop of a view that does not say how it crops, as a part of the image.
-        val_fraction: part of every class held out of the training images for validation, where the set has no
-            validation split; 0 for none.
-        test_fraction: part of every class held out for a final test, where the set has no test split; 0 for none.
+        val_fraction: part of every class, as it is in the whole set, held out of the training images for validation,
+            where the set has no validation split; 0 for none.
+        test_fraction: the same for a final test, where the set has no test split; 0 for none.
         split_seed: of those two splits; apart from the run's seed, so that runs with several seeds compare.
         check_images: look at every file before training.
         skip_bad_images: leave out the files that cannot be read, and say how many; otherwise they are an error.
@@ -86,6 +88,9 @@ class FileData(ImageData):
         super().__init__(views, batch_size, num_workers, sampling, preprocessing, test_crops, class_names)
         check_fraction("val_fraction", val_fraction)
         check_fraction("test_fraction", test_fraction)
+        if val_fraction + test_fraction >= 1:
+            both = f"{val_fraction:g} and {test_fraction:g}"
+            raise InputError(f"val_fraction and test_fraction are of the whole set: {both} leave nothing to train on")
         if skip_bad_images and not check_images:
             raise InputError("skip_bad_images needs the check: leave out --data.check_images false")
         self._image_size, self.min_scale, self.bit_depth = image_size, min_scale, bit_depth
@@ -104,19 +109,50 @@ class FileData(ImageData):
     @cached_property
     def _listings(self) -> dict[str, Listing]:
         listings = self.list_images()
-        if self.check_images:
+        if "all" in listings:
+            listings = {"train": listings.pop("all"), **listings}
+        if self.recall is not None:
+            listings = self._of_run(listings, self.recall)
+        elif self.check_images:
             listings = {name: self._without_bad(listing) for name, listing in listings.items()}
-        train = listings.pop("all") if "all" in listings else listings.pop("train")
-        for name, fraction in (("test", self.test_fraction), ("val", self.val_fraction)):
-            if name not in listings and fraction:
-                how = (fraction, self.split_seed)
-                if train.groups is None:
-                    kept, held_out = stratified_split(train.targets, *how)
-                else:
-                    kept, held_out = grouped_split(train.targets, train.groups, *how)
-                    tell_groups(train, kept, held_out, name)
-                listings[name], train = train.subset(held_out), train.subset(kept)
-        return {"train": train, **{name: listing for name, listing in listings.items() if len(listing)}}
+        if self.recall is None:
+            fractions = {"test": self.test_fraction, "val": self.val_fraction}
+            listings, self.ways_out = hold_out(listings, fractions, self.split_seed)
+        return {name: listing for name, listing in listings.items() if len(listing) or name == "train"}
+
+    def _of_run(self, listings: dict[str, Listing], recall: Recall) -> dict[str, Listing]:
+        """The listings of a run: its files that are as they were, each in its split."""
+        classes = recall.record.trained.classes
+        places = {name: c for c, name in enumerate(classes)}
+        labels = {
+            name: np.array([places.get(c, -1) for c in listing.classes], dtype=np.int64)[listing.targets]
+            for name, listing in listings.items()
+        }
+        rows = recall.rows({name: self._files(name, listing, labels[name]) for name, listing in listings.items()})
+        kept = {}
+        for name, of_split in rows.items():
+            now = name if name in listings else "train"
+            paths = listings[now].paths
+            kept[name] = Listing([paths[row] for row in of_split.tolist()], labels[now][of_split], classes)
+        return kept
+
+    def _files(self, split: str, listing: Listing, labels: IntArray) -> SplitFiles:
+        names = names_below(listing.paths, self.home(listing), split, self.home_of(split, listing))
+        return SplitFiles.of(names, labels, listing.paths, self.check_images)
+
+    def split_files(self, split: str) -> SplitFiles:
+        """The files of a split, and the class of each."""
+        listing = self._listings[split]
+        return self._files(split, listing, listing.targets)
+
+    def home(self, listing: Listing) -> Path:
+        """Folder of the set, in which a run finds its files again wherever it lies; here the one that has all of a
+        listing."""
+        return Path(os.path.commonpath([str(Path(path).parent) for path in listing.paths] or ["."]))
+
+    def home_of(self, split: str, listing: Listing) -> Path:
+        """The same for the files of a split that lie in none of that."""
+        return self.home(listing)
 
     def list_labelled(self, split: str, classes: list[str]) -> Listing:
         """List the images that a finished run is evaluated on, with its classes; here those of the split, or all."""
@@ -224,6 +260,8 @@ class FileData(ImageData):
         """Side of the images that the network sees, in pixels."""
         if self._image_size is not None:
             return self._image_size
+        if self.recall is not None:
+            return int(self.recall.record.trained.input["size"])
         paths = self._listings["train"].paths
         sides = [self.shorter_side(path) for path in paths[:: max(1, len(paths) // 32)]]
         return int(min(max(32, round(float(np.median(sides)) / 32) * 32), self.largest_size))

@@ -66,6 +66,13 @@ class OwnFiles(FileData):
             return listings
         return {name: with_groups(listing, group, self.source) for name, listing in listings.items()}
 
+    def home_of(self, split: str, listing: Listing) -> Path:
+        """The folder that is given for the split, or that of its table."""
+        place = self.apart.get(split)
+        if place is None:
+            return self.home(listing)
+        return place if place.is_dir() else place.parent
+
 
 class Folder(OwnFiles):
     """Images in one folder for each class, below train/, val/ and test/ or flat.
@@ -95,6 +102,10 @@ class Folder(OwnFiles):
     def source(self) -> str:
         """The folder."""
         return str(self.root)
+
+    def home(self, listing: Listing) -> Path:
+        """The folder."""
+        return self.root
 
     def list_images(self) -> dict[str, Listing]:
         """List what lies below the class folders or is named by the files of a tool, and what is given apart."""
@@ -150,6 +161,10 @@ class Table(OwnFiles):
     def source(self) -> str:
         """The training table."""
         return str(self.table)
+
+    def home(self, listing: Listing) -> Path:
+        """The folder that relative paths start from."""
+        return self.root or self.table.parent
 
     def list_images(self) -> dict[str, Listing]:
         """Read the tables; validation and test share the classes of the training table."""

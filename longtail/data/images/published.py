@@ -73,6 +73,10 @@ class PublishedLT(FileData):
         """The folder of the images, and what they are."""
         return f"{self.root} ({self.title})"
 
+    def home(self, listing: Listing) -> Path:
+        """The folder of the images."""
+        return self.root
+
     def list_images(self) -> dict[str, Listing]:
         """Read the lists, and say where their totals are not the published ones."""
         listings = self.read_lists()

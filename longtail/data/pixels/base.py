@@ -19,9 +19,10 @@ from longtail.augment.pixels import IGNORED, PixelView, ScaleCropFlip
 from longtail.data.base import LongTailData
 from longtail.data.loader import EpochBatches, Loader, collate_lists
 from longtail.data.pixels.dataset import Part, PixelBatch, PixelSample, SegmentationImages
+from longtail.data.record import Recall, SplitFiles, SplitRecord, names_below
 from longtail.data.sampling import Sampling
-from longtail.data.split import check_fraction, random_split
-from longtail.data.splits import Split, Splits, tell_untrained
+from longtail.data.split import check_fraction, random_fraction_for_one, random_split
+from longtail.data.splits import Split, Splits, tell_untrained, way_out
 from longtail.errors import InputError
 from longtail.files.images import decode, few, tell_depth
 from longtail.files.listing import class_rows
@@ -146,13 +147,36 @@ class SegmentationData(LongTailData):
                 logger.info(f"{self.source}: no pixel of the test images has a class, so there is no test split")
             else:
                 raise InputError(f"{self.source}: no pixel of the {name} images has a class: give their annotations")
+        if self.recall is not None:
+            return self._of_run(parts, self.recall)
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
+            labels = (train.counts.labels, train.counts.owners)
+            self.ways_out["val"] = way_out(random_fraction_for_one(*labels, len(train), self.split_seed))
             train_rows, val_rows = random_split(len(train), self.val_fraction, self.split_seed)
             if len(train_rows) == 0:
                 raise InputError(f"{self.source} has too few images to hold out some of them: give a val folder")
             parts["train"], parts["val"] = train.subset(train_rows), train.subset(val_rows)
         return parts
+
+    def keep_splits(self, record: SplitRecord, measured_alone: bool) -> None:
+        """As in the base; images without an annotation and annotations without an image are no error then."""
+        super().keep_splits(record, measured_alone)
+        self.skip_bad_images = True
+
+    def _of_run(self, parts: dict[str, Part], recall: Recall) -> dict[str, Part]:
+        """The parts of a run: its images that are as they were, each in its split."""
+        rows = recall.rows({name: self._files_of(name, part) for name, part in parts.items()})
+        kept = {name: parts.get(name, parts["train"]).subset(rows[name]) for name in rows}
+        return {name: part for name, part in kept.items() if len(part) or name == "train"}
+
+    def _files_of(self, split: str, part: Part) -> SplitFiles:
+        names = names_below(part.images, self.root, split, self.root)
+        return SplitFiles.of(names, part.counts.checksums(), part.images, True)
+
+    def split_files(self, split: str) -> SplitFiles:
+        """The images of a split, and checksums of the pixels of their classes."""
+        return self._files_of(split, self.parts[split])
 
     def labelled(self, split: str, classes: list[str]) -> Split:
         """The images of the split, or all where there are no splits."""

@@ -28,7 +28,7 @@ class Part:
         return len(self.images)
 
     def subset(self, rows: IntArray) -> "Part":
-        """The images ``rows``, ascending, without others."""
+        """The images ``rows`` in that order, without others."""
         images, annotations = ([paths[row] for row in rows] for paths in (self.images, self.annotations))
         return Part(images, annotations, self.reader, self.counts.subset(rows))
 

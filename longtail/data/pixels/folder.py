@@ -121,7 +121,7 @@ class SegmentationFolder(SegmentationData):
 
     def find(self) -> dict[str, Pairs]:
         try:
-            pairs = find_masks(self.root, needs_train=self.trained is None)
+            pairs = find_masks(self.root, needs_train=self.trained is None or self.recall is not None)
         except InputError:
             refuse_archives(self.root)
             raise

@@ -105,7 +105,7 @@ class PolygonFolder(SegmentationData):
             raise InputError(f"{self.source} holds {words}: give a folder with one format")
         (name,) = layouts
         files = _READERS[name](self.root, {})
-        if "train" not in files.places and self.trained is None:
+        if "train" not in files.places and (self.trained is None or self.recall is not None):
             raise InputError(f"{self.source} has no {files.wanted}: give a folder with training images")
         logger.info(f"{self.source}: {files.where()}; its shapes are drawn")
         return files

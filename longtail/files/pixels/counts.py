@@ -1,9 +1,11 @@
 """How many pixels of each class every annotation has, counted once and kept in a hidden folder ``.longtail``."""
 
 import io
+import itertools
 import logging
 import os
 import warnings
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -69,14 +71,21 @@ class PixelCounts:
         rows: list[int] = self.owners[places[np.argsort(-self.pixels[places], kind="stable")][:number]].tolist()
         return rows
 
+    def checksums(self) -> IntArray:
+        """A number for what was counted in each pair (N,), which is another where that is."""
+        bounds = np.searchsorted(self.owners, np.arange(len(self) + 1)).tolist()
+        values = np.stack([self.labels, self.pixels], 1)
+        sums = (zlib.crc32(values[start:end].tobytes()) for start, end in itertools.pairwise(bounds))
+        return np.fromiter(sums, dtype=np.int64, count=len(self))
+
     def subset(self, rows: IntArray) -> "PixelCounts":
-        """The pairs ``rows``, ascending, without others."""
+        """The pairs ``rows`` in that order, without others."""
         place = np.full(len(self), -1)
         place[rows] = np.arange(len(rows))
         owners = place[self.owners]
-        in_subset = owners >= 0
+        in_order = np.argsort(owners, kind="stable")[np.count_nonzero(owners < 0) :]
         problems = [self.problems[row] for row in rows]
-        parts = (owners[in_subset], self.labels[in_subset], self.pixels[in_subset])
+        parts = (owners[in_order], self.labels[in_order], self.pixels[in_order])
         return PixelCounts(self.sizes[rows], self.ignored[rows], *parts, problems)
 
 

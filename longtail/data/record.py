@@ -1,0 +1,206 @@
+"""Which files were in which split of a run: written into its folder, and held against the set when it is read again."""
+
+import gzip
+import json
+import logging
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from longtail.data.trained import Trained
+from longtail.errors import InputError
+from longtail.files.listing import IntArray
+from longtail.files.states import file_ends, file_sizes
+from longtail.messages import plural, shown, some
+from longtail.writing import write_atomically
+
+if TYPE_CHECKING:
+    from longtail.data.base import LongTailData
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "splits.json.gz"
+FORMAT = 1
+WORDS = {"train": "training", "val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class SplitFiles:
+    """The N files of a split, and what tells that one is another than it was.
+
+    Attributes:
+        names: what they are called wherever the set lies.
+        labels: (N,) what they are labelled with: the class, or a checksum of the annotations.
+        sizes: (N,) in bytes.
+        ends: (N,) checksums of what they end with; None where files are not looked into.
+    """
+
+    names: list[str]
+    labels: IntArray
+    sizes: IntArray
+    ends: IntArray | None
+
+    @classmethod
+    def of(cls, names: list[str], labels: IntArray, paths: Sequence[str], ends: bool) -> "SplitFiles":
+        """Those at some paths, and whether to look into them."""
+        return cls(names, labels, file_sizes(paths), file_ends(paths) if ends else None)
+
+    def same(self, rows: IntArray, other: "SplitFiles", other_rows: IntArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Whether each of the files ``rows`` is as its partner among another's."""
+        same: np.ndarray[Any, np.dtype[np.bool_]] = self.sizes[rows] == other.sizes[other_rows]
+        same &= self.labels[rows] == other.labels[other_rows]
+        if self.ends is not None and other.ends is not None:
+            same &= self.ends[rows] == other.ends[other_rows]
+        return same
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """The files of each split of a run, and what the run counted in them."""
+
+    trained: Trained
+    files: Mapping[str, SplitFiles]
+
+    @classmethod
+    def of(cls, data: "LongTailData") -> "SplitRecord | None":
+        """That of a set, which is read for it; None where it has no files."""
+        names = [name for name in WORDS if data.split(name) is not None]
+        files = {name: files for name in names if (files := data.split_files(name)) is not None}
+        trained = Trained(data.classes, data.label_counts, data.group_counts, data.input)
+        return cls(trained, files) if files else None
+
+    def write(self, run: Path) -> None:
+        """Write it into the folder of the run."""
+        files = {name: {key: _plain(value) for key, value in vars(each).items()} for name, each in self.files.items()}
+        content = {"format": FORMAT, **asdict(self.trained), "files": files}
+        text = json.dumps(content, separators=(",", ":"))
+        write_atomically(run / FILE_NAME, gzip.compress(text.encode(), 3, mtime=0))
+
+    @classmethod
+    def read(cls, run: Path) -> "SplitRecord | None":
+        """That of a run; None where it has none, as one that was trained on no files.
+
+        Raises:
+            InputError: if it cannot be read.
+        """
+        path = run / FILE_NAME
+        if not path.exists():
+            return None
+        try:
+            content = json.loads(gzip.decompress(path.read_bytes()))
+            if content["format"] != FORMAT:
+                raise ValueError("another format")
+            trained = Trained(*(content[key] for key in ("classes", "label_counts", "group_counts", "input")))
+            if not len(trained.classes) == len(trained.label_counts) == len(trained.group_counts):
+                raise ValueError("counts of other classes")
+            files = {name: _files(**content["files"][name]) for name in WORDS if name in content["files"]}
+        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
+            raise InputError(
+                f"{shown(path)}: cannot be read ({shown(error) or type(error).__name__}); restore it, "
+                "or train the run again"
+            ) from error
+        return cls(trained, files)
+
+
+def _plain(values: IntArray | list[str] | None) -> list[Any] | None:  # JSON
+    plain: list[Any] | None = values.tolist() if isinstance(values, np.ndarray) else values
+    return plain
+
+
+def _files(names: list[str], labels: list[int], sizes: list[int], ends: list[int] | None) -> SplitFiles:
+    columns = [None if column is None else np.array(column, dtype=np.int64) for column in (labels, sizes, ends)]
+    if any(column is not None and column.shape != (len(names),) for column in columns):
+        raise ValueError("columns of other lengths")
+    return SplitFiles(names, *columns)  # type: ignore[arg-type]  # the first two are no None
+
+
+def names_below(paths: Sequence[str], root: Path, split: str, own: Path) -> list[str]:
+    """What files are called wherever their set lies: their paths below its root, else below a folder of the split.
+
+    Args:
+        paths: of the files.
+        root: of the set.
+        split: of the files.
+        own: folder of what the split was given by.
+    """
+    start = f"{root}{os.sep}"
+    names = [path.removeprefix(start) if path.startswith(start) else _beside(path, root, split, own) for path in paths]
+    return names if os.sep == "/" else [name.replace(os.sep, "/") for name in names]
+
+
+def _beside(path: str, root: Path, split: str, own: Path) -> str:
+    relative = os.path.relpath(path, root)
+    return relative if not relative.startswith(os.pardir) else f"{split}:{os.path.relpath(path, own)}"
+
+
+class Recall:
+    """The splits of a run, as they are found in its set again. Files that are gone or changed are left out, and new
+    ones too, so that none goes from one split to another.
+
+    Args:
+        record: of the run.
+
+    Attributes:
+        record: of the run.
+        told: what was left out: the split, how many of how many, why, and their names.
+    """
+
+    def __init__(self, record: SplitRecord) -> None:
+        self.record = record
+        self.told: list[tuple[str, str, list[str]]] = []
+        self._new: set[str] = set()
+        self._left = 0
+
+    def rows(self, now: Mapping[str, SplitFiles]) -> dict[str, IntArray]:
+        """The rows of every split, in the order of the record: those of the files that are as they were.
+
+        Args:
+            now: the files of each split as they are now; where a split is not among them, its files are looked for
+                in those of "train".
+        """
+        self._new = {name for files in now.values() for name in files.names}
+        rows = {}
+        for split, then in self.record.files.items():
+            files = now.get(split, now["train"])
+            place = {name: row for row, name in enumerate(files.names)}
+            places = np.array([place.get(name, -1) for name in then.names], dtype=np.int64)
+            there = np.flatnonzero(places >= 0)
+            same = then.same(there, files, places[there])
+            for why, lost in (("gone", np.flatnonzero(places < 0)), ("changed", there[~same])):
+                if len(lost):
+                    self.told.append((split, why, [then.names[row] for row in lost.tolist()]))
+            rows[split] = places[there[same]]
+            self._left += len(rows[split])
+            self._new.difference_update(then.names)
+        return rows
+
+    def tell(self, source: str, noun: str) -> list[tuple[int, str, str]]:
+        """Say what is left out, and return how many of what, and why.
+
+        Raises:
+            InputError: no file is as it was.
+        """
+        if not self._left:
+            total = sum(len(files.names) for files in self.record.files.values())
+            names = next((names for _, _, names in self.told), [])
+            raise InputError(
+                f"{source}: none of the {total:,} {noun}s of the run is there as it was, such as {some(names)}: give "
+                "the folder that has them by --data.root, or another set by --data"
+            )
+        for split, why, names in self.told:
+            verb = {"gone": ("is gone", "are gone"), "changed": ("has changed", "have changed")}[why][len(names) > 1]
+            total = len(self.record.files[split].names)
+            logger.info(
+                f"{source}: {len(names):,} of the {total:,} {WORDS[split]} {noun}s of the run {verb}, left out: "
+                f"{some(names)}"
+            )
+        left_out = [(len(names), f"{WORDS[split]} {noun}", why) for split, why, names in self.told]
+        if new := len(self._new):
+            logger.info(f"{source}: {plural(new, noun)} in no split of the run, left out")
+            left_out.append((new, noun, "in no split of the run"))
+        return left_out

@@ -1,0 +1,47 @@
+"""What tells that a file is another than it was, and stays the same where it is copied."""
+
+import os
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from longtail.files.listing import IntArray
+
+_END = 1024  # bytes: they hold the checksum of a PNG, and follow from all before them in a JPEG
+
+
+def file_sizes(paths: Sequence[str]) -> IntArray:
+    """Bytes of each file (N,), of a folder those of the files in it; -1 for one that cannot be asked for."""
+    return np.fromiter((_size(path) for path in paths), dtype=np.int64, count=len(paths))
+
+
+def file_ends(paths: Sequence[str]) -> IntArray:
+    """CRC-32 of the last KiB of each file (N,); of a folder that of the names in it, and of the first and the last of
+    its files. -1 for one that cannot be read."""
+    return np.fromiter((_end(path) for path in paths), dtype=np.int64, count=len(paths))
+
+
+def _size(path: str) -> int:
+    try:
+        state = os.stat(path)  # noqa: PTH116 - millions of paths, as strings
+        if not os.path.isdir(path):  # noqa: PTH112 - as above
+            return state.st_size
+        with os.scandir(path) as entries:
+            return sum(entry.stat().st_size for entry in entries if entry.is_file())
+    except OSError:
+        return -1
+
+
+def _end(path: str) -> int:
+    try:
+        if os.path.isdir(path):  # noqa: PTH112 - as above
+            names = sorted(os.listdir(path))  # noqa: PTH208 - as above
+            ends = [_end(os.path.join(path, name)) for name in names[:1] + names[-1:]]  # noqa: PTH118 - as above
+            return zlib.crc32(repr((names, ends)).encode(errors="surrogateescape"))
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _END))
+            return zlib.crc32(file.read())
+    except OSError:
+        return -1
