@@ -75,5 +75,6 @@ onnx onnx, onnxscript, onnxruntime
 detection faster_coco_eval
 segmentation segmentation_models_pytorch
 clips av
+heif pillow_heif
 text open_clip
 END

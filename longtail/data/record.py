@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+BoolArray = np.ndarray[Any, np.dtype[np.bool_]]  # of any shape
+
 FILE_NAME = "splits.json.gz"
 FORMAT = 1
 WORDS = {"train": "training", "val": "validation", "test": "test"}
@@ -50,9 +52,9 @@ class SplitFiles:
         """Those at some paths, and whether to look into them."""
         return cls(names, labels, file_sizes(paths), file_ends(paths) if ends else None)
 
-    def same(self, rows: IntArray, other: "SplitFiles", other_rows: IntArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def same(self, rows: IntArray, other: "SplitFiles", other_rows: IntArray) -> BoolArray:
         """Whether each of the files ``rows`` is as its partner among another's."""
-        same: np.ndarray[Any, np.dtype[np.bool_]] = self.sizes[rows] == other.sizes[other_rows]
+        same: BoolArray = self.sizes[rows] == other.sizes[other_rows]
         same &= self.labels[rows] == other.labels[other_rows]
         if self.ends is not None and other.ends is not None:
             same &= self.ends[rows] == other.ends[other_rows]

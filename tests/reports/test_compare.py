@@ -167,7 +167,7 @@ def test_errors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"/a and \S+/b have different class lists"):
         load_columns([first, other])
     unfinished = run(tmp_path, "c", 0, evaluations=[], status="running")
-    with pytest.raises(InputError, match=r"c/results\.json: the run is running and has no evaluation"):
+    with pytest.raises(InputError, match=r"c/results\.json: the run is interrupted and has no evaluation"):
         load_columns([first, unfinished])
 
 

@@ -10,6 +10,7 @@ from longtail.errors import InputError
 from longtail.reports import html
 from longtail.reports.report import headline, report_page, write_report
 from longtail.reports.results import Results
+from longtail.writing import locked
 
 from .sample import make_results, write_run
 
@@ -190,8 +191,11 @@ def test_only_pictures_inside_the_page_are_shown() -> None:
 def test_run_that_is_still_going(tmp_path: Path) -> None:
     results = make_results()
     results |= {"evaluations": [], "status": "running", "history": results["history"][:3], "best_epoch": None}
-    text = write_report(write_run(tmp_path, results)).read_text(encoding="utf-8")
+    run = write_run(tmp_path, results)
+    with locked(run):
+        text = write_report(run).read_text(encoding="utf-8")
     assert "This run has not been evaluated yet: it is running, 3 of 40 epochs done." in text
+    assert "yet: it is interrupted, 3 of 40 epochs done." in write_report(run).read_text(encoding="utf-8")
     assert "<h2>Metrics</h2>" not in text
     assert text.count("<svg") == 4
 

@@ -102,7 +102,7 @@ def _read_tables(root: Path, reading: Reading, classes: Sequence[str] | None) ->
     tables: dict[str, list[Path]] = {}
     rows: dict[Path, Rows] = {}
     for file in _candidates(root):
-        if any(word in file.name.lower() for word in _NO_LABELS):
+        if not is_table(file) or any(word in file.name.lower() for word in _NO_LABELS):
             continue
         split = _split(root, file)
         with suppress(*[InputError] * (split != "train")):
