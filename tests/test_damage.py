@@ -162,6 +162,17 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@contextmanager
+def holding(file: Path, content: bytes) -> Iterator[None]:
+    """A file has another content inside."""
+    before = file.read_bytes()
+    try:
+        file.write_bytes(content)
+        yield
+    finally:
+        file.write_bytes(before)
+
+
 def every_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each command that reads a run ends by itself, where it fails with one line that names the run."""
     for name in COMMANDS:
@@ -178,17 +189,13 @@ def test_every_command_on_damaged_results(
     data: st.DataObject, digits: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = digits / "results.json"
-    before = file.read_bytes()
-    tree = json.loads(before)
+    tree = json.loads(file.read_bytes())
     whole = changed({key: value for key, value in tree.items() if key != "config"}).map(
         lambda part: {"config": tree["config"], **part} if isinstance(part, dict) else part
     )
     of_data = changed(tree["data"]).map(lambda part: {**tree, "data": part})
-    try:
-        file.write_bytes(as_json(data.draw(st.one_of(whole, of_data))))
+    with holding(file, as_json(data.draw(st.one_of(whole, of_data)))):
         every_command(digits, capsys)
-    finally:
-        file.write_bytes(before)
 
 
 @settings(parent=fuzz, max_examples=4)
@@ -201,25 +208,18 @@ def test_every_command_on_a_damaged_configuration(
     config = yaml.safe_load(before)
     of_data = changed(config["data"]).map(lambda part: yaml.safe_dump({**config, "data": part}).encode())
     of_model = changed(config["model"]).map(lambda part: yaml.safe_dump({**config, "model": part}).encode())
-    try:
-        file.write_bytes(data.draw(st.one_of(damaged(before), of_data, of_model)))
+    with holding(file, data.draw(st.one_of(damaged(before), of_data, of_model))):
         every_command(digits, capsys)
-    finally:
-        file.write_bytes(before)
 
 
 @pytest.mark.parametrize("key", INPUT)
 def test_what_the_network_takes_is_not_said(key: str, digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = digits / "results.json"
-    before = file.read_bytes()
-    tree = json.loads(before)
+    tree = json.loads(file.read_bytes())
     del tree["data"]["input"][key]
-    try:
-        file.write_bytes(as_json(tree))
+    with holding(file, as_json(tree)):
         assert main(["predict", str(digits), str(digits.parent / "a.png")]) == 2
-        assert f"{file}: data.input lacks {key}" in capsys.readouterr().err
-    finally:
-        file.write_bytes(before)
+    assert f"{file}: data.input lacks {key}" in capsys.readouterr().err
 
 
 TABLES = {

@@ -1,10 +1,10 @@
 """``longtail fit --data photos/`` without a recipe: one is picked by what is there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from longtail.cli.data import check_table, data_options
+from longtail.cli.data import check_table, data_options, data_settings, quiet
 from longtail.cli.options import pairs
 from longtail.errors import InputError
 from longtail.messages import plural, shown
@@ -13,7 +13,6 @@ BACKBONE, WEIGHTS = "--model.method.backbone.name", "--model.method.backbone.wei
 ENOUGH = 2000  # training images for which a whole network is tuned; fewer make too few steps in the epochs of a recipe
 MANY = 10_000  # images from which a CPU gets the small network: the transformer needs minutes for fewer
 SMALL = "tf_efficientnet_lite0.in1k"
-BASELINE = {True: "probe/ce", False: "second/ce"}  # by whether the recipe is a probe
 BATCH = 128  # of the recipes; a set with fewer than a few of these gets smaller ones
 # What a second stage shares with the run that it goes on from, and does not take from there.
 SHARED = (
@@ -23,7 +22,12 @@ SHARED = (
     "--data.num_workers",
     "--data.batch_size",
 )
-PLACES = ("root", "table", "val", "test", "path_column", "label_column")  # options that say what is read
+# The options that say what is read, and how their text is understood.
+OF_READING: dict[str, Callable[[str], object]] = {
+    **dict.fromkeys(("root", "table", "val", "test"), Path),
+    **dict.fromkeys(("path_column", "label_column"), str),
+    "skip_bad_images": lambda text: text.lower() == "true",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def choose(options: Sequence[str]) -> Choice:
     data = given.get("--data")
     if data is None:
         raise InputError("give --recipe NAME (longtail recipes lists them), or --data FOLDER to have one picked")
-    images, classes = _size(data, given)
+    images, classes = _size(data, data_settings(options))
     import torch
 
     from longtail.recipes import load_recipe
@@ -90,27 +94,27 @@ def choose(options: Sequence[str]) -> Choice:
 
 def baseline(choice: Choice, run: Path, options: Sequence[str]) -> list[str]:
     """The command that trains a classifier by plain cross-entropy on the features of a run."""
-    args = ["fit", "--recipe", BASELINE[choice.is_probe], "--run", f"{run}-ce"]
+    args = ["fit", "--run", f"{run}-ce"]
     if choice.is_probe:
-        return [*args, *options]
+        return [*args, "--recipe", "probe/ce", *options]
     shared = [f"{name}={value}" for name, value in pairs(options) if name in SHARED]
-    return [*args, "--from", str(run), *shared]
+    return [*args, "--recipe", "second/ce", "--from", str(run), *shared]
 
 
-def _size(data: str, given: dict[str, str]) -> tuple[int, int]:
+def _size(data: str, settings: Mapping[str, str]) -> tuple[int, int]:
     """Numbers of training images, before any are held out, and of classes."""
-    settings = {name: given[f"--data.{name}"] for name in PLACES if f"--data.{name}" in given}
-    check_table(data, None, settings)
-    where = dict(pairs(data_options(data, None)))
+    check_table(data, None, settings)  # says what is wrong before anything large is imported
+    place = data_options(data, None)
     from longtail.data.images.folder import OwnFiles
     from longtail.data.names import find_class
 
-    data_class = find_class(where.pop("--data", "Folder"))
+    data_class = find_class(dict(pairs(place)).get("--data", "Folder"))
     if not issubclass(data_class, OwnFiles):
         raise InputError(f"--data {shown(data)} has recipes of its own: give one by --recipe (longtail recipes)")
-    located = {name.removeprefix("--data."): Path(value) for name, value in where.items()}
-    texts = {name: value if "column" in name else Path(value) for name, value in settings.items()}
-    listings = data_class(**{**texts, **located}).list_images()  # type: ignore[arg-type]  # by their names
+    texts = {**settings, **data_settings(place)}
+    with quiet():
+        options = {name: read(texts[name]) for name, read in OF_READING.items() if name in texts}
+        listings = data_class(**options).list_images()  # type: ignore[arg-type]  # by their names
     first = next(iter(listings.values()))
     return len(first), len(first.classes)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from longtail.cli.options import pairs
 from longtail.errors import InputError
 from longtail.messages import near_names, shown
 
@@ -44,6 +45,11 @@ def data_options(value: str, named: str | None) -> list[str]:
         return ["--data", value]
     choices = ", ".join(sorted(names))
     raise InputError(f'no folder or table at "{shown(value)}", and no data set of that name: {choices}')
+
+
+def data_settings(options: Sequence[str]) -> dict[str, str]:
+    """The options of the data among those of a command, by their names there."""
+    return {name.removeprefix("--data."): value for name, value in pairs(options) if name.startswith("--data.")}
 
 
 def _is_class(value: str) -> bool:
@@ -93,19 +99,19 @@ def check_table(value: str, named: str | None, settings: Mapping[str, str]) -> N
     reading = Reading(VIDEOS if TABLE_READERS[name] else IMAGES, columns, skip)
     root = Path(settings["root"]) if "root" in settings else None
     classes: Sequence[str] | None = None
-    with _quiet():  # what was recognised is said when the data set reads it
+    with quiet():  # what was recognised is said when the data set reads it
         for table in (str(file), settings.get("val"), settings.get("test")):
             if table is not None and not Path(table).is_dir():
                 classes = next(iter(read_file(Path(table), root, reading, classes).values())).classes
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """The readers of files say nothing inside."""
-    readers = logging.getLogger("longtail.files")
-    level = readers.level
-    readers.setLevel(logging.WARNING)
+def quiet() -> Iterator[None]:
+    """Nothing is said inside of what is read, as it is read again."""
+    package = logging.getLogger("longtail")
+    level = package.level
+    package.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        readers.setLevel(level)
+        package.setLevel(level)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from longtail.cli.choice import baseline, choose
-from longtail.cli.data import check_table, data_options
+from longtail.cli.data import check_table, data_options, data_settings
 from longtail.cli.log import is_first_here, is_interrupt, last_word
-from longtail.cli.options import SHORT, pairs, short_options, take, trust_modules, without
+from longtail.cli.options import SHORT, short_options, take, trust_modules, without
 from longtail.cli.stages import second_stage, second_stages
 from longtail.configuration import read_run_config
 from longtail.errors import InputError
@@ -99,7 +99,6 @@ def fit(args: list[str]) -> int:
         return _train(options, run, True, [run / "config.yaml", *of_runs])
     is_first = "LOCAL_RANK" not in os.environ  # Lightning starts the other processes with the same command
     choice = choose(options) if recipe is None and not of_runs else None
-    given = [*options]
     if choice is not None:
         recipe, options = choice.recipe, [*choice.options, *options]
         if is_first:
@@ -129,7 +128,7 @@ def fit(args: list[str]) -> int:
     elif teacher_run is not None:
         raise InputError(f'the recipe "{recipe}" has no teacher: leave out --teacher')
     if data is not None:
-        options = [*_meaning(data, config, of_runs, options), *options]
+        options = [*_meaning(data, config, of_runs, options, choice is not None), *options]
     text: str | None = None
     if recipe is not None:
         import yaml
@@ -141,7 +140,7 @@ def fit(args: list[str]) -> int:
         check_unused(Path(f"{run}-ce"))
     code = _train(options, run, False, of_runs, text, None if first is None else Path(first))
     if choice is not None and not code and is_first:
-        args = baseline(choice, run, [*choice.options, *given])
+        args = baseline(choice, run, common)
         sys.stdout.write(f"to compare with, on the same features: {command('longtail', *args)}\n")
         sys.stdout.flush()
         code = run_command(args)
@@ -201,14 +200,16 @@ def _config_files(args: list[str]) -> list[Path]:
     return files
 
 
-def _meaning(data: str, config: dict[str, Any], of_runs: list[Path], options: list[str]) -> list[str]:
-    """What ``--data`` stands for, beside the data set that a recipe or the configurations of runs after it name."""
+def _meaning(data: str, config: dict[str, Any], of_runs: list[Path], options: list[str], checked: bool) -> list[str]:
+    """What ``--data`` stands for, beside the data set that a recipe or the configurations of runs after it name; a
+    table is read for mistakes, if that was not done."""
     from longtail.trust import building_from_run
 
     configs = [read_run_config(file) for file in of_runs]
     with building_from_run(of_runs[0], configs) if of_runs else nullcontext():
         named, settings = _data_of([config, *configs], options)
-        check_table(data, named, settings)
+        if not checked:
+            check_table(data, named, settings)
         return data_options(data, named)
 
 
@@ -218,8 +219,8 @@ def _data_of(configs: list[dict[str, Any]], options: list[str]) -> tuple[str | N
     sections = [section for config in configs if isinstance(section := config.get("data"), dict)]
     paths = [str(section["class_path"]) for section in sections if "class_path" in section]
     given = [item for section in sections for item in (section.get("init_args") or {}).items()]
-    given += [(name.removeprefix("--data."), value) for name, value in pairs(options) if name.startswith("--data.")]
-    return paths[-1] if paths else None, {name: value for name, value in given if isinstance(value, str)}
+    texts = {name: value for name, value in given if isinstance(value, str)}
+    return paths[-1] if paths else None, {**texts, **data_settings(options)}
 
 
 def _train(

@@ -92,19 +92,19 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
         check_spread(trainer, data, name)
     if line := about_rate(task.optimizer, any(arg.startswith("--model.optimizer.lr") for arg in args)):
         logger.info(line)
-    record = SplitRecord.of(data)
     if trainer.is_global_zero:  # before features are computed, which takes minutes
         sys.stdout.write(said(data.summary()))
         sys.stdout.flush()
     features = cli.config.features or run.parent / "features"
-    data = cli.datamodule = task.prepare(data, trainer, Path(features), go_on)
+    images, data = data, task.prepare(data, trainer, Path(features), go_on)
+    cli.datamodule = data
     if trainer.is_global_zero:
         if not resume:
             run.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked(run))
             check_unused(run)
         write_atomically(run / "config.yaml", cli.dump())
-        if record is not None and not (run / RECORD).exists():
+        if not (run / RECORD).exists() and (record := SplitRecord.of(images)) is not None:
             record.write(run)
     held.enter_context(cli.processes.running(cli.trainer, cli.checkpoints.stops))
     try:

@@ -12,6 +12,7 @@ from PIL import Image
 from longtail.cli import choice
 from longtail.cli.choice import choose
 from longtail.cli.main import main
+from longtail.errors import InputError
 
 SMALL = ["--epochs", "2", "--batch-size", "8", "--workers", "0", "--trainer.accelerator", "cpu", "--image-size", "32"]
 COUNTS = {"cat": 12, "dog": 8, "owl": 5}
@@ -99,3 +100,18 @@ def test_what_cannot_be_picked_for_gets_one_line(photos, tmp_path, capsys):
     (tmp_path / "boxes").mkdir()
     (tmp_path / "boxes" / "a.json").write_text('{"images": [], "annotations": [], "categories": []}')
     fails(capsys, "fit", "--data", str(tmp_path / "boxes"))
+
+
+def test_what_is_read_to_choose_is_said_once_and_counted_as_trained(photos, tmp_path, monkeypatch, caplog):
+    """Rows that are left out when it trains are no mistake when it chooses."""
+    monkeypatch.setattr("longtail.models.downloads.obtainable", lambda name: True)
+    rows = (photos.parent / "photos.csv").read_text() + f"\n{tmp_path}/gone.png,cat"
+    (photos.parent / "gone.csv").write_text(rows)
+    table = ["--data", str(photos.parent / "gone.csv"), "--data.path_column=file"]
+    with pytest.raises(InputError, match=r"no such file|is not inside"):
+        choose(table)
+    caplog.clear()
+    rows = (photos.parent / "photos.csv").read_text() + "\nphotos/cat/gone.png,cat"
+    (photos.parent / "gone.csv").write_text(rows)
+    assert choose([*table, "--data.skip_bad_images=true"]).reason.startswith("25 training images of 3 classes")
+    assert not caplog.records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def _read(file: Path, group: str | None) -> Rows:
     rows = Rows(file, list(labels), [], list(range(1, len(labels) + 1)), "image", several=True)
     for number, (name, value) in enumerate(labels.items(), start=1):
         rows.labels.append(_label(file, number, name, value, classes))
-    return rows if classes is None else Rows(**{**vars(rows), "classes": [str(name) for name in classes]})
+    return rows if classes is None else replace(rows, classes=[str(name) for name in classes])
 
 
 def _label(file: Path, number: int, name: str, value: Any, classes: list[Any] | None) -> str:  # JSON

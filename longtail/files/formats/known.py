@@ -150,14 +150,17 @@ def read_labelled(place: Path, classes: list[str], split: str, reading: Reading,
 
 def _class_folders(root: Path, reading: Reading) -> list[str]:
     """The folders that would be taken for classes, where there are some."""
-    names = [entry.name for entry in entries(str(root)) if is_folder(entry) and entry.name[0] not in "._"]
-    splits = [name for name, split in folder_splits(names).items() if split == "train"]
-    folder = root / splits[0] if splits else root
-    names = [name for name in names if name not in folder_splits(names)] if folder == root else names
-    if splits:
-        names = [entry.name for entry in entries(str(folder)) if is_folder(entry) and entry.name[0] not in "._"]
+    names = _folders(root)
+    splits = folder_splits(names)
+    train = next((name for name, split in splits.items() if split == "train"), None)
+    folder = root if train is None else root / train
+    names = [name for name in names if name not in splits] if train is None else _folders(folder)
     held = [name for name in names if next(iter(samples_below(str(folder / name), reading.kind)), None)]
     return held if len(held) > 1 else []
+
+
+def _folders(root: Path) -> list[str]:
+    return [entry.name for entry in entries(str(root)) if is_folder(entry) and entry.name[0] not in "._"]
 
 
 def _rows(file: Path, reading: Reading) -> Rows:
