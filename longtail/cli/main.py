@@ -12,6 +12,7 @@ from types import FrameType
 from longtail import __version__
 from longtail.cli.fit import fit
 from longtail.cli.log import escape_output, is_first_here, is_interrupt, last_word, show_log
+from longtail.cli.look import look
 from longtail.cli.options import take
 from longtail.cli.runs import compare, recipes, report, test, validate
 from longtail.cli.use import export, predict, tradeoff
@@ -28,9 +29,11 @@ Start
   longtail fit --recipe segmentation/cdb_w --data streets/   give every pixel a class, by images/ and annotations/
   longtail fit --recipe clips/cdb_s --data videos/    classify videos, one subfolder for each class
   longtail fit --recipe digits_lt/bcl          try it on data that comes along
+  longtail data photos/                        what is there: classes, splits, copies, what cannot be used
   longtail recipes                             what can be trained
 
 Commands
+  data       WHAT    look at a data set before a training; --html FILE with examples of each class
   fit        train, evaluate on validation and test, write everything to a run folder
   validate   RUN     evaluate a run again on its validation split, or on another set by --data
   test       RUN     evaluate a run again on its test split, or on another set by --data
@@ -124,6 +127,7 @@ def _limit_pixels(args: list[str]) -> None:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "data": look,
     "fit": fit,
     "validate": validate,
     "test": test,
