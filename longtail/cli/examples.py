@@ -12,30 +12,38 @@ from longtail.data.pixels.base import SegmentationData
 from longtail.errors import InputError
 from longtail.reports.overlays import data_uri, draw_labels
 
-_MOST, _PICTURES, _LONGEST = 4, 600, 96  # of a class, of a page, pixels of a side
+_MOST, _PICTURES, _LONGEST = 3, 600, 96  # of a class, of a page, pixels of a side
 _MARGIN = 0.15  # of a box, that is shown around it
 _NO_CLASS = -1
 
 
 def examples_of(data: LongTailData) -> list[list[str]]:
-    """Of each class (C,) pictures of training samples spread over its rows, as data URIs.
+    """Of each class (C,) pictures of training samples, as data URIs.
 
-    Of a set with boxes the largest box of the class in an image is cut out; of one with pixels those of the class are
-    painted; of a video the middle frame is taken. One that cannot be decoded is left out. Of many classes each has
-    fewer, and one at least.
+    They are spread over its rows. Of a set with boxes the largest box of the class in an image is cut out; of one with
+    pixels the images with most of the class are shown, and its pixels painted; of a video the middle frame is taken. One
+    that cannot be decoded is left out. Of many classes each has fewer, and one at least.
     """
-    split, number = data.splits.train, max(1, min(_MOST, _PICTURES // len(data.classes)))
-    picture = _picture_of(data)
+    number = max(1, min(_MOST, _PICTURES // len(data.classes)))
+    chosen, picture = _spread_rows(data, number), _picture_of(data)
+    if isinstance(data, SegmentationData):
+        chosen = [data.rows_with_most("train", label, number) for label in range(len(data.classes))]
+    pictures = [[_shown(picture, row, label) for row in rows] for label, rows in enumerate(chosen)]
+    return [[each for each in of_class if each] for of_class in pictures]
+
+
+def _spread_rows(data: LongTailData, number: int) -> list[list[int]]:
+    """Of each class so many training rows that have it, or all where these are fewer."""
+    split = data.splits.train
     owners = np.arange(len(split)) if split.owners is None else split.owners
     order = np.argsort(split.targets, kind="stable")
     bounds = np.searchsorted(split.targets[order], np.arange(len(data.classes) + 1)).tolist()
-    examples = []
-    for label, (start, end) in enumerate(pairwise(bounds)):
+    spread = []
+    for start, end in pairwise(bounds):
         rows = np.unique(owners[order[start:end]])
-        chosen = rows[np.linspace(0, len(rows) - 1, min(number, len(rows))).astype(int)] if len(rows) else rows
-        pictures = [_shown(picture, row, label) for row in chosen.tolist()]
-        examples.append([each for each in pictures if each])
-    return examples
+        places = np.linspace(0, len(rows) - 1, min(number, len(rows))).astype(np.int64)
+        spread.append(rows[places].tolist())
+    return spread
 
 
 def _shown(picture: Callable[[int, int], Image.Image], row: int, label: int) -> str:

@@ -172,12 +172,8 @@ def _overlap(data: LongTailData, looks: Mapping[str, Looks], name: str, other: s
     alike = near(ours.pictures, others.pictures)
     is_near = ~exact & (alike >= 0)
     rows = [*np.flatnonzero(exact)[:_COPIES], *np.flatnonzero(is_near)[:_COPIES]]
-    copies = [
-        _copy(
-            data, (name, int(row)), (other, int(equal[row] if exact[row] else alike[row])), bool(exact[row]), pictures
-        )
-        for row in rows
-    ]
+    of = np.where(exact, equal, alike)
+    copies = [_copy(data, (name, int(row)), (other, int(of[row])), bool(exact[row]), pictures) for row in rows]
     return Overlap(name, other, len(exact), int(exact.sum()), int(is_near.sum()), copies)
 
 

@@ -25,8 +25,8 @@ DATA_HELP = """\
 usage: longtail data WHAT [--html FILE] [--json FILE] [options]
 
 Says of a data set what it is, which classes it has and how skewed they are, how it is split, what comes more than once,
-which files cannot be used, and which recipe fits. Nothing is changed, but that readers keep in a folder .longtail beside
-the set what they counted or checked, as for a training.
+which files cannot be used, and which recipe fits. Nothing is changed, but that readers keep in a folder .longtail
+beside the set what they counted or checked, as for a training.
 
   WHAT                 what longtail fit takes as --data: a folder, a table, or the name of a data set, such as
                        digits_lt, or coco with --data.root FOLDER; for a folder of folders of frames VideoFolder with
@@ -65,14 +65,15 @@ def look(args: list[str]) -> int:
             check_can_be_made(output.absolute().parent)
     named, words, masks = _recognised(what, data_settings(options))
     if words:
-        _say([("found", words)])
+        _say([("format", words)])
     with _notes() as notes:
         data = _read(data_options(what, named), named, options)
         lines = data.summary()
     from longtail.cli import facts
 
     dataset = facts.dataset_of(data, what, words, masks, limits)
-    dataset = replace(dataset, notes=list(dict.fromkeys(notes)), lines=lines)
+    said = [note for note in dict.fromkeys(notes) if not (dataset.way_out and note.endswith(dataset.way_out))]
+    dataset = replace(dataset, notes=said, lines=lines)
     _say([*(("note", note) for note in dataset.notes), *lines, ("groups", dataset.groups)])
     from longtail.reports.dataset import duplicate_words, validation_words
     from longtail.reports.tail import tail_table
@@ -118,7 +119,7 @@ def _recognised(what: str, settings: Mapping[str, str]) -> tuple[str | None, str
     path = Path(what)
     if not path.exists():
         return None, "", False
-    from longtail.files.recognise import recognise
+    from longtail.files.formats.recognise import recognise
 
     recognition = recognise(path)
     check_table(what, recognition.data, {"skip_bad_images": "true", **settings})
@@ -181,15 +182,11 @@ def _with_recipe(dataset: "Dataset", data: "LongTailData", what: str, options: S
 
     skipping = [name for name in SKIPPING if hasattr(data, name)]
     stops = any(reason.startswith("that ") or noun == "row" for noun, reason in data.left_out)
-    own = [
-        *options,
-        *(f"--data.{name}=true" for name in skipping if stops and f"--data.{name}" not in dict(pairs(options))),
-    ]
-    recipe = dataset.recipe
+    given = dict(pairs(options))
+    left = [f"--data.{name}=true" for name in skipping if stops and f"--data.{name}" not in given]
+    fit = ["longtail", "fit", "--data", what, *options, *left]
     if isinstance(data, OwnFiles) and not isinstance(data, ClipData):
         with _notes():
-            choice = choose([f"--data={what}", *own])
-        return replace(
-            dataset, recipe=str(choice).removeprefix("recipe "), next=command("longtail", "fit", "--data", what, *own)
-        )
-    return replace(dataset, next=command("longtail", "fit", "--recipe", recipe, "--data", what, *own))
+            choice = choose(fit[2:])
+        return replace(dataset, recipe=str(choice).removeprefix("recipe "), next=command(*fit))
+    return replace(dataset, next=command(*fit, "--recipe", dataset.recipe))

@@ -111,7 +111,7 @@ def validation_words(dataset: Dataset) -> str:
     few = sorted((c for c, count in enumerate(counts) if count < ENOUGH), key=lambda c: (counts[c], dataset.counts[c]))
     if not few:
         return f"every class has {ENOUGH} {noun}s or more"
-    named = ", ".join(f"{shown(dataset.classes[c])} {counts[c]}" for c in few[:NAMED])
+    named = ", ".join(f"{shown(dataset.classes[c])} ({counts[c]})" for c in few[:NAMED])
     more = f" and {len(few) - NAMED} more" if len(few) > NAMED else ""
     text = f"{len(few)} of {len(counts)} classes have fewer than {ENOUGH} {noun}s: {named}{more}"
     return f"{text}; {dataset.way_out}" if dataset.way_out else text

@@ -49,7 +49,7 @@ def dataset_page(dataset: Dataset, examples: Sequence[Sequence[str]]) -> str:
 def _copy(copy: Copy) -> tuple[str, tuple[str, str]]:
     """What is said of a copy, and the two pictures."""
     words = "equal to the byte" if copy.exact else "alike"
-    names = f"{WORDS[copy.split]} {copy.name} and {WORDS[copy.other_split]} {copy.other_name}: {words}"
+    names = f"{copy.name} ({WORDS[copy.split]}) and {copy.other_name} ({WORDS[copy.other_split]}): {words}"
     classes = "" if copy.classes is None else f", but {copy.classes[0]} and {copy.classes[1]}"
     return f"{names}{classes}", copy.pictures or ("", "")
 

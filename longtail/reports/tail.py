@@ -23,15 +23,15 @@ PIPED = 100  # columns where the output is no terminal
 def tail_table(dataset: Dataset) -> Table:
     """Return a row for each class, the most frequent first, or for each run of as many classes as make few rows.
 
-    Bars are logarithmic, as those of rare classes could not be seen otherwise, and of ``#`` where the output has no
-    blocks.
+    Bars are logarithmic, from a tenth of the smallest count on, as those of rare classes could not be seen otherwise.
+    They are of ``#`` where the output has no blocks.
     """
     encoding = Console().encoding
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED
     order = sorted(range(len(dataset.counts)), key=lambda index: -dataset.counts[index])
     runs = [run.tolist() for run in np.array_split(order, min(ROWS, len(order)))]
     rows = [_row(dataset, run) for run in runs]
-    names = [_encodable(name, encoding, max(12, columns // 3)) for name in _names(dataset, runs)]
+    names = [_encodable(_name(dataset, run, max(16, columns // 3)), encoding) for run in runs]
     widths = [max(map(len, part)) for part in (names, [count for count, *_ in rows], [group for _, group, *_ in rows])]
     wide = columns >= NARROW
     room = min(40, max(6, columns - sum(widths[: 3 if wide else 2]) - 2 * (3 if wide else 2) - 1))
@@ -42,9 +42,10 @@ def tail_table(dataset: Dataset) -> Table:
     if wide:
         table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
-    largest = math.log1p(max(dataset.counts))
+    tenths = [math.log10(mean) for _, _, mean, _ in rows if mean] or [0]
+    start, end = min(tenths) - 1, max(tenths)
     for name, (count, group, mean, style) in zip(names, rows, strict=True):
-        length = max(round(room * math.log1p(mean) / largest), 1) if mean else 0
+        length = round(room * (math.log10(mean) - start) / (end - start)) if mean else 0
         table.add_row(Text(name), Text(count), *[Text(group)] * wide, Text(block * length, style=style))
     return table
 
@@ -59,15 +60,12 @@ def _row(dataset: Dataset, run: Sequence[int]) -> tuple[str, str, float, str]:
     return "-".join(ends), ", ".join(words), sum(counts) / len(counts), STYLES[groups[len(groups) // 2]]
 
 
-def _names(dataset: Dataset, runs: Sequence[Sequence[int]]) -> list[str]:
-    """What stands before each row: the class, or the first one of some and how many there are."""
-    names = [dataset.classes[run[0]] for run in runs]
-    return [name if len(run) == 1 else f"{len(run)} like {name}" for name, run in zip(names, runs, strict=True)]
+def _name(dataset: Dataset, run: Sequence[int], length: int) -> str:
+    """What stands before a row: the class, or the first one of some and how many more there are."""
+    more = f" and {len(run) - 1} more" if len(run) > 1 else ""
+    return shorten(dataset.classes[run[0]], length - len(more)) + more
 
 
-def _encodable(name: str, encoding: str, length: int) -> str:
-    """A name that fits, in letters that the output has."""
-    short = shorten(name, length)
-    if encoding.lower().startswith("utf"):
-        return short
-    return short.replace("…", "~").encode(encoding, "backslashreplace").decode(encoding)
+def _encodable(name: str, encoding: str) -> str:
+    """A name in letters that the output has, which takes all the others for more than one."""
+    return name if encoding.lower().startswith("utf") else name.encode(encoding, "backslashreplace").decode(encoding)
