@@ -21,8 +21,8 @@ def examples_of(data: LongTailData) -> list[list[str]]:
     """Of each class (C,) pictures of training samples, as data URIs.
 
     They are spread over its rows. Of a set with boxes the largest box of the class in an image is cut out; of one with
-    pixels the images with most of the class are shown, and its pixels painted; of a video the middle frame is taken. One
-    that cannot be decoded is left out. Of many classes each has fewer, and one at least.
+    pixels the images with most of the class are shown, and its pixels painted; of a video the middle frame is taken.
+    What cannot be decoded is left out. Of many classes each has fewer, and one at least.
     """
     number = max(1, min(_MOST, _PICTURES // len(data.classes)))
     chosen, picture = _spread_rows(data, number), _picture_of(data)

@@ -106,7 +106,7 @@ def near(ours: Small, others: Small) -> IntArray:
 def _hashes(pictures: Small) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
     """Of each picture the bands of its hash (N, 16), and its differences (N, 256), divided by their length; zeros where
     it is nearly flat."""
-    steps = np.diff(pictures.astype(np.float32).reshape(-1, SIZE[1], SIZE[0]), axis=2).reshape(len(pictures), -1)
+    steps = np.diff(pictures.astype(np.float32), axis=2).reshape(len(pictures), len(_SPREAD))
     bits = np.packbits(steps[:, _SPREAD] > _MARGIN, axis=1)
     lengths = np.linalg.norm(steps, axis=1, keepdims=True)
     flat = lengths < _LEAST_CONTRAST * np.sqrt(steps.shape[1])

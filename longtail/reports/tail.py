@@ -12,7 +12,7 @@ from rich.text import Text
 
 from longtail.reports.dataset import Dataset
 from longtail.reports.groups import GROUPS, Group, group_of
-from longtail.reports.wording import shorten, with_prefix
+from longtail.reports.wording import clean, shorten, with_prefix
 
 ROWS = 24  # more classes share rows
 STYLES: dict[Group, str] = {"many": "cyan", "medium": "blue", "few": "yellow"}
@@ -31,7 +31,7 @@ def tail_table(dataset: Dataset) -> Table:
     order = sorted(range(len(dataset.counts)), key=lambda index: -dataset.counts[index])
     runs = [run.tolist() for run in np.array_split(order, min(ROWS, len(order)))]
     rows = [_row(dataset, run) for run in runs]
-    names = [_encodable(_name(dataset, run, max(16, columns // 3)), encoding) for run in runs]
+    names = [_name(dataset, run, encoding, max(16, columns // 3)) for run in runs]
     widths = [max(map(len, part)) for part in (names, [count for count, *_ in rows], [group for _, group, *_ in rows])]
     wide = columns >= NARROW
     room = min(40, max(6, columns - sum(widths[: 3 if wide else 2]) - 2 * (3 if wide else 2) - 1))
@@ -60,12 +60,11 @@ def _row(dataset: Dataset, run: Sequence[int]) -> tuple[str, str, float, str]:
     return "-".join(ends), ", ".join(words), sum(counts) / len(counts), STYLES[groups[len(groups) // 2]]
 
 
-def _name(dataset: Dataset, run: Sequence[int], length: int) -> str:
-    """What stands before a row: the class, or the first one of some and how many more there are."""
+def _name(dataset: Dataset, run: Sequence[int], encoding: str, length: int) -> str:
+    """What stands before a row, in letters that the output has: the class, or the first one of some and how many more
+    there are."""
     more = f" and {len(run) - 1} more" if len(run) > 1 else ""
-    return shorten(dataset.classes[run[0]], length - len(more)) + more
-
-
-def _encodable(name: str, encoding: str) -> str:
-    """A name in letters that the output has, which takes all the others for more than one."""
-    return name if encoding.lower().startswith("utf") else name.encode(encoding, "backslashreplace").decode(encoding)
+    name, end = dataset.classes[run[0]], "…"
+    if not encoding.lower().startswith("utf"):
+        name, end = clean(name).encode(encoding, "backslashreplace").decode(encoding), "~"
+    return shorten(name, length - len(more)).replace("…", end) + more
