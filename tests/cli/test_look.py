@@ -123,7 +123,7 @@ def test_options_of_the_data_are_those_of_fit(photos: Path, capsys: pytest.Captu
     out = looked(capsys, tmp_path, flat, "--data.val_fraction=0.5", "--data.group", r"/(\w+)\.png")[1]
     assert re.search(r"note +val: \d+ images of \d+ groups", out)
     about, out = looked(capsys, tmp_path, flat, "--data.val_fraction", "0.1", "--data.test_fraction", "0.1")
-    assert about["sizes"] == {"train": 18, "val": 2, "test": 1}
+    assert about["sizes"] == {"train": 17, "val": 2, "test": 2}
     assert "--data.val_fraction 0.26 is the smallest that gives one to every class" in line(out, "validation")
     assert out.count("0.26") == 1
     assert "--data.val_fraction 0.1" in line(out, "next")
