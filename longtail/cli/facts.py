@@ -68,6 +68,7 @@ def with_copies(dataset: Dataset, data: LongTailData, pictures: bool) -> Dataset
         overlaps=overlaps_of(data, looks, pictures),
         repeats=repeats_of(looks),
         disputed=disputed_of(data, looks),
+        blank=sum(int((~look.pictures.any((1, 2))).sum()) for look in looks.values()),
     )
 
 

@@ -66,6 +66,7 @@ class Dataset:
         overlaps: of the splits.
         repeats: of each split the samples that are in it before.
         disputed: contents that come with more than one class.
+        blank: samples that are too small to be compared by their looks, or black.
         recipe: the one that fits, and why.
         next: the command to type next.
     """
@@ -85,6 +86,7 @@ class Dataset:
     overlaps: list[Overlap] = field(default_factory=list)
     repeats: dict[str, int] = field(default_factory=dict)
     disputed: int = 0
+    blank: int = 0
     recipe: str = ""
     next: str = ""
 
@@ -128,7 +130,11 @@ def duplicate_words(dataset: Dataset) -> str:
     ]
     if dataset.disputed:
         parts.append(f"{dataset.disputed:,} of the same content with several classes")
-    return "; ".join(parts) or f"no {noun} comes twice, and none looks like one of another split"
+    alike = "" if dataset.blank else ", and none looks like one of another split"
+    parts = parts or [f"no {noun} comes twice{alike}"]
+    if dataset.blank:
+        parts.append(f"{plural(dataset.blank, noun)} too small or black, and not compared by their looks")
+    return "; ".join(parts)
 
 
 def _overlap_words(overlap: Overlap, noun: str) -> str:

@@ -143,7 +143,9 @@ def test_a_set_by_its_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     about, out = looked(capsys, tmp_path, "digits_lt", "--html", str(tmp_path / "page.html"))
     assert "format" not in out
     assert sum(sum(counts) for counts in about["samples"].values()) == sum(about["sizes"].values())
-    assert line(out, "duplicates").startswith("no image comes twice")  # they are too small for a hash
+    assert line(out, "duplicates") == (
+        f"no image comes twice; {sum(about['sizes'].values()):,} images too small or black, and not compared by their looks"
+    )
     assert line(out, "next").startswith("longtail fit --data digits_lt --recipe digits_lt/")
 
 
