@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from longtail.cli.options import pairs, short_options, take, trust_modules
 from longtail.errors import InputError
 from longtail.messages import command, shown
 from longtail.own_modules import named_in, serve
-from longtail.writing import check_can_be_made, write_atomically
+from longtail.writing import write_atomically
 
 if TYPE_CHECKING:
     from longtail.data.base import LongTailData
@@ -33,6 +34,7 @@ beside the set what they counted or checked, as for a training.
                        --data.root FOLDER, as these look like images
   --html FILE          a page with the same, and examples of each class
   --json FILE          the same for programs
+  --no-copies          leave out the search for what comes more than once, which reads every image
   --model.many N       limits of the groups of many, medium and few, as for fit
   --model.few N
   --trust MODULE       let it name what is in a module of your own, from now on
@@ -42,9 +44,9 @@ The options of the data are those of fit, by their full names, such as --data.gr
 counted; --data.skip_bad_images false (for boxes --data.skip_bad_annotations false) stops at the first one instead.
 """
 
-
 INDENT = 12  # of what is said, below each other
 SKIPPING = ("skip_bad_images", "skip_bad_annotations")  # what leaves out what cannot be used
+STOPPING = ("that ", "without a class", "of several classes")  # why something is left out that would stop a training
 
 
 def look(args: list[str]) -> int:
@@ -56,13 +58,13 @@ def look(args: list[str]) -> int:
     serve(named_in(args))
     page, file = (None if (name := take(args, option)) is None else Path(name) for option in ("--html", "--json"))
     limits = {name: _number(name, take(args, f"--model.{name}")) for name in ("many", "few")}
-    options = short_options(args)
+    compares = "--no-copies" not in args
+    options = short_options([arg for arg in args if arg != "--no-copies"])
     what = take(options, "--data") or (options.pop(0) if options and not options[0].startswith("--") else None)
     if what is None:
         raise InputError("give what to look at: longtail data WHAT (longtail data --help tells more)")
-    for output in (page, file):
-        if output is not None:
-            check_can_be_made(output.absolute().parent)
+    for output in filter(None, (page, file)):
+        _check_output(output)
     named, words, masks = _recognised(what, data_settings(options))
     if words:
         _say([("format", words)])
@@ -81,7 +83,8 @@ def look(args: list[str]) -> int:
 
     show(tail_table(dataset))
     _say([("validation", validation_words(dataset))])
-    dataset = facts.with_copies(dataset, data, pictures=page is not None)
+    if compares:
+        dataset = facts.with_copies(dataset, data, pictures=page is not None)
     _say([("duplicates", duplicate_words(dataset))])
     dataset = _with_recipe(dataset, data, what, options)
     _say([("recipe", dataset.recipe), ("next", dataset.next)])
@@ -97,11 +100,24 @@ def look(args: list[str]) -> int:
     return 0
 
 
+def _check_output(file: Path) -> None:
+    """Refuse what cannot be written before any work is done for it."""
+    if file.is_dir():
+        raise InputError(f"{shown(file)} is a folder: give the name of a file")
+    if not file.absolute().parent.is_dir():
+        raise InputError(
+            f"{shown(file.parent)}: no such folder; make it, or choose another place for {shown(file.name)}"
+        )
+
+
 def _number(name: str, text: str | None) -> float | None:
     try:
-        return None if text is None else float(text)
+        value = None if text is None else float(text)
     except ValueError:
-        raise InputError(f'--model.{name}: expected a number, got "{shown(text)}"') from None
+        value = math.nan
+    if value is not None and not math.isfinite(value):
+        raise InputError(f'--model.{name}: expected a number, got "{shown(text)}"')
+    return value
 
 
 def _say(lines: Sequence[tuple[str, str]]) -> None:
@@ -181,7 +197,7 @@ def _with_recipe(dataset: "Dataset", data: "LongTailData", what: str, options: S
     from longtail.data.images.folder import OwnFiles
 
     skipping = [name for name in SKIPPING if hasattr(data, name)]
-    stops = any(reason.startswith("that ") or noun == "row" for noun, reason in data.left_out)
+    stops = any(noun == "row" or reason.startswith(STOPPING) for noun, reason in data.left_out)
     given = dict(pairs(options))
     left = [f"--data.{name}=true" for name in skipping if stops and f"--data.{name}" not in given]
     fit = ["longtail", "fit", "--data", what, *options, *left]

@@ -22,6 +22,7 @@ _LEAST_LIKENESS = 0.97
 _LEAST_CONTRAST = 3.0  # grey levels: a picture whose neighbours differ by less is like every other flat one
 _CROWD = 256  # more pictures that agree in a band are asked for two
 _PAIRS = 2**18  # compared at once
+_BLOCK = 2**16  # pictures made hashes of at once
 
 Small = NDArray[np.uint8]
 _ONES = np.unpackbits(np.arange(2**16, dtype=np.uint16).view(np.uint8).reshape(-1, 2), axis=1).sum(1, dtype=np.uint8)
@@ -95,7 +96,7 @@ def near(ours: Small, others: Small) -> IntArray:
             left = waiting[left]
             alike = _ONES[our_bands[left] ^ bands[right]].sum(1) <= _MOST_BITS
             left, right = left[alike], right[alike]
-            likeness = np.einsum("ij,ij->i", our_units[left], units[right])
+            likeness = np.einsum("ij,ij->i", *(part.astype(np.float32) for part in (our_units[left], units[right])))
             order = np.argsort(likeness, kind="stable")  # of several for one picture the last, the nearest, stays
             left, right, likeness = left[order], right[order], likeness[order]
             nearer = likeness >= best[left]
@@ -103,14 +104,20 @@ def near(ours: Small, others: Small) -> IntArray:
     return partner
 
 
-def _hashes(pictures: Small) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+def _hashes(pictures: Small) -> tuple[NDArray[np.uint16], NDArray[np.float16]]:
     """Of each picture the bands of its hash (N, 16), and its differences (N, 256), divided by their length; zeros where
     it is nearly flat."""
-    steps = np.diff(pictures.astype(np.float32), axis=2).reshape(len(pictures), len(_SPREAD))
-    bits = np.packbits(steps[:, _SPREAD] > _MARGIN, axis=1)
-    lengths = np.linalg.norm(steps, axis=1, keepdims=True)
-    flat = lengths < _LEAST_CONTRAST * np.sqrt(steps.shape[1])
-    return np.ascontiguousarray(bits).view(np.uint16), np.where(flat, 0, steps / np.maximum(lengths, 1))
+    bands = np.zeros((len(pictures), _BANDS), dtype=np.uint16)
+    units = np.zeros((len(pictures), len(_SPREAD)), dtype=np.float16)
+    for start in range(0, len(pictures), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        steps = np.diff(pictures[block].astype(np.float32), axis=2).reshape(-1, len(_SPREAD))
+        bits = np.packbits(steps[:, _SPREAD] > _MARGIN, axis=1)
+        lengths = np.linalg.norm(steps, axis=1, keepdims=True)
+        flat = lengths < _LEAST_CONTRAST * np.sqrt(len(_SPREAD))
+        bands[block] = np.ascontiguousarray(bits).view(np.uint16)
+        units[block] = np.where(flat, 0, steps / np.maximum(lengths, 1))
+    return bands, units
 
 
 def _agreeing(ours: NDArray[np.uint16], others: NDArray[np.uint16], band: int) -> Iterator[tuple[IntArray, IntArray]]:

@@ -63,7 +63,7 @@ class Dataset:
         way_out: how each class gets a validation sample; empty where all have one, or nothing is known.
         notes: what was said when it was read.
         lines: what is said of it before a training, such as its splits and what was left out.
-        overlaps: of the splits.
+        overlaps: of the splits; None where copies were not looked for.
         repeats: of each split the samples that are in it before.
         disputed: contents that come with more than one class.
         blank: samples that are too small to be compared by their looks, or black.
@@ -83,7 +83,7 @@ class Dataset:
     way_out: str = ""
     notes: list[str] = field(default_factory=list)
     lines: list[tuple[str, str]] = field(default_factory=list)
-    overlaps: list[Overlap] = field(default_factory=list)
+    overlaps: list[Overlap] | None = None
     repeats: dict[str, int] = field(default_factory=dict)
     disputed: int = 0
     blank: int = 0
@@ -98,7 +98,7 @@ class Dataset:
     def plain(self) -> dict[str, Any]:  # JSON
         """What is known as plain values, without pictures."""
         content = asdict(self) | {"grain": self.grain.samples}
-        for overlap in content["overlaps"]:
+        for overlap in content["overlaps"] or []:
             for copy in overlap["copies"]:
                 del copy["pictures"]
         return content
@@ -122,6 +122,8 @@ def validation_words(dataset: Dataset) -> str:
 def duplicate_words(dataset: Dataset) -> str:
     """Say how many samples come more than once, across the splits and within them."""
     noun = dataset.grain.sample
+    if dataset.overlaps is None:
+        return "not looked for"
     parts = [_overlap_words(overlap, noun) for overlap in dataset.overlaps if overlap.copies]
     parts += [
         f"{plural(count, 'exact copy', 'exact copies')} within the {WORDS[split]} {noun}s"
@@ -129,7 +131,7 @@ def duplicate_words(dataset: Dataset) -> str:
         if count
     ]
     if dataset.disputed:
-        parts.append(f"{dataset.disputed:,} of the same content with several classes")
+        parts.append(f"{plural(dataset.disputed, 'content')} under several classes")
     alike = "" if dataset.blank else ", and none looks like one of another split"
     parts = parts or [f"no {noun} comes twice{alike}"]
     if dataset.blank:

@@ -40,7 +40,7 @@ def dataset_page(dataset: Dataset, examples: Sequence[Sequence[str]]) -> str:
         counts=class_counts(dataset.classes, dataset.counts, dataset.thresholds, grain=dataset.grain),
         counted=f"{dataset.counted}s",
         ranges=group_ranges(dataset.thresholds, dataset.grain),
-        copies=[_copy(copy) for overlap in dataset.overlaps for copy in overlap.copies],
+        copies=[_copy(copy) for overlap in dataset.overlaps or [] for copy in overlap.copies],
         classes_table=_classes_table(dataset),
         examples=_examples(dataset, examples),
     )
