@@ -1,6 +1,5 @@
 """``longtail data``: every grain, copies planted across the splits, what cannot be used, and what is typed wrong."""
 
-import html.parser
 import inspect
 import io
 import json
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 from command import fails
 from PIL import Image
-from reports.sample import HOSTILE
+from reports.sample import HOSTILE, Tags
 
 import longtail
 from longtail.cli.kinds import KINDS
@@ -140,7 +139,7 @@ def test_options_of_the_data_are_those_of_fit(photos: Path, capsys: pytest.Captu
 
 
 def test_a_set_by_its_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    about, out = looked(capsys, tmp_path, "digits_lt", "--html", str(tmp_path / "page.html"))
+    about, out = looked(capsys, tmp_path, "digits_lt")
     assert "format" not in out
     assert sum(sum(counts) for counts in about["samples"].values()) == sum(about["sizes"].values())
     assert line(out, "duplicates") == (
@@ -208,17 +207,6 @@ def test_clips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "training videos" in line(out, "groups")
 
 
-class _Tags(html.parser.HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes |= {name for name, _ in attrs}
-
-
 def test_names_from_outside_stay_text(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Classes and files with names that would be markup on the page, and control characters in the terminal."""
     labels = [name for name in HOSTILE if name.isprintable()]
@@ -233,8 +221,7 @@ def test_names_from_outside_stay_text(capsys: pytest.CaptureFixture[str], tmp_pa
     (tmp_path / "table.csv").write_text("\n".join(["path,label,split", *rows]))
     out = looked(capsys, tmp_path, str(tmp_path / "table.csv"), "--html", str(tmp_path / "page.html"))[1]
     assert "[bold]markup[/bold]" in out
-    page = _Tags()
-    page.feed((tmp_path / "page.html").read_text())
+    page = Tags((tmp_path / "page.html").read_text())
     assert page.tags.count("script") == 1
     assert page.tags.count("img") == len(labels) + 2
     assert not [name for name in page.attributes if name.startswith("on")]
