@@ -20,7 +20,7 @@ _BANDS = 16
 _MOST_BITS = 23
 _LEAST_LIKENESS = 0.97
 _LEAST_CONTRAST = 3.0  # grey levels: a picture whose neighbours differ by less is like every other flat one
-_CROWD = 256  # more pictures that agree in a band are asked for two
+_CROWD = 64  # more pictures that agree in a band are asked for two
 _PAIRS = 2**18  # compared at once
 _BLOCK = 2**16  # pictures made hashes of at once
 
@@ -90,10 +90,11 @@ def near(ours: Small, others: Small) -> IntArray:
     """
     partner, best = np.full(len(ours), -1, dtype=np.int64), np.full(len(ours), _LEAST_LIKENESS)
     (our_bands, our_units), (bands, units) = _hashes(ours), _hashes(others)
+    our_rows, rows = (np.flatnonzero(part.any(1)) for part in (our_units, units))
     for band in range(_BANDS):
-        waiting = np.flatnonzero(partner < 0)  # one partner is enough
-        for left, right in _agreeing(our_bands[waiting], bands, band):
-            left = waiting[left]
+        waiting = our_rows[partner[our_rows] < 0]  # one partner is enough
+        for left, right in _agreeing(our_bands[waiting], bands[rows], band):
+            left, right = waiting[left], rows[right]
             alike = _ONES[our_bands[left] ^ bands[right]].sum(1) <= _MOST_BITS
             left, right = left[alike], right[alike]
             likeness = np.einsum("ij,ij->i", *(part.astype(np.float32) for part in (our_units[left], units[right])))
