@@ -288,6 +288,13 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
     assert results(stopped) == before
 
 
+@pytest.mark.parametrize("option", ["--lr", "--data", "--batch-size", "--seed", "--recipe", "--from", "--backbone"])
+def test_what_a_checkpoint_decides_is_no_option_of_a_resumed_run(
+    run: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"leave out {option}" in fails(capsys, "fit", "--resume", str(run), option, "1")
+
+
 def test_macro_f1_can_choose_the_epoch(tmp_path: Path) -> None:
     run = tmp_path / "run"
     args = ["--recipe", "digits_lt/ce", "--epochs", "3", "--monitor", "macro_f1", "--run", str(run)]
