@@ -31,6 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "augment": {"errors"},
     "models": {"errors", "checks", "counts", "messages", "augment"},
     "metrics": {"errors", "checks", "counts", "figures"},
+    "posthoc": {"checks", "counts"},
     "reports": {"errors", "figures", "messages", "configuration", "writing"},
     "files": {"errors", "distributed", "messages", "writing", "augment"},
     "generated": {"errors", "counts", "writing"},
