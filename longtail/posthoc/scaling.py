@@ -84,7 +84,7 @@ def fit_scaling(
     values, labels = check_logits(logits, targets, len(counts))
     if not len(labels):
         raise ValueError("there must be a row to fit on")
-    z, labels, prior = values.double().cpu(), labels.cpu(), log_prior(counts).double()
+    z, labels, prior = values.double().cpu().clone(), labels.cpu().clone(), log_prior(counts).double()
     frequencies = (labels.bincount(minlength=len(counts)) / len(labels)).double().log()
     parts = _parts(kind, counts, many, few)
     common, strength = torch.zeros(2, dtype=torch.float64).unbind()
