@@ -48,12 +48,12 @@ def calibrate(args: list[str]) -> int:
     parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
     add_trust(parser)
     options, rest = parser.parse_known_args(args)
+    from longtail.reports.calibration import calibration_text
     from longtail.reports.terminal import show
     from longtail.tasks.calibration import calibrate as fit
-    from longtail.tasks.calibration import calibration_table
 
     calibration, file = fit(options.run, options.kind, options.checkpoint, short_options(rest))
-    show(calibration_table(options.run.name, calibration))
+    show(calibration_text(options.run.name, calibration.scaling.kind, calibration.figures))
     sys.stdout.write(f"{file}\nnext: {command('longtail', 'predict', options.run, 'FILE', '--coverage', '0.9')}\n")
     return 0
 

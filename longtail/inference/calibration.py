@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,26 +11,10 @@ from torch import Tensor
 from longtail.errors import InputError
 from longtail.posthoc.conformal import ConformalSets, fit_sets
 from longtail.posthoc.scaling import SCALINGS, Scaling
+from longtail.reports.calibration import FILE_NAME, WAY_OUT, Figures, read_calibration
 from longtail.writing import write_atomically
 
-FILE_NAME = "calibration.json"
 FORMAT = 1
-
-
-class Reliability(TypedDict):
-    """Bins of equal numbers of images: their mean confidence, accuracy, and how many there are."""
-
-    confidence: list[float]
-    accuracy: list[float]
-    images: list[int]
-
-
-class Figures(TypedDict):
-    """What probabilities are worth on some images, by ``longtail.metrics.probability_figures``."""
-
-    images: int
-    metrics: dict[str, float | None]
-    reliability: Reliability
 
 
 @dataclass(frozen=True)
@@ -87,20 +71,16 @@ class Calibration:
         Raises:
             InputError: if the file cannot be read or used.
         """
-        file = run / FILE_NAME
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        content = read_calibration(run)
+        if content is None:
             return None
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"{file}: cannot be read ({type(error).__name__}); {_WAY_OUT}") from error
         try:
             calibration = cls._of(content)
             fits = calibration._fits(classes)
         except (KeyError, TypeError, ValueError, OverflowError, RuntimeError):
             fits = False
         if not fits:
-            raise InputError(f"{file}: is not a calibration of this run; {_WAY_OUT}")
+            raise InputError(f"{run / FILE_NAME}: is not a calibration of this run; {WAY_OUT}")
         return calibration if calibration.checkpoint == checkpoint else None
 
     @classmethod
@@ -121,8 +101,4 @@ class Calibration:
             and labels.bincount(minlength=classes).tolist() == self.images
             and labels.shape == true.shape
             and bool(((true >= 0) & (true <= 1)).all())
-            and isinstance(self.figures, dict)
         )
-
-
-_WAY_OUT = "remove it, or write it again by longtail calibrate"

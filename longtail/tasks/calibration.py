@@ -12,24 +12,19 @@ from torch.nn.functional import cross_entropy
 from longtail.checks import check_outputs
 from longtail.counts import shot_groups
 from longtail.errors import InputError
-from longtail.inference.calibration import Calibration, Figures
+from longtail.inference.calibration import Calibration
 from longtail.inference.posterior import Posterior
 from longtail.inference.runs import load_run
 from longtail.metrics.calibration import probability_figures, reliability
 from longtail.metrics.long_tail import LongTailMetrics
 from longtail.posthoc.scaling import SCALINGS, cross_fitted, fit_scaling
+from longtail.reports.calibration import Figures
 from longtail.reports.terminal import metrics_table
 from longtail.reports.wording import metric, number
 from longtail.tasks.logits import logits_of
 
 AUTO = "auto"
 FOLDS = 5
-LABELS = {
-    "calibration_error": "Calibration error (equal bins)",
-    "class_calibration_error": "Calibration error, class by class",
-    "brier_score": "Brier score",
-    "negative_log_likelihood": "Negative log likelihood",
-}
 
 
 def calibrate(
@@ -101,22 +96,6 @@ def _figures(probabilities: Tensor, targets: Tensor, classes: Tensor) -> Figures
             "images": images.int().tolist(),
         },
     }
-
-
-def calibration_table(name: str, calibration: Calibration) -> Table:
-    """What the probabilities of a run are worth before and after, all images and by group."""
-    groups = {group: figures for group, figures in calibration.figures.items() if figures["after"]["images"]}
-    heads = [f"{group}, {when}" for group in groups for when in ("before", "after")]
-    rows = [
-        (label, [_number(figures[when]["metrics"].get(key)) for figures in groups.values() for when in figures])
-        for key, label in LABELS.items()
-    ]
-    images = ("Validation images", [str(figures[when]["images"]) for figures in groups.values() for when in figures])
-    return metrics_table(f"{name}: {calibration.scaling.kind} scaling, cross-fitted", heads, [*rows, images])
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 def measure_under(split: Literal["val", "test"], run: Path, prior: str, args: Sequence[str] = ()) -> Table:

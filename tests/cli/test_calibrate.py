@@ -11,8 +11,9 @@ from command import fails, results
 from longtail.cli.main import main
 from longtail.data import DigitsLT
 from longtail.inference import load_run
-from longtail.inference.calibration import FILE_NAME, Calibration
+from longtail.inference.calibration import Calibration
 from longtail.metrics.calibration import probability_figures
+from longtail.reports.calibration import FILE_NAME
 
 CLASSES = [str(digit) for digit in range(10)]
 
@@ -204,3 +205,14 @@ def test_a_damaged_calibration_is_named(
         assert str(file) in fails(capsys, "predict", str(calibrated), str(images))
     finally:
         file.write_text(before)
+
+
+def test_the_report_shows_how_sure_and_how_right(calibrated: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert main(["report", str(calibrated), "--output", str(page)]) == 0
+    part = page.read_text().split("<h2>Probabilities</h2>")[1].split("</section>")[0]
+    content = json.loads((calibrated / FILE_NAME).read_text())
+    for when in ("before", "after"):
+        assert f"{content['figures']['few'][when]['metrics']['brier_score']:.3f}" in part
+    assert part.count("<svg") == 1
+    assert "confidence (%)" in part
