@@ -31,6 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "augment": {"errors"},
     "models": {"errors", "checks", "counts", "messages", "augment"},
     "metrics": {"errors", "checks", "counts", "figures"},
+    "posthoc": {"checks", "counts"},
     "reports": {"errors", "figures", "messages", "configuration", "writing"},
     "files": {"errors", "distributed", "messages", "writing", "augment"},
     "generated": {"errors", "counts", "writing"},
@@ -39,11 +40,12 @@ ROOMS: dict[str, set[str]] = {
     "export": {"errors", "checks", "writing", "augment", "models", "methods"},
     "inference": {
         *("errors", "checks", "configuration", "counts", "messages", "checkpoint", "writing", "trust", "augment"),
-        *("reports", "files", "methods", "export"),
+        *("reports", "files", "methods", "export", "posthoc"),
     },
     "tasks": {
         *("augment", "errors", "configuration", "difficulty", "distributed", "messages", "checkpoint", "writing"),
         *("trust", "losses", "models", "metrics", "reports", "figures", "files", "methods", "data", "inference"),
+        *("checks", "counts", "posthoc"),
     },
     "cli": {
         *("errors", "own_modules", "configuration", "distributed", "messages", "checkpoint", "writing", "trust"),

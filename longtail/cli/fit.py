@@ -12,6 +12,7 @@ from longtail.cli.choice import baseline, choose
 from longtail.cli.data import check_table, data_options, data_settings
 from longtail.cli.log import is_first_here, is_interrupt, last_word
 from longtail.cli.options import SHORT, short_options, take, trust_modules, without
+from longtail.cli.resume import check_resumed
 from longtail.cli.stages import second_stage, second_stages
 from longtail.configuration import read_run_config
 from longtail.errors import InputError
@@ -90,12 +91,8 @@ def fit(args: list[str]) -> int:
     first = take(args, "--from")
     options = short_options(args)
     if resume is not None:
-        for name, value in (("--recipe", recipe), ("--run", folder)):
-            if value is not None:
-                raise InputError(f"--resume continues a run as it was configured: leave out {name}")
         run = Path(resume)
-        if not (run / "config.yaml").is_file():
-            raise InputError(f"{run} holds no stopped run (config.yaml, and last.ckpt): give the folder of one")
+        check_resumed(run, options, {"--recipe": recipe, "--run": folder, "--from": first, "--teacher": teacher_run})
         return _train(options, run, True, [run / "config.yaml", *of_runs])
     is_first = "LOCAL_RANK" not in os.environ  # Lightning starts the other processes with the same command
     choice = choose(options) if recipe is None and not of_runs else None

@@ -14,7 +14,7 @@ from longtail.cli.fit import fit
 from longtail.cli.log import escape_output, is_first_here, is_interrupt, last_word, show_log
 from longtail.cli.look import look
 from longtail.cli.options import take
-from longtail.cli.runs import compare, recipes, report, test, validate
+from longtail.cli.runs import calibrate, compare, recipes, report, test, validate
 from longtail.cli.use import export, predict, tradeoff
 from longtail.errors import InputError
 from longtail.writing import system_error
@@ -41,6 +41,7 @@ Commands
   report     RUN     write report.html: who gained, who paid, what is confused
   compare    RUN RUN...     put runs side by side, seeds merged
   tradeoff   RUN...         from head to tail: what a run gives when turned to its rare classes
+  calibrate  RUN     make the probabilities mean something, on the validation images
   export     RUN     write ONNX and safetensors
   recipes            list the recipes
 
@@ -135,6 +136,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "report": report,
     "compare": compare,
     "tradeoff": tradeoff,
+    "calibrate": calibrate,
     "export": export,
     "recipes": recipes,
 }
