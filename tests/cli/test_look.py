@@ -19,12 +19,12 @@ from reports.sample import HOSTILE, Tags
 
 import longtail
 from longtail.cli.kinds import KINDS
-from longtail.cli.look import SKIPPING
+from longtail.cli.look import DATA_HELP, SKIPPING
 from longtail.cli.main import main
 from longtail.data.boxes.base import DetectionData
 from longtail.data.clips.folder import ClipData
 from longtail.data.images.base import ImageData
-from longtail.data.names import shipped
+from longtail.data.names import shipped, short_names
 from longtail.data.pixels.base import SegmentationData
 from longtail.generated.shapes import write_shapes
 from longtail.recipes import load_recipe, recipe_names
@@ -322,9 +322,9 @@ def test_limits_and_recipes_are_those_of_the_tasks(data: type, task: type) -> No
     assert KINDS[data].recipe.replace("fasterrcnn", "maskrcnn") in recipe_names()
 
 
-def test_each_class_of_the_package_has_a_kind_and_options_that_are_known() -> None:
+def test_each_class_of_the_package_has_a_kind_and_the_options_that_are_named() -> None:
     assert all(issubclass(data, tuple(KINDS)) for data in shipped().values())
-    options = {name for data in shipped().values() for name in inspect.signature(data.__init__).parameters}
-    bases = [ClipData.__mro__, DetectionData.__mro__, SegmentationData.__mro__]
-    options |= {name for mro in bases for base in mro for name in inspect.signature(base.__init__).parameters}
-    assert {*SKIPPING, "masks"} <= options
+    bases = {base for data in shipped().values() for base in data.__mro__}
+    options = {name for base in bases for name in inspect.signature(base.__init__).parameters}
+    assert {*SKIPPING, "masks", *re.findall(r"--data\.(\w+)", DATA_HELP)} <= options
+    assert {"digits_lt", "coco"} <= short_names().keys()
