@@ -23,19 +23,16 @@ _COPIES = 12  # of two splits that are named
 _LONGEST = 96  # pixels of a picture on the page
 
 
-def dataset_of(
-    data: LongTailData, name: str, recognised: str, masks: bool, limits: Mapping[str, float | None]
-) -> Dataset:
+def dataset_of(data: LongTailData, name: str, recognised: str, limits: Mapping[str, float | None]) -> Dataset:
     """What is known of a set once it is read.
 
     Args:
         data: the set.
         name: as it was given.
         recognised: what it is.
-        masks: whether boxes have shapes.
         limits: of "many" and "few", where they are given.
     """
-    kind = kind_of(data, masks)
+    kind = kind_of(data)
     counts = data.group_counts
     unit = sum(counts) / len(counts) if kind.shares else 1
     many, few = (

@@ -8,6 +8,7 @@ from longtail.data.boxes.base import DetectionData
 from longtail.data.clips.folder import ClipData
 from longtail.data.images.base import ImageData
 from longtail.data.pixels.base import SegmentationData
+from longtail.files.layouts import find_layouts
 from longtail.recipes import recipe_names
 from longtail.reports.grains import BOXES, CLIPS, IMAGES, MASKS, PIXELS, Grain
 
@@ -37,12 +38,12 @@ KINDS: dict[type, Kind] = {  # a class before those that it is derived from
 }
 
 
-def kind_of(data: LongTailData, masks: bool) -> Kind:
-    """The kind of a set; ``masks`` tells whether boxes have shapes. A set with recipes of its own gets one of these."""
+def kind_of(data: LongTailData) -> Kind:
+    """The kind of a set; one with recipes of its own gets one of these."""
     other = Kind(replace(IMAGES, noun=data.group_noun, sample=data.noun), SHOTS, False, "NAME")
     kind = next((kind for data_class, kind in KINDS.items() if isinstance(data, data_class)), other)
-    if kind.grain is BOXES and masks:
+    if isinstance(data, DetectionData) and any("maskrcnn" in layout.way_out for layout in find_layouts(data.root)):
         kind = kind._replace(grain=MASKS, recipe="maskrcnn_logit_adjusted")
     own = [name for name in recipe_names() if name.startswith(f"{data.short_name}/")]
-    names = [f"{data.short_name}/{kind.recipe.split('/')[-1]}", *own]
-    return kind._replace(recipe=next(name for name in names if name in own)) if own else kind
+    first = [name for name in own if name.endswith("logit_adjusted")]
+    return kind._replace(recipe=[*first, *own, kind.recipe][0])

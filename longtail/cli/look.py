@@ -65,7 +65,7 @@ def look(args: list[str]) -> int:
         raise InputError("give what to look at: longtail data WHAT (longtail data --help tells more)")
     for output in filter(None, (page, file)):
         _check_output(output)
-    named, words, masks = _recognised(what, data_settings(options))
+    named, words = _recognised(what, data_settings(options))
     if words:
         _say([("format", words)])
     with _notes() as notes:
@@ -73,7 +73,7 @@ def look(args: list[str]) -> int:
         lines = data.summary()
     from longtail.cli import facts
 
-    dataset = facts.dataset_of(data, what, words, masks, limits)
+    dataset = facts.dataset_of(data, what, words, limits)
     said = [note for note in dict.fromkeys(notes) if not (dataset.way_out and note.endswith(dataset.way_out))]
     dataset = replace(dataset, notes=said, lines=lines)
     _say([*(("note", note) for note in dataset.notes), *lines, ("groups", dataset.groups)])
@@ -127,19 +127,19 @@ def _say(lines: Sequence[tuple[str, str]]) -> None:
     sys.stdout.flush()
 
 
-def _recognised(what: str, settings: Mapping[str, str]) -> tuple[str | None, str, bool]:
-    """The class that reads a path, what lies there and whether its boxes have shapes; of a name nothing is known yet.
+def _recognised(what: str, settings: Mapping[str, str]) -> tuple[str | None, str]:
+    """The class that reads a path, and what lies there; of a name nothing is known yet.
 
     What is wrong with a path is said before anything is imported that takes seconds.
     """
     path = Path(what)
     if not path.exists():
-        return None, "", False
+        return None, ""
     from longtail.files.formats.recognise import recognise
 
     recognition = recognise(path)
     check_table(what, recognition.data, {"skip_bad_images": "true", **settings})
-    return f"longtail.data.{recognition.data}", f"{shown(what)}: {recognition.words}", recognition.masks
+    return f"longtail.data.{recognition.data}", f"{shown(what)}: {recognition.words}"
 
 
 @contextmanager
@@ -187,7 +187,7 @@ def _read(place: Sequence[str], named: str | None, options: Sequence[str]) -> "L
         if hasattr(data, name) and f"--data.{name}" not in given:
             setattr(data, name, True)
     if hasattr(data, "masks") and "--data.masks" not in given:
-        data.masks = False  # boxes say the same
+        data.masks = False  # boxes tell the same, and are read sooner
     return data
 
 

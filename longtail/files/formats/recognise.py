@@ -30,12 +30,10 @@ class Recognition(NamedTuple):
     Attributes:
         data: the class of ``longtail.data`` that reads it.
         words: what it is.
-        masks: whether its boxes come with shapes.
     """
 
     data: str
     words: str
-    masks: bool = False
 
 
 def recognise(path: Path) -> Recognition:
@@ -65,8 +63,7 @@ def _in_folder(folder: Path) -> Recognition:
         return Recognition("VideoFolder", "videos with one class each")
     if not readers and SUFFIXES.isdisjoint(suffixes):
         refuse_archives(folder)
-    masks = any("maskrcnn" in layout.way_out for layout in layouts)
-    return Recognition(readers[0], words, masks) if readers else Recognition("Folder", "images with one class each")
+    return Recognition(readers[0], words) if readers else Recognition("Folder", "images with one class each")
 
 
 def _in_file(file: Path) -> Recognition:

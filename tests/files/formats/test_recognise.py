@@ -61,7 +61,7 @@ def camvid(root: Path) -> None:
         (lambda root: write(root, "cat/2019/1.jpg", "dog/2019/2.jpg"), Recognition("Folder", ONE)),
         (lambda root: write(root, "run/1.mp4", "walk/2.avi"), Recognition("VideoFolder", "videos with one class each")),
         (lambda root: write(root, "cat/1.jpg", "cat/2.jpg", "dog/3.mp4"), Recognition("Folder", CLASSES)),
-        (coco, Recognition("COCO", "boxes in COCO's format, with masks", True)),
+        (coco, Recognition("COCO", "boxes in COCO's format, with masks")),
         (yolo, Recognition("YOLO", "boxes in YOLO's format")),
         (voc, Recognition("PascalVOC", "boxes in Pascal VOC's format")),
         (masks, Recognition("SegmentationFolder", "images with a class for each pixel")),
