@@ -87,7 +87,8 @@ def look(args: list[str]) -> int:
         dataset = facts.with_copies(dataset, data, pictures=page is not None)
     _say([("duplicates", duplicate_words(dataset))])
     dataset = _with_recipe(dataset, data, what, options)
-    _say([("recipe", dataset.recipe), ("next", dataset.next)])
+    _say([("recipe", dataset.recipe)])
+    sys.stdout.write(f"{'next':<{INDENT}}{dataset.next}\n")  # not broken, so that it can be copied
     if page is not None:
         from longtail.cli.examples import examples_of
         from longtail.reports.dataset_page import dataset_page
