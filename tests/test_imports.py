@@ -20,7 +20,8 @@ ROOMS: dict[str, set[str]] = {
     "checks": {"errors"},
     "counts": {"checks"},
     "difficulty": {"checks"},
-    "distributed": set(),
+    "launch": set(),
+    "distributed": {"launch"},
     "messages": set(),
     "checkpoint": {"errors"},
     "writing": {"errors", "messages"},
@@ -45,9 +46,10 @@ ROOMS: dict[str, set[str]] = {
     "tasks": {
         *("augment", "errors", "configuration", "difficulty", "distributed", "messages", "checkpoint", "writing"),
         *("trust", "losses", "models", "metrics", "reports", "figures", "files", "methods", "data", "inference"),
-        *("checks", "counts", "posthoc"),
+        *("checks", "counts", "launch", "posthoc"),
     },
     "cli": {
+        "launch",
         *("errors", "own_modules", "configuration", "distributed", "messages", "checkpoint", "writing", "trust"),
         *("recipes", "models", "reports", "files", "data", "inference", "tasks"),
     },

@@ -5,18 +5,20 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
 from longtail import __version__
 from longtail.cli.fit import fit
-from longtail.cli.log import escape_output, is_first_here, is_interrupt, last_word, show_log
+from longtail.cli.log import escape_output, is_interrupt, last_word, show_log
 from longtail.cli.look import look
 from longtail.cli.options import take
 from longtail.cli.runs import calibrate, compare, recipes, report, test, validate
 from longtail.cli.use import export, predict, tradeoff
 from longtail.errors import InputError
+from longtail.launch import is_first, launch
 from longtail.writing import system_error
 
 HELP = """\
@@ -73,12 +75,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()  # what does not fit onto a disk is told here, and not as Python ends
         return code
     except InputError as error:
+        if launch().is_launched and not is_first():
+            time.sleep(3)  # where all fail alike the first one speaks for them, and the launcher ends them
         last_word(f"longtail: error: {error}")
         return 2
     except (KeyboardInterrupt, SystemExit) as error:
         if not is_interrupt(error):
             raise
-        if is_first_here():
+        if is_first():
             last_word("longtail: stopped")
         return 130
     except BrokenPipeError:  # whoever read the output has seen enough, such as head
