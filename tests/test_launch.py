@@ -1,14 +1,21 @@
 """What launchers say in the environment, and what their processes agree on."""
 
+import os
 import threading
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+from command import assert_same_weights, in_two_processes, results
+from processes import two_processes
 
 from longtail import launch
-from longtail.cli import agreement
+from longtail.cli import agreement, run_folder
 from longtail.cli.agreement import agreed, trainer_options
+from longtail.cli.main import main
+from longtail.cli.run_folder import agreed_folder
 from longtail.errors import InputError
 from longtail.launch import Launch
 from longtail.tasks import meeting
@@ -83,38 +90,90 @@ class Store:
 
 
 @pytest.fixture
-def as_rank(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int, Callable[[Any], Any]], Any]:
+def as_rank(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], Any]], Any]:
     """Calls ``agreed`` in the place of a process."""
     store, place = Store(), threading.local()
     monkeypatch.setattr(meeting, "meet", lambda here, patience: store)
-    monkeypatch.setattr(agreement, "launch", lambda: place.launch)
+    monkeypatch.setattr(agreement, "launch", lambda: Launch("torchrun", place.rank, 2, 2))
 
-    def call(rank: int, restarts: int, decide: Callable[[Any], Any]) -> Any:
-        place.launch = Launch("torchrun", rank, 2, 2, restarts)
+    def call(rank: int, decide: Callable[[], Any]) -> Any:
+        place.rank = rank
         return agreed("run", decide)
 
     return call
 
 
-def test_the_first_process_decides_for_all(as_rank: Callable[[int, int, Callable[[Any], Any]], Any]) -> None:
-    def never(before: Any) -> Any:
+def test_the_first_process_decides_for_all(as_rank: Callable[[int, Callable[[], Any]], Any]) -> None:
+    def never() -> Any:
         raise AssertionError("only the first decides")
 
     told: list[Any] = []
-    other = threading.Thread(target=lambda: told.append(as_rank(1, 0, never)))
+    other = threading.Thread(target=lambda: told.append(as_rank(1, never)))
     other.start()
-    assert as_rank(0, 0, lambda before: [before, "runs/a"]) == [None, "runs/a"]
+    assert as_rank(0, lambda: ["runs/a", False]) == ["runs/a", False]
     other.join()
-    assert told == [[None, "runs/a"]]
-    assert as_rank(0, 1, lambda before: before) == [None, "runs/a"], "after a restart it knows what was decided"
-    assert as_rank(1, 1, never) == [None, "runs/a"]
+    assert told == [["runs/a", False]]
 
 
-def test_where_the_first_fails_the_others_do(as_rank: Callable[[int, int, Callable[[Any], Any]], Any]) -> None:
-    def fails(before: Any) -> Any:
+def test_where_the_first_fails_the_others_do(as_rank: Callable[[int, Callable[[], Any]], Any]) -> None:
+    def fails() -> Any:
         raise InputError("the folder is used")
 
     with pytest.raises(InputError, match="the folder is used"):
-        as_rank(0, 0, fails)
-    with pytest.raises(InputError, match="the first process could not go on"):
-        as_rank(1, 0, fails)
+        as_rank(0, fails)
+    with pytest.raises(SystemExit) as left:
+        as_rank(1, fails)
+    assert left.value.code == 2
+
+
+def test_processes_that_were_started_again_go_on_in_the_folder_of_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    restarted = Launch("torchrun", 0, 1, 1, restarts=1)
+    assert agreed_folder(None, "digits_lt/ce", None) == (Path("runs/digits_lt-ce"), False)
+    Path("runs/digits_lt-ce").mkdir(parents=True)
+    assert agreed_folder(None, "digits_lt/ce", None) == (Path("runs/digits_lt-ce-2"), False)
+    monkeypatch.setattr(run_folder, "launch", lambda: restarted)
+    assert agreed_folder(None, "digits_lt/ce", None) == (Path("runs/digits_lt-ce-2"), False), "nothing was begun"
+    Path("runs/digits_lt-ce/config.yaml").touch()
+    assert agreed_folder(None, "digits_lt/ce", None) == (Path("runs/digits_lt-ce"), True)
+    assert agreed_folder("runs/digits_lt-ce", None, None) == (Path("runs/digits_lt-ce"), True)
+
+
+def torchrun(rank: int, port: int) -> dict[str, str]:
+    """The environment of a process of torchrun, without an agent that serves the store."""
+    place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    meeting_place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return {**place, **meeting_place, "TORCHELASTIC_RUN_ID": "one", "TORCHELASTIC_RESTART_COUNT": "0"}
+
+
+def srun(rank: int, port: int) -> dict[str, str]:
+    """The environment of a task of srun."""
+    nodes = {"SLURM_JOB_NUM_NODES": "1", "SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_JOB_NODELIST": "127.0.0.1"}
+    tasks = {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
+    job = {"SLURM_JOB_NAME": "train", "SLURM_JOB_ID": str(port)}
+    return {**nodes, **tasks, **job, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+
+FIT = ["fit", "--recipe", "digits_lt/ce", "--epochs", "1", "--precision", "32-true", "--trainer.accelerator", "cpu"]
+
+
+def _fit(launcher: Callable[[int, int], dict[str, str]], port: int, folder: Path, rank: int) -> int:
+    os.environ.update(launcher(rank, port))
+    os.chdir(folder)
+    return main([*FIT, "--trainer.strategy", "ddp"])
+
+
+@pytest.mark.parametrize("launcher", [torchrun, srun])
+def test_a_launcher_s_run_is_that_of_lightning(launcher: Callable[[int, int], dict[str, str]], tmp_path: Path) -> None:
+    """Both processes name the folder, one decides and writes."""
+    expected = tmp_path / "expected"
+    in_two_processes(tmp_path, *FIT, LONGTAIL_RUN=str(expected))
+    place = tmp_path / "place"
+    place.mkdir()
+    assert two_processes(partial(_fit, launcher, agreement._free_port(), place), place) == [0, 0]
+    assert [run.name for run in (place / "runs").iterdir()] == ["digits_lt-ce"]
+    assert_same_weights(place / "runs/digits_lt-ce", expected)
+    assert results(place / "runs/digits_lt-ce")["hardware"]["processes"] == 2
+    assert results(place / "runs/digits_lt-ce")["evaluations"] == results(expected)["evaluations"]

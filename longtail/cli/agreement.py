@@ -1,52 +1,62 @@
 """What the processes of a launcher agree on before they train: the first one decides, and tells the others."""
 
 import json
+import os
+import socket
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from longtail.errors import InputError
 from longtail.launch import launch
 
 PATIENCE = timedelta(days=7)  # as one may train a teacher; a launcher ends all as soon as one ends with an error
 
 
-def agreed(key: str, decide: Callable[[Any], Any]) -> Any:  # JSON
+def agreed(key: str, decide: Callable[[], Any]) -> Any:  # JSON
     """What the first process decides, in all of them.
 
     Args:
         key: names the matter.
-        decide: called in the first process with what was decided before torchrun started the processes again, or None.
+        decide: called in the first process.
 
     Raises:
-        InputError: what ``decide`` raises in the first process; in the others that the first one has failed.
+        InputError: what ``decide`` raises, in the first process.
+        SystemExit: in the others then, without a word.
     """
     here = launch()
     if not here.is_launched or here.world == 1:
-        return decide(None)
+        return decide()
     from longtail.tasks.meeting import meet
 
-    store = meet(here, PATIENCE)
-    own = f"longtail/{key}/{here.restarts}"
+    store, name = meet(here, PATIENCE), f"longtail/{key}/{here.restarts}"
     if here.rank:
-        store.wait([own], PATIENCE)
-        answer = json.loads(store.get(own))
-        if answer is None:
-            raise InputError("the first process could not go on")
+        store.wait([name], PATIENCE)
+        answer = json.loads(store.get(name))
+        if not answer:
+            raise SystemExit(2)  # the first one says why
         return answer[0]
-    before = None
-    for attempt in range(here.restarts - 1, -1, -1):
-        name = f"longtail/{key}/{attempt}"
-        if store.check([name]) and (answer := json.loads(store.get(name))) is not None:
-            (before,) = answer
-            break
     try:
-        value = decide(before)
+        value = decide()
     except BaseException:
-        store.set(own, json.dumps(None))
+        store.set(name, json.dumps([]))
         raise
-    store.set(own, json.dumps([value]))
+    store.set(name, json.dumps([value]))
     return value
+
+
+def meet_anew() -> None:
+    """Let processes that torchrun has started again meet at another port.
+
+    At the old one, which its agent serves on, they would read the addresses of those before (torch 2.14).
+    """
+    if launch().restarts:
+        os.environ["MASTER_PORT"] = str(agreed("port", _free_port))
+        os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"  # the first process serves there
+
+
+def _free_port() -> int:
+    with socket.create_server(("", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def trainer_options(options: list[str]) -> list[str]:

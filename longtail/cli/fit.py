@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from longtail.cli.agreement import agreed, trainer_options
+from longtail.cli.agreement import agreed, meet_anew, trainer_options
 from longtail.cli.choice import baseline, choose
 from longtail.cli.data import check_table, data_options, data_settings
 from longtail.cli.log import is_interrupt, last_word
@@ -164,7 +164,7 @@ def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
     checkpoint = run / "last.ckpt"
     if launch().by == "lightning":  # the first process has seen to it
         return checkpoint
-    agreed("teacher", lambda _: _trained_teacher(recipe, run, options))
+    agreed("teacher", lambda: _trained_teacher(recipe, run, options))
     return checkpoint
 
 
@@ -247,6 +247,7 @@ def _train(
     os.environ[RUN_VARIABLE] = str(run)
     go_on = command("longtail", "fit", "--resume", run)
 
+    meet_anew()
     from longtail.tasks import train
     from longtail.tasks.checkpoints import TrainingStopped
 

@@ -16,26 +16,29 @@ def agreed_folder(folder: str | None, recipe: str | None, data: str | None) -> t
     if here.by == "lightning":
         return Path(os.environ[RUN_VARIABLE]), False
 
-    def decide(before: str | None) -> tuple[str, bool]:
-        run = Path(before or folder or default_run(recipe, data))
-        again = here.restarts > 0 and (run / "config.yaml").is_file()
-        if not again:
-            check_unused(run)
+    def decide() -> tuple[str, bool]:
+        if folder is not None:
+            run = last = Path(folder)
+        else:
+            last, run = default_runs(recipe, data)
+        if here.restarts and (last / "config.yaml").is_file():  # what the processes before have begun
+            return str(last), True
+        check_unused(run)
         check_can_be_made(run)
-        return str(run), again
+        return str(run), False
 
-    run, again = agreed("run", lambda before: decide(before and before[0]))
+    run, again = agreed("run", decide)
     return Path(run), again
 
 
-def default_run(recipe: str | None, data: str | None) -> Path:
-    """A folder that does not exist yet, named after the data and the recipe."""
+def default_runs(recipe: str | None, data: str | None) -> tuple[Path, Path]:
+    """Folders named after the data and the recipe: the last one that exists, and the next, which does not."""
     folder = run_folder(recipe, data)
-    run, count = folder, 1
+    last, run, count = folder, folder, 1
     while run.exists():
         count += 1
-        run = folder.with_name(f"{folder.name}-{count}")
-    return run
+        last, run = run, folder.with_name(f"{folder.name}-{count}")
+    return last, run
 
 
 def run_folder(recipe: str | None, data: str | None) -> Path:

@@ -58,6 +58,11 @@ class Processes(pl.Callback):
                 yield
         except NoAnswer as error:
             raise InputError(f"{error}; what was done is saved, go on by: {self._go_on}") from error
+        except RuntimeError as error:
+            if not _connection_lost(error):
+                raise
+            what = "another process of the run is gone, and this one ends with it"
+            raise InputError(f"{what}; go on by: {self._go_on}") from error
         for child in self._children:
             child.wait()
 
@@ -111,15 +116,16 @@ class Processes(pl.Callback):
         if trainer.world_size == 1:
             return
         if not isinstance(exception, TrainingStopped):
-            lost = isinstance(exception, dist.DistError) or _connection_lost(exception)
-            time.sleep(10 if lost else 3 if trainer.local_rank > 0 else 0)  # a watch may end this process before
+            patience = 10 if _connection_lost(exception) else 3 if trainer.local_rank > 0 else 0
+            time.sleep(patience)  # a watch may end this process before
             self._kill()
         self._ending = True
 
 
 def _connection_lost(error: BaseException) -> bool:
-    """Whether an error is that of gloo about a process that is gone."""
-    return isinstance(error, RuntimeError) and not isinstance(error, InputError) and "onnection" in str(error)
+    """Whether an error is that of gloo or torch about a process that is gone."""
+    told = isinstance(error, RuntimeError) and not isinstance(error, InputError) and "onnection" in str(error)
+    return told or isinstance(error, dist.DistError)
 
 
 def mark_interrupted(run: Path) -> None:
