@@ -164,8 +164,9 @@ class LongTailData(pl.LightningDataModule, ABC):
             InputError: if it cannot be trained on.
         """
         if len(splits.train) < self.batch_size:
+            size = plural(len(splits.train), self.noun)
             raise InputError(
-                f"batch_size {self.batch_size} is larger than the training set of {len(splits.train)} {self.noun}s: "
+                f"batch_size {self.batch_size} is larger than the training set of {size}: "
                 f"give --batch-size {max(min(2, len(splits.train)), len(splits.train) // 2)} or less"
             )
         tell_unmeasured(splits, self.noun, self.ways_out)

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from longtail.data.sampling import Labels
 from longtail.data.split import classes_without
 from longtail.files.listing import IntArray, Listing
-from longtail.messages import some
+from longtail.messages import plural, some
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,8 @@ def tell_groups(listing: Listing, kept: IntArray, held_out: IntArray, name: str)
     odd = [c for c in np.flatnonzero(counts) if abs(shares[c] - part) > max(0.1, 1 / counts[c])]
     words = f": other parts are held out of {some([f'{listing.classes[c]} ({shares[c]:.0%})' for c in odd])}"
     logger.info(
-        f"{name}: {len(held_out)} images of {len(sides[1])} groups, {part:.0%}; {len(sides[0])} groups are kept"
+        f"{name}: {plural(len(held_out), 'image')} of {plural(len(sides[1]), 'group')}, {part:.0%}; "
+        f"{plural(len(sides[0]), 'group')} kept"
         f"{words if odd else ''}"
     )
 

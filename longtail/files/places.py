@@ -15,7 +15,7 @@ from longtail.files.folder import Kind
 from longtail.files.labels import Rows
 from longtail.files.listing import missing_files
 from longtail.files.split_names import split_in
-from longtail.messages import shown, some
+from longtail.messages import plural, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,9 @@ def find_files(rows: Rows, folders: Sequence[str], kind: Kind, split: str | None
             found[i] = names.find(rows, i)
         if by_name := sum(found[i] is not None for i in lost):
             where = shown(folders[-1])
-            logger.info(f"{by_name} of {len(found)} {kind.noun}s of {shown(rows.file)} found by their names in {where}")
+            logger.info(
+                f"{by_name} of {plural(len(found), kind.noun)} of {shown(rows.file)} found by their names in {where}"
+            )
     return found
 
 

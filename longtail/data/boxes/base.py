@@ -248,9 +248,8 @@ class DetectionData(LongTailData):
         """Say how many images lie beside those of the set, and are not in it."""
         paths = {part.path(row) for part in parts for row in range(len(part.rows))}
         if others := unnamed_images(paths):
-            logger.info(
-                f"{self.source}: {len(others)} images have no annotation and are left out, such as {shown(others[0])}"
-            )
+            images = plural(len(others), "image")
+            logger.info(f"{self.source}: left out {images} without an annotation, such as {shown(others[0])}")
             self.leave_out(len(others), "image", "without an annotation")
 
     def labelled(self, split: str, classes: list[str]) -> Split:

@@ -24,7 +24,7 @@ from longtail.files.formats.known import is_labels
 from longtail.files.listing import Listing
 from longtail.files.video.checks import checked_videos
 from longtail.files.video.reading import count_frames, flow_images, frame_files, read_frames, segment_indices
-from longtail.messages import shown, some
+from longtail.messages import plural, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -73,11 +73,13 @@ class ClipData(FileData):
         checks = dict(zip(paths, checked_videos(paths, self.folder), strict=True))
         counts = {path: frames for path, (frames, reason) in checks.items() if not reason}
         if short := [f"{shown(path)} ({count})" for path, count in counts.items() if count < self.frames]:
-            logger.info(f"{len(short)} videos have fewer than {self.frames} frames, some come twice: {some(short)}")
+            logger.info(
+                f"{plural(len(short), 'video')} of fewer than {self.frames} frames, some come twice: {some(short)}"
+            )
         if flow := {path: number for path in counts if (number := flow_images(path))}:
             logger.info(
-                f"{sum(flow.values())} images of optical flow beside the frames of {len(flow)} videos are no frames "
-                f"and left out: {some([shown(path) for path in flow])}"
+                f"left out {plural(sum(flow.values()), 'image')} of optical flow, which are no frames, beside those of "
+                f"{plural(len(flow), 'video')}: {some([shown(path) for path in flow])}"
             )
         self._counts |= counts
         return sorted((path, reason) for path, (_, reason) in checks.items() if reason)

@@ -29,7 +29,7 @@ from longtail.files.listing import class_rows
 from longtail.files.pixels.counts import count_pixels
 from longtail.files.pixels.labels import IndexLabels, PixelLabels
 from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs, lookup_table
-from longtail.messages import and_more, shown, some
+from longtail.messages import and_more, plural, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ class SegmentationData(LongTailData):
         rows = np.flatnonzero([not problem for problem in problems])
         if len(rows) == 0:
             raise InputError(f"{self.source}: no {name} image can be used, such as {bad[0]}")
-        logger.info(f"left out {len(bad)} {name} files that cannot be used: {some(bad)}")
+        logger.info(f"left out {plural(len(bad), f'{name} file')} that cannot be used: {some(bad)}")
         self.leave_out(len(bad), f"{name} file", "that cannot be used")
         return part.subset(rows)
 

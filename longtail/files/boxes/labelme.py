@@ -16,7 +16,7 @@ from longtail.errors import InputError
 from longtail.files.boxes.builder import Builder
 from longtail.files.boxes.perfile import Content, FileSet
 from longtail.files.coco.results import codec
-from longtail.messages import shown
+from longtail.messages import plural, shown
 
 BACKGROUND, IGNORED = "_background_", "__ignore__"  # what LabelMe calls what is no object, and what does not count
 _CORNERS = 64  # of the polygon that a circle becomes
@@ -89,10 +89,10 @@ def _shape(entry: Any, place: str) -> _Shape:  # JSON, checked here
         raise ValueError("has no label")
     if kind == "polygon":
         if len(points) < 3:
-            raise ValueError(f"has a polygon of {len(points)} points")
+            raise ValueError(f"has a polygon of {plural(len(points), 'point')}")
         return _Shape(name, place, [points.ravel().tolist()])
     if kind in ("rectangle", "circle", "mask") and len(points) < 2:
-        raise ValueError(f"has a {kind} of {len(points)} points, and two are needed")
+        raise ValueError(f"has a {kind} of {plural(len(points), 'point')}, and two are needed")
     if kind == "rectangle":
         (x1, y1), (x2, y2) = points.min(0), points.max(0)
         return _Shape(name, place, [[x1, y1, x2, y1, x2, y2, x1, y2]])

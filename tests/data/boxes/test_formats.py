@@ -246,7 +246,7 @@ def test_yolo_boxes_beyond_their_image_are_clipped_and_told(tmp_path: Path, told
     yolo_roboflow(tmp_path)
     text(tmp_path / "train/labels/1.txt", "0 0.9 0.5 0.5 0.5\n")
     assert boxes(YOLO(tmp_path, **BOXES))["1.jpg"] == [("cat", [pytest.approx(15.6), 4, 24, 12])]
-    assert any("1 boxes reach beyond their image and are clipped to it" in line for line in told.messages)
+    assert any("clipped 1 box that reaches beyond its image" in line for line in told.messages)
 
 
 def test_a_text_file_without_an_image(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_videos_whose_frames_differ_in_size_and_flow_are_told(tmp_path: Path, st
     data = VideoFolder(root=root, batch_size=2, skip_bad_images=True)
     assert sum(len(part) for part in (data.splits.train, data.splits.val) if part is not None) == 8
     assert "left out 1 of 9 video files that cannot be read" in told.text
-    assert f"{FRAMES} images of optical flow beside the frames of 1 videos are no frames" in told.text
+    assert f"left out {FRAMES} images of optical flow, which are no frames, beside those of 1 video: " in told.text
 
 
 def test_training_draws_one_frame_of_each_part(store: Path) -> None:
@@ -233,7 +233,7 @@ def test_short_videos_repeat_frames_and_are_told(store: Path, tmp_path: Path, to
     assert numbers(read_clips(str(store / "short.mp4"), 6, 16)) == [[0, 0, 1, 1, 2, 2]]
     root = videos(tmp_path / "set", store, a=["good", "short"], b=["good"])
     _ = VideoFolder(root=root, batch_size=2, val_fraction=0).splits
-    assert f"1 videos have fewer than 8 frames, some come twice: {root}/a/1-short.mp4 (3)" in told.text
+    assert f"1 video of fewer than 8 frames, some come twice: {root}/a/1-short.mp4 (3)" in told.text
 
 
 def test_class_folders_hold_videos_and_folders_of_frames(store: Path, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_patient_is_on_one_side(photos: Path, caplog: pytest.LogCaptureFixture
     assert (len(names["train"]), len(names["val"])) == (4, 1)
     assert not names["train"] & names["val"]
     assert data.size("val") == 8
-    assert "val: 8 images of 1 groups, 20%; 4 groups are kept" in caplog.text
+    assert "val: 8 images of 1 group, 20%; 4 groups kept" in caplog.text
 
 
 @pytest.mark.parametrize(
