@@ -17,7 +17,7 @@ from longtail.files.labelled import start_of_paths, without_files
 from longtail.files.layouts import check_layout, refuse_boxes
 from longtail.files.listing import Listing
 from longtail.files.passed_over import PassedOver
-from longtail.messages import shown
+from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Folder(OwnFiles):
             listings[name] = read_labelled(place, listings[first].classes, name, reading, start)
             rest = without_files(listings[first], listings[name].paths)
             if held := len(listings[first]) - len(rest):
-                logger.info(f"{held} {self.noun}s of {shown(self.root)} are in {shown(place)} and not trained on")
+                logger.info(f"not trained on {plural(held, self.noun)} of {shown(self.root)}, named by {shown(place)}")
             listings[first] = rest
         return self.finished(listings, reading.passed)
 

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from longtail.errors import InputError
@@ -14,6 +15,7 @@ from longtail.files.folder import samples_below, scan_labelled
 from longtail.files.formats.base import Format
 from longtail.files.formats.coco import COCO
 from longtail.files.formats.fiftyone import FIFTYONE
+from longtail.files.formats.hugging_face import read_packed
 from longtail.files.formats.label_studio import JSON, TABLE
 from longtail.files.formats.open_images import OPEN_IMAGES
 from longtail.files.labels import Rows
@@ -70,6 +72,11 @@ def read_folder(root: Path, reading: Reading, classes: Sequence[str] | None = No
     Raises:
         InputError: something cannot be used, several files claim one split, or there are files of several tools.
     """
+    if packed := read_packed(root, reading, partial(_split, root)):
+        if folders := _class_folders(root, reading):
+            both = f"folders of images, {some(folders)}, and tables with images"
+            raise InputError(f"{shown(root)} has {both}: give one of them, by --data")
+        return listings_of(packed, [str(root)], reading, classes)
     files = [(file, known) for file in _candidates(root) if (known := format_of(file))]
     kinds = list(dict.fromkeys(known.name for _, known in files))
     if len(kinds) > 1:
@@ -183,7 +190,7 @@ def _candidates(root: Path) -> list[Path]:
     for folder in folders:
         with suppress(InputError):
             files += [Path(entry.path) for entry in entries(str(folder)) if entry.name[0] != "." and is_file(entry)]
-    return [file for file in files if file.suffix.lower() in (".json", ".csv", ".tsv")]
+    return [file for file in files if file.suffix.lower() in (".json", ".csv", ".tsv", ".jsonl", ".parquet")]
 
 
 def _split(root: Path, file: Path) -> str:
