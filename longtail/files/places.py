@@ -143,5 +143,5 @@ def _below(folder: str, kind: Kind) -> Iterator[str]:
         yield from (os.path.join(current, name) for name in folders if kind.folders)
         for name in sorted(names):
             path = os.path.join(current, name)
-            if name[0] != "." and os.path.splitext(name)[1].lower() in kind.suffixes and os.path.isfile(path):
+            if name[0] != "." and kind.has(path) and os.path.isfile(path):
                 yield path

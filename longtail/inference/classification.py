@@ -55,6 +55,7 @@ class Classifier(Predictor):
         frames: of a clip, T, where the method takes those; None for images.
         strength: S; the logits are adjusted by -S log p, larger predicts rare classes more.
         bit_depth: how many bits of images of 16 count, where they do not say it.
+        frame_pattern: what the names of frames in a folder are like, where that was given.
     """
 
     task = "classification"
@@ -69,6 +70,7 @@ class Classifier(Predictor):
     frames: int | None = None
     strength: float = 0.0
     bit_depth: int | None = None
+    frame_pattern: str | None = None
 
     @classmethod
     def predict_options(cls, parser: argparse.ArgumentParser) -> None:
@@ -100,8 +102,9 @@ class Classifier(Predictor):
         method, path = load_method(run, results, Method, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
         needed = ("size", *NORMALISATION, "interpolation", "crop")
         inputs, counts = network_input(run, results, *needed), results["train_counts"]
-        parts, frames, bit_depth = input_parts(inputs), inputs.get("frames"), inputs.get("bit_depth")
-        return cls(method, results["classes"], counts, inputs["size"], *parts, path, frames, bit_depth=bit_depth)
+        network = (method, results["classes"], counts, inputs["size"], *input_parts(inputs), path)
+        depth, pattern = inputs.get("bit_depth"), inputs.get("frame_pattern")
+        return cls(*network, inputs.get("frames"), bit_depth=depth, frame_pattern=pattern)
 
     def adjusted(self, strength: float) -> "Classifier":
         """The same with its logits adjusted.
@@ -144,7 +147,10 @@ class Classifier(Predictor):
         """An image or a video as the method was trained on, uint8 of `shape`."""
         if self.frames is None:
             return prepare(decode(file, bit_depth=self.bit_depth), self.size, self.resize)
-        return read_clips(file, self.frames, self.size, resize=self.resize, bit_depth=self.bit_depth)[0]
+        pattern = self.frame_pattern
+        return read_clips(file, self.frames, self.size, resize=self.resize, bit_depth=self.bit_depth, pattern=pattern)[
+            0
+        ]
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities (N, C) of images or clips (N, ...), uint8 of `shape`, by the adjusted logits.
