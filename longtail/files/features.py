@@ -16,7 +16,7 @@ class Features:
     """What a set says of its columns, as Hugging Face's ``datasets`` writes it.
 
     Attributes:
-        images: the columns of images.
+        images: the columns of images or videos.
         classes: the names of the classes of a column of class numbers.
     """
 
@@ -51,7 +51,7 @@ def _of_json(text: str, *keys: str) -> Features | None:
         content = json.loads(text)
         for key in (*keys, "features"):
             content = content[key]
-        images = [name for name, about in content.items() if _kind(about) == "Image"]
+        images = [name for name, about in content.items() if _kind(about) in ("Image", "Video")]
         classes = {name: list(about["names"]) for name, about in content.items() if _kind(about) == "ClassLabel"}
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -69,7 +69,7 @@ def _of_readme(text: str, config: str) -> Features | None:
         if isinstance(about, list):  # one for each configuration
             about = next((its for its in about if its.get("config_name") == config), about[0])
         features = {entry["name"]: entry["dtype"] for entry in about["features"] if "dtype" in entry}
-        images = [name for name, kind in features.items() if kind == "image"]
+        images = [name for name, kind in features.items() if kind in ("image", "video")]
         classes = {
             name: [str(names[key]) for key in sorted(names, key=int)]
             for name, kind in features.items()

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from longtail.errors import InputError
+from longtail.files.archives import refuse_archives
 from longtail.files.image_formats import is_animated_webp
 from longtail.files.images import SUFFIXES
 from longtail.files.listing import Listing, class_rows, entries, in_class_order, is_file, is_folder, reading
@@ -201,6 +202,7 @@ def _classes(folder: str, kind: Kind, passed: PassedOver | None = None) -> dict[
     others = None if passed is None else passed.suffixes
     classes = {name: samples_below(os.path.join(folder, name), kind, above, others) for name in folders}
     if not any(classes.values()):
+        refuse_archives(Path(folder))
         suffixes = ", ".join(sorted(kind.suffixes))
         instead = f"; there are {named_suffixes(others)}" if others else ""
         raise InputError(f"{shown(folder)}: no {kind.noun}s ({suffixes}) in class folders below it{instead}")

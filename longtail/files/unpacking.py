@@ -15,6 +15,7 @@ from typing import Any
 from longtail.errors import InputError
 from longtail.files.cache import cache_folder
 from longtail.files.columnar import columnar
+from longtail.files.folder import VIDEO_SUFFIXES
 from longtail.files.images import SUFFIXES
 from longtail.messages import shown
 from longtail.writing import system_error
@@ -141,5 +142,5 @@ def _images(file: Path, column: str) -> Iterator[Any]:  # bytes, or a structure
 def _file_name(row: int, data: bytes, path: Path) -> str:
     """What the image of a row is called, with the name that it had before."""
     stem = f"-{path.stem}" if path.stem and path.stem.isprintable() and len(path.stem) < 100 else ""
-    suffix = path.suffix.lower() if path.suffix.lower() in SUFFIXES else ".bin"
+    suffix = path.suffix.lower() if path.suffix.lower() in SUFFIXES | VIDEO_SUFFIXES else ".bin"
     return f"row{row}{stem}{image_suffix(data) or suffix}"

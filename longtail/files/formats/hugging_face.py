@@ -54,7 +54,7 @@ def read_packed(root: Path, reading: Reading, split_of_file: Callable[[Path], st
             parts[split] = rows
     if parts:
         words = ", ".join(f"{split} in {_words(root, its)}" for split, its in splits.items())
-        logger.info(f"read as images in tables: {words}; {next(iter(parts.values())).columns}")
+        logger.info(f"read as {reading.kind.noun}s in tables: {words}; {next(iter(parts.values())).columns}")
     return parts
 
 

@@ -1,10 +1,12 @@
 """Tables with images in them, written as Hugging Face's ``datasets`` 4 writes them: ``push_to_hub``, ``to_parquet``,
 ``save_to_disk`` and the folders that it reads."""
 
+import errno
 import io
 import json
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from longtail.data import Folder, Table
+from longtail.data import Folder, Table, VideoFolder
 from longtail.data.record import Recall, SplitRecord
 from longtail.errors import InputError
 from longtail.files.columns import Columns
 from longtail.files.entries import Reading
+from longtail.files.folder import IMAGES
 from longtail.files.formats.known import read_file, read_folder
 from longtail.files.images import decode
+from longtail.files.labelled import listed_files
 from longtail.files.listing import Listing
 
 pa = pytest.importorskip("pyarrow")
@@ -326,6 +330,67 @@ def test_a_bad_line_of_json(tmp_path: Path) -> None:
     file = tmp_path / "metadata.jsonl"
     file.write_text('{"file_name": "a.png", "label": "x"}\n\n{"file_name": "a.png"\n')
     assert refusal(file) == f"{file}, line 3: no JSON object; write one in each line"
+
+
+def test_what_stops_the_unpacking_leaves_nothing_half_written(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = hub / "data/train-00000-of-00002.parquet"
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if "row2" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write(path, content)
+
+    def stopped(path: Path, content: bytes) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert refusal(first).endswith("row2-20.png: No space left on device: free some space")
+    monkeypatch.setattr(Path, "write_bytes", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        read_file(first, None, Reading())
+    monkeypatch.setattr(Path, "write_bytes", write)
+    assert not [path for path in (hub / "data/.longtail").rglob("*") if path.is_file() and path.name != ".lock"]
+    assert seen(read_file(first, None, Reading())["all"]) == [(10, "dog"), (20, "cat")]
+
+
+def test_several_processes_unpack_once(hub: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: seen(read_folder(hub, Reading())["train"]), range(4)))
+    assert results == [[(10, "dog"), (20, "cat"), (30, "dog")]] * 4
+    assert len(list(hub.glob(".longtail/images/data/train-00000-of-00002.parquet/*.png"))) == 2
+
+
+def test_videos_in_a_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    videos = []
+    for i in range(3):
+        file = io.BytesIO()
+        frames = [Image.new("RGB", (8, 8), (40 * i, 10 * j, 0)) for j in range(4)]
+        frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+        videos.append({"bytes": file.getvalue(), "path": f"{i}.webp"})
+    features = {"video": {"_type": "Video"}, "label": FEATURES["label"]}
+    content = table(videos, [0, 1, 1], features).rename_columns(["video", "label"])
+    parquet(tmp_path / "train.parquet", content)
+    data = VideoFolder(root=tmp_path, batch_size=1, val_fraction=0, frames=2)
+    data.setup("fit")
+    assert data.image_counts == [1, 2]
+    assert "read as videos in tables: train in train.parquet; paths in column video" in caplog.text
+
+
+def test_images_in_a_table_are_predicted(tmp_path: Path) -> None:
+    file = parquet(tmp_path / "t.parquet", table([10, 20], [0, 1]))
+    listed = listed_files(file, IMAGES)
+    assert [each.name for each in listed] == ["t.parquet/row1-10.png", "t.parquet/row2-20.png"]
+    assert [int(np.asarray(decode(each.path))[0, 0, 0]) for each in listed] == [10, 20]
+
+
+@pytest.mark.parametrize("name", ["train.zip", "data/train.tar.gz"])
+def test_an_archive_is_to_be_unpacked(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    (tmp_path / "README.md").touch()
+    with pytest.raises(InputError, match=r"holds archives, train\.[a-z.]+: unpack them there"):
+        Folder(tmp_path).list_images()
 
 
 def test_the_splits_of_a_run_hold_for_rows(hub: Path) -> None:
