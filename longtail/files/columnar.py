@@ -24,7 +24,7 @@ class Columnar(Protocol):
 
     schema: Any
 
-    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:  # of pyarrow, which ships no types
         """Some of the columns of all rows, in record batches of pyarrow."""
 
 
@@ -32,7 +32,7 @@ class _Parquet:
     def __init__(self, file: Any) -> None:  # of pyarrow
         self._file, self.schema = file, file.schema_arrow
 
-    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:  # of pyarrow, which ships no types
         batches: Iterator[Any] = self._file.iter_batches(_BATCH, columns=list(columns))
         return batches
 
@@ -51,7 +51,7 @@ class _Arrow:
         else:
             self.schema = self._stream.schema
 
-    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:  # of pyarrow, which ships no types
         for batch in self._stream:
             part = batch.select(list(columns))
             yield from (part.slice(start, _BATCH) for start in range(0, len(part), _BATCH))
@@ -81,7 +81,7 @@ def columnar(file: Path) -> Iterator[Columnar]:
         raise InputError(f"{shown(file)}: not a readable {kind} file ({reason}); write it again") from error
 
 
-def first_rows(file: Path, columns: Sequence[str], count: int) -> list[dict[str, Any]]:
+def first_rows(file: Path, columns: Sequence[str], count: int) -> list[dict[str, Any]]:  # Python's, of any type
     """So many of the first rows, as Python's values."""
     with columnar(file) as table:
         rows = (row for batch in table.batches(columns) for row in batch.to_pylist())

@@ -23,7 +23,7 @@ from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)
 
-_NO_AREA = ("points", "polyline", "cuboid", "skeleton", "tag")
+_NO_AREA = {"points": "point", "polyline": "line", "cuboid": "cuboid", "skeleton": "skeleton", "tag": "tag"}
 
 
 @dataclass
@@ -111,7 +111,7 @@ class CVATSet(BoxSet):
             left_out: Counter[str] = Counter()
             self._images[file] = list(_parsed(file, left_out))
             if left_out:
-                words = ", ".join(plural(left_out[kind], kind, kind.rstrip("s") + "s") for kind in sorted(left_out))
+                words = ", ".join(plural(count, noun) for noun, count in sorted(left_out.items()))
                 logger.info(f"{shown(file)}: left out what has no area: {words}")
         return self._images[file]
 
@@ -149,7 +149,7 @@ def _image(file: Path, element: ElementTree.Element, left_out: Counter[str]) -> 
     for number, entry in enumerate(element, start=1):
         place = f"object {number}"
         if entry.tag in _NO_AREA:
-            left_out[entry.tag] += 1
+            left_out[_NO_AREA[entry.tag]] += 1
         elif entry.tag in _SHAPES:
             try:
                 shape = _SHAPES[entry.tag](entry)

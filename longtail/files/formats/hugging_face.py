@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from longtail.errors import InputError
@@ -26,35 +26,45 @@ _SHARD = re.compile(r"(.*?)-?(\d+)(?:-of-(\d+)(?:-[0-9a-f]{16})?)?")  # the numb
 _STATE = "state.json"
 
 
-def read_packed(root: Path, reading: Reading, split_of_file: Callable[[Path], str]) -> dict[str, Rows]:
-    """The rows of each split in a folder of such files; nothing where there are none with images.
+def packed_files(root: Path) -> list[Path]:
+    """The files in a folder and below that have images in them.
+
+    Raises:
+        InputError: one cannot be read, or is missing.
+    """
+    return [file for file in _files(root) if has_images(file)]
+
+
+def read_packed(
+    root: Path, files: Sequence[Path], reading: Reading, split_of_file: Callable[[Path], str]
+) -> dict[str, Rows]:
+    """The rows of each split.
 
     Args:
-        root: the folder.
+        root: the folder of the set.
+        files: those of ``packed_files``.
         reading: how to read.
         split_of_file: tells the split of a file, "all" where it cannot.
 
     Raises:
         InputError: a file cannot be used or is missing, or several sets of files claim one split.
     """
-    files = [file for file in _files(root) if has_images(file)]
     splits: dict[str, list[Path]] = {}
     for file in files:
         splits.setdefault(split_of_file(file), []).append(file)
     if "train" in splits and (others := splits.pop("all", [])):
         reading.passed.leave_out(len(others), "file", f"of no split ({some([file.name for file in others])})")
     splits = {split: splits[split] for split in ("train", "all", "val", "test") if split in splits}
-    parts = {}
+    parts: dict[str, Rows] = {}
     for split, its in splits.items():
         _check_shards(root, split, its)
         rows = _joined([read_columnar(file, reading.columns, root) for file in its])
-        if split != "train" and not any(rows.labels) and len(splits) > 1:
+        if split == "test" and not any(rows.labels) and parts:
             reading.passed.unlabelled += len(rows.labels)
         else:
             parts[split] = rows
-    if parts:
-        words = ", ".join(f"{split} in {_words(root, its)}" for split, its in splits.items())
-        logger.info(f"read as {reading.kind.noun}s in tables: {words}; {next(iter(parts.values())).columns}")
+    words = ", ".join(f"{split} in {_words(root, its)}" for split, its in splits.items())
+    logger.info(f"read as {reading.kind.noun}s in tables: {words}; {next(iter(parts.values())).columns}")
     return parts
 
 

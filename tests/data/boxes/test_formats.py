@@ -590,7 +590,7 @@ def test_cvat(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     assert data.classes == ["cat", "dog", "owl"]
     lines = "\n".join(told.messages)
     assert "read as CVAT's XML: train in annotations.xml, val in annotations.xml" in lines
-    assert "left out what has no area: 1 points, 1 polyline, 1 tag" in lines
+    assert "left out what has no area: 1 line, 1 point, 1 tag" in lines
 
 
 def test_cvat_without_subsets_has_masks(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -299,6 +300,9 @@ def test_folders_of_classes_beside_tables(hub: Path) -> None:
         (hub / name).mkdir()
         (hub / name / "1.jpg").touch()
     assert "has folders of images, cat, dog, and tables with images: give one of them" in refusal(hub)
+    shutil.rmtree(hub / "data")
+    (hub / "odd.parquet").write_bytes(b"nothing")
+    assert read_folder(hub, Reading()) == {}, "it lies beside the folders"
 
 
 @pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl", "metadata.parquet"])
