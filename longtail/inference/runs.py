@@ -231,7 +231,7 @@ def tell_escaped(files: Sequence[str]) -> None:
     escaped = [text for file in files if (text := retrievable(file)) != file]
     if escaped:
         names = plural(len(escaped), "file name")
-        logger.info(f"{names} not in UTF-8, of which the bytes are written as in {escaped[0]}")
+        logger.info(f"not UTF-8: {names}, of which the bytes are written as in {escaped[0]}")
 
 
 def readable(
