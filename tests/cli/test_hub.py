@@ -15,8 +15,8 @@ from huggingface_hub.errors import (
 from PIL import Image
 
 from longtail.cli.data import data_options
-from longtail.cli.fit import run_folder
 from longtail.cli.hub import downloaded
+from longtail.cli.run_folder import run_folder
 from longtail.errors import InputError
 
 Hub = Callable[[Callable[..., str]], list[tuple[str, str | None]]]
