@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from longtail.cli.hub import HUB, downloaded
 from longtail.cli.options import pairs
 from longtail.errors import InputError
 from longtail.messages import near_names, shown
@@ -14,19 +15,23 @@ from longtail.messages import near_names, shown
 # here so that what is wrong with a table is said before they are imported, which takes seconds.
 TABLE_READERS = {"Folder": False, "Table": False, "VideoFolder": True, "VideoTable": True}
 # Of files, in any case: `photos.ZIP` is no class.
-_ENDINGS = frozenset("csv tsv txt lst parquet json jsonl xlsx xls yaml zip tar gz tgz bz2 xz 7z rar pkl h5".split())  # noqa: SIM905
+_ENDINGS = frozenset(
+    "csv tsv txt lst parquet arrow json jsonl xlsx xls yaml zip tar gz tgz bz2 xz 7z rar pkl h5".split()  # noqa: SIM905
+)
 
 
 def data_options(value: str, named: str | None) -> list[str]:
     """What ``--data VALUE`` stands for.
 
     Args:
-        value: short name of a data set, path of a folder or a file, or a class.
+        value: short name of a data set, path of a folder or a file, a set on Hugging Face's hub, or a class.
         named: the class that the recipe or the configuration names, which is asked what a path means.
 
     Raises:
         InputError: if it is none of these, or the class cannot read what lies there.
     """
+    if value.startswith(HUB):
+        value = str(downloaded(value))
     path = Path(value)
     must_exist = "/" in value or os.sep in value or ("." in value and not _is_class(value))
     if must_exist and not path.exists():

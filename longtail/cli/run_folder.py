@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from longtail.cli.agreement import agreed
+from longtail.cli.hub import plain_name
 from longtail.launch import launch
 from longtail.writing import check_can_be_made, check_unused
 
@@ -44,5 +45,5 @@ def default_runs(recipe: str | None, data: str | None) -> tuple[Path, Path]:
 def run_folder(recipe: str | None, data: str | None) -> Path:
     """A folder named after the data and the recipe."""
     name = (recipe or "run").removesuffix(".yaml").split("/")
-    parts = name if "/" in (recipe or "") and data is None else [Path(data).stem if data else "", name[-1]]
+    parts = name if "/" in (recipe or "") and data is None else [Path(plain_name(data)).stem if data else "", name[-1]]
     return Path("runs") / "-".join(part for part in parts[-2:] if part)

@@ -1,5 +1,5 @@
 from .boxes.coco import COCO, LVIS
-from .boxes.other_formats import YOLO, LabelMe, PascalVOC
+from .boxes.other_formats import CVAT, YOLO, LabelMe, PascalVOC
 from .clips.egtea import EGTEA
 from .clips.folder import VideoFolder, VideoTable
 from .images.cifar import CIFAR10LT, CIFAR100LT
@@ -17,6 +17,7 @@ __all__ = [
     "CIFAR10LT",
     "CIFAR100LT",
     "COCO",
+    "CVAT",
     "EGTEA",
     "LVIS",
     "YOLO",

@@ -24,7 +24,7 @@ from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archive
 from longtail.files.layouts import refuse_boxes
-from longtail.messages import plural, shown
+from longtail.messages import plural, shown, some
 from longtail.samplers.base import EpochSampler
 
 logger = logging.getLogger(__name__)
@@ -137,7 +137,9 @@ class LongTailData(pl.LightningDataModule, ABC):
             for left_out in self.recall.tell(self.source, self.noun):
                 self.leave_out(*left_out)
             if splits.classes != self.recall.record.trained.classes:
-                raise InputError(f"{self.source} is not what the run was trained on: its classes differ")
+                new = [name for name in splits.classes if name not in self.recall.record.trained.classes]
+                which = f", new are {some(new)}" if new else ""
+                raise InputError(f"{self.source} is not what the run was trained on: its classes differ{which}")
         if self.measured_alone:
             tell_unmeasured(splits, self.noun)
         else:
@@ -164,8 +166,9 @@ class LongTailData(pl.LightningDataModule, ABC):
             InputError: if it cannot be trained on.
         """
         if len(splits.train) < self.batch_size:
+            size = plural(len(splits.train), self.noun)
             raise InputError(
-                f"batch_size {self.batch_size} is larger than the training set of {len(splits.train)} {self.noun}s: "
+                f"batch_size {self.batch_size} is larger than the training set of {size}: "
                 f"give --batch-size {max(min(2, len(splits.train)), len(splits.train) // 2)} or less"
             )
         tell_unmeasured(splits, self.noun, self.ways_out)

@@ -191,16 +191,13 @@ class Recall:
             total = sum(len(files.names) for files in self.record.files.values())
             names = next((names for _, _, names in self.told), [])
             raise InputError(
-                f"{source}: none of the {total:,} {noun}s of the run is there as it was, such as {some(names)}: give "
-                "the folder that has them by --data.root, or another set by --data"
+                f"{source}: none of the {plural(total, noun)} of the run is there as it was, such as {some(names)}: "
+                "give the folder that has them by --data.root, or another set by --data"
             )
         for split, why, names in self.told:
             verb = {"gone": ("is gone", "are gone"), "changed": ("has changed", "have changed")}[why][len(names) > 1]
-            total = len(self.record.files[split].names)
-            logger.info(
-                f"{source}: {len(names):,} of the {total:,} {WORDS[split]} {noun}s of the run {verb}, left out: "
-                f"{some(names)}"
-            )
+            whole = plural(len(self.record.files[split].names), f"{WORDS[split]} {noun}")
+            logger.info(f"{source}: {len(names):,} of the {whole} of the run {verb}, left out: {some(names)}")
         left_out = [(len(names), f"{WORDS[split]} {noun}", why) for split, why, names in self.told]
         if new := len(self._new):
             logger.info(f"{source}: {plural(new, noun)} in no split of the run, left out")

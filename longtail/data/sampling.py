@@ -8,6 +8,7 @@ from torch import Tensor
 
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
+from longtail.messages import plural
 from longtail.samplers.base import EpochSampler
 from longtail.samplers.difficulty import ClassDifficultySampler
 from longtail.samplers.power import PowerSampler
@@ -90,7 +91,7 @@ class RepeatFactorSampling(Sampling):
     def about(self, labels: Labels, noun: str) -> str:
         """How many images are repeated; where none is, a threshold at which some are."""
         sampler = self._sampler(labels, self.threshold)
-        repeated = f"{sampler.repeated:,} of {labels.size:,} {noun}s"
+        repeated = f"{sampler.repeated:,} of {plural(labels.size, noun)}"
         text = f"repeat-factor sampling at threshold {self.threshold:g} repeats {repeated}"
         if sampler.repeated:
             return f"{text}: an epoch has about {sampler.expected:,.0f}"

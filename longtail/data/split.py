@@ -100,25 +100,74 @@ def grouped_split(
     return np.flatnonzero(~rows).astype(np.int64), np.flatnonzero(rows).astype(np.int64)
 
 
-def random_split(count: int, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Hold out ``round(fraction * count)`` of so many rows, whatever their classes, and one at least.
+def groups_of_classes(
+    targets: NDArray[np.integer[Any]],  # as above
+    groups: Sequence[str],
+    num_classes: int,
+) -> NDArray[np.int64]:
+    """The number of groups in which each class has rows (C,); a row with an empty group is on its own."""
+    names = [name or f"\0{row}" for row, name in enumerate(groups)]
+    pairs = set(zip(targets.tolist(), names, strict=True))
+    return np.bincount([target for target, _ in pairs], minlength=num_classes).astype(np.int64)
+
+
+def grouped_fraction_for_one(
+    targets: NDArray[np.integer[Any]],  # as above
+    groups: Sequence[str],
+    wanted: NDArray[np.integer[Any]],  # as above
+    seed: int,
+    sizes: NDArray[np.integer[Any]] | None = None,  # as above
+) -> float | None:
+    """The smallest fraction, in hundredths, by which ``grouped_split`` holds one row at least of each of the ``wanted``
+    classes out; None where none up to a half does. The other arguments are as there."""
+    for hundredths in range(1, 51):
+        _, held_out = grouped_split(targets, groups, hundredths / 100, seed, sizes)
+        if np.isin(wanted, targets[held_out]).all():
+            return hundredths / 100
+    return None
+
+
+def random_split(
+    count: int, fraction: float, seed: int, groups: Sequence[str] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Hold out ``round(fraction * count)`` of so many rows, whatever their classes, and one at least; of groups as many
+    whole ones as come nearest to that.
 
     Args:
         count: of the rows.
         fraction: the part to hold out.
         seed: of the random choice, not negative.
+        groups: of each row, where such must not be parted; a row with an empty one is on its own.
 
     Returns:
         Row numbers that are kept and that are held out, both int64 and ascending; together 0..count-1.
+
+    Raises:
+        InputError: there is a single group.
     """
-    order = np.random.default_rng(seed).permutation(count)
-    held_out = _held_out(count, fraction)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
+    places, sizes = _places(count, seed, groups)
+    if groups is not None and len(sizes) < 2:
+        raise InputError("--data.group: all images are of one group, of which none can be held out; give another one")
+    is_held = places < _held_out(sizes, fraction)
+    return np.flatnonzero(~is_held).astype(np.int64), np.flatnonzero(is_held).astype(np.int64)
 
 
-def _held_out(count: int, fraction: float) -> int:
-    """How many of so many rows ``random_split`` holds out."""
-    return max(1, round(fraction * count))
+def _places(count: int, seed: int, groups: Sequence[str] | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each of so many rows stands in a random order (count,), those of a group at one place; and how many stand
+    at each place."""
+    owner = np.arange(count)
+    if groups is not None:
+        _, owner = np.unique([name or f"\0{row}" for row, name in enumerate(groups)], return_inverse=True)
+    size = int(owner.max(initial=-1)) + 1
+    place = np.empty(size, dtype=np.int64)
+    place[np.random.default_rng(seed).permutation(size)] = np.arange(size)
+    return place[owner], np.bincount(place[owner], minlength=size).astype(np.int64)
+
+
+def _held_out(sizes: NDArray[np.int64], fraction: float) -> int:
+    """How many of the first places ``random_split`` holds out, of which each has so many rows."""
+    totals = sizes.cumsum()
+    return 1 if len(sizes) == 0 else int(np.abs(totals - round(fraction * int(totals[-1]))).argmin()) + 1
 
 
 def fraction_for_one(sizes: NDArray[np.integer[Any]]) -> float:  # as above
@@ -132,22 +181,23 @@ def random_fraction_for_one(
     owners: NDArray[np.integer[Any]],  # as above
     count: int,
     seed: int,
+    groups: Sequence[str] | None = None,
 ) -> float | None:
     """The smallest fraction, in hundredths, by which ``random_split`` holds one row at least of every class out, of
-    those that several rows have, and leaves them another; None where none up to a half does.
+    those that several rows or groups have, and leaves them another; None where none up to a half does.
 
     Args:
         targets: (M,) integer classes.
         owners: (M,) the row that has each of them, of ``count``.
         count: as there.
         seed: as there.
+        groups: as there.
     """
     if len(targets) == 0:
         return None
-    place = np.empty(count, dtype=np.int64)
-    place[np.random.default_rng(seed).permutation(count)] = np.arange(count)
+    place, sizes = _places(count, seed, groups)
     size = int(targets.max()) + 1
-    first, last = np.full(size, count), np.full(size, -1)
+    first, last = np.full(size, len(sizes)), np.full(size, -1)
     np.minimum.at(first, targets, place[owners])
     np.maximum.at(last, targets, place[owners])
     in_several = first < last
@@ -155,7 +205,7 @@ def random_fraction_for_one(
         return None
     enough, most = int(first[in_several].max()) + 1, int(last[in_several].min())
     fractions = (hundredths / 100 for hundredths in range(1, 51))
-    return next((each for each in fractions if enough <= _held_out(count, each) <= most), None)
+    return next((each for each in fractions if enough <= _held_out(sizes, each) <= most), None)
 
 
 def classes_without(targets: NDArray[np.integer[Any]], num_classes: int) -> list[int]:  # of any width

@@ -1,7 +1,7 @@
 """A data set as it was read: its splits, and what is said of them."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,10 @@ import torch
 from torch.utils.data import Dataset
 
 from longtail.data.sampling import Labels
-from longtail.data.split import classes_without
+from longtail.data.split import classes_without, random_fraction_for_one, random_split
+from longtail.files.groups import group_names
 from longtail.files.listing import IntArray, Listing
-from longtail.messages import some
+from longtail.messages import plural, some
 
 logger = logging.getLogger(__name__)
 
@@ -67,18 +68,46 @@ def tell_untrained(splits: Splits, noun: str) -> None:
         )
 
 
+def hold_out_images(
+    paths: Sequence[str], labels: tuple[IntArray, IntArray], fraction: float, seed: int, group: str | None
+) -> tuple[IntArray, IntArray, str]:
+    """Hold out images for validation that carry several labels or none, whatever these are.
+
+    Args:
+        paths: of the images.
+        labels: (M,) each, and the row of the image that has it.
+        fraction: of the images, see ``random_split``.
+        seed: as there.
+        group: a pattern of the paths, whose images are kept together; None for none.
+
+    Returns:
+        Rows for training and for validation, and how every class has one of the latter, for people.
+    """
+    groups = None if group is None else group_names(paths, group)
+    least = random_fraction_for_one(*labels, len(paths), seed, groups)
+    kept, held_out = random_split(len(paths), fraction, seed, groups)
+    if groups is not None:
+        _tell_sides(groups, kept, held_out, "val")
+    return kept, held_out, way_out(least, "images" if groups is None else "groups")
+
+
 def tell_groups(listing: Listing, kept: IntArray, held_out: IntArray, name: str) -> None:
     """Say how many groups were held out for a split, and of which classes another part than of the whole."""
     assert listing.groups is not None
-    sides = [{listing.groups[row] for row in rows.tolist()} for rows in (kept, held_out)]
     counts = listing.class_counts()
     shares = listing.subset(held_out).class_counts() / np.maximum(counts, 1)
     part = len(held_out) / max(len(listing), 1)
     odd = [c for c in np.flatnonzero(counts) if abs(shares[c] - part) > max(0.1, 1 / counts[c])]
     words = f": other parts are held out of {some([f'{listing.classes[c]} ({shares[c]:.0%})' for c in odd])}"
+    _tell_sides(listing.groups, kept, held_out, name, words if odd else "")
+
+
+def _tell_sides(groups: Sequence[str], kept: IntArray, held_out: IntArray, name: str, more: str = "") -> None:
+    sides = [len({groups[row] for row in rows.tolist()}) for rows in (kept, held_out)]
+    part = len(held_out) / max(len(groups), 1)
     logger.info(
-        f"{name}: {len(held_out)} images of {len(sides[1])} groups, {part:.0%}; {len(sides[0])} groups are kept"
-        f"{words if odd else ''}"
+        f"{name}: {plural(len(held_out), 'image')} of {plural(sides[1], 'group')}, {part:.0%}; "
+        f"{plural(sides[0], 'group')} kept{more}"
     )
 
 
@@ -87,11 +116,13 @@ def depth_input(bit_depth: int | None) -> dict[str, int]:
     return {} if bit_depth is None else {"bit_depth": bit_depth}
 
 
-def way_out(fraction: float | None) -> str:
-    """How every class gets a validation image where images are held out whatever they show; None where it cannot."""
+def way_out(fraction: float | None, owners: str, split: str = "val") -> str:
+    """How every class that several ``owners`` have gets an image of a split; None where it cannot."""
     if fraction is None:
-        return "no fraction up to a half gives them one: give validation images of your own choice"
-    return f"--data.val_fraction {fraction:g} is the smallest that gives one to every class that several images have"
+        return f"no fraction up to a half gives them one: give {split} images of your own choice"
+    return (
+        f"--data.{split}_fraction {fraction:g} is the smallest that gives one to every class that several {owners} have"
+    )
 
 
 def tell_unmeasured(splits: Splits, noun: str, ways_out: Mapping[str, str] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from longtail.messages import shown
+from longtail.messages import plural, shown
 
 if TYPE_CHECKING:
     from longtail.data.base import LongTailData
@@ -16,11 +16,9 @@ def summary_of(data: "LongTailData") -> list[Line]:
     absent = "".join(f", no {name}" for name in ("val", "test") if name not in sizes)
     counts = data.group_counts
     largest, smallest = (f"{_name(data, c)} with {data.class_size(c)}" for c in map(counts.index, _range(counts)))
-    left_out = ", ".join(
-        f"{count:,} {noun}{'s' * (count > 1)} {reason}" for (noun, reason), count in data.left_out.items()
-    )
+    left_out = ", ".join(f"{plural(count, noun)} {reason}" for (noun, reason), count in data.left_out.items())
     return [
-        ("data", f"{data.source}: {sum(sizes.values()):,} {data.noun}s of {len(counts):,} classes"),
+        ("data", f"{data.source}: {plural(sum(sizes.values()), data.noun)} of {len(counts):,} classes"),
         ("splits", ", ".join(f"{size:,} {name}" for name, size in sizes.items()) + absent),
         ("classes", f"largest {largest}; smallest {smallest}"),
         ("left out", left_out or "nothing"),

@@ -19,11 +19,13 @@ def refuse_archive(file: Path) -> None:
 
 
 def refuse_archives(folder: Path) -> None:
-    """Make sure that a folder in which nothing was found does not hold what was to be unpacked.
+    """Make sure that a folder in which nothing was found, and ``data/`` in it, do not hold what was to be unpacked.
 
     Raises:
         InputError: it holds archives.
     """
-    archives = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _ARCHIVES and path.is_file())
-    if archives:
-        raise InputError(f"{shown(folder)} holds archives, {some(archives)}: unpack them there")
+    for place in (folder, folder / "data"):
+        paths = place.iterdir() if place.is_dir() else ()
+        archives = sorted(path.name for path in paths if path.suffix.lower() in _ARCHIVES and path.is_file())
+        if archives:
+            raise InputError(f"{shown(place)} holds archives, {some(archives)}: unpack them there")

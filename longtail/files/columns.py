@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from longtail.errors import InputError
 from longtail.files.folder import VIDEO_SUFFIXES
 from longtail.files.images import SUFFIXES
+from longtail.files.labels import Rows
 from longtail.files.split_names import split_of
 from longtail.messages import command, shown, some
+
+SAMPLE = 200  # rows that tell the columns
 
 # Headers as people write them, without case and punctuation; the likelier first.
 _PATHS = tuple(
@@ -122,6 +125,12 @@ def _likeliest(header: Sequence[str], names: Sequence[str], but: set[int | None]
     return next((at for name in names for at, word in enumerate(plain) if word == name and at not in but), None)
 
 
+def likeliest_path(header: Sequence[str]) -> str | None:
+    """The column that is likely to have the paths, or the images themselves, by its header."""
+    at = _likeliest(header, _PATHS, set())
+    return None if at is None else header[at]
+
+
 def _path(place: str, header: Sequence[str], sample: Sequence[Sequence[str]]) -> int:
     at = _likeliest(header, _PATHS, set())
     if at is None:
@@ -143,7 +152,7 @@ def _labels(place: str, header: Sequence[str], sample: Sequence[Sequence[str]], 
         return [at]
     rest = [at for at in range(len(header)) if at not in but]
     flags = [at for at in rest if sample and all(row[at].strip().lower() in _FLAGS for row in sample)]
-    single = sum(sum(flag(row[at]) for at in flags) == 1 for row in sample)
+    single = sum(sum(_flag(row[at]) for at in flags) == 1 for row in sample)
     if len(flags) > 1 and 2 * single >= len(sample):
         return flags
     if len(rest) != 1:
@@ -154,7 +163,7 @@ def _labels(place: str, header: Sequence[str], sample: Sequence[Sequence[str]], 
     return rest
 
 
-def flag(field: str) -> bool:
+def _flag(field: str) -> bool:
     """Whether a field of a column of 0 and 1 is 1.
 
     Raises:
@@ -164,6 +173,34 @@ def flag(field: str) -> bool:
         return _FLAGS[field.strip().lower()]
     except KeyError:
         raise ValueError(f"{shown(field)} in a column of 0 and 1; correct it, or give --data.label_column") from None
+
+
+def as_text(value: object) -> str:
+    """A value of a table that knows types, as the text that a table without them has."""
+    return "" if value is None else str(value)
+
+
+def fill(rows: Rows, body: Iterable[tuple[int, Sequence[str]]], places: Places, header: Sequence[str]) -> None:
+    """Add what stands in the columns; of several columns of classes a row for each that has a 1, or one without."""
+    single = places.labels[0] if len(places.labels) == 1 else None
+    for number, row in body:
+        labels = [""]
+        if single is not None:
+            labels = [row[single].strip()]
+        elif places.labels:
+            try:
+                labels = [header[at] for at in places.labels if _flag(row[at])] or [""]
+            except ValueError as error:
+                rows.numbers.append(number)
+                raise rows.error(-1, str(error)) from error
+        for label in labels:
+            rows.paths.append(row[places.path])
+            rows.labels.append(label)
+            rows.numbers.append(number)
+            if places.group is not None:
+                rows.groups.append(row[places.group].strip())
+            if places.split is not None:
+                rows.splits.append(split_of(row[places.split].strip()) or "")
 
 
 def _split(header: Sequence[str], sample: Sequence[Sequence[str]]) -> int | None:

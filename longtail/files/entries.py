@@ -61,11 +61,11 @@ def listing_of(
     reading = reading or Reading()
     if not rows.paths:
         raise InputError(f"{shown(rows.file)}: the table is empty; add a row for every {reading.kind.noun}")
-    rows = _labelled(rows, reading)
-    rows, paths = _placed(rows, folders, reading, split)
+    rows = _labelled(_with_path(rows, reading), reading)
+    rows, paths = _placed(rows, folders if rows.home is None else [str(rows.home), *folders], reading, split)
     rows, paths = _single(rows, paths, reading)
     targets, names = own_indices(rows) if classes is None else indices_among(rows, classes)
-    return Listing(paths, targets, names, rows.groups or None)
+    return Listing(paths, targets, names, rows.groups or None, rows.home)
 
 
 def listings_of(
@@ -104,6 +104,22 @@ def listings_of(
             listings[split] = listing_of(rows, places, classes, reading, None if split == "all" else split)
             classes = listings[split].classes
     return listings
+
+
+def _with_path(rows: Rows, reading: Reading) -> Rows:
+    """Rows that name an image, or had one in them."""
+    kept = [i for i, path in enumerate(rows.paths) if path]
+    if len(kept) == len(rows.paths):
+        return rows
+    noun = reading.kind.noun
+    if not reading.skip:
+        bare = next(i for i, path in enumerate(rows.paths) if not path)
+        problem = "the path is empty" if rows.home is None else f"there is no {noun}"
+        raise rows.error(bare, f"{problem}; fill it in or remove the row{reading.way_out}")
+    if not kept:
+        raise InputError(f"{shown(rows.file)}: no row has {noun}s")
+    reading.passed.leave_out(len(rows.paths) - len(kept), "row", f"of {shown(rows.file.name)} without {noun}")
+    return rows.subset(kept)
 
 
 def _labelled(rows: Rows, reading: Reading) -> Rows:

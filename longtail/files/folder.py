@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from longtail.errors import InputError
+from longtail.files.archives import refuse_archives
+from longtail.files.image_formats import is_animated_webp
 from longtail.files.images import SUFFIXES
 from longtail.files.listing import Listing, class_rows, entries, in_class_order, is_file, is_folder, reading
 from longtail.files.passed_over import PassedOver, named_suffixes
@@ -30,6 +32,11 @@ class Kind:
     noun: str
     suffixes: frozenset[str]
     folders: bool = False
+
+    def has(self, path: str) -> bool:
+        """Whether a file is one, by its name; a WebP is a video where it moves, else an image."""
+        suffix = os.path.splitext(path)[1].lower()
+        return suffix in self.suffixes or (self.folders and suffix == ".webp" and is_animated_webp(path))
 
 
 # What a listing takes for a video. The content decides how a file is decoded.
@@ -195,6 +202,7 @@ def _classes(folder: str, kind: Kind, passed: PassedOver | None = None) -> dict[
     others = None if passed is None else passed.suffixes
     classes = {name: samples_below(os.path.join(folder, name), kind, above, others) for name in folders}
     if not any(classes.values()):
+        refuse_archives(Path(folder))
         suffixes = ", ".join(sorted(kind.suffixes))
         instead = f"; there are {named_suffixes(others)}" if others else ""
         raise InputError(f"{shown(folder)}: no {kind.noun}s ({suffixes}) in class folders below it{instead}")
@@ -236,9 +244,9 @@ def _contents(folder: str, kind: Kind, others: Counter[str] | None = None) -> tu
             continue
         if is_folder(entry):
             (samples if is_sample(entry.path, kind) else folders).append(entry.name)
-        elif (suffix := os.path.splitext(entry.name)[1].lower()) not in kind.suffixes:
+        elif not kind.has(entry.path):
             if others is not None:
-                others[suffix or entry.name] += 1
+                others[os.path.splitext(entry.name)[1].lower() or entry.name] += 1
         elif is_file(entry):
             samples.append(entry.name)
         elif entry.is_symlink():
@@ -250,6 +258,6 @@ def is_sample(folder: str, kind: Kind) -> bool:
     """Whether a folder is itself a sample, as the frames of a video are: images lie directly in it, and no samples."""
     if not kind.folders:
         return False
-    files = [entry.name for entry in entries(folder) if not entry.name.startswith(".") and is_file(entry)]
-    suffixes = {os.path.splitext(name)[1].lower() for name in files}
-    return not suffixes.isdisjoint(SUFFIXES) and suffixes.isdisjoint(kind.suffixes)
+    files = [entry.path for entry in entries(folder) if not entry.name.startswith(".") and is_file(entry)]
+    of_suffix = {os.path.splitext(path)[1].lower(): path for path in files}  # one of each tells
+    return not SUFFIXES.isdisjoint(of_suffix) and not any(kind.has(path) for path in of_suffix.values())

@@ -15,6 +15,16 @@ HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})  # bytes 8 to 12
 
 
+def is_animated_webp(path: str) -> bool:
+    """Whether a file is a WebP that moves, by the flag in its header."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - paths of a set are plain strings
+            start = file.read(21)
+    except OSError:
+        return False
+    return len(start) > 20 and start[:4] == b"RIFF" and start[8:16] == b"WEBPVP8X" and bool(start[20] & 2)
+
+
 @cache
 def formats() -> tuple[str, ...]:
     """The formats that are tried, by Pillow's names, and no others: some of Pillow's start external programs."""

@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from longtail.errors import InputError
+from longtail.files.columnar import SUFFIXES as COLUMNAR
 from longtail.files.columns import Columns
 from longtail.files.folder import Kind
 from longtail.files.listing import Listing, missing_files
+from longtail.files.packed import has_images
 from longtail.files.table import SUFFIXES, is_table, read_rows
 from longtail.messages import shown, some
 
@@ -40,11 +42,15 @@ def without_files(listing: Listing, others: list[str]) -> Listing:
 def listed_files(table: Path, kind: Kind, column: str = "path") -> list[Listed]:
     """The files that a table lists in a column, or a list file line by line; labels in it are not looked at.
 
-    Relative paths start from the folder of the table. What a file is called is its path as it is listed.
+    Relative paths start from the folder of the table. What a file is called is its path as it is listed. Where the
+    table has the images themselves, these are listed.
 
     Raises:
         InputError: the table cannot be read, is empty, or lists a file that is not there.
     """
+    if table.suffix.lower() in COLUMNAR and has_images(table):
+        inside = read_rows(table, Columns(labelled=False))
+        return [Listed(str(inside.home / path), path) for path in inside.paths if inside.home and path]
     rows = read_rows(table, Columns(path=column, labelled=False))
     if not rows.paths:
         raise InputError(f"{shown(table)}: the table is empty; add a row for every {kind.noun}")

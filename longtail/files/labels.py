@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.errors import InputError
-from longtail.messages import shown, some
+from longtail.messages import plural, shown, some
 
 T = TypeVar("T")
 
@@ -37,6 +38,9 @@ class Rows:
         splits: the split of each row, "train", "val" or "test"; none where the file does not say it.
         classes: all classes in their order, where the file says it.
         several: whether an image may stand in several rows or have no class, as in the files of tools.
+        home: the folder that the paths start from, where their images were unpacked into one.
+        files: the file of each row, where the rows are those of several.
+        columns: which columns of a table were taken, for people.
     """
 
     file: Path
@@ -48,6 +52,9 @@ class Rows:
     splits: list[str] = field(default_factory=list)
     classes: list[str] | None = None
     several: bool = False
+    home: Path | None = None
+    files: list[Path] = field(default_factory=list)
+    columns: str = ""
 
     def subset(self, rows: Sequence[int]) -> Rows:
         """Some of the rows, in the order given."""
@@ -62,10 +69,30 @@ class Rows:
             numbers=taken(self.numbers),
             groups=taken(self.groups),
             splits=taken(self.splits),
+            files=taken(self.files),
         )
 
     def error(self, index: int, message: str) -> InputError:
-        return InputError(f"{shown(self.file)}, {self.unit} {self.numbers[index]}: {message}")
+        file = self.files[index] if self.files else self.file
+        return InputError(f"{shown(file)}, {self.unit} {self.numbers[index]}: {message}")
+
+
+def joined(parts: Sequence[Rows], file: Path) -> Rows:
+    """The rows of several files, which say the same of all else, as those of one."""
+
+    def chained(values: Iterable[list[T]]) -> list[T]:
+        return list(chain.from_iterable(values))
+
+    return replace(
+        parts[0],
+        file=file,
+        paths=chained(part.paths for part in parts),
+        labels=chained(part.labels for part in parts),
+        numbers=chained(part.numbers for part in parts),
+        groups=chained(part.groups for part in parts),
+        splits=chained(part.splits for part in parts),
+        files=chained([part.file] * len(part.paths) for part in parts),
+    )
 
 
 def own_indices(rows: Rows) -> tuple[NDArray[np.int64], list[str]]:
@@ -84,7 +111,8 @@ def own_indices(rows: Rows) -> tuple[NDArray[np.int64], list[str]]:
     if rows.classes is not None:
         names = [name for name in rows.classes if name in distinct]
         if unused := [name for name in rows.classes if name not in distinct]:
-            logger.info(f"{shown(rows.file)}: {len(unused)} classes without an image are left out: {some(unused)}")
+            words = plural(len(unused), "class", "classes")
+            logger.info(f"{shown(rows.file)}: left out {words} without an image: {some(unused)}")
         return _targets(rows, {name: i for i, name in enumerate(names)}), names
     if not all(_NUMBER.fullmatch(label) for label in distinct):
         names = sorted(distinct)

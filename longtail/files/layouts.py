@@ -56,7 +56,9 @@ _VOC = Layout("boxes", "boxes in Pascal VOC's format", _FASTER, "PascalVOC")
 _YOLO = Layout("boxes", "boxes in YOLO's format", _FASTER, "YOLO")
 _POLYGONS = Layout("boxes", "polygons in YOLO's format", _MASK_RCNN, "YOLO")
 _LABELME = Layout("boxes", "shapes in LabelMe's format", _MASK_RCNN, "LabelMe")
-_CVAT = Layout("other boxes", "XML of CVAT", "export it from CVAT as COCO, with the images")
+_CVAT = Layout("boxes", "boxes in CVAT's XML", _FASTER, "CVAT")
+_CVAT_SHAPES = Layout("boxes", "shapes in CVAT's XML", _MASK_RCNN, "CVAT")
+_CVAT_VIDEO = Layout("other boxes", "CVAT's XML for video", "export it as CVAT for images 1.1, with the images")
 _LABELS = Layout("pixels", "images with a class for each pixel", "give --recipe segmentation/ce", "SegmentationFolder")
 _CITYSCAPES = _LABELS._replace(way_out="give --recipe cityscapes/ce", reader="Cityscapes")
 _CAMVID = _LABELS._replace(way_out="give --recipe segmentation/ce --data camvid --data.root FOLDER", reader="CamVid")
@@ -125,8 +127,10 @@ def _boxes_in(folder: Path) -> Layout | None:
     for file in _names(folder, {".xml"}):
         if b"<bndbox>" in (text := _ends(file)):
             return _VOC
+        if b"<annotations>" in text and b"<track " in text:
+            return _CVAT_VIDEO
         if b"<annotations>" in text and b"<image " in text:
-            return _CVAT
+            return _CVAT_SHAPES if re.search(rb"<(polygon|ellipse|mask) ", text) else _CVAT
     texts = [_ends(file) for file in _names(folder, {".txt"})]
     if any(_POLYGON_LINE.match(text) for text in texts):
         return _POLYGONS

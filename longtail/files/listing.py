@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class Listing:
         classes: the C class names; a class may be without rows.
         groups: what each row belongs to that must not lie on both sides of a split, such as a patient; None where
             rows are on their own, as one with an empty group is.
+        home: the folder that the images were unpacked into, where they do not lie in the set itself.
 
     Raises:
         ValueError: the lengths differ, or a target is not an index of ``classes``.
@@ -39,6 +41,7 @@ class Listing:
     targets: NDArray[np.int64]
     classes: list[str]
     groups: list[str] | None = None
+    home: Path | None = None
 
     def __post_init__(self) -> None:
         if self.groups is not None and len(self.groups) != len(self.paths):
@@ -54,7 +57,8 @@ class Listing:
     def subset(self, indices: NDArray[np.int64]) -> Listing:
         """The rows at ``indices`` (any number of int64, in that order), with the same classes."""
         groups = None if self.groups is None else [self.groups[i] for i in indices.tolist()]
-        return Listing([self.paths[i] for i in indices.tolist()], self.targets[indices], self.classes, groups)
+        paths = [self.paths[i] for i in indices.tolist()]
+        return Listing(paths, self.targets[indices], self.classes, groups, self.home)
 
     def class_counts(self) -> NDArray[np.int64]:
         """(C,) int64, the number of rows of every class."""

@@ -40,7 +40,7 @@ class PassedOver:
             (self.suffixes.total(), "file", f"of another kind ({named_suffixes(self.suffixes)})"),
             (self.beside, noun, "beside the class folders"),
             (len(self.folders), "folder", f"beside those of the splits ({some(self.folders)})"),
-            (self.unlabelled, noun, "of a test folder without class folders"),
+            (self.unlabelled, noun, "of a test split without classes"),
             *((count, thing, reason) for (thing, reason), count in self.others.items()),
         ]
         return [count for count in counts if count[0]]

@@ -1,6 +1,6 @@
 """Where the images or videos lie that a file names: by their paths, or by their names anywhere below a folder."""
 
-# ruff: noqa: PTH100, PTH112, PTH113, PTH117, PTH118, PTH119, PTH122, PTH206 - paths are plain strings: objects are slow in their thousands
+# ruff: noqa: PTH100, PTH112, PTH113, PTH117, PTH118, PTH119, PTH120, PTH122, PTH206 - paths are plain strings: objects are slow in their thousands
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import logging
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from longtail.errors import InputError
-from longtail.files.folder import Kind
+from longtail.files.folder import IMAGES, Kind
 from longtail.files.labels import Rows
-from longtail.files.listing import missing_files
+from longtail.files.listing import entries, is_file, missing_files
 from longtail.files.split_names import split_in
-from longtail.messages import shown, some
+from longtail.messages import plural, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +59,22 @@ def find_files(rows: Rows, folders: Sequence[str], kind: Kind, split: str | None
             found[i] = names.find(rows, i)
         if by_name := sum(found[i] is not None for i in lost):
             where = shown(folders[-1])
-            logger.info(f"{by_name} of {len(found)} {kind.noun}s of {shown(rows.file)} found by their names in {where}")
+            logger.info(
+                f"{by_name} of {plural(len(found), kind.noun)} of {shown(rows.file)} found by their names in {where}"
+            )
     return found
+
+
+def unnamed(paths: Collection[str], kind: Kind = IMAGES) -> list[str]:
+    """The files of a kind beside those of some paths that are not among these."""
+    named = set(paths)
+    folders = {os.path.dirname(path) for path in named}
+    beside = (entry for folder in sorted(folders) for entry in entries(folder))
+    return [
+        entry.path
+        for entry in beside
+        if entry.name[0] != "." and entry.path not in named and kind.has(entry.path) and is_file(entry)
+    ]
 
 
 def _inner_paths(rows: Rows, folders: Sequence[str]) -> list[str | None]:
@@ -141,5 +155,5 @@ def _below(folder: str, kind: Kind) -> Iterator[str]:
         yield from (os.path.join(current, name) for name in folders if kind.folders)
         for name in sorted(names):
             path = os.path.join(current, name)
-            if name[0] != "." and os.path.splitext(name)[1].lower() in kind.suffixes and os.path.isfile(path):
+            if name[0] != "." and kind.has(path) and os.path.isfile(path):
                 yield path

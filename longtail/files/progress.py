@@ -8,7 +8,8 @@ from tqdm import tqdm
 from longtail.distributed import is_first_process
 
 
-def progress_bar(total: int, what: str, unit: str) -> "tqdm[Any]":  # of no items
-    """A bar on the terminal of the first process, gone when it is done; elsewhere nothing is shown."""
+def progress_bar(total: int | None, what: str, unit: str) -> "tqdm[Any]":  # of no items
+    """A bar on the terminal of the first process, gone when it is done; elsewhere nothing is shown. ``total`` is how
+    many there are, where that is known."""
     hidden = not sys.stderr.isatty() or not is_first_process()
     return tqdm(total=total, desc=what, unit=unit, disable=hidden, leave=False)

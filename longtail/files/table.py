@@ -1,4 +1,4 @@
-"""Data sets that are listed in a table: CSV, TSV, Parquet, or plain lines of path and label."""
+"""Data sets that are listed in a table: CSV, TSV, lines of JSON, Parquet, Arrow, or plain lines of path and label."""
 
 # ruff: noqa: PTH100, PTH112, PTH113, PTH117, PTH118 - plain strings: objects are slow
 
@@ -6,27 +6,28 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from longtail.errors import InputError
-from longtail.files.columns import Columns, Places, find_columns, flag, is_data
+from longtail.files.columns import SAMPLE, Columns, as_text, fill, find_columns, is_data
 from longtail.files.entries import Reading, listing_of
 from longtail.files.folder import IMAGES, VIDEOS
 from longtail.files.labels import Rows
 from longtail.files.listing import Listing
-from longtail.files.split_names import split_of
-from longtail.messages import shown
+from longtail.files.packed import read_columnar
+from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)
 
-_SAMPLE = 200  # rows that tell the columns
-SUFFIXES = (".csv", ".tsv", ".parquet", ".txt", ".lst")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".arrow", ".txt", ".lst")
 
 
 def is_table(file: Path) -> bool:
@@ -44,8 +45,8 @@ def read_table(
 ) -> Listing:
     """Read a table of image paths and labels.
 
-    The suffix says which kind it is: ``.csv``, ``.tsv`` and ``.parquet`` have columns with names; ``.txt`` and ``.lst``
-    have lines of a path, which may contain spaces, and a label. Text is UTF-8.
+    The suffix says which kind it is: ``.csv``, ``.tsv``, ``.jsonl``, ``.parquet`` and ``.arrow`` have columns with
+    names; ``.txt`` and ``.lst`` have lines of a path, which may contain spaces, and a label. Text is UTF-8.
 
     The classes are the distinct labels, numbers by value and other text as such. With ``classes``, labels are looked up
     there by name, or are indices into it where they are whole numbers and the names are not.
@@ -76,13 +77,22 @@ def read_rows(file: Path, columns: Columns) -> Rows:
     if not os.path.isfile(file):
         problem = "is a folder" if os.path.isdir(file) else "no such file"
         raise InputError(f"{shown(file)}: {problem}; give the path of a table")
+    rows = _read(file, columns)
+    if rows.columns:
+        logger.info(f"{shown(file)}: read as a table, {rows.columns}")
+    return rows
+
+
+def _read(file: Path, columns: Columns) -> Rows:
     match file.suffix.lower():
         case ".csv":
             return _read_csv(file, ",", columns)
         case ".tsv":
             return _read_csv(file, "\t", columns)
-        case ".parquet":
-            return _read_parquet(file, columns)
+        case ".parquet" | ".arrow":
+            return read_columnar(file, columns)
+        case ".jsonl":
+            return _read_json_lines(file, columns)
         case ".txt" | ".lst":
             return _read_lines(file, columns.labelled)
         case _:
@@ -120,14 +130,13 @@ def _read_csv(file: Path, delimiter: str, columns: Columns) -> Rows:
             header = ["path", "label"]
         place = f"{shown(file)}, line {max(reader.line_num, 1)}"
         body = _of_length(rows, reader, len(header))
-        sample = list(islice(body, _SAMPLE))
+        sample = list(islice(body, SAMPLE))
         places = find_columns(place, header, [row for _, row in sample], columns)
-        _fill(rows, chain(sample, body), places, header)
-        if columns.labelled:
-            logger.info(f"{shown(file)}: read as a table, {places.words(header)}")
+        fill(rows, chain(sample, body), places, header)
     except csv.Error as error:
         raise InputError(f"{shown(file)}, line {reader.line_num}: {error}; correct the quotes of this row") from error
-    return replace(rows, several=True) if len(places.labels) > 1 else rows
+    words = places.words(header) if columns.labelled else ""
+    return replace(rows, several=len(places.labels) > 1, columns=words)
 
 
 def _of_length(
@@ -139,33 +148,9 @@ def _of_length(
     for row in filter(None, reader):
         if len(row) != length:
             rows.numbers.append(reader.line_num)
-            fields = f"{len(row)} field{'s' if len(row) > 1 else ''}"
-            message = f"{fields} where the header has {length}; correct the row, with quotes around text"
-            raise rows.error(-1, f"{message} that contains the separator")
+            message = f"{plural(len(row), 'field')} where the header has {length}; correct the row"
+            raise rows.error(-1, f"{message}, with quotes around text that contains the separator")
         yield reader.line_num, row
-
-
-def _fill(rows: Rows, body: Iterable[tuple[int, Sequence[str]]], places: Places, header: Sequence[str]) -> None:
-    """Add what stands in the columns; of several columns of classes a row for each that has a 1, or one without."""
-    single = places.labels[0] if len(places.labels) == 1 else None
-    for number, row in body:
-        labels = [""]
-        if single is not None:
-            labels = [row[single].strip()]
-        elif places.labels:
-            try:
-                labels = [header[at] for at in places.labels if flag(row[at])] or [""]
-            except ValueError as error:
-                rows.numbers.append(number)
-                raise rows.error(-1, str(error)) from error
-        for label in labels:
-            rows.paths.append(row[places.path])
-            rows.labels.append(label)
-            rows.numbers.append(number)
-            if places.group is not None:
-                rows.groups.append(row[places.group].strip())
-            if places.split is not None:
-                rows.splits.append(split_of(row[places.split].strip()) or "")
 
 
 def _read_lines(file: Path, labelled: bool) -> Rows:
@@ -182,44 +167,31 @@ def _read_lines(file: Path, labelled: bool) -> Rows:
     return rows
 
 
-def _read_parquet(file: Path, columns: Columns) -> Rows:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise InputError(f'{shown(file)}: Parquet needs pyarrow; pip install "longtail[parquet]"') from error
-    rows = Rows(file, [], [], [], "row")
-    try:
-        with pq.ParquetFile(file) as table:
-            header = list(table.schema_arrow.names)
-            some_rows = next(table.iter_batches(_SAMPLE), None)
-            sample = [] if some_rows is None else [[_text(v) for v in row.values()] for row in some_rows.to_pylist()]
-            places = find_columns(shown(file), header, sample, columns)
-            used = [at for at in (places.path, *places.labels, places.group, places.split) if at is not None]
-            content = table.read(columns=[header[at] for at in used])
-            values = {at: content[header[at]].to_pylist() for at in used}
-    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
-        reason = shown(str(error).partition("\n")[0])
-        raise InputError(f"{shown(file)}: not a readable Parquet file ({reason}); write it again") from error
-    for at in (places.path, *places.labels):
-        kind, words = (str | None, "text") if at == places.path else (str | int | float | None, "text or whole numbers")
-        odd = next((i for i, value in enumerate(values[at]) if not isinstance(value, kind)), None)
-        if odd is not None:
-            rows.numbers.append(odd + 1)
-            raise rows.error(
-                -1, f"{shown(header[at])} is of type {type(values[at][odd]).__name__}; store it as {words}"
-            )
-    texts = {at: list(map(_text, column)) for at, column in values.items()}
-    width = max(used) + 1
-    body = (
-        (i + 1, [texts[at][i] if at in texts else "" for at in range(width)]) for i in range(len(values[places.path]))
-    )
-    _fill(rows, body, places, header)
-    return replace(rows, several=True) if len(places.labels) > 1 else rows
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
+def _read_json_lines(file: Path, columns: Columns) -> Rows:
+    """A JSON object in each line; fields that are lists or objects themselves are passed over."""
+    rows = Rows(file, [], [], [])
+    entries: list[dict[str, Any]] = []
+    for number, line in enumerate(file_text(file).split("\n"), start=1):
+        if not line.strip():
+            continue
+        rows.numbers.append(number)
+        entry = None
+        with suppress(ValueError, RecursionError):
+            entry = json.loads(line)
+        if not isinstance(entry, dict):
+            raise rows.error(-1, "no JSON object; write one in each line")
+        entries.append(entry)
+    sample = entries[:SAMPLE]
+    names = dict.fromkeys(name for entry in sample for name in entry)
+    header = [name for name in names if not any(isinstance(entry.get(name), (dict, list)) for entry in sample)]
+    if not header:
+        return rows
+    body = [[as_text(entry.get(name)) for name in header] for entry in entries]
+    places = find_columns(f"{shown(file)}, line {rows.numbers[0]}", header, body[:SAMPLE], columns)
+    words = places.words(header) if columns.labelled else ""
+    filled = Rows(file, [], [], [], several=len(places.labels) > 1, columns=words)
+    fill(filled, zip(rows.numbers, body, strict=True), places, header)
+    return filled
 
 
 def below(root: str, rows: Rows) -> list[str]:

@@ -58,6 +58,7 @@ class Classifier(Predictor):
         frames: of a clip, T, where the method takes those; None for images.
         posterior: from logits to probabilities.
         bit_depth: how many bits of images of 16 count, where they do not say it.
+        frame_pattern: what the names of frames in a folder are like, where that was given.
     """
 
     task = "classification"
@@ -72,6 +73,7 @@ class Classifier(Predictor):
     posterior: Posterior
     frames: int | None = None
     bit_depth: int | None = None
+    frame_pattern: str | None = None
 
     @classmethod
     def predict_options(cls, parser: argparse.ArgumentParser) -> None:
@@ -113,10 +115,11 @@ class Classifier(Predictor):
         method, path = load_method(run, results, Method, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
         needed = ("size", *NORMALISATION, "interpolation", "crop")
         inputs, counts = network_input(run, results, *needed), results["train_counts"]
-        parts, frames, bit_depth = input_parts(inputs), inputs.get("frames"), inputs.get("bit_depth")
+        parts, frames = input_parts(inputs), inputs.get("frames")
+        files = (inputs.get("bit_depth"), inputs.get("frame_pattern"))
         calibration = Calibration.read(run, len(counts), path.stem)
         posterior = Posterior(results["classes"], counts, _trained_prior(method, results), calibration)
-        return cls(method, results["classes"], counts, inputs["size"], *parts, path, posterior, frames, bit_depth)
+        return cls(method, results["classes"], counts, inputs["size"], *parts, path, posterior, frames, *files)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -141,7 +144,8 @@ class Classifier(Predictor):
         """An image or a video as the method was trained on, uint8 of `shape`."""
         if self.frames is None:
             return prepare(decode(file, bit_depth=self.bit_depth), self.size, self.resize)
-        return read_clips(file, self.frames, self.size, resize=self.resize, bit_depth=self.bit_depth)[0]
+        how = (self.resize, self.bit_depth, 1, self.frame_pattern)
+        return read_clips(file, self.frames, self.size, 1, None, *how)[0]
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits (N, C) of images or clips (N, ...), uint8 of `shape`, as the network gives them.

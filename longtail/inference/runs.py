@@ -18,7 +18,7 @@ from longtail.files.folder import IMAGES, Kind, is_sample, samples_below
 from longtail.files.labelled import Listed, listed_files
 from longtail.files.table import is_table
 from longtail.inference.base import Predictor
-from longtail.messages import retrievable
+from longtail.messages import plural, retrievable
 from longtail.reports.results import Results, load_results
 from longtail.trust import METHOD, building_from_run, check_path
 
@@ -230,7 +230,8 @@ def tell_escaped(files: Sequence[str]) -> None:
     """Say once that the names of some files are written in another way in an answer."""
     escaped = [text for file in files if (text := retrievable(file)) != file]
     if escaped:
-        logger.info(f"{len(escaped)} file names are not UTF-8: their bytes are written as in {escaped[0]}")
+        names = plural(len(escaped), "file name")
+        logger.info(f"not UTF-8: {names}, of which the bytes are written as in {escaped[0]}")
 
 
 def readable(

@@ -41,7 +41,7 @@ def from_hub() -> Iterator[None]:
             yield
     except OSError as error:
         if unreachable:
-            raise OSError(f"{constants.ENDPOINT} cannot be reached, and they were not fetched before") from error
+            raise OSError(f"{constants.ENDPOINT} cannot be reached, and this was not fetched before") from error
         raise
     finally:
         constants.HF_HUB_OFFLINE = offline

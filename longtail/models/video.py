@@ -9,7 +9,7 @@ from torchvision.models import get_model, get_model_weights, list_models, video
 
 from longtail.checks import check_shape
 from longtail.errors import InputError
-from longtail.messages import first_line, near_names
+from longtail.messages import first_line, near_names, plural
 from longtail.models.backbones import Backbone
 from longtail.models.downloads import impatient
 from longtail.models.weights import check_start, load_weights
@@ -132,4 +132,4 @@ def make_video(name: str, pretrained: bool) -> nn.Module:
 
 def _written(size: tuple[int, ...]) -> str:
     frames, height, width = size
-    return f"{frames} frame{'s' * (frames != 1)} of {height} x {width} pixels"
+    return f"{plural(frames, 'frame')} of {height} x {width} pixels"

@@ -20,7 +20,8 @@ Metrics = dict[str, float | None]
 class Input(TypedDict, total=False):
     """What the network takes: the side of the images in pixels, mean and deviation of the channels in [0, 1], how
     images are resized, and the part of them that the central crop takes; how many bits of images of 16 count, where
-    that was given; of clips their frames; of a detector, the category id of each class; of segmentation, the label that
+    that was given; of clips their frames, and what these are called in folders,
+    where that was given; of a detector, the category id of each class; of segmentation, the label that
     does not count."""
 
     size: int
@@ -30,6 +31,7 @@ class Input(TypedDict, total=False):
     crop: float
     bit_depth: int
     frames: int
+    frame_pattern: str
     category_ids: list[int]
     ignore_index: int
 

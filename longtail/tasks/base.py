@@ -175,11 +175,11 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         images = data.batch_size * trainer.world_size * trainer.accumulate_grad_batches
         epochs = trainer.max_epochs
         length = "" if epochs in (None, -1) else f"{plural(epochs, 'epoch')} of {plural(per_epoch, 'step')}"
-        length = f"{steps:,} steps, {per_epoch:,} an epoch" if trainer.max_steps > 0 else length
+        length = f"{plural(steps, 'step')}, {per_epoch:,} an epoch" if trainer.max_steps > 0 else length
         device = {"cpu": "the CPU", "cuda": "the GPU"}.get(self.device.type, self.device.type)
         return [
             ("groups", group_summary(data.group_counts, self.thresholds, self.grain, data.group_noun)),
-            ("training", f"{length}, {images:,} {data.noun}s a step; precision {trainer.precision} on {device}"),
+            ("training", f"{length}, {plural(images, data.noun)} a step; precision {trainer.precision} on {device}"),
         ]
 
     @property

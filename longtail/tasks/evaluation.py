@@ -12,7 +12,7 @@ from longtail.data.base import LongTailData
 from longtail.data.names import find_class
 from longtail.data.record import SplitRecord
 from longtail.errors import InputError
-from longtail.messages import command
+from longtail.messages import command, plural
 from longtail.reports.results import Evaluation, Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table, show
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
@@ -29,7 +29,7 @@ def check_spread(trainer: pl.Trainer, data: LongTailData, name: str) -> None:
     split, processes = data.split(name), trainer.world_size
     if split is not None and not left_out(trainer, name) and len(split) < processes:
         raise InputError(
-            f"{data.source} has {len(split)} {name} {data.noun}{'s' * (len(split) > 1)} for {processes} processes: "
+            f"{data.source} has {plural(len(split), f'{name} {data.noun}')} for {processes} processes: "
             f"give --trainer.devices {len(split)} or less"
         )
 

@@ -20,7 +20,7 @@ from longtail.data.loader import EpochBatches, Loader
 from longtail.distributed import is_first_process
 from longtail.errors import InputError
 from longtail.files.progress import progress_bar
-from longtail.messages import shown
+from longtail.messages import plural, shown
 from longtail.models.trained_state import full_state, state_hash
 from longtail.tasks.base import ordered
 
@@ -68,7 +68,9 @@ class Extraction:
         names = [name for name in SPLITS if data.split(name) is not None]
         started = time.perf_counter()
         features = {name: self.of_split(data, name, copies if name == "train" else 1) for name in names}
-        logger.info(f"features of {sum(map(len, features.values())):,} images in {time.perf_counter() - started:.1f} s")
+        logger.info(
+            f"features of {plural(sum(map(len, features.values())), 'image')} in {time.perf_counter() - started:.1f} s"
+        )
         return FeatureData(data, features)
 
     def of_rows(self, data: ImageData, rows: Tensor) -> Tensor:

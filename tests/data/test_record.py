@@ -37,12 +37,12 @@ def clips(root: Path) -> VideoFolder:
     return VideoFolder(root=root, val_fraction=0.25, test_fraction=0.25, **CLIPS, **FEW)
 
 
-def boxes(root: Path) -> COCO:
-    return COCO(root, val_fraction=0.25, masks=False, view=MultiScale([16], 64), **FEW)
+def boxes(root: Path, **options: Any) -> COCO:
+    return COCO(root, val_fraction=0.25, masks=False, view=MultiScale([16], 64), **FEW, **options)
 
 
-def pixels(root: Path) -> SegmentationFolder:
-    return SegmentationFolder(root, val_fraction=0.25, view=ScaleCropFlip(16), **FEW)
+def pixels(root: Path, **options: Any) -> SegmentationFolder:
+    return SegmentationFolder(root, val_fraction=0.25, view=ScaleCropFlip(16), **FEW, **options)
 
 
 def noise(path: Path, seed: int, side: int = 16) -> None:
@@ -175,6 +175,55 @@ def test_a_new_class_is_left_out_and_a_class_that_is_gone_does_not_stop_a_test(t
     further.keep_splits(record, measured_alone=False)
     with pytest.raises(InputError, match="no training image of b"):
         _ = further.splits
+
+
+def test_a_table_may_name_files_that_are_gone(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    make(tmp_path)
+    data = table(tmp_path / "photos")
+    record = SplitRecord.of(data)
+    assert record is not None
+    gone = Path(files(data)["train"][0])
+    (tmp_path / "photos" / gone).unlink()
+    later = Table(tmp_path / "photos/all.csv", image_size=16, **FEW)
+    later.keep_splits(record, measured_alone=False)
+    _ = later.splits
+    assert later.left_out == {("training image", "gone"): 1}
+    with pytest.raises(InputError, match=r"all\.csv, line \d+: no such file"):
+        _ = Table(tmp_path / "photos/all.csv", image_size=16, **FEW).splits
+
+
+@pytest.mark.parametrize("read", [boxes, pixels])
+def test_groups_of_boxes_and_pixels(
+    read: Callable[..., LongTailData], tmp_path: Path, told: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path)
+    root = tmp_path / read.__name__
+    data = read(root, group=r"/(\d)\d?\.png$")
+    names = {name: {Path(file).stem[0] for file in its} for name, its in files(data).items()}
+    assert not names["train"] & names["val"]
+    sizes = {name: len(its) for name, its in files(data).items()}
+    assert f"val: {sizes['val']} image" in told.text
+    with pytest.raises(InputError, match="as a regular expression of the path it needs one group in brackets"):
+        _ = read(root, group="patient").splits
+
+
+def test_new_classes_of_boxes_and_pixels_are_named(tmp_path: Path) -> None:
+    make(tmp_path)
+    for read in (boxes, pixels):
+        root = tmp_path / read.__name__
+        record = SplitRecord.of(read(root))
+        assert record is not None
+        if read is pixels:
+            (root / "classes.txt").write_text("sky\nroad\ncrow\n")
+        else:
+            content = json.loads((root / "instances_train.json").read_text())
+            content["categories"].append({"id": 3, "name": "crow"})
+            content["annotations"][0]["category_id"] = 3
+            (root / "instances_train.json").write_text(json.dumps(content))
+        later = read(root)
+        later.keep_splits(record, measured_alone=False)
+        with pytest.raises(InputError, match="crow"):
+            _ = later.splits
 
 
 def test_another_folder_is_refused_and_a_damaged_record_too(tmp_path: Path) -> None:

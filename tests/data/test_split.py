@@ -82,6 +82,26 @@ def test_the_smallest_random_fraction_for_one_of_every_class(targets, seed):
     assert least == (fractions[0] if fractions else None)
 
 
+@given(st.lists(st.integers(0, 6), min_size=2, max_size=40), st.floats(0.01, 0.9), SEED)
+def test_a_random_split_keeps_groups_whole(groups, fraction, seed):
+    names = [f"g{group}" for group in groups]
+    if len(set(names)) < 2:
+        with pytest.raises(ValueError, match="all images are of one group"):
+            random_split(len(names), fraction, seed, names)
+        return
+    kept, held_out = random_split(len(names), fraction, seed, names)
+    assert sorted([*kept, *held_out]) == list(range(len(names)))
+    assert len(held_out)
+    assert not {names[i] for i in kept} & {names[i] for i in held_out}
+    largest = max(names.count(name) for name in names)
+    assert abs(len(held_out) - fraction * len(names)) <= largest + 0.5
+    alone = [f"g{row}" for row in range(len(names))]
+    for empty in (alone, [""] * len(names)):
+        assert [len(part) for part in random_split(len(names), fraction, seed, empty)] == [
+            len(part) for part in random_split(len(names), fraction, seed)
+        ]
+
+
 @pytest.mark.parametrize("fraction", [-0.1, 1.0, 2, float("nan")])
 def test_fraction_out_of_range(fraction):
     with pytest.raises(ValueError, match=r"fraction must be in \[0, 1\)"):

@@ -91,7 +91,7 @@ def test_what_is_passed_over_is_counted(tmp_path):
         (2, "file", "of another kind (.txt, .nef; raw data of cameras, .nef, has to be developed)"),
         (1, "image", "beside the class folders"),
         (2, "folder", "beside those of the splits (extra, notes)"),
-        (2, "image", "of a test folder without class folders"),
+        (2, "image", "of a test split without classes"),
     ]
 
 

@@ -262,7 +262,7 @@ def test_not_a_table(root):
     assert refusal(root / "no.csv") == f"{root}/no.csv: no such file; give the path of a table"
     assert refusal(root / "sub") == f"{root}/sub: is a folder; give the path of a table"
     file = write(root, "", "t.xlsx")
-    assert refusal(file).startswith(f"{file}: unknown kind of table; rename it to end in .csv, .tsv, .parquet")
+    assert refusal(file).startswith(f"{file}: unknown kind of table; rename it to end in .csv, .tsv, .jsonl, .parquet")
 
 
 def test_unreadable_table(root, monkeypatch):

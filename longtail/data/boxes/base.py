@@ -18,15 +18,15 @@ from longtail.data.boxes.formats import other_format, refuse_other_format
 from longtail.data.boxes.of_run import files_of, parts_of_run
 from longtail.data.record import SplitFiles, SplitRecord
 from longtail.data.sampling import Sampling
-from longtail.data.split import check_fraction, random_fraction_for_one, random_split
-from longtail.data.splits import Split, Splits, depth_input, tell_untrained, way_out
+from longtail.data.split import check_fraction
+from longtail.data.splits import Split, Splits, depth_input, hold_out_images, tell_untrained
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archives
 from longtail.files.boxes.base import BoxSet
-from longtail.files.coco.places import unnamed_images
 from longtail.files.images import HEADERS_ONLY, check_images, decode, few, tell_depth
 from longtail.files.layouts import check_layout
 from longtail.files.listing import IntArray
+from longtail.files.places import unnamed
 from longtail.messages import and_more, command, plural, shown
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class DetectionData(LongTailData):
             images out of the training images: what is reported on must not set difficulties or choose an epoch.
         val_fraction: part of the training images that is held out where there is no validation file; 0 for none.
         split_seed: of that.
+        group: regular expression with one group, of the path of an image; images of one value stay together.
         check_images: look at every image file before training.
         skip_bad_annotations: leave out annotations that cannot be used, and images that are not there, and say how
             many; otherwise they are an error.
@@ -76,6 +77,7 @@ class DetectionData(LongTailData):
         val_as_test: bool = False,
         val_fraction: float = 0.1,
         split_seed: int = 0,
+        group: str | None = None,
         check_images: bool = True,
         skip_bad_annotations: bool = False,
         bit_depth: int | None = None,
@@ -87,7 +89,7 @@ class DetectionData(LongTailData):
             raise InputError("val_as_test makes a test set of the validation file: leave out it or the test file")
         self.masks, self.val_as_test = masks, val_as_test
         self.view = view or MultiScale()
-        self.val_fraction, self.split_seed = val_fraction, split_seed
+        self.val_fraction, self.split_seed, self.group = val_fraction, split_seed, group
         self.check_images, self.skip_bad_annotations = check_images, skip_bad_annotations
         self.bit_depth = bit_depth
 
@@ -212,9 +214,9 @@ class DetectionData(LongTailData):
             return parts_of_run(parts, self.recall, self.root, self.check_images)
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
-            least = random_fraction_for_one(*train.labels(), len(train.rows), self.split_seed)
-            self.ways_out["val"] = way_out(least)
-            train_rows, val_rows = random_split(len(train.rows), self.val_fraction, self.split_seed)
+            paths = [train.path(row) for row in range(len(train.rows))]
+            held_out = hold_out_images(paths, train.labels(), self.val_fraction, self.split_seed, self.group)
+            train_rows, val_rows, self.ways_out["val"] = held_out
             parts["train"] = replace(train, rows=train.rows[train_rows])
             parts["val"] = replace(train, rows=train.rows[val_rows])
         return parts
@@ -247,10 +249,9 @@ class DetectionData(LongTailData):
     def _tell_unnamed(self, parts: Iterable[Part]) -> None:
         """Say how many images lie beside those of the set, and are not in it."""
         paths = {part.path(row) for part in parts for row in range(len(part.rows))}
-        if others := unnamed_images(paths):
-            logger.info(
-                f"{self.source}: {len(others)} images have no annotation and are left out, such as {shown(others[0])}"
-            )
+        if others := unnamed(paths):
+            images = plural(len(others), "image")
+            logger.info(f"{self.source}: left out {images} without an annotation, such as {shown(others[0])}")
             self.leave_out(len(others), "image", "without an annotation")
 
     def labelled(self, split: str, classes: list[str]) -> Split:

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from longtail.data.boxes.base import DetectionData
 from longtail.files.boxes.base import BoxSet
+from longtail.files.boxes.cvat import CVATSet
 from longtail.files.boxes.labelme import LabelMeSet
 from longtail.files.boxes.voc import VOCSet
 from longtail.files.boxes.yolo import YOLOSet
@@ -31,6 +32,18 @@ class YOLO(DetectionData):
     short_name: ClassVar[str | None] = "yolo"
     needs: ClassVar[str] = "give --data FOLDER, or --data yolo --data.root FOLDER, with images and text files"
     reader: ClassVar[type[BoxSet]] = YOLOSet
+
+
+class CVAT(DetectionData):
+    """Boxes and shapes in CVAT's XML for images 1.1: ``annotations.xml`` with the images beside it or in ``images/``.
+    Splits are the subsets of the project, or folders; else all is for training.
+
+    Its options are those of ``DetectionData``.
+    """
+
+    short_name: ClassVar[str | None] = "cvat"
+    needs: ClassVar[str] = "give --data FOLDER, or --data cvat --data.root FOLDER, with annotations.xml and images"
+    reader: ClassVar[type[BoxSet]] = CVATSet
 
 
 class LabelMe(DetectionData):

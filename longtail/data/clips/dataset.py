@@ -35,6 +35,7 @@ class ClipFiles(Dataset[Sample]):
         resize: how frames are brought to their size.
         bit_depth: how many bits of frames of 16 count, where they do not say it.
         shown: crops of every clip for evaluation, 1 or 5.
+        pattern: what the names of frames in a folder are like.
     """
 
     def __init__(
@@ -48,11 +49,12 @@ class ClipFiles(Dataset[Sample]):
         resize: Resize = STANDARD,
         bit_depth: int | None = None,
         shown: int = 1,
+        pattern: str | None = None,
     ) -> None:
         self.listing, self.frames, self.size = listing, frames, size
         self.crops, self.clips = crops, clips
         self.counts, self.resize, self.bit_depth = counts or {}, resize, bit_depth
-        self.shown = shown
+        self.shown, self.pattern = shown, pattern
 
     def __len__(self) -> int:
         return len(self.listing)
@@ -66,12 +68,12 @@ class ClipFiles(Dataset[Sample]):
         path = self.listing.paths[row]
         count = self.counts.get(path)
         if self.crops is None:
-            how_shown = (self.resize, self.bit_depth, self.shown)
+            how_shown = (self.resize, self.bit_depth, self.shown, self.pattern)
             images = read_clips(path, self.frames, self.size, self.clips, count, *how_shown)
         else:
             random = np.random.default_rng(draw)
-            indices = segment_indices(count or count_frames(path), self.frames, random)
-            frames = read_frames(path, indices.tolist(), self.bit_depth)
+            indices = segment_indices(count or count_frames(path, self.pattern), self.frames, random)
+            frames = read_frames(path, indices.tolist(), self.bit_depth, self.pattern)
             how = self.resize.interpolation
             views = [
                 central_crop(frames, self.size, self.resize)

@@ -23,8 +23,8 @@ from longtail.files.folder import VIDEOS
 from longtail.files.formats.known import is_labels
 from longtail.files.listing import Listing
 from longtail.files.video.checks import checked_videos
-from longtail.files.video.reading import count_frames, flow_images, frame_files, read_frames, segment_indices
-from longtail.messages import shown, some
+from longtail.files.video.reading import count_frames, frame_files, other_images, read_frames, segment_indices
+from longtail.messages import plural, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,8 @@ class ClipData(FileData):
     Args:
         frames: T, frames of a clip, one of each of T equal parts of the video. Of a shorter video some come twice.
         test_clips: clips of a test video, whose logits are averaged.
+        frame_pattern: what the names of frames in a folder are like, such as ``img_*.jpg``; by default images of
+            optical flow beside others are no frames.
         kwargs: see ``FileData``; files are videos.
     """
 
@@ -45,11 +47,17 @@ class ClipData(FileData):
     kind = VIDEOS
     largest_size: ClassVar[int] = 112
 
-    def __init__(self, frames: int = 8, test_clips: int = 1, **kwargs: Any) -> None:  # the options of the base class
+    def __init__(
+        self,
+        frames: int = 8,
+        test_clips: int = 1,
+        frame_pattern: str | None = None,
+        **kwargs: Any,  # the options of the base class
+    ) -> None:
         super().__init__(**kwargs)
         if frames < 1 or test_clips < 1:
             raise InputError(f"frames and test_clips must be at least 1, got {frames} and {test_clips}")
-        self.frames, self.test_clips = frames, test_clips
+        self.frames, self.test_clips, self.frame_pattern = frames, test_clips, frame_pattern
         self._counts: dict[str, int] = {}  # frames of the videos that were checked
 
     @property
@@ -59,8 +67,9 @@ class ClipData(FileData):
 
     @property
     def input(self) -> dict[str, Any]:  # as in the base
-        """What is known of images, and the frames of a clip."""
-        return {**super().input, "frames": self.frames}
+        """What is known of images, the frames of a clip, and what they are called in folders, where it is given."""
+        pattern = {} if self.frame_pattern is None else {"frame_pattern": self.frame_pattern}
+        return {**super().input, "frames": self.frames, **pattern}
 
     @property
     def time_options(self) -> list[str]:
@@ -68,33 +77,36 @@ class ClipData(FileData):
         return [*super().time_options, f"fewer --data.frames (now {self.frames})"]
 
     def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
-        """Videos that cannot be read, with the reasons; of short ones it is said that frames come twice, and images of
-        optical flow beside the frames are told."""
-        checks = dict(zip(paths, checked_videos(paths, self.folder), strict=True))
+        """Videos that cannot be read, with the reasons; of short ones it is said that frames come twice, and images
+        beside the frames that are none are told."""
+        checks = dict(zip(paths, checked_videos(paths, self.folder, self.frame_pattern), strict=True))
         counts = {path: frames for path, (frames, reason) in checks.items() if not reason}
         if short := [f"{shown(path)} ({count})" for path, count in counts.items() if count < self.frames]:
-            logger.info(f"{len(short)} videos have fewer than {self.frames} frames, some come twice: {some(short)}")
-        if flow := {path: number for path in counts if (number := flow_images(path))}:
             logger.info(
-                f"{sum(flow.values())} images of optical flow beside the frames of {len(flow)} videos are no frames "
-                f"and left out: {some([shown(path) for path in flow])}"
+                f"{plural(len(short), 'video')} of fewer than {self.frames} frames, some come twice: {some(short)}"
+            )
+        if others := {path: number for path in counts if (number := other_images(path, self.frame_pattern))}:
+            what = "of optical flow" if self.frame_pattern is None else f"of other names than {self.frame_pattern}"
+            logger.info(
+                f"left out {plural(sum(others.values()), 'image')} {what}, which are no frames, beside those of "
+                f"{plural(len(others), 'video')}: {some([shown(path) for path in others])}"
             )
         self._counts |= counts
         return sorted((path, reason) for path, (_, reason) in checks.items() if reason)
 
     def images_in(self, paths: Sequence[str]) -> list[str]:
         """The first frames, of those that are folders of frames."""
-        return [frame_files(path)[0] for path in paths if Path(path).is_dir()]
+        return [frame_files(path, self.frame_pattern)[0] for path in paths if Path(path).is_dir()]
 
     def shorter_side(self, path: str) -> int:
         """That of a frame, in pixels."""
-        return min(read_frames(path, [0]).shape[2:])
+        return min(read_frames(path, [0], pattern=self.frame_pattern).shape[2:])
 
     def open(self, listing: Listing, split: str) -> Dataset[Sample]:
         """The clips of a split."""
         crops = self.decoder_crops() if split == "train" else None
         clips = self.test_clips if split == "test" else 1
-        how = (self._counts, self.resize, self.bit_depth, self.test_crops if split == "test" else 1)
+        how = (self._counts, self.resize, self.bit_depth, self.test_crops if split == "test" else 1, self.frame_pattern)
         return ClipFiles(listing, self.frames, self.image_size, crops, clips, *how)
 
     def augment(self, operator: Operator, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -110,8 +122,9 @@ class ClipData(FileData):
     def picture(self, split: str, row: int) -> Image.Image:
         """The middle frame of a video."""
         path = self._listings[split].paths[row]
-        count = self._counts.get(path) or count_frames(path)
-        frame = read_frames(path, segment_indices(count, 1, None).tolist(), self.bit_depth)[0]
+        count = self._counts.get(path) or count_frames(path, self.frame_pattern)
+        middle = segment_indices(count, 1, None).tolist()
+        frame = read_frames(path, middle, self.bit_depth, self.frame_pattern)[0]
         return Image.fromarray(frame.permute(1, 2, 0).numpy())
 
 

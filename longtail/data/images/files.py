@@ -132,12 +132,14 @@ class FileData(ImageData):
         kept = {}
         for name, of_split in rows.items():
             now = name if name in listings else "train"
-            paths = listings[now].paths
-            kept[name] = Listing([paths[row] for row in of_split.tolist()], labels[now][of_split], classes)
+            its = listings[now]
+            paths = [its.paths[row] for row in of_split.tolist()]
+            kept[name] = Listing(paths, labels[now][of_split], classes, home=its.home)
         return kept
 
     def _files(self, split: str, listing: Listing, labels: IntArray) -> SplitFiles:
-        names = names_below(listing.paths, self.home(listing), split, self.home_of(split, listing))
+        home = listing.home or self.home(listing)
+        names = names_below(listing.paths, home, split, self.home_of(split, listing))
         return SplitFiles.of(names, labels, listing.paths, self.check_images)
 
     def split_files(self, split: str) -> SplitFiles:
@@ -232,7 +234,8 @@ class FileData(ImageData):
             return listing
         path, reason = bad[0]
         if not self.skip_bad_images:
-            way_out = f"repair or remove it, or leave such files out by --skip-bad-{self.noun}s"
+            repair = "repair or remove it" if listing.home is None else "correct the row that it was unpacked from"
+            way_out = f"{repair}, or leave such files out by --skip-bad-{self.noun}s"
             raise InputError(f"{path}: {reason}{and_more(bad)}; {way_out}")
         if len(bad) == len(listing):
             raise InputError(f"{self.source}: no {self.noun} can be read, such as {path} ({reason})")

@@ -1,6 +1,7 @@
 """Data modules for images in files: a folder of class folders, or a table of paths and labels."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,12 +13,13 @@ from longtail.files.columns import Columns
 from longtail.files.entries import Reading
 from longtail.files.folder import scan_folder
 from longtail.files.formats.known import is_labels, read_file, read_folder, read_labelled
-from longtail.files.groups import with_groups
+from longtail.files.groups import tell_shared, with_groups
 from longtail.files.labelled import start_of_paths, without_files
 from longtail.files.layouts import check_layout, refuse_boxes
 from longtail.files.listing import Listing
 from longtail.files.passed_over import PassedOver
-from longtail.messages import shown
+from longtail.files.places import unnamed
+from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)
 
@@ -54,17 +56,30 @@ class OwnFiles(FileData):
 
     @property
     def reading(self) -> Reading:
-        """How files about images are read; what is left out is counted here."""
-        return Reading(self.kind, self.columns, self.skip_bad_images)
+        """How files about images are read; what is left out is counted here. What is gone the record of a run tells."""
+        return Reading(self.kind, self.columns, self.skip_bad_images or self.recall is not None)
 
     def finished(self, listings: dict[str, Listing], passed: PassedOver) -> dict[str, Listing]:
         """The listings, with groups where they are wanted; what was passed over is told."""
-        for count in passed.counts(self.noun):
-            self.leave_out(*count)
+        for count, noun, reason in passed.counts(self.noun):
+            if noun != "row" or self.recall is None:
+                self.leave_out(count, noun, reason)
         group = self.columns.group
         if group is None:
             return listings
-        return {name: with_groups(listing, group, self.source) for name, listing in listings.items()}
+        grouped = {name: with_groups(listing, group, self.source) for name, listing in listings.items()}
+        tell_shared(grouped, self.noun)
+        return grouped
+
+    def tell_unnamed(self, listings: Mapping[str, Listing]) -> None:
+        """Say how many images lie beside those that files name, and are in no row that is used."""
+        if self.recall is not None:
+            return
+        paths = [path for listing in listings.values() if listing.home is None for path in listing.paths]
+        if others := unnamed(paths, self.kind):
+            files = plural(len(others), self.noun)
+            logger.info(f"{self.source}: left out {files} that no row in use names, such as {shown(others[0])}")
+            self.leave_out(len(others), self.noun, "that no row in use names")
 
     def home_of(self, split: str, listing: Listing) -> Path:
         """The folder that is given for the split, or that of its table."""
@@ -111,7 +126,8 @@ class Folder(OwnFiles):
         """List what lies below the class folders or is named by the files of a tool, and what is given apart."""
         reading = self.reading
         listings = read_folder(self.root, reading) if self.root.is_dir() else {}
-        if not listings:
+        by_files = bool(listings)
+        if not by_files:
             check_layout(self.root, "images")
             listings = scan_folder(self.root, self.kind, reading.passed)
         first = next(iter(listings))
@@ -122,8 +138,10 @@ class Folder(OwnFiles):
             listings[name] = read_labelled(place, listings[first].classes, name, reading, start)
             rest = without_files(listings[first], listings[name].paths)
             if held := len(listings[first]) - len(rest):
-                logger.info(f"{held} {self.noun}s of {shown(self.root)} are in {shown(place)} and not trained on")
+                logger.info(f"not trained on {plural(held, self.noun)} of {shown(self.root)}, named by {shown(place)}")
             listings[first] = rest
+        if by_files:
+            self.tell_unnamed(listings)
         return self.finished(listings, reading.passed)
 
     def list_labelled(self, split: str, classes: list[str]) -> Listing:
@@ -175,6 +193,7 @@ class Table(OwnFiles):
             if name in listings:
                 raise InputError(f"{shown(self.table)} has {name} {self.noun}s: leave out --data.{name}")
             listings[name] = read_labelled(place, listings[first].classes, name, reading, self.root)
+        self.tell_unnamed(listings)
         return self.finished(listings, reading.passed)
 
     def list_labelled(self, split: str, classes: list[str]) -> Listing:

@@ -2,8 +2,16 @@
 
 from collections.abc import Mapping
 
-from longtail.data.split import fraction_for_one, grouped_split, stratified_split
-from longtail.data.splits import tell_groups
+import numpy as np
+
+from longtail.data.split import (
+    fraction_for_one,
+    grouped_fraction_for_one,
+    grouped_split,
+    groups_of_classes,
+    stratified_split,
+)
+from longtail.data.splits import tell_groups, way_out
 from longtail.files.listing import Listing
 
 
@@ -31,15 +39,20 @@ def hold_out(
         else:
             kept, held_out = grouped_split(train.targets, train.groups, fraction, seed, sizes)
             tell_groups(train, kept, held_out, name)
-        can_give = train.class_counts() > 1
+        before, can_give = train, train.class_counts() > 1
         others[name], train = train.subset(held_out), train.subset(kept)
-        if train.groups is not None:
-            continue  # what a class can give depends on its groups
         without = others[name].class_counts() == 0
-        if (without & can_give).any():
+        if before.groups is not None:
+            can_give = groups_of_classes(before.targets, before.groups, len(before.classes)) > 1
+        if (without & can_give).any() and before.groups is not None:
+            wanted = np.flatnonzero(can_give)
+            least_of_all = grouped_fraction_for_one(before.targets, before.groups, wanted, seed, sizes)
+            ways_out[name] = way_out(least_of_all, "groups", name)
+        elif (without & can_give).any():
             least = f"--data.{name}_fraction {fraction_for_one(sizes[without & can_give]):g}"
             which = "" if can_give.all() else " that has two or more to give"
             ways_out[name] = f"{least} is the smallest that gives one to every class{which}"
         elif without.any():
-            ways_out[name] = "no fraction gives them one, as there is one of each in all"
+            what = "is one of each" if before.groups is None else "is one group of each"
+            ways_out[name] = f"no fraction gives them one, as there {what} in all"
     return {**others, "train": train}, ways_out

@@ -21,15 +21,15 @@ from longtail.data.loader import EpochBatches, Loader, collate_lists
 from longtail.data.pixels.dataset import Part, PixelBatch, PixelSample, SegmentationImages
 from longtail.data.record import Recall, SplitFiles, SplitRecord, names_below
 from longtail.data.sampling import Sampling
-from longtail.data.split import check_fraction, random_fraction_for_one, random_split
-from longtail.data.splits import Split, Splits, tell_untrained, way_out
+from longtail.data.split import check_fraction
+from longtail.data.splits import Split, Splits, hold_out_images, tell_untrained
 from longtail.errors import InputError
 from longtail.files.images import decode, few, tell_depth
 from longtail.files.listing import class_rows
 from longtail.files.pixels.counts import count_pixels
 from longtail.files.pixels.labels import IndexLabels, PixelLabels
 from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs, lookup_table
-from longtail.messages import and_more, shown, some
+from longtail.messages import and_more, plural, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,7 @@ class SegmentationData(LongTailData):
             read, in pixels; smaller images stay as they are. None leaves all.
         val_fraction: part of the training images that is held out where there is no validation split; 0 for none.
         split_seed: of that.
+        group: regular expression with one group, of the path of an image; images of one value stay together.
         skip_bad_images: leave out the pairs of image and annotation that cannot be used, and say how many; otherwise
             they are an error.
         bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
@@ -75,6 +76,7 @@ class SegmentationData(LongTailData):
         image_size: int | None = None,
         val_fraction: float = 0.1,
         split_seed: int = 0,
+        group: str | None = None,
         skip_bad_images: bool = False,
         bit_depth: int | None = None,
     ) -> None:
@@ -84,7 +86,7 @@ class SegmentationData(LongTailData):
             raise InputError(f"image_size must be at least 1 pixel, got {image_size}")
         self.root, self.image_size = root, image_size
         self.view = view or ScaleCropFlip()
-        self.val_fraction, self.split_seed = val_fraction, split_seed
+        self.val_fraction, self.split_seed, self.group = val_fraction, split_seed, group
         self.skip_bad_images, self.bit_depth = skip_bad_images, bit_depth
         self.normalise = Normalise(self.mean, self.std)
 
@@ -152,8 +154,8 @@ class SegmentationData(LongTailData):
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
             labels = (train.counts.labels, train.counts.owners)
-            self.ways_out["val"] = way_out(random_fraction_for_one(*labels, len(train), self.split_seed))
-            train_rows, val_rows = random_split(len(train), self.val_fraction, self.split_seed)
+            held_out = hold_out_images(train.images, labels, self.val_fraction, self.split_seed, self.group)
+            train_rows, val_rows, self.ways_out["val"] = held_out
             if len(train_rows) == 0:
                 raise InputError(f"{self.source} has too few images to hold out some of them: give a val folder")
             parts["train"], parts["val"] = train.subset(train_rows), train.subset(val_rows)
@@ -207,7 +209,7 @@ class SegmentationData(LongTailData):
         rows = np.flatnonzero([not problem for problem in problems])
         if len(rows) == 0:
             raise InputError(f"{self.source}: no {name} image can be used, such as {bad[0]}")
-        logger.info(f"left out {len(bad)} {name} files that cannot be used: {some(bad)}")
+        logger.info(f"left out {plural(len(bad), f'{name} file')} that cannot be used: {some(bad)}")
         self.leave_out(len(bad), f"{name} file", "that cannot be used")
         return part.subset(rows)
 

@@ -14,6 +14,7 @@ from longtail.data.pixels.base import SegmentationData
 from longtail.errors import InputError
 from longtail.files.boxes.base import BoxSet, Labelled
 from longtail.files.boxes.coco import COCOSet
+from longtail.files.boxes.cvat import CVATSet
 from longtail.files.boxes.labelme import BACKGROUND, LabelMePixels
 from longtail.files.boxes.labelme import IGNORED as NOT_COUNTED
 from longtail.files.boxes.voc import VOCSet
@@ -31,6 +32,7 @@ _READERS: Mapping[str, type[BoxSet]] = {
     "YOLO": YOLOSet,
     "PascalVOC": VOCSet,
     "LabelMe": LabelMePixels,
+    "CVAT": CVATSet,
 }
 _BACKGROUNDS = (BACKGROUND, "background")
 
@@ -78,7 +80,8 @@ class ShapeLabels(PixelLabels):
 
 
 class PolygonFolder(SegmentationData):
-    """Shapes in the format of COCO, LabelMe, YOLO or Pascal VOC, drawn as classes of pixels when an image is read.
+    """Shapes in the format of COCO, LabelMe, YOLO, Pascal VOC or CVAT, drawn as classes of pixels when an image is
+    read.
 
     What lies in no shape is of the class "background", which is added unless there is one of that name. LabelMe's
     ``__ignore__`` and crowds are ignored.

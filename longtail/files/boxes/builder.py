@@ -48,6 +48,11 @@ class Builder:
         for number, name in enumerate(classes):
             self._categories.add({"id": number, "name": name})
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether the shapes are wanted."""
+        return self._instances.segmentations is not None
+
     def add_image(self, name: str, width: int, height: int) -> None:
         """An image, by its path; the objects that are added next are in it."""
         number = len(self._images.ids) + 1

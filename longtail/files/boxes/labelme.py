@@ -15,11 +15,10 @@ from PIL import Image
 from longtail.errors import InputError
 from longtail.files.boxes.builder import Builder
 from longtail.files.boxes.perfile import Content, FileSet
-from longtail.files.coco.results import codec
-from longtail.messages import shown
+from longtail.files.boxes.shapes import ellipse, run_lengths
+from longtail.messages import plural, shown
 
 BACKGROUND, IGNORED = "_background_", "__ignore__"  # what LabelMe calls what is no object, and what does not count
-_CORNERS = 64  # of the polygon that a circle becomes
 
 
 @dataclass
@@ -71,7 +70,7 @@ class LabelMeSet(FileSet[_Shape]):
         return image
 
     def add(self, builder: Builder, entry: _Shape, place: str, label: int, size: tuple[int, int]) -> None:
-        outline = entry.polygons if entry.mask is None else _run_lengths(*entry.mask, *size)
+        outline = entry.polygons if entry.mask is None else run_lengths(*entry.mask, *size)
         builder.add_object(place, label, None, outline)
 
 
@@ -89,30 +88,19 @@ def _shape(entry: Any, place: str) -> _Shape:  # JSON, checked here
         raise ValueError("has no label")
     if kind == "polygon":
         if len(points) < 3:
-            raise ValueError(f"has a polygon of {len(points)} points")
+            raise ValueError(f"has a polygon of {plural(len(points), 'point')}")
         return _Shape(name, place, [points.ravel().tolist()])
     if kind in ("rectangle", "circle", "mask") and len(points) < 2:
-        raise ValueError(f"has a {kind} of {len(points)} points, and two are needed")
+        raise ValueError(f"has a {kind} of {plural(len(points), 'point')}, and two are needed")
     if kind == "rectangle":
         (x1, y1), (x2, y2) = points.min(0), points.max(0)
         return _Shape(name, place, [[x1, y1, x2, y1, x2, y2, x1, y2]])
     if kind == "circle":
         radius = math.dist(*points[:2].tolist())
-        angles = np.arange(_CORNERS) * (2 * np.pi / _CORNERS)
-        corners = points[0] + radius * np.stack([np.cos(angles), np.sin(angles)], 1)
-        return _Shape(name, place, [corners.ravel().tolist()])
+        return _Shape(name, place, [ellipse(points[0, 0], points[0, 1], radius, radius)])
     if kind == "mask":
         with Image.open(io.BytesIO(base64.b64decode(entry["mask"]))) as mask:
             pixels = np.asarray(mask) > 0
         x, y = points.min(0).round().astype(int).tolist()
         return _Shape(name, place, [], (x, y, pixels))
     raise ValueError(f"is a {shown(kind)}, which has no area")
-
-
-def _run_lengths(x: int, y: int, pixels: Any, width: int, height: int) -> dict[str, Any]:  # an array; JSON
-    """Pixels at a place of an image, as run lengths."""
-    whole = np.zeros((height, width), dtype=np.uint8, order="F")
-    inside = pixels[max(0, -y) : max(0, height - y), max(0, -x) : max(0, width - x)]
-    whole[max(0, y) : max(0, y) + inside.shape[0], max(0, x) : max(0, x) + inside.shape[1]] = inside
-    encoded = codec().encode(whole)
-    return {"size": [height, width], "counts": encoded["counts"].decode("ascii")}

@@ -17,7 +17,7 @@ from longtail.files.boxes.pairs import by_stem, files_below, read_lines
 from longtail.files.boxes.partners import Partners
 from longtail.files.listing import in_class_order
 from longtail.files.split_names import split_of
-from longtail.messages import shown, some
+from longtail.messages import plural, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class FileSet(BoxSet, Generic[N]):
             elif (place := self.root.joinpath(*parts[: at + 1])) not in folders.setdefault(splits[at] or "", []):
                 folders[splits[at] or ""].append(place)
         if folders and outside:
-            logger.info(f"{len(outside)} files beside the folders of the splits are passed over: {some(outside)}")
+            logger.info(f"passed over {plural(len(outside), 'file')} beside the folders of the splits: {some(outside)}")
         return folders or {"train": [self.root]}
 
     @cached_property

@@ -1,14 +1,27 @@
 """Boxes in Pascal VOC's format: an XML file for each image."""
 
+import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from xml.etree import ElementTree
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from longtail.errors import InputError
+from longtail.files.boxes.base import Labelled
 from longtail.files.boxes.builder import Builder
 from longtail.files.boxes.perfile import Content, FileSet
-from longtail.messages import shown
+from longtail.files.boxes.shapes import run_lengths
+from longtail.messages import plural, shown
+
+logger = logging.getLogger(__name__)
+
+
+_MASKS = "SegmentationObject"  # the folder of PNGs whose values number the objects of an image
 
 
 @dataclass
@@ -18,13 +31,16 @@ class _Object:
     box: list[float]
     polygon: list[float] | None
     difficult: bool
+    masks: Path
+    number: int
 
 
 class VOCSet(FileSet[_Object]):
     """XML files beside the images or in a folder of their own, with lists in ``ImageSets/Main`` or without.
 
     Pixels are counted from 1 and both corners of a box belong to it, as in the files of the challenge. What is marked
-    as difficult counts neither as right nor as wrong, as there.
+    as difficult counts neither as right nor as wrong, as there. Where masks are wanted and ``SegmentationObject`` is
+    there, an object has the pixels of its number, and images without such a PNG are left out.
     """
 
     format: ClassVar[str] = "Pascal VOC's format"
@@ -54,12 +70,46 @@ class VOCSet(FileSet[_Object]):
                 x, y = (low - 1 if low >= 1 else low for low in (x1, y1))
                 box = [x, y, x2 - x, y2 - y]
                 difficult = (element.findtext("difficult") or "").strip() == "1"
-                image.objects.append(_Object(name, place, box, _polygon(element.find("polygon")), difficult))
+                polygon = _polygon(element.find("polygon"))
+                image.objects.append(_Object(name, place, box, polygon, difficult, self._masks(file), number))
         return image
 
+    def _masks(self, file: Path | str) -> Path:
+        return self.root / _MASKS / f"{Path(file).stem}.png"
+
+    def read(self, split: str, masks: bool, skip_bad: bool) -> Labelled:
+        if masks and (self.root / _MASKS).is_dir():
+            there = {file: its for file, its in self.contents[split].items() if self._masks(file).is_file()}
+            if not there:
+                raise InputError(f"{shown(self.root / _MASKS)} has no PNG for an image of {split}: add some")
+            lost = plural(len(self.contents[split]) - len(there), "image")
+            logger.info(f"{split}: masks are those of {_MASKS}/, left out {lost} without")
+            self.contents[split] = there
+        return super().read(split, masks, skip_bad)
+
     def add(self, builder: Builder, entry: _Object, place: str, label: int, size: tuple[int, int]) -> None:
-        shape = None if entry.polygon is None else [entry.polygon]
+        shape: Any = None if entry.polygon is None else [entry.polygon]  # as in COCO's JSON
+        if shape is None and builder.has_masks and entry.masks.is_file():
+            pixels = _values(entry.masks, size) == entry.number
+            shape = run_lengths(0, 0, pixels, *size) if pixels.any() else None
         builder.add_object(place, label, entry.box, shape, entry.difficult)
+
+
+@lru_cache(maxsize=1)  # of the image whose objects are added
+def _values(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The values of the pixels of a PNG.
+
+    Raises:
+        InputError: if it cannot be read, or is of another size than its image.
+    """
+    try:
+        with Image.open(file, formats=["PNG"]) as image:
+            values = np.array(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{shown(file)}: cannot be read as a PNG ({error}); repair or remove it") from error
+    if values.shape != (size[1], size[0]):
+        raise InputError(f"{shown(file)}: is no PNG of {size[0]} x {size[1]} values, one for each pixel; correct it")
+    return values
 
 
 def _number(element: ElementTree.Element | None, name: str) -> float:

@@ -14,7 +14,7 @@ from longtail.files.boxes.builder import Builder, image_size
 from longtail.files.boxes.pairs import by_stem, files_below, read_lines
 from longtail.files.boxes.yolo_names import Names, find_names
 from longtail.files.boxes.yolo_splits import find_splits, images_in
-from longtail.messages import shown
+from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class YOLOSet(BoxSet):
             else:
                 without += 1
         if without:
-            logger.info(f"{without} {split} images have no text file: they count as images without an object")
+            logger.info(f"{plural(without, f'{split} image')} without a text file: counted as without an object")
         for path in self._alone(paths):
             builder.add_bad(shown(os.path.relpath(path, self.root)), "has no image of its name")
         annotations = builder.annotations(skip_bad)
@@ -89,9 +89,13 @@ class YOLOSet(BoxSet):
             if self.names.poses:
                 values = values[:4]
             if label != label // 1 or not 0 <= label < len(self._classes):
-                builder.add_bad(place, f"has class {label:g}, and there are {len(self._classes)} names, from 0 on")
+                builder.add_bad(
+                    place, f"has class {label:g}, and there are {plural(len(self._classes), 'name')}, from 0 on"
+                )
             elif len(values) != 4 and (len(values) < 6 or len(values) % 2):
-                builder.add_bad(place, f"has {len(values)} numbers after its class: 4 are a box, 6, 8, ... a polygon")
+                builder.add_bad(
+                    place, f"has {plural(len(values), 'number')} after its class: 4 are a box, 6, 8, ... a polygon"
+                )
             elif not all(abs(value) < _FAR for value in values):
                 builder.add_bad(place, "has numbers beyond 0 to 1: they are parts of the width and height, not pixels")
             elif len(values) == 4:

@@ -8,7 +8,7 @@ from longtail.files.boxes.pairs import files_below, read_lines
 from longtail.files.boxes.yolo_names import Names
 from longtail.files.images import SUFFIXES
 from longtail.files.split_names import split_in, split_of
-from longtail.messages import shown, some
+from longtail.messages import plural, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def _by_folders(root: Path) -> dict[str, list[Path]]:
     if not splits:
         return {"train": [root]}
     if outside:
-        logger.info(f"{len(outside)} images beside the folders of the splits are passed over: {some(outside)}")
+        logger.info(f"passed over {plural(len(outside), 'image')} beside the folders of the splits: {some(outside)}")
     for split, places in splits.items():
         if len(places) > 1:
             raise InputError(f"{shown(places[0])} and {shown(places[1])} both stand for {split}: keep one of them")

@@ -17,7 +17,7 @@ from longtail.files.coco.reader import Content
 from longtail.files.coco.results import codec
 from longtail.files.coco.segments import Rle, Segments
 from longtail.files.listing import IntArray, class_rows
-from longtail.messages import shown, some
+from longtail.messages import plural, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -238,11 +238,13 @@ def annotations_of(file: Path, content: Content, skip_bad: bool) -> Annotations:
     if about["short"]:
         polygons, owners, first = about["short"]
         logger.info(
-            f"{shown(file)}: left out {polygons} polygons of fewer than three points, of {owners} annotations, such as "
+            f"{shown(file)}: left out {plural(polygons, 'polygon')} of fewer than three points, of "
+            f"{plural(owners, 'annotation')}, such as "
             f"{first}, whose other polygons stay"
         )
     if about["clipped"]:
-        logger.info(f"{shown(file)}: {about['clipped']} boxes reach beyond their image and are clipped to it")
+        boxes = plural(about["clipped"], "box that reaches beyond its image", "boxes that reach beyond their images")
+        logger.info(f"{shown(file)}: clipped {boxes}")
     if about["idle"]:
         logger.info(f"{shown(file)}: no annotation is of the categories {some(about['idle'])}; they are left out")
     return _annotations(file, content)
@@ -285,6 +287,8 @@ def _refuse_or_tell(file: Path, about: dict[str, Any], skip_bad: bool) -> None:
             "repair or remove it, or leave such annotations out by --data.skip_bad_annotations true"
         )
     if bad == total:
-        raise InputError(f"{shown(file)}: none of the {total} annotations can be used ({reasons[0]}); repair the file")
+        raise InputError(
+            f"{shown(file)}: none of the {plural(total, 'annotation')} can be used ({reasons[0]}); repair the file"
+        )
     more = f" and {bad - len(reasons)} more" if bad > len(reasons) else ""
-    logger.info(f"{shown(file)}: left out {bad} of {total} annotations: {'; '.join(reasons)}{more}")
+    logger.info(f"{shown(file)}: left out {bad} of {plural(total, 'annotation')}: {'; '.join(reasons)}{more}")

@@ -1,6 +1,6 @@
 """Where the images lie that annotations name."""
 
-# ruff: noqa: PTH113, PTH118, PTH120, PTH122 - paths are plain strings: objects are slow in their thousands
+# ruff: noqa: PTH113, PTH118 - paths are plain strings: objects are slow in their thousands
 
 import os
 from collections.abc import Sequence
@@ -11,9 +11,8 @@ import numpy as np
 
 from longtail.errors import InputError
 from longtail.files.coco.annotations import Annotations
-from longtail.files.images import SUFFIXES
 from longtail.files.labels import Rows
-from longtail.files.listing import IntArray, entries, is_file, missing_files
+from longtail.files.listing import IntArray, missing_files
 from longtail.files.table import below
 from longtail.messages import shown
 
@@ -61,18 +60,6 @@ def _names_in(folder: str, names: list[str]) -> tuple[list[str], int]:
         if end is not None:
             placed[i], found = end, found + 1
     return placed, found
-
-
-def unnamed_images(paths: set[str]) -> list[str]:
-    """Images beside those in ``paths`` that are not among these."""
-    folders = {os.path.dirname(path) for path in paths}
-    beside = [
-        entry.path
-        for folder in sorted(folders)
-        for entry in entries(folder)
-        if entry.name[0] != "." and os.path.splitext(entry.name)[1].lower() in SUFFIXES and is_file(entry)
-    ]
-    return [path for path in beside if path not in paths]
 
 
 def check_files(annotations: Annotations, folder: Path, skip_missing: bool = False) -> IntArray:

@@ -12,7 +12,7 @@ from longtail.errors import InputError
 from longtail.files.formats.base import Format, load, start, text
 from longtail.files.labels import Rows
 from longtail.files.split_names import split_of
-from longtail.messages import shown, some
+from longtail.messages import plural, shown, some
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,8 @@ def _read(file: Path, group: str | None) -> Rows:
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{shown(file)}: no images with classes in COCO's form (no {error}); correct it") from error
     if len(usable) < len(images):
-        logger.info(f"{shown(file)}: {len(images) - len(usable)} images are said to be corrupt and left out")
+        lost = plural(len(images) - len(usable), "image")
+        logger.info(f"{shown(file)}: left out {lost} that it calls corrupt")
     if unknown := labels.keys() - {text(image["id"]) for image in images}:
         raise InputError(f"{shown(file)}: annotations of images that it does not list: {some(sorted(unknown))}")
     twice = {name for name, count in Counter(names.values()).items() if count > 1}
@@ -94,7 +95,7 @@ def _places(file: Path, images: list[dict[str, Any]]) -> tuple[list[str], Path |
         own = [split.get(text(image.get("location")), "") for image in images]
         if any(own):
             if lost := own.count(""):
-                logger.info(f"{shown(other)}: {lost} images of other locations are left out")
+                logger.info(f"{shown(other)}: left out {plural(lost, 'image')} of other locations")
             return own, other
     return [], None
 

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from longtail.errors import InputError
@@ -14,6 +15,7 @@ from longtail.files.folder import samples_below, scan_labelled
 from longtail.files.formats.base import Format
 from longtail.files.formats.coco import COCO
 from longtail.files.formats.fiftyone import FIFTYONE
+from longtail.files.formats.hugging_face import packed_files, read_packed
 from longtail.files.formats.label_studio import JSON, TABLE
 from longtail.files.formats.open_images import OPEN_IMAGES
 from longtail.files.labels import Rows
@@ -70,6 +72,8 @@ def read_folder(root: Path, reading: Reading, classes: Sequence[str] | None = No
     Raises:
         InputError: something cannot be used, several files claim one split, or there are files of several tools.
     """
+    if packed := _packed_files(root, reading):
+        return listings_of(read_packed(root, packed, reading, partial(_split, root)), [str(root)], reading, classes)
     files = [(file, known) for file in _candidates(root) if (known := format_of(file))]
     kinds = list(dict.fromkeys(known.name for _, known in files))
     if len(kinds) > 1:
@@ -81,6 +85,20 @@ def read_folder(root: Path, reading: Reading, classes: Sequence[str] | None = No
         places.setdefault(_split(root, file), []).append(file)
     parts = {split: _rows(file, reading) for split, file in _single(root, places, kinds[0]).items()}
     return listings_of(parts, [str(root)], reading, classes)
+
+
+def _packed_files(root: Path, reading: Reading) -> list[Path]:
+    """The tables with images in them; what cannot be read is passed over where folders of images lie beside it."""
+    try:
+        files = packed_files(root)
+    except InputError:
+        if _class_folders(root, reading):
+            return []
+        raise
+    if files and (folders := _class_folders(root, reading)):
+        both = f"folders of images, {some(folders)}, and tables with images"
+        raise InputError(f"{shown(root)} has {both}: give one of them, by --data")
+    return files
 
 
 def _single(root: Path, places: dict[str, list[Path]], kind: str) -> dict[str, Path]:
@@ -183,7 +201,7 @@ def _candidates(root: Path) -> list[Path]:
     for folder in folders:
         with suppress(InputError):
             files += [Path(entry.path) for entry in entries(str(folder)) if entry.name[0] != "." and is_file(entry)]
-    return [file for file in files if file.suffix.lower() in (".json", ".csv", ".tsv")]
+    return [file for file in files if file.suffix.lower() in (".json", ".csv", ".tsv", ".jsonl", ".parquet")]
 
 
 def _split(root: Path, file: Path) -> str:

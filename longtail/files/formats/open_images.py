@@ -11,7 +11,7 @@ from longtail.errors import InputError
 from longtail.files.formats.base import Format, start
 from longtail.files.labels import Rows
 from longtail.files.table import file_text
-from longtail.messages import shown
+from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def _read(file: Path, group: str | None) -> Rows:
     try:
         for fields in filter(None, reader):
             if len(fields) < len(_HEADER):
-                message = f"{len(fields)} fields where the header has {len(_HEADER)}; correct the row"
+                message = f"{plural(len(fields), 'field')} where the header has {len(_HEADER)}; correct the row"
                 raise InputError(f"{shown(file)}, line {reader.line_num}: {message}")
             image, _, label, confidence = fields[:4]
             if float(confidence) <= 0:  # it was verified that the image has none
@@ -45,7 +45,8 @@ def _read(file: Path, group: str | None) -> Rows:
             raise
         raise InputError(f"{shown(file)}, line {reader.line_num}: {error}; correct the row") from error
     if absent:
-        logger.info(f"{shown(file)}: {absent} labels of confidence 0 say what an image does not show, and are left out")
+        labels = plural(absent, "label")
+        logger.info(f"{shown(file)}: left out {labels} of confidence 0, of what an image does not show")
     return rows
 
 

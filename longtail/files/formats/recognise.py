@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archive, refuse_archives
+from longtail.files.columnar import SUFFIXES as COLUMNAR
 from longtail.files.folder import VIDEO_SUFFIXES
 from longtail.files.formats.known import format_of, is_labels
 from longtail.files.images import SUFFIXES
@@ -61,7 +62,7 @@ def _in_folder(folder: Path) -> Recognition:
     suffixes = [os.path.splitext(name)[1].lower() for name in islice(names, _FILES)]  # noqa: PTH122 - thousands
     if readers in ([], ["Folder"]) and _more_videos(suffixes):
         return Recognition("VideoFolder", "videos with one class each")
-    if not readers and SUFFIXES.isdisjoint(suffixes):
+    if not readers and not {*SUFFIXES, *COLUMNAR} & set(suffixes):
         refuse_archives(folder)
     return Recognition(readers[0], words) if readers else Recognition("Folder", "images with one class each")
 
@@ -75,7 +76,7 @@ def _in_file(file: Path) -> Recognition:
     if not is_labels(file):
         raise InputError(f"{shown(file)} is no table and no file of a known tool: give a table, or the folder of a set")
     known = format_of(file)
-    videos = file.suffix.lower() != ".parquet" and _more_videos(_ENDING.findall(_start(file).lower()))
+    videos = file.suffix.lower() not in COLUMNAR and _more_videos(_ENDING.findall(_start(file).lower()))
     plain = "a table of videos" if videos else "a table of images"
     return Recognition("VideoTable" if videos else "Table", plain if known is None else known.name)
 

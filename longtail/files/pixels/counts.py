@@ -25,7 +25,7 @@ from longtail.files.listing import IntArray
 from longtail.files.pixels.labels import PixelLabels
 from longtail.files.pixels.pairs import INVALID, Pairs
 from longtail.files.progress import progress_bar
-from longtail.messages import shown
+from longtail.messages import plural, shown
 from longtail.writing import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def count_pixels(pairs: Pairs, labels: PixelLabels, classes: Sequence[str], root
     counts = cache.read(len(pairs.images), len(classes))
     if counts is None:
         counts = _scan(pairs, labels, len(classes))
-        number = f"{len(counts):,} annotations"
+        number = plural(len(counts), "annotation")
         logger.info(f"counted the pixels of {number} ({name}): {counts.pixels.sum():,} labelled")
         if not any(counts.problems):  # they name files as they are now, and may be gone next time
             cache.write(counts)

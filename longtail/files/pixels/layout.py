@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from longtail.errors import InputError
-from longtail.files.listing import missing_files
-from longtail.files.pixels.pairs import Pairs, find_pairs, find_splits, read_text
+from longtail.files.images import SUFFIXES
+from longtail.files.pixels.pairs import Pairs, files_by_name, find_pairs, find_splits, read_text
 from longtail.files.split_names import SPLIT_NAMES, split_of
 from longtail.messages import shown
 
 IMAGES = ("images", "imgs", "img", "JPEGImages")
+_OBJECTS = "SegmentationObject"  # masks that number the objects of an image, and say nothing of classes
 MASKS = ("annotations", "masks", "mask", "labels", "SegmentationClass")
 
 
@@ -23,6 +24,8 @@ def find_masks(root: Path, needs_train: bool = True) -> dict[str, Pairs]:
         InputError: as ``find_splits``; or a split is there twice.
     """
     images, masks = _one_of(root, IMAGES), _one_of(root, MASKS)
+    if images and not masks and (root / _OBJECTS).is_dir():
+        raise InputError(f"{shown(root)} has {_OBJECTS}/ alone, which tells objects apart: add SegmentationClass/")
     lists = {split: root / "ImageSets" / "Segmentation" / f"{split}.txt" for split in SPLIT_NAMES}
     if images and masks and lists["train"].is_file():
         return {split: _listed(file, images, masks) for split, file in lists.items() if file.is_file()}
@@ -49,10 +52,9 @@ def _one_of(folder: Path, names: tuple[str, ...]) -> Path | None:
 def _listed(file: Path, images: Path, masks: Path) -> Pairs:
     """The pairs that a list names."""
     names = [line.split()[0] for line in read_text(file).splitlines() if line.strip()]
-    pairs = [(str(images / f"{name}.jpg"), str(masks / f"{name}.png")) for name in names]
-    missing = set()
-    for side in zip(*pairs, strict=True):
-        missing |= {side[i] for i in missing_files(list(side))}
+    pictures, drawn = files_by_name(images, "", SUFFIXES), files_by_name(masks, "", {".png"})
+    missing = [images / f"{name}.jpg" for name in names if name not in pictures]
+    missing += [masks / f"{name}.png" for name in names if name not in drawn]
     alone = [f"{shown(path)}: is not there, and {shown(file)} names it" for path in sorted(missing)]
-    whole = [pair for pair in pairs if not missing & set(pair)]
-    return Pairs([image for image, _ in whole], [mask for _, mask in whole], alone)
+    whole = [name for name in names if name in pictures and name in drawn]
+    return Pairs([pictures[name][0] for name in whole], [drawn[name][0] for name in whole], alone)

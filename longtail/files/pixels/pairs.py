@@ -112,7 +112,7 @@ def find_pairs(images: Path, annotations: Path, image_end: str = "", annotation_
     Raises:
         InputError: a folder cannot be read, or has no such file.
     """
-    pictures, masks = _files(images, image_end, SUFFIXES), _files(annotations, annotation_end, {".png"})
+    pictures, masks = files_by_name(images, image_end, SUFFIXES), files_by_name(annotations, annotation_end, {".png"})
     if images == annotations:
         pictures = {name: files for name, files in pictures.items() if not name.endswith(annotation_end)}
     for folder, files, kind in (
@@ -133,7 +133,7 @@ def find_pairs(images: Path, annotations: Path, image_end: str = "", annotation_
     return Pairs([pictures[name][0] for name in names], [masks[name][0] for name in names], sorted(alone))
 
 
-def _files(folder: Path, end: str, suffixes: Collection[str]) -> dict[str, list[str]]:
+def files_by_name(folder: Path, end: str, suffixes: Collection[str]) -> dict[str, list[str]]:
     """Files below a folder, by their path in it without the end and the suffix."""
     files: dict[str, list[str]] = {}
     seen: set[str] = set()

@@ -17,15 +17,16 @@ def read_clips(
     resize: Resize = STANDARD,
     bit_depth: int | None = None,
     crops: int = 1,
+    pattern: str | None = None,
 ) -> Tensor:
     """Clips of a video for evaluation and prediction: uint8 (crops * clips, 3, frames, size, size).
 
     The crop is the central one; with ``crops`` = 5 the clips come again with those of the four corners.
 
     ``count`` is the number of frames of the video, where that is known, and ``bit_depth`` how many bits of frames of 16
-    count, where they do not say it.
+    count, where they do not say it; ``pattern`` is what the names of frames in a folder are like.
     """
-    count = count or count_frames(path)
+    count = count or count_frames(path, pattern)
     indices = np.concatenate([segment_indices(count, frames, None, clip, clips) for clip in range(clips)])
-    shown = frame_crops(read_frames(path, indices.tolist(), bit_depth), size, resize, crops)
+    shown = frame_crops(read_frames(path, indices.tolist(), bit_depth, pattern), size, resize, crops)
     return shown.reshape(crops * clips, frames, 3, size, size).transpose(1, 2)

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import cache
+from fnmatch import fnmatchcase
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
@@ -17,31 +18,34 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from longtail.errors import InputError
+from longtail.files.image_formats import is_animated_webp
 from longtail.files.images import SUFFIXES, check_images, decode, upright_size
 from longtail.files.listing import is_file
+from longtail.files.video import webp
 from longtail.files.video.flow import without_flow
-from longtail.files.video.frames import check_last, check_sizes, stacked
+from longtail.files.video.frames import check_last, stacked
 from longtail.messages import shown
 
 
-def count_frames(path: str) -> int:
+def count_frames(path: str, pattern: str | None = None) -> int:
     """Number of frames of a video that can be shown, at least 1.
 
     Args:
         path: a video file, or a folder that holds one image for each frame.
+        pattern: as in ``frame_files``.
 
     Raises:
         InputError: the file or folder holds no frames or cannot be read, or no decoder is installed.
     """
     if Path(path).is_dir():
         with _naming(path):
-            return len(frame_files(path))
-    exact = _decoders()[0]
+            return len(frame_files(path, pattern))
+    exact = _decoders_of(path)[0]
     with _naming(path):
         return exact.count(path)
 
 
-def read_frames(path: str, indices: Sequence[int], bit_depth: int | None = None) -> Tensor:
+def read_frames(path: str, indices: Sequence[int], bit_depth: int | None = None, pattern: str | None = None) -> Tensor:
     """Decode frames of a video, and as little else as its compression allows.
 
     Frames are numbered from 0 in the order in which they are shown, whatever time each stays on the screen: in a video
@@ -50,9 +54,10 @@ def read_frames(path: str, indices: Sequence[int], bit_depth: int | None = None)
 
     Args:
         path: a video file, or a folder that holds one image for each frame. The images are taken in the order of their
-            names, with numbers by value. Those of optical flow beside the frames are left out.
+            names, with numbers by value.
         indices: T numbers of frames, at least one, in any order; a frame may be wanted more than once.
         bit_depth: how many bits of images of 16 count, where they do not say it.
+        pattern: as in ``frame_files``.
 
     Returns:
         uint8 (T, 3, H, W), RGB; in memory the channels of a pixel lie side by side.
@@ -66,8 +71,8 @@ def read_frames(path: str, indices: Sequence[int], bit_depth: int | None = None)
     if not numbers or min(numbers) < 0:
         raise ValueError(f"indices must be one or more numbers from 0 on, got {numbers}")
     if Path(path).is_dir():
-        return _read_folder(path, numbers, bit_depth)
-    exact, *preferred = _decoders()
+        return _read_folder(path, numbers, bit_depth, pattern)
+    exact, *preferred = _decoders_of(path)
     with _naming(path):
         if preferred and exact.is_plain(path):
             with suppress(InputError):  # PyAV reads more, and knows better what is wrong
@@ -75,7 +80,9 @@ def read_frames(path: str, indices: Sequence[int], bit_depth: int | None = None)
         return exact.read(path, numbers)
 
 
-def check_videos(paths: Sequence[str], workers: int | None = None) -> Iterator[tuple[int, str]]:
+def check_videos(
+    paths: Sequence[str], workers: int | None = None, pattern: str | None = None
+) -> Iterator[tuple[int, str]]:
     """Decode videos whole, to find those of which ``read_frames`` would refuse some frame.
 
     What a decoder conceals is no fault. The images of a folder of frames are checked as ``check_images`` does. A
@@ -84,6 +91,7 @@ def check_videos(paths: Sequence[str], workers: int | None = None) -> Iterator[t
     Args:
         paths: of the files and folders.
         workers: number of threads; by default a few more than there are cores.
+        pattern: as in ``frame_files``.
 
     Yields:
         For each path, in order, the number of its frames and an empty text, or 0 and why it cannot be used.
@@ -92,11 +100,11 @@ def check_videos(paths: Sequence[str], workers: int | None = None) -> Iterator[t
         InputError: a path is no folder and no decoder is installed.
     """
     with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(_checked, paths)
+        yield from pool.map(lambda path: _checked(path, pattern), paths)
 
 
-def flow_images(path: str) -> int:
-    """How many images of optical flow lie beside the frames of a video; they are no frames, and left out.
+def other_images(path: str, pattern: str | None = None) -> int:
+    """How many images that are no frames lie beside those of a video; ``pattern`` is as in ``frame_files``.
 
     Raises:
         InputError: the folder holds no images or cannot be read.
@@ -105,7 +113,7 @@ def flow_images(path: str) -> int:
         return 0
     with _naming(path):
         names = _image_names(path)
-    return len(names) - len(without_flow(names))
+        return len(names) - len(_frames_among(names, pattern))
 
 
 def segment_indices(
@@ -156,6 +164,11 @@ class _Decoder(Protocol):
         """Decode a file whole and return the number of its frames, or raise what ``check_videos`` reports."""
 
 
+def _decoders_of(path: str) -> list[_Decoder]:
+    """What reads a file, the most exact first."""
+    return [cast(_Decoder, webp)] if is_animated_webp(path) else _decoders()
+
+
 @cache
 def _decoders() -> list[_Decoder]:
     """What is installed, the one that numbers the frames of more kinds of file exactly first: PyAV, torchcodec."""
@@ -189,8 +202,8 @@ def _reasoning(path: str) -> Iterator[None]:
         raise InputError((error.strerror or type(error).__name__).lower()) from error
 
 
-def _checked(path: str) -> tuple[int, str]:
-    check = _check_folder if Path(path).is_dir() else _decoders()[0].check
+def _checked(path: str, pattern: str | None) -> tuple[int, str]:
+    check = partial(_check_folder, pattern=pattern) if Path(path).is_dir() else _decoders_of(path)[0].check
     try:
         with _reasoning(path):
             return check(path), ""
@@ -198,9 +211,25 @@ def _checked(path: str) -> tuple[int, str]:
         return 0, str(error)
 
 
-def frame_files(folder: str) -> list[str]:
-    """The images of frames in a folder, by name, with numbers by value."""
-    return [str(Path(folder) / name) for name in sorted(without_flow(_image_names(folder)), key=_by_number)]
+def frame_files(folder: str, pattern: str | None = None) -> list[str]:
+    """The images of frames in a folder, by name, with numbers by value.
+
+    Args:
+        folder: of the images.
+        pattern: what the names of frames are like, such as ``img_*.jpg``; by default images of optical flow beside
+            others are no frames.
+    """
+    names = _frames_among(_image_names(folder), pattern)
+    return [str(Path(folder) / name) for name in sorted(names, key=_by_number)]
+
+
+def _frames_among(names: list[str], pattern: str | None) -> list[str]:
+    if pattern is None:
+        return without_flow(names)
+    frames = [name for name in names if fnmatchcase(name, pattern)]
+    if not frames:
+        raise InputError(f"no image in it is called {pattern}, as frame_pattern has it")
+    return frames
 
 
 def _image_names(folder: str) -> list[str]:
@@ -217,17 +246,20 @@ def _by_number(name: str) -> tuple[list[str | int], str]:
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
 
 
-def _check_folder(folder: str) -> int:
-    files = frame_files(folder)
+def _check_folder(folder: str, pattern: str | None) -> int:
+    files = frame_files(folder, pattern)
     for path, reason in check_images(files, workers=1):
         raise InputError(f"{shown(Path(path).name)}: {reason}")
-    check_sizes(upright_size(path) for path in files)
+    sizes = [upright_size(path) for path in files]
+    if (odd := next((i for i, size in enumerate(sizes) if size != sizes[0]), None)) is not None:
+        names = [f"{shown(Path(files[i]).name)} is {sizes[i][0]} x {sizes[i][1]}" for i in (0, odd)]
+        raise InputError(f"its frames differ in size ({', '.join(names)})")
     return len(files)
 
 
-def _read_folder(folder: str, indices: list[int], bit_depth: int | None) -> Tensor:
+def _read_folder(folder: str, indices: list[int], bit_depth: int | None, pattern: str | None) -> Tensor:
     with _naming(folder):
-        files = frame_files(folder)
+        files = frame_files(folder, pattern)
     check_last(folder, max(indices), len(files))
     frames = {index: np.asarray(decode(files[index], bit_depth=bit_depth)) for index in set(indices)}
     with _naming(folder):

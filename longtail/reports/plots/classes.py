@@ -66,7 +66,7 @@ def class_counts(
             long = sum(map(len, names)) > 56
             last.set_xticks(range(len(order)), names, rotation=90 if long else 0)
         else:
-            last.set_xlabel(f"{len(order):,} classes, most training {grain.nouns} first")
+            last.set_xlabel(f"{plural(len(order), 'class', 'classes')}, most training {grain.nouns} first")
         last.set_xlim(-0.6, len(order) - 0.4)
         return svg(figure, f"Training {grain.nouns} and {inside(grain.label)} of every class")
 

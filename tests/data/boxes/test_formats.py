@@ -16,7 +16,7 @@ from longtail.augment.instances import MultiScale
 from longtail.cli.data import data_options
 from longtail.data.boxes.base import DetectionData
 from longtail.data.boxes.coco import COCO
-from longtail.data.boxes.other_formats import YOLO, LabelMe, PascalVOC
+from longtail.data.boxes.other_formats import CVAT, YOLO, LabelMe, PascalVOC
 from longtail.errors import InputError
 
 OPTIONS: dict[str, Any] = {"num_workers": 0, "batch_size": 1, "val_fraction": 0, "view": MultiScale([16], 32)}
@@ -114,6 +114,22 @@ def test_pascal_voc_of_labelimg_beside_the_images(tmp_path: Path) -> None:
     text(tmp_path / "a b.xml", xml(voc_object("cat", 1, 2, 3, 4), name="old name.jpg"))
     text(tmp_path / "c.xml", xml(voc_object("dog", 1, 2, 3, 4), size=(0, 0)))
     assert boxes(PascalVOC(tmp_path, **BOXES)) == {"a b.jpg": [("cat", [0, 1, 3, 4])], "c.PNG": [("dog", [0, 1, 3, 4])]}
+
+
+def test_pascal_voc_has_the_masks_of_its_objects(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    voc(tmp_path)
+    values = np.zeros((16, 24), np.uint8)
+    values[2:5, 3:9], values[2, 3], values[8:12, 4:6] = 1, 255, 2
+    (tmp_path / "SegmentationObject").mkdir()
+    for name, array in (("2007_000001", values), ("2007_000002", values == 1)):
+        Image.fromarray(array.astype(np.uint8)).save(tmp_path / "SegmentationObject" / f"{name}.png")
+    data = PascalVOC(tmp_path, **OPTIONS)
+    assert boxes(data) == {"2007_000001.jpg": [("cat", [0, 0, 24, 16])]}
+    assert np.array_equal(data.mask("train", data.instances("train", 0).numbers[0]), values == 1)
+    assert "train: masks are those of SegmentationObject/, left out 1 image without" in told.messages
+    Image.new("L", (3, 3)).save(tmp_path / "SegmentationObject/2007_000002.png")
+    with pytest.raises(InputError, match=r"SegmentationObject/2007_000002\.png: is no PNG of 24 x 16 values"):
+        _ = PascalVOC(tmp_path, **OPTIONS).splits
 
 
 def test_pascal_voc_of_roboflow_has_polygons(tmp_path: Path) -> None:
@@ -246,7 +262,7 @@ def test_yolo_boxes_beyond_their_image_are_clipped_and_told(tmp_path: Path, told
     yolo_roboflow(tmp_path)
     text(tmp_path / "train/labels/1.txt", "0 0.9 0.5 0.5 0.5\n")
     assert boxes(YOLO(tmp_path, **BOXES))["1.jpg"] == [("cat", [pytest.approx(15.6), 4, 24, 12])]
-    assert any("1 boxes reach beyond their image and are clipped to it" in line for line in told.messages)
+    assert any("clipped 1 box that reaches beyond its image" in line for line in told.messages)
 
 
 def test_a_text_file_without_an_image(tmp_path: Path) -> None:
@@ -483,7 +499,7 @@ def test_labelme(tmp_path: Path) -> None:
     [
         (shape("cat", [[1, 1], [4, 4]], "line"), "shape 2 is a line, which has no area"),
         (shape("cat", [[1, 1], [4, 4]]), "shape 2 has a polygon of 2 points"),
-        (shape("cat", [[1, 1]], "circle"), "shape 2 has a circle of 1 points"),
+        (shape("cat", [[1, 1]], "circle"), "shape 2 has a circle of 1 point"),
         ({"label": "cat"}, "shape 2 is not as LabelMe writes them"),
         (shape("cat", [[30, 1], [34, 4], [30, 9]]), r"shape 2 \(cat\) has a box outside its image"),
     ],
@@ -506,7 +522,116 @@ def labelme_set(root: Path) -> None:
     text(root / "1.json", labelme("1.jpg", shape("cat", [[2, 3], [8, 3], [8, 11]])))
 
 
-@pytest.mark.parametrize(("write", "name"), [(voc, "PascalVOC"), (labelme_set, "LabelMe")])
+# --- CVAT -------------------------------------------------------------------------------------------------------------
+
+CVAT_META = """<?xml version="1.0" encoding="utf-8"?>
+<annotations>
+  <version>1.1</version>
+  <meta>
+    <project>
+      <id>7</id>
+      <name>pets</name>
+      <labels>
+        <label>
+          <name>cat</name>
+          <color>#33ddff</color>
+          <type>any</type>
+          <attributes>
+          </attributes>
+        </label>
+      </labels>
+    </project>
+    <dumped>2024-05-01 10:00:00.000000+00:00</dumped>
+  </meta>
+{images}</annotations>
+"""
+CVAT_BOX = """    <box label="{label}" occluded="0" xtl="2.00" ytl="3.00" xbr="{right}" ybr="9.00" z_order="0">
+      <attribute name="age">3</attribute>
+    </box>
+"""
+CVAT_GOOD = CVAT_BOX.format(label="cat", right="7.50")
+CVAT_MORE = """    <box label="cat" occluded="0" xtl="8" ytl="4" xbr="12" ybr="12" rotation="90.00" z_order="0">
+    </box>
+    <points label="cat" source="manual" occluded="0" points="2.00,3.00" z_order="0">
+    </points>
+    <polyline label="cat" source="manual" occluded="0" points="2.00,3.00;4.00,5.00" z_order="0">
+    </polyline>
+    <tag label="indoors" source="manual">
+    </tag>
+    <ellipse label="dog" source="manual" occluded="0" cx="10.00" cy="8.00" rx="4.00" ry="2.00" z_order="0">
+    </ellipse>
+    <mask label="owl" source="semi-auto" occluded="0" rle="1, 2, 3" left="20" top="4" width="3" height="2" z_order="0">
+    </mask>
+"""
+
+
+def cvat_image(name: str, content: str, subset: str = "") -> str:
+    subset = f' subset="{subset}"' if subset else ""
+    return f'  <image id="0" name="{name}"{subset} width="24" height="16">\n{content}  </image>\n'
+
+
+def cvat_set(root: Path) -> None:
+    """A project with subsets, exported with its images."""
+    image(root / "images/Train/1.png", root / "images/Train/2.png", root / "images/Validation/1.png")
+    images = cvat_image("1.png", CVAT_GOOD + CVAT_MORE, "Train") + cvat_image("2.png", "", "Train")
+    images += cvat_image("1.png", CVAT_GOOD, "Validation")
+    text(root / "annotations.xml", CVAT_META.format(images=images))
+
+
+def test_cvat(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    cvat_set(tmp_path)
+    data = CVAT(tmp_path, **BOXES)
+    found = boxes(data)
+    assert [name for name, _ in found["1.png"]] == ["cat", "cat", "dog", "owl"]
+    expected = [[2, 3, 7.5, 9], [6, 6, 14, 10], [6, 6, 14, 10], [21, 4, 23, 5]]
+    assert np.allclose([corners for _, corners in found["1.png"]], expected)
+    assert found["2.png"] == []
+    assert boxes(data, "val") == {"1.png": [("cat", [2, 3, 7.5, 9])]}
+    assert data.classes == ["cat", "dog", "owl"]
+    lines = "\n".join(told.messages)
+    assert "read as CVAT's XML: train in annotations.xml, val in annotations.xml" in lines
+    assert "left out what has no area: 1 line, 1 point, 1 tag" in lines
+
+
+def test_cvat_without_subsets_has_masks(tmp_path: Path) -> None:
+    image(tmp_path / "a/1.png")
+    text(tmp_path / "annotations.xml", CVAT_META.format(images=cvat_image("a/1.png", CVAT_MORE)))
+    data = CVAT(tmp_path, **OPTIONS)
+    _ = data.splits
+    numbers = data.instances("train", 0).numbers
+    owl = np.zeros((16, 24), bool)
+    owl[4, 21:23] = True
+    assert np.array_equal(data.mask("train", numbers[2]) > 0, owl)
+    turned = np.zeros((16, 24), bool)
+    turned[6:10, 6:14] = True
+    assert np.array_equal(data.mask("train", numbers[0]) > 0, turned)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("<annotations><track id='0'></track></annotations>", "has tracks, as of a video; export it from CVAT as CVAT"),
+        (CVAT_META.format(images=cvat_image("9.png", CVAT_GOOD)), r"no such file: .*9\.png"),
+        (CVAT_META.format(images="<image name='1.png'></image>"), "1.png: has no width and height; export it again"),
+        ("<annotations><image", "cannot be read as XML"),
+        (
+            CVAT_META.format(images=cvat_image("1.png", CVAT_GOOD + CVAT_BOX.format(label="cat", right="far"))),
+            "annotations.xml: 1.png, object 2 is no box as CVAT writes it",
+        ),
+        (
+            CVAT_META.format(images=cvat_image("1.png", CVAT_BOX.format(label="cat", right="1.00"))),
+            r"annotations.xml: 1.png, object 1 \(cat\) has a box without area",
+        ),
+    ],
+)
+def test_bad_files_of_cvat(content: str, message: str, tmp_path: Path) -> None:
+    image(tmp_path / "images/1.png")
+    text(tmp_path / "annotations.xml", content)
+    with pytest.raises(InputError, match=message):
+        boxes(CVAT(tmp_path, **BOXES))
+
+
+@pytest.mark.parametrize(("write", "name"), [(voc, "PascalVOC"), (labelme_set, "LabelMe"), (cvat_set, "CVAT")])
 def test_a_folder_is_given_to_the_class_that_reads_it(write: Callable[[Path], None], name: str, tmp_path: Path) -> None:
     write(tmp_path)
     expected = ["--data", f"longtail.data.{name}", f"--data.root={tmp_path}"]

@@ -109,11 +109,13 @@ def test_videos_whose_frames_differ_in_size_and_flow_are_told(tmp_path: Path, st
     flow = frame_folder(root / "b" / "flow", FRAMES)
     for number in range(FRAMES):
         Image.new("L", (20, 16)).save(flow / f"flow_x_{number + 1}.png")
-    assert "its frames differ in size (8 x 8 and 40 x 32)" in refusal(VideoFolder(root=root, batch_size=2))
+    assert "its frames differ in size (1.png is 40 x 32, 5.png is 8 x 8)" in refusal(
+        VideoFolder(root=root, batch_size=2)
+    )
     data = VideoFolder(root=root, batch_size=2, skip_bad_images=True)
     assert sum(len(part) for part in (data.splits.train, data.splits.val) if part is not None) == 8
     assert "left out 1 of 9 video files that cannot be read" in told.text
-    assert f"{FRAMES} images of optical flow beside the frames of 1 videos are no frames" in told.text
+    assert f"left out {FRAMES} images of optical flow, which are no frames, beside those of 1 video: " in told.text
 
 
 def test_training_draws_one_frame_of_each_part(store: Path) -> None:
@@ -233,7 +235,7 @@ def test_short_videos_repeat_frames_and_are_told(store: Path, tmp_path: Path, to
     assert numbers(read_clips(str(store / "short.mp4"), 6, 16)) == [[0, 0, 1, 1, 2, 2]]
     root = videos(tmp_path / "set", store, a=["good", "short"], b=["good"])
     _ = VideoFolder(root=root, batch_size=2, val_fraction=0).splits
-    assert f"1 videos have fewer than 8 frames, some come twice: {root}/a/1-short.mp4 (3)" in told.text
+    assert f"1 video of fewer than 8 frames, some come twice: {root}/a/1-short.mp4 (3)" in told.text
 
 
 def test_class_folders_hold_videos_and_folders_of_frames(store: Path, tmp_path: Path) -> None:
@@ -322,7 +324,7 @@ def test_what_the_check_has_found_is_kept(
     decoded: list[str] = []
     check = checks.check_videos
 
-    def spy(paths: list[str]) -> Iterator[tuple[int, str]]:
+    def spy(paths: list[str], pattern: str | None) -> Iterator[tuple[int, str]]:
         for path, found in zip(paths, check(paths), strict=True):
             decoded.append(Path(path).name)
             yield found
@@ -356,14 +358,14 @@ def test_a_check_that_is_stopped_goes_on_later(store: Path, tmp_path: Path, monk
     paths = [str(shutil.copy(store / "good.mp4", tmp_path / f"{number}.mp4")) for number in range(3)]
     check = checks.check_videos
 
-    def stopped(rest: list[str]) -> Iterator[tuple[int, str]]:
+    def stopped(rest: list[str], pattern: str | None) -> Iterator[tuple[int, str]]:
         yield from check(rest[:2])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(checks, "check_videos", stopped)
     with pytest.raises(KeyboardInterrupt):
         checked_videos(paths, tmp_path)
-    monkeypatch.setattr(checks, "check_videos", lambda rest: [(len(rest), "")] * len(rest))
+    monkeypatch.setattr(checks, "check_videos", lambda rest, pattern: [(len(rest), "")] * len(rest))
     assert checked_videos(paths, tmp_path) == [(24, ""), (24, ""), (1, "")]
 
 
@@ -382,7 +384,7 @@ def test_only_the_frames_that_are_needed_are_decoded(store: Path, monkeypatch: p
     asked: list[list[int]] = []
     read = clips.read_frames
 
-    def spy(path: str, indices: list[int], bit_depth: int | None) -> torch.Tensor:
+    def spy(path: str, indices: list[int], bit_depth: int | None, pattern: str | None) -> torch.Tensor:
         asked.append(indices)
         return read(path, indices, bit_depth)
 
@@ -474,3 +476,17 @@ def test_egtea_says_which_line_is_wrong(egtea: Path, line: str, said: str) -> No
 def test_egtea_without_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no folder at .*--data\.root FOLDER"):
         EGTEA(root=tmp_path / "none").list_images()
+
+
+def test_frames_of_a_pattern_are_counted_and_kept_for_prediction(tmp_path: Path, told: Any) -> None:
+    root = tmp_path / "set"
+    for name in "ab":
+        for number in range(2):
+            video = frame_folder(root / name / str(number), 3)
+            Image.new("RGB", (8, 8)).save(video / "poster.jpg")
+    data = VideoFolder(root=root, batch_size=1, num_workers=0, frame_pattern="*.png")
+    _ = data.splits
+    assert set(data._counts.values()) == {3}
+    assert "left out 4 images of other names than *.png, which are no frames, beside those of 4 videos: " in told.text
+    assert data.input["frame_pattern"] == "*.png"
+    assert "(1.png is 40 x 32, poster.jpg is 8 x 8)" in refusal(VideoFolder(root=root, batch_size=1))

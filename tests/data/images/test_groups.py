@@ -61,7 +61,41 @@ def test_a_patient_is_on_one_side(photos: Path, caplog: pytest.LogCaptureFixture
     assert (len(names["train"]), len(names["val"])) == (4, 1)
     assert not names["train"] & names["val"]
     assert data.size("val") == 8
-    assert "val: 8 images of 1 groups, 20%; 4 groups are kept" in caplog.text
+    assert "val: 8 images of 1 group, 20%; 4 groups kept" in caplog.text
+
+
+def test_the_smallest_fraction_for_groups_is_told(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of five patients with eight of forty photos each none is held out by 0.05, and one by 0.11 and more; the sum of
+    |held out - wanted| / n over the classes goes down for one patient, 4 of 20 in each, where 20 f > 2."""
+    caplog.set_level(logging.INFO, logger="longtail")
+    with (photos / "t.csv").open("a") as table:
+        for i in range(20):
+            Image.new("RGB", (8, 8)).save(photos / "photos" / f"owl{i}.png")
+            table.write(f"\nphotos/owl{i}.png,owl,{10 + i // 2}")
+    options = {"group": "patient", "batch_size": 4, "image_size": 8}
+    _ = Table(photos / "t.csv", val_fraction=0.09, **options).splits
+    way_out = "--data.val_fraction 0.11 is the smallest that gives one to every class that several groups have"
+    assert f"2 of 3 classes have no val image: mel, nv; {way_out}" in caplog.text
+
+
+def test_groups_on_both_sides_of_given_splits_are_told(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="longtail")
+    header, *lines = (photos / "t.csv").read_text().splitlines()
+    (photos / "val.csv").write_text("\n".join([header, *lines[2:6], *lines[22:26]]))
+    (photos / "t.csv").write_text("\n".join([header, *lines[:2], *lines[6:22], *lines[26:40]]))
+    data = Table(photos / "t.csv", val=photos / "val.csv", group="patient", batch_size=4, image_size=8)
+    _ = data.splits
+    assert "val has 8 images of 2 groups that training images have too: 0, 1" in caplog.text
+
+
+def test_images_that_no_row_names_are_told(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="longtail")
+    lines = (photos / "t.csv").read_text().splitlines()
+    (photos / "t.csv").write_text("\n".join(lines[:-1]))
+    data = Table(photos / "t.csv", batch_size=4, image_size=8)
+    _ = data.splits
+    assert "left out 1 image that no row in use names, such as " in caplog.text
+    assert data.left_out == {("image", "that no row in use names"): 1}
 
 
 @pytest.mark.parametrize(

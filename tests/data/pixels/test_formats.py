@@ -1,6 +1,7 @@
 """Sets for segmentation as the tools that people annotate with write them: masks of all kinds, and shapes."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,25 @@ def test_pascal_voc_by_its_palette(tmp_path: Path, told: pytest.LogCaptureFixtur
         _ = SegmentationFolder(tmp_path, **OPTIONS).splits
 
 
+def test_pascal_voc_has_classes_beside_objects(tmp_path: Path) -> None:
+    """As the challenge lays it out, and CVAT with images in PNG: the numbers of objects are no classes."""
+    for name, suffix in (("2007_1", ".jpg"), ("a/2007_2", ".png")):
+        picture(tmp_path / "JPEGImages" / f"{name}{suffix}")
+        (tmp_path / "JPEGImages" / f"{name}{suffix}").parent.mkdir(exist_ok=True)
+        mask(tmp_path / "SegmentationClass" / f"{name}.png", LABELS * 15, palette=pascal_palette())
+        mask(tmp_path / "SegmentationObject" / f"{name}.png", LABELS * 3, palette=pascal_palette())
+    text(tmp_path / "Annotations/2007_1.xml", "<annotation><object><bndbox></bndbox></object></annotation>")
+    text(tmp_path / "ImageSets/Segmentation/train.txt", "2007_1\na/2007_2\n")
+    data = SegmentationFolder(tmp_path, **OPTIONS)
+    assert data.classes[15] == "person"
+    assert all(np.array_equal(each, LABELS * 15) for each in annotations(data))
+    for name in ("Annotations", "SegmentationClass"):
+        shutil.rmtree(tmp_path / name)
+    text(tmp_path / "classes.txt", "background\ncat\n")
+    with pytest.raises(InputError, match=r"has SegmentationObject/ alone, which tells objects apart: add Segmentation"):
+        _ = SegmentationFolder(tmp_path, **OPTIONS).splits
+
+
 def test_masks_of_roboflow_beside_the_images(tmp_path: Path) -> None:
     for split in ("train", "valid"):
         picture(tmp_path / split / "a_jpg.rf.0f.jpg")
@@ -230,7 +250,29 @@ def coco(root: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("write", [labelme, coco])
+def cvat(root: Path) -> None:
+    """The upper shape comes first in the file, and is drawn last."""
+    picture(root / "images/1.jpg")
+    points = [";".join(f"{x}.0,{y}.00" for x, y in outline) for outline in (OVER, RECTANGLE)]
+    text(
+        root / "annotations.xml",
+        f"""<?xml version="1.0" encoding="utf-8"?>
+<annotations>
+  <version>1.1</version>
+  <image id="0" name="1.jpg" width="24" height="16">
+    <polygon label="dog" source="manual" occluded="0" points="{points[0]}" z_order="1">
+    </polygon>
+    <polygon label="cat" source="manual" occluded="0" points="{points[1]}" z_order="0">
+    </polygon>
+    <mask label="__ignore__" source="manual" occluded="0" rle="0, 4" left="0" top="0" width="2" height="2" z_order="2">
+    </mask>
+  </image>
+</annotations>
+""",
+    )
+
+
+@pytest.mark.parametrize("write", [labelme, coco, cvat])
 def test_shapes_are_drawn(write: Callable[[Path], None], tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     write(tmp_path)
     expected = LABELS.copy()

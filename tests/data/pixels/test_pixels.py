@@ -224,7 +224,7 @@ def test_bad_files_are_refused_or_left_out(
         assert len(data.parts["train"]) == (5 if "same name" in message else 4)
         messages = [each.message for each in told.records if "left out" in each.message]
         assert len(messages) == 1
-        assert messages[0].startswith("left out 1 train files that cannot be used: ")
+        assert messages[0].startswith("left out 1 train file that cannot be used: ")
 
 
 def test_several_bad_files_are_one_line(root: Path) -> None:

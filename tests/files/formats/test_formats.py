@@ -131,7 +131,7 @@ def test_inaturalist(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert pairs(listings["val"], tmp_path) == [("train_val2019/Birds/2/c.jpg", "Corvus")]
     words = "read as classes of images in COCO's form: train in train2019.json, val in val2019.json"
     assert words in caplog.text
-    assert "1 classes without an image are left out: Pica" in caplog.text
+    assert "left out 1 class without an image: Pica" in caplog.text
     write(tmp_path / "train_more.json", INATURALIST)
     assert "has several files for train, train2019.json, train_more.json: give one" in refusal(tmp_path)
 
@@ -155,7 +155,7 @@ def test_camera_traps(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert listing.classes == ["opossum", "empty"]
     assert listing.targets.tolist() == [0, 0, 1, 0, 1]
     assert listing.groups == ["26", "26", "33", "33", "40"]
-    assert "1 images are said to be corrupt and left out" in caplog.text
+    assert "left out 1 image that it calls corrupt" in caplog.text
     assert "--data.group location keeps" not in caplog.text
     read_file(file, None, Reading())
     assert "--data.group location keeps those of one on one side" in caplog.text
@@ -285,7 +285,7 @@ def test_open_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     listings = read_folder(tmp_path, Reading())
     assert pairs(listings["train"], tmp_path) == [("train/0a.jpg", "Tortoise"), ("train/0b.jpg", "Container")]
     assert pairs(listings["val"], tmp_path) == [("validation/0c.jpg", "Tortoise")]
-    assert "1 labels of confidence 0 say what an image does not show" in caplog.text
+    assert "left out 1 label of confidence 0, of what an image does not show" in caplog.text
     write(tmp_path / "validation-annotations-human-imagelabels.csv", head + "0c,verification,/m/1,x\n")
     assert "imagelabels.csv, line 2: could not convert string to float: 'x'; correct the row" in refusal(tmp_path)
 

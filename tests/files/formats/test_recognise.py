@@ -113,9 +113,9 @@ def both(root: Path) -> None:
             "--data.root .* or longtail data SegmentationFolder --data.root ",
         ),
         (
-            lambda root: write(root, "a.xml", text="<annotations><image id=1></image></annotations>"),
+            lambda root: write(root, "a.xml", text="<annotations><track id=1></track></annotations>"),
             "",
-            "holds XML of CVAT: export it",
+            "holds CVAT's XML for video: export it",
         ),
     ],
 )

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from longtail.errors import InputError
-from longtail.files.folder import VIDEO_SUFFIXES
+from longtail.files.folder import VIDEO_SUFFIXES, VIDEOS, is_sample
 from longtail.files.video import reading
-from longtail.files.video.reading import check_videos, count_frames, read_frames, segment_indices
+from longtail.files.video.reading import check_videos, count_frames, other_images, read_frames, segment_indices
 
 av = pytest.importorskip("av")
 pyav = pytest.importorskip("longtail.files.video.pyav")
@@ -253,7 +253,7 @@ def test_flow_beside_the_frames_is_no_frame(tmp_path, kind):
     assert count_frames(str(tmp_path)) == 3
     assert read_frames(str(tmp_path), [0, 1, 2])[:, 0, 0, 0].tolist() == [1, 2, 10]
     assert list(check_videos([str(tmp_path)])) == [(3, "")]
-    assert reading.flow_images(str(tmp_path)) == len(FLOW[kind])
+    assert reading.other_images(str(tmp_path)) == len(FLOW[kind])
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_frames_alone_are_frames_whatever_they_are_called(tmp_path, names):
     for name in names:
         Image.new("RGB", (3, 2)).save(tmp_path / name)
     assert count_frames(str(tmp_path)) == len(names)
-    assert reading.flow_images(str(tmp_path)) == 0
+    assert reading.other_images(str(tmp_path)) == 0
 
 
 def damaged(data, random):
@@ -377,7 +377,7 @@ def test_bad_folder_of_frames(tmp_path):
     Image.new("RGB", (6, 4)).save(sizes / "1.png")
     Image.new("RGB", (8, 4)).save(sizes / "2.png")
     assert refusal(sizes, [0, 1]) == "its frames differ in size (6 x 4 and 8 x 4)"
-    assert reason(sizes) == refusal(sizes, [0, 1])
+    assert reason(sizes) == "its frames differ in size (1.png is 6 x 4, 2.png is 8 x 4)"
     (sizes / "3.png").write_bytes(b"no image")
     assert reason(sizes).startswith("3.png: not an image")
 
@@ -586,3 +586,50 @@ def test_an_animated_gif_is_a_video(tmp_path):
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
     assert count_frames(str(tmp_path / "a.gif")) == 5
     assert read_frames(str(tmp_path / "a.gif"), [0, 2, 4])[:, 0, 0, 0].tolist() == [0, 80, 160]
+
+
+@pytest.fixture
+def webp(tmp_path):
+    """Five frames, of which the last is transparent."""
+    frames = [Image.new("RGBA", (32, 24), (40 * i, 0, 0, 255 * (i < 4))) for i in range(5)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=50, lossless=True)
+    return tmp_path / "a.webp"
+
+
+def test_an_animated_webp_is_a_video(webp):
+    assert count_frames(str(webp)) == 5
+    assert read_frames(str(webp), [4, 2, 0, 2])[:, 0, 0, 0].tolist() == [255, 80, 0, 80]
+    assert list(check_videos([str(webp)])) == [(5, "")]
+    with pytest.raises(ValueError, match="has 5 frames and none of number 5"):
+        read_frames(str(webp), [5])
+    webp.write_bytes(webp.read_bytes()[:-20])
+    assert [reason.split(" ")[0] for _, reason in check_videos([str(webp)])] == ["truncated:"]
+
+
+def test_a_still_webp_is_a_frame(webp):
+    folder = webp.parent / "still"
+    folder.mkdir()
+    for i in range(3):
+        Image.new("RGB", (32, 24), (40 * i, 0, 0)).save(folder / f"{i}.webp", lossless=True)
+    assert VIDEOS.has(str(webp))
+    assert not VIDEOS.has(str(folder / "0.webp"))
+    assert is_sample(str(folder), VIDEOS)
+    assert not is_sample(str(webp.parent), VIDEOS)
+    assert read_frames(str(folder), [2])[0, 0, 0, 0] == 80
+
+
+def test_frames_of_a_pattern(tmp_path):
+    for name in ("img_1.png", "img_2.png", "depth_1.png"):
+        Image.new("RGB", (8, 8), (10 * len(name), 0, 0)).save(tmp_path / name)
+    path = str(tmp_path)
+    assert (count_frames(path), count_frames(path, "img_*"), other_images(path, "img_*")) == (3, 2, 1)
+    assert read_frames(path, [1], pattern="img*.png")[0, 0, 0, 0] == 90
+    with pytest.raises(InputError, match=r"no image in it is called rgb_\*, as frame_pattern has it"):
+        count_frames(path, "rgb_*")
+    assert next(check_videos([path], pattern="rgb_*"))[0] == 0
+
+
+def test_a_frame_of_another_size_is_named(tmp_path):
+    for name, side in (("1.png", 8), ("2.png", 8), ("10.png", 9)):
+        Image.new("RGB", (side, 8)).save(tmp_path / name)
+    assert list(check_videos([str(tmp_path)])) == [(0, "its frames differ in size (1.png is 8 x 8, 10.png is 9 x 8)")]

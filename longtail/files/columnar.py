@@ -1,0 +1,88 @@
+"""Tables that are stored by columns, Parquet and Arrow: their schema and their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from longtail.errors import InputError
+from longtail.messages import shown
+
+SUFFIXES = (".parquet", ".arrow")
+_BATCH = 256  # rows that are held in memory, as each may have an image
+
+
+class Columnar(Protocol):
+    """A table that is open for reading.
+
+    Attributes:
+        schema: of pyarrow.
+    """
+
+    schema: Any
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:  # of pyarrow, which ships no types
+        """Some of the columns of all rows, in record batches of pyarrow."""
+
+
+class _Parquet:
+    def __init__(self, file: Any) -> None:  # of pyarrow
+        self._file, self.schema = file, file.schema_arrow
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:  # of pyarrow, which ships no types
+        batches: Iterator[Any] = self._file.iter_batches(_BATCH, columns=list(columns))
+        return batches
+
+
+class _Arrow:
+    def __init__(self, file: Path) -> None:
+        import pyarrow as pa
+
+        source = pa.memory_map(str(file))
+        try:
+            self._stream = pa.ipc.open_stream(source)  # as Hugging Face writes it
+        except pa.ArrowInvalid:
+            whole = pa.ipc.open_file(source)
+            self._stream = (whole.get_batch(i) for i in range(whole.num_record_batches))
+            self.schema = whole.schema
+        else:
+            self.schema = self._stream.schema
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:  # of pyarrow, which ships no types
+        for batch in self._stream:
+            part = batch.select(list(columns))
+            yield from (part.slice(start, _BATCH) for start in range(0, len(part), _BATCH))
+
+
+@contextmanager
+def columnar(file: Path) -> Iterator[Columnar]:
+    """A Parquet or Arrow file, whose batches can be read once.
+
+    Raises:
+        InputError: it cannot be read, or pyarrow is missing.
+    """
+    kind = file.suffix[1:].title()
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise InputError(f'{shown(file)}: {kind} needs pyarrow; pip install "longtail[parquet]"') from error
+    try:
+        if kind == "Arrow":
+            yield _Arrow(file)
+        else:
+            with pq.ParquetFile(file) as source:
+                yield _Parquet(source)
+    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
+        reason = shown(str(error).partition("\n")[0])
+        raise InputError(f"{shown(file)}: not a readable {kind} file ({reason}); write it again") from error
+
+
+def first_rows(file: Path, columns: Sequence[str], count: int) -> list[dict[str, Any]]:  # Python's, of any type
+    """So many of the first rows, as Python's values."""
+    with columnar(file) as table:
+        rows = (row for batch in table.batches(columns) for row in batch.to_pylist())
+        return list(islice(rows, count))
