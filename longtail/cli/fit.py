@@ -47,7 +47,7 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
                        network of torchvision
   --pretrained         start from published weights    --weights FILE   start from a local file, or from a
                        checkpoint of a run
-  --image-size N       --workers N           --skip-bad-images
+  --image-size N       --workers N           --skip-bad-images       --full-check (decode all before training)
                        (for detection: --data.view, --model.method.min_size, --data.skip_bad_annotations true;
                        for segmentation N is the shorter side, and --data.view.size that of the training crops;
                        for clips also --data.frames, --data.test_clips and --skip-bad-videos)

@@ -17,10 +17,9 @@ from weakref import WeakSet
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from longtail.errors import InputError
+from longtail.files.threads import PATIENCE, NoAnswer
 from longtail.messages import shown
 
-PATIENCE = 45  # seconds for one sample
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 NO_MEMORY = (
     "the shared memory (/dev/shm) is too small for the worker processes: give --workers 0, or make it larger (docker "
@@ -28,10 +27,6 @@ NO_MEMORY = (
 )
 
 _started: WeakSet[BaseProcess] = WeakSet()
-
-
-class NoAnswer(InputError):
-    """A worker process waits for something that never comes, such as a file on a drive that is gone."""
 
 
 class Watched(Dataset[Any]):  # of the samples of the grain

@@ -13,10 +13,10 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from torch import Tensor
 
 from longtail.checkpoint import first_not_finite, read_checkpoint
-from longtail.data.workers import NoAnswer
 from longtail.distributed import gather_to_first
 from longtail.errors import InputError
 from longtail.figures import Metric
+from longtail.files.threads import NoAnswer
 from longtail.messages import first_line
 from longtail.tasks.divergence import diverged
 from longtail.tasks.stops import Stops, interval, loaders

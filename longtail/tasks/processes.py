@@ -14,8 +14,8 @@ from typing import Any
 import lightning.pytorch as pl
 import torch.distributed as dist
 
-from longtail.data.workers import NoAnswer
 from longtail.errors import InputError
+from longtail.files.threads import NoAnswer
 from longtail.messages import command
 from longtail.reports.results import load_results, save_results
 from longtail.tasks.checkpoints import TrainingStopped

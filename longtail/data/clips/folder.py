@@ -70,7 +70,7 @@ class ClipData(FileData):
     def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
         """Videos that cannot be read, with the reasons; of short ones it is said that frames come twice, and images of
         optical flow beside the frames are told."""
-        checks = dict(zip(paths, checked_videos(paths, self.folder), strict=True))
+        checks = dict(zip(paths, checked_videos(paths, self.folder, self.full_check), strict=True))
         counts = {path: frames for path, (frames, reason) in checks.items() if not reason}
         if short := [f"{shown(path)} ({count})" for path, count in counts.items() if count < self.frames]:
             logger.info(f"{len(short)} videos have fewer than {self.frames} frames, some come twice: {some(short)}")
