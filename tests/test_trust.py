@@ -218,6 +218,8 @@ def test_a_module_of_ones_own_is_trusted_by_name_once(place: Path, capsys: pytes
         assert line.endswith("add --trust a_loss_of_mine")
     assert main(["validate", "run", "--trust", "a_loss_of_mine"]) == 0
     assert main(["validate", "run"]) == 0, "it is kept"
+    del sys.modules["a_loss_of_mine"]  # the parser goes to the folder of the run, where no such module lies
+    assert main(["fit", "--resume", "run"]) == 0
     assert type(load_run(place / "run").method.loss).__name__ == "Own"  # type: ignore[attr-defined]
     assert "a_loss_of_mine" in (Path(os.environ["XDG_CONFIG_HOME"]) / "longtail" / "trusted").read_text().split()
     assert "trust" not in (place / "run" / "config.yaml").read_text()
