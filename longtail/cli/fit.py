@@ -1,8 +1,6 @@
 """``longtail fit``: train a run, and before it its teacher."""
 
 import os
-import signal
-import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 
 from longtail.cli.choice import baseline, choose
 from longtail.cli.data import check_table, data_options, data_settings
+from longtail.cli.interrupts import run_command
 from longtail.cli.log import is_first_here, is_interrupt, last_word
 from longtail.cli.options import SHORT, short_options, take, trust_modules, without
 from longtail.cli.stages import second_stage, second_stages
@@ -17,6 +16,7 @@ from longtail.configuration import read_run_config
 from longtail.errors import InputError
 from longtail.messages import command
 from longtail.own_modules import named_in, serve
+from longtail.signals import STOPPED
 from longtail.writing import check_can_be_made, check_unused
 
 FIT_HELP = """\
@@ -66,8 +66,6 @@ longtail fit --help-all lists those of the trainer; --data.help CLASS and --mode
 """
 
 TEACHER = "--model.method.teacher_checkpoint"
-# What Lightning leaves in the environment after it has trained in several processes.
-OF_PROCESSES = frozenset({"LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
 RUN_VARIABLE = "LONGTAIL_RUN"  # hands the folder of the run to the processes that Lightning starts
 
 
@@ -181,17 +179,6 @@ def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
     return checkpoint
 
 
-def run_command(args: list[str]) -> int:
-    """Run a command of longtail in a process of its own, and let it end by itself when it is stopped."""
-    environment = {name: value for name, value in os.environ.items() if name not in OF_PROCESSES}
-    with subprocess.Popen([sys.executable, "-m", "longtail", *args], env=environment) as process:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:  # the process, which may have got it too, saves what it has
-                process.send_signal(signal.SIGINT)
-
-
 def _config_files(args: list[str]) -> list[Path]:
     """Remove the configuration files from the arguments, and return them."""
     files = []
@@ -262,12 +249,11 @@ def _train(
         if str(stop):
             raise InputError(f"{stop}; the run is saved, go on by: {go_on}") from None
         last_word(f"longtail: stopped and saved; go on by: {go_on}")
-        return 130
+        return STOPPED
     except (KeyboardInterrupt, SystemExit) as stop:
         if not is_interrupt(stop) or not is_first_here() or not (run / "config.yaml").is_file():
             raise
-        last_word(f"longtail: stopped; go on by: {go_on}")
-        return 130
+        raise KeyboardInterrupt(f"stopped; go on by: {go_on}") from None
     if not started_by_lightning:
         sys.stdout.write(f"run: {run}\nnext: {command('longtail', 'report', run)}\n")
     return 0

@@ -19,8 +19,8 @@ from torch.utils.data import Dataset, get_worker_info
 
 from longtail.files.threads import PATIENCE, NoAnswer
 from longtail.messages import shown
+from longtail.signals import SIGNALS
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 NO_MEMORY = (
     "the shared memory (/dev/shm) is too small for the worker processes: give --workers 0, or make it larger (docker "
     "run --shm-size 1g)"
