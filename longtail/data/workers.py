@@ -17,7 +17,7 @@ from weakref import WeakSet
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from longtail.files.threads import PATIENCE, NoAnswer
+from longtail.files.threads import PATIENCE, WAY_OUT, NoAnswer
 from longtail.messages import shown
 from longtail.signals import SIGNALS
 
@@ -155,8 +155,7 @@ class Watch:
             path = getattr(self.watched.dataset, "path", None)
             what = f"row {self.blocked}" if path is None else shown(path(self.blocked))
             raise NoAnswer(
-                f"{what}: no answer within {PATIENCE} seconds to the worker process that reads it: check the disk or "
-                "the network drive"
+                f"{what}: no answer within {PATIENCE} seconds to the worker process that reads it: {WAY_OUT}"
             )
         if "shared memory" in str(error) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
             return NO_MEMORY

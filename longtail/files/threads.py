@@ -12,6 +12,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PATIENCE = 45  # seconds for an image, a frame of a video, or what a worker process reads at a time
+WAY_OUT = "check the disk or the network drive; a file that is damaged and hangs its decoder is found by --full-check"
 
 _CHUNK = 64  # items that a thread takes at a time, of many
 
@@ -72,7 +73,7 @@ def in_threads(
                 seconds, last = (seconds + 1 if last == at.get(start) else 0), at.get(start)
                 if name is not None and seconds >= PATIENCE:
                     what = name(items[start if last is None else last])
-                    raise NoAnswer(f"{what}: no answer within {PATIENCE} seconds: check the disk or the network drive")
+                    raise NoAnswer(f"{what}: no answer within {PATIENCE} seconds: {WAY_OUT}")
             yield from future.result()
     finally:
         stopped.set()
