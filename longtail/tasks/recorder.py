@@ -122,7 +122,7 @@ class Recorder(pl.Callback):
         self._start -= self._before.get("seconds", 0.0)
         self._images = self._before.get("images", 0)
 
-    def on_save_checkpoint(  # the signature of Lightning, here and below
+    def on_save_checkpoint(  # the signature of Lightning
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Inside an epoch, keep what it has logged, and how long it took."""
@@ -131,7 +131,7 @@ class Recorder(pl.Callback):
             seconds = time.perf_counter() - self._start
             checkpoint["epoch_so_far"] = {"means": means, "seconds": seconds, "images": self._images}
 
-    def on_load_checkpoint(
+    def on_load_checkpoint(  # as above
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Take it up again."""
@@ -139,6 +139,7 @@ class Recorder(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
+        self._before = {}  # where it was the last step of the run that ended an epoch before its last batch
         self._start_clock()
 
     def _start_clock(self) -> None:
