@@ -102,9 +102,12 @@ def train(folder: Path, recipe: str, options: Sequence[str]) -> str | None:
     for each in (folder, teacher_of(folder)):
         if each.exists() and not (each / "last.ckpt").is_file():
             shutil.rmtree(each)
-    start = ["--resume", str(folder)] if folder.exists() else ["--recipe", recipe, "--run", str(folder)]
     log = folder.with_name(f"{folder.name}.log")
-    code = longtail(["fit", *start, *options], log)
+    if folder.exists():
+        options = [option for option in options if option.split("=")[0].rsplit(".", 1)[-1] in MACHINE]
+        code = longtail(["fit", "--resume", str(folder), *options], log)
+    else:
+        code = longtail(["fit", "--recipe", recipe, "--run", str(folder), *options], log)
     if code == 0 and finished(folder):
         return None
     said = log.read_text(encoding="utf-8", errors="replace").split("\n")

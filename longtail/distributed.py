@@ -1,12 +1,13 @@
 """Batches spread over processes."""
 
-import os
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from longtail.launch import is_first
 
 
 def processes() -> tuple[int, int]:
@@ -21,8 +22,7 @@ def is_first_process() -> bool:
     rank in the environment."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank() == 0
-    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"))
-    return next((int(rank) for rank in ranks if rank is not None), 0) == 0
+    return is_first()
 
 
 def gather(tensor: Tensor, equal: bool = False) -> Tensor:

@@ -16,6 +16,7 @@ from reports.sample import make_results
 import longtail
 from longtail import losses
 from longtail.cli.fit import FIT_HELP
+from longtail.cli.look import DATA_HELP
 from longtail.cli.main import COMMANDS, main
 from longtail.recipes import recipe_names
 from longtail.reports.results import save_results
@@ -84,8 +85,8 @@ def test_links_lead_to_files(page: Path) -> None:
 def test_commands_exist(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     name, *rest = words
     assert name in COMMANDS
-    if name == "fit":
-        helped = FIT_HELP
+    if name in ("fit", "data"):
+        helped = {"fit": FIT_HELP, "data": DATA_HELP}[name]
     else:
         with pytest.raises(SystemExit):
             main([name, "--help"])

@@ -141,12 +141,13 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 def test_a_run_is_skipped_resumed_or_started_again(tmp_path: Path, commands: list[list[str]]) -> None:
     run, teacher = tmp_path / "run", tmp_path / "run-teacher"
-    start = ["fit", "--recipe", "r", "--run", str(run), "--a=1"]
-    resume = ["fit", "--resume", str(run), "--a=1"]
+    options = ["--data=photos", "--data.root=there"]
+    start = ["fit", "--recipe", "r", "--run", str(run), *options]
+    resume = ["fit", "--resume", str(run), "--data.root=there"]  # what it computes is in its folder
 
     def trained() -> list[list[str]]:
         commands.clear()
-        assert train(run, "r", ["--a=1"]) is None
+        assert train(run, "r", options) is None
         return list(commands)
 
     assert trained() == [start]

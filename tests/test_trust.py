@@ -16,7 +16,7 @@ from command import fails, results
 import longtail
 from longtail.cli.main import main
 from longtail.configuration import parse_yaml
-from longtail.errors import InputError
+from longtail.errors import InputError, causes
 from longtail.inference import load_run
 from longtail.own_modules import named_in
 from longtail.recipes import load_recipe, recipe_names
@@ -272,3 +272,9 @@ def test_a_file_of_the_folder_is_not_imported_in_the_place_of_a_module(place: Pa
         assert done.returncode == 0, done.stderr
         assert "digits_lt/bcl" in done.stdout
         assert not (place / MARK).exists()
+
+
+def test_errors_that_lead_to_one_another_are_looked_at_once() -> None:
+    first, second = ValueError("a"), ValueError("b")
+    first.__context__, second.__context__ = second, first
+    assert list(causes(first)) == [first, second]

@@ -6,14 +6,18 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from longtail.cli.agreement import agreed, trainer_options
 from longtail.cli.choice import baseline, choose
 from longtail.cli.data import check_table, data_options, data_settings
 from longtail.cli.interrupts import run_command
-from longtail.cli.log import is_first_here, is_interrupt, last_word
+from longtail.cli.log import is_interrupt, last_word
 from longtail.cli.options import SHORT, short_options, take, trust_modules, without
+from longtail.cli.resume import check_resumed
+from longtail.cli.run_folder import RUN_VARIABLE, agreed_folder, run_folder
 from longtail.cli.stages import second_stage, second_stages
 from longtail.configuration import read_run_config
 from longtail.errors import InputError
+from longtail.launch import is_first, launch
 from longtail.messages import command
 from longtail.own_modules import named_in, serve
 from longtail.signals import STOPPED
@@ -66,7 +70,6 @@ longtail fit --help-all lists those of the trainer; --data.help CLASS and --mode
 """
 
 TEACHER = "--model.method.teacher_checkpoint"
-RUN_VARIABLE = "LONGTAIL_RUN"  # hands the folder of the run to the processes that Lightning starts
 
 
 def fit(args: list[str]) -> int:
@@ -88,18 +91,15 @@ def fit(args: list[str]) -> int:
     first = take(args, "--from")
     options = short_options(args)
     if resume is not None:
-        for name, value in (("--recipe", recipe), ("--run", folder)):
-            if value is not None:
-                raise InputError(f"--resume continues a run as it was configured: leave out {name}")
         run = Path(resume)
-        if not (run / "config.yaml").is_file():
-            raise InputError(f"{run} holds no stopped run (config.yaml, and last.ckpt): give the folder of one")
+        check_resumed(run, options, {"--recipe": recipe, "--run": folder, "--from": first, "--teacher": teacher_run})
+        check_can_be_made(run)
         return _train(options, run, True, [run / "config.yaml", *of_runs])
-    is_first = "LOCAL_RANK" not in os.environ  # Lightning starts the other processes with the same command
+    speaks = is_first()  # the other processes are started with the same command
     choice = choose(options) if recipe is None and not of_runs else None
     if choice is not None:
         recipe, options = choice.recipe, [*choice.options, *options]
-        if is_first:
+        if speaks:
             sys.stdout.write(f"{choice}\n")
     config: dict[str, Any] = {}
     if recipe is not None:
@@ -133,18 +133,20 @@ def fit(args: list[str]) -> int:
 
         options = ["--recipe", recipe, *options]
         text = yaml.safe_dump(config)
-    run = Path(folder) if folder is not None else default_run(recipe, first or data)
-    if choice is not None and is_first:
+    run, again = agreed_folder(folder, recipe, first or data)
+    if again:
+        return _train([], run, True, [run / "config.yaml"])
+    if choice is not None and speaks:
         check_unused(Path(f"{run}-ce"))
     code = _train(options, run, False, of_runs, text, None if first is None else Path(first))
-    if choice is not None and not code and is_first:
+    if choice is not None and not code and speaks:
         args = baseline(choice, run, common)
         sys.stdout.write(f"to compare with, on the same features: {command('longtail', *args)}\n")
         sys.stdout.flush()
         code = run_command(args)
         if choice.is_probe and not code:
             _compare(Path(f"{run}-ce"), run)
-    if first is not None and not code and is_first:
+    if first is not None and not code and speaks:
         _compare(Path(first), run)
     return code
 
@@ -160,13 +162,18 @@ def _compare(first: Path, second: Path) -> None:
 def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
     """Train the teacher of a recipe as a run of its own, unless it is there; return its checkpoint."""
     checkpoint = run / "last.ckpt"
-    if "LOCAL_RANK" in os.environ:  # the first process has seen to it
+    if launch().by == "lightning":  # the first process has seen to it
         return checkpoint
+    agreed("teacher", lambda _: _trained_teacher(recipe, run, options))
+    return checkpoint
+
+
+def _trained_teacher(recipe: str, run: Path, options: list[str]) -> None:
     if (run / "results.json").is_file():
         from longtail.reports.results import load_results
 
         if load_results(run)["status"] == "finished":
-            return checkpoint
+            return
     if (run / "config.yaml").is_file():
         args = ["--resume", str(run)]
     else:
@@ -176,7 +183,6 @@ def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
     code = run_command(["fit", *args])
     if code:
         raise InputError(f"the teacher {run} was not trained to its end: give the same command again to go on")
-    return checkpoint
 
 
 def _config_files(args: list[str]) -> list[Path]:
@@ -228,13 +234,6 @@ def _train(
         recipe: YAML that stands before both.
         first: the run that a second stage goes on from.
     """
-    started_by_lightning = "LOCAL_RANK" in os.environ
-    if started_by_lightning:
-        run = Path(os.environ[RUN_VARIABLE])
-    else:
-        if not resume:
-            check_unused(run)
-        check_can_be_made(run)
     os.environ[RUN_VARIABLE] = str(run)
     go_on = command("longtail", "fit", "--resume", run)
 
@@ -242,31 +241,21 @@ def _train(
     from longtail.tasks.checkpoints import TrainingStopped
 
     try:
-        train.fit(options, run, resume, of_runs, recipe, first)
+        train.fit([*options, *trainer_options(options)], run, resume, of_runs, recipe, first)
     except TrainingStopped as stop:
-        if not is_first_here():  # the first one speaks for all
+        if not is_first():  # the first one speaks for all
             return 0
         if str(stop):
             raise InputError(f"{stop}; the run is saved, go on by: {go_on}") from None
         last_word(f"longtail: stopped and saved; go on by: {go_on}")
         return STOPPED
     except (KeyboardInterrupt, SystemExit) as stop:
-        if not is_interrupt(stop) or not is_first_here() or not (run / "config.yaml").is_file():
+        if not is_interrupt(stop) or not is_first() or not (run / "config.yaml").is_file():
             raise
         raise KeyboardInterrupt(f"stopped; go on by: {go_on}") from None
-    if not started_by_lightning:
+    if is_first():
         sys.stdout.write(f"run: {run}\nnext: {command('longtail', 'report', run)}\n")
     return 0
-
-
-def default_run(recipe: str | None, data: str | None) -> Path:
-    """A folder that does not exist yet, named after the data and the recipe."""
-    folder = run_folder(recipe, data)
-    run, count = folder, 1
-    while run.exists():
-        count += 1
-        run = folder.with_name(f"{folder.name}-{count}")
-    return run
 
 
 def start_from_file(config: dict[str, Any]) -> None:  # YAML
@@ -276,10 +265,3 @@ def start_from_file(config: dict[str, Any]) -> None:  # YAML
             config[key] = False
         elif isinstance(value, dict):
             start_from_file(value)
-
-
-def run_folder(recipe: str | None, data: str | None) -> Path:
-    """A folder named after the data and the recipe."""
-    name = (recipe or "run").removesuffix(".yaml").split("/")
-    parts = name if "/" in (recipe or "") and data is None else [Path(data).stem if data else "", name[-1]]
-    return Path("runs") / "-".join(part for part in parts[-2:] if part)

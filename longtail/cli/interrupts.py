@@ -10,11 +10,10 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from longtail.cli.log import is_first_here, last_word
+from longtail.cli.log import last_word
+from longtail.launch import alone, is_first
 from longtail.signals import SIGNALS, STOPPED, TWICE
 
-# What Lightning leaves in the environment after it has trained in several processes.
-OF_PROCESSES = frozenset({"LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
 GRACE = 0.8  # seconds in which a command may end by itself
 
 
@@ -61,7 +60,7 @@ def _end_if_asked_again(requests: int) -> None:
             continue
         if first is not None and now - first > TWICE:
             time.sleep(GRACE)
-            if is_first_here():
+            if is_first():
                 last_word("longtail: stopped")
             leave_at_once(STOPPED)
         first = first or now
@@ -69,10 +68,9 @@ def _end_if_asked_again(requests: int) -> None:
 
 def run_command(args: list[str]) -> int:
     """Run a command of longtail in a process of its own, and let it end by itself when it is stopped."""
-    environment = {name: value for name, value in os.environ.items() if name not in OF_PROCESSES}
     insisting = signal.set_wakeup_fd(-1)  # this process ends when the other does
     try:
-        with subprocess.Popen([sys.executable, "-m", "longtail", *args], env=environment) as process:
+        with subprocess.Popen([sys.executable, "-m", "longtail", *args], env=alone(dict(os.environ))) as process:
             while True:
                 try:
                     return process.wait()

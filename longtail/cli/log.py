@@ -3,7 +3,6 @@
 import codecs
 import io
 import logging
-import os
 import sys
 
 
@@ -13,11 +12,6 @@ def show_log() -> None:
     logger.setLevel(logging.INFO)
     logger.propagate = False  # a handler of another package would show every line again
     logger.addHandler(TERMINAL)
-
-
-def is_first_here() -> bool:
-    """Whether this is the process that was started, and none that Lightning has started beside it."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def is_interrupt(error: BaseException) -> bool:

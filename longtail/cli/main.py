@@ -3,17 +3,20 @@
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from longtail import __version__
 from longtail.cli.fit import fit
 from longtail.cli.interrupts import insist, leave_at_once, terminated_as_interrupted
-from longtail.cli.log import escape_output, is_first_here, is_interrupt, last_word, show_log
+from longtail.cli.log import escape_output, is_interrupt, last_word, show_log
+from longtail.cli.look import look
 from longtail.cli.options import take
-from longtail.cli.runs import compare, recipes, report, test, validate
+from longtail.cli.runs import calibrate, compare, recipes, report, test, validate
 from longtail.cli.use import export, predict, tradeoff
 from longtail.errors import InputError
+from longtail.launch import is_first, launch
 from longtail.signals import STOPPED
 from longtail.writing import system_error
 
@@ -27,9 +30,11 @@ Start
   longtail fit --recipe segmentation/cdb_w --data streets/   give every pixel a class, by images/ and annotations/
   longtail fit --recipe clips/cdb_s --data videos/    classify videos, one subfolder for each class
   longtail fit --recipe digits_lt/bcl          try it on data that comes along
+  longtail data photos/                        what is there: classes, splits, copies, what cannot be used
   longtail recipes                             what can be trained
 
 Commands
+  data       WHAT    look at a data set before a training; --html FILE with examples of each class
   fit        train, evaluate on validation and test, write everything to a run folder
   validate   RUN     evaluate a run again on its validation split, or on another set by --data
   test       RUN     evaluate a run again on its test split, or on another set by --data
@@ -37,6 +42,7 @@ Commands
   report     RUN     write report.html: who gained, who paid, what is confused
   compare    RUN RUN...     put runs side by side, seeds merged
   tradeoff   RUN...         from head to tail: what a run gives when turned to its rare classes
+  calibrate  RUN     make the probabilities mean something, on the validation images
   export     RUN     write ONNX and safetensors
   recipes            list the recipes
 
@@ -70,12 +76,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()  # what does not fit onto a disk is told here, and not as Python ends
         return code
     except InputError as error:
+        if launch().is_launched and not is_first():
+            time.sleep(3)  # where all fail alike the first one speaks for them, and the launcher ends them
         last_word(f"longtail: error: {error}")
         return 2
     except (KeyboardInterrupt, SystemExit) as error:
         if not is_interrupt(error):
             raise
-        if is_first_here():
+        if is_first():
             said = str(error) if isinstance(error, KeyboardInterrupt) else ""
             last_word(f"longtail: {said or 'stopped'}")
         if argv is None:
@@ -110,6 +118,7 @@ def _limit_pixels(args: list[str]) -> None:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "data": look,
     "fit": fit,
     "validate": validate,
     "test": test,
@@ -117,6 +126,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "report": report,
     "compare": compare,
     "tradeoff": tradeoff,
+    "calibrate": calibrate,
     "export": export,
     "recipes": recipes,
 }

@@ -28,6 +28,11 @@ SHORT: dict[str, str | tuple[str, str]] = {
 }
 
 
+def typed(name: str) -> str:
+    """What people type for an option."""
+    return next((short for short, full in SHORT.items() if name in (full, full[0])), name)
+
+
 def without(options: list[str], prefixes: tuple[str, ...]) -> list[str]:
     """The options less those that begin so, and the values that follow them."""
     rest, dropping = [], False

@@ -2,9 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 from longtail.cli.data import data_options
 from longtail.cli.options import add_trust, command_parser, short_options
+from longtail.errors import InputError
+from longtail.messages import command
 
 
 def recipes(args: list[str]) -> int:
@@ -29,12 +32,47 @@ def test(args: list[str]) -> int:
     return _evaluate("test", args)
 
 
-def _evaluate(split: str, args: list[str]) -> int:
+def calibrate(args: list[str]) -> int:
+    """Fit what makes the probabilities of a run mean something."""
+    parser = command_parser(
+        "calibrate", "fit the probabilities of a run on its validation images, for predict and export to use"
+    )
+    parser.add_argument("run", type=Path, help="folder of the run; further options as for fit")
+    parser.add_argument(
+        "--kind",
+        choices=("auto", "temperature", "group", "bias", "vector"),
+        default="auto",
+        help="one scale; a scale and an offset for many, medium and few; one scale and an offset for every class; a "
+        "scale and an offset for every class (default the best of them by cross-fitting)",
+    )
+    parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+    add_trust(parser)
+    options, rest = parser.parse_known_args(args)
+    from longtail.reports.calibration import calibration_text
+    from longtail.reports.terminal import show
+    from longtail.tasks.calibration import calibrate as fit
+
+    calibration, file = fit(options.run, options.kind, options.checkpoint, short_options(rest))
+    show(calibration_text(options.run.name, calibration.scaling.kind, calibration.figures))
+    sys.stdout.write(f"{file}\nnext: {command('longtail', 'predict', options.run, 'FILE', '--coverage', '0.9')}\n")
+    return 0
+
+
+def _evaluate(split: Literal["val", "test"], args: list[str]) -> int:
     parser = command_parser({"val": "validate"}.get(split, split), f"evaluate a run on its {split} split")
     parser.add_argument("run", type=Path, help="folder of the run; further options as for fit")
     add_trust(parser)
     parser.add_argument("--data", help="another labelled set with the classes of the run, by default its own")
+    parser.add_argument("--prior", help="class frequencies to measure under, beside the run as it is; as of predict")
     options, rest = parser.parse_known_args(args)
+    if options.prior is not None:
+        if options.data is not None:
+            raise InputError("--prior measures on the run's own splits: leave out --data")
+        from longtail.reports.terminal import show
+        from longtail.tasks.calibration import measure_under
+
+        show(measure_under(split, options.run, options.prior, short_options(rest)))
+        return 0
     if options.data is None:
         from longtail.tasks.evaluation import evaluate_run
 

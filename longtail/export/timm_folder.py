@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from longtail.augment.normalise import Normalise
 from longtail.augment.preprocessing import Resize
 from longtail.errors import InputError
+from longtail.export.classification import Adjusted
 from longtail.export.model import compare
 from longtail.methods.base import Method, OneNetwork
 from longtail.models.backbones import CIFAR_RESNETS, Backbone, make_timm
@@ -26,19 +27,21 @@ def write_timm_folder(
     size: int,
     normalise: Normalise,
     resize: Resize,
+    scale: Tensor | None,
     adjustment: Tensor | None,
     output: Path,
 ) -> list[Path]:
     """Write ``config.json`` and ``model.safetensors`` as ``timm.create_model("local-dir:FOLDER")`` reads them, checked.
 
-    An adjustment of the logits goes into the bias of the classifier, and LoRA into the weights.
+    A scale of the logits goes into the weights of the classifier, an adjustment into its bias, LoRA into the weights.
 
     Args:
         method: in evaluation mode; it is moved to the CPU.
         classes: names in the order of the logits.
         size: side of the images in pixels.
         normalise, resize: what is done to images.
-        adjustment: what is added to the logits (C,), or None.
+        scale: by what the logits are multiplied (C,), or None.
+        adjustment: what is added to the logits then (C,), or None.
         output: the folder.
 
     Raises:
@@ -52,6 +55,10 @@ def write_timm_folder(
     if not isinstance(method, OneNetwork):
         raise InputError(f"{type(method).__name__} is not one backbone and one classifier, as timm wants: {INSTEAD}")
     weight, bias = linear_head(method.classifier, method.num_features)
+    if scale is not None:
+        weight, bias = weight * scale[:, None], bias * scale
+    if adjustment is not None:
+        bias = bias + adjustment
     body = merge_low_rank(copy.deepcopy(backbone.body))
     if any(isinstance(module, (AdaptedMLP, PromptedBlock)) for module in body.modules()):
         raise InputError(f"timm's networks have no place for adapters or prompts: {INSTEAD}")
@@ -64,7 +71,7 @@ def write_timm_folder(
     state = {
         **body.state_dict(),
         f"{head}.weight": weight,
-        f"{head}.bias": bias if adjustment is None else bias + adjustment,
+        f"{head}.bias": bias,
     }
     state = {key: value.detach().contiguous().clone() for key, value in state.items()}
     try:
@@ -73,7 +80,7 @@ def write_timm_folder(
         raise InputError(f"{name} has other parts in timm once it has a classifier: {INSTEAD}") from error
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        expected = method.classify(images) if adjustment is None else method.classify(images) + adjustment
+        expected = Adjusted(method, scale, adjustment)(images)
         compare(network.eval()(images), expected, "network of timm")
     config = {
         "architecture": name,

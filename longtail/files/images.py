@@ -7,7 +7,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -51,8 +51,6 @@ def decode(
     Values of 16 bits are scaled from 0..2^b - 1, b being the number of bits that count; grey ones of 32 bits likewise
     where one is over 255, and taken as they are otherwise; floating-point values are scaled from [0, 1] where none is
     over 1, and taken as [0, 255] otherwise.
-
-    Threads wait for each other here; decode in parallel with processes.
 
     Args:
         path: of the file; its content, not its suffix, decides the format.
@@ -159,17 +157,28 @@ def opened(path: str) -> Iterator[tuple[BinaryIO, Image.Image]]:
 MOST_PIXELS = "LONGTAIL_MAX_PIXELS"  # the variable of the environment, which worker processes inherit
 
 _filters = threading.Lock()
+_inside, _undo = 0, ExitStack()
 
 
 @contextmanager
 def bombs_are_errors() -> Iterator[None]:
-    """Makes Pillow's warning of too many pixels an error and silences its others, one thread at a time."""
-    with _filters, warnings.catch_warnings():
-        if most := os.environ.get(MOST_PIXELS):
-            Image.MAX_IMAGE_PIXELS = int(most)
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    """Makes Pillow's warning of too many pixels an error and silences its others, until the last thread has left."""
+    global _inside
+    with _filters:
+        if not _inside:
+            _undo.enter_context(warnings.catch_warnings())
+            if most := os.environ.get(MOST_PIXELS):
+                Image.MAX_IMAGE_PIXELS = int(most)
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        _inside += 1
+    try:
         yield
+    finally:
+        with _filters:
+            _inside -= 1
+            if not _inside:
+                _undo.close()
 
 
 def reason(path: str, error: Exception) -> str:

@@ -38,7 +38,7 @@ class Layout(NamedTuple):
         grain: "images", "boxes" or "pixels".
         words: what it holds.
         way_out: what to do with it.
-        reader: the class of ``longtail.data`` that reads its boxes, where it holds any.
+        reader: the class of ``longtail.data`` that reads it; empty where none does.
     """
 
     grain: str
@@ -47,7 +47,7 @@ class Layout(NamedTuple):
     reader: str = ""
 
 
-_CLASSES = Layout("images", "images in a folder for each class", "give --recipe ce")
+_CLASSES = Layout("images", "images in a folder for each class", "give --recipe ce", "Folder")
 _COCO = "boxes in COCO's format"
 _FASTER, _MASK_RCNN = "give --recipe fasterrcnn_ce", "give --recipe maskrcnn_ce"
 _MASKS = Layout("boxes", f"{_COCO}, with masks", _MASK_RCNN, "COCO")
@@ -57,9 +57,9 @@ _YOLO = Layout("boxes", "boxes in YOLO's format", _FASTER, "YOLO")
 _POLYGONS = Layout("boxes", "polygons in YOLO's format", _MASK_RCNN, "YOLO")
 _LABELME = Layout("boxes", "shapes in LabelMe's format", _MASK_RCNN, "LabelMe")
 _CVAT = Layout("other boxes", "XML of CVAT", "export it from CVAT as COCO, with the images")
-_LABELS = Layout("pixels", "images with a class for each pixel", "give --recipe segmentation/ce")
-_CITYSCAPES = _LABELS._replace(way_out="give --recipe cityscapes/ce")
-_CAMVID = _LABELS._replace(way_out="give --recipe segmentation/ce --data camvid --data.root FOLDER")
+_LABELS = Layout("pixels", "images with a class for each pixel", "give --recipe segmentation/ce", "SegmentationFolder")
+_CITYSCAPES = _LABELS._replace(way_out="give --recipe cityscapes/ce", reader="Cityscapes")
+_CAMVID = _LABELS._replace(way_out="give --recipe segmentation/ce --data camvid --data.root FOLDER", reader="CamVid")
 
 
 def check_layout(root: Path, grain: str) -> None:
@@ -102,7 +102,7 @@ def find_layouts(root: Path) -> list[Layout]:
 
 def box_readers(root: Path) -> dict[str, Layout]:
     """The layouts of the sets of boxes in a folder that can be read, by the classes that read them."""
-    return {layout.reader: layout for layout in find_layouts(root) if layout.reader}
+    return {layout.reader: layout for layout in find_layouts(root) if layout.grain == "boxes"}
 
 
 def boxes_in_file(file: Path) -> Layout | None:

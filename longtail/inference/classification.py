@@ -1,15 +1,14 @@
 """A run of classification, used: load it, and classify image files."""
 
 import argparse
-import csv
 import io
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +16,7 @@ from torch import Tensor
 from longtail.augment.normalise import Normalise
 from longtail.augment.preprocessing import Resize, input_parts
 from longtail.checks import check_outputs
+from longtail.configuration import parse_yaml
 from longtail.counts import log_prior
 from longtail.errors import InputError
 from longtail.export.classification import write_classifier
@@ -27,17 +27,20 @@ from longtail.files.images import decode
 from longtail.files.labelled import Listed
 from longtail.files.table import is_table
 from longtail.files.video.clips import read_clips
+from longtail.inference.answers import Batch, answers, write_rows
 from longtail.inference.base import Predictor
+from longtail.inference.calibration import Calibration
 from longtail.inference.inputs import NORMALISATION, network_input
+from longtail.inference.posterior import Posterior
+from longtail.inference.priors import ESTIMATE, HELP
 from longtail.inference.runs import load_method, readable, samples, tell_escaped
 from longtail.messages import retrievable
 from longtail.methods.base import Method
+from longtail.posthoc.conformal import SETS
 from longtail.reports.results import Results
 from longtail.writing import write_atomically
 
 logger = logging.getLogger(__name__)
-
-MAX_STRENGTH = 100  # of the logit adjustment; beyond it nothing but the class counts would decide
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Classifier(Predictor):
         resize: how images are brought to their size.
         source: the checkpoint it came from.
         frames: of a clip, T, where the method takes those; None for images.
-        strength: S; the logits are adjusted by -S log p, larger predicts rare classes more.
+        posterior: from logits to probabilities.
         bit_depth: how many bits of images of 16 count, where they do not say it.
     """
 
@@ -66,8 +69,8 @@ class Classifier(Predictor):
     normalise: Normalise
     resize: Resize
     source: Path
+    posterior: Posterior
     frames: int | None = None
-    strength: float = 0.0
     bit_depth: int | None = None
 
     @classmethod
@@ -78,14 +81,24 @@ class Classifier(Predictor):
         group.add_argument(
             "--format", dest="style", choices=("csv", "jsonl"), default="csv", help="of the answer (default csv)"
         )
-        _add_strength(group)
+        _add_adjustments(group, f"{HELP}, or {ESTIMATE}, from the images themselves (by default what training implies)")
+        group.add_argument(
+            "--coverage", type=float, help="add sets of classes that hold the true one as often, such as 0.9"
+        )
+        group.add_argument(
+            "--sets",
+            choices=SETS,
+            default="marginal",
+            help="promised over all images (marginal, default; prevalence is fair to rare classes), for every class,"
+            " or for every cluster of classes",
+        )
         group.add_argument("--batch-size", type=int, default=64)
 
     @classmethod
     def export_options(cls, parser: argparse.ArgumentParser) -> None:
         """The strength, and the layout of what is written."""
         group = parser.add_argument_group("for runs of classification")
-        _add_strength(group)
+        _add_adjustments(group, f"{HELP} (by default what training implies)")
         group.add_argument(
             "--format",
             dest="layout",
@@ -101,25 +114,9 @@ class Classifier(Predictor):
         needed = ("size", *NORMALISATION, "interpolation", "crop")
         inputs, counts = network_input(run, results, *needed), results["train_counts"]
         parts, frames, bit_depth = input_parts(inputs), inputs.get("frames"), inputs.get("bit_depth")
-        return cls(method, results["classes"], counts, inputs["size"], *parts, path, frames, bit_depth=bit_depth)
-
-    def adjusted(self, strength: float) -> "Classifier":
-        """The same with its logits adjusted.
-
-        Raises:
-            InputError: for a strength that is not a number from -100 to 100.
-        """
-        if not abs(strength) <= MAX_STRENGTH:
-            raise InputError(f"--strength must be a number from -{MAX_STRENGTH} to {MAX_STRENGTH}, got {strength:g}")
-        return replace(self, strength=strength)
-
-    @property
-    def adjustment(self) -> Tensor | None:
-        """What is added to the logits, -S log p (C,) with p_c = n_c / sum n; None for strength 0.
-
-        Source: Menon et al., Long-tail learning via logit adjustment, ICLR 2021, equation 9.
-        """
-        return -self.strength * log_prior(self.class_counts) if self.strength else None
+        calibration = Calibration.read(run, len(counts), path.stem)
+        posterior = Posterior(results["classes"], counts, _trained_prior(method, results), calibration)
+        return cls(method, results["classes"], counts, inputs["size"], *parts, path, posterior, frames, bit_depth)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -146,17 +143,25 @@ class Classifier(Predictor):
             return prepare(decode(file, bit_depth=self.bit_depth), self.size, self.resize)
         return read_clips(file, self.frames, self.size, resize=self.resize, bit_depth=self.bit_depth)[0]
 
-    def probabilities(self, images: Tensor) -> Tensor:
-        """Class probabilities (N, C) of images or clips (N, ...), uint8 of `shape`, by the adjusted logits.
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (N, C) of images or clips (N, ...), uint8 of `shape`, as the network gives them.
 
         Raises:
-            InputError: if the network gives NaN or infinity.
+            InputError: if it gives NaN or infinity.
         """
         device = next(self.method.parameters()).device
         with torch.inference_mode():
             logits = self.method.classify(self.normalise(images.to(device))).float().cpu()
             check_outputs(logits)
-            return (logits if self.adjustment is None else logits + self.adjustment).softmax(1)
+            return logits
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Class probabilities (N, C) of images or clips (N, ...), uint8 of `shape`.
+
+        Raises:
+            InputError: if the network gives NaN or infinity.
+        """
+        return self.posterior(self.logits(images))
 
     def predict(
         self,
@@ -166,6 +171,9 @@ class Classifier(Predictor):
         style: str = "csv",
         top_k: int | None = None,
         strength: float = 0.0,
+        prior: str | None = None,
+        coverage: float | None = None,
+        sets: str = "marginal",
         batch_size: int = 64,
     ) -> None:
         """Classify files and folders, and write CSV or JSON lines; a file is written whole or not at all.
@@ -177,6 +185,9 @@ class Classifier(Predictor):
             style: "csv", with a column pair for each rank, or "jsonl".
             top_k: classes to name for each image, all where there are fewer; 5 where left out.
             strength: of the logit adjustment.
+            prior: class frequencies of the images, see ``prior_of``; None for those that training implies.
+            coverage: with a set of classes for each image that holds the true one as often.
+            sets: kind of these sets, see ``longtail.posthoc.fit_sets``.
             batch_size: images that are classified at a time.
 
         Raises:
@@ -189,9 +200,16 @@ class Classifier(Predictor):
         ranks = min(wanted, len(self.classes))
         if top_k is not None and ranks < top_k:
             logger.info(f"--top-k {top_k} names all classes: there are {ranks}")
-        adjusted, files = self.adjusted(strength), self.files(paths)
+        posterior = self.posterior.adjusted(strength).under(prior)
+        promise = None if coverage is None else posterior.sets(coverage, sets)
+        files = self.files(paths)
         tell_escaped([file.name for file in files])
-        rows = predictions(adjusted, files, ranks, batch_size, skip_bad_images)
+        batches: Iterable[Batch] = self._outputs(files, batch_size, skip_bad_images)
+        if prior == ESTIMATE:
+            batches = list(batches)
+            posterior = posterior.estimated([logits for _, logits in batches])
+            promise = None if coverage is None else posterior.sets(coverage, sets)
+        rows = answers(posterior, batches, ranks, promise)
         if output is None:
             write_rows(rows, style, ranks, sys.stdout)
             return
@@ -199,26 +217,39 @@ class Classifier(Predictor):
         write_rows(rows, style, ranks, text)
         write_atomically(output, text.getvalue().encode("utf-8", "backslashreplace"))  # names of classes too
 
-    def export(self, output: Path, strength: float = 0.0, layout: str = "onnx") -> list[Path]:
+    def _outputs(self, files: Sequence[Listed], batch_size: int, skip_bad_images: bool) -> Iterator[Batch]:
+        """Yield the names and logits of the files that can be read."""
+        for start in range(0, len(files), batch_size):
+            part = files[start : start + batch_size]
+            read = list(readable([sample.path for sample in part], self.read, skip_bad_images, self.kind))
+            if read:
+                names = [retrievable(part[index].name) for index, _ in read]
+                yield names, self.logits(torch.stack([image for _, image in read]))
+
+    def export(self, output: Path, strength: float = 0.0, prior: str | None = None, layout: str = "onnx") -> list[Path]:
         """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.
 
         The network takes "images", float32 (N, 3, size, size), normalised, N free, and gives "logits" (N, C). Size,
         mean, deviation, class names and the strength S of the logit adjustment are metadata of both files. The logits
-        of the ONNX model are adjusted. The tensors are those of the method, and what is to be added to its logits,
-        -S log p (C,), is their metadata "adjustment".
+        of the ONNX model are scaled and adjusted. The tensors are those of the method, and by what its logits are to be
+        multiplied (C,) and what is to be added to them then (C,) are their metadata "scale" and "adjustment".
 
         Args:
             output: folder for the files.
             strength: S; 0 leaves the logits as they are.
+            prior: class frequencies where the model is used, see ``prior_of``; None for those that training implies.
             layout: "onnx", or "timm" for a folder that timm loads instead; see ``write_timm_folder``.
 
         Raises:
             InputError: if something that is needed is not installed, or the outputs differ.
         """
-        adjustment = self.adjusted(strength).adjustment
+        if prior == ESTIMATE:
+            raise InputError("--prior estimate is for predict, which has the images: give export a file of frequencies")
+        posterior = self.posterior.adjusted(strength).under(prior)
+        changes = (posterior.scale, posterior.adjustment)
         if layout == "timm":
             about = (self.classes, self.size, self.normalise, self.resize)
-            return write_timm_folder(self.method, *about, adjustment, output)
+            return write_timm_folder(self.method, *about, *changes, output)
         metadata = {
             "classes": json.dumps(self.classes),
             "size": str(self.size),
@@ -230,42 +261,21 @@ class Classifier(Predictor):
             "strength": str(strength),
         }
         metadata |= {} if self.bit_depth is None else {"bit_depth": str(self.bit_depth)}
-        return write_classifier(self.method, self.shape, adjustment, metadata, output)
+        return write_classifier(self.method, self.shape, *changes, metadata, output)
 
 
 # argparse does not name the type of a group
-def _add_strength(group: Any) -> None:
+def _add_adjustments(group: Any, about_prior: str) -> None:
     group.add_argument(
         "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"
     )
+    group.add_argument("--prior", metavar="PRIOR", help=about_prior)
 
 
-def predictions(
-    classifier: Classifier, files: Sequence[Listed], top_k: int, batch_size: int, skip_bad_images: bool
-) -> Iterator[dict[str, Any]]:  # JSON
-    """Yield {"path", "top": [{"class", "probability"}, ...]} for every file, most probable class first."""
-    for start in range(0, len(files), batch_size):
-        part = files[start : start + batch_size]
-        read = list(readable([sample.path for sample in part], classifier.read, skip_bad_images, classifier.kind))
-        if not read:
-            continue
-        images = torch.stack([image for _, image in read])
-        top = classifier.probabilities(images).topk(top_k)
-        for (index, _), values, indices in zip(read, top.values.tolist(), top.indices.tolist(), strict=True):
-            ranked = zip(indices, values, strict=True)
-            yield {
-                "path": retrievable(part[index].name),
-                "top": [{"class": classifier.classes[c], "probability": round(p, 6)} for c, p in ranked],
-            }
-
-
-def write_rows(rows: Iterator[dict[str, Any]], style: str, top_k: int, stream: TextIO) -> None:  # JSON
-    """Write predictions as "csv" (a column pair for each rank) or "jsonl"."""
-    if style == "jsonl":
-        for row in rows:
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-        return
-    table = csv.writer(stream, lineterminator="\n")
-    table.writerow(["path", *(f"{name}_{k + 1}" for k in range(top_k) for name in ("class", "probability"))])
-    for row in rows:
-        table.writerow([row["path"], *(value for entry in row["top"] for value in entry.values())])
+def _trained_prior(method: Method, results: Results) -> Tensor | None:
+    """The class frequencies that the logits imply by the loss, where images were drawn as often as they are there."""
+    config = parse_yaml(results["config"])
+    sampled = (config.get("data") or {}).get("init_args", {}).get("sampling") is not None
+    if method.prior_strength is None or sampled:
+        return None
+    return (method.prior_strength * log_prior(results["train_counts"]).double()).softmax(0)

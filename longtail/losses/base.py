@@ -22,10 +22,13 @@ class Loss(nn.Module):
         no_weight_decay: names of the parameters that an optimizer should not decay.
         sigmoid: whether each logit stands for itself, as the probability of its class against all else, and not all of
             them for a softmax.
+        prior_strength: t; the logits of a network that has reached the optimum of the loss imply the class frequencies
+            n_c^t / sum n^t, for n_c images of each class seen in training. None where there is no such t.
     """
 
     no_weight_decay: ClassVar[frozenset[str]] = frozenset()
     sigmoid: bool = False
+    prior_strength: float | None = None
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()

@@ -32,6 +32,7 @@ class CrossEntropyLoss(SoftmaxLoss):
                 raise ValueError(f"class_weights must be finite and not negative, got {weights.tolist()}")
             self.num_classes = len(weights)
         self.register_buffer("class_weights", weights, persistent=False)
+        self.prior_strength = 1.0 if weights is None else None
 
     def rows(self, log_p: Tensor, targets: Tensor) -> Tensor:
         return -log_p if self.class_weights is None else -self.class_weights[targets] * log_p

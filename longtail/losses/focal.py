@@ -31,6 +31,8 @@ class FocalLoss(CrossEntropyLoss):
         super().__init__(class_weights, reduction)
         check_number("gamma", gamma, low=0)
         self.gamma = gamma
+        if gamma:
+            self.prior_strength = None
 
     def rows(self, log_p: Tensor, targets: Tensor) -> Tensor:
         rest = -log_p.expm1()  # 1 - p, exact where p is near 1

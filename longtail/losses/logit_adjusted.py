@@ -38,6 +38,7 @@ class LogitAdjustedLoss(SoftmaxLoss):
         if not math.isfinite(strength):
             raise ValueError(f"strength must be finite, got {strength}")
         self.strength = strength
+        self.prior_strength = 1.0 - strength
         self.register_buffer("adjustment", strength * log_prior(class_counts), persistent=False)
         self.num_classes = len(self.adjustment)
 

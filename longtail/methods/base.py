@@ -19,11 +19,13 @@ class Method(nn.Module, ABC):
         wants_rows: whether ``forward`` also takes ``rows`` (N,), int64, which training images these are, for methods
             that remember images.
         num_classes: C.
+        prior_strength: that of the loss its logits are trained by, see ``longtail.losses.Loss``; None where not known.
     """
 
     num_views: ClassVar[int] = 1
     wants_rows: ClassVar[bool] = False
     num_classes: int
+    prior_strength: float | None = None
 
     @abstractmethod
     def forward(self, views: Sequence[Tensor], targets: Tensor) -> dict[str, Tensor]:

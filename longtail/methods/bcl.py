@@ -55,6 +55,7 @@ class BCL(OneNetwork):
         self.projection = ProjectionHead(self.num_features, hidden_features, embedding_features)
         self.prototypes = ClassPrototypes(self.num_features, hidden_features, embedding_features)
         self.logit_loss = build_loss(logit_loss, class_counts)
+        self.prior_strength = self.logit_loss.prior_strength
         self.contrastive = BalancedContrastiveLoss(temperature)
         self.classifier_weight = classifier_weight
         self.contrastive_weight = contrastive_weight

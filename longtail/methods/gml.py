@@ -107,6 +107,7 @@ class GaussianMixture(OneNetwork):
         except ValueError as error:
             raise InputError(f"queue_size {queue_size} does not fit: {error}") from error
         self.logit_loss = build_loss(logit_loss, class_counts)
+        self.prior_strength = self.logit_loss.prior_strength
         self.contrastive = GaussianMixtureLoss(class_counts, temperature)
         self.classifier_weight = classifier_weight
         self.contrastive_weight = contrastive_weight

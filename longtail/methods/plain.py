@@ -30,6 +30,7 @@ class Plain(OneNetwork):
     ) -> None:
         super().__init__(class_counts, backbone, classifier)
         self.loss = build_loss(loss, class_counts)
+        self.prior_strength = self.loss.prior_strength
 
     def forward(self, views: Sequence[Tensor], targets: Tensor) -> dict[str, Tensor]:
         self.check_views(views)

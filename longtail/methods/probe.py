@@ -71,3 +71,4 @@ class NearestClassMean(Probe):
     def __init__(self, class_counts: Counts, backbone: nn.Module, scale: float = 25.0) -> None:
         super().__init__(class_counts, backbone, CrossEntropyLoss(), partial(CosineClassifier, scale=scale))
         self.classifier.requires_grad_(False)
+        self.prior_strength = None  # it is not trained by its loss

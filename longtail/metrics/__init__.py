@@ -1,6 +1,6 @@
 """Metrics of long-tailed recognition; sums over batches and over processes."""
 
-from longtail.metrics.calibration import CalibrationError
+from longtail.metrics.calibration import CalibrationError, probability_figures, reliability
 from longtail.metrics.class_metric import ClassMetric
 from longtail.metrics.long_tail import LongTailMetrics
 from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean, mean_precision
@@ -16,5 +16,7 @@ __all__ = [
     "geometric_mean",
     "harmonic_mean",
     "mean_precision",
+    "probability_figures",
+    "reliability",
     "shot_accuracy",
 ]

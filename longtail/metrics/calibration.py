@@ -1,7 +1,7 @@
-"""Expected calibration error."""
+"""How well probabilities say how often they are right."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric
 
 from longtail.checks import Numbers, check_logits
@@ -40,3 +40,61 @@ class CalibrationError(Metric):
 
     def compute(self) -> Tensor:
         return self.gap.abs().sum() / self.rows
+
+
+def probability_figures(probabilities: Numbers, targets: Numbers, bins: int = 15) -> dict[str, Tensor]:
+    r"""What class probabilities are worth, four scalars; less is better, and NaN stands for what no row tells.
+
+    - "calibration_error": :math:`\sum_b \frac{|B_b|}{M} |\mathrm{accuracy}(B_b) - \mathrm{confidence}(B_b)|` over bins
+      of equal numbers of rows, in the order of the largest probability.
+    - "class_calibration_error": :math:`\frac{1}{C} \sum_c \sum_b \frac{|B_{cb}|}{M} |\bar y_{cb} - \bar p_{cb}|`, bins
+      of equal numbers of rows in the order of the probability of each class.
+    - "brier_score": mean of :math:`\sum_c (p_c - y_c)^2`.
+    - "negative_log_likelihood": mean of :math:`-\log p_y`.
+
+    Args:
+        probabilities: (M, C).
+        targets: labels (M,).
+        bins: at most, each of one row or more.
+
+    Source: Nixon et al., Measuring calibration in deep learning, CVPR workshops 2019 (bins of equal mass); Kull et al.,
+    Beyond temperature scaling, NeurIPS 2019, section 2 (class by class); Brier 1950.
+    """
+    rows, targets = check_logits(probabilities, targets)
+    rows = rows.double()
+    if not len(rows):
+        nan = rows.new_tensor(float("nan"))
+        return dict.fromkeys(("calibration_error", "class_calibration_error", "brier_score"), nan) | {
+            "negative_log_likelihood": nan
+        }
+    truth = nn.functional.one_hot(targets, rows.shape[1]).double()
+    confidence, accuracy, images = reliability(rows, targets, bins)
+    by_class, order = rows.sort(0)
+    gaps = torch.zeros_like(rows[0])
+    for part, hits in zip(by_class.tensor_split(bins), truth.gather(0, order).tensor_split(bins), strict=True):
+        gaps += (part.sum(0) - hits.sum(0)).abs() / len(rows)
+    return {
+        "calibration_error": ((confidence - accuracy).abs() * images).sum() / len(rows),
+        "class_calibration_error": gaps.mean(),
+        "brier_score": (rows - truth).square().sum(1).mean(),
+        "negative_log_likelihood": -rows.gather(1, targets[:, None]).clamp_min(1e-300).log().mean(),
+    }
+
+
+def reliability(probabilities: Numbers, targets: Numbers, bins: int = 15) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean confidence, accuracy and number of rows (B,) of bins of equal numbers of rows, least confident first.
+
+    Args:
+        probabilities: (M, C).
+        targets: labels (M,).
+        bins: B, or M where that is less.
+    """
+    rows, targets = check_logits(probabilities, targets)
+    confidence, predicted = rows.double().max(1)
+    confidence, order = confidence.sort()
+    hits = (predicted == targets).double()[order]
+    number = max(1, min(bins, len(rows)))
+    parts = list(zip(confidence.tensor_split(number), hits.tensor_split(number), strict=True))
+    figures = [(part.mean(), hit.mean(), torch.tensor(float(len(part)))) for part, hit in parts if len(part)]
+    columns = [torch.stack([each.to(confidence) for each in column]) for column in zip(*figures, strict=True)]
+    return (columns[0], columns[1], columns[2]) if columns else (confidence, hits, hits)

@@ -1,18 +1,20 @@
 """The page about one run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from longtail.messages import plural
 from longtail.reports import html
+from longtail.reports.calibration import WHEN, Worth, calibration_table, read_calibration
 from longtail.reports.difficulty import Snapshot, exceptions, in_words, no_correlation, rarity_correlation, snapshots
 from longtail.reports.grains import Grain, grain_of
 from longtail.reports.groups import group_sizes
 from longtail.reports.html import Cell, Head, Table
 from longtail.reports.plots.classes import Bars, class_counts, difficulty_by_count, group_bars
 from longtail.reports.plots.curves import loss_curves, validation_curves
+from longtail.reports.plots.reliability import reliability_diagrams
 from longtail.reports.report_classes import classes_table, confusions_table, training_count, weak_classes
 from longtail.reports.results import (
     Evaluation,
@@ -48,12 +50,17 @@ def write_report(run: Path, output: Path | None = None) -> Path:
     """Write the page about the run in the folder ``run`` and return where it is (by default within the run)."""
     results = load_results(run)
     output = output or run / FILE_NAME
-    write_atomically(output, report_page(results))
+    write_atomically(output, report_page(results, read_calibration(run)))
     return output
 
 
-def report_page(results: Results) -> str:
-    """Return the page about a run."""
+def report_page(results: Results, calibration: Mapping[str, Any] | None = None) -> str:  # JSON
+    """Return the page about a run.
+
+    Args:
+        results: of the run.
+        calibration: its calibration, as ``read_calibration`` gives it.
+    """
     evaluation, grain = final_evaluation(results), grain_of(results)
     counts, thresholds = results["train_counts"], results["thresholds"]
     figures = class_figures(evaluation, grain.key) if evaluation else None
@@ -69,6 +76,7 @@ def report_page(results: Results) -> str:
         validation=validation_curves(results["history"], grain),
         best_epoch=results["best_epoch"],
         difficulty=_difficulty(results, grain),
+        calibration=None if calibration is None else _calibration(calibration),
         about=_facts(results, grain),
         config=results["config"],
         measured=f"Measured on: {evaluation_title(evaluation)}." if evaluation else "",
@@ -107,6 +115,21 @@ def _figures(results: Results, evaluation: Evaluation, grain: Grain) -> dict[str
         "weak_classes": weak_classes(results, evaluation, grain),
         "large_pictures": "examples" in evaluation,
         "classes_table": classes_table(results, evaluation, grain),
+    }
+
+
+def _calibration(content: Mapping[str, Any]) -> dict[str, Any]:  # JSON
+    """What stands in the page of a run that was calibrated."""
+    worth: Worth = content["figures"]
+    panels = []
+    for group, figures in worth.items():
+        curves = [(when, figures[when]["reliability"]) for when in WHEN]
+        if figures["after"]["images"]:
+            panels.append((group, [(when, (bins["confidence"], bins["accuracy"])) for when, bins in curves]))
+    return {
+        "kind": content["scaling"]["kind"],
+        "table": calibration_table(worth),
+        "diagrams": reliability_diagrams(panels) if panels else None,
     }
 
 

@@ -41,9 +41,10 @@ def metrics_table(title: str, heads: Sequence[str], rows: Sequence[tuple[str, Se
     return table
 
 
-def said(lines: Sequence[tuple[str, str]]) -> str:
-    """Return what is said about several things, each below the other; lines are broken at the width of a terminal."""
-    indent = max(len(name) for name, _ in lines) + 2
+def said(lines: Sequence[tuple[str, str]], indent: int = 0) -> str:
+    """Return what is said about several things, each below the other and ``indent`` columns or more from the left;
+    lines are broken at the width of a terminal."""
+    indent = max(indent, max(len(name) for name, _ in lines) + 2)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     paragraph = TextWrapper(max(width, 2 * indent), subsequent_indent=indent * " ", break_on_hyphens=False)
     return "".join(f"{paragraph.fill(f'{clean(name):<{indent}}{clean(text)}')}\n" for name, text in lines)

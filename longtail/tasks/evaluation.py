@@ -37,7 +37,9 @@ def check_spread(trainer: pl.Trainer, data: LongTailData, name: str) -> None:
 def evaluate(cli: TrainingCLI, split: str, checkpoint: str, epoch: int) -> Evaluation:
     """Evaluate a checkpoint of the run on a split."""
     path = cli.checkpoints.last if checkpoint == "last" else cli.checkpoints.best
-    load_state(cli.model, read_checkpoint(path)["state_dict"], path)
+    here = cli.trainer.is_global_zero or path.is_file()  # other machines need not share the folder of the run
+    state = read_checkpoint(path)["state_dict"] if here else {}
+    load_state(cli.model, cli.trainer.strategy.broadcast(state), path)
     run = cli.trainer.validate if split == "val" else cli.trainer.test
     run(cli.model, datamodule=cli.datamodule, verbose=False)
     return {"checkpoint": checkpoint, "epoch": epoch, **cli.model.evaluation}  # type: ignore[typeddict-item]

@@ -16,6 +16,7 @@ import torch.distributed as dist
 
 from longtail.errors import InputError
 from longtail.files.threads import NoAnswer
+from longtail.launch import launch
 from longtail.messages import command
 from longtail.reports.results import load_results, save_results
 from longtail.signals import STOPPED
@@ -47,9 +48,10 @@ class Processes(pl.Callback):
         this one."""
         if trainer.world_size > 1 and not self._watching:
             self._watching = True
-            if "LOCAL_RANK" not in os.environ:
+            here = launch()
+            if not here.by:
                 self._watch(self._take_over, trainer.strategy.launcher)
-            elif trainer.local_rank > 0:
+            elif here.by == "lightning" and trainer.local_rank > 0:
                 self._watch(self._wait_for_first, os.getppid())
         try:
             with stops.listening():

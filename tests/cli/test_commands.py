@@ -259,16 +259,15 @@ def test_the_documented_way_to_the_exported_network_is_that_of_predict(
 GML_BY_DIFFICULTY = ["--model.method", "longtail.methods.GML", "--data.sampling", "longtail.data.DifficultySampling"]
 
 
-@pytest.mark.parametrize(
-    ("options", "stop"), [([], (1, 2)), ([], (1, 4)), (["--ema", "0.9"], (0, 1)), (GML_BY_DIFFICULTY, (1, 2))]
-)
+# in the last step of all, in an epoch with an average of the weights, and where images are remembered and drawn anew
+@pytest.mark.parametrize(("options", "stop"), [([], (1, 4)), (["--ema", "0.9"], (0, 1)), (GML_BY_DIFFICULTY, (1, 2))])
 def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     options: list[str],
     stop: tuple[int, int],
 ) -> None:
-    args = ["fit", "--recipe", "digits_lt/bcl", "--epochs", "3", "--precision", "32-true", *options]
+    args = ["fit", "--recipe", "digits_lt/bcl", "--epochs", "2", "--precision", "32-true", *options]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert main([*args, "--run", str(whole)]) == 0
     with stopping(Classification, *stop):
@@ -286,6 +285,13 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
     before = results(stopped)
     assert main(["fit", "--resume", str(stopped)]) == 0  # nothing is left to do
     assert results(stopped) == before
+
+
+@pytest.mark.parametrize("option", ["--lr", "--data", "--batch-size", "--seed", "--recipe", "--from", "--backbone"])
+def test_what_a_checkpoint_decides_is_no_option_of_a_resumed_run(
+    run: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"leave out {option}" in fails(capsys, "fit", "--resume", str(run), option, "1")
 
 
 def test_macro_f1_can_choose_the_epoch(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Every figure against plain loops, and how they add up."""
 
+import itertools
 import math
 import warnings
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from torch import Tensor
 
 from longtail.errors import InputError
-from longtail.metrics.calibration import CalibrationError
+from longtail.metrics.calibration import CalibrationError, probability_figures
 from longtail.metrics.long_tail import LongTailMetrics
 from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean, mean_precision
 from longtail.metrics.shots import shot_accuracy
@@ -191,3 +192,34 @@ def test_labels_from_1_are_told_as_such() -> None:
     for metric in (LongTailMetrics([5, 3, 1]), PerClassAccuracy(3), CalibrationError()):
         with pytest.raises(ValueError, match="labels run from 1 to 3; subtract 1"):
             metric.update(torch.eye(3), [1, 2, 3])
+
+
+@given(st.integers(1, 40), st.integers(1, 5), st.integers(0, 99), st.integers(1, 7))
+def test_what_probabilities_are_worth_is_that_of_plain_loops(rows: int, classes: int, seed: int, bins: int) -> None:
+    logits, targets = batch(rows, classes, seed)
+    p = logits.double().softmax(1)
+    figures = probability_figures(p, targets, bins)
+    y, table = targets.tolist(), p.tolist()
+
+    def parts(order: list[int], number: int) -> list[list[int]]:  # as even as can be, the longer ones first
+        size, more = divmod(len(order), number)
+        cuts = [i * size + min(i, more) for i in range(number + 1)]
+        return [order[a:b] for a, b in itertools.pairwise(cuts) if b > a]
+
+    sure = [max(row) for row in table]
+    error = 0.0
+    for part in parts(sorted(range(rows), key=lambda i: sure[i]), min(bins, rows)):
+        hits = sum(table[i].index(sure[i]) == y[i] for i in part)
+        error += abs(hits - sum(sure[i] for i in part)) / rows
+    by_class = 0.0
+    for c in range(classes):
+        for part in parts(sorted(range(rows), key=lambda i: table[i][c]), bins):
+            by_class += abs(sum(table[i][c] for i in part) - sum(y[i] == c for i in part)) / rows / classes
+    brier = sum((table[i][c] - (y[i] == c)) ** 2 for i in range(rows) for c in range(classes)) / rows
+    likelihood = -sum(math.log(table[i][y[i]]) for i in range(rows)) / rows
+    assert [float(value) for value in figures.values()] == pytest.approx([error, by_class, brier, likelihood])
+
+
+def test_no_row_tells_nothing_of_probabilities() -> None:
+    figures = probability_figures(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))
+    assert all(value.isnan() for value in figures.values())

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from longtail.reports.compare import write_comparison
+from longtail.reports.dataset_page import dataset_page
 from longtail.reports.report import write_report
 from longtail.reports.results import Results
 from longtail.reports.tradeoff import write_tradeoff
 
-from .sample import make_detection, make_results, make_segmentation, write_run
+from .sample import HOSTILE, make_detection, make_results, make_segmentation, write_run
+from .test_dataset import make_dataset
 from .test_tradeoff import curve
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -145,4 +147,14 @@ def test_comparison(tmp_path: Path, classes: int) -> None:
 def test_tradeoff(tmp_path: Path, runs: int) -> None:
     curves = [curve(each * 200, config=each) for each in "abcdefghi"[:runs]]
     page, _ = write_tradeoff(curves, tmp_path / "page.html")
+    check(tmp_path, page, sortable=False)
+
+
+@pytest.mark.parametrize("classes", [len(HOSTILE), 1000])
+def test_dataset(tmp_path: Path, classes: int) -> None:
+    dataset = make_dataset(classes, hostile=True)
+    assert dataset.overlaps is not None
+    pictures = list(dataset.overlaps[0].copies[0].pictures or ())
+    page = tmp_path / "page.html"
+    page.write_text(dataset_page(dataset, [pictures] * classes), encoding="utf-8")
     check(tmp_path, page, sortable=False)

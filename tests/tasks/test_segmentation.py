@@ -362,7 +362,7 @@ def test_two_stopped_processes_resume_to_the_same_weights(
     (tmp_path / "stopper.py").write_text(STOPPER)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     fitting = ["fit", "--recipe", "segmentation/gml", "--data", str(shapes), *SMALL]
-    fitting += ["--epochs", "2", "--batch-size", "4"]
+    fitting += ["--epochs", "1", "--batch-size", "4"]
     in_two_processes(tmp_path, *fitting, LONGTAIL_RUN=str(whole))
     stopper = ["--trainer.callbacks+=stopper.Stopper", "--run", str(stopped), *TWO_PROCESSES]
     assert in_its_own_process(*fitting, *stopper, STOP="1", PYTHONPATH=str(tmp_path)) == 130

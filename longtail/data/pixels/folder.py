@@ -77,7 +77,7 @@ class SegmentationFolder(SegmentationData):
         """The folder ``root``, or ``PolygonFolder`` where it has no masks, but shapes that can be drawn."""
         own = super().located(path)
         layouts = find_layouts(path)
-        if not layouts or not layouts[0].reader or any(layout.grain == "pixels" for layout in layouts):
+        if not layouts or layouts[0].grain != "boxes" or any(layout.grain == "pixels" for layout in layouts):
             return own
         return handed_on(cls, SegmentationFolder, Located(PolygonFolder, {"root": path}))
 

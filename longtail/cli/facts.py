@@ -1,0 +1,211 @@
+"""What is found out about a data set that was read: its classes in every split, and what comes more than once."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from longtail.cli.kinds import kind_of
+from longtail.data.base import LongTailData
+from longtail.data.record import WORDS
+from longtail.errors import InputError
+from longtail.files.duplicates import SIZE, Small, contents, near, small_picture
+from longtail.files.images import decode
+from longtail.files.listing import IntArray
+from longtail.files.progress import progress_bar
+from longtail.reports.dataset import Copy, Dataset, Overlap
+from longtail.reports.overlays import data_uri
+
+_THREADS = 8
+_COPIES = 12  # of two splits that are named
+_LONGEST = 96  # pixels of a picture on the page
+
+
+def dataset_of(data: LongTailData, name: str, recognised: str, limits: Mapping[str, float | None]) -> Dataset:
+    """What is known of a set once it is read.
+
+    Args:
+        data: the set.
+        name: as it was given.
+        recognised: what it is.
+        limits: of "many" and "few", where they are given.
+    """
+    kind = kind_of(data)
+    counts = data.group_counts
+    unit = sum(counts) / len(counts) if kind.shares else 1
+    many, few = (
+        int(unit * (own if given is None else given))
+        for own, given in zip(kind.limits, (limits["many"], limits["few"]), strict=True)
+    )
+    if few > many + 1:
+        raise InputError(f"few must not be above many, got few {few} and many {many}")
+    splits = splits_of(data)
+    return Dataset(
+        name,
+        recognised,
+        kind.grain,
+        data.classes,
+        counts,
+        data.group_noun,
+        {"many": many, "few": few},
+        {split: data.size(split) for split in splits},
+        {split: _samples(data, split) for split in splits},
+        data.ways_out.get("val", ""),
+        recipe=kind.recipe,
+    )
+
+
+def with_copies(dataset: Dataset, data: LongTailData, pictures: bool) -> Dataset:
+    """The same with what comes more than once; ``pictures`` shows the copies."""
+    looks = looks_of(data)
+    return replace(
+        dataset,
+        overlaps=overlaps_of(data, looks, pictures),
+        repeats=repeats_of(looks),
+        disputed=disputed_of(data, looks),
+        blank=sum(int((~look.pictures.any((1, 2))).sum()) for look in looks.values()),
+    )
+
+
+def splits_of(data: LongTailData) -> list[str]:
+    """The names of the splits that are there."""
+    return [name for name in WORDS if data.split(name) is not None]
+
+
+def _samples(data: LongTailData, name: str) -> list[int]:
+    split = data.split(name)
+    assert split is not None
+    labels, number = split.targets, len(data.classes)
+    if split.owners is not None:
+        labels = np.unique(split.owners * number + labels) % number
+    counts: list[int] = np.bincount(labels, minlength=number).tolist()
+    return counts
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The N samples of a split: what their content is (N,), the same number for what is equal; and small pictures of
+    them."""
+
+    contents: IntArray
+    pictures: Small
+
+
+def looks_of(data: LongTailData) -> dict[str, Looks]:
+    """How the samples of each split look. Of a video the middle frame counts.
+
+    A sample that cannot be decoded looks like no other.
+    """
+    names = splits_of(data)
+    with progress_bar(sum(data.size(name) for name in names), "looking for copies", f" {data.noun}s") as bar:
+        seen = {name: _seen(data, name, bar.update) for name in names}
+    tokens = [token for name in names for token, _ in seen[name]]
+    if data_paths := [paths for name in names if (paths := _paths(data, name)) is not None]:
+        numbers = contents([path for paths in data_paths for path in paths])
+    else:
+        numbers = np.unique(tokens, return_inverse=True)[1].astype(np.int64)
+    ends = np.cumsum([len(seen[name]) for name in names])
+    parts = np.split(numbers, ends[:-1])
+    return {
+        name: Looks(part, np.stack([picture for _, picture in seen[name]]))
+        for name, part in zip(names, parts, strict=True)
+    }
+
+
+def _paths(data: LongTailData, name: str) -> list[str] | None:
+    """The files of a split; None where its samples lie in none."""
+    split = data.split(name)
+    path: Callable[[int], str] | None = getattr(split.images, "path", None) if split is not None else None
+    return None if path is None else [path(row) for row in range(data.size(name))]
+
+
+def _seen(data: LongTailData, name: str, progress: Callable[[int], object]) -> list[tuple[bytes, Small]]:
+    """Of each sample of a split a digest of its picture, where it lies in no file, and the picture made small."""
+    paths = _paths(data, name)
+    stills = paths is not None and data.noun == "image"
+
+    def one(row: int) -> tuple[bytes, Small]:
+        try:
+            if stills and paths is not None:
+                return b"", small_picture(decode(paths[row], _reduction, getattr(data, "bit_depth", None)))
+            picture = data.picture(name, row)
+        except InputError:
+            return b"", np.zeros(SIZE[::-1], dtype=np.uint8)
+        return b"" if paths is not None else hashlib.blake2b(picture.tobytes()).digest(), small_picture(picture)
+
+    seen = []
+    with ThreadPoolExecutor(_THREADS if stills else 1) as pool:  # other readers need not be made for threads
+        for result in pool.map(one, range(data.size(name))):
+            seen.append(result)
+            progress(1)
+    return seen
+
+
+def _reduction(width: int, height: int) -> float:
+    """How many times smaller an image may be decoded: to four pixels for each of the small picture."""
+    return min(width, height) / (4 * max(SIZE))
+
+
+def overlaps_of(data: LongTailData, looks: Mapping[str, Looks], pictures: bool) -> list[Overlap]:
+    """What each split shares with those before it.
+
+    Args:
+        data: the set.
+        looks: of its splits.
+        pictures: whether to show the copies.
+    """
+    names = list(looks)
+    pairs = [(other, name) for i, name in enumerate(names) for other in names[:i]]
+    return [_overlap(data, looks, name, other, pictures) for other, name in pairs]
+
+
+def _overlap(data: LongTailData, looks: Mapping[str, Looks], name: str, other: str, pictures: bool) -> Overlap:
+    ours, others = looks[name], looks[other]
+    order = np.argsort(others.contents, kind="stable")
+    places = np.minimum(np.searchsorted(others.contents[order], ours.contents), len(order) - 1)
+    equal = order[places]
+    exact = others.contents[equal] == ours.contents
+    alike = near(ours.pictures, others.pictures)
+    is_near = ~exact & (alike >= 0)
+    rows = [*np.flatnonzero(exact)[:_COPIES], *np.flatnonzero(is_near)[:_COPIES]]
+    of = np.where(exact, equal, alike)
+    copies = [_copy(data, (name, int(row)), (other, int(of[row])), bool(exact[row]), pictures) for row in rows]
+    return Overlap(name, other, len(exact), int(exact.sum()), int(is_near.sum()), copies)
+
+
+def _copy(data: LongTailData, ours: tuple[str, int], other: tuple[str, int], exact: bool, pictures: bool) -> Copy:
+    classes = _class_of(data, *ours), _class_of(data, *other)
+    shown = (_picture(data, *ours), _picture(data, *other)) if pictures else None
+    differ = None not in classes and classes[0] != classes[1]
+    names = ours[0], data.file_name(*ours), other[0], data.file_name(*other)
+    return Copy(*names, exact, (str(classes[0]), str(classes[1])) if differ else None, shown)
+
+
+def _picture(data: LongTailData, name: str, row: int) -> str:
+    try:
+        return data_uri(data.picture(name, row), _LONGEST)
+    except InputError:
+        return ""
+
+
+def _class_of(data: LongTailData, name: str, row: int) -> str | None:
+    """The class of a sample; None where it may have several."""
+    split = data.split(name)
+    return None if split is None or split.owners is not None else data.classes[split.targets[row]]
+
+
+def repeats_of(looks: Mapping[str, Looks]) -> dict[str, int]:
+    """Of each split the samples whose content is in it before."""
+    return {name: len(look.contents) - len(np.unique(look.contents)) for name, look in looks.items()}
+
+
+def disputed_of(data: LongTailData, looks: Mapping[str, Looks]) -> int:
+    """How many contents come with several classes, where a sample has a single one."""
+    splits = [(split, look) for name, look in looks.items() if (split := data.split(name)) is not None]
+    if any(split.owners is not None for split, _ in splits):
+        return 0
+    pairs = np.concatenate([np.stack([look.contents, split.targets], 1) for split, look in splits])
+    numbers = np.unique(pairs, axis=0)[:, 0]
+    return int((np.unique(numbers, return_counts=True)[1] > 1).sum())

@@ -1,0 +1,209 @@
+"""``longtail data``: looks at a data set, and says what it is and what to type next."""
+
+import json
+import logging
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from longtail.cli.choice import choose
+from longtail.cli.data import check_table, data_options, data_settings
+from longtail.cli.options import pairs, short_options, take, trust_modules
+from longtail.errors import InputError
+from longtail.messages import command, shown
+from longtail.own_modules import named_in, serve
+from longtail.writing import write_atomically
+
+if TYPE_CHECKING:
+    from longtail.data.base import LongTailData
+    from longtail.reports.dataset import Dataset
+
+DATA_HELP = """\
+usage: longtail data WHAT [--html FILE] [--json FILE] [options]
+
+Says of a data set what it is, which classes it has and how skewed they are, how it is split, what comes more than once,
+which files cannot be used, and which recipe fits. Nothing is changed, but that readers keep in a folder .longtail
+beside the set what they counted or checked, as for a training.
+
+  WHAT                 what longtail fit takes as --data: a folder, a table, or the name of a data set, such as
+                       digits_lt, or coco with --data.root FOLDER; for a folder of folders of frames VideoFolder with
+                       --data.root FOLDER, as these look like images
+  --html FILE          a page with the same, and examples of each class
+  --json FILE          the same for programs
+  --no-copies          leave out the search for what comes more than once, which reads every image
+  --model.many N       limits of the groups of many, medium and few, as for fit
+  --model.few N
+  --trust MODULE       let it name what is in a module of your own, from now on
+
+The options of the data are those of fit, by their full names, such as --data.group patient, --data.root photos,
+--data.val test.csv, --data.val_fraction 0.1 or --data.label_column species. Files that cannot be used are left out and
+counted; --data.skip_bad_images false (for boxes --data.skip_bad_annotations false) stops at the first one instead.
+"""
+
+INDENT = 12  # of what is said, below each other
+SKIPPING = ("skip_bad_images", "skip_bad_annotations")  # what leaves out what cannot be used
+STOPPING = ("that ", "without a class", "of several classes")  # why something is left out that would stop a training
+
+
+def look(args: list[str]) -> int:
+    """Look at a data set."""
+    if not args or args[0] in ("-h", "--help"):
+        sys.stdout.write(DATA_HELP)
+        return 0
+    trust_modules(args)
+    serve(named_in(args))
+    page, file = (None if (name := take(args, option)) is None else Path(name) for option in ("--html", "--json"))
+    limits = {name: _number(name, take(args, f"--model.{name}")) for name in ("many", "few")}
+    compares = "--no-copies" not in args
+    options = short_options([arg for arg in args if arg != "--no-copies"])
+    what = take(options, "--data") or (options.pop(0) if options and not options[0].startswith("--") else None)
+    if what is None:
+        raise InputError("give what to look at: longtail data WHAT (longtail data --help tells more)")
+    for output in filter(None, (page, file)):
+        _check_output(output)
+    named, words = _recognised(what, data_settings(options))
+    if words:
+        _say([("format", words)])
+    with _notes() as notes:
+        data = _read(data_options(what, named), named, options)
+        lines = data.summary()
+    from longtail.cli import facts
+
+    dataset = facts.dataset_of(data, what, words, limits)
+    said = [note for note in dict.fromkeys(notes) if not (dataset.way_out and note.endswith(dataset.way_out))]
+    dataset = replace(dataset, notes=said, lines=lines)
+    _say([*(("note", note) for note in dataset.notes), *lines, ("groups", dataset.groups)])
+    from longtail.reports.dataset import duplicate_words, validation_words
+    from longtail.reports.tail import tail_table
+    from longtail.reports.terminal import show
+
+    show(tail_table(dataset))
+    _say([("validation", validation_words(dataset))])
+    if compares:
+        dataset = facts.with_copies(dataset, data, pictures=page is not None)
+    _say([("duplicates", duplicate_words(dataset))])
+    dataset = _with_recipe(dataset, data, what, options)
+    _say([("recipe", dataset.recipe)])
+    sys.stdout.write(f"{'next':<{INDENT}}{dataset.next}\n")  # not broken, so that it can be copied
+    if page is not None:
+        from longtail.cli.examples import examples_of
+        from longtail.reports.dataset_page import dataset_page
+
+        write_atomically(page, dataset_page(dataset, examples_of(data)))
+        sys.stdout.write(f"{page}\n")
+    if file is not None:
+        write_atomically(file, json.dumps(dataset.plain(), indent=1) + "\n")
+        sys.stdout.write(f"{file}\n")
+    return 0
+
+
+def _check_output(file: Path) -> None:
+    """Refuse what cannot be written before any work is done for it."""
+    if file.is_dir():
+        raise InputError(f"{shown(file)} is a folder: give the name of a file")
+    if not file.absolute().parent.is_dir():
+        raise InputError(
+            f"{shown(file.parent)}: no such folder; make it, or choose another place for {shown(file.name)}"
+        )
+
+
+def _number(name: str, text: str | None) -> float | None:
+    try:
+        value = None if text is None else float(text)
+    except ValueError:
+        value = math.nan
+    if value is not None and not math.isfinite(value):
+        raise InputError(f'--model.{name}: expected a number, got "{shown(text)}"')
+    return value
+
+
+def _say(lines: Sequence[tuple[str, str]]) -> None:
+    from longtail.reports.terminal import said
+
+    sys.stdout.write(said(lines, INDENT))
+    sys.stdout.flush()
+
+
+def _recognised(what: str, settings: Mapping[str, str]) -> tuple[str | None, str]:
+    """The class that reads a path, and what lies there; of a name nothing is known yet.
+
+    What is wrong with a path is said before anything is imported that takes seconds.
+    """
+    path = Path(what)
+    if not path.exists():
+        return None, ""
+    from longtail.files.formats.recognise import recognise
+
+    recognition = recognise(path)
+    check_table(what, recognition.data, {"skip_bad_images": "true", **settings})
+    return f"longtail.data.{recognition.data}", f"{shown(what)}: {recognition.words}"
+
+
+@contextmanager
+def _notes() -> Iterator[list[str]]:
+    """What the package logs goes into a list, as it is said in its place."""
+    package = logging.getLogger("longtail")
+    notes: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: notes.append(record.getMessage())  # type: ignore[method-assign]
+    handlers, package.handlers = package.handlers, [handler]
+    try:
+        yield notes
+    finally:
+        package.handlers = handlers
+
+
+def _read(place: Sequence[str], named: str | None, options: Sequence[str]) -> "LongTailData":
+    """Read the set, without what cannot be used unless that is to stop it.
+
+    Args:
+        place: what ``data_options`` gives.
+        named: the class that it was asked by.
+        options: of the data.
+
+    Raises:
+        InputError: on a wrong option, or if the set cannot be read.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    from longtail.data.base import LongTailData
+    from longtail.tasks.refusals import building, explain
+
+    data_class = [] if named is None or "--data" in place else ["--data", named]
+    parser = ArgumentParser(prog="longtail data", exit_on_error=False)
+    parser.add_subclass_arguments(LongTailData, "data", required=True)
+    try:
+        config = parser.parse_args([*data_class, *place, *options])
+    except ArgumentError as error:
+        raise InputError(explain(str(error))) from error
+    with building():
+        data: LongTailData = parser.instantiate(config).data
+    given = dict(pairs(options))
+    data.batch_size = 1  # a set may be smaller than a batch
+    for name in SKIPPING:
+        if hasattr(data, name) and f"--data.{name}" not in given:
+            setattr(data, name, True)
+    if hasattr(data, "masks") and "--data.masks" not in given:
+        data.masks = False  # boxes tell the same, and are read sooner
+    return data
+
+
+def _with_recipe(dataset: "Dataset", data: "LongTailData", what: str, options: Sequence[str]) -> "Dataset":
+    """The set with the recipe that fits, why, and the command to type next."""
+    from longtail.data.clips.folder import ClipData
+    from longtail.data.images.folder import OwnFiles
+
+    skipping = [name for name in SKIPPING if hasattr(data, name)]
+    stops = any(noun == "row" or reason.startswith(STOPPING) for noun, reason in data.left_out)
+    given = dict(pairs(options))
+    left = [f"--data.{name}=true" for name in skipping if stops and f"--data.{name}" not in given]
+    fit = ["longtail", "fit", "--data", what, *options, *left]
+    if isinstance(data, OwnFiles) and not isinstance(data, ClipData):
+        with _notes():
+            choice = choose(fit[2:])
+        return replace(dataset, recipe=str(choice).removeprefix("recipe "), next=command(*fit))
+    return replace(dataset, next=command(*fit, "--recipe", dataset.recipe))

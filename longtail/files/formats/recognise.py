@@ -1,0 +1,93 @@
+"""What kind of set lies at a path, told from its layout and its names alone: nothing is imported for it that takes
+seconds."""
+
+from __future__ import annotations
+
+import os
+import re
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from longtail.errors import InputError
+from longtail.files.archives import refuse_archive, refuse_archives
+from longtail.files.folder import VIDEO_SUFFIXES
+from longtail.files.formats.known import format_of, is_labels
+from longtail.files.images import SUFFIXES
+from longtail.files.layouts import boxes_in_file, find_layouts
+from longtail.files.listing import entries
+from longtail.messages import command, shown
+
+_FILES = 2000  # of a folder that are looked at to tell videos from images
+_TEXT = 2**16  # bytes of a table that are looked at for it
+_VIDEOS = VIDEO_SUFFIXES - SUFFIXES
+_ENDING = re.compile(r"\.\w{2,4}\b")
+
+
+class Recognition(NamedTuple):
+    """What lies at a path.
+
+    Attributes:
+        data: the class of ``longtail.data`` that reads it.
+        words: what it is.
+    """
+
+    data: str
+    words: str
+
+
+def recognise(path: Path) -> Recognition:
+    """Tell what lies at a path that is there. Folders of frames are taken for folders of images, as they look the same.
+
+    Raises:
+        InputError: nothing that can be read, or several kinds of set; the message says what to give.
+    """
+    refuse_archive(path)
+    return _in_folder(path) if path.is_dir() else _in_file(path)
+
+
+def _in_folder(folder: Path) -> Recognition:
+    if not any(entry.name[0] != "." for entry in entries(str(folder))):
+        raise InputError(f"{shown(folder)} is empty: give a folder with images, videos or annotations")
+    layouts = find_layouts(folder)
+    if unread := next((layout for layout in layouts if not layout.reader), None):
+        raise InputError(f"{shown(folder)} holds {unread.words}: {unread.way_out}")
+    words = " and ".join(dict.fromkeys(layout.words for layout in layouts))
+    readers = list(dict.fromkeys(layout.reader for layout in layouts))
+    if len(readers) > 1:
+        ways = " or ".join(command("longtail", "data", reader, "--data.root", folder) for reader in readers)
+        raise InputError(f"{shown(folder)} holds {words}: choose by {ways}")
+    names = chain.from_iterable(names for _, _, names in os.walk(folder, followlinks=True))
+    suffixes = [os.path.splitext(name)[1].lower() for name in islice(names, _FILES)]  # noqa: PTH122 - thousands
+    if readers in ([], ["Folder"]) and _more_videos(suffixes):
+        return Recognition("VideoFolder", "videos with one class each")
+    if not readers and SUFFIXES.isdisjoint(suffixes):
+        refuse_archives(folder)
+    return Recognition(readers[0], words) if readers else Recognition("Folder", "images with one class each")
+
+
+def _in_file(file: Path) -> Recognition:
+    if file.suffix.lower() == ".json" and (layout := boxes_in_file(file)):
+        way_out = f"give the folder of the images, and {command('--data.train', file)}"
+        raise InputError(f"{shown(file)} holds {layout.words}: {way_out}")
+    if file.suffix.lower() in (".yaml", ".yml"):
+        raise InputError(f"{shown(file)}: give {command(file.parent)}; names and splits are read from it there")
+    if not is_labels(file):
+        raise InputError(f"{shown(file)} is no table and no file of a known tool: give a table, or the folder of a set")
+    known = format_of(file)
+    videos = file.suffix.lower() != ".parquet" and _more_videos(_ENDING.findall(_start(file).lower()))
+    plain = "a table of videos" if videos else "a table of images"
+    return Recognition("VideoTable" if videos else "Table", plain if known is None else known.name)
+
+
+def _more_videos(suffixes: list[str]) -> bool:
+    return sum(suffix in _VIDEOS for suffix in suffixes) > sum(suffix in SUFFIXES for suffix in suffixes)
+
+
+def _start(file: Path) -> str:
+    """The first characters of a file; nothing where it cannot be read, which whoever reads the set will say."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(_TEXT).decode("utf-8", "ignore")
+    except OSError:
+        return ""

@@ -1,0 +1,127 @@
+"""The probabilities of a run, calibrated on its validation images, and what it gives under other class frequencies."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from rich.table import Table
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from longtail.checks import check_outputs
+from longtail.counts import shot_groups
+from longtail.errors import InputError
+from longtail.inference.calibration import Calibration
+from longtail.inference.posterior import Posterior
+from longtail.inference.runs import load_run
+from longtail.metrics.calibration import probability_figures, reliability
+from longtail.metrics.long_tail import LongTailMetrics
+from longtail.posthoc.scaling import SCALINGS, cross_fitted, fit_scaling
+from longtail.reports.calibration import Figures
+from longtail.reports.terminal import metrics_table
+from longtail.reports.wording import metric, number
+from longtail.tasks.logits import logits_of
+
+AUTO = "auto"
+FOLDS = 5
+
+
+def calibrate(
+    run: Path, kind: str = AUTO, checkpoint: str | None = None, args: Sequence[str] = ()
+) -> tuple[Calibration, Path]:
+    """Fit a scaling of the logits on the validation images of a run, and write it into its folder.
+
+    What the scaling is worth is measured by cross-fitting: the images of a fold by a scaling that was fitted on the
+    others. With "auto" every kind is, and the one of the smallest negative log likelihood is taken, the simplest among
+    equals.
+
+    Args:
+        run: its folder.
+        kind: of the scaling, see ``longtail.posthoc.fit_scaling``, or "auto".
+        checkpoint: "best" or "last"; by default the one best on validation if there is one.
+        args: further options, such as ``--data.root``.
+
+    Returns:
+        The calibration and its file.
+
+    Raises:
+        InputError: if the run, its checkpoint or its validation split is not there.
+    """
+    path, results, logits, targets = logits_of(run, "val", checkpoint, args)
+    check_outputs(logits)
+    counts, limits = results["train_counts"], results["thresholds"]
+    images = targets.bincount(minlength=len(counts))
+    frequencies = (images.double() + 1).log() - (images + 1).sum().double().log()
+    fitted = {
+        name: cross_fitted(logits, targets, counts, name, FOLDS, **limits)
+        for name in (SCALINGS if kind == AUTO else (kind,))
+    }
+    loss = {name: float(cross_entropy(scaled + frequencies, targets)) for name, scaled in fitted.items()}
+    best = min(fitted, key=lambda name: round(loss[name], 4))
+    after, before = (fitted[best] + frequencies).softmax(1), logits.double().softmax(1)
+    scaling = fit_scaling(logits, targets, counts, best, **limits)
+    prior = scaling.implied_prior(counts)
+    true = (fitted[best] + prior.log()).softmax(1).gather(1, targets[:, None])[:, 0]
+    groups = {"all": torch.ones(len(counts), dtype=torch.bool), **shot_groups(counts, **limits)}
+    calibration = Calibration(
+        checkpoint=path.stem,
+        scaling=scaling,
+        prior=prior.tolist(),
+        images=images.tolist(),
+        labels=targets.tolist(),
+        true=true.clamp(0, 1).tolist(),
+        figures={
+            name: {
+                when: _figures(probabilities, targets, classes)
+                for when, probabilities in (("before", before), ("after", after))
+            }
+            for name, classes in groups.items()
+        },
+    )
+    return calibration, calibration.write(run)
+
+
+def _figures(probabilities: Tensor, targets: Tensor, classes: Tensor) -> Figures:
+    """What probabilities are worth on the images of some classes."""
+    rows = classes[targets]
+    metrics = probability_figures(probabilities[rows], targets[rows])
+    confidence, accuracy, images = reliability(probabilities[rows], targets[rows])
+    return {
+        "images": int(rows.sum()),
+        "metrics": {name: None if value.isnan() else float(value) for name, value in metrics.items()},
+        "reliability": {
+            "confidence": confidence.tolist(),
+            "accuracy": accuracy.tolist(),
+            "images": images.int().tolist(),
+        },
+    }
+
+
+def measure_under(split: Literal["val", "test"], run: Path, prior: str, args: Sequence[str] = ()) -> Table:
+    """The figures of a run on one of its splits as it is, and under other class frequencies; nothing is written.
+
+    Args:
+        split: of its data.
+        run: its folder.
+        prior: see ``longtail.inference.priors.prior_of``.
+        args: further options, such as ``--data.root``.
+
+    Raises:
+        InputError: if the run, its checkpoint or the split is not there, or the frequencies cannot be used.
+    """
+    classifier = load_run(run)
+    posterior: Posterior | None = getattr(classifier, "posterior", None)
+    if posterior is None:
+        raise InputError(f"--prior is for runs of classification, this one is of {classifier.task}: leave it out")
+    wanted = posterior.under(prior)
+    path, results, logits, targets = logits_of(run, split, None, args)
+    wanted = wanted.estimated([logits]) if wanted.prior is None else wanted
+    columns = []
+    for probabilities in (posterior(logits), wanted(logits)):
+        metrics = LongTailMetrics(results["train_counts"], **results["thresholds"])
+        metrics.update(probabilities.log(), targets)
+        columns.append({name: float(value) for name, value in metrics.compute()[0].items()})
+    rows = [(metric(key).label, [number(key, column[key]) for column in columns]) for key in columns[0]]
+    title = f"{results['name']} on {len(targets)} {split} images, {path.stem} checkpoint"
+    return metrics_table(title, ["as it is", f"--prior {prior}"], rows)
