@@ -1,6 +1,7 @@
 """The one exception for what a user can put right."""
 
 import traceback
+from collections.abc import Iterator
 
 
 class InputError(ValueError):
@@ -19,3 +20,13 @@ def packages(error: BaseException) -> list[str]:
     """The packages whose code an error came through, from where it was caught to where it was raised."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return [str(frame.f_globals.get("__name__")).split(".")[0] for frame in frames]
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what led to it, each once: errors can lead to one another in a circle."""
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and all(cause is not other for other in seen):
+        yield cause
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__

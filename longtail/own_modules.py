@@ -16,16 +16,21 @@ _DOTTED = re.compile(r"(?<![\w./\\-])([^\W\d]\w*)(?:\.[^\W\d]\w*)+")
 
 
 class _Finder:
-    """The last of ``sys.meta_path``: serves the modules ``names`` from the current folder."""
+    """The last of ``sys.meta_path``: serves modules from the folder that was the current one when they were named, as
+    the parser goes to that of a configuration while it reads one.
+
+    Attributes:
+        folders: the folder of each module, by its name.
+    """
 
     def __init__(self) -> None:
-        self.names: set[str] = set()
+        self.folders: dict[str, str] = {}
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """As importlib asks; modules inside a package are found by Python itself."""
-        return PathFinder.find_spec(name, [str(Path.cwd())]) if path is None and name in self.names else None
+        return PathFinder.find_spec(name, [self.folders[name]]) if path is None and name in self.folders else None
 
 
 _FINDER = _Finder()
@@ -39,7 +44,7 @@ def serve(names: Iterable[str]) -> None:
     """
     if _FINDER not in sys.meta_path:
         sys.meta_path.append(_FINDER)
-    _FINDER.names |= {name.split(".")[0] for name in names}
+    _FINDER.folders |= dict.fromkeys((name.split(".")[0] for name in names), str(Path.cwd()))
 
 
 def named_in(value: Any) -> set[str]:  # YAML
@@ -73,7 +78,7 @@ class Portable:
 
 class _Served:
     def __reduce__(self) -> tuple[Any, ...]:
-        return serve, (sorted(_FINDER.names),)
+        return serve, (sorted(_FINDER.folders),)
 
 
 def _unpacked(served: None, dataset: Any) -> Portable:

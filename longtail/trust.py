@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail import own_modules
-from longtail.errors import InputError
+from longtail.errors import InputError, causes
 from longtail.writing import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -173,10 +173,9 @@ def _subclasses(place: str, base: type) -> list[str]:
     return [name for name, value in members if inspect.isclass(value) and issubclass(value, base) and value is not base]
 
 
-def _denied(error: BaseException | None) -> str | None:
+def _denied(error: BaseException) -> str | None:
     """The import path that the parser refused, said somewhere in an error or in what led to it."""
-    while error is not None:
-        if match := re.search(r"Importing '([\w.]+)' is not allowed", str(error)):
+    for cause in causes(error):
+        if match := re.search(r"Importing '([\w.]+)' is not allowed", str(cause)):
             return match[1]
-        error = error.__cause__ or error.__context__
     return None

@@ -74,3 +74,12 @@ def assert_same_weights(one: Path, other: Path, name: str = "last") -> None:
     )
     for key, value in expected.items():
         torch.testing.assert_close(found[key], value, rtol=0, atol=0, equal_nan=True, msg=key)
+
+
+def assert_same_epochs(one: Path, other: Path) -> None:
+    """Two runs have logged the same in every epoch, but for the time that it took."""
+    found, expected = (
+        [{key: value for key, value in entry.items() if "second" not in key} for entry in results(run)["history"]]
+        for run in (one, other)
+    )
+    assert found == expected

@@ -27,3 +27,11 @@ def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> p
     monkeypatch.setattr(logging.getLogger("longtail"), "propagate", True)
     caplog.set_level(logging.INFO, logger="longtail")
     return caplog
+
+
+@pytest.fixture
+def checked_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Videos are checked in this process, which saves the start of others."""
+    from longtail.files.video import reading
+
+    monkeypatch.setattr(reading, "apart", lambda function, items: ((function(*item), "") for item in items))

@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +16,13 @@ import yaml
 from damage import changed, damaged
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lightning.pytorch import Trainer
 from PIL import Image
 from reports.sample import make_detection, make_results, make_segmentation
 from rich.console import Console
 
 from longtail.cli.main import main
+from longtail.cli.stages import second_stage
 from longtail.configuration import parse_yaml
 from longtail.data.clips.egtea import EGTEA
 from longtail.data.images.cifar import CIFAR10LT
@@ -37,6 +40,8 @@ from longtail.recipes import HERE, load_recipe
 from longtail.reports.compare import comparison_text
 from longtail.reports.results import load_results
 from longtail.reports.terminal import evaluation_table
+from longtail.tasks.checkpoints import TrainingStopped
+from longtail.tasks.classification import Classification
 
 # the folder is written anew by every example
 fuzz = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -132,7 +137,10 @@ METHOD = {
     },
 }
 INPUT = {"size": 16, "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear", "crop": 1.0}
-CONFIG = {"model": {"init_args": {"method": METHOD}}}
+CONFIG = {
+    "model": {"init_args": {"method": METHOD}},
+    "data": {"class_path": "longtail.data.Folder", "init_args": {"root": "photos", "views": []}},
+}
 
 
 @settings(parent=fuzz, max_examples=20)
@@ -146,9 +154,14 @@ def test_the_configuration_in_results(config: str | bytes, tmp_path: Path) -> No
     torch.save({"state_dict": {f"method.{name}": value for name, value in state.items()}}, tmp_path / "last.ckpt")
     with one_line(tmp_path):
         load_run(tmp_path)
+    for name in ("crt", "lws"):
+        with one_line(tmp_path):
+            second_stage(load_recipe(f"second/{name}"), tmp_path)
 
 
-COMMANDS = ["predict", "export", "report", "compare", "validate", "test", "tradeoff"]
+# What reads the results of a run, and what reads config.yaml; test and tradeoff do as validate does.
+OF_RESULTS = ["predict", "export", "report", "compare", "validate", "resume", "from"]
+OF_CONFIG = ["validate", "resume", "config"]
 
 
 @pytest.fixture(scope="module")
@@ -173,14 +186,34 @@ def holding(file: Path, content: bytes) -> Iterator[None]:
         file.write_bytes(before)
 
 
-def every_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each command that reads a run ends by itself, where it fails with one line that names the run."""
-    for name in COMMANDS:
-        rest = {"predict": [str(run.parent / "a.png")], "compare": [str(run), f"--output={run.parent / 'c.html'}"]}
+def every_command(names: list[str], run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command ends by itself, in one line if it fails; trainings and evaluations stop where they would begin."""
+    again = run.parent / "again"
+    args = {
+        "predict": ["predict", str(run), str(run.parent / "a.png")],
+        "compare": ["compare", str(run), str(run), f"--output={run.parent / 'c.html'}"],
+        "resume": ["fit", "--resume", str(run)],
+        "config": ["fit", "--config", str(run / "config.yaml"), "--run", str(again)],
+        "from": ["fit", "--recipe", "second/crt", "--from", str(run), "--run", str(again)],
+    }
+
+    def stopped(*args: Any, **options: Any) -> None:
+        raise TrainingStopped
+
+    for name in names:
+        shutil.rmtree(again, ignore_errors=True)
         capsys.readouterr()
-        code = main([name, str(run), *rest.get(name, [])])
-        errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("longtail: error")]
-        assert (code, len(errors)) in ((0, 0), (2, 1)), (name, code, errors)
+        with pytest.MonkeyPatch.context() as patch:
+            for method in ("fit", "validate"):
+                patch.setattr(Trainer, method, stopped)
+            patch.setattr(Classification, "prepare", lambda task, data, *_: data)
+            try:
+                code = main(args.get(name, [name, str(run)]))
+            except TrainingStopped:  # of an evaluation
+                code = 0
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("longtail: ")]
+        errors = [line for line in lines if line.startswith("longtail: error")]
+        assert (code, len(errors)) in ((0, 0), (130, 0), (2, 1)), (name, code, lines)
 
 
 @settings(parent=fuzz, max_examples=4)
@@ -195,7 +228,7 @@ def test_every_command_on_damaged_results(
     )
     of_data = changed(tree["data"]).map(lambda part: {**tree, "data": part})
     with holding(file, as_json(data.draw(st.one_of(whole, of_data)))):
-        every_command(digits, capsys)
+        every_command(OF_RESULTS, digits, capsys)
 
 
 @settings(parent=fuzz, max_examples=4)
@@ -209,7 +242,7 @@ def test_every_command_on_a_damaged_configuration(
     of_data = changed(config["data"]).map(lambda part: yaml.safe_dump({**config, "data": part}).encode())
     of_model = changed(config["model"]).map(lambda part: yaml.safe_dump({**config, "model": part}).encode())
     with holding(file, data.draw(st.one_of(damaged(before), of_data, of_model))):
-        every_command(digits, capsys)
+        every_command(OF_CONFIG, digits, capsys)
 
 
 @pytest.mark.parametrize("key", INPUT)

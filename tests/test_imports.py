@@ -14,6 +14,7 @@ ROOT = Path(longtail.__file__).parent
 # rows above it, so imports run one way.
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "signals": set(),
     "own_modules": set(),
     "configuration": {"errors"},
     "figures": set(),
@@ -37,21 +38,25 @@ ROOMS: dict[str, set[str]] = {
     "files": {"errors", "distributed", "messages", "writing", "augment"},
     "generated": {"errors", "counts", "writing"},
     "methods": {"errors", "checks", "counts", "distributed", "messages", "checkpoint", "losses", "models"},
-    "data": {"errors", "own_modules", "counts", "difficulty", "messages", "samplers", "augment", "files", "writing"},
+    "data": {
+        *("errors", "signals", "own_modules", "counts", "difficulty", "messages", "samplers", "augment", "files"),
+        "writing",
+    },
     "export": {"errors", "checks", "writing", "augment", "models", "methods"},
     "inference": {
         *("errors", "checks", "configuration", "counts", "messages", "checkpoint", "writing", "trust", "augment"),
         *("reports", "files", "methods", "export", "posthoc"),
     },
     "tasks": {
-        *("augment", "errors", "configuration", "difficulty", "distributed", "messages", "checkpoint", "writing"),
+        *("augment", "errors", "signals", "configuration", "difficulty", "distributed", "messages", "checkpoint"),
+        "writing",
         *("trust", "losses", "models", "metrics", "reports", "figures", "files", "methods", "data", "inference"),
         *("checks", "counts", "launch", "posthoc"),
     },
     "cli": {
         "launch",
-        *("errors", "own_modules", "configuration", "distributed", "messages", "checkpoint", "writing", "trust"),
-        *("recipes", "models", "reports", "files", "data", "inference", "tasks"),
+        *("errors", "signals", "own_modules", "configuration", "distributed", "messages", "checkpoint", "writing"),
+        *("trust", "recipes", "models", "reports", "files", "data", "inference", "tasks"),
     },
     "__main__": {"cli"},
 }

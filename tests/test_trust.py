@@ -16,7 +16,7 @@ from command import fails, results
 import longtail
 from longtail.cli.main import main
 from longtail.configuration import parse_yaml
-from longtail.errors import InputError
+from longtail.errors import InputError, causes
 from longtail.inference import load_run
 from longtail.own_modules import named_in
 from longtail.recipes import load_recipe, recipe_names
@@ -218,6 +218,8 @@ def test_a_module_of_ones_own_is_trusted_by_name_once(place: Path, capsys: pytes
         assert line.endswith("add --trust a_loss_of_mine")
     assert main(["validate", "run", "--trust", "a_loss_of_mine"]) == 0
     assert main(["validate", "run"]) == 0, "it is kept"
+    del sys.modules["a_loss_of_mine"]  # the parser goes to the folder of the run, where no such module lies
+    assert main(["fit", "--resume", "run"]) == 0
     assert type(load_run(place / "run").method.loss).__name__ == "Own"  # type: ignore[attr-defined]
     assert "a_loss_of_mine" in (Path(os.environ["XDG_CONFIG_HOME"]) / "longtail" / "trusted").read_text().split()
     assert "trust" not in (place / "run" / "config.yaml").read_text()
@@ -270,3 +272,9 @@ def test_a_file_of_the_folder_is_not_imported_in_the_place_of_a_module(place: Pa
         assert done.returncode == 0, done.stderr
         assert "digits_lt/bcl" in done.stdout
         assert not (place / MARK).exists()
+
+
+def test_errors_that_lead_to_one_another_are_looked_at_once() -> None:
+    first, second = ValueError("a"), ValueError("b")
+    first.__context__, second.__context__ = second, first
+    assert list(causes(first)) == [first, second]

@@ -1,8 +1,6 @@
 """``longtail fit``: train a run, and before it its teacher."""
 
 import os
-import signal
-import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 from longtail.cli.agreement import agreed, meet_anew, trainer_options
 from longtail.cli.choice import baseline, choose
 from longtail.cli.data import check_table, data_options, data_settings
+from longtail.cli.interrupts import run_command
 from longtail.cli.log import is_interrupt, last_word
 from longtail.cli.options import SHORT, short_options, take, trust_modules, without
 from longtail.cli.resume import check_resumed
@@ -18,9 +17,10 @@ from longtail.cli.run_folder import RUN_VARIABLE, agreed_folder, run_folder
 from longtail.cli.stages import second_stage, second_stages
 from longtail.configuration import read_run_config
 from longtail.errors import InputError
-from longtail.launch import alone, is_first, launch
+from longtail.launch import is_first, launch
 from longtail.messages import command
 from longtail.own_modules import named_in, serve
+from longtail.signals import STOPPED
 from longtail.writing import check_can_be_made, check_unused
 
 FIT_HELP = """\
@@ -51,7 +51,7 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
                        network of torchvision
   --pretrained         start from published weights    --weights FILE   start from a local file, or from a
                        checkpoint of a run
-  --image-size N       --workers N           --skip-bad-images
+  --image-size N       --workers N           --skip-bad-images       --full-check (decode all before training)
                        (for detection: --data.view, --model.method.min_size, --data.skip_bad_annotations true;
                        for segmentation N is the shorter side, and --data.view.size that of the training crops;
                        for clips also --data.frames, --data.test_clips and --skip-bad-videos)
@@ -185,16 +185,6 @@ def _trained_teacher(recipe: str, run: Path, options: list[str]) -> None:
         raise InputError(f"the teacher {run} was not trained to its end: give the same command again to go on")
 
 
-def run_command(args: list[str]) -> int:
-    """Run a command of longtail in a process of its own, and let it end by itself when it is stopped."""
-    with subprocess.Popen([sys.executable, "-m", "longtail", *args], env=alone(dict(os.environ))) as process:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:  # the process, which may have got it too, saves what it has
-                process.send_signal(signal.SIGINT)
-
-
 def _config_files(args: list[str]) -> list[Path]:
     """Remove the configuration files from the arguments, and return them."""
     files = []
@@ -259,12 +249,11 @@ def _train(
         if str(stop):
             raise InputError(f"{stop}; the run is saved, go on by: {go_on}") from None
         last_word(f"longtail: stopped and saved; go on by: {go_on}")
-        return 130
+        return STOPPED
     except (KeyboardInterrupt, SystemExit) as stop:
         if not is_interrupt(stop) or not is_first() or not (run / "config.yaml").is_file():
             raise
-        last_word(f"longtail: stopped; go on by: {go_on}")
-        return 130
+        raise KeyboardInterrupt(f"stopped; go on by: {go_on}") from None
     if is_first():
         sys.stdout.write(f"run: {run}\nnext: {command('longtail', 'report', run)}\n")
     return 0

@@ -2,16 +2,14 @@
 
 import contextlib
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from longtail import __version__
 from longtail.cli.fit import fit
+from longtail.cli.interrupts import insist, leave_at_once, terminated_as_interrupted
 from longtail.cli.log import escape_output, is_interrupt, last_word, show_log
 from longtail.cli.look import look
 from longtail.cli.options import take
@@ -19,6 +17,7 @@ from longtail.cli.runs import calibrate, compare, recipes, report, test, validat
 from longtail.cli.use import export, predict, tradeoff
 from longtail.errors import InputError
 from longtail.launch import is_first, launch
+from longtail.signals import STOPPED
 from longtail.writing import system_error
 
 HELP = """\
@@ -64,13 +63,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args[0] == "--version":
         sys.stdout.write(f"longtail {__version__}\n")
         return 0
+    if argv is None:
+        insist()
     show_log()
     escape_output()
     try:
         _limit_pixels(args)
         if args[0] not in COMMANDS:
             raise InputError(f'unknown command "{args[0]}": choose from {", ".join(COMMANDS)}')
-        with _terminated_as_interrupted():
+        with terminated_as_interrupted():
             code = COMMANDS[args[0]](args[1:]) or 0
             sys.stdout.flush()  # what does not fit onto a disk is told here, and not as Python ends
         return code
@@ -83,8 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not is_interrupt(error):
             raise
         if is_first():
-            last_word("longtail: stopped")
-        return 130
+            said = str(error) if isinstance(error, KeyboardInterrupt) else ""
+            last_word(f"longtail: {said or 'stopped'}")
+        if argv is None:
+            leave_at_once(STOPPED)
+        return STOPPED
     except BrokenPipeError:  # whoever read the output has seen enough, such as head
         _drop_output()
         return 141
@@ -102,24 +106,6 @@ def _drop_output() -> None:
     """Let what is still to be printed go nowhere, as it cannot be written."""
     with contextlib.suppress(OSError):  # there is no file behind it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends a command as Ctrl-C does; it may come twice, as timeout sends it to the process and to its group."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _limit_pixels(args: list[str]) -> None:

@@ -19,6 +19,7 @@ SHORT: dict[str, str | tuple[str, str]] = {
     "--image-size": "--data.image_size",
     "--workers": "--data.num_workers",
     "--skip-bad-images": ("--data.skip_bad_images", "true"),
+    "--full-check": ("--data.full_check", "true"),
     "--skip-bad-videos": ("--data.skip_bad_images", "true"),
     "--precision": "--trainer.precision",
     "--compile": ("--model.compile", "true"),

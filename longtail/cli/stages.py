@@ -24,7 +24,8 @@ def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
         run: folder of the first.
 
     Raises:
-        InputError: if the run is not there, not finished, of another task, or not for a second stage.
+        InputError: if the run is not there, not finished, of another task, or not for a second stage, or its results
+            are damaged.
     """
     from longtail.checkpoint import checkpoint_path
     from longtail.reports.results import load_results
@@ -34,24 +35,38 @@ def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
         raise InputError(f"{shown(run)} is not finished ({results['status']}): finish it by longtail fit --resume")
     if results["task"] != "classification":
         raise InputError(f"{shown(run)} is a run of {results['task']}: second stages are for classification")
-    first = parse_yaml(results["config"])
-    method = first["model"]["init_args"]["method"]["init_args"]
-    backbone = method["backbone"]
-    options = dict(backbone.get("init_args") or {})
+    method, data = _parts(results["config"], run)
+    backbone, options = method["backbone"]["class_path"], method["backbone"].get("init_args") or {}
     if "weights" not in options:
-        raise InputError(f"{shown(run)} has a network of another kind, {backbone['class_path']}: it takes no weights")
+        raise InputError(f"{shown(run)} has a network of another kind, {shown(backbone)}: it takes no weights")
     if options.get("tuning", "all") != "all":
         raise InputError(f"{shown(run)} trained a part of its network: a second stage wants a run that trained all")
     checkpoint = str(checkpoint_path(run))
     options |= {"pretrained": False, "weights": checkpoint, "tuning": "none"}
     stage: dict[str, Any] = recipe["model"]["init_args"]["method"]["init_args"]
-    stage["backbone"] = {"class_path": backbone["class_path"], "init_args": options}
+    stage["backbone"] = {"class_path": backbone, "init_args": options}
     head = stage.get("classifier")
     if isinstance(head, dict):  # it goes on from that of the run
         head["init_args"] = {**head.get("init_args", {}), "weights": checkpoint}
         if head["class_path"] == SCALED and method.get("classifier"):
             head["init_args"]["classifier"] = method["classifier"]
-    data = {key: value for key, value in first["data"]["init_args"].items() if key not in OF_RECIPE}
+    kept = {key: value for key, value in (data.get("init_args") or {}).items() if key not in OF_RECIPE}
     own = recipe.get("data", {}).get("init_args", {})
-    recipe["data"] = {"class_path": first["data"]["class_path"], "init_args": {**data, **own}}
+    recipe["data"] = {"class_path": data["class_path"], "init_args": {**kept, **own}}
     return recipe
+
+
+def _parts(config: str, run: Path) -> tuple[dict[str, Any], dict[str, Any]]:  # YAML
+    """The options of the method, and the data set, in the configuration that the results of a run hold."""
+    try:
+        tree = parse_yaml(config)
+        method, data = tree["model"]["init_args"]["method"]["init_args"], tree["data"]
+        classes = [method["backbone"], data]
+        sound = all(
+            isinstance(each["class_path"], str) and isinstance(each.get("init_args"), dict | None) for each in classes
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        raise InputError(f"{shown(run)}: its results hold no configuration that can be read: restore results.json")
+    return method, data

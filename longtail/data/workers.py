@@ -17,21 +17,16 @@ from weakref import WeakSet
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from longtail.errors import InputError
+from longtail.files.threads import PATIENCE, WAY_OUT, NoAnswer
 from longtail.messages import shown
+from longtail.signals import SIGNALS
 
-PATIENCE = 45  # seconds for one sample
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 NO_MEMORY = (
     "the shared memory (/dev/shm) is too small for the worker processes: give --workers 0, or make it larger (docker "
     "run --shm-size 1g)"
 )
 
 _started: WeakSet[BaseProcess] = WeakSet()
-
-
-class NoAnswer(InputError):
-    """A worker process waits for something that never comes, such as a file on a drive that is gone."""
 
 
 class Watched(Dataset[Any]):  # of the samples of the grain
@@ -160,8 +155,7 @@ class Watch:
             path = getattr(self.watched.dataset, "path", None)
             what = f"row {self.blocked}" if path is None else shown(path(self.blocked))
             raise NoAnswer(
-                f"{what}: no answer within {PATIENCE} seconds to the worker process that reads it: check the disk or "
-                "the network drive"
+                f"{what}: no answer within {PATIENCE} seconds to the worker process that reads it: {WAY_OUT}"
             )
         if "shared memory" in str(error) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
             return NO_MEMORY

@@ -1,4 +1,4 @@
-"""Reading image files: one way to decode every kind, and a quick check of many."""
+"""Reading image files: one way to decode every kind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -66,64 +65,21 @@ def decode(
             of pixels.
     """
     try:
-        with _bombs_are_errors(), _opened(path) as (file, image):
+        with bombs_are_errors(), opened(path) as (file, image):
             if reduction is not None:
                 scale = next((s for s in (8, 4, 2) if s <= reduction(*image.size)), 1)
                 image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
-            return _rgb(file, image, bit_depth)
+            return rgb(file, image, bit_depth)
     except MemoryError:
         raise
     except Exception as error:  # on damaged files, decoders raise nearly anything
-        raise InputError(f"{shown(path)}: {_reason(path, error)}; replace or remove the file") from error
+        raise InputError(f"{shown(path)}: {reason(path, error)}; replace or remove the file") from error
 
 
-HEADERS_ONLY = "images are checked by their headers and ends: damage inside a file shows when it is read"
-
-
-def check_images(
-    paths: Sequence[str],
-    workers: int = 8,
-    progress: Callable[[int], object] | None = None,
-    sizes: Sequence[tuple[int, int]] | None = None,
-) -> list[tuple[str, str]]:
-    """Find files that ``decode`` would refuse, or that have another size than they should, mostly without decoding
-    them.
-
-    The header of every file is read. Whether it is complete shows at the end of a JPEG, PNG or GIF and in the header of
-    a WebP; where it does not, and for other formats, the image is decoded. Damage in the middle is not found.
-
-    Args:
-        paths: of the files.
-        workers: number of threads.
-        progress: called now and then with the number of files checked since the last call.
-        sizes: width and height that each image should have once it is upright, where they are known.
-
-    Returns:
-        The bad files with the reasons, sorted by path.
-    """
-    files = list(zip(paths, [None] * len(paths) if sizes is None else sizes, strict=True))
-    chunks = [files[start : start + 256] for start in range(0, len(files), 256)]
-    bad: list[tuple[str, str]] = []
-    with _bombs_are_errors(), ThreadPoolExecutor(workers) as pool:
-        for chunk, faults in zip(chunks, pool.map(_bad, chunks), strict=True):
-            bad += faults
-            if progress is not None:
-                progress(len(chunk))
-    return sorted(bad)
-
-
-def _other_size(file: BinaryIO, image: Image.Image, wanted: tuple[int, int]) -> str:
-    """Why an image is not of the size that is wanted; empty where it is."""
-    turned = " once its EXIF orientation is applied" if image.size == wanted else ""
-    width, height = _upright_size(file, image)
-    if (width, height) == wanted:
-        return ""
-    return f"is {width} x {height} pixels{turned}, not {wanted[0]} x {wanted[1]}"
-
-
-def _upright_size(file: BinaryIO, image: Image.Image) -> tuple[int, int]:
+def upright(file: BinaryIO, image: Image.Image) -> tuple[int, int]:
+    """Width and height of an opened image once it is turned."""
     if image.format == "TIFF":  # turns itself while it is loaded
-        return _rgb(file, image).size
+        return rgb(file, image).size
     width, height = image.size
     try:  # a PNG would be decoded in the search for metadata that hardly any has
         metadata = {} if image.format == "PNG" and "exif" not in image.info else image.getexif()
@@ -134,8 +90,8 @@ def _upright_size(file: BinaryIO, image: Image.Image) -> tuple[int, int]:
 
 def upright_size(path: str) -> tuple[int, int]:
     """Width and height as ``decode`` gives them, mostly from the header."""
-    with _opened(path) as (file, image):
-        return _upright_size(file, image)
+    with opened(path) as (file, image):
+        return upright(file, image)
 
 
 def few(files: Sequence[T]) -> Sequence[T]:
@@ -174,7 +130,7 @@ def tell_depth(paths: Sequence[str], bit_depth: int | None) -> None:
 def _largest_value(path: str, of_more_bits: bool) -> int | None:
     """That of an image of 16 bits, or of more, which leaves open how many count; None of another, or of a bad file."""
     try:
-        with _bombs_are_errors(), _opened(path) as (file, image):
+        with bombs_are_errors(), opened(path) as (file, image):
             deep = header(file, image)
             if deep is None or deep.bits is not None or image.mode == "F":
                 return None
@@ -190,50 +146,12 @@ def _largest_value(path: str, of_more_bits: bool) -> int | None:
         return None
 
 
-def _bad(files: Sequence[tuple[str, tuple[int, int] | None]]) -> list[tuple[str, str]]:
-    bad = []
-    for path, wanted in files:
-        try:
-            with _opened(path) as (file, image):
-                if wanted is not None and (other := _other_size(file, image, wanted)):
-                    bad.append((path, other))
-                elif not _is_complete(file, image.format):
-                    _rgb(file, image)
-        except MemoryError:
-            raise
-        except Exception as error:
-            bad.append((path, _reason(path, error)))
-    return bad
-
-
 @contextmanager
-def _opened(path: str) -> Iterator[tuple[BinaryIO, Image.Image]]:
+def opened(path: str) -> Iterator[tuple[BinaryIO, Image.Image]]:
     """The file and the image in it, of which only the header is read yet."""
     # Not opened by Pillow, which would map an uncompressed TIFF into memory and jumble it if it is to be turned.
     with Path(path).open("rb") as file, Image.open(file, formats=formats()) as image:
         yield file, image
-
-
-def _is_complete(file: BinaryIO, kind: str | None) -> bool:
-    """Whether the end of the file, or for WebP its length, shows that nothing is cut off."""
-    position = file.tell()
-    file.seek(0)
-    start = file.read(8)
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 32))
-    end = file.read()
-    file.seek(position)  # where Pillow goes on
-    match kind:
-        case "JPEG" | "MPO":
-            return b"\xff\xd9" in end
-        case "PNG":
-            return b"IEND" in end
-        case "GIF":
-            return end.rstrip(b"\0").endswith(b";")
-        case "WEBP":
-            return size >= 8 + int.from_bytes(start[4:], "little")
-        case _:
-            return False
 
 
 MOST_PIXELS = "LONGTAIL_MAX_PIXELS"  # the variable of the environment, which worker processes inherit
@@ -243,7 +161,7 @@ _inside, _undo = 0, ExitStack()
 
 
 @contextmanager
-def _bombs_are_errors() -> Iterator[None]:
+def bombs_are_errors() -> Iterator[None]:
     """Makes Pillow's warning of too many pixels an error and silences its others, until the last thread has left."""
     global _inside
     with _filters:
@@ -263,7 +181,7 @@ def _bombs_are_errors() -> Iterator[None]:
                 _undo.close()
 
 
-def _reason(path: str, error: Exception) -> str:
+def reason(path: str, error: Exception) -> str:
     """Why ``path`` could not be decoded, in one line."""
     if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
         most = Image.MAX_IMAGE_PIXELS
@@ -281,7 +199,7 @@ def _reason(path: str, error: Exception) -> str:
     return f"cannot be decoded ({shown(error)})"
 
 
-def _rgb(file: BinaryIO, image: Image.Image, bit_depth: int | None = None) -> Image.Image:
+def rgb(file: BinaryIO, image: Image.Image, bit_depth: int | None = None) -> Image.Image:
     """Upright, on white, RGB; loads ``image``."""
     deep = header(file, image)
     image.load()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longtail.errors import InputError
+from longtail.messages import command
 from longtail.reports.config import same_but_seed
 from longtail.reports.results import (
     FILE_NAME,
@@ -98,8 +99,10 @@ def _load(folder: Path) -> Run:
     results = load_results(folder)
     evaluation = final_evaluation(results)
     if evaluation is None:
+        finish, measure = (command("longtail", *words, folder) for words in (("fit", "--resume"), ("validate",)))
         raise InputError(
-            f"{folder / FILE_NAME}: the run is {results['status']} and has no evaluation; finish or evaluate it first"
+            f"{folder / FILE_NAME}: the run is {results['status']} and has no evaluation: finish it by {finish}, or "
+            f"measure it as it is by {measure}"
         )
     return Run(folder, results, evaluation)
 

@@ -13,10 +13,10 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from torch import Tensor
 
 from longtail.checkpoint import first_not_finite, read_checkpoint
-from longtail.data.workers import NoAnswer
 from longtail.distributed import gather_to_first
-from longtail.errors import InputError
+from longtail.errors import InputError, causes
 from longtail.figures import Metric
+from longtail.files.threads import NoAnswer
 from longtail.messages import first_line
 from longtail.tasks.divergence import diverged
 from longtail.tasks.stops import Stops, interval, loaders
@@ -67,11 +67,9 @@ class AtomicCheckpointIO(CheckpointIO):
 
 def _reason(error: Exception) -> str:
     """What the system refused, which torch reports as an error of its own in the place of the system's."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
-        cause = cause.__cause__ or cause.__context__
     return first_line(error)
 
 

@@ -14,16 +14,16 @@ from typing import Any
 import lightning.pytorch as pl
 import torch.distributed as dist
 
-from longtail.data.workers import NoAnswer
 from longtail.errors import InputError
+from longtail.files.threads import NoAnswer
 from longtail.launch import launch
 from longtail.messages import command
 from longtail.reports.results import load_results, save_results
+from longtail.signals import STOPPED
 from longtail.tasks.checkpoints import TrainingStopped
 from longtail.tasks.stops import Stops
 
-STOPPED = 130  # exit code of a process that was stopped by Ctrl-C
-TOLD = 2  # and of one that has said what a user can put right
+TOLD = 2  # exit code of a process that has said what a user can put right
 
 
 class Processes(pl.Callback):

@@ -16,10 +16,12 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from tqdm import tqdm
 
 from longtail.data.base import LongTailData
+from longtail.distributed import gather_to_first
 from longtail.errors import InputError
 from longtail.reports.results import Results, save_results
 from longtail.reports.wording import duration, words_of
 from longtail.tasks.base import Task
+from longtail.tasks.epoch_means import go_on_with, means_so_far
 
 PACKAGES = ("longtail", "lightning", "timm", "numpy")
 
@@ -85,6 +87,7 @@ class Recorder(pl.Callback):
 
     def __init__(self, run: Path, results: dict[str, Any]) -> None:  # JSON
         self.run, self.results = run, results
+        self._before: dict[str, Any] = {}  # of an epoch that was stopped in the middle
 
     def save(self, trainer: pl.Trainer) -> None:
         """Write the results, from one process."""
@@ -116,9 +119,27 @@ class Recorder(pl.Callback):
         epoch = trainer.current_epoch
         self.results["history"] = [entry for entry in self.results["history"] if entry["epoch"] <= epoch]
         self._start_clock()
+        self._start -= self._before.get("seconds", 0.0)
+        self._images = self._before.get("images", 0)
+
+    def on_save_checkpoint(  # the signature of Lightning
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Inside an epoch, keep what it has logged, and how long it took."""
+        if not trainer.is_last_batch:
+            means = gather_to_first([means_so_far(trainer)])
+            seconds = time.perf_counter() - self._start
+            checkpoint["epoch_so_far"] = {"means": means, "seconds": seconds, "images": self._images}
+
+    def on_load_checkpoint(  # as above
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take it up again."""
+        self._before = checkpoint.get("epoch_so_far", {})
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
+        self._before = {}  # where it was the last step of the run that ended an epoch before its last batch
         self._start_clock()
 
     def _start_clock(self) -> None:
@@ -129,7 +150,11 @@ class Recorder(pl.Callback):
     def on_train_batch_end(  # the signature of Lightning
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, out: Any, batch: Any, i: int
     ) -> None:
-        """Count the images of a batch."""
+        """Count the images of a batch; the first one goes on with what was logged before it."""
+        if self._before:
+            means = self._before["means"]
+            go_on_with(trainer, means[trainer.global_rank] if trainer.global_rank < len(means) else {})
+            self._before = {}
         self._images += len(batch["targets"]) * trainer.world_size
         self._end = time.perf_counter()
 

@@ -10,11 +10,10 @@ from types import FrameType
 import lightning.pytorch as pl
 
 from longtail.data.loader import Loader
-from longtail.data.workers import SIGNALS
 from longtail.distributed import from_first, gather_to_first
+from longtail.signals import SIGNALS, TWICE
 
 EVERY = 10  # steps between two agreements of processes on accelerators, as each waits for the device
-TWICE = 2.0  # seconds in which two signals are one request: timeout sends its to the process and to its group
 
 
 class Stops:

@@ -1,16 +1,20 @@
 import io
+import os
 import threading
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from endless import endless_jpeg
 from PIL import Image, features
 
 from longtail.errors import InputError
-from longtail.files import images
+from longtail.files import apart, image_checks, images, threads
+from longtail.files.image_checks import check_images
 from longtail.files.image_formats import AVIF, HEIF, formats
-from longtail.files.images import SUFFIXES, check_images, decode
+from longtail.files.images import SUFFIXES, decode
+from longtail.files.threads import NoAnswer
 
 GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
@@ -313,7 +317,8 @@ def test_lack_of_memory_is_not_blamed_on_the_file(monkeypatch, call):
     def fail(*args, **kwargs):
         raise MemoryError
 
-    monkeypatch.setattr(images, "_opened", fail)
+    monkeypatch.setattr(images, "opened", fail)
+    monkeypatch.setattr(image_checks, "opened", fail)
     with pytest.raises(MemoryError):
         call()
 
@@ -329,12 +334,39 @@ def test_bytes_after_the_end_are_harmless(tmp_path):
 def test_complete_files_are_not_decoded(tmp_path, monkeypatch):
     suffixes = ["jpg", "png", "gif"] + ["webp"] * features.check("webp")
     paths = [str(saved(tmp_path / f"x.{suffix}", Image.fromarray(NOISE))) for suffix in suffixes]
-    monkeypatch.setattr(images, "_rgb", lambda image: pytest.fail("decoded"))
+    monkeypatch.setattr(image_checks, "rgb", lambda *_: pytest.fail("decoded"))
     assert check_images(paths) == []
 
 
-def test_check_of_nothing():
-    assert check_images([]) == []
+@pytest.mark.parametrize("full", [False, True])
+def test_check_of_nothing(full):
+    assert check_images([], full=full) == []
+
+
+def test_a_full_check_finds_what_only_decoding_shows(tmp_path, monkeypatch):
+    monkeypatch.setattr(threads, "PATIENCE", 1)
+    monkeypatch.setattr(apart, "_TRIES", 1)
+    good = saved(tmp_path / "good.png", Image.fromarray(NOISE))
+    data = good.read_bytes()
+    (tmp_path / "damaged.png").write_bytes(data[:2000] + b"damage" + data[2006:])
+    (tmp_path / "endless.jpg").write_bytes(endless_jpeg())
+    paths = [str(path) for path in sorted(tmp_path.iterdir())]
+    assert check_images(paths, sizes=[(48, 64), (1000, 1000), (48, 64)]) == []
+    assert check_images(paths, full=True) == [
+        (paths[0], refusal(paths[0])),
+        (paths[1], "cannot be decoded (no answer within 1 seconds)"),
+    ]
+    other = "is 48 x 64 pixels, not 64 x 48"
+    assert check_images(paths[2:], sizes=[(64, 48)], full=True) == [(paths[2], other)]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without such files")
+def test_a_file_that_never_answers_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(threads, "PATIENCE", 1)
+    saved(tmp_path / "a.png", Image.fromarray(GREY))
+    os.mkfifo(tmp_path / "b.png")
+    with pytest.raises(NoAnswer, match=r"b\.png: no answer within 1 seconds"):
+        check_images([str(tmp_path / name) for name in ("a.png", "b.png")])
 
 
 def test_no_file_stays_open(tmp_path):

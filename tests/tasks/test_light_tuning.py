@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from command import assert_same_weights, fails, results, stopping
+from command import assert_same_epochs, assert_same_weights, fails, results, stopping
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
@@ -76,6 +76,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(place: Path, lift: Path, caps
     assert "the frozen weights are not those that this state was trained beside" in line
     assert main(["fit", "--resume", str(place / "stopped")]) == 0
     assert_same_weights(place / "stopped", lift)
+    assert_same_epochs(place / "stopped", lift)
 
 
 def logits_of(run: Path, images: torch.Tensor) -> torch.Tensor:

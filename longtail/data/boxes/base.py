@@ -23,7 +23,8 @@ from longtail.data.splits import Split, Splits, depth_input, hold_out_images, te
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archives
 from longtail.files.boxes.base import BoxSet
-from longtail.files.images import HEADERS_ONLY, check_images, decode, few, tell_depth
+from longtail.files.image_checks import bad_images
+from longtail.files.images import decode, few, tell_depth
 from longtail.files.layouts import check_layout
 from longtail.files.listing import IntArray
 from longtail.files.places import unnamed
@@ -54,6 +55,7 @@ class DetectionData(LongTailData):
         split_seed: of that.
         group: regular expression with one group, of the path of an image; images of one value stay together.
         check_images: look at every image file before training.
+        full_check: decode every one in that look, whatever ``check_images`` says; it finds damage inside files.
         skip_bad_annotations: leave out annotations that cannot be used, and images that are not there, and say how
             many; otherwise they are an error.
         bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
@@ -79,6 +81,7 @@ class DetectionData(LongTailData):
         split_seed: int = 0,
         group: str | None = None,
         check_images: bool = True,
+        full_check: bool = False,
         skip_bad_annotations: bool = False,
         bit_depth: int | None = None,
     ) -> None:
@@ -90,8 +93,8 @@ class DetectionData(LongTailData):
         self.masks, self.val_as_test = masks, val_as_test
         self.view = view or MultiScale()
         self.val_fraction, self.split_seed, self.group = val_fraction, split_seed, group
-        self.check_images, self.skip_bad_annotations = check_images, skip_bad_annotations
-        self.bit_depth = bit_depth
+        self.check_images, self.full_check = check_images or full_check, full_check
+        self.skip_bad_annotations, self.bit_depth = skip_bad_annotations, bit_depth
 
     @classmethod
     def located(cls, path: Path) -> Located:
@@ -267,14 +270,12 @@ class DetectionData(LongTailData):
         return Split(InstanceImages(part, self.masks, None), *part.labels(), len(part.rows))
 
     def _check_images(self, part: Part) -> None:
-        logger.info(HEADERS_ONLY)
         sizes = [(width, height) for height, width in part.annotations.sizes[part.rows].tolist()]
-        bad = check_images([part.path(row) for row in range(len(part.rows))], sizes=sizes)
+        bad = bad_images([part.path(row) for row in range(len(part.rows))], self.full_check, sizes)
         if bad:
             path, reason = bad[0]
-            more = and_more(bad)
-            file = part.annotations.file
-            raise InputError(f"{path}: {reason}{more}; repair it or its entry in {file}, or take it out of both")
+            way_out = f"repair it or its entry in {part.annotations.file}, or take it out of both"
+            raise InputError(f"{path}: {reason}{and_more(bad)}; {way_out}")
 
     def read(self) -> Splits:
         """Read the annotations, and find the images."""

@@ -79,7 +79,8 @@ class ClipData(FileData):
     def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
         """Videos that cannot be read, with the reasons; of short ones it is said that frames come twice, and images
         beside the frames that are none are told."""
-        checks = dict(zip(paths, checked_videos(paths, self.folder, self.frame_pattern), strict=True))
+        known = checked_videos(paths, self.folder, self.frame_pattern, self.full_check)
+        checks = dict(zip(paths, known, strict=True))
         counts = {path: frames for path, (frames, reason) in checks.items() if not reason}
         if short := [f"{shown(path)} ({count})" for path, count in counts.items() if count < self.frames]:
             logger.info(

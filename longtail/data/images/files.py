@@ -28,7 +28,8 @@ from longtail.data.split import check_fraction
 from longtail.data.splits import Split, Splits, depth_input
 from longtail.errors import InputError
 from longtail.files.folder import IMAGES, Kind
-from longtail.files.images import HEADERS_ONLY, check_images, decode, few, tell_depth
+from longtail.files.image_checks import bad_images
+from longtail.files.images import decode, few, tell_depth
 from longtail.files.listing import IntArray, Listing, class_rows
 from longtail.messages import and_more, some
 
@@ -50,6 +51,8 @@ class FileData(ImageData):
         test_fraction: the same for a final test, where the set has no test split; 0 for none.
         split_seed: of those two splits; apart from the run's seed, so that runs with several seeds compare.
         check_images: look at every file before training.
+        full_check: decode every file in that look, whatever ``check_images`` says, which takes longer and finds damage
+            inside files.
         skip_bad_images: leave out the files that cannot be read, and say how many; otherwise they are an error.
         sampling: how training images are drawn; each once an epoch where left out.
         preprocessing: see ``ImageData``.
@@ -78,6 +81,7 @@ class FileData(ImageData):
         test_fraction: float = 0.0,
         split_seed: int = 0,
         check_images: bool = True,
+        full_check: bool = False,
         skip_bad_images: bool = False,
         sampling: Sampling | None = None,
         preprocessing: Preprocessing | None = None,
@@ -91,11 +95,12 @@ class FileData(ImageData):
         if val_fraction + test_fraction >= 1:
             both = f"{val_fraction:g} and {test_fraction:g}"
             raise InputError(f"val_fraction and test_fraction are of the whole set: {both} leave nothing to train on")
+        check_images = check_images or full_check
         if skip_bad_images and not check_images:
             raise InputError("skip_bad_images needs the check: leave out --data.check_images false")
         self._image_size, self.min_scale, self.bit_depth = image_size, min_scale, bit_depth
         self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
-        self.check_images, self.skip_bad_images = check_images, skip_bad_images
+        self.check_images, self.full_check, self.skip_bad_images = check_images, full_check, skip_bad_images
 
     @property
     def input(self) -> dict[str, Any]:  # as in the base
@@ -184,8 +189,7 @@ class FileData(ImageData):
 
     def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
         """Files that cannot be read, with the reasons."""
-        logger.info(HEADERS_ONLY)
-        return check_images(paths)
+        return bad_images(paths, self.full_check)
 
     def shorter_side(self, path: str) -> int:
         """That of an image, in pixels."""

@@ -60,6 +60,8 @@ class SegmentationData(LongTailData):
         group: regular expression with one group, of the path of an image; images of one value stay together.
         skip_bad_images: leave out the pairs of image and annotation that cannot be used, and say how many; otherwise
             they are an error.
+        full_check: decode every image and annotation before training in a way that a file cannot hang; otherwise images
+            are looked at by their headers.
         bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
     """
 
@@ -78,6 +80,7 @@ class SegmentationData(LongTailData):
         split_seed: int = 0,
         group: str | None = None,
         skip_bad_images: bool = False,
+        full_check: bool = False,
         bit_depth: int | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, sampling)
@@ -87,7 +90,7 @@ class SegmentationData(LongTailData):
         self.root, self.image_size = root, image_size
         self.view = view or ScaleCropFlip()
         self.val_fraction, self.split_seed, self.group = val_fraction, split_seed, group
-        self.skip_bad_images, self.bit_depth = skip_bad_images, bit_depth
+        self.skip_bad_images, self.full_check, self.bit_depth = skip_bad_images, full_check, bit_depth
         self.normalise = Normalise(self.mean, self.std)
 
     @abstractmethod
@@ -140,7 +143,7 @@ class SegmentationData(LongTailData):
         reader = self.reader(self.names)
         parts = {}
         for name, pairs in self.find().items():
-            counts = count_pixels(pairs, reader, self.names, self.root, name)
+            counts = count_pixels(pairs, reader, self.names, self.root, name, self.full_check)
             part = self._usable(name, Part(pairs.images, pairs.annotations, reader, counts), pairs.alone)
             if part.counts.labelled().any():
                 parts[name] = part
@@ -187,7 +190,7 @@ class SegmentationData(LongTailData):
         if split not in found and list(found) != ["train"]:
             raise InputError(f"{self.source} has no {split} split, only {some(list(found))}: add one")
         pairs = found[split if split in found else "train"]
-        counts = count_pixels(pairs, reader, classes, self.root, split)
+        counts = count_pixels(pairs, reader, classes, self.root, split, self.full_check)
         part = self._usable(split, Part(pairs.images, pairs.annotations, reader, counts), pairs.alone)
         if not part.counts.labelled().any():
             raise InputError(f"{self.source}: no pixel of the images has a class: give their annotations")

@@ -10,7 +10,8 @@ from longtail.files.coco.entries import Categories, Images, Instances, Segmentat
 from longtail.files.coco.ids import OddError
 from longtail.files.coco.reader import content_of
 from longtail.files.coco.results import codec
-from longtail.files.images import check_images, upright_size
+from longtail.files.image_checks import fault_of
+from longtail.files.images import upright_size
 from longtail.messages import shown
 
 _REASONS = 3  # why objects are bad, of as many
@@ -27,8 +28,7 @@ def image_size(path: str) -> tuple[int, int]:
     except MemoryError:
         raise
     except Exception as error:  # on damaged files, decoders raise nearly anything
-        reasons = dict(check_images([path], workers=1))
-        raise InputError(f"{shown(path)}: {reasons.get(path, 'cannot be read')}; replace or remove it") from error
+        raise InputError(f"{shown(path)}: {fault_of(path) or 'cannot be read'}; replace or remove it") from error
 
 
 class Builder:

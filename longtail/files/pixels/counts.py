@@ -4,10 +4,8 @@ import io
 import itertools
 import logging
 import os
-import warnings
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,11 +18,13 @@ from PIL import Image
 from longtail.augment.pixels import IGNORED
 from longtail.errors import InputError
 from longtail.files.cache import cache_folder, keep
-from longtail.files.images import HEADERS_ONLY, check_images, upright_size
+from longtail.files.image_checks import bad_images
+from longtail.files.images import bombs_are_errors, upright_size
 from longtail.files.listing import IntArray
 from longtail.files.pixels.labels import PixelLabels
 from longtail.files.pixels.pairs import INVALID, Pairs
 from longtail.files.progress import progress_bar
+from longtail.files.threads import in_threads
 from longtail.messages import plural, shown
 from longtail.writing import write_atomically
 
@@ -93,7 +93,9 @@ def _sums(groups: IntArray, values: IntArray, length: int) -> IntArray:
     return np.bincount(groups, values, length).astype(np.int64)  # float64 in between, exact up to 2^53
 
 
-def count_pixels(pairs: Pairs, labels: PixelLabels, classes: Sequence[str], root: Path, name: str) -> PixelCounts:
+def count_pixels(
+    pairs: Pairs, labels: PixelLabels, classes: Sequence[str], root: Path, name: str, full: bool = False
+) -> PixelCounts:
     """Count the pixels of pairs, or take them from the cache below ``root``, where nothing has changed since.
 
     Nothing is kept as long as a pair cannot be used.
@@ -104,11 +106,12 @@ def count_pixels(pairs: Pairs, labels: PixelLabels, classes: Sequence[str], root
         classes: the C names.
         root: folder of the set, where the cache goes.
         name: of the split, for the cache.
+        full: whether images and annotations are decoded before, in a way that a file cannot hang.
     """
-    cache = _Cache(cache_folder(root), name, _fingerprint(pairs, labels, classes, root))
+    cache = _Cache(cache_folder(root), name, _fingerprint(pairs, labels, classes, root, full))
     counts = cache.read(len(pairs.images), len(classes))
     if counts is None:
-        counts = _scan(pairs, labels, len(classes))
+        counts = _scan(pairs, labels, len(classes), full)
         number = plural(len(counts), "annotation")
         logger.info(f"counted the pixels of {number} ({name}): {counts.pixels.sum():,} labelled")
         if not any(counts.problems):  # they name files as they are now, and may be gone next time
@@ -116,9 +119,9 @@ def count_pixels(pairs: Pairs, labels: PixelLabels, classes: Sequence[str], root
     return counts
 
 
-def _fingerprint(pairs: Pairs, labels: PixelLabels, classes: Sequence[str], root: Path) -> str:
+def _fingerprint(pairs: Pairs, labels: PixelLabels, classes: Sequence[str], root: Path, full: bool) -> str:
     """The same as long as the files, the labels and the classes are."""
-    digest = sha256(repr((_VERSION, labels.state, list(classes))).encode())
+    digest = sha256(repr((_VERSION, labels.state, list(classes)) + (full,) * full).encode())
     for path in (*pairs.images, *pairs.annotations):
         try:
             stat = Path(path).stat()
@@ -137,24 +140,22 @@ class _Counted(NamedTuple):
     problem: str
 
 
-def _scan(pairs: Pairs, labels: PixelLabels, num_classes: int) -> PixelCounts:
+def _scan(pairs: Pairs, labels: PixelLabels, num_classes: int, full: bool) -> PixelCounts:
     """Look at every image and count every annotation."""
-    logger.info(HEADERS_ONLY)
-    with progress_bar(2 * len(pairs.images), "counting pixels", " files") as bar:
-        bad = dict(check_images(pairs.images, _THREADS, bar.update))
+    bad = dict(bad_images([*pairs.images, *pairs.annotations] if full else pairs.images, full))
 
-        def count(pair: tuple[str, str]) -> _Counted:
-            if pair[0] in bad:
-                return _unusable(f"{shown(pair[0])}: {bad[pair[0]]}")
-            return _count(*pair, labels)
+    def count(pair: tuple[str, str]) -> _Counted:
+        for path in pair:
+            if path in bad:
+                return _unusable(f"{shown(path)}: {bad[path]}")
+        return _count(*pair, labels)
 
-        with warnings.catch_warnings(), ThreadPoolExecutor(_THREADS) as pool:
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            results = []
-            for result in pool.map(count, zip(pairs.images, pairs.annotations, strict=True)):
-                results.append(result)
-                bar.update()
+    files = list(zip(pairs.images, pairs.annotations, strict=True))
+    results = []
+    with progress_bar(len(files), "counting pixels", " files") as bar, bombs_are_errors():
+        for result in in_threads(count, files, _THREADS, lambda pair: shown(pair[1])):
+            results.append(result)
+            bar.update()
     pixels = np.array([result.pixels for result in results], dtype=np.int64).reshape(-1, 256)
     owners, present = np.nonzero(pixels[:, :num_classes])
     sizes = np.array([result.size for result in results], dtype=np.int64).reshape(-1, 2)

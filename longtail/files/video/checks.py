@@ -18,13 +18,16 @@ _MOST_FRAMES = 2**31  # more are a damaged number
 State = tuple[int, int]
 
 
-def checked_videos(paths: Sequence[str], root: Path, pattern: str | None = None) -> list[tuple[int, str]]:
+def checked_videos(
+    paths: Sequence[str], root: Path, pattern: str | None = None, full: bool = False
+) -> list[tuple[int, str]]:
     """Check videos as ``check_videos`` does, but for those that were found good before and have not changed since.
 
     Args:
         paths: of the files and folders of frames.
         root: folder of the set, below which it is kept which ones are good.
         pattern: what the names of frames in folders are like.
+        full: whether to decode images of frames as well, also those of videos that were found good.
 
     Returns:
         For each the number of its frames and an empty text, or 0 and why it cannot be used.
@@ -33,12 +36,16 @@ def checked_videos(paths: Sequence[str], root: Path, pattern: str | None = None)
     names, states = [os.path.relpath(path, root) for path in paths], [_state(path) for path in paths]
     good = _read(file, pattern)
     records = [good.get(name, (None, 0)) for name in names]
-    results = [(frames, "") if state == then else None for (then, frames), state in zip(records, states, strict=True)]
+    anew = [full and Path(path).is_dir() for path in paths]
+    results = [
+        (frames, "") if state == then and not again else None
+        for (then, frames), state, again in zip(records, states, anew, strict=True)
+    ]
     rest = [row for row, result in enumerate(results) if result is None]
     if rest:
         try:
             with progress_bar(len(rest), "checking videos", " videos") as bar:
-                for row, result in zip(rest, check_videos([paths[row] for row in rest], pattern=pattern), strict=True):
+                for row, result in zip(rest, check_videos([paths[row] for row in rest], pattern, full), strict=True):
                     results[row] = result
                     good[names[row]] = (states[row], result[0])
                     bar.update()

@@ -1,14 +1,17 @@
 """Frames as they come from a decoder, as one tensor."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from longtail.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def stacked(frames: Sequence[NDArray[Any]]) -> Tensor:  # PyAV does not say that they are uint8
@@ -17,6 +20,8 @@ def stacked(frames: Sequence[NDArray[Any]]) -> Tensor:  # PyAV does not say that
     Raises:
         InputError: they differ in size. The message is the reason alone.
     """
+    import torch  # not needed to check videos
+
     check_sizes((frame.shape[1], frame.shape[0]) for frame in frames)
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import av
 import numpy as np
@@ -19,11 +19,14 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
-from torch import Tensor
 
 from longtail.errors import InputError
+from longtail.files.apart import beat
 from longtail.files.video.container import decoding, opened, reason
 from longtail.files.video.frames import check_last, check_sizes, stacked
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Formats that store when a frame is shown. In others that is guessed from when it is decoded.
 _TIMED = {"mp4", "matroska", "mpegts", "flv"}
@@ -148,6 +151,7 @@ def _decoded_count(path: str, size: int, modified: int) -> int:
     frames, sizes = 0, set()
     with opened(path) as (container, stream):
         for packet in _packets(container, stream):
+            beat()
             with decoding(f"around frame {frames}"):
                 for frame in packet.decode():
                     _check_sound(frame)

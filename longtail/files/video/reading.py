@@ -5,26 +5,29 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from longtail.errors import InputError
+from longtail.files.apart import apart, beat
+from longtail.files.image_checks import fault_of
 from longtail.files.image_formats import is_animated_webp
-from longtail.files.images import SUFFIXES, check_images, decode, upright_size
+from longtail.files.images import SUFFIXES, decode, upright_size
 from longtail.files.listing import is_file
 from longtail.files.video import webp
 from longtail.files.video.flow import without_flow
 from longtail.files.video.frames import check_last, stacked
 from longtail.messages import shown
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def count_frames(path: str, pattern: str | None = None) -> int:
@@ -40,7 +43,7 @@ def count_frames(path: str, pattern: str | None = None) -> int:
     if Path(path).is_dir():
         with _naming(path):
             return len(frame_files(path, pattern))
-    exact = _decoders_of(path)[0]
+    exact = _exact_of(path)
     with _naming(path):
         return exact.count(path)
 
@@ -72,26 +75,26 @@ def read_frames(path: str, indices: Sequence[int], bit_depth: int | None = None,
         raise ValueError(f"indices must be one or more numbers from 0 on, got {numbers}")
     if Path(path).is_dir():
         return _read_folder(path, numbers, bit_depth, pattern)
-    exact, *preferred = _decoders_of(path)
+    exact = _exact_of(path)
+    preferred = None if is_animated_webp(path) else _decoder("torchcodec")
     with _naming(path):
-        if preferred and exact.is_plain(path):
+        if preferred not in (None, exact) and exact.is_plain(path):
             with suppress(InputError):  # PyAV reads more, and knows better what is wrong
-                return preferred[0].read(path, numbers)
+                return preferred.read(path, numbers)
         return exact.read(path, numbers)
 
 
-def check_videos(
-    paths: Sequence[str], workers: int | None = None, pattern: str | None = None
-) -> Iterator[tuple[int, str]]:
+def check_videos(paths: Sequence[str], pattern: str | None = None, full: bool = False) -> Iterator[tuple[int, str]]:
     """Decode videos whole, to find those of which ``read_frames`` would refuse some frame.
 
     What a decoder conceals is no fault. The images of a folder of frames are checked as ``check_images`` does. A
-    variable frame rate is allowed.
+    variable frame rate is allowed. All this is done in processes of their own, so that a video that hangs its decoder
+    is refused too.
 
     Args:
         paths: of the files and folders.
-        workers: number of threads; by default a few more than there are cores.
         pattern: as in ``frame_files``.
+        full: whether to decode images of frames as well.
 
     Yields:
         For each path, in order, the number of its frames and an empty text, or 0 and why it cannot be used.
@@ -99,8 +102,10 @@ def check_videos(
     Raises:
         InputError: a path is no folder and no decoder is installed.
     """
-    with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(lambda path: _checked(path, pattern), paths)
+    if any(not Path(path).is_dir() and not is_animated_webp(path) for path in paths):
+        _exact()
+    for result, fate in apart(checked, [(path, pattern, full) for path in paths]):
+        yield (0, f"cannot be decoded ({fate})") if fate else tuple(result)
 
 
 def other_images(path: str, pattern: str | None = None) -> int:
@@ -164,21 +169,24 @@ class _Decoder(Protocol):
         """Decode a file whole and return the number of its frames, or raise what ``check_videos`` reports."""
 
 
-def _decoders_of(path: str) -> list[_Decoder]:
-    """What reads a file, the most exact first."""
-    return [cast(_Decoder, webp)] if is_animated_webp(path) else _decoders()
+def _exact_of(path: str) -> _Decoder:
+    """The decoder that numbers the frames of a file exactly."""
+    return cast(_Decoder, webp) if is_animated_webp(path) else _exact()
+
+
+def _exact() -> _Decoder:
+    """The decoder that numbers the frames of most kinds of file exactly, of those that are installed."""
+    decoder = _decoder("pyav") or _decoder("torchcodec")
+    if decoder is None:
+        raise InputError('videos need torchcodec or PyAV: pip install "longtail[clips]"')
+    return decoder
 
 
 @cache
-def _decoders() -> list[_Decoder]:
-    """What is installed, the one that numbers the frames of more kinds of file exactly first: PyAV, torchcodec."""
-    decoders = []
-    for module in ("pyav", "torchcodec"):
-        with suppress(ImportError, OSError, RuntimeError):  # the latter two: a library that it needs does not load
-            decoders.append(cast(_Decoder, import_module(f"longtail.files.video.{module}")))
-    if not decoders:
-        raise InputError('videos need torchcodec or PyAV: pip install "longtail[clips]"')
-    return decoders
+def _decoder(module: str) -> _Decoder | None:
+    with suppress(ImportError, OSError, RuntimeError):  # the latter two: a library that it needs does not load
+        return cast(_Decoder, import_module(f"longtail.files.video.{module}"))
+    return None
 
 
 @contextmanager
@@ -202,11 +210,12 @@ def _reasoning(path: str) -> Iterator[None]:
         raise InputError((error.strerror or type(error).__name__).lower()) from error
 
 
-def _checked(path: str, pattern: str | None) -> tuple[int, str]:
-    check = partial(_check_folder, pattern=pattern) if Path(path).is_dir() else _decoders_of(path)[0].check
+def checked(path: str, pattern: str | None, full: bool) -> tuple[int, str]:
+    """What ``check_videos`` says of one video, checked here and now."""
     try:
         with _reasoning(path):
-            return check(path), ""
+            folder = Path(path).is_dir()
+            return (_check_folder(path, pattern, full) if folder else _exact_of(path).check(path)), ""
     except InputError as error:
         return 0, str(error)
 
@@ -246,10 +255,12 @@ def _by_number(name: str) -> tuple[list[str | int], str]:
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
 
 
-def _check_folder(folder: str, pattern: str | None) -> int:
+def _check_folder(folder: str, pattern: str | None, full: bool) -> int:
     files = frame_files(folder, pattern)
-    for path, reason in check_images(files, workers=1):
-        raise InputError(f"{shown(Path(path).name)}: {reason}")
+    for path in files:
+        beat()
+        if reason := fault_of(path, None, full):
+            raise InputError(f"{shown(Path(path).name)}: {reason}")
     sizes = [upright_size(path) for path in files]
     if (odd := next((i for i, size in enumerate(sizes) if size != sizes[0]), None)) is not None:
         names = [f"{shown(Path(files[i]).name)} is {sizes[i][0]} x {sizes[i][1]}" for i in (0, odd)]

@@ -28,6 +28,7 @@ from longtail.files.video.reading import check_videos
 from longtail.recipes import load_recipe
 
 av = pytest.importorskip("av")
+pytestmark = pytest.mark.usefixtures("checked_here")
 FRAMES = 24
 VIEWS = classes_of(longtail.augment, View)
 
@@ -324,8 +325,8 @@ def test_what_the_check_has_found_is_kept(
     decoded: list[str] = []
     check = checks.check_videos
 
-    def spy(paths: list[str], pattern: str | None) -> Iterator[tuple[int, str]]:
-        for path, found in zip(paths, check(paths), strict=True):
+    def spy(paths: list[str], pattern: str | None, full: bool) -> Iterator[tuple[int, str]]:
+        for path, found in zip(paths, check(paths, pattern, full), strict=True):
             decoded.append(Path(path).name)
             yield found
 
@@ -358,14 +359,14 @@ def test_a_check_that_is_stopped_goes_on_later(store: Path, tmp_path: Path, monk
     paths = [str(shutil.copy(store / "good.mp4", tmp_path / f"{number}.mp4")) for number in range(3)]
     check = checks.check_videos
 
-    def stopped(rest: list[str], pattern: str | None) -> Iterator[tuple[int, str]]:
-        yield from check(rest[:2])
+    def stopped(rest: list[str], pattern: str | None, full: bool) -> Iterator[tuple[int, str]]:
+        yield from check(rest[:2], pattern, full)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(checks, "check_videos", stopped)
     with pytest.raises(KeyboardInterrupt):
         checked_videos(paths, tmp_path)
-    monkeypatch.setattr(checks, "check_videos", lambda rest, pattern: [(len(rest), "")] * len(rest))
+    monkeypatch.setattr(checks, "check_videos", lambda rest, pattern, full: [(len(rest), "")] * len(rest))
     assert checked_videos(paths, tmp_path) == [(24, ""), (24, ""), (1, "")]
 
 

@@ -89,7 +89,7 @@ def refusal(path, indices=(0,)):
 
 
 def reason(path):
-    ((frames, why),) = check_videos([str(path)])
+    frames, why = reading.checked(str(path), False)
     assert frames == 0
     assert "\n" not in why
     return why
@@ -97,7 +97,7 @@ def reason(path):
 
 @pytest.fixture
 def pyav_alone(monkeypatch):
-    monkeypatch.setattr(reading, "_decoders", lambda: [pyav])
+    monkeypatch.setattr(reading, "_decoder", {"pyav": pyav}.get)
 
 
 @pytest.fixture(scope="module")
@@ -288,7 +288,7 @@ def test_damage_leads_to_our_error_alone(tmp_path, name, pyav_alone, capfd):
     for number in range(40):
         path = tmp_path / f"{number}{whole.suffix}"
         path.write_bytes(damaged(whole.read_bytes(), random))
-        ((frames, why),) = check_videos([str(path)])
+        frames, why = reading.checked(str(path), False)
         assert (frames > 0) != bool(why)
         refused += bool(why)
         with suppress(InputError):
@@ -459,7 +459,7 @@ def test_concealed_damage_is_an_error(tmp_path, pyav_alone):
 
 
 def test_check_keeps_the_order(mp4, tmp_path):
-    found = list(check_videos([str(tmp_path / "b.mp4"), str(mp4), str(tmp_path / "a.mp4")], workers=2))
+    found = list(check_videos([str(tmp_path / "b.mp4"), str(mp4), str(tmp_path / "a.mp4")]))
     missing = (0, "no such file or directory")
     assert found == [missing, (FRAMES, ""), missing]
 
@@ -469,13 +469,13 @@ def test_neither_decoder(mp4, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     for name in ("pyav", "torchcodec"):
         monkeypatch.delitem(sys.modules, f"longtail.files.video.{name}", raising=False)
-    reading._decoders.cache_clear()
+    reading._decoder.cache_clear()
     try:
         for use in (lambda: count_frames(str(mp4)), lambda: list(check_videos([str(mp4)]))):
             with pytest.raises(InputError, match=r'videos need torchcodec or PyAV: pip install "longtail\[clips\]"'):
                 use()
     finally:
-        reading._decoders.cache_clear()
+        reading._decoder.cache_clear()
 
 
 def test_decoders_are_imported_when_needed():
@@ -500,7 +500,7 @@ def fake_torchcodec(fails):
 @pytest.mark.parametrize("fails", [False, True])
 def test_torchcodec_reads_what_it_can(mp4, folder, monkeypatch, fails):
     fake = fake_torchcodec(fails)
-    monkeypatch.setattr(reading, "_decoders", lambda: [pyav, fake])
+    monkeypatch.setattr(reading, "_decoder", {"pyav": pyav, "torchcodec": fake}.get)
     assert read_frames(str(mp4), [1, 2]).shape[2:] == ((48, 64) if fails else (1, 1))
     assert fake.calls == [[1, 2]]
     avi = encode(folder / "both.avi", *KINDS["mpeg4.avi"][:2])
@@ -514,7 +514,7 @@ def torchcodec_alone(monkeypatch):
         from longtail.files.video import torchcodec
     except (ImportError, OSError, RuntimeError):
         pytest.skip("torchcodec is not installed or does not load")
-    monkeypatch.setattr(reading, "_decoders", lambda: [torchcodec])
+    monkeypatch.setattr(reading, "_decoder", {"torchcodec": torchcodec}.get)
 
 
 @pytest.mark.parametrize("name", ["h264.mp4", "h264.mkv", "open.mp4", "mpeg4.mp4"])
