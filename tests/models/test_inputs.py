@@ -6,7 +6,7 @@ import torch
 
 from longtail.augment.preprocessing import STANDARD, Preprocessing
 from longtail.errors import InputError
-from longtail.models import Backbone
+from longtail.models import SMP, Backbone, ResNet50FPN, TimmFPN, VideoBackbone
 from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.weights import load_weights
 
@@ -31,6 +31,21 @@ def test_every_network_of_timm_has_values_that_can_be_used():
         normalise, resize = expected.parts()
         assert 0 < resize.crop <= 1
         assert len(normalise.mean) == 3
+
+
+def test_clips_boxes_and_pixels_have_values_of_their_weights_too():
+    kinetics = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+    clips = VideoBackbone.expected({"name": "r3d_18", "pretrained": True})
+    assert clips == NetworkInput(Preprocessing(*kinetics, "bilinear", 112 / 128), 112)
+    half, imagenet = ((0.5,) * 3,) * 2, (STANDARD.mean, STANDARD.std)
+    file = {"name": "tf_efficientnet_lite0", "weights": "some.pth"}
+    assert (TimmFPN.expected(file).preprocessing.mean, TimmFPN.expected(file).preprocessing.std) == half
+    pixels = SMP.expected({**file, "name": "tu-tf_efficientnet_lite0"}).preprocessing
+    assert (pixels.mean, pixels.std) == half
+    boxes = ResNet50FPN.expected({"pretrained": True, "version": 2}).preprocessing
+    assert (boxes.mean, boxes.std) == imagenet
+    for kind, name in ((VideoBackbone, "r3d_18"), (TimmFPN, "resnet18"), (SMP, "resnet18"), (ResNet50FPN, "")):
+        assert kind.expected({"name": name}) == NetworkInput()  # random weights
 
 
 def test_what_is_given_goes_over_what_is_expected():
