@@ -149,9 +149,16 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
             return dict(load_file(file))
         content = torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise InputError(f"cannot read weights from {file}: {reason}; give another file by --weights") from error
+    except UnpicklingError as error:
+        raise InputError(f"cannot read weights from {file}: it is not a file of named tensors") from error
     except Exception as error:
-        reason = "it is not a file of named tensors" if isinstance(error, UnpicklingError) else first_line(error)
-        raise InputError(f"cannot read weights from {file}: {reason}") from error
+        reason = first_line(error).partition(". ")[0]
+        raise InputError(
+            f"cannot read weights from {file}: it is cut or damaged ({reason}); copy or download it again"
+        ) from error
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(f"cannot read weights from {file}: it is not a file of named tensors")

@@ -24,6 +24,7 @@ from longtail.files.progress import progress_bar
 from longtail.messages import shown
 from longtail.models.trained_state import full_state, state_hash
 from longtail.tasks.base import ordered
+from longtail.writing import WAYS_OUT
 
 logger = logging.getLogger(__name__)
 
@@ -127,9 +128,10 @@ class Extraction:
                     stream.write(features.numpy().tobytes())
             part.replace(file)
         except OSError as error:
+            way_out = f"{WAYS_OUT[error.errno]}, or " if error.errno in WAYS_OUT else ""
             raise InputError(
-                f"{shown(part)}: cannot keep the features ({error.strerror}); free some space, or give another folder "
-                "by --features; the extraction goes on where it was"
+                f"{shown(part)}: cannot keep the features ({error.strerror}); {way_out}give another folder by "
+                "--features; the extraction goes on where it was"
             ) from error
 
     def _compute(self, data: ImageData, name: str, copies: int, done: int) -> Iterator[Tensor]:

@@ -197,6 +197,17 @@ def test_a_second_stage_wants_a_finished_run(args, words, capsys):
     assert words in fails(capsys, "fit", *args)
 
 
+def test_a_second_stage_keeps_the_classes(place, adjusted, capsys):
+    for name in ("cat", "dog"):
+        (place / "others" / name).mkdir(parents=True)
+        for i, file in enumerate(sorted((place / "photos" / "red").iterdir())):
+            (place / "others" / name / f"{i}.png").write_bytes(file.read_bytes())
+    run = place / "other-classes"
+    args = ["--recipe", "second/crt", "--from", str(adjusted), "--data", str(place / "others"), "--run", str(run)]
+    assert "others has other classes than" in fails(capsys, "fit", *args, "--batch-size", "4")
+    assert not run.exists()
+
+
 def test_rows_of_a_start():
     targets = torch.tensor([1, 0, 1, 1, 0, 2])
     assert first_rows(targets, 2).tolist() == [0, 1, 2, 4, 5]
