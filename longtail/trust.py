@@ -175,7 +175,9 @@ def _subclasses(place: str, base: type) -> list[str]:
 
 def _denied(error: BaseException | None) -> str | None:
     """The import path that the parser refused, said somewhere in an error or in what led to it."""
-    while error is not None:
+    seen: set[int] = set()  # what led to an error may have been led to by it
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         if match := re.search(r"Importing '([\w.]+)' is not allowed", str(error)):
             return match[1]
         error = error.__cause__ or error.__context__
