@@ -50,16 +50,15 @@ def first_not_finite(module: torch.nn.Module) -> str | None:
 
     Other buffers may well hold such values: the accuracy of a class that was never seen is NaN.
     """
-    names, finite = [], []
+    weights: dict[str, torch.Tensor] = {}
     for prefix, owner in module.named_modules():
         own = dict(owner.named_parameters(recurse=False))
         own |= {name: value for name, value in owner.named_buffers(recurse=False) if name in RUNNING}
-        for name, value in own.items():
-            names.append(f"{prefix}.{name}".lstrip("."))
-            finite.append(value.detach().isfinite().all())
-    if not finite or bool(torch.stack(finite).all()):  # the device is asked once
+        weights |= {f"{prefix}.{name}".lstrip("."): value.detach() for name, value in own.items()}
+    # a sum reads them once, and is finite only if all of them are; the device is asked once
+    if not weights or bool(torch.stack([value.float().sum() for value in weights.values()]).isfinite().all()):
         return None
-    return next(name for name, good in zip(names, finite, strict=True) if not good)
+    return next((name for name, value in weights.items() if not bool(value.isfinite().all())), None)
 
 
 def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path) -> None:  # as it was saved

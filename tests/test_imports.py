@@ -37,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "reports": {"errors", "figures", "messages", "configuration", "writing"},
     "files": {"errors", "distributed", "messages", "writing", "augment"},
     "generated": {"errors", "counts", "writing"},
-    "methods": {"errors", "checks", "counts", "distributed", "messages", "checkpoint", "losses", "models"},
+    "methods": {"errors", "checks", "counts", "distributed", "messages", "checkpoint", "losses", "augment", "models"},
     "data": {
         *("errors", "signals", "own_modules", "counts", "difficulty", "messages", "samplers", "augment", "files"),
         "writing",

@@ -39,10 +39,11 @@ def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
     backbone, options = method["backbone"]["class_path"], method["backbone"].get("init_args") or {}
     if "weights" not in options:
         raise InputError(f"{shown(run)} has a network of another kind, {shown(backbone)}: it takes no weights")
-    if options.get("tuning", "all") != "all":
-        raise InputError(f"{shown(run)} trained a part of its network: a second stage wants a run that trained all")
-    checkpoint = str(checkpoint_path(run))
-    options |= {"pretrained": False, "weights": checkpoint, "tuning": "none"}
+    checkpoint, tuning = str(checkpoint_path(run)), options.get("tuning", "all")
+    if tuning == "all":
+        options |= {"pretrained": False, "weights": checkpoint, "tuning": "none"}
+    elif tuning != "none" and not options.get("tuned"):  # the weights stay, and what was trained beside them
+        options["tuned"] = checkpoint
     stage: dict[str, Any] = recipe["model"]["init_args"]["method"]["init_args"]
     stage["backbone"] = {"class_path": backbone, "init_args": options}
     head = stage.get("classifier")

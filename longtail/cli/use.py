@@ -17,9 +17,26 @@ if TYPE_CHECKING:
 def predict(args: list[str]) -> int:
     """Classify images or videos, find objects in images, or give their pixels classes."""
     predictor, known = _parse(PREDICT, args)
-    run = predictor.load(known.pop("run"), known.pop("results"), known.pop("checkpoint"))
+    _, run = _load(predictor, known)
     run.predict(known.pop("images"), known.pop("output"), known.pop("skip_bad_images"), **known)
     return 0
+
+
+def _load(predictor: "type[Predictor]", known: dict[str, Any]) -> "tuple[Path, Predictor]":
+    """The folder of the run, and the run, by what was parsed for it, which is taken out."""
+    folder, results, weights = known.pop("run"), known.pop("results"), known.pop("weights")
+    if weights is not None:
+        from longtail.inference.beside import with_weights
+
+        results = with_weights(folder, results, weights)
+    return folder, predictor.load(folder, results, known.pop("checkpoint"))
+
+
+def _for_all(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+    parser.add_argument(
+        "--weights", type=Path, help="the file of weights that a part of the network was trained beside, if it moved"
+    )
 
 
 def _for_predict(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +45,7 @@ def _for_predict(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="file for the answer, by default it is printed; for segmentation a new folder for PNGs",
     )
-    parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+    _for_all(parser)
     parser.add_argument(
         "--skip-bad-images", "--skip-bad-videos", action="store_true", help="leave out files that cannot be read"
     )
@@ -37,11 +54,10 @@ def _for_predict(parser: argparse.ArgumentParser) -> None:
 def export(args: list[str]) -> int:
     """Write ONNX and safetensors, or a folder of timm."""
     predictor, known = _parse(EXPORT, args)
-    folder = known.pop("run")
+    folder, run = _load(predictor, known)
     from longtail.inference.runs import export_folder
 
     output = known.pop("output") or export_folder(folder, known.get("layout"))
-    run = predictor.load(folder, known.pop("results"), known.pop("checkpoint"))
     for path in run.export(output, **known):
         sys.stdout.write(f"{path}\n")
     return 0
@@ -51,7 +67,7 @@ def _for_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, help="folder; by default export/ in the run's folder, or timm/ with --format timm"
     )
-    parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+    _for_all(parser)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from longtail.files.folder import IMAGES, Kind, is_sample, samples_below
 from longtail.files.labelled import Listed, listed_files
 from longtail.files.table import is_table
 from longtail.inference.base import Predictor
+from longtail.inference.beside import check_beside
 from longtail.messages import plural, retrievable
 from longtail.reports.results import Results, load_results
 from longtail.trust import METHOD, building_from_run, check_path
@@ -120,6 +121,7 @@ def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | No
     path = checkpoint_path(run, checkpoint)
     state = read_method(path)
     config = _method_config(run, results)
+    check_beside(run, config)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(nn.Module, "method", required=True)
     with building_from_run(run, config, METHOD):

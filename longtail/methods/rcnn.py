@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
+from longtail.augment.preprocessing import STANDARD, Channels, Preprocessing
 from longtail.checks import as_tensor, check_outputs
 from longtail.counts import Counts, counts_tensor
 from longtail.errors import InputError
@@ -38,6 +39,7 @@ class RCNN(nn.Module):
         score_threshold: detections with a lower score are left out.
         detections: most detections kept in an image.
         boxes_per_image: boxes sampled in a training image for the box branch.
+        mean, std: of red, green and blue, which the network normalises by; ImageNet's where left out.
 
     Attributes:
         num_classes: C.
@@ -58,6 +60,8 @@ class RCNN(nn.Module):
         score_threshold: float = 0.05,
         detections: int = 100,
         boxes_per_image: int = 512,
+        mean: Channels | None = None,
+        std: Channels | None = None,
     ) -> None:
         super().__init__()
         if min_size < 1 or max_size < min_size or detections < 1 or boxes_per_image < 1 or not 0 <= score_threshold < 1:
@@ -66,6 +70,7 @@ class RCNN(nn.Module):
                 f"min_size {min_size}, max_size {max_size}, detections {detections}, boxes_per_image "
                 f"{boxes_per_image}, score_threshold {score_threshold}"
             )
+        normalise, _ = Preprocessing(mean, std).over(STANDARD).parts()
         counts = as_tensor("class_counts", class_counts, "C").clamp(min=1)
         self.num_classes = len(counts_tensor(counts))
         self.masks = masks
@@ -78,6 +83,8 @@ class RCNN(nn.Module):
             box_score_thresh=score_threshold / self.boxes.scale,
             box_detections_per_img=detections,
             box_batch_size_per_image=boxes_per_image,
+            image_mean=list(normalise.mean),
+            image_std=list(normalise.std),
             _skip_resize=True,  # in training alone
         )
         heads = self.network.roi_heads

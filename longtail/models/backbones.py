@@ -17,7 +17,7 @@ from longtail.models.local_dir import recorded_input, resolved
 from longtail.models.resnet_cifar import CifarResNet
 from longtail.models.trained_state import keep_trained_state
 from longtail.models.tuning import Frozen, Tuning
-from longtail.models.weights import check_start, load_weights
+from longtail.models.weights import check_start, load_tuned, load_weights
 
 CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (20, 32, 56)}
 
@@ -39,6 +39,8 @@ class Backbone(nn.Module):
             the network stays in evaluation mode, batch statistics and dropout included. Its state then holds what is
             trained alone, and the hash of the weights it started from, which have to be there when it is loaded.
         frozen_statistics: whether batch normalisation keeps the statistics of the weights while all is trained.
+        tuned: checkpoint of a run that trained this part beside the same weights. It is loaded, and nothing of the
+            network is trained then.
 
     Raises:
         InputError: for an unknown name, weights that cannot be had, a file that does not fit, or an image size that
@@ -55,10 +57,11 @@ class Backbone(nn.Module):
         image_size: int | None = None,
         tuning: Literal["all", "none"] | Tuning = "all",
         frozen_statistics: bool = False,
+        tuned: Path | None = None,
     ) -> None:
         super().__init__()
         name, weights = resolved(name, weights)
-        self.name, self.frozen_statistics = name, frozen_statistics
+        self.name, self.frozen_statistics, self.tuned = name, frozen_statistics, tuned
         self.tuning = {"all": None, "none": Frozen()}[tuning] if isinstance(tuning, str) else tuning
         self.starts_from_weights = pretrained or weights is not None
         check_start(pretrained, weights)
@@ -93,6 +96,9 @@ class Backbone(nn.Module):
             return
         self.tuning(self.body, num_classes)
         self.train(self.training)
+        if self.tuned is not None:
+            load_tuned(self, self.tuned)
+            self.requires_grad_(False)
         if self.starts_from_weights:
             keep_trained_state(self)
 

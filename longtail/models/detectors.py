@@ -1,7 +1,7 @@
 """Detectors of torchvision, Faster R-CNN and Mask R-CNN, on a feature pyramid over ResNet-50 or any timm backbone."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
+from longtail.augment.preprocessing import Preprocessing
 from longtail.errors import InputError
 from longtail.messages import first_line
 from longtail.models.backbones import freeze_norms, make_timm
 from longtail.models.downloads import impatient
+from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.weights import check_start, load_weights
 
 
@@ -44,6 +46,12 @@ class DetectorBackbone(ABC):
 
     def __post_init__(self) -> None:
         check_start(self.pretrained, self.weights)
+
+    @classmethod
+    def expected(cls, options: Mapping[str, Any]) -> NetworkInput:  # as a configuration has them
+        """The images that the weights of the backbone expect, as far as that is known; the options are those of the
+        class."""
+        return NetworkInput()
 
     @abstractmethod
     def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:
@@ -70,6 +78,14 @@ class ResNet50FPN(DetectorBackbone):
     version: int = 1
     trainable_stages: int = 3
 
+    @classmethod
+    def expected(cls, options: Mapping[str, Any]) -> NetworkInput:  # as in the base
+        """ImageNet's mean and deviation, by torchvision's record of its weights."""
+        if not (options.get("pretrained") or options.get("weights")):
+            return NetworkInput()
+        published = _resnet50(options.get("version", 1)).transforms()
+        return NetworkInput(Preprocessing(tuple(published.mean), tuple(published.std)))
+
     def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:
         if self.version not in (1, 2) or not 0 <= self.trainable_stages <= 5:
             raise InputError(
@@ -81,7 +97,7 @@ class ResNet50FPN(DetectorBackbone):
             (2, False): fasterrcnn_resnet50_fpn_v2,
             (2, True): maskrcnn_resnet50_fpn_v2,
         }
-        weights = ResNet50_Weights.IMAGENET1K_V1 if self.version == 1 else ResNet50_Weights.IMAGENET1K_V2
+        weights = _resnet50(self.version)
         try:
             with impatient():
                 network: FasterRCNN = makers[self.version, masks](
@@ -107,6 +123,11 @@ class ResNet50FPN(DetectorBackbone):
         return network
 
 
+def _resnet50(version: int) -> ResNet50_Weights:
+    """The published weights of a version."""
+    return ResNet50_Weights.IMAGENET1K_V1 if version == 1 else ResNet50_Weights.IMAGENET1K_V2
+
+
 @dataclass
 class TimmFPN(DetectorBackbone):
     """Any timm backbone that gives feature maps, with a feature pyramid.
@@ -125,6 +146,12 @@ class TimmFPN(DetectorBackbone):
     features: int = 256
     anchors: int = 32
     frozen_norms: bool | None = None
+
+    @classmethod
+    def expected(cls, options: Mapping[str, Any]) -> NetworkInput:  # as in the base
+        """Mean and deviation by timm's record of the weights."""
+        from_weights = bool(options.get("pretrained") or options.get("weights"))
+        return NetworkInput(timm_input(options.get("name", cls.name), from_weights).preprocessing)
 
     def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:
         body = make_timm(self.name, self.pretrained, features_only=True)

@@ -3,15 +3,18 @@
 import contextlib
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from longtail.augment.preprocessing import Preprocessing
 from longtail.errors import InputError
 from longtail.messages import first_line, near_names
 from longtail.models.downloads import from_hub
+from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.weights import check_start, load_weights
 
 Size = tuple[int, int]
@@ -89,6 +92,28 @@ class SMP(PixelBackbone):
         self.least_batch = 2 if architecture.lower() in POOLED else 1
         if weights is not None:
             load_weights(self.encoder.model if name.startswith("tu-") else self.encoder, weights)
+
+    @classmethod
+    def expected(cls, options: Mapping[str, Any]) -> NetworkInput:  # as a configuration has them
+        """The images that the weights of the encoder expect; the options are those of the class.
+
+        timm keeps a record of its own. Those of the library's other encoders lie beside the published weights, so of a
+        local file of these nothing is known.
+        """
+        name, pretrained = options.get("name", "resnet50"), bool(options.get("pretrained"))
+        if name.startswith("tu-"):
+            expected = timm_input(name.removeprefix("tu-"), bool(pretrained or options.get("weights")))
+            return NetworkInput(expected.preprocessing)
+        try:
+            from segmentation_models_pytorch.encoders import get_encoder_names, get_preprocessing_params
+
+            if not pretrained or name not in get_encoder_names():
+                return NetworkInput()
+            with from_hub():
+                published = get_preprocessing_params(name)
+        except (ImportError, OSError, ValueError):  # said when the network is made
+            return NetworkInput()
+        return NetworkInput(Preprocessing(tuple(published["mean"]), tuple(published["std"])))
 
     def features(self, images: Tensor) -> Tensor:
         features: Tensor = self.decoder(self.encoder(images))

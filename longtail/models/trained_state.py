@@ -58,6 +58,15 @@ def state_hash(state: Mapping[str, Tensor]) -> Tensor:
     return torch.tensor(list(digest.digest()), dtype=torch.uint8)
 
 
+def check_frozen(told: Tensor, digest: Tensor) -> None:
+    """Check that frozen weights are those of a state, by their SHA-256; raises InputError."""
+    if not torch.equal(told.cpu(), digest):
+        raise InputError(
+            "the frozen weights are not those that this state was trained beside (another SHA-256): give the file that "
+            "the run started from by --weights"
+        )
+
+
 def _leave_out(
     digest: Tensor, frozen: set[str], module: nn.Module, state: dict[str, Any], prefix: str, _: dict[str, Any]
 ) -> None:
@@ -67,12 +76,7 @@ def _leave_out(
 
 
 def _fill_in(digest: Tensor, frozen: set[str], module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    told = state.pop(prefix + HASH, digest)
-    if not torch.equal(told.cpu(), digest):
-        raise InputError(
-            "the frozen weights are not those that this state was trained beside (another SHA-256): give the file that "
-            "the run started from by --weights"
-        )
+    check_frozen(state.pop(prefix + HASH, digest), digest)
     own = full_state(module)
     for name in frozen:
         state.setdefault(prefix + name, own[name])

@@ -1,5 +1,6 @@
 """Backbones for clips: torchvision's video networks by name, and image networks averaged over the frames."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,13 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model, get_model_weights, list_models, video
 
+from longtail.augment.preprocessing import Preprocessing
 from longtail.checks import check_shape
 from longtail.errors import InputError
 from longtail.messages import first_line, near_names, plural
 from longtail.models.backbones import Backbone
 from longtail.models.downloads import impatient
+from longtail.models.inputs import NetworkInput
 from longtail.models.weights import check_start, load_weights
 
 
@@ -51,6 +54,19 @@ class VideoBackbone(nn.Module):
         self._fixed = isinstance(self.body, video.MViT)
         if weights is not None:
             load_weights(self.body, weights)
+
+    @classmethod
+    def expected(cls, options: Mapping[str, Any]) -> NetworkInput:  # as a configuration has them
+        """The frames that the weights of Kinetics-400, or a file of their kind, expect, by torchvision's record; the
+        options are those of the class."""
+        name = options["name"]
+        if name not in list_models(module=video) or not (options.get("pretrained") or options.get("weights")):
+            return NetworkInput()
+        published = get_model_weights(name).DEFAULT.transforms()
+        size = published.crop_size[0]
+        crop = size / min(published.resize_size)
+        mean, std = tuple(published.mean), tuple(published.std)
+        return NetworkInput(Preprocessing(mean, std, published.interpolation.value, crop), size)
 
     def forward(self, clips: Tensor) -> Tensor:
         check_shape("clips", clips, "N", 3, "T", "H", "W")

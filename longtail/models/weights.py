@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from longtail.errors import InputError
 from longtail.messages import first_line, shown, some
-from longtail.models.trained_state import HASH
+from longtail.models.trained_state import HASH, check_frozen, frozen_names, full_state, state_hash
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,35 @@ def load_weights(body: nn.Module, file: Path) -> None:
     rest = tensors.keys() - set(names.values())
     others = f", the other {len(rest)} are left out: {some(sorted(rest))}" if rest else ""
     logger.info(f"{shown(file)}: {len(names)} tensors fit the backbone{others}")
+
+
+def load_tuned(backbone: nn.Module, file: Path) -> None:
+    """Load what a run trained of a backbone beside its frozen weights.
+
+    Args:
+        backbone: with the same frozen weights, and a place for what was trained.
+        file: checkpoint of the run.
+
+    Raises:
+        InputError: if the file cannot be read, holds no such part, or one that was trained beside other weights.
+    """
+    own, frozen, tensors = full_state(backbone), frozen_names(backbone), read_tensors(file)
+    trained = own.keys() - frozen
+    some_name = min(trained)
+    starts = {name.removesuffix(some_name) for name in tensors if f".{name}".endswith(f".{some_name}")}
+    # beside the backbone there may be copies of it, such as a momentum encoder
+    start = min(starts, key=lambda start: (not start.startswith("method.backbone."), len(start)), default="")
+    told = tensors.get(start + HASH)
+    wanted = own if told is None else {name: own[name] for name in trained}  # random weights are in the file as well
+    if any(start + name not in tensors or tensors[start + name].shape != value.shape for name, value in wanted.items()):
+        raise InputError(
+            f"{shown(file)} does not hold what is trained of the network: it is of a run with another network, or with "
+            "another part of it trained"
+        )
+    if told is not None:
+        check_frozen(told, state_hash({name: own[name] for name in frozen}))
+    for name, value in wanted.items():
+        value.copy_(tensors[start + name])
 
 
 def _fit(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> tuple[dict[str, str], list[str]]:
@@ -120,9 +149,16 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
             return dict(load_file(file))
         content = torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise InputError(f"cannot read weights from {file}: {reason}; give another file by --weights") from error
+    except UnpicklingError as error:
+        raise InputError(f"cannot read weights from {file}: it is not a file of named tensors") from error
     except Exception as error:
-        reason = "it is not a file of named tensors" if isinstance(error, UnpicklingError) else first_line(error)
-        raise InputError(f"cannot read weights from {file}: {reason}") from error
+        reason = first_line(error).partition(". ")[0]
+        raise InputError(
+            f"cannot read weights from {file}: it is cut or damaged ({reason}); copy or download it again"
+        ) from error
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(f"cannot read weights from {file}: it is not a file of named tensors")

@@ -28,6 +28,7 @@ from longtail.reports.grains import Grain
 from longtail.reports.results import Thresholds
 from longtail.reports.wording import group_summary
 from longtail.tasks.layer_rates import EQUAL, Rates, set_rates
+from longtail.tasks.means import Means
 from longtail.tasks.schedules import Schedule, StepSchedule
 
 CONFUSIONS = 50  # pairs of classes in the results
@@ -105,6 +106,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
             if isinstance(module, ClassDifficultyLoss):
                 module.difficulty = self.difficulty  # one object for all
         self.parts: dict[str, Tensor] = {}
+        self._means = Means()
         self.class_accuracy: list[float] = []
         self.evaluation: dict[str, Any] = {}
 
@@ -168,6 +170,11 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
             "thresholds": self.thresholds,
         }
 
+    @property
+    def input(self) -> dict[str, Any]:  # as of the data
+        """What the network takes, beside what the data says of it."""
+        return {}
+
     def summary(self) -> list[Line]:
         """What is said of the training before it starts, once the trainer is set up."""
         trainer, data = self.trainer, self.data
@@ -230,10 +237,18 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
                 module.set_epoch(self.current_epoch, self.trainer.max_epochs or 1)
 
     def log_parts(self, out: dict[str, Tensor], size: int) -> None:
-        """Log the loss and its parts, scalars by name, of a training step of ``size`` images."""
+        """Note the loss and its parts, scalars by name, of a training step of ``size`` images, for their means."""
         self.parts = {name: value.detach() for name, value in out.items()}
-        logged = {f"train/{name}": value for name, value in self.parts.items()}
-        self.log_dict(logged, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
+        self._means.add(self.parts, size)
+
+    def log_means(self) -> None:
+        """Log the means over the epoch of what the training steps gave, once: of ``loss`` as ``train/loss``."""
+        means = self._means.take(lambda values: self.trainer.strategy.reduce(values, reduce_op="sum"))
+        self.log_dict({f"train/{name}": value for name, value in means.items()})
+
+    def on_train_epoch_end(self) -> None:
+        """Log the means of the epoch."""
+        self.log_means()
 
     @abstractmethod
     def evaluate(self, batch: Batch) -> None:

@@ -92,6 +92,12 @@ class Detection(Task[BoxBatch]):
         }
 
     @property
+    def input(self) -> dict[str, Any]:  # as in the base
+        """Mean and deviation of the channels, as the network itself normalises."""
+        resize = self.method.network.transform
+        return {"mean": list(resize.image_mean), "std": list(resize.image_std)}
+
+    @property
     def data(self) -> DetectionData:
         """The data module of the trainer."""
         data = super().data

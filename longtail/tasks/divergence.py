@@ -1,5 +1,6 @@
 """Training that diverges: noticed without waiting for the device, and ended with one line."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ class Divergence(pl.Callback):
         if not outputs:  # a step without a loss to minimise
             return
         loss = outputs["loss"].detach()
+        looks = interval(trainer, loss.device) == 1
+        if looks and self._steps is None and math.isfinite(float(loss.mean())):  # nothing to note
+            return
         terms = {**pl_module.parts, "loss": loss}
         self._names += [name for name in terms if name not in self._names]  # a term may be missing in some steps
         values = [terms.get(name, loss.new_zeros(())).to(loss.device, torch.float64) for name in self._names]
@@ -55,7 +59,7 @@ class Divergence(pl.Callback):
         self._first = torch.where(~finite[0] & (self._steps == 0), now, self._first)
         lasts = ~finite[0] if scaler(trainer) else ~finite[0] | (self._steps > 0)
         self._steps = torch.where(lasts, self._steps + 1, 0)
-        if (batch_idx + 1) % interval(trainer, loss.device) == 0:
+        if looks or (batch_idx + 1) % interval(trainer, loss.device) == 0:
             self.check(trainer, pl_module)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

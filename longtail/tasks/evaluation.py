@@ -12,11 +12,14 @@ from longtail.data.base import LongTailData
 from longtail.data.names import find_class
 from longtail.data.record import SplitRecord
 from longtail.errors import InputError
+from longtail.inference.beside import check_beside, check_needs
 from longtail.messages import command, plural
 from longtail.reports.results import Evaluation, Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table, show
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
 from longtail.trust import building_from_run
+
+WEIGHTS = "--model.method.backbone.weights"
 
 
 def left_out(trainer: pl.Trainer, split: str) -> bool:
@@ -79,6 +82,8 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     for name in names:
         if name.rsplit(".", 1)[-1] not in movable:
             raise InputError(f"{name} could mix the splits of the run: leave it out")
+    method = read_config(run)["model"]["init_args"]["method"]
+    args = [*args, *moved_weights(run, method, args)]
     options = [*args, f"--run={run}", "--trainer.logger=false"]
     cli = configure(options, [run / "config.yaml"], prepare=splits_of(run, measured_alone=True))
     if cli.datamodule.split(split) is None:
@@ -89,6 +94,24 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     if not results["history"]:
         raise InputError(f"{run} has no finished epoch: go on by {command('longtail', 'fit', '--resume', run)}")
     return cli, results
+
+
+def moved_weights(run: Path, method: dict[str, Any], args: Sequence[str]) -> list[str]:  # YAML
+    """Options that go with ``--weights``, where a run is used whose weights lie in another file than they did.
+
+    Args:
+        run: its folder.
+        method: of its configuration.
+        args: options, written out in full.
+
+    Raises:
+        InputError: if it needs no weights, or they are not there.
+    """
+    if all(arg.split("=")[0] != WEIGHTS for arg in args):
+        check_beside(run, method)
+        return []
+    check_needs(run, method)
+    return ["--model.method.backbone.pretrained=false"]
 
 
 def splits_of(run: Path, measured_alone: bool) -> Callable[[LongTailData], None]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -23,6 +24,7 @@ from longtail.files.progress import progress_bar
 from longtail.messages import plural, shown
 from longtail.models.trained_state import full_state, state_hash
 from longtail.tasks.base import ordered
+from longtail.writing import WAYS_OUT
 
 logger = logging.getLogger(__name__)
 
@@ -76,20 +78,21 @@ class Extraction:
     def of_rows(self, data: ImageData, rows: Tensor) -> Tensor:
         """Features (M, D) of some training images as evaluation shows them; they are not kept."""
         batches = _Rows(rows.tolist())
-        return torch.cat(list(self._batches(data, data.make_loader(data.fixed_images("train"), batches), False)))
+        loader = data.make_loader(data.fixed_images("train"), batches)
+        return torch.cat(list(self._batches(data, loader, False, False)))[:, 0]
 
     def of_split(self, data: ImageData, name: str, copies: int) -> Tensor:
-        """Features (M, K, D) of a split, from disk where they are there."""
-        rows = data.size(name)
+        """Features (M, K, D) of a split, from disk where they are there: of its copies, or of the views that
+        evaluation shows."""
+        shape = (copies, data.size(name), data.views_shown(name), self.width)
         file = self._file(data, name, copies)
         if file is None:
-            features = torch.cat(list(self._compute(data, name, copies, 0))).view(copies, rows, self.width)
+            features = torch.cat(list(self._compute(data, name, copies, 0))).view(shape)
         else:
-            if not (file.is_file() and file.stat().st_size == 4 * copies * rows * self.width):
+            if not (file.is_file() and file.stat().st_size == 4 * math.prod(shape)):
                 self._write(data, name, copies, file)
-            kept = np.memmap(file, dtype=np.float32, mode="c", shape=(copies, rows, self.width))
-            features = torch.from_numpy(kept)
-        return features.transpose(0, 1)
+            features = torch.from_numpy(np.memmap(file, dtype=np.float32, mode="c", shape=shape))
+        return features.transpose(0, 1).flatten(1, 2)
 
     @cached_property
     def _weights(self) -> str:
@@ -103,7 +106,7 @@ class Extraction:
             "weights": self._weights,
             "input": data.input,
             "images": images,
-            "views": [repr(data.views[0]), copies, data.seed] if copies > 1 else 1,
+            "views": [repr(data.views[0]), copies, data.seed] if copies > 1 else data.views_shown(name),
             "precision": self.precision_name,
         }
         key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:20]
@@ -116,7 +119,7 @@ class Extraction:
                 time.sleep(0.2)
             return
         part = file.with_suffix(".part")
-        row = 4 * self.width
+        row = 4 * data.views_shown(name) * self.width
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with part.open("ab") as stream:
@@ -127,13 +130,14 @@ class Extraction:
                     stream.write(features.numpy().tobytes())
             part.replace(file)
         except OSError as error:
+            way_out = f"{WAYS_OUT[error.errno]}, or " if error.errno in WAYS_OUT else ""
             raise InputError(
-                f"{shown(part)}: cannot keep the features ({error.strerror}); free some space, or give another folder "
-                "by --features; the extraction goes on where it was"
+                f"{shown(part)}: cannot keep the features ({error.strerror}); {way_out}give another folder by "
+                "--features; the extraction goes on where it was"
             ) from error
 
     def _compute(self, data: ImageData, name: str, copies: int, done: int) -> Iterator[Tensor]:
-        """Features (N, D) of batch after batch, of all images and then of their next copy, from a row on."""
+        """Features (N, V, D) of batch after batch, of all images and then of their next copy, from a row on."""
         split = data.split(name)
         assert split is not None
         images = split.images if copies > 1 else data.fixed_images(name)
@@ -144,18 +148,20 @@ class Extraction:
                 batches = EpochBatches(len(split), BATCH, False, data.seed)
                 batches.set_epoch(copy)
                 batches.start = (done - copy * len(split)) // BATCH if copy == done // len(split) else 0
-                for features in self._batches(data, data.make_loader(images, batches), copies > 1):
+                loader = data.make_loader(images, batches)
+                for features in self._batches(data, loader, copies > 1, name == "test"):
                     bar.update(len(features))
                     yield features
 
-    def _batches(self, data: ImageData, loader: Loader, training: bool) -> Iterator[Tensor]:
+    def _batches(self, data: ImageData, loader: Loader, training: bool, testing: bool) -> Iterator[Tensor]:
+        """Features (N, V, D) of the views of batch after batch."""
         self.network.eval()
         with torch.inference_mode(), self.precision():
             for batch in loader:
                 on_device = {key: v.to(self.device) if isinstance(v, Tensor) else v for key, v in batch.items()}
-                view = data.make_views(cast(LoadedImages, on_device), training)["views"][0]
-                features: Tensor = self.network(ordered(view, self.channels_last))
-                yield features.float().cpu()
+                views = data.make_views(cast(LoadedImages, on_device), training, testing)["views"]
+                features = [self.network(ordered(view, self.channels_last)) for view in views]
+                yield torch.stack(features, 1).float().cpu()
 
 
 class _Rows(EpochBatches):

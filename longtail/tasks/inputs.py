@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from longtail.augment.preprocessing import Preprocessing
+from longtail.augment.preprocessing import STANDARD, Preprocessing
 from longtail.data.names import find_class
 from longtail.inference.inputs import network_input
 from longtail.models.inputs import NetworkInput
@@ -39,6 +39,10 @@ def fit_to_network(config: Namespace) -> None:
         of_weights = expected.preprocessing if any_size else replace(expected.preprocessing, crop=None)
         complete = asdict(given.over(of_weights))
         data.preprocessing = Namespace(**complete)  # type: ignore[no-untyped-call]  # it has no types
+    for options in (data, config.get("model.init_args.method.init_args")):
+        if isinstance(options, Namespace) and "mean" in options and "std" in options:  # of pixels, and of boxes
+            own = Preprocessing(options.mean, options.std).over(expected.preprocessing).over(STANDARD)
+            options.mean, options.std = own.mean, own.std
     if "image_size" not in data:
         return
     if data.image_size is None and expected.size is not None and (expected.fixed or any_size):

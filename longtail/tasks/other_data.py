@@ -16,7 +16,7 @@ from longtail.inference.inputs import network_input
 from longtail.inference.runs import for_checkpoint
 from longtail.reports.results import Results, load_results
 from longtail.reports.terminal import evaluation_table
-from longtail.tasks.evaluation import check_spread, evaluate, read_config
+from longtail.tasks.evaluation import check_spread, evaluate, moved_weights, read_config
 from longtail.tasks.training_cli import TrainingCLI, quiet
 from longtail.trust import building_from_run
 from longtail.writing import finite, write_atomically
@@ -43,7 +43,9 @@ def evaluate_on(split: str, run: Path, data: Sequence[str], args: Sequence[str])
     network_input(run, results)
     if not results["history"]:
         raise InputError(f"{run} has no finished epoch: go on by longtail fit --resume {run}")
-    config["model"]["init_args"]["method"] = for_checkpoint(config["model"]["init_args"]["method"])
+    method = config["model"]["init_args"]["method"]
+    args = [*args, *moved_weights(run, method, args)]
+    config["model"]["init_args"]["method"] = for_checkpoint(method)
     with building_from_run(run, config):
         options = [
             *_of_set(config["data"]["class_path"], data, results),

@@ -98,15 +98,15 @@ class Recorder(pl.Callback):
         """Note the data, the model and the hardware."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, LongTailData)
+        assert isinstance(pl_module, Task)
         splits = {name: split for name in ("train", "val", "test") if (split := data.split(name)) is not None}
         self.results["data"] = {
             "name": type(data).__name__,
             "source": data.source,
             "images": {name: len(split) for name, split in splits.items()},
-            "input": data.input,
+            "input": {**data.input, **pl_module.input},
         }
         self.results["classes"], self.results["train_counts"] = data.classes, data.group_counts
-        assert isinstance(pl_module, Task)
         self.results |= pl_module.record()
         self.results["hardware"] = hardware(trainer)
         self.results["epochs"] = trainer.max_epochs or 0
@@ -165,6 +165,7 @@ class Recorder(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Append the epoch to the history."""
         assert isinstance(pl_module, Task)
+        pl_module.log_means()  # Lightning asks callbacks before the module
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         seconds = self._end - self._start
 

@@ -54,6 +54,11 @@ def fit(
             held.enter_context(locked(run))
         prepare = _splits_before(args, run if resume else first, resume)
         cli = configure([*args, f"--run={run}"], of_runs, recipe, first, prepare)
+        if first is not None and cli.datamodule.classes != load_results(first)["classes"]:
+            raise InputError(
+                f"{cli.datamodule.source} has other classes than {first}: a second stage keeps those of the first, "
+                "leave out --data"
+            )
         _fit(cli, args, run, resume, held)
 
 

@@ -3,12 +3,14 @@
 import pytest
 import timm
 import torch
+from jsonargparse import Namespace
 
 from longtail.augment.preprocessing import STANDARD, Preprocessing
 from longtail.errors import InputError
-from longtail.models import Backbone
+from longtail.models import SMP, Backbone, ResNet50FPN, TimmFPN, VideoBackbone
 from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.weights import load_weights
+from longtail.tasks.inputs import fit_to_network
 
 
 def test_the_values_are_those_of_the_weights():
@@ -31,6 +33,34 @@ def test_every_network_of_timm_has_values_that_can_be_used():
         normalise, resize = expected.parts()
         assert 0 < resize.crop <= 1
         assert len(normalise.mean) == 3
+
+
+def test_clips_boxes_and_pixels_have_values_of_their_weights_too():
+    kinetics = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+    clips = VideoBackbone.expected({"name": "r3d_18", "pretrained": True})
+    assert clips == NetworkInput(Preprocessing(*kinetics, "bilinear", 112 / 128), 112)
+    half, imagenet = ((0.5,) * 3,) * 2, (STANDARD.mean, STANDARD.std)
+    file = {"name": "tf_efficientnet_lite0", "weights": "some.pth"}
+    assert (TimmFPN.expected(file).preprocessing.mean, TimmFPN.expected(file).preprocessing.std) == half
+    pixels = SMP.expected({**file, "name": "tu-tf_efficientnet_lite0"}).preprocessing
+    assert (pixels.mean, pixels.std) == half
+    boxes = ResNet50FPN.expected({"pretrained": True, "version": 2}).preprocessing
+    assert (boxes.mean, boxes.std) == imagenet
+    for kind, name in ((VideoBackbone, "r3d_18"), (TimmFPN, "resnet18"), (SMP, "resnet18"), (ResNet50FPN, "")):
+        assert kind.expected({"name": name}) == NetworkInput()  # random weights
+
+
+def test_a_run_of_clips_takes_over_what_its_weights_expect():
+    backbone = Namespace(class_path="longtail.models.VideoBackbone", init_args=Namespace(name="s3d", pretrained=True))
+    method = Namespace(class_path="longtail.methods.Plain", init_args=Namespace(backbone=backbone))
+    data = Namespace(image_size=None, preprocessing=Namespace(mean=None, std=None, interpolation=None, crop=0.9))
+    config = Namespace(
+        model=Namespace(init_args=Namespace(method=method)),
+        data=Namespace(class_path="longtail.data.VideoFolder", init_args=data),
+    )
+    fit_to_network(config)
+    assert (data.image_size, data.preprocessing.mean) == (224, (0.43216, 0.394666, 0.37645))
+    assert (data.preprocessing.interpolation, data.preprocessing.crop) == ("bilinear", 0.9)
 
 
 def test_what_is_given_goes_over_what_is_expected():

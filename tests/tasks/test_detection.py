@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from command import assert_same_epochs, assert_same_weights, fails, in_two_processes, results, stopping
 from PIL import Image
@@ -209,6 +210,22 @@ def test_weights_of_a_run_start_another(run: Path, shapes: Path, tmp_path: Path)
     (found,) = json.loads((tmp_path / "run/val-other.json").read_text())["evaluations"]
     (own,) = [each for each in results(tmp_path / "run")["evaluations"] if each["checkpoint"] == found["checkpoint"]]
     assert found["metrics"] == pytest.approx(own["metrics"], nan_ok=True, abs=1e-6)
+
+
+def test_a_network_normalises_as_its_weights_were_trained(shapes: Path, tmp_path: Path) -> None:
+    """By timm's record of them, unless an option says otherwise; a run that goes on from it does the same."""
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
+    few = ["--epochs", "1", "--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1"]
+    start = ["--weights", str(tmp_path / "weights.pth"), *few]
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert fit(first, "fasterrcnn_ce", shapes, *start, "--model.method.std", "[0.2, 0.3, 0.4]") == 0
+    start[1] = str(first / "last.ckpt")
+    assert fit(second, "fasterrcnn_ce", shapes, *start) == 0
+    for run in (first, second):
+        record = results(run)["data"]["input"]
+        assert (record["mean"], record["std"]) == ([0.5, 0.5, 0.5], [0.2, 0.3, 0.4])
+        resize = load_run(run).method.network.transform
+        assert (list(resize.image_mean), list(resize.image_std)) == (record["mean"], record["std"])
 
 
 def test_a_stopped_run_resumes_to_the_same_weights(shapes: Path, tmp_path: Path) -> None:

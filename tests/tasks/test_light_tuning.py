@@ -14,9 +14,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
+from longtail import models
 from longtail.cli.main import main
 from longtail.inference import load_run
 from longtail.methods import TextFeatures
+from longtail.models import Backbone
 from longtail.models.trained_state import HASH, full_state
 from longtail.tasks import Classification
 
@@ -206,3 +208,69 @@ def test_a_classifier_starts_from_better_names(place: Path, capsys: pytest.Captu
     assert fit(place, "none", *start, *names) == 2
     assert "names.csv does not name 1 of 3 classes: red; it has rad instead" in capsys.readouterr().err
     assert not (place / "none").exists()
+
+
+@pytest.mark.parametrize("tuning", ["AdaptFormer", "LoRA", "Prompts", "Biases"])
+def test_a_tuned_network_goes_on_in_a_second_stage(
+    tuning: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It keeps the network as it was tuned, and finds it again."""
+    first, run = place / f"first-{tuning}", place / f"second-{tuning}"
+    path = f"longtail.models.{tuning}"
+    assert fit(place, first.name, "--model.method.backbone.tuning", path, "--lr", "0.5", epochs=1) == 0
+    stage = ["--recipe", "second/crt", "--from", str(first), "--run", str(run), "--epochs", "2", "--batch-size", "4"]
+    assert main(["fit", *stage]) == 0
+    before, after = (full_state(load_run(each, "last").method.backbone) for each in (first, run))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
+    untuned = Backbone("test_vit", weights=place / "vit.pth", image_size=32, tuning=getattr(models, tuning)())
+    untuned.tune(3)
+    changed = {name for name, value in full_state(untuned).items() if not torch.equal(value, before[name])}
+    assert changed
+    assert changed <= {name for name, parameter in untuned.named_parameters() if parameter.requires_grad}
+    assert [name for name in saved(run) if name.startswith("method.backbone.")] == [f"method.backbone.{HASH}"]
+    capsys.readouterr()
+    photo = str(next((place / "photos").rglob("*.png")))
+    torch.save({"state_dict": {}}, first / "last.ckpt")
+    torch.save({"state_dict": {}}, first / "best.ckpt")
+    assert "does not hold what is trained of the network" in fails(capsys, "predict", str(run), photo)
+
+
+def test_weights_that_have_moved_are_told_where(
+    place: Path, lift: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    photo = str(next((place / "photos").rglob("*.png")))
+    assert main(["predict", str(lift), photo, "--output", str(tmp_path / "before.csv")]) == 0
+    figures = [evaluation["metrics"] for evaluation in results(lift)["evaluations"]]
+    moved, other = tmp_path / "moved.pth", str(place / "other.pth")
+    (place / "vit.pth").rename(moved)
+    now = ["--weights", str(moved)]
+    try:
+        for args in (
+            ["predict", str(lift), photo],
+            ["export", str(lift)],
+            ["test", str(lift)],
+            ["tradeoff", str(lift)],
+        ):
+            line = fails(capsys, *args)
+            assert "vit.pth, and there is no such file: say where it is now by --weights FILE" in line
+            assert "another SHA-256" in fails(capsys, *args, "--weights", other)
+        assert main(["predict", str(lift), photo, "--output", str(tmp_path / "after.csv"), *now]) == 0
+        assert (tmp_path / "after.csv").read_text() == (tmp_path / "before.csv").read_text()
+        for command in ("validate", "test"):
+            assert main([command, str(lift), *now]) == 0
+        assert main(["tradeoff", str(lift), "--output", str(tmp_path / "page.html"), *now]) == 0
+        shutil.copytree(place / "photos", tmp_path / "others")
+        assert main(["test", str(lift), "--data", str(tmp_path / "others"), *now]) == 0
+        again = {(e["split"], e["checkpoint"]): e["metrics"] for e in results(lift)["evaluations"]}
+        assert len(again) == len(figures)
+        assert all(any(metrics == pytest.approx(old, abs=1e-4) for old in figures) for metrics in again.values())
+    finally:
+        moved.rename(place / "vit.pth")
+
+
+def test_a_run_that_holds_all_takes_no_weights(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit(place, "whole", recipe="ce", epochs=1) == 0
+    photo, now = str(next((place / "photos").rglob("*.png"))), ["--weights", str(place / "vit.pth")]
+    for args in (["predict", str(place / "whole"), photo], ["validate", str(place / "whole")]):
+        assert "hold all of its weights: leave out --weights" in fails(capsys, *args, *now)

@@ -97,6 +97,19 @@ def test_features_that_were_cut_go_on_where_they_were(place, adjusted):
     assert file.read_bytes() == whole
 
 
+def test_a_test_image_has_the_mean_of_five_crops(place):
+    """The features are of all five, and the evaluation by the images again gives the same."""
+    crops = ["--data.test_crops", "5", "--data.preprocessing.crop", "0.8"]
+    run = probe(place, "probe/ce", "crops", "--epochs", "2", "--data.test_fraction", "0.3", *crops)
+    before = {e["checkpoint"]: e["metrics"] for e in results(run)["evaluations"] if e["split"] == "test"}
+    width, images = load_run(run).method.num_features, results(run)["data"]["images"]["test"]
+    sizes = {file.stat().st_size for file in (place / "features").iterdir() if file.name.startswith("test")}
+    assert 5 * images * width * 4 in sizes
+    assert main(["test", str(run)]) == 0
+    after = {e["checkpoint"]: e["metrics"] for e in results(run)["evaluations"] if e["split"] == "test"}
+    assert after == {name: pytest.approx(metrics, abs=1e-4) for name, metrics in before.items()}
+
+
 def test_class_means_are_those_of_a_loop(place):
     run = probe(place, "probe/ncm", "ncm", "--data.val_fraction", "0")
     classifier = load_run(run)
@@ -182,6 +195,17 @@ def test_second_stages_are_what_their_formulas_say(first):
 )
 def test_a_second_stage_wants_a_finished_run(args, words, capsys):
     assert words in fails(capsys, "fit", *args)
+
+
+def test_a_second_stage_keeps_the_classes(place, adjusted, capsys):
+    for name in ("cat", "dog"):
+        (place / "others" / name).mkdir(parents=True)
+        for i, file in enumerate(sorted((place / "photos" / "red").iterdir())):
+            (place / "others" / name / f"{i}.png").write_bytes(file.read_bytes())
+    run = place / "other-classes"
+    args = ["--recipe", "second/crt", "--from", str(adjusted), "--data", str(place / "others"), "--run", str(run)]
+    assert "others has other classes than" in fails(capsys, "fit", *args, "--batch-size", "4")
+    assert not run.exists()
 
 
 def test_rows_of_a_start():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from command import (
     TWO_PROCESSES,
@@ -98,6 +99,19 @@ def test_a_run_is_recorded_as_one_of_segmentation(run: Path, shapes: Path) -> No
         labelled = SIDE**2 - 4
         assert sum(evaluation["per_class"]["pixels"]) == evaluation["images"] * labelled
         assert evaluation["examples"]
+
+
+def test_images_are_normalised_as_the_weights_were_trained(shapes: Path, tmp_path: Path) -> None:
+    """By timm's record of them, unless an option says otherwise."""
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
+    start = ["--weights", str(tmp_path / "weights.pth"), "--epochs", "1"]
+    limits = (f"--trainer.limit_{split}_batches" for split in ("train", "val", "test"))
+    few = [word for limit in limits for word in (limit, "1")]
+    assert fit(tmp_path / "run", "ce", shapes, *start, *few, "--data.std", "[0.2, 0.3, 0.4]") == 0
+    record = results(tmp_path / "run")["data"]["input"]
+    assert (record["mean"], record["std"]) == ([0.5, 0.5, 0.5], [0.2, 0.3, 0.4])
+    normalise = load_run(tmp_path / "run").normalise
+    assert (list(normalise.mean), list(normalise.std)) == (record["mean"], record["std"])
 
 
 def test_the_difficulty_is_that_of_the_last_validation(run: Path) -> None:

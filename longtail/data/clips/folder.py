@@ -110,6 +110,10 @@ class ClipData(FileData):
         how = (self._counts, self.resize, self.bit_depth, self.test_crops if split == "test" else 1, self.frame_pattern)
         return ClipFiles(listing, self.frames, self.image_size, crops, clips, *how)
 
+    def views_shown(self, name: str) -> int:
+        """Clips of each video, and crops of each clip."""
+        return super().views_shown(name) * (self.test_clips if name == "test" else 1)
+
     def augment(self, operator: Operator, images: Tensor, generator: torch.Generator) -> Tensor:
         """Apply a view, or another operator, to the clips (N, 3, T, H, W) of a batch, with the same draws for every
         frame."""

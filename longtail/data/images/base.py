@@ -134,23 +134,28 @@ class ImageData(LongTailData):
 
     def on_after_batch_transfer(self, batch: LoadedImages, dataloader_idx: int) -> ImageBatch:
         """Draw the views of a batch on its device."""
-        return self.make_views(batch, self.trainer is not None and self.trainer.training)
+        trainer = self.trainer
+        return self.make_views(batch, trainer is not None and trainer.training, trainer is not None and trainer.testing)
 
-    def make_views(self, batch: LoadedImages, training: bool) -> ImageBatch:
-        """The views of a batch, normalised: drawn anew for training, else as the loader gives them."""
+    def make_views(self, batch: LoadedImages, training: bool, testing: bool = False) -> ImageBatch:
+        """The views of a batch, normalised: drawn anew for training, else as evaluation, or a test, shows them."""
         images = batch["images"]
         generator = torch.Generator().manual_seed(batch["seed"])
         if training:
             crops = (self.crop(images, v, generator) for v in range(len(self.views)))
             views = [self.augment(view, crop, generator) for view, crop in zip(self.views, crops, strict=True)]
         else:
-            views = self.evaluation_views(images)
+            views = self.evaluation_views(images, testing)
         normalised = [self.normalise(self.fit_size(view)) for view in views]
         return {"views": normalised, "targets": batch["targets"], "rows": batch["rows"]}
 
-    def evaluation_views(self, images: Tensor) -> list[Tensor]:
+    def evaluation_views(self, images: Tensor, testing: bool) -> list[Tensor]:
         """The views of a batch out of training, as the loader gives them."""
         return list(images.unbind(1))
+
+    def views_shown(self, name: str) -> int:
+        """Views of each image of a split that evaluation shows, V."""
+        return self.test_crops if name == "test" else 1
 
     def fixed_images(self, name: str) -> Dataset[Any]:  # as of a split
         """The images of a split as evaluation shows them, also those of training; here they lie in memory whole."""

@@ -15,7 +15,7 @@ from longtail.data.splits import Split, Splits
 
 
 class FeatureRows(TensorImages):
-    """Features in the place of images.
+    """Features in the place of training images.
 
     Args:
         images: float32 (M, K, D), K features of each image, of which the draw takes one.
@@ -24,8 +24,23 @@ class FeatureRows(TensorImages):
 
     def pick(self, rows: Tensor, draws: Sequence[int]) -> Tensor:
         """A feature (N, 1, D) of each of some rows (N,)."""
+        if self.images.shape[1] == 1:
+            return self.images.index_select(0, rows)
         copies = torch.tensor([draw % self.images.shape[1] for draw in draws]).to(rows.device, non_blocking=True)
         return self.images[rows, copies][:, None]
+
+
+class FeatureViews(TensorImages):
+    """Features in the place of images that are evaluated.
+
+    Args:
+        images: float32 (M, V, D), those of the V views of each image.
+        targets: int64 (M,).
+    """
+
+    def pick(self, rows: Tensor, draws: Sequence[int]) -> Tensor:
+        """The features (N, V, D) of some rows (N,)."""
+        return self.images.index_select(0, rows)
 
 
 class FeatureData(ImageData):
@@ -33,7 +48,8 @@ class FeatureData(ImageData):
 
     Args:
         data: the images.
-        features: of each split, float32 (M, K, D); K is 1 but for training.
+        features: of each split, float32 (M, K, D): of K augmented views of each training image, and of all views of
+            another that evaluation shows.
     """
 
     def __init__(self, data: ImageData, features: Mapping[str, Tensor]) -> None:
@@ -48,7 +64,8 @@ class FeatureData(ImageData):
     def _split(self, name: str) -> Split:
         split = self.images.split(name)
         assert split is not None
-        return Split(FeatureRows(self.features[name], torch.from_numpy(split.targets)), split.targets)
+        rows = FeatureRows if name == "train" else FeatureViews
+        return Split(rows(self.features[name], torch.from_numpy(split.targets)), split.targets)
 
     def check(self, splits: Splits) -> None:
         """Nothing: the images were checked."""
@@ -81,5 +98,5 @@ class FeatureData(ImageData):
         return whole_batches(images, batches, self.trainer)
 
     def on_after_batch_transfer(self, batch: LoadedImages, dataloader_idx: int) -> ImageBatch:
-        """The features as the one view (N, D)."""
-        return {"views": [batch["images"][:, 0]], "targets": batch["targets"], "rows": batch["rows"]}
+        """The features as views (N, D)."""
+        return {"views": list(batch["images"].unbind(1)), "targets": batch["targets"], "rows": batch["rows"]}

@@ -274,8 +274,8 @@ class FileData(ImageData):
         return int(min(max(32, round(float(np.median(sides)) / 32) * 32), self.largest_size))
 
     def fixed_images(self, name: str) -> Dataset[Any]:  # as in the base
-        """The images of a split with the central crop."""
-        return WithDraw(self.open(self._listings[name], "val"))
+        """The images of a split as evaluation shows them, those of training with the central crop."""
+        return WithDraw(self.open(self._listings[name], "val" if name == "train" else name))
 
     def fingerprint(self, name: str) -> str:
         """The SHA-256 of the names, sizes and times of the files of a split."""

@@ -122,10 +122,10 @@ class MemoryData(ImageData):
             return images
         return F.interpolate(images, (side, side), mode=self.resize.interpolation, antialias=True)
 
-    def evaluation_views(self, images: Tensor) -> list[Tensor]:
+    def evaluation_views(self, images: Tensor, testing: bool) -> list[Tensor]:
         """The image, or in a test five crops of it."""
-        if self.test_crops == 1 or self.trainer is None or not self.trainer.testing:
-            return super().evaluation_views(images)
+        if self.test_crops == 1 or not testing:
+            return super().evaluation_views(images, testing)
         larger, size = self._resized(images[:, 0], self.resize.shorter(self.image_size)), self.image_size
         side = larger.shape[-1]
         places = [((side - size) // 2, (side - size) // 2), *corners(side, side, size)]

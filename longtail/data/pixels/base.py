@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from longtail.augment.normalise import IMAGENET_MEAN, IMAGENET_STD, Normalise
 from longtail.augment.pixels import IGNORED, PixelView, ScaleCropFlip
+from longtail.augment.preprocessing import STANDARD, Channels, Preprocessing
 from longtail.data.base import LongTailData
 from longtail.data.loader import EpochBatches, Loader, collate_lists
 from longtail.data.pixels.dataset import Part, PixelBatch, PixelSample, SegmentationImages
@@ -63,10 +63,11 @@ class SegmentationData(LongTailData):
         full_check: decode every image and annotation before training in a way that a file cannot hang; otherwise images
             are looked at by their headers.
         bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
+        mean, std: of red, green and blue, which images are normalised by; those of the weights that the network starts
+            from, or ImageNet's.
     """
 
     movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root"}
-    mean, std = IMAGENET_MEAN, IMAGENET_STD
 
     def __init__(
         self,
@@ -82,6 +83,8 @@ class SegmentationData(LongTailData):
         skip_bad_images: bool = False,
         full_check: bool = False,
         bit_depth: int | None = None,
+        mean: Channels | None = None,
+        std: Channels | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, sampling)
         check_fraction("val_fraction", val_fraction)
@@ -91,7 +94,7 @@ class SegmentationData(LongTailData):
         self.view = view or ScaleCropFlip()
         self.val_fraction, self.split_seed, self.group = val_fraction, split_seed, group
         self.skip_bad_images, self.full_check, self.bit_depth = skip_bad_images, full_check, bit_depth
-        self.normalise = Normalise(self.mean, self.std)
+        self.normalise, _ = Preprocessing(mean, std).over(STANDARD).parts()
 
     @abstractmethod
     def read_classes(self) -> list[str]:
@@ -121,7 +124,7 @@ class SegmentationData(LongTailData):
         the channels; the label of pixels that do not count."""
         given = {"size": self.image_size, "bit_depth": self.bit_depth}
         own = {name: value for name, value in given.items() if value is not None}
-        return {**own, "mean": list(self.mean), "std": list(self.std), "ignore_index": IGNORED}
+        return {**own, "mean": list(self.normalise.mean), "std": list(self.normalise.std), "ignore_index": IGNORED}
 
     @cached_property
     def names(self) -> list[str]:

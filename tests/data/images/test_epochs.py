@@ -118,8 +118,7 @@ def test_five_crops_of_images_in_memory() -> None:
     batch = next(iter(data.test_dataloader()))
     data.trainer.training = False
     assert len(data.make_views(batch, False)["views"]) == 1
-    data.trainer.testing = True
-    views = data.make_views(batch, False)["views"]
+    views = data.make_views(batch, False, testing=True)["views"]
     image = Image.fromarray(batch["images"][0, 0].permute(1, 2, 0).numpy()).resize((31, 31), Image.Resampling.BILINEAR)
     *corners, _ = five_crop(image, [28, 28])
     for view, crop in zip(views[1:], corners, strict=True):

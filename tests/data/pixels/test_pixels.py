@@ -602,7 +602,7 @@ def test_training_batches(root: Path) -> None:
         assert (batch["targets"].shape, batch["targets"].dtype) == ((2, 12, 18), torch.uint8)
         assert (batch["rows"].shape, batch["rows"].dtype) == ((2,), torch.int64)
         after = data.on_after_batch_transfer(dict(batch), 0)
-        mean, std = (torch.tensor(each).view(3, 1, 1) for each in (data.mean, data.std))
+        mean, std = (torch.tensor(each).view(3, 1, 1) for each in (data.normalise.mean, data.normalise.std))
         assert torch.allclose(after["images"], (batch["images"] / 255 - mean) / std, atol=1e-5)
         assert (after["images"].dtype, after["targets"].dtype) == (torch.float32, torch.int64)
         assert torch.equal(after["targets"], batch["targets"].long())

@@ -1,0 +1,64 @@
+"""The weights that a run needs beside its checkpoint, where that holds what was trained of a network alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from longtail.configuration import parse_yaml
+from longtail.errors import InputError
+from longtail.messages import shown
+from longtail.reports.results import Results
+
+
+def frozen_options(method: Mapping[str, Any]) -> dict[str, Any] | None:  # YAML
+    """The options of the backbone of a method, as configured, where a part of it is trained or none; else None."""
+    backbone = (method.get("init_args") or {}).get("backbone")
+    options = backbone.get("init_args") if isinstance(backbone, dict) else None
+    return options if isinstance(options, dict) and options.get("tuning", "all") != "all" else None
+
+
+def check_beside(run: Path, method: Mapping[str, Any]) -> None:  # YAML
+    """Check that the file of the weights of a run is where it was.
+
+    Args:
+        run: its folder.
+        method: of its configuration.
+
+    Raises:
+        InputError: if it is not.
+    """
+    weights = (frozen_options(method) or {}).get("weights")
+    if weights is not None and not Path(weights).is_file():
+        raise InputError(
+            f"{shown(run)} was trained beside the weights in {shown(weights)}, and there is no such file: say where it "
+            "is now by --weights FILE"
+        )
+
+
+def check_needs(run: Path, method: Mapping[str, Any]) -> None:  # YAML
+    """Check that a run needs weights beside its checkpoint; raises InputError where that holds all."""
+    if frozen_options(method) is None:
+        raise InputError(f"the checkpoints of {shown(run)} hold all of its weights: leave out --weights")
+
+
+def with_weights(run: Path, results: Results, file: Path) -> Results:
+    """The results of a run whose weights lie in another file now; whether it has them is checked when it is loaded.
+
+    Args:
+        run: its folder.
+        results: of it.
+        file: with the weights that it was trained beside.
+
+    Raises:
+        InputError: if the run needs none.
+    """
+    try:
+        config = parse_yaml(results["config"])
+        method = config["model"]["init_args"]["method"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{shown(run)} holds no configuration of a method: restore its results.json") from error
+    check_needs(run, method)
+    method["init_args"]["backbone"]["init_args"] |= {"pretrained": False, "weights": str(file)}
+    return {**results, "config": yaml.safe_dump(config)}
