@@ -24,7 +24,7 @@ from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archive
 from longtail.files.layouts import refuse_boxes
-from longtail.messages import plural, shown, some
+from longtail.messages import plural, shown
 from longtail.samplers.base import EpochSampler
 
 logger = logging.getLogger(__name__)
@@ -136,10 +136,7 @@ class LongTailData(pl.LightningDataModule, ABC):
         if self.recall is not None:
             for left_out in self.recall.tell(self.source, self.noun):
                 self.leave_out(*left_out)
-            if splits.classes != self.recall.record.trained.classes:
-                new = [name for name in splits.classes if name not in self.recall.record.trained.classes]
-                which = f", new are {some(new)}" if new else ""
-                raise InputError(f"{self.source} is not what the run was trained on: its classes differ{which}")
+            self.recall.record.check_classes(splits.classes, self.source)
         if self.measured_alone:
             tell_unmeasured(splits, self.noun)
         else:

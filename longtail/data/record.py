@@ -76,6 +76,13 @@ class SplitRecord:
         trained = Trained(data.classes, data.label_counts, data.group_counts, data.input)
         return cls(trained, files) if files else None
 
+    def check_classes(self, classes: list[str], source: str) -> None:
+        """Check that a set, read from ``source``, has the classes of the run; raises InputError."""
+        if classes != self.trained.classes:
+            new = [name for name in classes if name not in self.trained.classes]
+            which = f", new are {some(new)}" if new else ""
+            raise InputError(f"{source} is not what the run was trained on: its classes differ{which}")
+
     def write(self, run: Path) -> None:
         """Write it into the folder of the run."""
         files = {name: {key: _plain(value) for key, value in vars(each).items()} for name, each in self.files.items()}

@@ -239,10 +239,9 @@ class DetectionData(LongTailData):
         if self.check_images and self.recall is None:  # those of a run were good, and are as they were
             self._check_images(part)
         tell_crowds(annotations)
-        crowds = int(annotations.crowd.sum())
         for count, noun, reason in (
             (annotations.bad, "annotation", "that cannot be used"),
-            (crowds, "annotation", "of a crowd"),
+            (int(annotations.crowd.sum()), "annotation", "of a crowd"),
             (len(annotations) - len(rows), "image", "that is not there"),
         ):
             if count:
