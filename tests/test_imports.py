@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "metrics": {"errors", "checks", "counts", "figures"},
     "posthoc": {"checks", "counts"},
     "reports": {"errors", "figures", "messages", "configuration", "writing"},
-    "files": {"errors", "distributed", "messages", "writing", "augment"},
+    "files": {"errors", "launch", "messages", "writing", "augment"},
     "generated": {"errors", "counts", "writing"},
     "methods": {"errors", "checks", "counts", "distributed", "messages", "checkpoint", "losses", "augment", "models"},
     "data": {

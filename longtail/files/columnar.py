@@ -39,8 +39,7 @@ class _Parquet:
 
 class _Arrow:
     def __init__(self, file: Path) -> None:
-        import pyarrow as pa
-
+        pa = arrow(file)
         source = pa.memory_map(str(file))
         try:
             self._stream = pa.ipc.open_stream(source)  # as Hugging Face writes it
@@ -57,6 +56,17 @@ class _Arrow:
             yield from (part.slice(start, _BATCH) for start in range(0, len(part), _BATCH))
 
 
+def arrow(file: Path) -> Any:  # a module without types
+    """pyarrow, with its part for Parquet; raises InputError about the file where it is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        kind = file.suffix[1:].title()
+        raise InputError(f'{shown(file)}: {kind} needs pyarrow; pip install "longtail[parquet]"') from error
+    return pyarrow
+
+
 @contextmanager
 def columnar(file: Path) -> Iterator[Columnar]:
     """A Parquet or Arrow file, whose batches can be read once.
@@ -64,17 +74,12 @@ def columnar(file: Path) -> Iterator[Columnar]:
     Raises:
         InputError: it cannot be read, or pyarrow is missing.
     """
-    kind = file.suffix[1:].title()
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise InputError(f'{shown(file)}: {kind} needs pyarrow; pip install "longtail[parquet]"') from error
+    kind, pa = file.suffix[1:].title(), arrow(file)
     try:
         if kind == "Arrow":
             yield _Arrow(file)
         else:
-            with pq.ParquetFile(file) as source:
+            with pa.parquet.ParquetFile(file) as source:
                 yield _Parquet(source)
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         reason = shown(str(error).partition("\n")[0])

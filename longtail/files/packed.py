@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import InputError
-from longtail.files.columnar import columnar, first_rows
+from longtail.files.columnar import arrow, columnar, first_rows
 from longtail.files.columns import SAMPLE, Columns, as_text, fill, find_columns, likeliest_path
 from longtail.files.features import Features, features_of
 from longtail.files.labels import Rows
@@ -100,7 +100,7 @@ def _checked(rows: Rows, values: list[Any], name: str, is_path: bool, features: 
 
 def _image_columns(file: Path, schema: Any, features: Features) -> list[str]:  # of pyarrow
     """The columns with bytes of images: those that the set says, or of the form of Hugging Face, or that begin so."""
-    import pyarrow as pa
+    pa = arrow(file)
 
     def is_binary(kind: Any) -> bool:  # of pyarrow
         return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))

@@ -278,8 +278,10 @@ def _add_adjustments(group: Any, about_prior: str) -> None:
 
 def _trained_prior(method: Method, results: Results) -> Tensor | None:
     """The class frequencies that the logits imply by the loss, where images were drawn as often as they are there."""
-    config = parse_yaml(results["config"])
-    sampled = (config.get("data") or {}).get("init_args", {}).get("sampling") is not None
-    if method.prior_strength is None or sampled:
+    try:
+        sampled = parse_yaml(results["config"])["data"]["init_args"].get("sampling")
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    if method.prior_strength is None or sampled is not None:
         return None
     return (method.prior_strength * log_prior(results["train_counts"]).double()).softmax(0)

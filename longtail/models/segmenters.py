@@ -104,14 +104,13 @@ class SMP(PixelBackbone):
         if name.startswith("tu-"):
             expected = timm_input(name.removeprefix("tu-"), bool(pretrained or options.get("weights")))
             return NetworkInput(expected.preprocessing)
+        encoders = _library().encoders
+        if not pretrained or name not in encoders.get_encoder_names():
+            return NetworkInput()
         try:
-            from segmentation_models_pytorch.encoders import get_encoder_names, get_preprocessing_params
-
-            if not pretrained or name not in get_encoder_names():
-                return NetworkInput()
             with from_hub():
-                published = get_preprocessing_params(name)
-        except (ImportError, OSError, ValueError):  # said when the network is made
+                published = encoders.get_preprocessing_params(name)
+        except (OSError, ValueError):  # said when the network is made
             return NetworkInput()
         return NetworkInput(Preprocessing(tuple(published["mean"]), tuple(published["std"])))
 
@@ -120,14 +119,20 @@ class SMP(PixelBackbone):
         return features
 
 
-def _make(name: str, architecture: str, pretrained: bool, options: dict[str, Any]) -> Any:
-    """A network of segmentation-models-pytorch; raises InputError."""
+def _library() -> Any:  # it ships no types
+    """segmentation-models-pytorch; raises InputError where it is not installed."""
     try:
         import segmentation_models_pytorch as smp
     except ImportError as error:
         raise InputError(
             'segmentation needs segmentation-models-pytorch: pip install "longtail[segmentation]"'
         ) from error
+    return smp
+
+
+def _make(name: str, architecture: str, pretrained: bool, options: dict[str, Any]) -> Any:
+    """A network of segmentation-models-pytorch; raises InputError."""
+    smp = _library()
     architectures = {key: model for key, model in smp.MODEL_ARCHITECTURES_MAPPING.items() if key not in LEFT_OUT}
     if architecture.lower() not in architectures:
         names = ", ".join(sorted(model.__name__ for model in architectures.values()))

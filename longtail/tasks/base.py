@@ -106,7 +106,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
             if isinstance(module, ClassDifficultyLoss):
                 module.difficulty = self.difficulty  # one object for all
         self.parts: dict[str, Tensor] = {}
-        self._means = Means()
+        self.means = Means()
         self.class_accuracy: list[float] = []
         self.evaluation: dict[str, Any] = {}
 
@@ -239,11 +239,11 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
     def log_parts(self, out: dict[str, Tensor], size: int) -> None:
         """Note the loss and its parts, scalars by name, of a training step of ``size`` images, for their means."""
         self.parts = {name: value.detach() for name, value in out.items()}
-        self._means.add(self.parts, size)
+        self.means.add(self.parts, size)
 
     def log_means(self) -> None:
         """Log the means over the epoch of what the training steps gave, once: of ``loss`` as ``train/loss``."""
-        means = self._means.take(lambda values: self.trainer.strategy.reduce(values, reduce_op="sum"))
+        means = self.means.take(lambda values: self.trainer.strategy.reduce(values, reduce_op="sum"))
         self.log_dict({f"train/{name}": value for name, value in means.items()})
 
     def on_train_epoch_end(self) -> None:

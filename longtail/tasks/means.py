@@ -20,6 +20,15 @@ class Means:
             self._sums[name] = self._sums[name] + term if name in self._sums else term
             self._sizes[name] = self._sizes.get(name, 0) + size
 
+    def state(self) -> dict[str, tuple[Tensor, int]]:
+        """The sums so far and the images in them, by name, for a checkpoint inside an epoch."""
+        return {name: (total.cpu(), self._sizes[name]) for name, total in self._sums.items()}
+
+    def begin(self, state: Mapping[str, tuple[Tensor, int]], device: torch.device) -> None:
+        """Begin anew, with what was taken in before, as ``state`` gave it."""
+        self._sums = {name: total.to(device) for name, (total, _) in state.items()}
+        self._sizes = {name: size for name, (_, size) in state.items()}
+
     def take(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         """The means by name, and begin anew.
 

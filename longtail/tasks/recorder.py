@@ -21,7 +21,6 @@ from longtail.errors import InputError
 from longtail.reports.results import Results, save_results
 from longtail.reports.wording import duration, words_of
 from longtail.tasks.base import Task
-from longtail.tasks.epoch_means import go_on_with, means_so_far
 
 PACKAGES = ("longtail", "lightning", "timm", "numpy")
 
@@ -119,6 +118,9 @@ class Recorder(pl.Callback):
         epoch = trainer.current_epoch
         self.results["history"] = [entry for entry in self.results["history"] if entry["epoch"] <= epoch]
         self._start_clock()
+        assert isinstance(pl_module, Task)
+        means = self._before.get("means", [])[trainer.global_rank :][:1]
+        pl_module.means.begin(means[0] if means else {}, pl_module.device)
         self._start -= self._before.get("seconds", 0.0)
         self._images = self._before.get("images", 0)
 
@@ -127,7 +129,8 @@ class Recorder(pl.Callback):
     ) -> None:
         """Inside an epoch, keep what it has logged, and how long it took."""
         if not trainer.is_last_batch:
-            means = gather_to_first([means_so_far(trainer)])
+            assert isinstance(pl_module, Task)
+            means = gather_to_first([pl_module.means.state()])
             seconds = time.perf_counter() - self._start
             checkpoint["epoch_so_far"] = {"means": means, "seconds": seconds, "images": self._images}
 
@@ -138,8 +141,9 @@ class Recorder(pl.Callback):
         self._before = checkpoint.get("epoch_so_far", {})
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
-        self._before = {}  # where it was the last step of the run that ended an epoch before its last batch
+        """Start the clock, and the means: the last step of a run may have ended an epoch before its last batch."""
+        assert isinstance(pl_module, Task)
+        pl_module.means.begin({}, pl_module.device)
         self._start_clock()
 
     def _start_clock(self) -> None:
@@ -150,11 +154,7 @@ class Recorder(pl.Callback):
     def on_train_batch_end(  # the signature of Lightning
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, out: Any, batch: Any, i: int
     ) -> None:
-        """Count the images of a batch; the first one goes on with what was logged before it."""
-        if self._before:
-            means = self._before["means"]
-            go_on_with(trainer, means[trainer.global_rank] if trainer.global_rank < len(means) else {})
-            self._before = {}
+        """Count the images of a batch."""
         self._images += len(batch["targets"]) * trainer.world_size
         self._end = time.perf_counter()
 

@@ -50,8 +50,9 @@ def test_weights_give_a_classifier_on_frozen_features_beside_cross_entropy(photo
     adjusted, plain = (results(Path("runs") / f"photos-logit_adjusted{end}") for end in ("", "-ce"))
     assert (adjusted["recipe"], plain["recipe"]) == ("probe/logit_adjusted", "probe/ce")
     assert len(list(Path("runs/features").iterdir())) == 2  # train and val: the second run used those of the first
-    again = fails(capsys, "fit", "--data", str(photos), *weights, *SMALL, "--run", "runs/photos-logit_adjusted")
-    assert "photos-logit_adjusted-ce" in again
+    Path("runs/photos-logit_adjusted-ce").rename("runs/other-ce")
+    assert "runs/other-ce" in fails(capsys, "fit", "--data", str(photos), *weights, *SMALL, "--run", "runs/other")
+    assert not Path("runs/other").exists()
 
 
 def test_without_weights_a_network_is_trained_and_its_features_compared(photos, tmp_path, monkeypatch, capsys):

@@ -134,7 +134,7 @@ def test_options_of_the_data_are_those_of_fit(photos: Path, capsys: pytest.Captu
     given = (str(table), "--data.root", str(photos), "--data.path_column", "where")
     out = looked(capsys, tmp_path, *given)[1]
     assert line(out, "format") == f"{table}: a table of images"
-    assert line(out, "left out") == "1 row of table.csv without image"
+    assert line(out, "left out") == "10 images that no row in use names, 1 row of table.csv without image"
     assert shlex.split(line(out, "next"))[3:] == [*given, "--data.skip_bad_images=true"]
 
 

@@ -47,7 +47,7 @@ def test_a_training_batch_has_a_view_for_every_entry() -> None:
 class Training:
     """Stands for a trainer that is training."""
 
-    world_size, global_rank, max_epochs, training = 1, 0, 1, True
+    world_size, global_rank, max_epochs, training, testing = 1, 0, 1, True, False
 
     class strategy:
         root_device = torch.device("cpu")

@@ -3,19 +3,23 @@
 The message of an ``InputError`` is the reason alone.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from longtail.errors import InputError
 from longtail.files.video.frames import check_last, stacked
 from longtail.messages import shown
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def is_plain(path: str) -> bool:

@@ -219,7 +219,7 @@ def test_views_of_a_batch_are_clips(store: Path, tmp_path: Path) -> None:
     assert data.input == {"size": 16, **channels, "interpolation": "bilinear", "crop": 0.875, "frames": 4}
 
     class Training:
-        world_size, global_rank, training = 1, 0, True
+        world_size, global_rank, training, testing = 1, 0, True, False
 
     batch = next(iter(data.train_dataloader()))
     data.trainer = Training()  # type: ignore[assignment]

@@ -89,7 +89,7 @@ def refusal(path, indices=(0,)):
 
 
 def reason(path):
-    frames, why = reading.checked(str(path), False)
+    frames, why = reading.checked(str(path), None, False)
     assert frames == 0
     assert "\n" not in why
     return why
@@ -288,7 +288,7 @@ def test_damage_leads_to_our_error_alone(tmp_path, name, pyav_alone, capfd):
     for number in range(40):
         path = tmp_path / f"{number}{whole.suffix}"
         path.write_bytes(damaged(whole.read_bytes(), random))
-        frames, why = reading.checked(str(path), False)
+        frames, why = reading.checked(str(path), None, False)
         assert (frames > 0) != bool(why)
         refused += bool(why)
         with suppress(InputError):
