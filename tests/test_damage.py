@@ -143,7 +143,7 @@ CONFIG = {
 }
 
 
-@settings(parent=fuzz, max_examples=20)
+@settings(parent=fuzz, max_examples=8)
 @given(config=st.one_of(changed(CONFIG).map(yaml.safe_dump), damaged(yaml.safe_dump(CONFIG).encode())))
 def test_the_configuration_in_results(config: str | bytes, tmp_path: Path) -> None:
     results: Any = make_results(epochs=1)
