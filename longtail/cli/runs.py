@@ -64,14 +64,15 @@ def _evaluate(split: Literal["val", "test"], args: list[str]) -> int:
     add_trust(parser)
     parser.add_argument("--data", help="another labelled set with the classes of the run, by default its own")
     parser.add_argument("--prior", help="class frequencies to measure under, beside the run as it is; as of predict")
+    parser.add_argument("--strength", type=float, help="of a logit adjustment to measure, beside the run as it is")
     options, rest = parser.parse_known_args(args)
-    if options.prior is not None:
+    if options.prior is not None or options.strength is not None:
         if options.data is not None:
-            raise InputError("--prior measures on the run's own splits: leave out --data")
+            raise InputError("--prior and --strength measure on the run's own splits: leave out --data")
         from longtail.reports.terminal import show
         from longtail.tasks.calibration import measure_under
 
-        show(measure_under(split, options.run, options.prior, short_options(rest)))
+        show(measure_under(split, options.run, options.prior, options.strength or 0.0, short_options(rest)))
         return 0
     if options.data is None:
         from longtail.tasks.evaluation import evaluate_run

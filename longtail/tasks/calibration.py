@@ -14,6 +14,7 @@ from longtail.counts import shot_groups
 from longtail.errors import InputError
 from longtail.inference.calibration import Calibration
 from longtail.inference.posterior import Posterior
+from longtail.inference.priors import ESTIMATE
 from longtail.inference.runs import load_run
 from longtail.metrics.calibration import probability_figures, reliability
 from longtail.metrics.long_tail import LongTailMetrics
@@ -98,13 +99,16 @@ def _figures(probabilities: Tensor, targets: Tensor, classes: Tensor) -> Figures
     }
 
 
-def measure_under(split: Literal["val", "test"], run: Path, prior: str, args: Sequence[str] = ()) -> Table:
-    """The figures of a run on one of its splits as it is, and under other class frequencies; nothing is written.
+def measure_under(
+    split: Literal["val", "test"], run: Path, prior: str | None, strength: float = 0.0, args: Sequence[str] = ()
+) -> Table:
+    """The figures of a run on one of its splits as it is, and with its logits corrected; nothing is written.
 
     Args:
         split: of its data.
         run: its folder.
-        prior: see ``longtail.inference.priors.prior_of``.
+        prior: other class frequencies, see ``longtail.inference.priors.prior_of``, or None.
+        strength: of a logit adjustment, where there is no prior.
         args: further options, such as ``--data.root``.
 
     Raises:
@@ -113,10 +117,11 @@ def measure_under(split: Literal["val", "test"], run: Path, prior: str, args: Se
     classifier = load_run(run)
     posterior: Posterior | None = getattr(classifier, "posterior", None)
     if posterior is None:
-        raise InputError(f"--prior is for runs of classification, this one is of {classifier.task}: leave it out")
-    wanted = posterior.under(prior)
+        option = "--strength" if prior is None else "--prior"
+        raise InputError(f"{option} is for runs of classification, this one is of {classifier.task}: leave it out")
+    wanted = posterior.adjusted(strength).under(prior)
     path, results, logits, targets = logits_of(run, split, None, args)
-    wanted = wanted.estimated([logits]) if wanted.prior is None else wanted
+    wanted = wanted.estimated([logits]) if prior == ESTIMATE else wanted
     columns = []
     for probabilities in (posterior(logits), wanted(logits)):
         metrics = LongTailMetrics(results["train_counts"], **results["thresholds"])
@@ -124,4 +129,5 @@ def measure_under(split: Literal["val", "test"], run: Path, prior: str, args: Se
         columns.append({name: float(value) for name, value in metrics.compute()[0].items()})
     rows = [(metric(key).label, [number(key, column[key]) for column in columns]) for key in columns[0]]
     title = f"{results['name']} on {len(targets)} {split} images, {path.stem} checkpoint"
-    return metrics_table(title, ["as it is", f"--prior {prior}"], rows)
+    change = f"--strength {strength:g}" if prior is None else f"--prior {prior}"
+    return metrics_table(title, ["as it is", change], rows)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,18 @@ def test_a_split_is_measured_under_other_frequencies(calibrated: Path, capsys: p
     assert "--prior uniform" in said
     assert "Balanced accuracy" in said
     assert results(calibrated) == before
+
+
+def test_a_split_is_measured_with_adjusted_logits(calibrated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Strength 0 changes nothing; one that lets nothing but the counts decide predicts the smallest class always."""
+    assert main(["test", str(calibrated), "--strength", "0"]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "Balanced accuracy" in line]
+    before, after = re.findall(r"[\d.]+%", row)
+    assert before == after
+    assert main(["test", str(calibrated), "--strength", "100"]) == 0
+    said = capsys.readouterr().out
+    assert "--strength 100" in said
+    assert re.search(r"Balanced accuracy .* 10\.0%", said)
 
 
 @pytest.mark.parametrize(
