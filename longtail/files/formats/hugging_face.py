@@ -63,6 +63,8 @@ def read_packed(
             reading.passed.unlabelled += len(rows.labels)
         else:
             parts[split] = rows
+    if beside := _images_beside(root):
+        reading.passed.leave_out(beside, "image file", "beside the tables")
     words = ", ".join(f"{split} in {_words(root, its)}" for split, its in splits.items())
     logger.info(f"read as {reading.kind.noun}s in tables: {words}; {next(iter(parts.values())).columns}")
     return parts
@@ -85,6 +87,15 @@ def _files(root: Path, depth: int = 0) -> list[Path]:
             elif suffix in SUFFIXES and is_file(entry) and not entry.name.startswith("cache-"):
                 files.append(root / entry.name)
     return sorted(files)
+
+
+def _images_beside(root: Path) -> int:
+    """How many image files lie in a folder and below, but in hidden folders."""
+    number = 0
+    for _, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name[0] != "."]
+        number += sum(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names if name[0] != ".")
+    return number
 
 
 def _saved(folder: Path) -> list[Path]:

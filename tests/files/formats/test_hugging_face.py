@@ -210,6 +210,17 @@ def test_which_column(tmp_path: Path) -> None:
     assert "which column has the classes? There are left, coarse, fine: give --data.label" in refusal(file, reading)
 
 
+def test_images_beside_the_tables_are_told(hub: Path, told: pytest.LogCaptureFixture) -> None:
+    (hub / "images").mkdir()
+    (hub / "images" / "a.JPG").touch()
+    data = Folder(hub, batch_size=1)
+    data.setup("fit")
+    data = Folder(hub, batch_size=1)  # the unpacked images are hidden, and of the set
+    data.setup("fit")
+    assert data.left_out["image file", "beside the tables"] == 1
+    assert "1 image file beside the tables" in dict(data.summary())["left out"]
+
+
 def test_a_folder_that_cannot_be_written(
     hub: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
