@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 
 from longtail.counts import exponential_counts
-from longtail.inference import load_run
-from longtail.inference.classification import Classifier
+from longtail.inference.calibration import Calibration
 from longtail.posthoc.prior import estimate_prior, shift_prior
-from longtail.tasks.logits import logits_of
+from longtail.tasks.logits import open_split
 
 FACTORS = (50, 25, 10, 5, 2)
 
@@ -35,13 +34,13 @@ def rows_of(targets: Tensor, order: Tensor, factor: float) -> Tensor:
 
 def measure(run: Path) -> list[dict[str, float | str]]:
     """Accuracies of a run on every profile."""
-    classifier = load_run(run)
-    assert isinstance(classifier, Classifier)
-    calibration = classifier.posterior.calibration
+    opened = open_split(run, "test")
+    counts = opened.results["train_counts"]
+    calibration = Calibration.read(run, len(counts), opened.checkpoint.stem)
     if calibration is None:
         sys.exit(f"{run} is not calibrated: longtail calibrate {run}")
-    _, results, logits, targets = logits_of(run, "test", calibration.checkpoint)
-    head_first = torch.tensor(results["train_counts"]).argsort(descending=True, stable=True)
+    logits, targets = opened.logits()
+    head_first = torch.tensor(counts).argsort(descending=True, stable=True)
     uniform = torch.ones(len(head_first))
     profiles = [("forward", head_first, factor) for factor in FACTORS]
     profiles += [("uniform", head_first, 1), *(("backward", head_first.flip(0), factor) for factor in FACTORS[::-1])]

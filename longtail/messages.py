@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 from itertools import islice
 from pathlib import PurePath
 
+SPLITS = {"train": "training", "val": "validation", "test": "test"}  # what each is called in a sentence
+
 
 def shown(name: object) -> str:
     """A path or a label as it can stand in a one-line message: escaped where it would not print."""

@@ -28,8 +28,16 @@ def examples_of(data: LongTailData) -> list[list[str]]:
     chosen, picture = _spread_rows(data, number), _picture_of(data)
     if isinstance(data, SegmentationData):
         chosen = [data.rows_with_most("train", label, number) for label in range(len(data.classes))]
-    pictures = [[_shown(picture, row, label) for row in rows] for label, rows in enumerate(chosen)]
+    pictures = [[thumbnail(picture, row, label) for row in rows] for label, rows in enumerate(chosen)]
     return [[each for each in of_class if each] for of_class in pictures]
+
+
+def thumbnail(picture: Callable[..., Image.Image], *of: object) -> str:
+    """The data URI of a small picture, made of these; empty where it cannot be decoded."""
+    try:
+        return data_uri(picture(*of), _LONGEST)
+    except InputError:
+        return ""
 
 
 def _spread_rows(data: LongTailData, number: int) -> list[list[int]]:
@@ -44,13 +52,6 @@ def _spread_rows(data: LongTailData, number: int) -> list[list[int]]:
         places = np.linspace(0, len(rows) - 1, min(number, len(rows))).astype(np.int64)
         spread.append(rows[places].tolist())
     return spread
-
-
-def _shown(picture: Callable[[int, int], Image.Image], row: int, label: int) -> str:
-    try:
-        return data_uri(picture(row, label), _LONGEST)
-    except InputError:
-        return ""
 
 
 def _picture_of(data: LongTailData) -> Callable[[int, int], Image.Image]:

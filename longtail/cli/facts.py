@@ -7,20 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from longtail.cli.examples import thumbnail
 from longtail.cli.kinds import kind_of
 from longtail.data.base import LongTailData
-from longtail.data.record import WORDS
 from longtail.errors import InputError
 from longtail.files.duplicates import SIZE, Small, contents, near, small_picture
 from longtail.files.images import decode
 from longtail.files.listing import IntArray
 from longtail.files.progress import progress_bar
+from longtail.messages import SPLITS
 from longtail.reports.dataset import Copy, Dataset, Overlap
-from longtail.reports.overlays import data_uri
 
 _THREADS = 8
 _COPIES = 12  # of two splits that are named
-_LONGEST = 96  # pixels of a picture on the page
 
 
 def dataset_of(data: LongTailData, name: str, recognised: str, limits: Mapping[str, float | None]) -> Dataset:
@@ -71,7 +70,7 @@ def with_copies(dataset: Dataset, data: LongTailData, pictures: bool) -> Dataset
 
 def splits_of(data: LongTailData) -> list[str]:
     """The names of the splits that are there."""
-    return [name for name in WORDS if data.split(name) is not None]
+    return [name for name in SPLITS if data.split(name) is not None]
 
 
 def _samples(data: LongTailData, name: str) -> list[int]:
@@ -177,17 +176,10 @@ def _overlap(data: LongTailData, looks: Mapping[str, Looks], name: str, other: s
 
 def _copy(data: LongTailData, ours: tuple[str, int], other: tuple[str, int], exact: bool, pictures: bool) -> Copy:
     classes = _class_of(data, *ours), _class_of(data, *other)
-    shown = (_picture(data, *ours), _picture(data, *other)) if pictures else None
+    shown = (thumbnail(data.picture, *ours), thumbnail(data.picture, *other)) if pictures else None
     differ = None not in classes and classes[0] != classes[1]
     names = ours[0], data.file_name(*ours), other[0], data.file_name(*other)
     return Copy(*names, exact, (str(classes[0]), str(classes[1])) if differ else None, shown)
-
-
-def _picture(data: LongTailData, name: str, row: int) -> str:
-    try:
-        return data_uri(data.picture(name, row), _LONGEST)
-    except InputError:
-        return ""
 
 
 def _class_of(data: LongTailData, name: str, row: int) -> str | None:

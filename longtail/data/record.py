@@ -16,7 +16,7 @@ from longtail.data.trained import Trained
 from longtail.errors import InputError
 from longtail.files.listing import IntArray
 from longtail.files.states import file_ends, file_sizes
-from longtail.messages import plural, shown, some
+from longtail.messages import SPLITS, plural, shown, some
 from longtail.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ BoolArray = np.ndarray[Any, np.dtype[np.bool_]]  # of any shape
 
 FILE_NAME = "splits.json.gz"
 FORMAT = 1
-WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class SplitRecord:
     @classmethod
     def of(cls, data: "LongTailData") -> "SplitRecord | None":
         """That of a set, which is read for it; None where it has no files."""
-        names = [name for name in WORDS if data.split(name) is not None]
+        names = [name for name in SPLITS if data.split(name) is not None]
         files = {name: files for name in names if (files := data.split_files(name)) is not None}
         trained = Trained(data.classes, data.label_counts, data.group_counts, data.input)
         return cls(trained, files) if files else None
@@ -107,7 +106,7 @@ class SplitRecord:
             trained = Trained(*(content[key] for key in ("classes", "label_counts", "group_counts", "input")))
             if not len(trained.classes) == len(trained.label_counts) == len(trained.group_counts):
                 raise ValueError("counts of other classes")
-            files = {name: _files(**content["files"][name]) for name in WORDS if name in content["files"]}
+            files = {name: _files(**content["files"][name]) for name in SPLITS if name in content["files"]}
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
             raise InputError(
                 f"{shown(path)}: cannot be read ({shown(error) or type(error).__name__}); restore it, "
@@ -203,9 +202,9 @@ class Recall:
             )
         for split, why, names in self.told:
             verb = {"gone": ("is gone", "are gone"), "changed": ("has changed", "have changed")}[why][len(names) > 1]
-            whole = plural(len(self.record.files[split].names), f"{WORDS[split]} {noun}")
+            whole = plural(len(self.record.files[split].names), f"{SPLITS[split]} {noun}")
             logger.info(f"{source}: {len(names):,} of the {whole} of the run {verb}, left out: {some(names)}")
-        left_out = [(len(names), f"{WORDS[split]} {noun}", why) for split, why, names in self.told]
+        left_out = [(len(names), f"{SPLITS[split]} {noun}", why) for split, why, names in self.told]
         if new := len(self._new):
             logger.info(f"{source}: {plural(new, noun)} in no split of the run, left out")
             left_out.append((new, noun, "in no split of the run"))

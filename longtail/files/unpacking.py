@@ -17,6 +17,7 @@ from longtail.files.cache import cache_folder
 from longtail.files.columnar import columnar
 from longtail.files.folder import VIDEO_SUFFIXES
 from longtail.files.images import SUFFIXES
+from longtail.files.progress import progress_bar
 from longtail.messages import shown
 from longtail.writing import system_error
 
@@ -106,8 +107,6 @@ def _alone(home: Path) -> Iterator[None]:
 
 def _unpack(file: Path, column: str, home: Path, name: Path, state: list[Any]) -> list[str]:  # JSON
     """Write the files under another name, and rename their folder in the end."""
-    from longtail.files.progress import progress_bar  # imports torch, which takes seconds
-
     folder = home / name
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
     folder.parent.mkdir(parents=True, exist_ok=True)

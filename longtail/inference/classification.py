@@ -16,8 +16,6 @@ from torch import Tensor
 from longtail.augment.normalise import Normalise
 from longtail.augment.preprocessing import Resize, input_parts
 from longtail.checks import check_outputs
-from longtail.configuration import parse_yaml
-from longtail.counts import log_prior
 from longtail.errors import InputError
 from longtail.export.classification import write_classifier
 from longtail.export.timm_folder import write_timm_folder
@@ -29,7 +27,6 @@ from longtail.files.table import is_table
 from longtail.files.video.clips import read_clips
 from longtail.inference.answers import Batch, answers, write_rows
 from longtail.inference.base import Predictor
-from longtail.inference.calibration import Calibration
 from longtail.inference.inputs import NORMALISATION, network_input
 from longtail.inference.posterior import Posterior
 from longtail.inference.priors import ESTIMATE, HELP
@@ -117,8 +114,7 @@ class Classifier(Predictor):
         inputs, counts = network_input(run, results, *needed), results["train_counts"]
         parts, frames = input_parts(inputs), inputs.get("frames")
         files = (inputs.get("bit_depth"), inputs.get("frame_pattern"))
-        calibration = Calibration.read(run, len(counts), path.stem)
-        posterior = Posterior(results["classes"], counts, _trained_prior(method, results), calibration)
+        posterior = Posterior.of_run(run, results, method, path.stem)
         return cls(method, results["classes"], counts, inputs["size"], *parts, path, posterior, frames, *files)
 
     @property
@@ -274,14 +270,3 @@ def _add_adjustments(group: Any, about_prior: str) -> None:
         "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"
     )
     group.add_argument("--prior", metavar="PRIOR", help=about_prior)
-
-
-def _trained_prior(method: Method, results: Results) -> Tensor | None:
-    """The class frequencies that the logits imply by the loss, where images were drawn as often as they are there."""
-    try:
-        sampled = parse_yaml(results["config"])["data"]["init_args"].get("sampling")
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
-    if method.prior_strength is None or sampled is not None:
-        return None
-    return (method.prior_strength * log_prior(results["train_counts"]).double()).softmax(0)

@@ -3,17 +3,21 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from longtail.configuration import parse_yaml
 from longtail.counts import log_prior
 from longtail.errors import InputError
 from longtail.inference.calibration import Calibration
 from longtail.inference.priors import prior_of
 from longtail.messages import plural
+from longtail.methods.base import Method
 from longtail.posthoc.conformal import ConformalSets, check_coverage
 from longtail.posthoc.prior import estimate_prior, prior_interval
+from longtail.reports.results import Results
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +46,12 @@ class Posterior:
     calibration: Calibration | None = None
     strength: float = 0.0
     prior: Tensor | None = None
+
+    @classmethod
+    def of_run(cls, run: Path, results: Results, method: Method, checkpoint: str) -> "Posterior":
+        """That of a checkpoint of a run, "best" or "last", as its calibration and its loss have it."""
+        calibration = Calibration.read(run, len(results["train_counts"]), checkpoint)
+        return cls(results["classes"], results["train_counts"], _trained_prior(method, results), calibration)
 
     def __call__(self, logits: Tensor) -> Tensor:
         """Class probabilities (N, C) by logits (N, C) as the network gives them."""
@@ -164,3 +174,14 @@ class Posterior:
 def _log(prior: Tensor) -> Tensor:
     """Its logarithm, finite for a class that is not there."""
     return prior.clamp_min(LEAST).log()
+
+
+def _trained_prior(method: Method, results: Results) -> Tensor | None:
+    """The class frequencies that the logits imply by the loss, where images were drawn as often as they are there."""
+    try:
+        sampled = parse_yaml(results["config"])["data"]["init_args"].get("sampling")
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    if method.prior_strength is None or sampled is not None:
+        return None
+    return (method.prior_strength * log_prior(results["train_counts"]).double()).softmax(0)

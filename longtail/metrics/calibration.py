@@ -63,10 +63,8 @@ def probability_figures(probabilities: Numbers, targets: Numbers, bins: int = 15
     rows, targets = check_logits(probabilities, targets)
     rows = rows.double()
     if not len(rows):
-        nan = rows.new_tensor(float("nan"))
-        return dict.fromkeys(("calibration_error", "class_calibration_error", "brier_score"), nan) | {
-            "negative_log_likelihood": nan
-        }
+        names = ("calibration_error", "class_calibration_error", "brier_score", "negative_log_likelihood")
+        return dict.fromkeys(names, rows.new_tensor(float("nan")))
     truth = nn.functional.one_hot(targets, rows.shape[1]).double()
     confidence, accuracy, images = reliability(rows, targets, bins)
     by_class, order = rows.sort(0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -87,14 +88,13 @@ def fit_scaling(
     z, labels, prior = values.double().cpu().clone(), labels.cpu().clone(), log_prior(counts).double()
     frequencies = (labels.bincount(minlength=len(counts)) / len(labels)).double().log()
     parts = _parts(kind, counts, many, few)
-    common, strength = torch.zeros(2, dtype=torch.float64).unbind()
-    own = torch.zeros(2, 0 if parts is None else int(parts.max()) + 1, dtype=torch.float64)
-    parameters = [common.clone().requires_grad_(), strength.clone().requires_grad_(), own.requires_grad_()]
+    zeros = partial(torch.zeros, dtype=torch.float64, requires_grad=True)
+    common, strength, own = zeros(()), zeros(()), zeros(2, 0 if parts is None else int(parts.max()) + 1)
 
     def terms() -> tuple[Tensor, Tensor]:
-        scale, bias = parameters[0].expand(len(counts)), -parameters[1] * prior
+        scale, bias = common.expand(len(counts)), -strength * prior
         if parts is not None:
-            scales, offsets = parameters[2]
+            scales, offsets = own
             bias = bias + offsets[parts]
             scale = scale if kind == "bias" else scale + scales[parts]
         return scale.exp(), bias
@@ -103,10 +103,10 @@ def fit_scaling(
         scale, bias = terms()
         return cross_entropy(z * scale + bias + frequencies, labels) + own.square().sum() / (2 * len(labels))
 
-    _minimise(loss, parameters)
+    _minimise(loss, [common, strength, own])
     with torch.no_grad():
         scale, bias = terms()
-        return Scaling(kind, scale.clone(), bias.clone(), float(parameters[1]))
+        return Scaling(kind, scale.clone(), bias.clone(), float(strength))
 
 
 def cross_fitted(

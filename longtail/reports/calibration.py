@@ -19,7 +19,10 @@ LABELS = {
     "calibration_error": ("Calibration error", "of the largest probability, in bins of equally many images"),
     "class_calibration_error": ("Calibration error, class by class", "the same for the probability of every class"),
     "brier_score": ("Brier score", "mean squared error of the probabilities, summed over the classes"),
-    "negative_log_likelihood": ("Negative log likelihood", "mean of the logarithm of the true class' probability"),
+    "negative_log_likelihood": (
+        "Negative log likelihood",
+        "minus the mean logarithm of the true class' probability",
+    ),
 }
 WAY_OUT = "remove it, or write it again by longtail calibrate"
 
@@ -77,10 +80,16 @@ def _are_figures(group: Any) -> bool:
     return True
 
 
-def _columns(worth: Worth) -> list[tuple[str, str]]:
-    """The groups that have images, each before and after."""
+def _rows(worth: Worth) -> tuple[list[str], list[tuple[str, str, list[str]]]]:
+    """Heads of the groups that have images, each before and after; of each row its label, meaning and numbers."""
     groups = [group for group in ("all", *GROUPS) if group in worth and worth[group]["after"]["images"]]
-    return [(group, when) for group in groups for when in WHEN]
+    columns = {f"{group}, {when}": worth[group][when] for group in groups for when in WHEN}
+    rows = [
+        (label, meaning, [_number(column["metrics"].get(key)) for column in columns.values()])
+        for key, (label, meaning) in LABELS.items()
+    ]
+    images = ("Validation images", "", [f"{column['images']:,}" for column in columns.values()])
+    return list(columns), [*rows, images]
 
 
 def _number(value: float | None) -> str:
@@ -89,23 +98,13 @@ def _number(value: float | None) -> str:
 
 def calibration_text(name: str, kind: str, worth: Worth) -> terminal.Table:
     """Return what the probabilities of a run are worth as a table for the terminal."""
-    columns = _columns(worth)
-    rows = [
-        (label, [_number(worth[group][when]["metrics"].get(key)) for group, when in columns])
-        for key, (label, _) in LABELS.items()
-    ]
-    images = ("Validation images", [f"{worth[group][when]['images']:,}" for group, when in columns])
-    heads = [f"{group}, {when}" for group, when in columns]
-    return metrics_table(f"{name}: {kind} scaling, cross-fitted on validation images", heads, [*rows, images])
+    heads, rows = _rows(worth)
+    title = f"{name}: {kind} scaling, cross-fitted on validation images"
+    return metrics_table(title, heads, [(label, numbers) for label, _, numbers in rows])
 
 
 def calibration_table(worth: Worth) -> Table:
     """Return the same for a page."""
-    columns = _columns(worth)
-    rows = [
-        [Cell(label, meaning=meaning), *(Cell(_number(worth[g][when]["metrics"].get(key))) for g, when in columns)]
-        for key, (label, meaning) in LABELS.items()
-    ]
-    images = [Cell("Validation images"), *(Cell(f"{worth[group][when]['images']:,}") for group, when in columns)]
-    heads = [Head("", numeric=False), *(Head(f"{group}, {when}") for group, when in columns)]
-    return Table(heads, [*rows, images])
+    heads, rows = _rows(worth)
+    cells = [[Cell(label, meaning=meaning), *map(Cell, numbers)] for label, meaning, numbers in rows]
+    return Table([Head("", numeric=False), *map(Head, heads)], cells)

@@ -3,14 +3,13 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from longtail.messages import plural, shown
+from longtail.messages import SPLITS, plural, shown
 from longtail.reports.grains import Grain
 from longtail.reports.results import Thresholds
 from longtail.reports.wording import group_summary
 
 ENOUGH = 5  # validation images of a class: with fewer, one image moves its figure by more than 20 points
 NAMED = 3
-WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def duplicate_words(dataset: Dataset) -> str:
         return "not looked for"
     parts = [_overlap_words(overlap, noun) for overlap in dataset.overlaps if overlap.copies]
     parts += [
-        f"{plural(count, 'exact copy', 'exact copies')} within the {WORDS[split]} {noun}s"
+        f"{plural(count, 'exact copy', 'exact copies')} within the {SPLITS[split]} {noun}s"
         for split, count in dataset.repeats.items()
         if count
     ]
@@ -144,6 +143,6 @@ def _overlap_words(overlap: Overlap, noun: str) -> str:
         f"{count:,} {kind}" for count, kind in ((overlap.exact, "exact"), (overlap.near, "near")) if count
     )
     copies = "copy" if overlap.exact + overlap.near == 1 else "copies"
-    where = f"of {WORDS[overlap.other_split]} {noun}s among the {overlap.size:,} {WORDS[overlap.split]} {noun}s"
+    where = f"of {SPLITS[overlap.other_split]} {noun}s among the {overlap.size:,} {SPLITS[overlap.split]} {noun}s"
     first = overlap.copies[0]
     return f"{counts} {copies} {where}, such as {shown(first.name)} of {shown(first.other_name)}"

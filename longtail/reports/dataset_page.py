@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from longtail.messages import plural
+from longtail.messages import SPLITS, plural
 from longtail.reports import html
-from longtail.reports.dataset import WORDS, Copy, Dataset, duplicate_words, validation_words
+from longtail.reports.dataset import Copy, Dataset, duplicate_words, validation_words
 from longtail.reports.groups import group_of
 from longtail.reports.html import Head, Table
 from longtail.reports.plots.classes import class_counts
@@ -49,7 +49,7 @@ def dataset_page(dataset: Dataset, examples: Sequence[Sequence[str]]) -> str:
 def _copy(copy: Copy) -> tuple[str, tuple[str, str]]:
     """What is said of a copy, and the two pictures."""
     words = "equal to the byte" if copy.exact else "alike"
-    names = f"{copy.name} ({WORDS[copy.split]}) and {copy.other_name} ({WORDS[copy.other_split]}): {words}"
+    names = f"{copy.name} ({SPLITS[copy.split]}) and {copy.other_name} ({SPLITS[copy.other_split]}): {words}"
     classes = "" if copy.classes is None else f", but {copy.classes[0]} and {copy.classes[1]}"
     return f"{names}{classes}", copy.pictures or ("", "")
 
@@ -64,7 +64,7 @@ def _classes_table(dataset: Dataset) -> Table:
         heads.append(Head(f"Training {dataset.counted}s"))
         columns.append(map(html.count, dataset.counts))
     for split, counts in dataset.samples.items():
-        heads.append(Head(f"{WORDS[split].capitalize()} {noun}"))
+        heads.append(Head(f"{SPLITS[split].capitalize()} {noun}"))
         columns.append(map(html.count, counts))
     return Table(heads, list(zip(*columns, strict=True)), sortable=True)
 

@@ -13,16 +13,18 @@ from longtail.checks import check_outputs
 from longtail.counts import shot_groups
 from longtail.errors import InputError
 from longtail.inference.calibration import Calibration
+from longtail.inference.classification import Classifier
 from longtail.inference.posterior import Posterior
 from longtail.inference.priors import ESTIMATE
-from longtail.inference.runs import load_run
+from longtail.inference.runs import predictor_of
 from longtail.metrics.calibration import probability_figures, reliability
 from longtail.metrics.long_tail import LongTailMetrics
 from longtail.posthoc.scaling import SCALINGS, cross_fitted, fit_scaling
 from longtail.reports.calibration import Figures
+from longtail.reports.results import load_results
 from longtail.reports.terminal import metrics_table
 from longtail.reports.wording import metric, number
-from longtail.tasks.logits import logits_of
+from longtail.tasks.logits import logits_of, open_split
 
 AUTO = "auto"
 FOLDS = 5
@@ -114,13 +116,14 @@ def measure_under(
     Raises:
         InputError: if the run, its checkpoint or the split is not there, or the frequencies cannot be used.
     """
-    classifier = load_run(run)
-    posterior: Posterior | None = getattr(classifier, "posterior", None)
-    if posterior is None:
+    results = load_results(run)
+    if not issubclass(predictor_of(results), Classifier):
         option = "--strength" if prior is None else "--prior"
-        raise InputError(f"{option} is for runs of classification, this one is of {classifier.task}: leave it out")
+        raise InputError(f"{option} is for runs of classification, this one is of {results['task']}: leave it out")
+    opened = open_split(run, split, None, args)
+    posterior = Posterior.of_run(run, results, opened.task.method, opened.checkpoint.stem)
     wanted = posterior.adjusted(strength).under(prior)
-    path, results, logits, targets = logits_of(run, split, None, args)
+    logits, targets = opened.logits()
     wanted = wanted.estimated([logits]) if prior == ESTIMATE else wanted
     columns = []
     for probabilities in (posterior(logits), wanted(logits)):
@@ -128,6 +131,6 @@ def measure_under(
         metrics.update(probabilities.log(), targets)
         columns.append({name: float(value) for name, value in metrics.compute()[0].items()})
     rows = [(metric(key).label, [number(key, column[key]) for column in columns]) for key in columns[0]]
-    title = f"{results['name']} on {len(targets)} {split} images, {path.stem} checkpoint"
+    title = f"{results['name']} on {len(targets)} {split} images, {opened.checkpoint.stem} checkpoint"
     change = f"--strength {strength:g}" if prior is None else f"--prior {prior}"
     return metrics_table(title, ["as it is", change], rows)

@@ -13,7 +13,7 @@ from longtail.data.names import find_class
 from longtail.data.record import SplitRecord
 from longtail.errors import InputError
 from longtail.inference.beside import check_beside, check_needs
-from longtail.messages import command, plural
+from longtail.messages import SPLITS, command, plural
 from longtail.reports.results import Evaluation, Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table, show
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
@@ -87,8 +87,7 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     options = [*args, f"--run={run}", "--trainer.logger=false"]
     cli = configure(options, [run / "config.yaml"], prepare=splits_of(run, measured_alone=True))
     if cli.datamodule.split(split) is None:
-        name = "validation" if split == "val" else split
-        raise InputError(f"{cli.datamodule.source} has no {name} split: train with images held out for it")
+        raise InputError(f"{cli.datamodule.source} has no {SPLITS[split]} split: train with images held out for it")
     if (cli.datamodule.classes, cli.datamodule.group_counts) != (results["classes"], results["train_counts"]):
         raise InputError(f"{cli.datamodule.source} is not what the run was trained on: its classes or counts differ")
     if not results["history"]:

@@ -1,6 +1,7 @@
 """The logits of a run on one of its splits."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
@@ -23,10 +24,44 @@ ALONE = (
 )  # as ``predict`` computes
 
 
-def logits_of(
+@dataclass(frozen=True)
+class OpenSplit:
+    """A checkpoint of a run, and a split of its data to measure it on.
+
+    Attributes:
+        checkpoint: that was taken.
+        results: of the run.
+        task: with the weights of the checkpoint.
+        data: of the run.
+        split: "val" or "test".
+        device: to compute on.
+    """
+
+    checkpoint: Path
+    results: Results
+    task: Classification
+    data: ImageData
+    split: Literal["val", "test"]
+    device: torch.device
+
+    @torch.inference_mode()
+    def logits(self) -> tuple[Tensor, Tensor]:
+        """Logits (M, C) in float32 and labels (M,), on the CPU."""
+        self.task.eval().to(self.device)
+        logits, targets = [], []
+        loader = self.data.val_dataloader() if self.split == "val" else self.data.test_dataloader()
+        for batch in tqdm(loader, desc=self.results["name"], leave=False, disable=None):
+            on_device = {k: value.to(self.device) if isinstance(value, Tensor) else value for k, value in batch.items()}
+            views = self.data.on_after_batch_transfer(cast(LoadedImages, on_device), 0)
+            logits.append(self.task.logits(views).cpu())
+            targets.append(batch["targets"].cpu())
+        return torch.cat(logits), torch.cat(targets)
+
+
+def open_split(
     run: Path, split: Literal["val", "test"], checkpoint: str | None = None, args: Sequence[str] = ()
-) -> tuple[Path, Results, Tensor, Tensor]:
-    """The checkpoint that was taken, the results of the run, logits (M, C) in float32 and labels (M,), on the CPU.
+) -> OpenSplit:
+    """Open a run on one of its splits, to compute as ``predict`` does.
 
     Args:
         run: folder of the run.
@@ -40,19 +75,12 @@ def logits_of(
     path = checkpoint_path(run, checkpoint)
     cli, results = open_run(split, run, [*(f"--trainer.{option}" for option in ALONE), *args])
     load_state(cli.model.method, read_method(path), path)
-    return path, results, *_compute(cli.model, cli.datamodule, split, cli.trainer.strategy.root_device, run.name)
+    return OpenSplit(path, results, cli.model, cli.datamodule, split, cli.trainer.strategy.root_device)
 
 
-@torch.inference_mode()
-def _compute(
-    task: Classification, data: ImageData, split: str, device: torch.device, name: str
-) -> tuple[Tensor, Tensor]:
-    task.eval().to(device)
-    logits, targets = [], []
-    loader = data.val_dataloader() if split == "val" else data.test_dataloader()
-    for batch in tqdm(loader, desc=name, leave=False, disable=None):
-        on_device = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}
-        views = data.on_after_batch_transfer(cast(LoadedImages, on_device), 0)
-        logits.append(task.logits(views).cpu())
-        targets.append(batch["targets"].cpu())
-    return torch.cat(logits), torch.cat(targets)
+def logits_of(
+    run: Path, split: Literal["val", "test"], checkpoint: str | None = None, args: Sequence[str] = ()
+) -> tuple[Path, Results, Tensor, Tensor]:
+    """The checkpoint that was taken, the results of the run, its logits and labels; see ``open_split``."""
+    opened = open_split(run, split, checkpoint, args)
+    return opened.checkpoint, opened.results, *opened.logits()

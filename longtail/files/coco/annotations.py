@@ -239,8 +239,7 @@ def annotations_of(file: Path, content: Content, skip_bad: bool) -> Annotations:
         polygons, owners, first = about["short"]
         logger.info(
             f"{shown(file)}: left out {plural(polygons, 'polygon')} of fewer than three points, of "
-            f"{plural(owners, 'annotation')}, such as "
-            f"{first}, whose other polygons stay"
+            f"{plural(owners, 'annotation')}, such as {first}, whose other polygons stay"
         )
     if about["clipped"]:
         boxes = plural(about["clipped"], "box that reaches beyond its image", "boxes that reach beyond their images")

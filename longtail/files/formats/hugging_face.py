@@ -12,6 +12,7 @@ from pathlib import Path
 from longtail.errors import InputError
 from longtail.files.columnar import SUFFIXES
 from longtail.files.entries import Reading
+from longtail.files.folder import IMAGES, samples_below
 from longtail.files.images import SUFFIXES as IMAGE_SUFFIXES
 from longtail.files.labels import Rows, joined
 from longtail.files.listing import is_file, is_folder
@@ -63,8 +64,8 @@ def read_packed(
             reading.passed.unlabelled += len(rows.labels)
         else:
             parts[split] = rows
-    if beside := _images_beside(root):
-        reading.passed.leave_out(beside, "image file", "beside the tables")
+    if beside := samples_below(str(root), IMAGES):
+        reading.passed.leave_out(len(beside), "image file", "beside the tables")
     words = ", ".join(f"{split} in {_words(root, its)}" for split, its in splits.items())
     logger.info(f"read as {reading.kind.noun}s in tables: {words}; {next(iter(parts.values())).columns}")
     return parts
@@ -87,15 +88,6 @@ def _files(root: Path, depth: int = 0) -> list[Path]:
             elif suffix in SUFFIXES and is_file(entry) and not entry.name.startswith("cache-"):
                 files.append(root / entry.name)
     return sorted(files)
-
-
-def _images_beside(root: Path) -> int:
-    """How many image files lie in a folder and below, but in hidden folders."""
-    number = 0
-    for _, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if name[0] != "."]
-        number += sum(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names if name[0] != ".")
-    return number
 
 
 def _saved(folder: Path) -> list[Path]:

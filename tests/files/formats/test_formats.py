@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusal import refusal
 
-from longtail.errors import InputError
 from longtail.files.columns import Columns
 from longtail.files.entries import Reading
 from longtail.files.formats.known import is_labels, read_file, read_folder
@@ -35,14 +35,6 @@ def pairs(listing: Listing, root: Path) -> list[tuple[str, str]]:
     """Each path with its class."""
     names = [Path(path).relative_to(root).as_posix() for path in listing.paths]
     return [(name, listing.classes[target]) for name, target in zip(names, listing.targets, strict=True)]
-
-
-def refusal(place: Path, reading: Reading | None = None) -> str:
-    reading = reading or Reading()
-    with pytest.raises(InputError) as caught:
-        read_folder(place, reading) if place.is_dir() else read_file(place, None, reading)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_ids_without_suffix_and_numbers_as_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

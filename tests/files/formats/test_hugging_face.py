@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from refusal import refusal
 
 from longtail.data import Folder, Table, VideoFolder
 from longtail.data.record import Recall, SplitRecord
@@ -91,14 +92,6 @@ def seen(listing: Listing) -> list[tuple[int, str]]:
     """The grey of each image, with its class."""
     greys = [np.asarray(decode(path))[0, 0, 0] for path in listing.paths]
     return [(int(grey), listing.classes[target]) for grey, target in zip(greys, listing.targets, strict=True)]
-
-
-def refusal(place: Path, reading: Reading | None = None) -> str:
-    reading = reading or Reading()
-    with pytest.raises(InputError) as caught:
-        read_folder(place, reading) if place.is_dir() else read_file(place, None, reading)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.fixture
