@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from longtail.checkpoint import checkpoint_path, load_state, read_method
 from longtail.data.images.base import ImageData, LoadedImages
+from longtail.errors import InputError
 from longtail.reports.results import Results
 from longtail.tasks.classification import Classification
 from longtail.tasks.evaluation import open_run
@@ -70,10 +71,12 @@ def open_split(
         args: further options, such as ``--data.root``.
 
     Raises:
-        InputError: if the run, its checkpoint or the split is not there.
+        InputError: if the run, its checkpoint or the split is not there, or the run is of another task.
     """
     path = checkpoint_path(run, checkpoint)
     cli, results = open_run(split, run, [*(f"--trainer.{option}" for option in ALONE), *args])
+    if not isinstance(cli.model, Classification):
+        raise InputError(f"{results['name']} is a run of {results['task']}; give runs of classification")
     load_state(cli.model.method, read_method(path), path)
     return OpenSplit(path, results, cli.model, cli.datamodule, split, cli.trainer.strategy.root_device)
 

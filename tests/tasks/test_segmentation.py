@@ -429,6 +429,7 @@ def test_wrong_options_get_one_line(
         assert f"{option} is for runs of" in fails(capsys, "predict", str(run), str(shapes), option, value)
     assert "--output FOLDER" in fails(capsys, "predict", str(run), str(shapes / "images/test"))
     assert "--strength is for runs of classification" in fails(capsys, "export", str(run), "--strength", "1")
+    assert "is a run of segmentation; give runs of classification" in fails(capsys, "calibrate", str(run))
 
 
 def spoil(root: Path, how: str) -> None:
