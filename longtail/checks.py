@@ -153,6 +153,21 @@ def check_targets(
     return targets
 
 
+def check_label_table(values: Numbers, rows: int, classes: int, device: torch.device | None = None) -> Tensor:
+    """Return labels (M, C), 1 where a row has a class and 0 where not, of any type. They are read as `check_targets`
+    reads its own.
+
+    Raises:
+        ValueError: with what was expected and what came.
+    """
+    labels = check_shape("labels", values, rows, classes, device=device)
+    if (labels.device.type == "cpu" or _debug) and not torch.compiler.is_compiling():
+        wrong = (labels != 0) & (labels != 1)
+        if labels.dtype != torch.bool and bool(wrong.any()):
+            raise ValueError(f"labels must be 0 or 1, got {labels[wrong][0].item()}")
+    return labels
+
+
 def from_one(least: int, most: int, num_classes: int) -> str:
     """How a message about labels least..most goes on where they are counted from 1; empty where they are not."""
     if least < 1 or most != num_classes:

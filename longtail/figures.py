@@ -60,6 +60,12 @@ METRICS = {
     "many": Metric("Many-shot accuracy", "mean over the classes with many training images", short="many"),
     "medium": Metric("Medium-shot accuracy", "mean over the classes between many and few", short="medium"),
     "few": Metric("Few-shot accuracy", "mean over the classes with few training images", short="few"),
+    "mean_ap": Metric(
+        "Mean AP", "average precision of a class over all images, mean over classes that are there", short="mAP"
+    ),
+    "mean_ap_many": Metric("Many-shot mean AP", "mean over the classes with many training images", short="many"),
+    "mean_ap_medium": Metric("Medium-shot mean AP", "mean over the classes between many and few", short="medium"),
+    "mean_ap_few": Metric("Few-shot mean AP", "mean over the classes with few training images", short="few"),
     **_average_precision("mask", "masks"),
     **_average_precision("box", "boxes"),
     "box_accuracy": Metric(

@@ -7,10 +7,11 @@ from longtail.data.base import LongTailData
 from longtail.data.boxes.base import DetectionData
 from longtail.data.clips.folder import ClipData
 from longtail.data.images.base import ImageData
+from longtail.data.images.several_labels import SeveralLabels
 from longtail.data.pixels.base import SegmentationData
 from longtail.files.layouts import find_layouts
 from longtail.recipes import recipe_names
-from longtail.reports.grains import BOXES, CLIPS, IMAGES, MASKS, PIXELS, Grain
+from longtail.reports.grains import BOXES, CLIPS, IMAGES, LABELS, MASKS, PIXELS, Grain
 
 
 class Kind(NamedTuple):
@@ -32,6 +33,7 @@ class Kind(NamedTuple):
 SHOTS = (100, 20)
 KINDS: dict[type, Kind] = {  # a class before those that it is derived from
     ClipData: Kind(CLIPS, SHOTS, False, "clips/logit_adjusted"),
+    SeveralLabels: Kind(LABELS, SHOTS, False, "multilabel/bce"),
     ImageData: Kind(IMAGES, SHOTS, False, "logit_adjusted"),
     DetectionData: Kind(BOXES, (100, 11), False, "fasterrcnn_logit_adjusted"),
     SegmentationData: Kind(PIXELS, (1.0, 0.2), True, "segmentation/logit_adjusted"),

@@ -7,6 +7,7 @@ from .images.digits import DigitsLT
 from .images.folder import Folder, Table
 from .images.inaturalist import INaturalist2018
 from .images.published import ImageNetLT, PlacesLT
+from .images.several_labels import MultiLabelFolder, MultiLabelTable
 from .pixels.benchmarks import ADE20K, CamVid, Cityscapes
 from .pixels.folder import SegmentationFolder
 from .pixels.polygons import PolygonFolder
@@ -29,6 +30,8 @@ __all__ = [
     "INaturalist2018",
     "ImageNetLT",
     "LabelMe",
+    "MultiLabelFolder",
+    "MultiLabelTable",
     "PascalVOC",
     "PlacesLT",
     "PolygonFolder",

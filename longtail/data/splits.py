@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from longtail.data.sampling import Labels
@@ -33,6 +34,12 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.targets) if self.size is None else self.size
+
+    def table(self, classes: int) -> NDArray[np.bool_]:
+        """Whether each image has each of so many classes: bool (len, classes)."""
+        table = np.zeros((len(self), classes), dtype=np.bool_)
+        table[np.arange(len(self)) if self.owners is None else self.owners, self.targets] = True
+        return table
 
     @property
     def labels(self) -> Labels:

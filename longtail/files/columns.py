@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from longtail.errors import InputError
 from longtail.files.folder import VIDEO_SUFFIXES
@@ -27,6 +27,7 @@ _LABELS = tuple(
     "choice labelname level grade action y classid categoryid labelid".split()
 )
 _SPLITS = ("split", "subset", "set", "dataset", "usage", "partition", "phase")
+SEVERAL = "give --recipe multilabel/bce for images of several classes"
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 
@@ -39,12 +40,14 @@ class Columns:
         label: of the classes.
         group: of what must not lie on both sides of a split; None for no such column.
         labelled: whether classes are wanted at all.
+        several: whether an image may have several classes or none: then those in one field are separated by ``|``.
     """
 
     path: str | None = None
     label: str | None = None
     group: str | None = None
     labelled: bool = True
+    several: bool = False
 
 
 class Places(NamedTuple):
@@ -62,13 +65,20 @@ class Places(NamedTuple):
         split = "" if self.split is None else f", splits in column {header[self.split]}"
         return f"paths in column {header[self.path]}, {labels}{split}"
 
+    def about(self, header: Sequence[str], wanted: Columns) -> dict[str, Any]:  # of ``Rows``, each of its own type
+        """What ``Rows`` say of themselves beside their columns; of classes in columns of 0 and 1 their order, where an
+        image may have several."""
+        columns = len(self.labels) > 1
+        classes = [header[at] for at in self.labels] if columns and wanted.several else None
+        return {"several": columns, "classes": classes, "columns": self.words(header) if wanted.labelled else ""}
+
 
 def find_columns(place: str, header: Sequence[str], sample: Sequence[Sequence[str]], wanted: Columns) -> Places:
     """Find the columns of a table.
 
     Paths are those of the likeliest header, such as image_id, else those of the one column in which all end as images
     or videos do. Classes are those of the likeliest header, such as diagnosis; else the columns of 0 and 1, where each
-    row has a single 1; else the one column that is left.
+    row has a single 1 or may have several; else the one column that is left.
 
     Args:
         place: the file and the line, for messages.
@@ -89,7 +99,7 @@ def find_columns(place: str, header: Sequence[str], sample: Sequence[Sequence[st
         return Places(path, [], group, None)
     label = _named(place, header, wanted.label, "label_column")
     split = _split(header, sample)
-    labels = [label] if label is not None else _labels(place, header, sample, {path, group, split})
+    labels = [label] if label is not None else _labels(place, header, sample, {path, group, split}, wanted)
     return Places(path, labels, group, None if split in (path, *labels) else split)
 
 
@@ -145,7 +155,9 @@ def _path(place: str, header: Sequence[str], sample: Sequence[Sequence[str]]) ->
     return at
 
 
-def _labels(place: str, header: Sequence[str], sample: Sequence[Sequence[str]], but: set[int | None]) -> list[int]:
+def _labels(
+    place: str, header: Sequence[str], sample: Sequence[Sequence[str]], but: set[int | None], wanted: Columns
+) -> list[int]:
     at = _likeliest(header, _LABELS, but)
     if at is not None:
         _check_once(place, header, header[at])
@@ -153,8 +165,13 @@ def _labels(place: str, header: Sequence[str], sample: Sequence[Sequence[str]], 
     rest = [at for at in range(len(header)) if at not in but]
     flags = [at for at in rest if sample and all(row[at].strip().lower() in _FLAGS for row in sample)]
     single = sum(sum(_flag(row[at]) for at in flags) == 1 for row in sample)
-    if len(flags) > 1 and 2 * single >= len(sample):
+    if len(flags) > 1 and (wanted.several or 2 * single >= len(sample)):
         return flags
+    if len(flags) > 1 and any(sum(_flag(row[at]) for at in flags) > 1 for row in sample):
+        raise InputError(
+            f"{place}: rows have several 1 in the columns {some([header[at] for at in flags])}; {SEVERAL}, or "
+            f"{command('--data.label_column', 'NAME')} for the column of a single class"
+        )
     if len(rest) != 1:
         raise InputError(
             f"{place}: which column has the classes? There are {some(header, 10)}: "
@@ -180,13 +197,18 @@ def as_text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def fill(rows: Rows, body: Iterable[tuple[int, Sequence[str]]], places: Places, header: Sequence[str]) -> None:
-    """Add what stands in the columns; of several columns of classes a row for each that has a 1, or one without."""
+def fill(
+    rows: Rows, body: Iterable[tuple[int, Sequence[str]]], places: Places, header: Sequence[str], several: bool
+) -> None:
+    """Add what stands in the columns; of several columns of classes a row for each that has a 1, or one without. With
+    ``several`` a field of classes is one of those between its ``|``."""
     single = places.labels[0] if len(places.labels) == 1 else None
     for number, row in body:
         labels = [""]
         if single is not None:
             labels = [row[single].strip()]
+            if several:
+                labels = [name for part in row[single].split("|") if (name := part.strip())] or [""]
         elif places.labels:
             try:
                 labels = [header[at] for at in places.labels if _flag(row[at])] or [""]

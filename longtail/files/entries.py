@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from longtail.errors import InputError
-from longtail.files.columns import Columns
+from longtail.files.columns import SEVERAL, Columns
 from longtail.files.folder import IMAGES, Kind
+from longtail.files.label_sets import label_sets
 from longtail.files.labels import Rows, indices_among, own_indices
 from longtail.files.listing import Listing
 from longtail.files.passed_over import PassedOver
@@ -46,7 +47,7 @@ def listing_of(
     reading: Reading | None = None,
     split: str | None = None,
 ) -> Listing:
-    """The rows as a listing.
+    """The rows as a listing; one of ``LabelSets`` where an image may have several classes.
 
     Args:
         rows: the images and their classes.
@@ -61,8 +62,11 @@ def listing_of(
     reading = reading or Reading()
     if not rows.paths:
         raise InputError(f"{shown(rows.file)}: the table is empty; add a row for every {reading.kind.noun}")
-    rows = _labelled(_with_path(rows, reading), reading)
+    rows, several = _with_path(rows, reading), reading.columns.several
+    rows = rows if several else _labelled(rows, reading)
     rows, paths = _placed(rows, folders if rows.home is None else [str(rows.home), *folders], reading, split)
+    if several:
+        return label_sets(rows, paths, classes)
     rows, paths = _single(rows, paths, reading)
     targets, names = own_indices(rows) if classes is None else indices_among(rows, classes)
     return Listing(paths, targets, names, rows.groups or None, rows.home)
@@ -173,9 +177,9 @@ def _single(rows: Rows, paths: list[str], reading: Reading) -> tuple[Rows, list[
             several += 1
         else:
             words = f"{shown(rows.paths[same[0]])} has several classes, {some(labels)}; each needs one"
-            raise rows.error(same[0], f"{words}: correct it{reading.way_out}")
+            raise rows.error(same[0], f"{words}: {SEVERAL}, or correct it{reading.way_out}")
     if not kept:
-        raise InputError(f"{shown(rows.file)}: each {reading.kind.noun} has several classes; each needs one")
+        raise InputError(f"{shown(rows.file)}: each {reading.kind.noun} has several classes; {SEVERAL}")
     if several:
         reading.passed.leave_out(several, reading.kind.noun, f"of several classes in {shown(rows.file.name)}")
     return rows.subset(kept), [paths[i] for i in kept]

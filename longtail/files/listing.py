@@ -8,7 +8,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,21 @@ class Listing:
         """The rows at ``indices`` (any number of int64, in that order), with the same classes."""
         groups = None if self.groups is None else [self.groups[i] for i in indices.tolist()]
         paths = [self.paths[i] for i in indices.tolist()]
-        return Listing(paths, self.targets[indices], self.classes, groups, self.home)
+        return replace(self, paths=paths, targets=self.targets[indices], groups=groups)
 
     def class_counts(self) -> NDArray[np.int64]:
         """(C,) int64, the number of rows of every class."""
         return np.bincount(self.targets, minlength=len(self.classes)).astype(np.int64)
+
+    def codes(self, classes: Sequence[str]) -> NDArray[np.int64]:
+        """(M,) int64, a number of what each row is labelled with, by other classes: here the index of its class among
+        them; -1 where it has one that is not."""
+        places = {name: i for i, name in enumerate(classes)}
+        return np.array([places.get(name, -1) for name in self.classes], dtype=np.int64)[self.targets]
+
+    def among(self, classes: list[str]) -> Listing:
+        """The rows with other classes, among which theirs are."""
+        return replace(self, targets=self.codes(classes), classes=classes)
 
 
 def in_class_order(names: Sequence[str]) -> list[str]:

@@ -50,8 +50,7 @@ def read_columnar(file: Path, columns: Columns, root: Path | None = None) -> Row
     sample = [[as_text(row.get(name)) for name in header] for row in first_rows(file, texts, SAMPLE)]
     places = find_columns(shown(file), header, sample, columns)
     used = [at for at in (places.path, *places.labels, places.group, places.split) if at is not None]
-    words = places.words(header) if columns.labelled else ""
-    rows = Rows(file, [], [], [], "row", several=len(places.labels) > 1, columns=words)
+    rows = Rows(file, [], [], [], "row", **places.about(header, columns))
     values = _values(file, {at: header[at] for at in used if header[at] != image})
     for at in set(values) & {places.path, *places.labels}:
         values[at] = _checked(rows, values[at], header[at], at == places.path, features)
@@ -66,7 +65,7 @@ def read_columnar(file: Path, columns: Columns, root: Path | None = None) -> Row
         (i + 1, [columns_of_text[at][i] if at in columns_of_text else "" for at in range(max(used) + 1)])
         for i in range(len(values[places.path]))
     )
-    fill(rows, body, places, header)
+    fill(rows, body, places, header, columns.several)
     return rows
 
 

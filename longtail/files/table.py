@@ -132,11 +132,10 @@ def _read_csv(file: Path, delimiter: str, columns: Columns) -> Rows:
         body = _of_length(rows, reader, len(header))
         sample = list(islice(body, SAMPLE))
         places = find_columns(place, header, [row for _, row in sample], columns)
-        fill(rows, chain(sample, body), places, header)
+        fill(rows, chain(sample, body), places, header, columns.several)
     except csv.Error as error:
         raise InputError(f"{shown(file)}, line {reader.line_num}: {error}; correct the quotes of this row") from error
-    words = places.words(header) if columns.labelled else ""
-    return replace(rows, several=len(places.labels) > 1, columns=words)
+    return replace(rows, **places.about(header, columns))
 
 
 def _of_length(
@@ -188,9 +187,8 @@ def _read_json_lines(file: Path, columns: Columns) -> Rows:
         return rows
     body = [[as_text(entry.get(name)) for name in header] for entry in entries]
     places = find_columns(f"{shown(file)}, line {rows.numbers[0]}", header, body[:SAMPLE], columns)
-    words = places.words(header) if columns.labelled else ""
-    filled = Rows(file, [], [], [], several=len(places.labels) > 1, columns=words)
-    fill(filled, zip(rows.numbers, body, strict=True), places, header)
+    filled = Rows(file, [], [], [], **places.about(header, columns))
+    fill(filled, zip(rows.numbers, body, strict=True), places, header, columns.several)
     return filled
 
 

@@ -204,7 +204,7 @@ class Classifier(Predictor):
         promise = None if coverage is None else posterior.sets(coverage, sets)
         files = self.files(paths)
         tell_escaped([file.name for file in files])
-        batches: Iterable[Batch] = self._outputs(files, batch_size, skip_bad_images)
+        batches: Iterable[Batch] = self.outputs(files, batch_size, skip_bad_images)
         if prior == ESTIMATE:
             batches = list(batches)
             posterior = posterior.estimated([logits for _, logits in batches])
@@ -217,7 +217,7 @@ class Classifier(Predictor):
         write_rows(rows, style, ranks, text)
         write_atomically(output, text.getvalue().encode("utf-8", "backslashreplace"))  # names of classes too
 
-    def _outputs(self, files: Sequence[Listed], batch_size: int, skip_bad_images: bool) -> Iterator[Batch]:
+    def outputs(self, files: Sequence[Listed], batch_size: int, skip_bad_images: bool) -> Iterator[Batch]:
         """Yield the names and logits of the files that can be read."""
         for start in range(0, len(files), batch_size):
             part = files[start : start + batch_size]
@@ -250,7 +250,13 @@ class Classifier(Predictor):
         if layout == "timm":
             about = (self.classes, self.size, self.normalise, self.resize)
             return write_timm_folder(self.method, *about, *changes, output)
-        metadata = {
+        return write_classifier(self.method, self.shape, *changes, {**self.metadata, "strength": str(strength)}, output)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the files of an export say of the network."""
+        bits = {} if self.bit_depth is None else {"bit_depth": str(self.bit_depth)}
+        return {
             "classes": json.dumps(self.classes),
             "size": str(self.size),
             "mean": json.dumps(list(self.normalise.mean)),
@@ -258,10 +264,8 @@ class Classifier(Predictor):
             "interpolation": self.resize.interpolation,
             "crop": str(self.resize.crop),
             "checkpoint": self.source.name,
-            "strength": str(strength),
+            **bits,
         }
-        metadata |= {} if self.bit_depth is None else {"bit_depth": str(self.bit_depth)}
-        return write_classifier(self.method, self.shape, *changes, metadata, output)
 
 
 # argparse does not name the type of a group

@@ -20,6 +20,7 @@ class Loss(nn.Module):
 
     Attributes:
         no_weight_decay: names of the parameters that an optimizer should not decay.
+        several_labels: whether it takes labels (M, C), of which a row may have several or none, and not a class each.
         sigmoid: whether each logit stands for itself, as the probability of its class against all else, and not all of
             them for a softmax.
         prior_strength: t; the logits of a network that has reached the optimum of the loss imply the class frequencies
@@ -27,6 +28,7 @@ class Loss(nn.Module):
     """
 
     no_weight_decay: ClassVar[frozenset[str]] = frozenset()
+    several_labels: ClassVar[bool] = False
     sigmoid: bool = False
     prior_strength: float | None = None
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from longtail.checks import check_number
 from longtail.counts import Counts, counts_tensor
@@ -11,7 +11,43 @@ from longtail.losses.class_balanced import effective_number_weights
 from longtail.losses.softmax import SoftmaxLoss
 
 
-class LDAMLoss(SoftmaxLoss):
+class DeferredMargins(nn.Module):
+    """What the losses with such margins share: the margins, and the class weights that set in late.
+
+    Attributes:
+        num_classes: C.
+        margins: (C,), times the scale of the logits.
+        class_weights: (C,) as they are now.
+    """
+
+    num_classes: int | None
+    margins: Tensor
+    late_weights: Tensor
+    class_weights: Tensor
+
+    def set_margins(
+        self, class_counts: Counts, max_margin: float, scale: float, reweight_from: float | None, beta: float
+    ) -> None:
+        """Make them; the arguments are those of ``LDAMLoss``."""
+        check_number("max_margin", max_margin, low=0)
+        check_number("scale", scale, low=0)
+        if reweight_from is not None:
+            check_number("reweight_from", reweight_from, low=0, high=1)
+        counts = counts_tensor(class_counts)
+        self.num_classes = len(counts)
+        self.reweight_from = reweight_from
+        margins = max_margin * (counts.min() / counts.double()) ** 0.25
+        self.register_buffer("margins", (scale * margins).float(), persistent=False)
+        self.register_buffer("late_weights", effective_number_weights(class_counts, beta), persistent=False)
+        self.register_buffer("class_weights", torch.ones(len(counts)))
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Say that an epoch begins; see ``Loss.set_epoch``."""
+        late = self.reweight_from is not None and epoch >= self.reweight_from * epochs - 1e-6  # rounding
+        self.class_weights.copy_(self.late_weights if late else torch.ones_like(self.late_weights))
+
+
+class LDAMLoss(DeferredMargins, SoftmaxLoss):
     r"""Cross-entropy with a margin that is larger for rarer classes, and class weights from a late epoch on.
 
     .. math::
@@ -43,9 +79,6 @@ class LDAMLoss(SoftmaxLoss):
     """
 
     adds_constants = True
-    margins: Tensor
-    late_weights: Tensor
-    class_weights: Tensor
 
     def __init__(
         self,
@@ -57,25 +90,11 @@ class LDAMLoss(SoftmaxLoss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction)
-        check_number("max_margin", max_margin, low=0)
-        check_number("scale", scale, low=0)
-        if reweight_from is not None:
-            check_number("reweight_from", reweight_from, low=0, high=1)
-        counts = counts_tensor(class_counts)
-        self.num_classes = len(counts)
-        self.reweight_from = reweight_from
-        margins = max_margin * (counts.min() / counts.double()) ** 0.25
-        self.register_buffer("margins", (scale * margins).float(), persistent=False)
-        self.register_buffer("late_weights", effective_number_weights(class_counts, beta), persistent=False)
-        self.register_buffer("class_weights", torch.ones(len(counts)))
+        self.set_margins(class_counts, max_margin, scale, reweight_from, beta)
 
     @classmethod
     def from_counts(cls, class_counts: Counts, **options: Any) -> "LDAMLoss":  # those of the constructor
         return cls(class_counts, **options)
-
-    def set_epoch(self, epoch: int, epochs: int) -> None:
-        late = self.reweight_from is not None and epoch >= self.reweight_from * epochs - 1e-6  # rounding
-        self.class_weights.copy_(self.late_weights if late else torch.ones_like(self.late_weights))
 
     def adjust(self, logits: Tensor, targets: Tensor) -> Tensor:
         margins = self.margins[targets, None].to(logits.dtype)

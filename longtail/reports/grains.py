@@ -105,6 +105,22 @@ CLIPS = replace(
 )
 
 
+LABELS = Grain(
+    key="ap",
+    label="AP",
+    scale="AP",
+    scales="AP",
+    noun="image",
+    overall="mean_ap",
+    overall_name="mean",
+    groups={group: f"mean_ap_{group}" for group in GROUPS},
+    curves={"mean_ap": "mean", **{f"mean_ap_{group}": group for group in GROUPS}},
+    columns={"ap": "AP", "f1": "F1", "precision": "Precision", "recall": "Recall", "threshold": "Threshold"},
+    headline="On {images} the mean AP is {mean_ap}, with every class counting the same",
+    card="AP {figure} on {images}",
+)
+
+
 def _detection(shape: str, others: Mapping[str, str]) -> Grain:
     """Return how boxes or masks are measured; ``others`` are metrics drawn beside it."""
     key = f"{shape}_ap"

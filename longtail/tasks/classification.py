@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics.aggregation import CatMetric
 
 from longtail.data.base import LongTailData
@@ -21,24 +21,22 @@ from longtail.errors import InputError
 from longtail.figures import METRICS
 from longtail.inference.classification import Classifier
 from longtail.methods.base import Method
-from longtail.methods.probe import Probe
 from longtail.methods.start import HeadStart, first_rows
 from longtail.metrics.class_metric import ClassMetric
 from longtail.metrics.long_tail import SCALARS, LongTailMetrics
-from longtail.models.backbones import Backbone
 from longtail.models.classifiers import CosineClassifier
-from longtail.models.video import FrameMean, VideoBackbone
 from longtail.reports.grains import CLIPS, IMAGES, Grain
 from longtail.reports.results import weakest_classes
-from longtail.tasks.base import CONFUSIONS, Task, order_weights, ordered, sgd
+from longtail.tasks.base import CONFUSIONS, sgd
 from longtail.tasks.features import Extraction
+from longtail.tasks.images import ImageTask
 from longtail.tasks.layer_rates import EQUAL, Rates
 from longtail.tasks.schedules import Schedule
 
 MISTAKES_EACH, THUMBNAIL = 6, 96
 
 
-class Classification(Task[ImageBatch]):
+class Classification(ImageTask):
     """Trains and evaluates a ``Method`` with Lightning's Trainer.
 
     Args:
@@ -75,12 +73,9 @@ class Classification(Task[ImageBatch]):
         rates: Rates = EQUAL,
         start: HeadStart | None = None,
     ) -> None:
-        super().__init__(method, len(class_counts), optimizer, schedule, many, few, difficulty, rates)
+        shared = (optimizer, schedule, many, few, channels_last, compile, difficulty, rates)
+        super().__init__(method, len(class_counts), *shared)
         self.start = start
-        self.channels_last = channels_last
-        order_weights(method, channels_last)
-        if compile:
-            self.method.compile()
         self.metrics = LongTailMetrics(class_counts, many, few)
         self.own_metrics = {metric.name: metric for metric in metrics or ()}
         if clashes := self.own_metrics.keys() & set(SCALARS):
@@ -94,82 +89,39 @@ class Classification(Task[ImageBatch]):
         """Check that a data set and the method fit.
 
         Raises:
-            InputError: on data of another kind, another number of classes or of views, clips of a size that the network
-                does not take, or clips for a network of images and the other way round.
+            InputError: as in the base, or if the images may have several labels, or the loss is one for those.
         """
-        if isinstance(data, FeatureData):  # its images were checked
-            return
-        if not isinstance(data, ImageData):
-            raise InputError(f"{type(data).__name__} is not for classification: give data with one label an image")
-        if self.method.num_classes != len(data.classes):
-            raise InputError(f"the method has {self.method.num_classes} classes, {data.source} has {len(data.classes)}")
-        if data.names_file is not None and not (self.start is not None and self.start.reads_names):
+        if isinstance(data, ImageData) and data.several_labels:
+            raise InputError(
+                f"{data.source} has several labels an image, and this recipe wants one: give --recipe multilabel/bce"
+            )
+        if wrong := next((loss for loss in self.losses if loss.several_labels), None):
+            raise InputError(f"{type(wrong).__name__} is for several labels an image: give --recipe multilabel/bce")
+        if isinstance(data, ImageData) and data.names_file is not None and not (self.start and self.start.reads_names):
             raise InputError(
                 "--data.class_names is read by a start from text alone: give --model.start "
                 "longtail.methods.TextFeatures, or leave it out"
             )
-        networks = [
-            module for module in self.method.modules() if isinstance(module, (Backbone, FrameMean, VideoBackbone))
-        ]
-        clips = isinstance(data, ClipData)
-        if networks and isinstance(networks[0], Backbone) == clips:  # the outermost: FrameMean holds a Backbone
-            takes, has = ("images", "clips") if clips else ("clips", "images")
-            raise InputError(
-                f"{type(networks[0]).__name__} takes {takes}, and {data.source} has {has}: give a recipe for {has}"
-            )
-        if networks and isinstance(networks[0], VideoBackbone):
-            side = data.input["size"]
-            networks[0].check_size((data.input["frames"], side, side))
-        if len(data.views) != self.method.num_views:
-            raise InputError(
-                f"{type(self.method).__name__} trains on {self.method.num_views} views of each {data.noun}, "
-                f"--data.views names {len(data.views)}"
-            )
-        self.grain = CLIPS if clips else IMAGES
         super().check(data)
+        if not isinstance(data, FeatureData):  # its images were checked
+            self.grain = CLIPS if isinstance(data, ClipData) else IMAGES
 
     def prepare(self, data: LongTailData, trainer: pl.Trainer, features: Path, resume: bool) -> LongTailData:
         """Compute the features of a frozen network, and start the weights of the classifier."""
-        probes, starts = isinstance(self.method, Probe), self.start is not None and not resume
-        if not (probes or starts):
-            return data
-        assert isinstance(data, ImageData)
-        device, precision = trainer.strategy.root_device, trainer.precision_plugin.forward_context
-        settings = (device, precision, str(trainer.precision), self.channels_last)
-        extraction = Extraction(self.method.backbone, features if probes else None, *settings)
-        images, data = data, extraction(data, self.method.copies) if probes else data
-        if starts:
-            assert self.start is not None
-            start_classifier(self.method, self.start, images, data, extraction)
+        images = data
+        data = super().prepare(data, trainer, features, resume)
+        if self.start is not None and not resume:
+            assert isinstance(images, ImageData)
+            assert isinstance(data, ImageData)
+            start_classifier(self.method, self.start, images, data, self.extraction(trainer, features))
         return data
-
-    @property
-    def least_batch(self) -> int:
-        """Two with batch normalisation: that of one image is no statistic, and fails on a map of one pixel."""
-        return 2 if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.method.modules()) else 1
-
-    @property
-    def data(self) -> ImageData:
-        """The data module of the trainer."""
-        data = super().data
-        assert isinstance(data, ImageData)
-        return data
-
-    def _views(self, batch: ImageBatch) -> list[Tensor]:
-        return [ordered(view, self.channels_last) for view in batch["views"]]
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor | None:
         """One step of the method; logs the loss and its parts."""
-        rows = {"rows": batch["rows"]} if self.method.wants_rows else {}
-        out: dict[str, Tensor] = self.method(self._views(batch), batch["targets"], **rows)
+        out = self.step(batch)
         logits = out.pop("logits")
         self.log_parts({**out, "top1": (logits.argmax(1) == batch["targets"]).float().mean()}, len(logits))
         return out["loss"] if out["loss"].requires_grad else None  # where nothing is trained
-
-    def logits(self, batch: ImageBatch) -> Tensor:
-        """Logits (N, C) of a batch out of training, float32: their mean where there are several views."""
-        logits = [self.method.classify(view).float() for view in self._views(batch)]
-        return torch.stack(logits).mean(0) if len(logits) > 1 else logits[0]
 
     def evaluate(self, batch: ImageBatch) -> None:
         targets = batch["targets"]

@@ -25,7 +25,8 @@ from longtail.messages import some
 
 class LoadedImages(TypedDict):
     """What a loader gives: ``images`` uint8 (N, V, 3, H, W) with V views, or for clips (N, V, 3, T, H, W); ``targets``
-    and ``rows`` (N,), int64; ``seed``, the random number that the augmentation starts from."""
+    and ``rows`` (N,), int64; ``seed``, the random number that the augmentation starts from. Where an image may have
+    several classes, ``targets`` are bool (N, C)."""
 
     images: Tensor
     targets: Tensor
@@ -35,7 +36,7 @@ class LoadedImages(TypedDict):
 
 class ImageBatch(TypedDict):
     """What a task gets: ``views``, float32 (N, 3, H, W) each, or for clips (N, 3, T, H, W); ``targets`` and ``rows``
-    (N,), int64."""
+    (N,), int64; where an image may have several classes, ``targets`` are bool (N, C)."""
 
     views: list[Tensor]
     targets: Tensor
@@ -43,7 +44,7 @@ class ImageBatch(TypedDict):
 
 
 class ImageData(LongTailData):
-    """Base of the data modules whose images have one label each.
+    """Base of the data modules whose images have one label each, or in some several or none.
 
     The loaders give ``LoadedImages``, and on its device a batch is an ``ImageBatch``: a view for every entry of
     ``views``; outside training they are not augmented, and there is one unless the set has more.
@@ -61,11 +62,13 @@ class ImageData(LongTailData):
 
     Attributes:
         usual: the preprocessing of the set for networks that start from random weights.
+        several_labels: whether an image may have several classes, or none.
         any_size: whether the images are resized from any size, so that size and central crop follow the weights of a
             network; else the images have one size and are shown whole, unless an option says otherwise.
     """
 
     usual: ClassVar[Preprocessing] = STANDARD
+    several_labels: ClassVar[bool] = False
     any_size: ClassVar[bool] = False
 
     def __init__(

@@ -1,6 +1,7 @@
 """The features of a frozen network in the place of the images they were made of."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ class FeatureRows(TensorImages):
 
     Args:
         images: float32 (M, K, D), K features of each image, of which the draw takes one.
-        targets: int64 (M,).
+        targets: int64 (M,), or where an image may have several classes bool (M, C).
     """
 
     def pick(self, rows: Tensor, draws: Sequence[int]) -> Tensor:
@@ -35,7 +36,7 @@ class FeatureViews(TensorImages):
 
     Args:
         images: float32 (M, V, D), those of the V views of each image.
-        targets: int64 (M,).
+        targets: as of ``FeatureRows``.
     """
 
     def pick(self, rows: Tensor, draws: Sequence[int]) -> Tensor:
@@ -56,6 +57,7 @@ class FeatureData(ImageData):
         super().__init__(None, data.batch_size, 0, data.sampling)
         self.images, self.features, self.seed, self.trained = data, features, data.seed, data.trained
         self.noun = data.noun  # type: ignore[misc]  # as the set has it
+        self.several_labels = data.several_labels  # type: ignore[misc]  # as above
 
     def read(self) -> Splits:
         """The splits of the images, with their features."""
@@ -65,7 +67,8 @@ class FeatureData(ImageData):
         split = self.images.split(name)
         assert split is not None
         rows = FeatureRows if name == "train" else FeatureViews
-        return Split(rows(self.features[name], torch.from_numpy(split.targets)), split.targets)
+        targets = split.targets if split.owners is None else split.table(len(self.images.classes))
+        return replace(split, images=rows(self.features[name], torch.from_numpy(targets)))
 
     def check(self, splits: Splits) -> None:
         """Nothing: the images were checked."""

@@ -30,7 +30,7 @@ from longtail.errors import InputError
 from longtail.files.folder import IMAGES, Kind
 from longtail.files.image_checks import bad_images
 from longtail.files.images import decode, few, tell_depth
-from longtail.files.listing import IntArray, Listing, class_rows
+from longtail.files.listing import Listing, class_rows
 from longtail.messages import and_more, some
 
 logger = logging.getLogger(__name__)
@@ -122,35 +122,33 @@ class FileData(ImageData):
             listings = {name: self._without_bad(listing) for name, listing in listings.items()}
         if self.recall is None:
             fractions = {"test": self.test_fraction, "val": self.val_fraction}
-            listings, self.ways_out = hold_out(listings, fractions, self.split_seed)
+            listings, self.ways_out = self.hold_out(listings, fractions)
         return {name: listing for name, listing in listings.items() if len(listing) or name == "train"}
+
+    def hold_out(
+        self, listings: dict[str, Listing], fractions: dict[str, float]
+    ) -> tuple[dict[str, Listing], dict[str, str]]:
+        """Hold out the splits that are not there; see ``holding_out.hold_out``."""
+        return hold_out(listings, fractions, self.split_seed)
 
     def _of_run(self, listings: dict[str, Listing], recall: Recall) -> dict[str, Listing]:
         """The listings of a run: its files that are as they were, each in its split."""
         classes = recall.record.trained.classes
-        places = {name: c for c, name in enumerate(classes)}
-        labels = {
-            name: np.array([places.get(c, -1) for c in listing.classes], dtype=np.int64)[listing.targets]
-            for name, listing in listings.items()
+        rows = recall.rows({name: self._files(name, listing, classes) for name, listing in listings.items()})
+        return {
+            name: listings[name if name in listings else "train"].subset(of_split).among(classes)
+            for name, of_split in rows.items()
         }
-        rows = recall.rows({name: self._files(name, listing, labels[name]) for name, listing in listings.items()})
-        kept = {}
-        for name, of_split in rows.items():
-            now = name if name in listings else "train"
-            its = listings[now]
-            paths = [its.paths[row] for row in of_split.tolist()]
-            kept[name] = Listing(paths, labels[now][of_split], classes, home=its.home)
-        return kept
 
-    def _files(self, split: str, listing: Listing, labels: IntArray) -> SplitFiles:
+    def _files(self, split: str, listing: Listing, classes: list[str]) -> SplitFiles:
         home = listing.home or self.home(listing)
         names = names_below(listing.paths, home, split, self.home_of(split, listing))
-        return SplitFiles.of(names, labels, listing.paths, self.check_images)
+        return SplitFiles.of(names, listing.codes(classes), listing.paths, self.check_images)
 
     def split_files(self, split: str) -> SplitFiles:
         """The files of a split, and the class of each."""
         listing = self._listings[split]
-        return self._files(split, listing, listing.targets)
+        return self._files(split, listing, listing.classes)
 
     def home(self, listing: Listing) -> Path:
         """Folder of the set, in which a run finds its files again wherever it lies; here the one that has all of a
@@ -255,7 +253,11 @@ class FileData(ImageData):
 
     def _opened(self, name: str) -> Split:
         listing = self._listings[name]
-        return Split(WithDraw(self.open(listing, name)), listing.targets)
+        return self.split_of(WithDraw(self.open(listing, name)), listing)
+
+    def split_of(self, images: WithDraw, listing: Listing) -> Split:
+        """The images of a listing with their labels."""
+        return Split(images, listing.targets)
 
     @property
     def time_options(self) -> list[str]:

@@ -40,6 +40,7 @@ class OwnFiles(FileData):
 
     needs: ClassVar[str] = "give --data FOLDER with one subfolder of images for each class, or --data TABLE"
     places: ClassVar[frozenset[str]] = frozenset({"val", "test"})
+    names: list[str] | None = None  # of the classes, where they are given
 
     def __init__(
         self,
@@ -125,7 +126,7 @@ class Folder(OwnFiles):
     def list_images(self) -> dict[str, Listing]:
         """List what lies below the class folders or is named by the files of a tool, and what is given apart."""
         reading = self.reading
-        listings = read_folder(self.root, reading) if self.root.is_dir() else {}
+        listings = read_folder(self.root, reading, self.names) if self.root.is_dir() else {}
         by_files = bool(listings)
         if not by_files:
             check_layout(self.root, "images")
@@ -187,7 +188,7 @@ class Table(OwnFiles):
     def list_images(self) -> dict[str, Listing]:
         """Read the tables; validation and test share the classes of the training table."""
         reading = self.reading
-        listings = read_file(self.table, self.root, reading)
+        listings = read_file(self.table, self.root, reading, self.names)
         first = next(iter(listings))
         for name, place in self.apart.items():
             if name in listings:

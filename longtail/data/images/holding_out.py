@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from longtail.data.iterative_split import iterative_split
 from longtail.data.split import (
     fraction_for_one,
     grouped_fraction_for_one,
@@ -55,4 +56,23 @@ def hold_out(
         elif without.any():
             what = "is one of each" if before.groups is None else "is one group of each"
             ways_out[name] = f"no fraction gives them one, as there {what} in all"
+    return {**others, "train": train}, ways_out
+
+
+def hold_out_sets(
+    listings: Mapping[str, Listing], fractions: Mapping[str, float], seed: int
+) -> tuple[dict[str, Listing], dict[str, str]]:
+    """The same of listings of ``LabelSets``, whose images may have several classes; see ``iterative_split``."""
+    train, others, ways_out = listings["train"], {**listings}, {}
+    sizes = train.class_counts()
+    for name, fraction in fractions.items():
+        if name in listings or not fraction:
+            continue
+        kept, held_out = iterative_split(train.targets, fraction, seed, train.groups, sizes)  # type: ignore[arg-type]
+        if train.groups is not None:
+            tell_groups(train, kept, held_out, name)
+        without = train.subset(held_out).class_counts() == 0
+        if without.any():
+            ways_out[name] = f"an image or group of each is all there is: give {name} images of your own choice"
+        others[name], train = train.subset(held_out), train.subset(kept)
     return {**others, "train": train}, ways_out

@@ -1,4 +1,5 @@
-"""Images with classes in COCO's form: iNaturalist's files, and COCO Camera Traps with LILA's lists of places."""
+"""Images with classes in COCO's form: iNaturalist's files, COCO Camera Traps with LILA's lists of places, and the
+classes of objects, where an image may have several."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import Any
 from longtail.errors import InputError
 from longtail.files.formats.base import Format, load, start, text
 from longtail.files.labels import Rows
+from longtail.files.layouts import boxes_in_file
 from longtail.files.split_names import split_of
 from longtail.messages import plural, shown, some
 
@@ -24,6 +26,11 @@ def _is_file(file: Path) -> bool:
     if '"bbox"' in head or '"segmentation"' in head:
         return False
     return ('"images"' in head and '"file_name"' in head) or ('"annotations"' in head and '"category_id"' in head)
+
+
+def _has_objects(file: Path) -> bool:
+    layout = boxes_in_file(file) if file.suffix.lower() == ".json" else None
+    return layout is not None
 
 
 def _read(file: Path, group: str | None) -> Rows:
@@ -101,3 +108,4 @@ def _places(file: Path, images: list[dict[str, Any]]) -> tuple[list[str], Path |
 
 
 COCO = Format("classes of images in COCO's form", _is_file, _read)
+OBJECTS = Format("the classes of the objects of each image in COCO's form", _has_objects, _read)

@@ -13,7 +13,7 @@ from longtail.errors import InputError
 from longtail.files.entries import Reading, listings_of
 from longtail.files.folder import samples_below, scan_labelled
 from longtail.files.formats.base import Format
-from longtail.files.formats.coco import COCO
+from longtail.files.formats.coco import COCO, OBJECTS
 from longtail.files.formats.fiftyone import FIFTYONE
 from longtail.files.formats.hugging_face import packed_files, read_packed
 from longtail.files.formats.label_studio import JSON, TABLE
@@ -32,14 +32,16 @@ _BELOW = ("annotations", "labels", "metadata")  # folders in which files about i
 _NO_LABELS = ("submission", "class-descriptions", "test_labels")
 
 
-def format_of(file: Path) -> Format | None:
-    """The format of a tool that a file has; None for a plain table and for what is unknown."""
-    return next((known for known in FORMATS if known.is_file(file)), None)
+def format_of(file: Path, several: bool = False) -> Format | None:
+    """The format of a tool that a file has, where an image may have ``several`` classes or not; None for a plain table
+    and for what is unknown."""
+    formats = (*FORMATS, OBJECTS) if several else FORMATS
+    return next((known for known in formats if known.is_file(file)), None)
 
 
-def is_labels(file: Path) -> bool:
-    """Whether a file can be read for the classes of images."""
-    return is_table(file) or format_of(file) is not None
+def is_labels(file: Path, several: bool = False) -> bool:
+    """Whether a file can be read for the classes of images, of which one may have ``several`` or not."""
+    return is_table(file) or format_of(file, several) is not None
 
 
 def read_file(
@@ -74,7 +76,7 @@ def read_folder(root: Path, reading: Reading, classes: Sequence[str] | None = No
     """
     if packed := _packed_files(root, reading):
         return listings_of(read_packed(root, packed, reading, partial(_split, root)), [str(root)], reading, classes)
-    files = [(file, known) for file in _candidates(root) if (known := format_of(file))]
+    files = [(file, known) for file in _candidates(root) if (known := format_of(file, reading.columns.several))]
     kinds = list(dict.fromkeys(known.name for _, known in files))
     if len(kinds) > 1:
         raise InputError(f"{shown(root)} holds {' and '.join(kinds)}: give the file, by --data FILE")
@@ -182,7 +184,7 @@ def _folders(root: Path) -> list[str]:
 
 
 def _rows(file: Path, reading: Reading) -> Rows:
-    known = format_of(file)
+    known = format_of(file, reading.columns.several)
     if known is None:
         return read_rows(file, reading.columns)
     rows = known.read(file, reading.columns.group)

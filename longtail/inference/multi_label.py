@@ -1,0 +1,136 @@
+"""A run of several labels an image, used: say which classes image files have."""
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from torch import Tensor
+
+from longtail.checkpoint import read_checkpoint
+from longtail.errors import InputError
+from longtail.export.classification import write_classifier
+from longtail.inference.base import Predictor
+from longtail.inference.classification import Classifier
+from longtail.inference.runs import tell_escaped
+from longtail.reports.results import Results
+from longtail.writing import write_atomically
+
+
+@dataclass(frozen=True)
+class Labeller(Predictor):
+    """A classifier of several labels out of training.
+
+    Attributes:
+        network: with what it needs to be used; its logits are those of sigmoids.
+        limits: thresholds of the logits (C,), from which on an image is said to have a class.
+    """
+
+    task = "several labels"
+
+    network: Classifier
+    limits: Tensor
+
+    @classmethod
+    def predict_options(cls, parser: argparse.ArgumentParser) -> None:
+        """The threshold, the form of the answer, and images of a batch."""
+        group = parser.add_argument_group("for runs of several labels an image")
+        group.add_argument(
+            "--threshold", type=float, help="probability from which on a class is named (default its own of the run)"
+        )
+        group.add_argument(
+            "--format", dest="style", choices=("csv", "jsonl"), default="csv", help="of the answer (default csv)"
+        )
+        group.add_argument("--batch-size", type=int, default=64)
+
+    @classmethod
+    def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Labeller":
+        """Load a run of several labels; see ``Predictor.load``."""
+        network = Classifier.load(run, results, checkpoint)
+        limits = read_checkpoint(network.source)["state_dict"].get("limits")
+        if not isinstance(limits, Tensor) or limits.shape != (len(network.classes),):
+            raise InputError(f"the checkpoint {network.source} has no thresholds of its classes: train the run again")
+        return cls(network, limits)
+
+    def predict(
+        self,
+        paths: Sequence[Path],
+        output: Path | None = None,
+        skip_bad_images: bool = False,
+        threshold: float | None = None,
+        style: str = "csv",
+        batch_size: int = 64,
+    ) -> None:
+        """Write the classes of files and folders as CSV or JSON lines; a file is written whole or not at all.
+
+        Args:
+            paths: files, folders, and tables that list files.
+            output: file for the answer; None prints it.
+            skip_bad_images: leave out files that cannot be read.
+            threshold: probability from which on a class is named; None for that of each class in the run.
+            style: "csv", with | between the classes and between their probabilities, or "jsonl".
+            batch_size: images that are classified at a time.
+
+        Raises:
+            InputError: on an image that cannot be read, an output that cannot be written, or another number than is
+                allowed.
+        """
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise InputError(f"--threshold is a probability, from 0 to 1, got {threshold:g}")
+        if batch_size < 1:
+            raise InputError(f"--batch-size must be at least 1, got {batch_size}")
+        limits = self.limits if threshold is None else torch.full_like(self.limits, threshold).logit()
+        files = self.network.files(paths)
+        tell_escaped([file.name for file in files])
+        rows = self._answers(self.network.outputs(files, batch_size, skip_bad_images), limits)
+        if output is None:
+            write_labels(rows, style, sys.stdout)
+            return
+        text = io.StringIO()
+        write_labels(rows, style, text)
+        write_atomically(output, text.getvalue().encode("utf-8", "backslashreplace"))  # names of classes too
+
+    def _answers(self, batches: Iterator[tuple[list[str], Tensor]], limits: Tensor) -> Iterator[dict[str, Any]]:  # JSON
+        """Yield {"path", "labels": [{"class", "probability"}, ...]} for every file, most probable class first."""
+        for names, logits in batches:
+            probabilities = logits.sigmoid()
+            for name, row, said in zip(names, probabilities, logits >= limits, strict=True):
+                order = [c for c in row.argsort(descending=True, stable=True).tolist() if said[c]]
+                labels = [{"class": self.network.classes[c], "probability": round(float(row[c]), 6)} for c in order]
+                yield {"path": name, "labels": labels}
+
+    def export(self, output: Path) -> list[Path]:
+        """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.
+
+        The network takes and gives what that of a ``Classifier`` does; the probability of a class is the sigmoid of its
+        logit. The metadata say so under "probabilities", and hold the probabilities from which on a class is named as
+        "thresholds".
+
+        Args:
+            output: folder for the files.
+
+        Raises:
+            InputError: if something that is needed is not installed, or the outputs differ.
+        """
+        network = self.network
+        own = {"probabilities": "sigmoid", "thresholds": json.dumps(self.limits.sigmoid().tolist())}
+        return write_classifier(network.method, network.shape, None, None, {**network.metadata, **own}, output)
+
+
+def write_labels(rows: Iterator[dict[str, Any]], style: str, stream: TextIO) -> None:  # JSON
+    """Write answers as "csv", whose columns are path, labels and probabilities, or "jsonl"."""
+    if style == "jsonl":
+        for row in rows:
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        return
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(["path", "labels", "probabilities"])
+    for row in rows:
+        columns = [[str(label[key]) for label in row["labels"]] for key in ("class", "probability")]
+        table.writerow([row["path"], *("|".join(column) for column in columns)])
