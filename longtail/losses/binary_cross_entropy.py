@@ -60,8 +60,8 @@ class ClassBalancedBinaryLoss(BinaryCrossEntropyLoss):
         ValueError: on counts that are not positive, beta outside 0..1, a wrong shape, or a label that is neither 0 nor
             1.
 
-    Source: Cui et al., Class-balanced loss based on effective number of samples, CVPR 2019, equation 2 and section 4.2. There
-    a row has one class, whose weight all its terms get; here each class has its own.
+    Source: Cui et al., Class-balanced loss based on effective number of samples, CVPR 2019, equation 2 and
+    section 4.2. There a row has one class, whose weight all its terms get; here each class has its own.
     """
 
     def __init__(self, class_counts: Counts, beta: float = 0.9999, reduction: str = "mean") -> None:

@@ -86,7 +86,7 @@ class DistributionBalancedLoss(SigmoidLoss):
     def weights(self, labels: Tensor) -> Tensor:
         """The weight (M, C) of each class for each row, by labels (M, C) as floats."""
         inverse = self.inverse.to(labels.dtype)
-        part = inverse / (labels @ inverse)[:, None]
+        part = (inverse / (labels @ inverse)[:, None]).clamp(max=1e30)  # without a class there is nothing to divide by
         return self.alpha + torch.sigmoid(self.beta * part - self.beta * self.mu)
 
     def terms(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -47,6 +47,7 @@ INPUTS = {
     "embeddings": Kind(lambda n, c, g: normalize(torch.randn(n, 2, 5, generator=g), dim=2), 0),
     "prototypes": Kind(lambda n, c, g: normalize(torch.randn(c, 5, generator=g)), None, 0),
     "targets": Kind(lambda n, c, g: torch.randint(c, (n,), generator=g), 0, labels=True),
+    "labels": Kind(lambda n, c, g: torch.randint(2, (n, c), generator=g), 0, 1),  # of which a row may have several
     "queries": Kind(lambda n, c, g: normalize(torch.randn(n, 5, generator=g)), 0),
     "keys": Kind(lambda n, c, g: normalize(torch.randn(KEYS, 5, generator=g))),
     "key_targets": Kind(lambda n, c, g: torch.randint(c, (KEYS,), generator=g), labels=True),
@@ -84,6 +85,10 @@ class Case:
     def parameters(self) -> list[str]:
         """Names of what forward takes."""
         return [name for name in inspect.signature(self.loss.forward).parameters if name != "self"]
+
+    def several(self) -> bool:
+        """Whether a row may have several labels, or none."""
+        return "labels" in self.parameters()
 
     def knows_classes(self) -> bool:
         """Whether the number of classes follows from what it is given."""

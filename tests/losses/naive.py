@@ -1,6 +1,6 @@
 """What the tests of several losses share: inputs, formulas as plain loops, and the comparison with them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,29 @@ def logits_and_targets(rows: int, classes: int, seed: int) -> tuple[Tensor, Tens
     torch.manual_seed(seed)
     logits = (5 * torch.randn(rows, classes, dtype=torch.float64)).requires_grad_()
     return logits, torch.randint(classes, (rows,))
+
+
+def logits_and_labels(rows: int, classes: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Logits (M, C) in float64 that want a gradient, and labels (M, C), of which the first row has none."""
+    logits, _ = logits_and_targets(rows, classes, seed)
+    labels = torch.randint(2, (rows, classes))
+    labels[:1] = 0
+    return logits, labels
+
+
+def sum_of_terms(logits: Tensor, labels: Tensor, term: Callable[[int, int, Tensor, int], Tensor]) -> Tensor:
+    """The sum over the classes of what (row, class, logit, label) costs, for each row (M,)."""
+    rows = []
+    for i, (x, y) in enumerate(zip(logits, labels.tolist(), strict=True)):
+        total = 0 * x.sum()
+        for c in range(len(y)):
+            total = total + term(i, c, x[c], y[c])
+        rows.append(total)
+    return stack(rows, logits)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    return 1 / (1 + (-x).exp())
 
 
 def embeddings_and_targets(rows: int, views: int, classes: int, seed: int) -> tuple[Tensor, Tensor]:

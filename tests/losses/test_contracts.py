@@ -16,6 +16,8 @@ from longtail.losses.base import Loss
 from .contracts import DETACHED, Case, cases, floats, with_grad
 
 every_case = pytest.mark.parametrize("case", cases(), ids=str)
+every_case_of_one_label = pytest.mark.parametrize("case", [case for case in cases() if not case.several()], ids=str)
+every_case_of_several = pytest.mark.parametrize("case", [case for case in cases() if case.several()], ids=str)
 half_types = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 
 
@@ -45,6 +47,8 @@ def test_it_is_made_from_class_counts(loss: type[Loss]) -> None:
 
 def with_labels(case: Case, inputs: dict[str, Tensor], label: int) -> dict[str, Tensor]:
     """The same inputs, every row of one class."""
+    if case.several():
+        return inputs | {"labels": torch.zeros_like(inputs["labels"]).index_fill(1, torch.tensor(label), 1)}
     return {
         name: torch.full_like(value, label)
         if case.kind(name).row_axis is not None and case.kind(name).labels
@@ -181,7 +185,7 @@ def test_wrong_ranks_and_lengths_are_refused(case: Case) -> None:
                 loss(**inputs | {name: value[1:]})
 
 
-@every_case
+@every_case_of_one_label
 @pytest.mark.parametrize("label", [-1, 4, -100])
 def test_labels_outside_the_classes_are_refused(case: Case, label: int) -> None:
     inputs = case.inputs()
@@ -193,12 +197,38 @@ def test_labels_outside_the_classes_are_refused(case: Case, label: int) -> None:
             case.make()(**inputs)
 
 
-@every_case
+@every_case_of_one_label
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bool, torch.uint8, torch.int32], ids=str)
 def test_labels_that_are_no_class_indices_are_refused(case: Case, dtype: torch.dtype) -> None:
     inputs = case.inputs()
     with pytest.raises(ValueError, match=r"targets must be int64, got dtype"):
         case.make()(**inputs | {"targets": inputs["targets"].to(dtype)})
+
+
+@every_case_of_several
+@pytest.mark.parametrize("label", [-1, 2, -100])
+def test_labels_that_are_neither_0_nor_1_are_refused(case: Case, label: int) -> None:
+    inputs = case.inputs()
+    inputs["labels"][3, 1] = label
+    with pytest.raises(ValueError, match=f"labels must be 0 or 1, got {label}"):
+        case.make()(**inputs)
+
+
+@every_case_of_several
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bool, torch.uint8, torch.float16], ids=str)
+def test_labels_of_0_and_1_of_any_type_are_the_same(case: Case, dtype: torch.dtype) -> None:
+    inputs = case.inputs()
+    found = case.make()(**inputs | {"labels": inputs["labels"].to(dtype)})
+    assert torch.equal(found, case.make()(**inputs))
+
+
+@every_case_of_several
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("value", [1e4, -1e4])
+def test_logits_far_from_0_have_finite_values_and_gradients(case: Case, dtype: torch.dtype, value: float) -> None:
+    labels = torch.tensor([[0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 1]])
+    inputs = with_grad({"logits": torch.full((3, 4), value), "labels": labels}, dtype)
+    assert_finite(case.make()(**inputs), inputs)
 
 
 FORMS = {
@@ -226,7 +256,7 @@ def test_class_counts_of_any_form(loss: type[Loss], form: Callable[[Tensor], Any
         assert torch.equal(value.nan_to_num(-1), other.nan_to_num(-1)), name
 
 
-@every_case
+@every_case_of_one_label
 def test_labels_from_1_are_told_as_such(case: Case) -> None:
     if not case.knows_classes():
         pytest.skip("it cannot know how many classes there are")
