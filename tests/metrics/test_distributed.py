@@ -6,6 +6,7 @@ import torch
 from processes import two_processes
 
 from longtail.metrics.calibration import CalibrationError
+from longtail.metrics.multi_label import LabelScores, label_figures
 from longtail.metrics.per_class import PerClassAccuracy
 
 CLASSES = 6
@@ -20,10 +21,13 @@ def everything() -> tuple[torch.Tensor, torch.Tensor]:
 
 def figures(rows: slice) -> dict[str, torch.Tensor]:
     logits, targets = everything()
-    per_class, calibration = PerClassAccuracy(CLASSES), CalibrationError()
+    per_class, calibration, scores = PerClassAccuracy(CLASSES), CalibrationError(), LabelScores(CLASSES)
     for metric in (per_class, calibration):
         metric.update(logits[rows], targets[rows])
-    return {**per_class.compute(), "calibration_error": calibration.compute()}
+    scores.update(logits[rows], logits[rows].roll(1, 1) > 1)  # labels of some kind
+    of_labels = label_figures(*scores.compute(), torch.zeros(CLASSES))
+    own = {f"labels_{name}": value for name, value in of_labels.items()}
+    return {**per_class.compute(), **own, "calibration_error": calibration.compute()}
 
 
 def process(rank: int) -> dict[str, torch.Tensor]:
