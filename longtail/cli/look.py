@@ -202,7 +202,7 @@ def _with_recipe(dataset: "Dataset", data: "LongTailData", what: str, options: S
     given = dict(pairs(options))
     left = [f"--data.{name}=true" for name in skipping if stops and f"--data.{name}" not in given]
     fit = ["longtail", "fit", "--data", what, *options, *left]
-    if isinstance(data, OwnFiles) and not isinstance(data, ClipData):
+    if isinstance(data, OwnFiles) and not (isinstance(data, ClipData) or data.several_labels):
         with _notes():
             choice = choose(fit[2:])
         return replace(dataset, recipe=str(choice).removeprefix("recipe "), next=command(*fit))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from longtail.files.listing import Listing
 from longtail.files.passed_over import PassedOver
 from longtail.files.places import find_files
 from longtail.messages import shown, some
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,22 @@ def listing_of(
     if not rows.paths:
         raise InputError(f"{shown(rows.file)}: the table is empty; add a row for every {reading.kind.noun}")
     rows, several = _with_path(rows, reading), reading.columns.several
-    rows = rows if several else _labelled(rows, reading)
+    if not several:
+        _tell_bars(rows)
+        rows = _labelled(rows, reading)
     rows, paths = _placed(rows, folders if rows.home is None else [str(rows.home), *folders], reading, split)
     if several:
         return label_sets(rows, paths, classes)
     rows, paths = _single(rows, paths, reading)
     targets, names = own_indices(rows) if classes is None else indices_among(rows, classes)
     return Listing(paths, targets, names, rows.groups or None, rows.home)
+
+
+def _tell_bars(rows: Rows) -> None:
+    """Say that labels look like several in one."""
+    barred = list(dict.fromkeys(label for label in rows.labels if "|" in label))
+    if barred:
+        logger.info(f"{shown(rows.file)}: labels such as {shown(barred[0])} are taken for one class each; {SEVERAL}")
 
 
 def listings_of(
