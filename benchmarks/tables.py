@@ -352,7 +352,8 @@ def several_labels(name: str, title: str) -> Table:
         "Mean average precision of the classes on the test images. The long-tailed subset and its lists are those of\n"
         "Wu et al. (ECCV 2020), whose length and network the rows have, with AdamW at a rate of 1e-4.\n"
         "`DIR` is a folder in COCO's format: `instances_train.json` with the images of the list,\n"
-        "`instances_test.json` with those of the test. No published figure is quoted, as none was at hand to be checked.",
+        "`instances_test.json` with those of the test. No published figure is quoted, as none was at hand to be\n"
+        "checked.",
         {"--data.val_fraction": "0"},
         figures=("mean_ap",),
         groups=("mean_ap_many", "mean_ap_medium", "mean_ap_few"),

@@ -153,14 +153,14 @@ def check_targets(
     return targets
 
 
-def check_label_table(values: Numbers, rows: int, classes: int, device: torch.device | None = None) -> Tensor:
-    """Return labels (M, C), 1 where a row has a class and 0 where not, of any type. They are read as `check_targets`
-    reads its own.
+def check_label_table(values: Numbers, shape: Sequence[int], device: torch.device | None = None) -> Tensor:
+    """Return labels of the shape (M, C), 1 where a row has a class and 0 where not, of any type. They are read as
+    `check_targets` reads its own.
 
     Raises:
         ValueError: with what was expected and what came.
     """
-    labels = check_shape("labels", values, rows, classes, device=device)
+    labels = check_shape("labels", values, *shape, device=device)
     if (labels.device.type == "cpu" or _debug) and not torch.compiler.is_compiling():
         wrong = (labels != 0) & (labels != 1)
         if labels.dtype != torch.bool and bool(wrong.any()):

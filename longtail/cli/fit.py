@@ -30,7 +30,8 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
                        and plain cross-entropy on the same features is put beside it
   --data WHAT          a folder, a table (CSV, TSV, JSON lines, Parquet, Arrow, list file), hf:OWNER/NAME on Hugging
                        Face's hub, or cifar10_lt, cifar100_lt, digits_lt, or imagenet_lt, places_lt or
-                       inaturalist2018 with --data.root FOLDER; for
+                       inaturalist2018 with --data.root FOLDER; for several
+                       labels an image a table of them, or objects in COCO's format; for
                        detection a folder in the format of COCO, Pascal VOC, YOLO, LabelMe or CVAT, or coco, voc,
                        yolo, labelme, cvat or lvis with --data.root FOLDER; for segmentation a folder with images/,
                        annotations/ (a PNG for each image, with the class of its pixels) and classes.txt, or one

@@ -44,7 +44,8 @@ class LabelSets(Listing):
 
     def class_counts(self) -> NDArray[np.int64]:
         """(C,) int64, the number of rows that have each class."""
-        return self.targets.sum(0, dtype=np.int64)
+        counts: NDArray[np.int64] = self.targets.sum(0, dtype=np.int64)
+        return counts
 
     def codes(self, classes: Sequence[str]) -> NDArray[np.int64]:
         """(M,) int64, a checksum of the classes of each row by their places among others; -1 where it has one that is

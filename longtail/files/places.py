@@ -57,11 +57,9 @@ def find_files(rows: Rows, folders: Sequence[str], kind: Kind, split: str | None
         names = _Names(folders, kind, split)
         for i in lost if names.files else []:
             found[i] = names.find(rows, i)
-        if by_name := sum(found[i] is not None for i in lost):
-            where = shown(folders[-1])
-            logger.info(
-                f"{by_name} of {plural(len(found), kind.noun)} of {shown(rows.file)} found by their names in {where}"
-            )
+        if by_name := len({rows.paths[i] for i in lost if found[i] is not None}):
+            where, total = shown(folders[-1]), plural(len(set(rows.paths)), kind.noun)
+            logger.info(f"{by_name} of {total} of {shown(rows.file)} found by their names in {where}")
     return found
 
 

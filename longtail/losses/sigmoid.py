@@ -46,7 +46,7 @@ class SigmoidLoss(Loss, ABC):
             ValueError: on a wrong shape, or a label that is neither 0 nor 1.
         """
         checked = check_shape("logits", logits, "M", "C" if self.num_classes is None else self.num_classes)
-        truth = check_label_table(labels, *checked.shape, device=checked.device)
+        truth = check_label_table(labels, checked.shape, checked.device)
         with torch.autocast(checked.device.type, enabled=False):
             x = full_precision(checked)
             return self.terms(x, truth.to(x.dtype))

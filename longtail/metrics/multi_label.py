@@ -63,7 +63,7 @@ def best_thresholds(scores: Numbers, labels: Numbers) -> Tensor:
 
 def _checked(scores: Numbers, labels: Numbers) -> tuple[Tensor, Tensor]:
     values = check_shape("scores", scores, "M", "C")
-    return values.double(), check_label_table(labels, *values.shape, device=values.device).bool()
+    return values.double(), check_label_table(labels, values.shape, values.device).bool()
 
 
 def _ranked(values: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -102,7 +102,7 @@ class LabelScores(Metric):
     def update(self, logits: Numbers, labels: Numbers) -> None:
         scores = check_shape("logits", logits, "M", self.num_classes)
         self.logits.append(scores.float())
-        self.labels.append(check_label_table(labels, *scores.shape, device=scores.device).bool())
+        self.labels.append(check_label_table(labels, scores.shape, scores.device).bool())
 
     def compute(self) -> tuple[Tensor, Tensor]:
         logits, labels = dim_zero_cat(self.logits), dim_zero_cat(self.labels)

@@ -82,4 +82,4 @@ class ClipFiles(Dataset[Sample]):
                 for crop in self.crops
             ]
             images = torch.stack(views).transpose(1, 2)
-        return {"images": images, "target": self.listing.targets[row], "row": row}
+        return {"images": images, "target": int(self.listing.targets[row]), "row": row}

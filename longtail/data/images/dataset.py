@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ class Sample(TypedDict):
     ``target``: its class, or which classes (C,) it has."""
 
     images: Tensor
-    target: Any
+    target: int | list[bool]
     row: int
 
 
@@ -96,7 +96,7 @@ class ImageFiles(Dataset[Sample]):
                 else random_crop(pixels, self._size, crop, generator, how)[0]
                 for crop in self._crops
             ]
-        return {"images": torch.stack(views), "target": self._targets[row], "row": int(row)}
+        return {"images": torch.stack(views), "target": self._targets[row].tolist(), "row": int(row)}
 
     def _reduction(self, width: int, height: int) -> float:
         """How many times smaller an image of this size may be decoded."""
@@ -113,7 +113,7 @@ def stacked(samples: Sequence[tuple[Sample, int]]) -> LoadedImages:
     """A batch of images with their draws, of which the first counts."""
     return {
         "images": torch.stack([sample["images"] for sample, _ in samples]),
-        "targets": torch.from_numpy(np.array([sample["target"] for sample, _ in samples])),
+        "targets": torch.tensor([sample["target"] for sample, _ in samples]),
         "rows": torch.tensor([sample["row"] for sample, _ in samples]),
         "seed": samples[0][1],
     }

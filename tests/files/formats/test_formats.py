@@ -59,7 +59,11 @@ def test_a_column_for_each_class(tmp_path: Path) -> None:
     ]
     with file.open("a") as stream:
         stream.write("ISIC_2,1.0,1.0,0.0,5\n")
-    assert f"{file}, line 4: ISIC_2 has several classes, MEL, NV; each needs one: correct it, or" in refusal(file)
+    message = refusal(file)
+    assert (
+        f"{file}, line 4: ISIC_2 has several classes, MEL, NV; each needs one: give --recipe multilabel/bce" in message
+    )
+    assert "or correct it, or leave such rows out by --skip-bad-images" in message
     reading = Reading(skip=True)
     assert len(read_file(file, None, reading)["all"]) == 2
     assert reading.passed.counts("image") == [(1, "image", "of several classes in truth.csv")]
