@@ -100,6 +100,10 @@ class MultiLabel(ImageTask):
         """What this task adds to the results of a run."""
         return {**super().record(), "accuracy_of": "average precision"}
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:  # Lightning's signature
+        """The thresholds are saved as they are, also where weights are averaged over the steps, and buffers too."""
+        checkpoint["state_dict"]["limits"] = self.limits.clone()
+
     def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor:
         """One step of the method; logs the loss and its parts."""
         out = self.step(batch)

@@ -101,6 +101,14 @@ def test_thresholds_are_those_of_the_checkpoint(run: Path) -> None:
         assert loaded.limits.sigmoid().tolist() == pytest.approx(val)
 
 
+def test_averaged_weights_have_the_thresholds_of_their_validation() -> None:
+    task = MultiLabel(Plain([5, 2], Backbone("resnet20_cifar"), BinaryCrossEntropyLoss()), [5, 2])
+    task.limits.copy_(torch.tensor([0.5, -1.0]))
+    checkpoint = {"state_dict": {"limits": torch.zeros(2)}}  # as averaging leaves them
+    task.on_save_checkpoint(checkpoint)
+    assert checkpoint["state_dict"]["limits"].tolist() == [0.5, -1.0]
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     (tmp_path / "new").mkdir()
