@@ -3,7 +3,7 @@
 from longtail.metrics.calibration import CalibrationError, probability_figures, reliability
 from longtail.metrics.class_metric import ClassMetric
 from longtail.metrics.long_tail import LongTailMetrics
-from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean, mean_precision
+from longtail.metrics.per_class import PerClassAccuracy, cohen_kappa, geometric_mean, harmonic_mean, mean_precision
 from longtail.metrics.shots import shot_accuracy
 from longtail.metrics.tradeoff import adjusted_accuracy
 
@@ -13,6 +13,7 @@ __all__ = [
     "LongTailMetrics",
     "PerClassAccuracy",
     "adjusted_accuracy",
+    "cohen_kappa",
     "geometric_mean",
     "harmonic_mean",
     "mean_precision",
