@@ -23,7 +23,7 @@ from longtail.inference.classification import Classifier
 from longtail.methods.base import Method
 from longtail.methods.probe import Probe
 from longtail.methods.start import HeadStart, first_rows
-from longtail.metrics.class_metric import ClassMetric
+from longtail.metrics.class_metric import ClassMetric, by_name, measure
 from longtail.metrics.long_tail import SCALARS, LongTailMetrics
 from longtail.models.backbones import Backbone
 from longtail.models.classifiers import CosineClassifier
@@ -82,9 +82,7 @@ class Classification(Task[ImageBatch]):
         if compile:
             self.method.compile()
         self.metrics = LongTailMetrics(class_counts, many, few)
-        self.own_metrics = {metric.name: metric for metric in metrics or ()}
-        if clashes := self.own_metrics.keys() & set(SCALARS):
-            raise InputError(f"there is a metric {clashes.pop()} already: give your own another name")
+        self.own_metrics = by_name(metrics or (), SCALARS)
         names = sorted(SCALARS, key=lambda name: name != "balanced_accuracy")  # which comes first
         own_words = {name: metric.words for name, metric in self.own_metrics.items()}
         self.monitors = {**{name: METRICS[name] for name in names}, **own_words}
@@ -182,7 +180,7 @@ class Classification(Task[ImageBatch]):
     def finish(self, split: str) -> None:
         scalars, per_class = self.metrics.compute()
         counts = torch.as_tensor(self.data.image_counts, device=per_class["images"].device)
-        scalars |= {name: metric({"counts": counts, **per_class}) for name, metric in self.own_metrics.items()}
+        scalars |= measure(self.own_metrics, {"counts": counts, **per_class})
         self.metrics.reset()
         self.log_figures(split, scalars)
         if self.fitting:
