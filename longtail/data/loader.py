@@ -49,7 +49,12 @@ class EpochBatches(Sampler[Draws]):
             trainer counts the batches once.
         begin: called with the epoch when its batches begin, before any image is fetched, in the process that draws
             them.
+
+    Attributes:
+        partners: draws as many further rows for each batch, which stand after its own, each with a draw of its own.
     """
+
+    partners: EpochSampler | None = None
 
     def __init__(
         self,
@@ -102,9 +107,14 @@ class EpochBatches(Sampler[Draws]):
             indices = self.sampler.order(self.epoch)
             indices = indices[places % len(indices)]
         pairs = list(zip(indices.tolist(), draws[places].tolist(), strict=True))
+        others: Draws = []
+        if self.partners is not None:
+            rest, draws = self.partners.order(self.epoch), torch.randint(2**62, (rows,), generator=random)
+            others = list(zip(rest[places % len(rest)].tolist(), draws[places].tolist(), strict=True))
         start, self.start = self.start, 0
         for batch in range(start, len(self)):
-            yield pairs[batch * self.batch_size : (batch + 1) * self.batch_size]
+            own = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+            yield pairs[own] + others[own]
 
 
 class Loader:

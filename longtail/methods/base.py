@@ -27,6 +27,11 @@ class Method(nn.Module, ABC):
     num_classes: int
     prior_strength: float | None = None
 
+    @property
+    def takes_soft_targets(self) -> bool:
+        """Whether ``forward`` also takes distributions over the classes (N, C), in floating point, as targets."""
+        return False
+
     @abstractmethod
     def forward(self, views: Sequence[Tensor], targets: Tensor) -> dict[str, Tensor]:
         """Compute the training loss.

@@ -47,6 +47,10 @@ class Probe(Plain):
             raise InputError("a probe wants a frozen backbone: give --model.method.backbone.tuning none")
         self.copies = copies
 
+    @property
+    def takes_soft_targets(self) -> bool:
+        return False  # features are computed once, and images are mixed anew in each epoch
+
     def classify(self, images: Tensor) -> Tensor:
         """Logits (N, C) for images (N, 3, H, W), clips, or their features (N, D)."""
         features = images if images.ndim == 2 else self.backbone(images)

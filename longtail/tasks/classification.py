@@ -12,6 +12,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torchmetrics.aggregation import CatMetric
 
+from longtail.augment.mixing import Mixing
 from longtail.data.base import LongTailData
 from longtail.data.clips.folder import ClipData
 from longtail.data.images.base import ImageBatch, ImageData
@@ -20,6 +21,7 @@ from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.figures import METRICS
 from longtail.inference.classification import Classifier
+from longtail.losses.base import Loss
 from longtail.methods.base import Method
 from longtail.methods.probe import Probe
 from longtail.methods.start import HeadStart, first_rows
@@ -55,6 +57,7 @@ class Classification(Task[ImageBatch]):
         metrics: of your own, made of the figures of the classes.
         rates: multiples of the learning rate for the parts of the network.
         start: of the weights of a cosine classifier; random where left out.
+        mixing: mixes each training image with another, after the views, which gives soft targets.
     """
 
     predictor = Classifier
@@ -74,9 +77,10 @@ class Classification(Task[ImageBatch]):
         metrics: Sequence[ClassMetric] | None = None,
         rates: Rates = EQUAL,
         start: HeadStart | None = None,
+        mixing: Mixing | None = None,
     ) -> None:
         super().__init__(method, len(class_counts), optimizer, schedule, many, few, difficulty, rates)
-        self.start = start
+        self.start, self.mixing = start, mixing
         self.channels_last = channels_last
         order_weights(method, channels_last)
         if compile:
@@ -93,8 +97,16 @@ class Classification(Task[ImageBatch]):
 
         Raises:
             InputError: on data of another kind, another number of classes or of views, clips of a size that the network
-                does not take, or clips for a network of images and the other way round.
+                does not take, clips for a network of images and the other way round, or mixing with a method that takes
+                no soft targets.
         """
+        if self.mixing is not None and not self.method.takes_soft_targets:
+            loss = getattr(self.method, "loss", None)
+            named = f" with {type(loss).__name__}" if isinstance(loss, Loss) else ""
+            raise InputError(
+                f"mixed images have soft targets, and {type(self.method).__name__}{named} takes none: leave out "
+                "--model.mixing, or give longtail.methods.Plain with a loss of softmax"
+            )
         if isinstance(data, FeatureData):  # its images were checked
             return
         if not isinstance(data, ImageData):
@@ -125,6 +137,11 @@ class Classification(Task[ImageBatch]):
             )
         self.grain = CLIPS if clips else IMAGES
         super().check(data)
+
+    def setup(self, stage: str) -> None:
+        """Check that the data and the method fit, and say how training images are mixed."""
+        super().setup(stage)
+        self.data.mixing = self.mixing
 
     def prepare(self, data: LongTailData, trainer: pl.Trainer, features: Path, resume: bool) -> LongTailData:
         """Compute the features of a frozen network, and start the weights of the classifier."""
@@ -157,11 +174,16 @@ class Classification(Task[ImageBatch]):
         return [ordered(view, self.channels_last) for view in batch["views"]]
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor | None:
-        """One step of the method; logs the loss and its parts."""
+        """One step of the method; logs the loss, its parts and the share of right answers.
+
+        Under soft targets the answer to an image is right by the share that its label has in them."""
         rows = {"rows": batch["rows"]} if self.method.wants_rows else {}
         out: dict[str, Tensor] = self.method(self._views(batch), batch["targets"], **rows)
-        logits = out.pop("logits")
-        self.log_parts({**out, "top1": (logits.argmax(1) == batch["targets"]).float().mean()}, len(logits))
+        logits, targets = out.pop("logits"), batch["targets"]
+        answers = logits.argmax(1)
+        soft = targets.is_floating_point()
+        right = targets.gather(1, answers[:, None]) if soft else (answers == targets).float()
+        self.log_parts({**out, "top1": right.mean()}, len(logits))
         return out["loss"] if out["loss"].requires_grad else None  # where nothing is trained
 
     def logits(self, batch: ImageBatch) -> Tensor:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from longtail.augment.mixing import Mixing
 from longtail.data.names import find_class, shipped
 from longtail.errors import BUILDERS, InputError, packages
 from longtail.metrics.class_metric import ClassMetric
@@ -65,15 +66,21 @@ def explain(message: str) -> str:
 
 def _choices(key: str, given: str) -> str:
     """The classes of this package that fit an option; of metrics those in the module that was given."""
+    import longtail.augment
     import longtail.losses
     import longtail.methods
 
     rooms = {"method": longtail.methods.__all__, "loss": longtail.losses.__all__, "data": list(shipped())}
+    rooms["mixing"] = [name for name in longtail.augment.__all__ if _derived(getattr(longtail.augment, name), Mixing)]
     if key == "metrics":
         module = sys.modules.get(given.rpartition(".")[0])
-        classes = [each for each in vars(module or object).values() if isinstance(each, type)]
-        own = [each.__name__ for each in classes if issubclass(each, ClassMetric) and each is not ClassMetric]
+        own = [name for name, each in vars(module).items() if _derived(each, ClassMetric)] if module else []
         return f"choose from {', '.join(own)}" if own else "derive a class from longtail.metrics.ClassMetric"
     if key not in rooms:
         return "give the import path of one"
     return f"choose from {', '.join(rooms[key])}, or give the import path of your own"
+
+
+def _derived(value: object, base: type) -> bool:
+    """Whether something is a class derived from another."""
+    return isinstance(value, type) and issubclass(value, base) and value is not base
