@@ -65,6 +65,7 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
 
 Every other option of the trainer, the model and the data can be given by its full name, such as
 --trainer.devices 2, --model.many 50, --data.val_fraction 0.1, --trainer.logger WandbLogger.
+--model.mixing longtail.augment.CutMix mixes training images, as do MixUp, Remix and CMO there.
 --data.views.flip 0 sets an option of every view of an image, --data.views.0.flip 0 that of the first.
 longtail fit --help-all lists those of the trainer; --data.help CLASS and --model.help CLASS those of a class.
 """
