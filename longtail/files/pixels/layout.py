@@ -4,6 +4,7 @@ from pathlib import Path
 
 from longtail.errors import InputError
 from longtail.files.images import SUFFIXES
+from longtail.files.listing import named_in
 from longtail.files.pixels.pairs import Pairs, files_by_name, find_pairs, find_splits, read_text
 from longtail.files.split_names import SPLIT_NAMES, split_of
 from longtail.messages import shown
@@ -51,8 +52,8 @@ def _one_of(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 def _listed(file: Path, images: Path, masks: Path) -> Pairs:
     """The pairs that a list names."""
-    names = [line.split()[0] for line in read_text(file).splitlines() if line.strip()]
     pictures, drawn = files_by_name(images, "", SUFFIXES), files_by_name(masks, "", {".png"})
+    names = [named_in(line, pictures) for line in read_text(file).splitlines() if line.strip()]
     missing = [images / f"{name}.jpg" for name in names if name not in pictures]
     missing += [masks / f"{name}.png" for name in names if name not in drawn]
     alone = [f"{shown(path)}: is not there, and {shown(file)} names it" for path in sorted(missing)]

@@ -679,7 +679,7 @@ def flat_box(root: Path) -> None:
         (broken_xml, r"2007_000001\.xml: cannot be read as XML"),
         (without_a_name, r"2007_000001\.xml, object 1 has no name \(and 1 bad in other ways\)"),
         (without_a_box, r"2007_000001\.xml, object 1 has no bndbox of four numbers"),
-        (listed_and_not_there, r"names .*2007_000009\.xml, which is not there"),
+        (listed_and_not_there, r"train\.txt: .*2007_000009\.xml is not there, nor is an image of its name"),
         (flat_box, r"2007_000001\.xml, object 1 \(cat\) has a box without area, width -4 and height 16"),
     ],
 )
