@@ -76,8 +76,8 @@ class SegmentationFolder(SegmentationData):
     def located(cls, path: Path) -> Located:
         """The folder ``root``, or ``PolygonFolder`` where it has no masks, but shapes that can be drawn."""
         own = super().located(path)
-        layouts = find_layouts(path)
-        if not layouts or layouts[0].grain != "boxes" or any(layout.grain == "pixels" for layout in layouts):
+        grains = {layout.grain for layout in find_layouts(path)}
+        if "boxes" not in grains or "pixels" in grains:
             return own
         return handed_on(cls, SegmentationFolder, Located(PolygonFolder, {"root": path}))
 

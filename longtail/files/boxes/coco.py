@@ -85,14 +85,14 @@ def find_files(root: Path) -> dict[str, list[Path]]:
 def image_folders(root: Path, file: Path, split: str) -> list[Path]:
     """Where the images of a file may lie, the likeliest first: never in the folder of another split."""
     name = file.stem.removeprefix("instances_")
-    tops = (root, root / "images")
+    tops = (root, root / "images", root / "data")
     named = [top / name for top in tops]
     called = [
         folder for top in tops if top.is_dir() for folder in sorted(top.iterdir()) if split_of(folder.name) == split
     ]
-    beside = [file.parent, file.parent / "images"]
+    beside = [file.parent, file.parent / "images", file.parent / "data"]
     in_split = file.parent.parent == root and split_of(file.parent.name) is not None
-    return beside if in_split else [*named, *called, root / "images", root, *beside]
+    return beside if in_split else [*named, *called, root / "images", root, *beside[:2], root / "data", beside[2]]
 
 
 def _add(files: dict[str, list[Path]], split: str | None, file: Path) -> None:

@@ -14,6 +14,7 @@ from longtail.files.entries import Reading, listings_of
 from longtail.files.folder import samples_below, scan_labelled
 from longtail.files.formats.base import Format
 from longtail.files.formats.coco import COCO
+from longtail.files.formats.cvat import CVAT
 from longtail.files.formats.fiftyone import FIFTYONE
 from longtail.files.formats.hugging_face import packed_files, read_packed
 from longtail.files.formats.label_studio import JSON, TABLE
@@ -27,7 +28,7 @@ from longtail.messages import command, shown, some
 
 logger = logging.getLogger(__name__)
 
-FORMATS = (COCO, JSON, TABLE, FIFTYONE, OPEN_IMAGES)
+FORMATS = (COCO, JSON, TABLE, FIFTYONE, OPEN_IMAGES, CVAT)
 _BELOW = ("annotations", "labels", "metadata")  # folders in which files about images lie
 _NO_LABELS = ("submission", "class-descriptions", "test_labels")
 
@@ -201,7 +202,7 @@ def _candidates(root: Path) -> list[Path]:
     for folder in folders:
         with suppress(InputError):
             files += [Path(entry.path) for entry in entries(str(folder)) if entry.name[0] != "." and is_file(entry)]
-    return [file for file in files if file.suffix.lower() in (".json", ".csv", ".tsv", ".jsonl", ".parquet")]
+    return [file for file in files if file.suffix.lower() in (".json", ".csv", ".tsv", ".jsonl", ".parquet", ".xml")]
 
 
 def _split(root: Path, file: Path) -> str:

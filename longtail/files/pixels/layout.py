@@ -9,9 +9,9 @@ from longtail.files.pixels.pairs import Pairs, files_by_name, find_pairs, find_s
 from longtail.files.split_names import SPLIT_NAMES, split_of
 from longtail.messages import shown
 
-IMAGES = ("images", "imgs", "img", "JPEGImages")
+IMAGES = ("images", "imgs", "img", "JPEGImages", "image_2")
 _OBJECTS = "SegmentationObject"  # masks that number the objects of an image, and say nothing of classes
-MASKS = ("annotations", "masks", "mask", "labels", "SegmentationClass")
+MASKS = ("annotations", "masks", "mask", "labels", "SegmentationClass", "semantic_rgb")
 
 
 def find_masks(root: Path, needs_train: bool = True) -> dict[str, Pairs]:
@@ -19,23 +19,27 @@ def find_masks(root: Path, needs_train: bool = True) -> dict[str, Pairs]:
 
     Known are ``images/`` and ``annotations/`` (or ``masks/``, ``labels/``), each with a folder for every split or flat;
     the same two folders in one for every split; both kinds in the folder of the split, masks with names that end in
-    ``_mask``; and Pascal VOC's ``JPEGImages/`` and ``SegmentationClass/`` with lists in ``ImageSets/Segmentation/``.
+    ``_mask``; Pascal VOC's ``JPEGImages/`` and ``SegmentationClass/`` with lists in ``ImageSets/Segmentation/``; and the
+    layouts of CamVid, ``train/`` beside ``trainannot/``, and of Cityscapes, ``leftImg8bit/`` and ``gtFine/``, in which
+    tools write other classes too. A folder ``default/`` there is for training, as CVAT calls what is in no subset.
 
     Raises:
         InputError: as ``find_splits``; or a split is there twice.
     """
+    if benchmark := _as_benchmark(root):
+        return benchmark
     images, masks = _one_of(root, IMAGES), _one_of(root, MASKS)
     if images and not masks and (root / _OBJECTS).is_dir():
         raise InputError(f"{shown(root)} has {_OBJECTS}/ alone, which tells objects apart: add SegmentationClass/")
     lists = {split: root / "ImageSets" / "Segmentation" / f"{split}.txt" for split in SPLIT_NAMES}
     if images and masks and lists["train"].is_file():
         return {split: _listed(file, images, masks) for split, file in lists.items() if file.is_file()}
-    tops = [path for path in sorted(root.iterdir()) if path.is_dir() and split_of(path.name)] if root.is_dir() else []
+    tops = [path for path in sorted(root.iterdir()) if path.is_dir() and _split(path)] if root.is_dir() else []
     if (images and masks) or not tops:
         return find_splits(images or root / IMAGES[0], masks or root / MASKS[0], needs_train)
     splits: dict[str, Pairs] = {}
     for top in tops:
-        split = split_of(top.name) or ""
+        split = _split(top) or ""
         images, masks = _one_of(top, IMAGES), _one_of(top, MASKS)
         if split in splits:
             raise InputError(f"{shown(root)} has several folders for {split}, such as {shown(top)}: keep one of them")
@@ -43,6 +47,24 @@ def find_masks(root: Path, needs_train: bool = True) -> dict[str, Pairs]:
     if needs_train and "train" not in splits:
         raise InputError(f"{shown(root)} has no train folder: add one with the training images and masks")
     return splits
+
+
+def _as_benchmark(root: Path) -> dict[str, Pairs]:
+    """The pairs of a set in the layout of CamVid or Cityscapes, with a colour for each class; else none."""
+    streets = (root / "leftImg8bit").is_dir()
+    folders = [path for path in sorted((root / "leftImg8bit" if streets else root).glob("*/")) if path.name[0] != "."]
+    splits = {}
+    for folder in folders:
+        masks = root / "gtFine" / folder.name if streets else root / f"{folder.name}annot"
+        if masks.is_dir():
+            ends = ("_leftImg8bit", "_gtFine_color") if streets else ("", "")
+            splits[_split(folder) or "train"] = find_pairs(folder, masks, *ends)
+    return splits
+
+
+def _split(folder: Path) -> str | None:
+    """The split of a folder, by its name."""
+    return "train" if folder.name.lower() == "default" else split_of(folder.name)
 
 
 def _one_of(folder: Path, names: tuple[str, ...]) -> Path | None:
