@@ -1,10 +1,10 @@
-"""Files of annotation tools in formats that are not read, so that a line can say so and nothing else is made of them."""
+"""Files of annotation tools in formats that are not read, so that a line says so and nothing else is made of them."""
 
 import re
 from collections.abc import Mapping
 
 _SHAPES = rb'(rectangle|polygon|brush|ellipse|keypoint)labels"'
-# The ending of such a file, what its text has, a text file that of its first lines, and what it holds.
+# The ending of such a file, what its text has, and what it holds.
 _KNOWN: tuple[tuple[str, bytes, str], ...] = (
     (".xml", rb"<annotation>.*<polygon>\s*<pt>", "XML of LabelMe's web tool"),
     (".xml", rb"<annotations>.*<track ", "CVAT's XML for video"),

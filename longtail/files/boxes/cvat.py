@@ -48,9 +48,9 @@ class _Image:
 class CVATSet(BoxSet):
     """XML files in the folder, in ``annotations/`` or in a folder for each split, and the images that they name.
 
-    The split of an image is its subset, where those are called by splits, or the name of its file, where there are several and
-    all are called by one. Boxes, polygons, ellipses and masks are
-    objects, the upper ones last; points, lines, cuboids, skeletons and tags are left out and counted.
+    The split of an image is its subset, where those are called by splits; or that of its file, where there are several
+    and all are called by one. Boxes, polygons, ellipses and masks are objects, the upper ones last; points, lines,
+    cuboids, skeletons and tags are left out and counted.
     """
 
     format: ClassVar[str] = "CVAT's XML"

@@ -32,8 +32,8 @@ class _Shape:
 class LabelMeSet(FileSet[_Shape]):
     """JSON files beside the images or in a folder of their own.
 
-    Polygons, rectangles, turned ones, circles and masks are shapes of objects; polygons of one group and one name are one object.
-    Lines and points have no area and count as bad.
+    Polygons, rectangles, turned or not, circles and masks are shapes of objects; polygons of one group and one name are
+    one object. Lines and points have no area and count as bad.
     """
 
     format: ClassVar[str] = "LabelMe's format"

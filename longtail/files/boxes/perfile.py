@@ -34,13 +34,14 @@ N = TypeVar("N", bound=Named)
 
 @dataclass
 class Content(Generic[N]):
-    """What a file says of its image: its name and its size, as far as it does, its objects, and what cannot be used,
-    with the reasons."""
+    """What a file says of its image: its name and its size, as far as it does, its objects, what cannot be used, with
+    the reasons, and whether there is such a file."""
 
     file_name: str | None = None
     size: tuple[int, int] | None = None
     objects: list[N] = field(default_factory=list)
     bad: list[tuple[str, str]] = field(default_factory=list)
+    there: bool = True
 
 
 class FileSet(BoxSet, Generic[N]):
@@ -99,7 +100,7 @@ class FileSet(BoxSet, Generic[N]):
             found[split] = {}
             for path in self._files(place) if place.is_dir() else self._listed(place):
                 try:
-                    content = self.parse(Path(path)) if Path(path).exists() else Content[N]()
+                    content = self.parse(Path(path)) if Path(path).exists() else Content[N](there=False)
                 except InputError as error:
                     found[split][path] = str(error)
                 else:
@@ -125,10 +126,9 @@ class FileSet(BoxSet, Generic[N]):
                 builder.add_bad(content, "")
             elif (path := partners.image(Path(file), content.file_name)) is None:
                 problem = f"has no image of its name{_named(content.file_name)}"
-                there = os.path.exists(file)
-                builder.add_bad(shown(short), problem if there else "is not there, nor is an image of its name")
+                builder.add_bad(shown(short), problem if content.there else "is not there, nor is an image of its name")
             else:
-                bare += not os.path.exists(file)
+                bare += not content.there
                 size = content.size or image_size(path)
                 builder.add_image(os.path.relpath(path, self.root), *size)
                 for place, reason in content.bad:

@@ -120,9 +120,9 @@ def read_colour_table(file: Path) -> tuple[list[str], IntArray]:
     colours: list[tuple[int, ...]] = []
     lines = read_text(file).splitlines()
     rows = [line for line in lines if line.strip() and line.lstrip()[0] != "#"]
-    if bare := [match["name"] for line in rows if (match := _NO_COLOUR.fullmatch(line))]:
-        if len(bare) == len(rows) <= 256:
-            return bare, pascal_colours()[: len(bare)]
+    bare = [match["name"] for line in rows if (match := _NO_COLOUR.fullmatch(line))]
+    if 0 < len(bare) == len(rows) <= 256:
+        return bare, pascal_colours()[: len(bare)]
     for number, line in enumerate(lines, start=1):
         match = _NAME_FIRST.fullmatch(line) or _NAME_LAST.fullmatch(line)
         if match is None and (

@@ -19,9 +19,10 @@ def find_masks(root: Path, needs_train: bool = True) -> dict[str, Pairs]:
 
     Known are ``images/`` and ``annotations/`` (or ``masks/``, ``labels/``), each with a folder for every split or flat;
     the same two folders in one for every split; both kinds in the folder of the split, masks with names that end in
-    ``_mask``; Pascal VOC's ``JPEGImages/`` and ``SegmentationClass/`` with lists in ``ImageSets/Segmentation/``; and the
-    layouts of CamVid, ``train/`` beside ``trainannot/``, and of Cityscapes, ``leftImg8bit/`` and ``gtFine/``, in which
-    tools write other classes too. A folder ``default/`` there is for training, as CVAT calls what is in no subset.
+    ``_mask``; Pascal VOC's ``JPEGImages/`` and ``SegmentationClass/`` with lists in ``ImageSets/Segmentation/``; the
+    layout of CamVid, ``train/`` beside ``trainannot/``, that of Cityscapes, ``leftImg8bit/`` and ``gtFine/``, and that
+    of KITTI, in which tools write other classes too. A folder ``default/`` in these is for training, as CVAT calls what
+    is in no subset.
 
     Raises:
         InputError: as ``find_splits``; or a split is there twice.

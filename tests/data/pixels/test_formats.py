@@ -16,6 +16,7 @@ from longtail.data.pixels.base import SegmentationData
 from longtail.data.pixels.folder import SegmentationFolder
 from longtail.data.pixels.polygons import PolygonFolder
 from longtail.errors import InputError
+from longtail.files.formats.recognise import recognise
 
 OPTIONS: dict[str, Any] = {"num_workers": 0, "batch_size": 1, "val_fraction": 0, "view": ScaleCropFlip(8)}
 LABELS = np.zeros((16, 24), np.uint8)
@@ -203,6 +204,40 @@ def test_pascal_voc_has_classes_beside_objects(tmp_path: Path) -> None:
     text(tmp_path / "classes.txt", "background\ncat\n")
     with pytest.raises(InputError, match=r"has SegmentationObject/ alone, which tells objects apart: add Segmentation"):
         _ = SegmentationFolder(tmp_path, **OPTIONS).splits
+
+
+@pytest.mark.parametrize("kind", ["camvid", "camvid default", "cityscapes", "kitti"])
+def test_layouts_of_benchmarks_with_own_classes(kind: str, tmp_path: Path) -> None:
+    """As CVAT and Datumaro write them."""
+    names = {
+        "camvid": ("train/ä b.png", "trainannot/ä b.png"),
+        "camvid default": ("default/Tag/ä b.png", "defaultannot/Tag/ä b.png"),
+        "cityscapes": ("leftImg8bit/train/ä b_leftImg8bit.png", "gtFine/train/ä b_gtFine_color.png"),
+        "kitti": ("default/image_2/ä b.png", "default/semantic_rgb/ä b.png"),
+    }
+    for name in names[kind]:
+        colours = np.array([[0, 0, 0], [250, 50, 83]], np.uint8)[LABELS]
+        mask(tmp_path / name, colours)
+    if kind == "cityscapes":
+        mask(tmp_path / "gtFine/train/ä b_gtFine_labelIds.png", LABELS)
+    text(tmp_path / "label_colors.txt", "0 0 0 background\n250 50 83 cat\n")
+    assert SegmentationFolder.located(tmp_path).data is SegmentationFolder
+    assert recognise(tmp_path).data == "SegmentationFolder"
+    data = SegmentationFolder(tmp_path, **OPTIONS)
+    ((labels),) = annotations(data)
+    assert np.array_equal(labels, LABELS)
+    assert data.classes == ["background", "cat"]
+
+
+def test_pascal_voc_of_datumaro_without_colours_has_those_of_the_palette(tmp_path: Path) -> None:
+    picture(tmp_path / "JPEGImages/ä b.png")
+    mask(tmp_path / "SegmentationClass/ä b.png", np.array([[0, 0, 0], [0, 128, 0]], np.uint8)[LABELS])
+    text(tmp_path / "ImageSets/Segmentation/train.txt", "ä b\n")
+    text(tmp_path / "labelmap.txt", "# label:color_rgb:parts:actions\nbackground:::\ncat:::\nred panda:::\n")
+    data = SegmentationFolder(tmp_path, **OPTIONS)
+    ((labels),) = annotations(data)
+    assert np.array_equal(labels, 2 * LABELS)
+    assert data.classes == ["background", "cat", "red panda"]
 
 
 def test_masks_of_roboflow_beside_the_images(tmp_path: Path) -> None:
