@@ -111,12 +111,12 @@ def find_layouts(root: Path) -> list[Layout]:
     for name in tops:
         if re.fullmatch(_SPLIT, name, re.IGNORECASE):
             named += [root / name / below for below in _folders(root / name) if not _GENERIC.fullmatch(below)]
-    folders = list(islice(_walk(root), _MOST))
-    pixels = [layout for folder in folders if (layout := _pixels_in(root, folder))]
-    if any(_names(folder, SUFFIXES) for folder in named) and not (pixels and _own_colours(root)):
+    if not _own_colours(root) and any(_names(folder, SUFFIXES) for folder in named):
         return [_CLASSES, *dict.fromkeys(layout for folder in named[:_FEW] if (layout := _boxes_in(folder)))]
+    folders = list(islice(_walk(root), _MOST))
     boxes = [layout for folder in folders if (layout := _boxes_in(folder))]
-    if not boxes and any(_YOLO_YAML.search(_ends(file)) for file in _names(root, {".yaml", ".yml"})):
+    pixels = [layout for folder in folders if (layout := _pixels_in(root, folder))]
+    if not boxes + pixels and any(_YOLO_YAML.search(_ends(file)) for file in _names(root, {".yaml", ".yml"})):
         boxes = [_YOLO]  # of which no image shows an object
     unread = [] if boxes else [layout for folder in folders if (layout := _unread_in(folder))]
     return list(dict.fromkeys(unread[:1] or boxes + pixels))

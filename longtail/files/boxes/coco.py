@@ -60,6 +60,7 @@ def _measured(annotations: Annotations, folder: Path, rows: IntArray) -> Annotat
     sizes = annotations.sizes.copy()
     for i in unknown.tolist():
         sizes[i] = image_size(str(folder / annotations.file_names[i]))[::-1]
+    sizes.setflags(write=False)
     return replace(annotations, sizes=sizes, cache=None)
 
 
