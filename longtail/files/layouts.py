@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longtail.errors import InputError
+from longtail.files.columnar import SUFFIXES as COLUMNAR
+from longtail.files.configurations import configuration, configuration_names
 from longtail.files.images import SUFFIXES
 from longtail.files.listing import is_folder
+from longtail.files.nested import LINES
+from longtail.files.objects import find_masks, find_objects, has_classes
 from longtail.files.split_names import SPLIT_NAMES
+from longtail.files.table_files import metadata_files, table_files
 from longtail.messages import shown
 
 _ENDS = 2**20  # bytes looked at at each end of a file
@@ -60,6 +65,10 @@ _CVAT = Layout("boxes", "boxes in CVAT's XML", _FASTER, "CVAT")
 _CVAT_SHAPES = Layout("boxes", "shapes in CVAT's XML", _MASK_RCNN, "CVAT")
 _CVAT_VIDEO = Layout("other boxes", "CVAT's XML for video", "export it as CVAT for images 1.1, with the images")
 _LABELS = Layout("pixels", "images with a class for each pixel", "give --recipe segmentation/ce", "SegmentationFolder")
+_TABLE = Layout("images", "images in tables with one class each", "give --recipe ce", "Folder")
+_TABLE_BOXES = Layout("boxes", "boxes in tables", _FASTER, "BoxTables")
+_TABLE_SHAPES = Layout("boxes", "shapes in tables", _MASK_RCNN, "BoxTables")
+_TABLE_MASKS = Layout("pixels", "masks in tables", "give --recipe segmentation/ce", "MaskTables")
 _CITYSCAPES = _LABELS._replace(way_out="give --recipe cityscapes/ce", reader="Cityscapes")
 _CAMVID = _LABELS._replace(way_out="give --recipe segmentation/ce --data camvid --data.root FOLDER", reader="CamVid")
 
@@ -75,12 +84,23 @@ def check_layout(root: Path, grain: str) -> None:
         raise InputError(f"{shown(root)} holds {layouts[0].words}: {layouts[0].way_out}")
 
 
+def check_tables(root: Path, grain: str) -> None:
+    """The same as ``check_layout`` of the tables with images in a folder alone."""
+    layouts = _tables_in(root) if root.is_dir() else []
+    if layouts and grain not in {layout.grain for layout in layouts}:
+        raise InputError(f"{shown(root)} holds {layouts[0].words}: {layouts[0].way_out}")
+
+
 def refuse_boxes(file: Path) -> None:
-    """Make sure that a file that was given as a set is not a JSON file of boxes.
+    """Make sure that a file that was given as a set of images with classes is not a JSON file of boxes, and no table
+    that has boxes or masks alone.
 
     Raises:
         InputError: it is; the message names the recipe that fits.
     """
+    if (layouts := in_file(file)) and layouts[-1].grain != "images":
+        place = f" --data {shown(file.parent)}" if layouts[0].grain == "pixels" else ""
+        raise InputError(f"{shown(file)} holds {layouts[0].words}: {layouts[0].way_out}{place}")
     layout = boxes_in_file(file) if file.suffix.lower() == ".json" else None
     if layout is not None:
         options = f"{layout.way_out} --data FOLDER, that of the images, and --data.train {shown(file)}"
@@ -99,7 +119,33 @@ def find_layouts(root: Path) -> list[Layout]:
     folders = list(islice(_walk(root), _MOST))
     layouts = [layout for folder in folders if (layout := _boxes_in(folder))]
     layouts += [layout for folder in folders if (layout := _pixels_in(folder.relative_to(root), folder))]
+    layouts += _tables_in(root)
     return list(dict.fromkeys(layouts))
+
+
+def _tables_in(root: Path) -> list[Layout]:
+    """What the tables of a set in a folder hold, where that is more than a class of each image; one that cannot be read
+    whoever reads the set will refuse."""
+    with suppress(InputError):
+        names = configuration_names(root)
+        chosen = configuration(root) if len(names) < 2 else configuration(root, names[0])
+        files = [*metadata_files(chosen), *table_files(chosen)]
+        return in_file(files[0]) if files else []
+    return []
+
+
+def in_file(file: Path) -> list[Layout]:
+    """What a table holds, where that is more than a class of each image: boxes, masks, and such classes last; nothing
+    of a file that cannot be read, or is none with lists and images in it."""
+    if file.suffix.lower() not in (*COLUMNAR, LINES):
+        return []
+    layouts = []
+    with suppress(InputError):
+        objects = find_objects(file)
+        layouts = [] if objects is None else [_TABLE_SHAPES if objects.shape else _TABLE_BOXES]
+        layouts += [_TABLE_MASKS] if find_masks(file) else []
+        layouts += [_TABLE] if layouts and has_classes(file) else []
+    return layouts
 
 
 def box_readers(root: Path) -> dict[str, Layout]:
@@ -110,7 +156,7 @@ def box_readers(root: Path) -> dict[str, Layout]:
 def boxes_in_file(file: Path) -> Layout | None:
     """What a JSON file holds, if these are annotations of boxes in COCO's format."""
     text = _ends(file)
-    if b'"image_id"' not in text or b'"segments_info"' in text:
+    if b'"image_id"' not in text or b'"segments_info"' in text or b'"_type"' in text:  # the last as in a schema
         return None
     if b'"bbox"' not in text and not re.search(_SHAPES, text):
         return None

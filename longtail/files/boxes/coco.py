@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from longtail.files.boxes.base import BoxSet, Labelled
 from longtail.files.coco.annotations import read_annotations
+from longtail.files.coco.fields import image_field, tying_fields
 from longtail.files.coco.places import check_files, placed
 from longtail.files.layouts import boxes_in_file
 from longtail.files.split_names import split_in, split_of
@@ -27,6 +28,13 @@ class COCOSet(BoxSet):
         file = self.places[split]
         annotations, folder = placed(read_annotations(file, masks, skip_bad), self.folders(file, split))
         return Labelled(annotations, folder, check_files(annotations, folder, skip_bad))
+
+    def groups(self, split: str, name: str) -> list[str]:
+        """A field of the images in the JSON file, such as "location"."""
+        return image_field(self.places[split], name)
+
+    def ties(self) -> list[str]:
+        return tying_fields(self.places["train"])
 
 
 class LVISSet(COCOSet):
