@@ -51,7 +51,7 @@ class Configuration:
         if not self.others:
             return ""
         ways = command("--data.configuration", self.others[0])
-        return f"configuration {shown(self.name)}, the default, not {some(self.others)} ({ways}); "
+        return f"configuration {shown(self.name)} taken, not {some(self.others)} ({ways}); "
 
 
 def configuration_names(root: Path) -> list[str]:

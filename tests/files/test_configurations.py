@@ -88,7 +88,7 @@ def test_the_default_is_taken_and_told(tmp_path: Path, mark: str) -> None:
     chosen = configuration(written(tmp_path, SEVERAL + own))
     assert chosen.name == name
     ways = "(--data.configuration small)"
-    assert chosen.words == f"configuration {name}, the default, not small, large, inner {ways}; "
+    assert chosen.words == f"configuration {name} taken, not small, large, inner {ways}; "
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 
 _WORDS = {"xywh": "x, y, width, height", "xyxy": "corners x1, y1, x2, y2", "cxcywh": "centre x, y, width, height"}
 _SLACK = 0.01  # of a side, and one pixel at least: what annotators draw beyond an image
+_MANY, _FEW = 0.2, 0.1  # of the boxes that do not fit, and of these as corners, from which they are corners
 
 
 def _corners(x: Floats) -> Floats:
@@ -61,10 +62,12 @@ def box_form(boxes: Sequence[Sequence[float]], sizes: Sequence[tuple[int, int]],
     """How the boxes of a set are to be read.
 
     By the documentation of Hugging Face's ``datasets`` a box is COCO's x, y, width, height; some sets have corners. A
-    reading is broken by a box without area, or that reaches beyond its image by more than a hundredth of its side and
-    a pixel. Corners are taken where they are broken by fewer boxes than x, y, width, height are: a width is mostly
-    smaller than the x of its box, which no second corner is. A centre leaves no such mark, and is to be given. Where no
-    number is above 1 they are parts of the width and the height.
+    box does not fit if it has no area, or reaches beyond its image by more than a hundredth of its side and a pixel.
+    Corners taken for x, y, width, height do not fit wherever the centre of the box is in the right or lower half of the
+    image. So corners are read where a fifth of the boxes at least does not fit otherwise, and at most a tenth as many as
+    corners; a few that do not fit are mistakes, also where objects fill their images and their boxes would do as
+    corners. A centre leaves no such mark, and is to be given. Where no number is above 1 they are parts of the width and
+    the height.
 
     Args:
         boxes: M times four numbers; those that are not finite are passed over.
@@ -79,7 +82,8 @@ def box_form(boxes: Sequence[Sequence[float]], sizes: Sequence[tuple[int, int]],
     if parts:
         limits = np.ones_like(limits)
     broken = {form: _broken(make(values), limits, parts) for form, make in _TO_CORNERS.items()}
-    likely: Form = "xyxy" if broken["xyxy"] < broken["xywh"] else "xywh"
+    are_corners = broken["xywh"] >= max(1, _MANY * len(values)) and broken["xyxy"] <= _FEW * broken["xywh"]
+    likely: Form = "xyxy" if are_corners else "xywh"
     form = given or likely
     words = f"boxes read as {_WORDS[form]}{' in parts of the image' if parts else ''}"
     return BoxForm(form, parts, words + _why(form, given, broken, len(values)))

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from longtail.errors import InputError
 from longtail.files.coco.stream import JSONStream
@@ -31,11 +32,16 @@ def image_field(file: Path, name: str) -> list[str]:
     """
     try:
         with file.open(encoding="utf-8-sig") as stream:
-            text = JSONStream(stream)
-            for key in text.members():
-                if key == "images":
-                    return values_of_field(file, [entry for entry in text.items() if isinstance(entry, dict)], name)
-                text.value()
+            entries = _images(JSONStream(stream))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{shown(file)}: cannot be read as JSON ({error}); export it again") from error
-    raise InputError(f"{shown(file)} lists no images; give a JSON file of COCO instances")
+    return values_of_field(file, entries, name)
+
+
+def _images(text: JSONStream) -> list[dict[str, Any]]:  # JSON
+    """The entries of the images, which are read before by whoever checks them."""
+    for key in text.members():
+        if key == "images":
+            return list(text.items())
+        text.value()
+    return []

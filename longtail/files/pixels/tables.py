@@ -83,8 +83,9 @@ def names_by_value(root: Path) -> dict[int, str]:
     file = root / NAMES
     if not file.is_file():
         return {}
+    text = read_text(file)
     try:
-        names = {int(value): str(name) for value, name in json.loads(read_text(file)).items()}
+        names = {int(value): str(name) for value, name in json.loads(text).items()}
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise InputError(f"{shown(file)}: no name for each number of a class ({error}); correct it") from error
     if odd := [value for value in names if not 0 <= value <= 255]:

@@ -207,7 +207,7 @@ def test_images_of_one_place_stay_together(root: Path, told: pytest.LogCaptureFi
 
 def test_places_of_training_and_validation_images_are_told(root: Path, told: pytest.LogCaptureFixture) -> None:
     placed(root, "train", PLACES)
-    write(root / "instances_val.json", root / "val", content([[1], [5], [1]]))
+    write(root / "instances_val.json", root / "val", content([[2], [5], [2]]))
     placed(root, "val", [26, 26, 99])
     _ = COCO(root, group="location", **OPTIONS).splits
     assert "val has 2 images of 1 group that training images have too: 26" in told.text

@@ -194,6 +194,12 @@ def test_what_cannot_be_told_of_boxes_is_said() -> None:
                                "(--data.box_form cxcywh)")  # fmt: skip
     form = box_form([[20, 12, 5, 4.9], [8, 4, 6, 3]], [SIZE] * 2)
     assert form.words == "boxes read as x, y, width, height", "a pixel beyond the image tells nothing"
+    large = [[1, 1, 20, 14]] * 9
+    form = box_form([*large, [1, 1, 22, 17]], [SIZE] * 10)
+    assert form.form == "xywh", "one mistake does not make corners of boxes that fill their images"
+    assert "of which 1 of 10 have no area or reach beyond their images; as " in form.words
+    form = box_form([[10, 4, 16, 12]] * 20 + [[3, 3, 3, 3]], [SIZE] * 21)
+    assert form.form == "xyxy", "nor does one mistake make something else of corners"
     nothing = box_form([], [])
     assert (nothing.form, nothing.parts, nothing.words) == ("xywh", False, "boxes read as x, y, width, height")
     assert box_form([[float("nan")] * 4], [SIZE]).form == "xywh"
@@ -252,7 +258,7 @@ def test_configurations(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     data = BoxTables(tmp_path, **OPTIONS)
     assert boxes(data) == READ
     assert boxes(data, "test") == READ[2:]
-    assert "configuration big, the default, not tiny (--data.configuration tiny); read as boxes in tables" in told.text
+    assert "configuration big taken, not tiny (--data.configuration tiny); read as boxes in tables" in told.text
     assert boxes(BoxTables(tmp_path, configuration="tiny", **OPTIONS)) == READ[:1]
     with pytest.raises(InputError, match=r"has no such configuration, only big, tiny: give one"):
         BoxTables(tmp_path, configuration="huge", **OPTIONS).setup("fit")

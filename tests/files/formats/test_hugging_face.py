@@ -315,9 +315,7 @@ def test_the_configuration_says_the_splits(hub: Path, caplog: pytest.LogCaptureF
         "train": [(40, "cat"), (70, "dog")],
         "val": [(10, "dog"), (20, "cat"), (30, "dog")],
     }
-    assert (
-        "configuration default, the default, not tests (--data.configuration tests); read as images in" in caplog.text
-    )
+    assert "configuration default taken, not tests (--data.configuration tests); read as images in" in caplog.text
     assert "no image has a class" in refusal(hub, Reading(configuration="tests", skip=True))
     data = Folder(hub, batch_size=1, configuration="tests")
     with pytest.raises(InputError, match="row 1: the label is empty"):
