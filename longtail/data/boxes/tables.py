@@ -20,8 +20,7 @@ class BoxTables(DetectionData):
             makes the default.
         path_column: header of the column of the images; by default the likeliest.
         box_form: what the four numbers of a box are: "xywh" for x, y, width, height, "xyxy" for two corners, "cxcywh"
-            for the centre, width and height. By default the first of these, or corners where the boxes fit their images
-            better so.
+            for the centre, width and height. By default the first, unless the boxes do not fit their images so.
         kwargs: see ``DetectionData``.
     """
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from longtail.errors import InputError
 from longtail.files.boxes.base import BoxSet, Labelled
 from longtail.files.boxes.builder import Builder, image_size
-from longtail.files.boxes.forms import BoxForm, Form, box_form, four_numbers
+from longtail.files.boxes.forms import BoxForm, Form, box_form
+from longtail.files.boxes.rows import RowImage, add_objects
 from longtail.files.columnar import SUFFIXES, columnar
 from longtail.files.columns import Columns
 from longtail.files.configurations import configuration
@@ -26,7 +26,7 @@ from longtail.files.groups import values_of_field
 from longtail.files.labels import Rows, text
 from longtail.files.listing import in_class_order
 from longtail.files.nested import nested_rows, plain_columns
-from longtail.files.objects import Objects, find_objects
+from longtail.files.objects import find_objects
 from longtail.files.packed import read_columnar
 from longtail.files.table import read_rows
 from longtail.files.table_files import metadata_files, shards_name, shards_words, table_files, tables_by_split
@@ -34,29 +34,6 @@ from longtail.files.unpacking import image_folder
 from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class _Object:
-    place: str
-    numbers: list[float]
-    label: object
-    area: float | None
-    crowd: bool
-    shape: Any  # of a table, checked by the builder
-
-
-@dataclass
-class _Image:
-    """A row of a table: where it stands there, from 0 and for people, and the path of its image and its size."""
-
-    file: Path
-    at: int
-    row: int
-    path: str | None
-    size: tuple[int, int] = (0, 0)
-    objects: list[_Object] = field(default_factory=list)
-    bad: list[tuple[str, str]] = field(default_factory=list)
 
 
 class TableSet(BoxSet):
@@ -100,7 +77,17 @@ class TableSet(BoxSet):
                 logger.info(f"{shown(self.root)}: left out {plural(len(others), 'table')} of no split")
             if "all" in self.tables:
                 self.tables = {"train": self.tables.pop("all"), **self.tables}
+            self._leave_out_unlabelled()
         return {split: [shards_name(files)] for split, files in self.tables.items()}
+
+    def _leave_out_unlabelled(self) -> None:
+        """Leave out test images that nobody annotated."""
+        images = self.contents.get("test", [])
+        if images and len(self.tables) > 1 and not any(image.objects or image.bad for image in images):
+            logger.info(
+                f"{shown(self.root)}: left out {plural(len(images), 'test image')}, of which none has an object"
+            )
+            del self.tables["test"], self.contents["test"]
 
     def where(self) -> str:
         words = ", ".join(f"{split} in {shards_words(self.root, files)}" for split, files in self.tables.items())
@@ -112,7 +99,7 @@ class TableSet(BoxSet):
     def form(self) -> BoxForm:
         """What the numbers of the boxes of all splits are."""
         pairs = [(entry.numbers, image.size) for image in self._all() for entry in image.objects]
-        return box_form([numbers for numbers, _ in pairs], [size for _, size in pairs], self._form)
+        return box_form(self.root, [numbers for numbers, _ in pairs], [size for _, size in pairs], self._form)
 
     @cached_property
     def classes(self) -> list[str]:
@@ -135,7 +122,7 @@ class TableSet(BoxSet):
             return features_of(file, table.schema, self.chosen.name)
 
     @cached_property
-    def contents(self) -> dict[str, list[_Image]]:
+    def contents(self) -> dict[str, list[RowImage]]:
         """The rows of each split."""
         return {
             split: [image for file in files for image in self._images(file)] for split, files in self.tables.items()
@@ -148,19 +135,19 @@ class TableSet(BoxSet):
         paths = [image.path for image in self._all() if image.path is not None]
         return Path(start) if all(path.startswith(start) for path in paths) else self.root
 
-    def _all(self) -> Iterator[_Image]:
+    def _all(self) -> Iterator[RowImage]:
         return (image for images in self.contents.values() for image in images)
 
-    def _images(self, file: Path) -> Iterator[_Image]:
+    def _images(self, file: Path) -> Iterator[RowImage]:
         objects = find_objects(file)
         if objects is None:
             raise InputError(f"{shown(file)} has no {self.wanted}: give another table")
         rows, paths = self._paths(file)
         for at, (values, path) in enumerate(zip(nested_rows(file, objects.columns), paths, strict=True)):
-            image = _Image(file, at, rows.numbers[at], path)
+            image = RowImage(file, at, rows.numbers[at], path)
             if path is not None:
                 image.size = image_size(path)
-            _add_objects(image, values.get(objects.column) if objects.column else values, objects)
+            add_objects(image, values.get(objects.column) if objects.column else values, objects)
             yield image
 
     def _paths(self, file: Path) -> tuple[Rows, list[str | None]]:
@@ -190,7 +177,7 @@ class TableSet(BoxSet):
                 label = labels.get(self._name_of(entry.label))
                 if label is None:
                     count = plural(len(self._names), "name")
-                    builder.add_bad(where, f"has class {shown(entry.label)}, and there are {count}, from 0 on")
+                    builder.add_bad(where, f"has class {shown(entry.label)}, which is none of the {count}, from 0 on")
                 else:
                     box = self.form.xywh(entry.numbers, image.size)
                     builder.add_object(where, label, box, entry.shape, entry.crowd, entry.area)
@@ -199,9 +186,10 @@ class TableSet(BoxSet):
 
     def _name_of(self, label: object) -> str:
         """The class of an object as text: of a number its name, where there are names."""
-        if isinstance(label, int) and 0 <= label < len(self._names):
-            return self._names[label]
-        return text(label)
+        name = text(label)
+        if self._names and not isinstance(label, str) and name.isdigit():
+            return self._names[int(name)] if int(name) < len(self._names) else ""
+        return name
 
     def groups(self, split: str, name: str) -> list[str]:
         """The values in a column."""
@@ -220,32 +208,3 @@ def _placed(path: str, folders: Sequence[Path]) -> str | None:
     if not path or os.path.isabs(plain) or plain.startswith(os.pardir):
         return None
     return next((whole for folder in folders if os.path.isfile(whole := os.path.join(folder, plain))), None)
-
-
-def _add_objects(image: _Image, value: Any, objects: Objects) -> None:  # of a table, checked here
-    """The objects in a row: a structure of lists, or a list of structures."""
-    if value is None:
-        return
-    if isinstance(value, dict):
-        names = [name for name in objects[1:] if name is not None]
-        lists = {name: list(its) for name in names if isinstance(its := value.get(name), (list, tuple))}
-        counts = {name: len(its) for name, its in lists.items()}
-        if counts.keys() < {objects.box, objects.label} and not counts:
-            return
-        if len(set(counts.values())) > 1 or not {objects.box, objects.label} <= counts.keys():
-            words = ", ".join(f"{counts.get(name, 0)} of {shown(name)}" for name in names)
-            image.bad.append(("", f"has lists of several lengths: {words}"))
-            return
-        value = [dict(zip(lists, parts, strict=True)) for parts in zip(*lists.values(), strict=True)]
-    for number, entry in enumerate(value, start=1):
-        place = f"object {number}"
-        entry = entry if isinstance(entry, dict) else {}
-        numbers, label = four_numbers(entry.get(objects.box)), entry.get(objects.label)
-        if numbers is None:
-            image.bad.append((f", {place}", f"has a {shown(objects.box)} that is not four numbers"))
-        elif text(label) == "":
-            image.bad.append((f", {place}", "has no class"))
-        else:
-            area, crowd, shape = (entry.get(name) if name else None for name in objects[3:])
-            shape = [shape] if isinstance(shape, list) and shape and not isinstance(shape[0], list) else shape
-            image.objects.append(_Object(place, numbers, label, area, bool(crowd), shape))

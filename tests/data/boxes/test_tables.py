@@ -22,7 +22,7 @@ from longtail.files.layouts import find_layouts
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
-SIZE = (24, 16)
+SET, SIZE = Path("set"), (24, 16)
 NAMES = ["cat", "dog", "owl"]
 OPTIONS: dict[str, Any] = {
     "num_workers": 0,
@@ -129,11 +129,15 @@ def test_metadata_beside_the_images(tmp_path: Path, told: pytest.LogCaptureFixtu
     assert boxes(data, "test") == [[("cat", [4, 4, 10, 12])]]
     assert data.file_name("test", 0) == "test/0.png"
     assert "train in train/metadata.jsonl, test in test/metadata.jsonl" in told.text
+    with (tmp_path / "train" / "metadata.jsonl").open("a") as file:
+        file.write('\n{"file_name": "1.png", "objects": 5}')
+    with pytest.raises(InputError, match=r"train/metadata\.jsonl, row 3 has 5 in the place of objects"):
+        BoxTables(tmp_path, **OPTIONS).setup("fit")
     (tmp_path / "train" / "0.png").unlink()
     with pytest.raises(InputError, match=r"train/metadata\.jsonl, row 1 has no image, or one that is not there"):
         BoxTables(tmp_path, **OPTIONS).setup("fit")
     data = BoxTables(tmp_path, **OPTIONS, skip_bad_annotations=True)
-    assert boxes(data) == [[("cat", [4, 4, 10, 12])]]
+    assert boxes(data) == [[("cat", [4, 4, 10, 12])], []]
 
 
 def test_columns_without_a_structure_and_numbers_without_names(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
@@ -166,10 +170,16 @@ CENTRES: list[Boxes] = [[([13, 8, 6, 8], 1), ([1, 1.5, 2, 3], 0)], [], [([18, 13
             CORNERS,
             None,
             "boxes read as corners x1, y1, x2, y2: as x, y, width, height 2 of 3 boxes would reach beyond their "
-            "images, as corners 0 (--data.box_form xywh takes them so)",
+            "images, so 0 (--data.box_form xywh takes them as such)",
         ),
         (CORNERS, "xyxy", "boxes read as corners x1, y1, x2, y2, as given"),
         (PARTS, None, "boxes read as x, y, width, height in parts of the image"),
+        (
+            CENTRES,
+            None,
+            "boxes read as centre x, y, width, height: as x, y, width, height 1 of 3 boxes would reach beyond their "
+            "images, so 0 (--data.box_form xywh takes them as such)",
+        ),
         (CENTRES, "cxcywh", "boxes read as centre x, y, width, height, as given"),
     ],
 )
@@ -185,29 +195,31 @@ def test_what_the_numbers_of_a_box_are(
 
 
 def test_what_cannot_be_told_of_boxes_is_said() -> None:
-    form = box_form([[1, 1, 8, 8]], [SIZE])
+    form = box_form(SET, [[1, 1, 8, 8]], [SIZE])
     assert (form.form, form.parts) == ("xywh", False)
     assert form.words.endswith(", though nothing tells them from corners (--data.box_form xyxy)")
-    form = box_form([[20, 12, 8, 8], [4, 4, 6, 8]], [SIZE] * 2)
-    assert form.form == "xywh", "a centre is never guessed"
-    assert form.words.endswith("1 of 2 have no area or reach beyond their images; as centre x, y, width, height 0 "
-                               "(--data.box_form cxcywh)")  # fmt: skip
-    form = box_form([[20, 12, 5, 4.9], [8, 4, 6, 3]], [SIZE] * 2)
+    form = box_form(SET, [[20, 12, 8, 8], *[[4, 4, 6, 8]] * 9], [SIZE] * 10)
+    assert form.form == "xywh", "one is a mistake"
+    less = "as centre x, y, width, height 0 (--data.box_form cxcywh)"
+    assert form.words.endswith(f", of which 1 of 10 have no area or reach beyond their images; {less}")
+    with pytest.raises(InputError, match=r"^set: 1 of 1 box are not x, y, width, height, and nothing tells what they"):
+        box_form(SET, [[12, 8, 20, 14]], [SIZE])
+    form = box_form(SET, [[20, 12, 5, 4.9], [8, 4, 6, 3]], [SIZE] * 2)
     assert form.words == "boxes read as x, y, width, height", "a pixel beyond the image tells nothing"
     large = [[1, 1, 20, 14]] * 9
-    form = box_form([*large, [1, 1, 22, 17]], [SIZE] * 10)
+    form = box_form(SET, [*large, [1, 1, 22, 17]], [SIZE] * 10)
     assert form.form == "xywh", "one mistake does not make corners of boxes that fill their images"
     assert "of which 1 of 10 have no area or reach beyond their images; as " in form.words
-    form = box_form([[10, 4, 16, 12]] * 20 + [[3, 3, 3, 3]], [SIZE] * 21)
+    form = box_form(SET, [[10, 4, 16, 12]] * 20 + [[3, 3, 3, 3]], [SIZE] * 21)
     assert form.form == "xyxy", "nor does one mistake make something else of corners"
-    nothing = box_form([], [])
+    nothing = box_form(SET, [], [])
     assert (nothing.form, nothing.parts, nothing.words) == ("xywh", False, "boxes read as x, y, width, height")
-    assert box_form([[float("nan")] * 4], [SIZE]).form == "xywh"
+    assert box_form(SET, [[float("nan")] * 4], [SIZE]).form == "xywh"
 
 
 BAD: list[tuple[Any, str]] = [
-    ({"bbox": [[1, 1, 4, 4]], "category": [3]}, "row 1, object 1 has class 3, and there are 3 names, from 0 on"),
-    ({"bbox": [[1, 1, 4, 4]], "category": [-1]}, "row 1, object 1 has class -1, and there are 3 names"),
+    ({"bbox": [[1, 1, 4, 4]], "category": [3]}, "row 1, object 1 has class 3, which is none of the 3 names, from 0 on"),
+    ({"bbox": [[1, 1, 4, 4]], "category": [-1]}, "row 1, object 1 has class -1, which is none of the 3 names"),
     ({"bbox": [[1, 1, 4, 4]], "category": [0, 1]}, "row 1 has lists of several lengths: 1 of bbox, 2 of category"),
     ({"bbox": [[1, 1, 4]], "category": [0]}, "row 1, object 1 has a bbox that is not four numbers"),
     ({"bbox": [[1, 1, 4, 4]], "category": [None]}, "row 1, object 1 has no class"),
@@ -245,6 +257,14 @@ def test_a_group_is_a_column(tmp_path: Path, told: pytest.LogCaptureFixture) -> 
     with pytest.raises(InputError, match=r"no image has a place, they have site: give one as --data\.group"):
         BoxTables(tmp_path, group="place", **options).setup("fit")
     _ = BoxTables(tmp_path, group=r"row(\d)-", **options).splits
+
+
+def test_test_images_without_an_object_are_left_out(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    parquet(tmp_path / "train.parquet", table(TRAIN))
+    parquet(tmp_path / "test.parquet", table([[], []], first=7))
+    data = BoxTables(tmp_path, **OPTIONS)
+    assert data.splits.test is None
+    assert "left out 2 test images, of which none has an object" in told.text
 
 
 def test_configurations(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
