@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from longtail.errors import InputError
 from longtail.files.columnar import SUFFIXES as COLUMNAR
-from longtail.files.configurations import configuration, configuration_names
+from longtail.files.configurations import Configuration, configuration, configuration_names
 from longtail.files.images import SUFFIXES
 from longtail.files.listing import is_folder
 from longtail.files.nested import LINES
@@ -77,9 +77,13 @@ def check_layout(root: Path, grain: str) -> None:
     """Make sure that ``root`` holds nothing that is plainly a set of another grain, and none of this.
 
     Raises:
-        InputError: it does; the message names the recipe that fits.
+        InputError: it does; the message names the recipe that fits. Or it has tables that cannot be read, and nothing
+            else; those beside images are passed over.
     """
     layouts = find_layouts(root) if root.is_dir() else []
+    if not layouts and grain != "images" and root.is_dir():
+        for file in _tables(configuration(root))[:1]:
+            find_objects(file)
     if layouts and grain not in {layout.grain for layout in layouts}:
         raise InputError(f"{shown(root)} holds {layouts[0].words}: {layouts[0].way_out}")
 
@@ -129,9 +133,12 @@ def _tables_in(root: Path) -> list[Layout]:
     with suppress(InputError):
         names = configuration_names(root)
         chosen = configuration(root) if len(names) < 2 else configuration(root, names[0])
-        files = [*metadata_files(chosen), *table_files(chosen)]
-        return in_file(files[0]) if files else []
+        return next((in_file(file) for file in _tables(chosen)), [])
     return []
+
+
+def _tables(chosen: Configuration) -> list[Path]:
+    return [*metadata_files(chosen), *table_files(chosen)]
 
 
 def in_file(file: Path) -> list[Layout]:

@@ -110,8 +110,8 @@ def _broken(corners: Floats, limits: Floats, parts: bool) -> int:
 def _why(form: Form, broken: dict[Form, int], total: int) -> str:
     """Why a form was taken, and how another one is."""
     if form != "xywh":
-        words = f"{broken['xywh']} of {plural(total, 'box', 'boxes')} would reach beyond their images"
-        return f": as {_WORDS['xywh']} {words}, so {broken[form]} (--data.box_form xywh takes them as such)"
+        words = f"{broken['xywh']} of {plural(total, 'box', 'boxes')} do not fit their images"
+        return f": as {_WORDS['xywh']} {words}, in this form {broken[form]} (--data.box_form xywh takes them as such)"
     better = min(FORMS, key=lambda other: broken[other])
     if broken[better] < broken[form]:
         less = f"as {_WORDS[better]} {broken[better]} (--data.box_form {better})"

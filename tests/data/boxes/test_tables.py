@@ -3,6 +3,7 @@ one, and a list of structures, as its ``List`` does."""
 
 import io
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image
 
 from longtail.augment.instances import MultiScale
 from longtail.cli.data import data_options
-from longtail.data import COCO, BoxTables, Folder, PolygonFolder, Table
+from longtail.data import COCO, BoxTables, Folder, PolygonFolder, SegmentationFolder, Table
 from longtail.data.record import Recall, SplitRecord
 from longtail.errors import InputError
 from longtail.files.boxes.forms import box_form
@@ -169,16 +170,16 @@ CENTRES: list[Boxes] = [[([13, 8, 6, 8], 1), ([1, 1.5, 2, 3], 0)], [], [([18, 13
         (
             CORNERS,
             None,
-            "boxes read as corners x1, y1, x2, y2: as x, y, width, height 2 of 3 boxes would reach beyond their "
-            "images, so 0 (--data.box_form xywh takes them as such)",
+            "boxes read as corners x1, y1, x2, y2: as x, y, width, height 2 of 3 boxes do not fit their "
+            "images, in this form 0 (--data.box_form xywh takes them as such)",
         ),
         (CORNERS, "xyxy", "boxes read as corners x1, y1, x2, y2, as given"),
         (PARTS, None, "boxes read as x, y, width, height in parts of the image"),
         (
             CENTRES,
             None,
-            "boxes read as centre x, y, width, height: as x, y, width, height 1 of 3 boxes would reach beyond their "
-            "images, so 0 (--data.box_form xywh takes them as such)",
+            "boxes read as centre x, y, width, height: as x, y, width, height 1 of 3 boxes do not fit their "
+            "images, in this form 0 (--data.box_form xywh takes them as such)",
         ),
         (CENTRES, "cxcywh", "boxes read as centre x, y, width, height, as given"),
     ],
@@ -315,6 +316,27 @@ def test_other_grains_name_the_recipe(tmp_path: Path) -> None:
     assert [layout.reader for layout in find_layouts(tmp_path)] == ["BoxTables", "Folder"], "it has both"
     Folder(tmp_path, batch_size=1).setup("fit")
     assert boxes(BoxTables(tmp_path, **OPTIONS)) == READ
+
+
+def test_tables_that_cannot_be_read_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = parquet(tmp_path / "train.parquet", table(TRAIN))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9])
+    for kind in (COCO, BoxTables, SegmentationFolder):
+        with pytest.raises(InputError, match=rf"^{file}: not a readable Parquet file \("):
+            kind(tmp_path).setup("fit")
+    file.write_bytes(whole)
+    with monkeypatch.context() as context:
+        context.setitem(sys.modules, "pyarrow", None)
+        with pytest.raises(InputError, match=r"Parquet needs pyarrow; pip install \"longtail\[parquet\]\"$"):
+            COCO(tmp_path).setup("fit")
+    (tmp_path / "README.md").write_text("---\nconfigs:\n- {config_name: a, data_files: b.parquet}\n---\n")
+    with pytest.raises(InputError, match=r"README\.md, configuration a: no file fits b\.parquet, of train"):
+        COCO(tmp_path).setup("fit")
+    (tmp_path / "README.md").unlink()
+    parquet(file, table([]))
+    with pytest.raises(InputError, match="has no annotated image"):
+        BoxTables(tmp_path).setup("fit")
 
 
 def test_the_splits_of_a_run_hold_for_rows(tmp_path: Path) -> None:
