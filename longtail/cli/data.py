@@ -107,13 +107,14 @@ def check_table(value: str, named: str | None, settings: Mapping[str, str]) -> N
     from longtail.files.entries import Reading
     from longtail.files.folder import IMAGES, VIDEOS
     from longtail.files.formats.known import read_file
-    from longtail.files.layouts import refuse_boxes
+    from longtail.files.layouts import check_tables
     from longtail.files.table import is_table
 
     refuse_archive(file)
     if not is_table(file):
         return
-    refuse_boxes(file)
+    if "label_column" not in settings:
+        check_tables(file, "images")
     columns = Columns(settings.get("path_column"), settings.get("label_column"), settings.get("group"))
     skip = settings.get("skip_bad_images", "false").lower() == "true"
     reading = Reading(VIDEOS if TABLE_READERS[name] else IMAGES, columns, skip)

@@ -88,23 +88,24 @@ def check_layout(root: Path, grain: str) -> None:
         raise InputError(f"{shown(root)} holds {layouts[0].words}: {layouts[0].way_out}")
 
 
-def check_tables(root: Path, grain: str) -> None:
-    """The same as ``check_layout`` of the tables with images in a folder alone."""
-    layouts = _tables_in(root) if root.is_dir() else []
+def check_tables(place: Path, grain: str, configuration: str | None = None) -> None:
+    """The same as ``check_layout`` of a table, or of the tables of a set in a folder, there of a configuration.
+
+    Raises:
+        InputError: they hold nothing of this grain, and something of another.
+    """
+    layouts = _tables_in(place, configuration) if place.is_dir() else in_file(place)
     if layouts and grain not in {layout.grain for layout in layouts}:
-        raise InputError(f"{shown(root)} holds {layouts[0].words}: {layouts[0].way_out}")
+        folder = f" --data {shown(place.parent)}" if layouts[0].grain == "pixels" and place.is_file() else ""
+        raise InputError(f"{shown(place)} holds {layouts[0].words}: {layouts[0].way_out}{folder}")
 
 
 def refuse_boxes(file: Path) -> None:
-    """Make sure that a file that was given as a set of images with classes is not a JSON file of boxes, and no table
-    that has boxes or masks alone.
+    """Make sure that a file that was given as a set is not a JSON file of boxes.
 
     Raises:
         InputError: it is; the message names the recipe that fits.
     """
-    if (layouts := in_file(file)) and layouts[-1].grain != "images":
-        place = f" --data {shown(file.parent)}" if layouts[0].grain == "pixels" else ""
-        raise InputError(f"{shown(file)} holds {layouts[0].words}: {layouts[0].way_out}{place}")
     layout = boxes_in_file(file) if file.suffix.lower() == ".json" else None
     if layout is not None:
         options = f"{layout.way_out} --data FOLDER, that of the images, and --data.train {shown(file)}"
@@ -127,14 +128,16 @@ def find_layouts(root: Path) -> list[Layout]:
     return list(dict.fromkeys(layouts))
 
 
-def _tables_in(root: Path) -> list[Layout]:
-    """What the tables of a set in a folder hold, where that is more than a class of each image; one that cannot be read
-    whoever reads the set will refuse."""
-    with suppress(InputError):
-        names = configuration_names(root)
-        chosen = configuration(root) if len(names) < 2 else configuration(root, names[0])
-        return next((in_file(file) for file in _tables(chosen)), [])
-    return []
+def _tables_in(root: Path, name: str | None = None) -> list[Layout]:
+    """What the tables of a set in a folder hold, of a configuration or of any, where that is more than a class of each
+    image; what cannot be read whoever reads the set will refuse."""
+    names = [name] if name is not None else configuration_names(root)[:_FEW] or [None]
+    found = []
+    for each in names:
+        with suppress(InputError):
+            found += [in_file(file) for file in _tables(configuration(root, each))[:1]]
+    layouts = [layout for its in found for layout in its or [_TABLE]]
+    return list(dict.fromkeys(layouts)) if any(found) else []
 
 
 def _tables(chosen: Configuration) -> list[Path]:

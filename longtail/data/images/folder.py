@@ -135,7 +135,8 @@ class Folder(OwnFiles):
     def list_images(self) -> dict[str, Listing]:
         """List what lies below the class folders or is named by the files of a tool, and what is given apart."""
         reading = self.reading
-        check_tables(self.root, "images")
+        if self.columns.label is None:
+            check_tables(self.root, "images", self.configuration)
         listings = read_folder(self.root, reading) if self.root.is_dir() else {}
         by_files = bool(listings)
         if not by_files:
@@ -199,6 +200,8 @@ class Table(OwnFiles):
     def list_images(self) -> dict[str, Listing]:
         """Read the tables; validation and test share the classes of the training table."""
         reading = self.reading
+        if self.columns.label is None:
+            check_tables(self.table, "images")
         listings = read_file(self.table, self.root, reading)
         first = next(iter(listings))
         for name, place in self.apart.items():

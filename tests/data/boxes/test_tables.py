@@ -285,6 +285,20 @@ def test_configurations(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
         BoxTables(tmp_path, configuration="huge", **OPTIONS).setup("fit")
 
 
+def test_configurations_of_two_grains(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet", table(TRAIN, label=["x", "y", "x"]).drop_columns(["objects"]))
+    parquet(tmp_path / "b.parquet", table(TRAIN, kennel=["x", "y", "x"]))
+    configs = "- {config_name: default, data_files: a.parquet}\n- {config_name: found, data_files: b.parquet}\n"
+    (tmp_path / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    assert [layout.reader for layout in find_layouts(tmp_path)] == ["Folder", "BoxTables"]
+    assert len(Folder(tmp_path).list_images()["train"]) == 3
+    assert boxes(BoxTables(tmp_path, configuration="found", **OPTIONS)) == READ
+    with pytest.raises(InputError, match="holds boxes in tables: give --recipe fasterrcnn_ce"):
+        Folder(tmp_path, configuration="found").list_images()
+    by_kennel = Folder(tmp_path, configuration="found", label_column="kennel").list_images()["train"]
+    assert by_kennel.classes == ["x", "y"]
+
+
 def test_shapes_are_masks_and_can_be_drawn(tmp_path: Path) -> None:
     pytest.importorskip("faster_coco_eval")
     content = table([[([10, 4, 6, 8], 1)], [([0, 0, 2, 3], 0)]])
@@ -309,7 +323,7 @@ def test_other_grains_name_the_recipe(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"^{tmp_path} {message}$"):
         Folder(tmp_path, batch_size=1).setup("fit")
     with pytest.raises(InputError, match=f"^{file} {message}$"):
-        Table.located(file)
+        Table(file).list_images()
     with pytest.raises(InputError, match=f"^{tmp_path} holds boxes in tables: give --data box_tables --data.root "):
         COCO(tmp_path, **OPTIONS).setup("fit")
     parquet(file, table(TRAIN, label=["x", "y", "x"]))
