@@ -131,7 +131,9 @@ def find_layouts(root: Path) -> list[Layout]:
 def _tables_in(root: Path, name: str | None = None) -> list[Layout]:
     """What the tables of a set in a folder hold, of a configuration or of any, where that is more than a class of each
     image; what cannot be read whoever reads the set will refuse."""
-    names = [name] if name is not None else configuration_names(root)[:_FEW] or [None]
+    names: list[str | None] = [name]
+    if name is None:
+        names = [*configuration_names(root)[:_FEW]] or [None]
     found = []
     for each in names:
         with suppress(InputError):

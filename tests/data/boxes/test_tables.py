@@ -1,5 +1,5 @@
-"""Boxes in tables, in the forms of Hugging Face's ``datasets`` 2 to 5: a structure of lists, as its ``Sequence`` writes
-one, and a list of structures, as its ``List`` does."""
+"""Boxes in tables, as Hugging Face's ``datasets`` 5 writes them and as the schema of older versions has them: a
+structure of lists, as its ``Sequence`` of a structure is stored, and a list of structures, as its ``List`` is."""
 
 import io
 import json
@@ -37,7 +37,7 @@ BOX = pa.list_(pa.float32(), 4)
 LISTS = pa.struct({"bbox": pa.list_(BOX), "category": pa.list_(pa.int64()), "iscrowd": pa.list_(pa.int64())})
 STRUCTURES = pa.list_(pa.struct({"area": pa.float64(), "bbox": BOX, "category": pa.int64()}))
 LABEL = {"names": NAMES, "_type": "ClassLabel"}
-# What the schema says of the two, and of the first as datasets 2 and 3 have it.
+# What the schema says of the two, and how older versions say it.
 NEW_LISTS = {name: {"feature": part, "_type": "List"} for name, part in (("bbox", {}), ("category", LABEL))}
 OLD_LISTS = {"feature": {"bbox": {}, "category": LABEL}, "length": -1, "_type": "Sequence"}
 NEW_STRUCTURES = {"feature": {"bbox": {}, "category": LABEL}, "_type": "List"}
