@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longtail.errors import InputError
+from longtail.files.columnar import SUFFIXES as COLUMNAR
+from longtail.files.configurations import Configuration, configuration, configuration_names
 from longtail.files.images import SUFFIXES
 from longtail.files.listing import is_folder
+from longtail.files.nested import LINES
+from longtail.files.objects import find_masks, find_objects, has_classes
 from longtail.files.split_names import SPLIT_NAMES
+from longtail.files.table_files import metadata_files, table_files
 from longtail.files.unread import ENDINGS, WAY_OUT, unread_format
 from longtail.messages import shown
 
@@ -66,6 +71,10 @@ _CVAT = Layout("boxes", "boxes in CVAT's XML", _FASTER, "CVAT")
 _CVAT_SHAPES = Layout("boxes", "shapes in CVAT's XML", _MASK_RCNN, "CVAT")
 _UNREAD = "annotations that are not read"
 _LABELS = Layout("pixels", "images with a class for each pixel", "give --recipe segmentation/ce", "SegmentationFolder")
+_TABLE = Layout("images", "images in tables with one class each", "give --recipe ce", "Folder")
+_TABLE_BOXES = Layout("boxes", "boxes in tables", _FASTER, "BoxTables")
+_TABLE_SHAPES = Layout("boxes", "shapes in tables", _MASK_RCNN, "BoxTables")
+_TABLE_MASKS = Layout("pixels", "masks in tables", "give --recipe segmentation/ce", "MaskTables")
 _CITYSCAPES = _LABELS._replace(way_out="give --recipe cityscapes/ce", reader="Cityscapes")
 _CAMVID = _LABELS._replace(way_out="give --recipe segmentation/ce --data camvid --data.root FOLDER", reader="CamVid")
 
@@ -74,11 +83,27 @@ def check_layout(root: Path, grain: str) -> None:
     """Make sure that ``root`` holds nothing that is plainly a set of another grain, and none of this.
 
     Raises:
-        InputError: it does; the message names the recipe that fits.
+        InputError: it does; the message names the recipe that fits. Or it has tables that cannot be read, and nothing
+            else; those beside images are passed over.
     """
     layouts = find_layouts(root) if root.is_dir() else []
+    if not layouts and grain != "images" and root.is_dir():
+        for file in _tables(configuration(root))[:1]:
+            find_objects(file)
     if layouts and grain not in {layout.grain for layout in layouts}:
         raise InputError(f"{shown(root)} holds {layouts[0].words}: {layouts[0].way_out}")
+
+
+def check_tables(place: Path, grain: str, configuration: str | None = None) -> None:
+    """The same as ``check_layout`` of a table, or of the tables of a set in a folder, there of a configuration.
+
+    Raises:
+        InputError: they hold nothing of this grain, and something of another.
+    """
+    layouts = _tables_in(place, configuration) if place.is_dir() else in_file(place)
+    if layouts and grain not in {layout.grain for layout in layouts}:
+        folder = f" --data {shown(place.parent)}" if layouts[0].grain == "pixels" and place.is_file() else ""
+        raise InputError(f"{shown(place)} holds {layouts[0].words}: {layouts[0].way_out}{folder}")
 
 
 def refuse_boxes(file: Path) -> None:
@@ -116,10 +141,43 @@ def find_layouts(root: Path) -> list[Layout]:
     folders = list(islice(_walk(root), _MOST))
     boxes = [layout for folder in folders if (layout := _boxes_in(folder))]
     pixels = [layout for folder in folders if (layout := _pixels_in(root, folder))]
-    if not boxes + pixels and any(_YOLO_YAML.search(_ends(file)) for file in _names(root, {".yaml", ".yml"})):
+    tables = _tables_in(root)
+    if not boxes + pixels + tables and any(_YOLO_YAML.search(_ends(file)) for file in _names(root, {".yaml", ".yml"})):
         boxes = [_YOLO]  # of which no image shows an object
-    unread = [] if boxes else [layout for folder in folders if (layout := _unread_in(folder))]
-    return list(dict.fromkeys(unread[:1] or boxes + pixels))
+    unread = [] if boxes + tables else [layout for folder in folders if (layout := _unread_in(folder))]
+    return list(dict.fromkeys(unread[:1] or boxes + pixels + tables))
+
+
+def _tables_in(root: Path, name: str | None = None) -> list[Layout]:
+    """What the tables of a set in a folder hold, of a configuration or of any, where that is more than a class of each
+    image; what cannot be read whoever reads the set will refuse."""
+    names: list[str | None] = [name]
+    if name is None:
+        names = [*configuration_names(root)[:_FEW]] or [None]
+    found = []
+    for each in names:
+        with suppress(InputError):
+            found += [in_file(file) for file in _tables(configuration(root, each))[:1]]
+    layouts = [layout for its in found for layout in its or [_TABLE]]
+    return list(dict.fromkeys(layouts)) if any(found) else []
+
+
+def _tables(chosen: Configuration) -> list[Path]:
+    return [*metadata_files(chosen), *table_files(chosen)]
+
+
+def in_file(file: Path) -> list[Layout]:
+    """What a table holds, where that is more than a class of each image: boxes, masks, and such classes last; nothing
+    of a file that cannot be read, or is none with lists and images in it."""
+    if file.suffix.lower() not in (*COLUMNAR, LINES):
+        return []
+    layouts = []
+    with suppress(InputError):
+        objects = find_objects(file)
+        layouts = [] if objects is None else [_TABLE_SHAPES if objects.shape else _TABLE_BOXES]
+        layouts += [_TABLE_MASKS] if find_masks(file) else []
+        layouts += [_TABLE] if layouts and has_classes(file) else []
+    return layouts
 
 
 def box_readers(root: Path) -> dict[str, Layout]:
@@ -130,7 +188,7 @@ def box_readers(root: Path) -> dict[str, Layout]:
 def boxes_in_file(file: Path) -> Layout | None:
     """What a JSON file holds, if these are annotations of boxes in COCO's format."""
     text = _ends(file)
-    if b'"image_id"' not in text or b'"segments_info"' in text:
+    if b'"image_id"' not in text or b'"segments_info"' in text or b'"_type"' in text:  # the last as in a schema
         return None
     if b'"bbox"' not in text and not re.search(_SHAPES, text):
         return None

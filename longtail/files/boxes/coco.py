@@ -8,6 +8,7 @@ from longtail.files.boxes.base import BoxSet, Labelled
 from longtail.files.boxes.builder import image_size
 from longtail.files.coco.annotations import Annotations, read_annotations
 from longtail.files.coco.entries import UNKNOWN
+from longtail.files.coco.fields import image_field, tying_fields
 from longtail.files.coco.places import check_files, placed
 from longtail.files.layouts import boxes_in_file
 from longtail.files.listing import IntArray
@@ -32,6 +33,13 @@ class COCOSet(BoxSet):
         annotations, folder = placed(read_annotations(file, masks, skip_bad), self.folders(file, split))
         rows = check_files(annotations, folder, skip_bad)
         return Labelled(_measured(annotations, folder, rows), folder, rows)
+
+    def groups(self, split: str, name: str) -> list[str]:
+        """A field of the images in the JSON file, such as "location"."""
+        return image_field(self.places[split], name)
+
+    def ties(self) -> list[str]:
+        return tying_fields(self.places["train"])
 
 
 class LVISSet(COCOSet):

@@ -339,6 +339,26 @@ def test_counts_of_shapes_are_taken_anew_when_these_change(tmp_path: Path) -> No
     assert second == [first[0], first[1] + first[2], 0]
 
 
+def test_a_group_of_shapes_is_a_field_of_their_images(tmp_path: Path) -> None:
+    coco(tmp_path)
+    file = tmp_path / "annotations/instances_train.json"
+    content = json.loads(file.read_text())
+    (only,) = content["images"]
+    content["images"] = [only | {"id": i, "location": "ab"[i // 3], "file_name": f"{i}.png"} for i in range(4)]
+    entry = content["annotations"][0]
+    content["annotations"] = [entry | {"id": i, "image_id": i} for i in range(4)]
+    file.write_text(json.dumps(content))
+    for i in range(4):
+        picture(tmp_path / "train" / f"{i}.png")
+    options = OPTIONS | {"val_fraction": 0.25}
+    data = PolygonFolder(tmp_path, group="location", **options)
+    _ = data.splits
+    held_out = [data.file_name("val", row) for row in range(data.size("val"))]
+    assert held_out in ([f"train/{i}.png" for i in range(3)], ["train/3.png"])
+    with pytest.raises(InputError, match=r"no image has a place, they have .*location"):
+        _ = PolygonFolder(tmp_path, group="place", **options).splits
+
+
 def test_bad_shapes_name_the_option_of_pixels(tmp_path: Path) -> None:
     coco(tmp_path)
     file = tmp_path / "annotations/instances_train.json"
