@@ -32,7 +32,10 @@ def test_an_epoch_is_a_permutation_and_follows_from_seed_and_epoch() -> None:
 def test_evaluation_takes_every_row_once_in_order() -> None:
     assert rows(EpochBatches(11, 4, False)) == list(range(11))
     shards = [rows(EpochBatches(11, 4, False, rank=rank, world=3)) for rank in range(3)]
-    assert sorted(row for shard in shards for row in shard) == list(range(11))
+    assert shards == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
+    wholes, parts = [*EpochBatches(11, 2, False, 5)], [[*EpochBatches(11, 2, False, 5, rank, 2)] for rank in range(2)]
+    assert wholes[::2] == parts[0]
+    assert wholes[1::2] == parts[1]
 
 
 @pytest.mark.parametrize("size", [12, 13, 14])
