@@ -1,4 +1,4 @@
-"""What a detector found in many images, as arrays: a hundredth of what a dictionary for each would take."""
+"""What a detector found in many images, as arrays: 36 bytes for each box, and the run lengths of masks."""
 
 from __future__ import annotations
 
