@@ -44,6 +44,7 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
   --features FOLDER    where the features of frozen networks are kept; by default features/ beside the run
 
   --epochs N           --batch-size N (of each process, 2 or more)                --seed N
+  --total-batch-size N images of a step over all processes and accumulated batches, in place of --batch-size
   --lr X               highest rate of the recipe's optimizer: about 0.1 for SGD, 0.001 for AdamW; it is not scaled by
                        the batch size
   --backbone NAME      a timm name, local-dir:FOLDER in timm's layout, or resnet20_cifar, resnet32_cifar,
@@ -91,6 +92,8 @@ def fit(args: list[str]) -> int:
     teacher_run = take(args, "--teacher")
     first = take(args, "--from")
     options = short_options(args)
+    if {"--data.batch_size", "--total_batch_size"} <= {option.split("=")[0] for option in options}:
+        raise InputError("--batch-size is of each process, --total-batch-size of all together: give one of them")
     if resume is not None:
         run = Path(resume)
         check_resumed(run, options, {"--recipe": recipe, "--run": folder, "--from": first, "--teacher": teacher_run})

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from longtail.cli.agreement import meet_anew, trainer_options
 from longtail.cli.data import data_options
 from longtail.cli.options import add_trust, command_parser, short_options
 from longtail.errors import InputError
@@ -74,10 +75,13 @@ def _evaluate(split: Literal["val", "test"], args: list[str]) -> int:
 
         show(measure_under(split, options.run, options.prior, options.strength or 0.0, short_options(rest)))
         return 0
+    rest = short_options(rest)
+    rest += trainer_options(rest)
+    meet_anew()
     if options.data is None:
         from longtail.tasks.evaluation import evaluate_run
 
-        evaluate_run(split, options.run, short_options(rest))
+        evaluate_run(split, options.run, rest)
         return 0
     from longtail.tasks.evaluation import read_config
     from longtail.tasks.other_data import evaluate_on
@@ -86,7 +90,7 @@ def _evaluate(split: Literal["val", "test"], args: list[str]) -> int:
     config = read_config(options.run)
     with building_from_run(options.run, config):
         data = data_options(options.data, config["data"]["class_path"])
-    evaluate_on(split, options.run, data, short_options(rest))
+    evaluate_on(split, options.run, data, rest)
     return 0
 
 

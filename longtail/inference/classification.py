@@ -16,6 +16,7 @@ from torch import Tensor
 from longtail.augment.normalise import Normalise
 from longtail.augment.preprocessing import Resize, input_parts
 from longtail.checks import check_outputs
+from longtail.distributed import processes, share
 from longtail.errors import InputError
 from longtail.export.classification import write_classifier
 from longtail.export.timm_folder import write_timm_folder
@@ -205,6 +206,9 @@ class Classifier(Predictor):
         files = self.files(paths)
         tell_escaped([file.name for file in files])
         batches: Iterable[Batch] = self._outputs(files, batch_size, skip_bad_images)
+        if processes()[0] > 0:
+            list(batches)  # the first one has them, and answers
+            return
         if prior == ESTIMATE:
             batches = list(batches)
             posterior = posterior.estimated([logits for _, logits in batches])
@@ -218,13 +222,16 @@ class Classifier(Predictor):
         write_atomically(output, text.getvalue().encode("utf-8", "backslashreplace"))  # names of classes too
 
     def _outputs(self, files: Sequence[Listed], batch_size: int, skip_bad_images: bool) -> Iterator[Batch]:
-        """Yield the names and logits of the files that can be read."""
-        for start in range(0, len(files), batch_size):
+        """Yield the names and logits of the files that can be read; the processes of a group share the batches, and the
+        first one has them all."""
+
+        def outputs(start: int) -> Batch | None:
             part = files[start : start + batch_size]
             read = list(readable([sample.path for sample in part], self.read, skip_bad_images, self.kind))
-            if read:
-                names = [retrievable(part[index].name) for index, _ in read]
-                yield names, self.logits(torch.stack([image for _, image in read]))
+            names = [retrievable(part[index].name) for index, _ in read]
+            return (names, self.logits(torch.stack([image for _, image in read]))) if read else None
+
+        return (batch for batch in share(range(0, len(files), batch_size), outputs) if batch is not None)
 
     def export(self, output: Path, strength: float = 0.0, prior: str | None = None, layout: str = "onnx") -> list[Path]:
         """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.

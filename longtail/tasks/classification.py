@@ -35,6 +35,7 @@ from longtail.reports.results import weakest_classes
 from longtail.tasks.base import CONFUSIONS, Task, order_weights, ordered, sgd
 from longtail.tasks.features import Extraction
 from longtail.tasks.layer_rates import EQUAL, Rates
+from longtail.tasks.meeting import start_processes
 from longtail.tasks.schedules import Schedule
 
 MISTAKES_EACH, THUMBNAIL = 6, 96
@@ -149,6 +150,7 @@ class Classification(Task[ImageBatch]):
         if not (probes or starts):
             return data
         assert isinstance(data, ImageData)
+        start_processes(trainer)
         device, precision = trainer.strategy.root_device, trainer.precision_plugin.forward_context
         settings = (device, precision, str(trainer.precision), self.channels_last)
         extraction = Extraction(self.method.backbone, features if probes else None, *settings)
@@ -209,6 +211,7 @@ class Classification(Task[ImageBatch]):
             self.measured(per_class["accuracy"])
             return
         answers = torch.as_tensor(self.answers.compute()).cpu()
+        answers = answers[answers[:, 0].argsort()]  # of whichever process
         self.answers.reset()
         self.evaluation = {
             "split": split,
@@ -225,7 +228,7 @@ class Classification(Task[ImageBatch]):
         wrong = answers[answers[:, 1] != answers[:, 2]]
         for c in weakest_classes(accuracy.tolist(), self.data.image_counts):
             of_class = wrong[wrong[:, 1] == c]
-            for row, true, predicted, confidence in of_class[of_class[:, 3].argsort(descending=True)][
+            for row, true, predicted, confidence in of_class[of_class[:, 3].argsort(descending=True, stable=True)][
                 :MISTAKES_EACH
             ].tolist():
                 picture = self.data.picture(split, int(row))
