@@ -160,7 +160,7 @@ def cross_fitted_sets(
     values, labels = check_logits(probabilities, targets)
     true, fold = values.gather(1, labels[:, None])[:, 0], fold_of(labels, folds)
     inside, unsure = torch.zeros_like(values, dtype=torch.bool), torch.zeros(values.shape[1], dtype=torch.bool)
-    for number in fold.unique().tolist():
+    for number in sorted(set(fold.tolist())):
         own = fold == number
         sets = fit_sets(true[~own], labels[~own], prior, coverage, kind)
         inside[own] = sets(values[own])

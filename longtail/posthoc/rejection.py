@@ -113,7 +113,7 @@ def cross_refused(scores: Numbers, fold: Tensor, rate: float = RATE) -> Tensor:
     check_rate(rate)
     values = check_shape("scores", scores, len(fold)).double()
     refused = torch.zeros(len(fold), dtype=torch.bool)
-    for number in fold.unique().tolist():
+    for number in sorted(set(fold.tolist())):
         inside = fold == number
         refused[inside] = values[inside] > conformal_quantile(values[~inside], 1 - rate)
     return refused
