@@ -31,7 +31,7 @@ def answers(
             inside = sets(posterior.calibration.log_probabilities(logits).exp())
         for row, name in enumerate(names):
             ranked = zip(top.indices[row].tolist(), top.values[row].tolist(), strict=True)
-            answer = {
+            answer: dict[str, Any] = {  # JSON
                 "path": name,
                 "top": [{"class": posterior.classes[c], "probability": round(p, 6)} for c, p in ranked],
             }
