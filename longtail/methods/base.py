@@ -77,6 +77,11 @@ class OneNetwork(Method):
             backbone.tune(self.num_classes)
         self.classifier = classifier(self.num_features, self.num_classes)
 
+    def features(self, images: Tensor) -> Tensor:
+        """Features (N, D) of images (N, 3, H, W), of which the classifier makes the logits."""
+        features: Tensor = self.backbone(images)
+        return features
+
     def classify(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.backbone(images))
+        logits: Tensor = self.classifier(self.features(images))
         return logits

@@ -4,6 +4,7 @@ from longtail.metrics.calibration import CalibrationError, probability_figures, 
 from longtail.metrics.class_metric import ClassMetric
 from longtail.metrics.long_tail import LongTailMetrics
 from longtail.metrics.per_class import PerClassAccuracy, cohen_kappa, geometric_mean, harmonic_mean, mean_precision
+from longtail.metrics.rejection import separation
 from longtail.metrics.shots import shot_accuracy
 from longtail.metrics.tradeoff import adjusted_accuracy
 
@@ -19,5 +20,6 @@ __all__ = [
     "mean_precision",
     "probability_figures",
     "reliability",
+    "separation",
     "shot_accuracy",
 ]

@@ -77,7 +77,11 @@ class Extraction:
         return FeatureData(data, features)
 
     def of_rows(self, data: ImageData, rows: Tensor) -> Tensor:
-        """Features (M, D) of some training images as evaluation shows them; they are not kept."""
+        """Features (M, D) of some training images as evaluation shows them: those that are kept of all, or else
+        computed, and not kept."""
+        file = self._file(data, "train", 1)
+        if file is not None and file.is_file():
+            return self.of_split(data, "train", 1)[rows, 0]
         batches = _Rows(rows.tolist())
         loader = data.make_loader(data.fixed_images("train"), batches)
         computed = self._batches(data, loader, False, False)
