@@ -143,6 +143,8 @@ def check_targets(
     Raises:
         ValueError: with what was expected and what came.
     """
+    if _soft(given := as_tensor(name, values, rows, device=device)):
+        raise ValueError(f"{name} must be labels (M,), int64, got {tuple(given.shape)}: soft ones have no meaning here")
     targets = check_integers(name, values, rows, device=device)
     if len(targets) and (targets.device.type == "cpu" or _debug) and not torch.compiler.is_compiling():
         least, most = (int(x) for x in targets.aminmax())
@@ -177,14 +179,34 @@ def from_one(least: int, most: int, num_classes: int) -> str:
     )
 
 
-def check_logits(logits: Numbers, targets: Numbers, num_classes: int | None = None) -> tuple[Tensor, Tensor]:
+def _soft(targets: Tensor) -> bool:
+    """Whether targets are soft: a distribution over the classes for each row, (M, C), in floating point."""
+    return targets.ndim == 2 and targets.is_floating_point()
+
+
+def check_logits(
+    logits: Numbers, targets: Numbers, num_classes: int | None = None, soft: bool = False
+) -> tuple[Tensor, Tensor]:
     """Return logits (M, C) and targets (M,), checked against each other and, where given, the number of classes.
+
+    Where ``soft`` allows it, targets may be distributions over the classes instead, (M, C), in floating point. As with
+    labels, their values are read on the CPU alone, unless `set_debug` asks for it.
 
     Raises:
         ValueError: with what was expected and what came.
     """
     rows = check_shape("logits", logits, "M", "C" if num_classes is None else num_classes)
-    return rows, check_targets(targets, len(rows), rows.shape[1], device=rows.device)
+    if not soft or not _soft(given := as_tensor("targets", targets, "M", device=rows.device)):
+        return rows, check_targets(targets, len(rows), rows.shape[1], device=rows.device)
+    given = check_shape("targets", given, *rows.shape)
+    if given.numel() and (given.device.type == "cpu" or _debug) and not torch.compiler.is_compiling():
+        least, furthest = float(given.amin()), float((given.float().sum(1) - 1).abs().amax())
+        if not (least >= 0 and furthest <= 0.01):  # 0.01: rounding of half precision
+            raise ValueError(
+                f"soft targets must be distributions, each row not negative with the sum 1, got {least:.4g} as the "
+                f"least and a sum that is {furthest:.4g} off"
+            )
+    return rows, given
 
 
 def undefined_outputs(what: str) -> str:

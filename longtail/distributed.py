@@ -1,13 +1,18 @@
-"""Batches spread over processes."""
+"""Batches spread over processes, and work shared among them."""
 
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from longtail.errors import InputError
 from longtail.launch import is_first
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def processes() -> tuple[int, int]:
@@ -108,3 +113,42 @@ def from_first(value: Any) -> Any:  # any object
     values = [value]
     dist.broadcast_object_list(values)
     return values[0]
+
+
+def share(items: Sequence[T], work: Callable[[T], R]) -> Iterator[R]:
+    """What is made of each item, in order, in the first process; in the others nothing comes.
+
+    Each process works on every world-th item. They go in step, so that no more than one result of each process waits
+    to be taken. Every process has to iterate to the end.
+
+    Args:
+        items: the same in all processes.
+        work: from an item to what is made of it, which pickle takes.
+
+    Raises:
+        InputError: that of ``work``, in the first process, for the first item that has one.
+        SystemExit: in the others then, without a word.
+    """
+    rank, world = processes()
+    if world == 1:
+        yield from map(work, items)
+        return
+    for start in range(0, len(items), world):
+        made = gather_to_first([_tried(work, item) for item in items[start + rank : start + world : world]])
+        error: InputError | None = from_first(next((each for each in made or [] if isinstance(each, InputError)), None))
+        if error is not None:
+            raise error if rank == 0 else SystemExit(2)
+        yield from made or []
+
+
+def _tried(work: Callable[[T], R], item: T) -> R | InputError:
+    try:
+        return work(item)
+    except InputError as error:
+        return InputError(str(error))  # without its cause, which pickle may not take
+
+
+def connection_lost(error: BaseException) -> bool:
+    """Whether an error is that of gloo or torch about a process that is gone."""
+    told = isinstance(error, RuntimeError) and not isinstance(error, InputError) and "onnection" in str(error)
+    return told or (dist.is_available() and isinstance(error, dist.DistError))

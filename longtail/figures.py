@@ -57,6 +57,9 @@ METRICS = {
         "Macro F1", "harmonic mean of recall and precision of a class, mean over classes that are there or predicted"
     ),
     "mean_precision": Metric("Mean precision", "share of right answers among those of a class, mean over classes"),
+    "cohen_kappa": Metric(
+        "Cohen's kappa", "agreement beyond that of chance: 1 is perfect, 0 is what chance gives", fraction=False
+    ),
     "many": Metric("Many-shot accuracy", "mean over the classes with many training images", short="many"),
     "medium": Metric("Medium-shot accuracy", "mean over the classes between many and few", short="medium"),
     "few": Metric("Few-shot accuracy", "mean over the classes with few training images", short="few"),

@@ -42,14 +42,15 @@ def in_its_own_process(*args: str, **environment: str) -> int:
     return subprocess.run(command, env={**os.environ, **environment}, timeout=600).returncode
 
 
-def in_two_processes(folder: Path, *args: str, **environment: str) -> None:
-    """Run a command as two processes of Lightning, forked and not started anew; they meet in the folder."""
-    assert two_processes(partial(_one_of_two, args, environment), folder) == [0, 0]
+def in_two_processes(folder: Path, *args: str, then: Sequence[str] = (), **environment: str) -> None:
+    """Run a command as two processes of Lightning, forked and not started anew; they meet in the folder. Then another
+    one as the same processes, which Lightning has no part in."""
+    assert two_processes(partial(_one_of_two, args, then, environment), folder) == [0, 0]
 
 
-def _one_of_two(args: Sequence[str], environment: dict[str, str], rank: int) -> int:
+def _one_of_two(args: Sequence[str], then: Sequence[str], environment: dict[str, str], rank: int) -> int:
     os.environ.update(environment, LOCAL_RANK=str(rank))  # by which Lightning tells a process which one it is
-    return main([*args, *TWO_PROCESSES])
+    return main([*args, *TWO_PROCESSES]) or (main([*then]) if then else 0)
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.parallel import DistributedDataParallel
 
+from longtail import distributed
 from longtail.distributed import gather
+from longtail.errors import InputError
 from longtail.losses.base import Loss
 from longtail.losses.bcl import BalancedContrastiveLoss
 from longtail.losses.cibl import ClassInstanceBalancedLoss
@@ -140,6 +142,23 @@ def backward_of(lengths: tuple[int, ...], rank: int) -> Tensor:
     return own.grad
 
 
+def failing(rank: int) -> str:
+    """What comes before an item that cannot be worked on, and how it ends."""
+    taken: list[int] = []
+
+    def work(item: int) -> int:
+        if item >= 3:
+            raise InputError(f"item {item} is bad")
+        return item
+
+    try:
+        for item in distributed.share(range(7), work):
+            taken.append(item)
+    except (InputError, SystemExit) as error:
+        return f"{taken}, {error}"
+    return "no error"
+
+
 def process(rank: int) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for name, lengths in SHARES.items():
@@ -152,6 +171,8 @@ def process(rank: int) -> dict[str, Any]:
             "backward": backward_of(lengths, rank),
         }
     results["no rows"] = gather(torch.zeros(0, 3))
+    results["shared"] = list(distributed.share(range(5), lambda item: (item, rank)))
+    results["failed"] = failing(rank)
     results["promised"] = gather(torch.tensor([rank, 10 + rank]), equal=True)
     return results
 
@@ -175,6 +196,12 @@ def test_no_rows_anywhere_and_a_promise_of_equal_lengths(results: list[dict[str,
     for found in results:
         assert found["no rows"].shape == (0, 3)
         assert found["promised"].tolist() == [0, 10, 1, 11]
+
+
+def test_work_is_shared_and_comes_in_order_to_the_first(results: list[dict[str, Any]]) -> None:
+    assert [found["shared"] for found in results] == [[(0, 0), (1, 1), (2, 0), (3, 1), (4, 0)], []]
+    assert [found["failed"] for found in results] == ["[0, 1], item 3 is bad", "[], 2"]
+    assert list(distributed.share([1, 2], str)) == ["1", "2"], "and in one process"
 
 
 @pytest.mark.parametrize("shares", SHARES)

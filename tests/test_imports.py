@@ -22,7 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "counts": {"checks"},
     "difficulty": {"checks"},
     "launch": set(),
-    "distributed": {"launch"},
+    "distributed": {"errors", "launch"},
     "messages": set(),
     "checkpoint": {"errors"},
     "writing": {"errors", "messages"},
@@ -44,8 +44,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "export": {"errors", "checks", "writing", "augment", "models", "methods"},
     "inference": {
-        *("errors", "checks", "configuration", "counts", "messages", "checkpoint", "writing", "trust", "augment"),
-        *("reports", "files", "methods", "export", "posthoc"),
+        *("errors", "checks", "configuration", "counts", "distributed", "messages", "checkpoint", "writing", "trust"),
+        *("augment", "reports", "files", "methods", "export", "posthoc"),
     },
     "tasks": {
         *("augment", "errors", "signals", "configuration", "difficulty", "distributed", "messages", "checkpoint"),

@@ -1,6 +1,7 @@
 """What launchers say in the environment, and what their processes agree on."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -8,17 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import assert_same_weights, in_two_processes, results
+import torch.distributed as dist
+from command import assert_same_epochs, assert_same_weights, in_two_processes, results
+from PIL import Image
 from processes import two_processes
+from torch import Tensor
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from longtail import launch
 from longtail.cli import agreement, run_folder
 from longtail.cli.agreement import agreed, trainer_options
 from longtail.cli.main import main
 from longtail.cli.run_folder import agreed_folder
+from longtail.data.images.base import ImageBatch
 from longtail.errors import InputError
 from longtail.launch import Launch
 from longtail.tasks import meeting
+from longtail.tasks.classification import Classification
 
 TORCHRUN = {
     **{"TORCHELASTIC_RUN_ID": "none", "TORCHELASTIC_RESTART_COUNT": "2", "RANK": "5", "LOCAL_RANK": "1"},
@@ -156,7 +163,15 @@ def srun(rank: int, port: int) -> dict[str, str]:
     return {**nodes, **tasks, **job, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 
 
-FIT = ["fit", "--recipe", "digits_lt/ce", "--epochs", "1", "--precision", "32-true", "--trainer.accelerator", "cpu"]
+FIT = ["fit", "--recipe", "digits_lt/ce", "--epochs", "2", "--precision", "32-true", "--trainer.accelerator", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of two processes that Lightning starts."""
+    folder = tmp_path_factory.mktemp("expected")
+    in_two_processes(folder, *FIT, LONGTAIL_RUN=str(folder / "run"))
+    return folder / "run"
 
 
 def _fit(launcher: Callable[[int, int], dict[str, str]], port: int, folder: Path, rank: int) -> int:
@@ -166,14 +181,68 @@ def _fit(launcher: Callable[[int, int], dict[str, str]], port: int, folder: Path
 
 
 @pytest.mark.parametrize("launcher", [torchrun, srun])
-def test_a_launcher_s_run_is_that_of_lightning(launcher: Callable[[int, int], dict[str, str]], tmp_path: Path) -> None:
+def test_a_launcher_s_run_is_that_of_lightning(
+    launcher: Callable[[int, int], dict[str, str]], expected: Path, tmp_path: Path
+) -> None:
     """Both processes name the folder, one decides and writes."""
-    expected = tmp_path / "expected"
-    in_two_processes(tmp_path, *FIT, LONGTAIL_RUN=str(expected))
-    place = tmp_path / "place"
-    place.mkdir()
-    assert two_processes(partial(_fit, launcher, agreement._free_port(), place), place) == [0, 0]
-    assert [run.name for run in (place / "runs").iterdir()] == ["digits_lt-ce"]
-    assert_same_weights(place / "runs/digits_lt-ce", expected)
-    assert results(place / "runs/digits_lt-ce")["hardware"]["processes"] == 2
-    assert results(place / "runs/digits_lt-ce")["evaluations"] == results(expected)["evaluations"]
+    assert two_processes(partial(_fit, launcher, agreement._free_port(), tmp_path), tmp_path) == [0, 0]
+    assert [run.name for run in (tmp_path / "runs").iterdir()] == ["digits_lt-ce"]
+    assert_same_weights(tmp_path / "runs/digits_lt-ce", expected)
+    assert results(tmp_path / "runs/digits_lt-ce")["hardware"]["processes"] == 2
+    assert results(tmp_path / "runs/digits_lt-ce")["evaluations"] == results(expected)["evaluations"]
+
+
+def _elastic(folder: str) -> list[int]:
+    """One of two processes of torchrun, of which the second is killed in the second epoch, once; then predict."""
+    os.chdir(folder)
+    step = Classification.training_step
+
+    def killed(task: Classification, batch: ImageBatch, batch_idx: int) -> Tensor | None:
+        place = (task.current_epoch, batch_idx, task.global_rank, os.environ["TORCHELASTIC_RESTART_COUNT"])
+        if place == (1, 2, 1, "0"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(task, batch, batch_idx)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classification, "training_step", killed)
+        trained = main([*FIT, "--trainer.strategy", "ddp"])
+    dist.destroy_process_group()
+    return [trained, main(["predict", "runs/digits_lt-ce", "photos", "--batch-size", "2", "--output", "answer.csv"])]
+
+
+def test_processes_of_torchrun_go_on_after_one_is_killed_and_predict(expected: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for i in range(7):
+        Image.new("RGB", (8, 8), (30 * i, 99, 20)).save(tmp_path / f"photos/{i}.png")
+    config = LaunchConfig(
+        *(1, 1, 2),
+        run_id="elastic",
+        rdzv_backend="c10d",
+        rdzv_endpoint="127.0.0.1:0",
+        max_restarts=1,
+        start_method="forkserver",
+    )
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        ended = elastic_launch(config, _elastic)(str(tmp_path))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert ended == {0: [0, 0], 1: [0, 0]}
+    run = tmp_path / "runs/digits_lt-ce"
+    assert [each.name for each in (tmp_path / "runs").iterdir()] == [run.name]
+    assert_same_weights(run, expected)
+    assert_same_epochs(run, expected)
+    assert results(run)["evaluations"] == results(expected)["evaluations"]
+    alone = [
+        "predict",
+        str(run),
+        str(tmp_path / "photos"),
+        "--batch-size",
+        "2",
+        "--output",
+        str(tmp_path / "alone.csv"),
+    ]
+    assert main(alone) == 0
+    answers = [(tmp_path / name).read_text().replace(str(tmp_path) + "/", "") for name in ("answer.csv", "alone.csv")]
+    assert answers[0] == answers[1]

@@ -7,18 +7,21 @@ from longtail.augment.cutout import Cutout
 from longtail.augment.geometric import HorizontalFlip, PadCrop, ResizedCrop, Rotation
 from longtail.augment.growing import GrowingCrop
 from longtail.augment.instances import InstanceView, LargeScaleJitter, MultiScale
+from longtail.augment.mixing import CMO, CutMix, Mixing, MixUp, Remix
 from longtail.augment.normalise import Normalise
 from longtail.augment.pixels import PixelView, ScaleCropFlip
 from longtail.augment.policies import AutoAugment, RandAugment
 from longtail.augment.views import AutoAugmentView, BlurredView, ClassifierView, PlainView, RandView, SimView
 
 __all__ = [
+    "CMO",
     "AutoAugment",
     "AutoAugmentView",
     "BlurredView",
     "ClassifierView",
     "ColourJitter",
     "Crop",
+    "CutMix",
     "Cutout",
     "GaussianBlur",
     "Greyscale",
@@ -26,6 +29,8 @@ __all__ = [
     "HorizontalFlip",
     "InstanceView",
     "LargeScaleJitter",
+    "MixUp",
+    "Mixing",
     "MultiScale",
     "Normalise",
     "Operator",
@@ -34,6 +39,7 @@ __all__ = [
     "PlainView",
     "RandAugment",
     "RandView",
+    "Remix",
     "ResizedCrop",
     "Rotation",
     "ScaleCropFlip",

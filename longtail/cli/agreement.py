@@ -4,6 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -52,6 +53,17 @@ def meet_anew() -> None:
     if launch().restarts:
         os.environ["MASTER_PORT"] = str(agreed("port", _free_port))
         os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"  # the first process serves there
+
+
+def grouped() -> AbstractContextManager[None]:
+    """What the processes of a launcher share the work of a command in that trains nothing."""
+    here = launch()
+    if not here.is_launched or here.world == 1:
+        return nullcontext()
+    from longtail.tasks.meeting import together
+
+    meet_anew()
+    return together(here, PATIENCE)
 
 
 def _free_port() -> int:

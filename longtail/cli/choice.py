@@ -25,7 +25,7 @@ SHARED = (
 # The options that say what is read, and how their text is understood.
 OF_READING: dict[str, Callable[[str], object]] = {
     **dict.fromkeys(("root", "table", "val", "test"), Path),
-    **dict.fromkeys(("path_column", "label_column"), str),
+    **dict.fromkeys(("path_column", "label_column", "configuration"), str),
     "skip_bad_images": lambda text: text.lower() == "true",
 }
 

@@ -30,9 +30,8 @@ def data_options(value: str, named: str | None) -> list[str]:
     Raises:
         InputError: if it is none of these, or the class cannot read what lies there.
     """
-    if value.startswith(HUB):
-        value = str(downloaded(value))
-    path = Path(value)
+    given, (path, configuration) = value, local_place(value)
+    value = str(path) if value.startswith(HUB) else value
     must_exist = "/" in value or os.sep in value or ("." in value and not _is_class(value))
     if must_exist and not path.exists():
         raise InputError(f"no folder or table at {shown(value)}{_near(path)}")
@@ -45,11 +44,25 @@ def data_options(value: str, named: str | None) -> list[str]:
     if path.exists():
         place = (own or find_class("Folder")).located(path)
         options = [f"--data.{name}={path}" for name, path in place.options.items()]
+        if configuration is not None:
+            if "configuration" not in place.data.places:
+                way_out = "give a folder of the set, as hf:OWNER/NAME:FOLDER"
+                raise InputError(f"--data {shown(given)}: {place.data.__name__} knows no configurations: {way_out}")
+            options.append(f"--data.configuration={configuration}")
         return options if place.data is own else ["--data", import_path(place.data), *options]
     if "." in value or value in shipped():
         return ["--data", value]
     choices = ", ".join(sorted(names))
     raise InputError(f'no folder or table at "{shown(value)}", and no data set of that name: {choices}')
+
+
+def local_place(value: str) -> tuple[Path, str | None]:
+    """The path that ``--data`` is given, and the configuration; of a set on the hub where it lies once it is fetched.
+
+    Raises:
+        InputError: as ``downloaded``.
+    """
+    return downloaded(value) if value.startswith(HUB) else (Path(value), None)
 
 
 def data_settings(options: Sequence[str]) -> dict[str, str]:
@@ -94,11 +107,14 @@ def check_table(value: str, named: str | None, settings: Mapping[str, str]) -> N
     from longtail.files.entries import Reading
     from longtail.files.folder import IMAGES, VIDEOS
     from longtail.files.formats.known import read_file
+    from longtail.files.layouts import check_tables
     from longtail.files.table import is_table
 
     refuse_archive(file)
     if not is_table(file):
         return
+    if "label_column" not in settings:
+        check_tables(file, "images")
     columns = Columns(settings.get("path_column"), settings.get("label_column"), settings.get("group"))
     skip = settings.get("skip_bad_images", "false").lower() == "true"
     reading = Reading(VIDEOS if TABLE_READERS[name] else IMAGES, columns, skip)

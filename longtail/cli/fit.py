@@ -29,15 +29,15 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
   --recipe NAME        a shipped recipe (longtail recipes) or a YAML file; without it one is picked by what is there,
                        and plain cross-entropy on the same features is put beside it
   --data WHAT          a folder, a table (CSV, TSV, JSON lines, Parquet, Arrow, list file), hf:OWNER/NAME on Hugging
-                       Face's hub, or cifar10_lt, cifar100_lt, digits_lt, or imagenet_lt, places_lt or
-                       inaturalist2018 with --data.root FOLDER; for several
-                       labels an image a table of them, or objects in COCO's format; for
-                       detection a folder in the format of COCO, Pascal VOC, YOLO, LabelMe or CVAT, or coco, voc,
-                       yolo, labelme, cvat or lvis with --data.root FOLDER; for segmentation a folder with images/,
-                       annotations/ (a PNG for each image, with the class of its pixels) and classes.txt, or one
-                       with shapes as for detection, or polygons, camvid, ade20k or cityscapes with --data.root
-                       FOLDER; for clips a folder or a table of videos, or egtea with --data.root FOLDER; for a data
-                       set of your own what its class says, or its short name
+                       Face's hub, with :CONFIGURATION where it has several, or cifar10_lt, cifar100_lt, digits_lt, or
+                       imagenet_lt, places_lt or inaturalist2018 with --data.root FOLDER; for several labels an image a
+                       table of them, or objects in COCO's format; for detection a folder in the
+                       format of COCO, Pascal VOC, YOLO, LabelMe or CVAT or with tables of Hugging Face's, or coco, voc,
+                       yolo, labelme, cvat, box_tables or lvis with --data.root FOLDER; for segmentation a folder with
+                       images/, annotations/ (a PNG for each image, with the class of its pixels) and classes.txt, or
+                       one with shapes as for detection or masks in tables, or polygons, mask_tables, camvid, ade20k or
+                       cityscapes with --data.root FOLDER; for clips a folder or a table of videos, or egtea with
+                       --data.root FOLDER; for a data set of your own what its class says, or its short name
   --run FOLDER         where the run goes; by default runs/<data>-<recipe>
   --resume RUN         go on with a stopped run
   --from RUN           the finished run that a recipe second/... goes on from
@@ -45,6 +45,7 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
   --features FOLDER    where the features of frozen networks are kept; by default features/ beside the run
 
   --epochs N           --batch-size N (of each process, 2 or more)                --seed N
+  --total-batch-size N images of a step over all processes and accumulated batches, in place of --batch-size
   --lr X               highest rate of the recipe's optimizer: about 0.1 for SGD, 0.001 for AdamW; it is not scaled by
                        the batch size
   --backbone NAME      a timm name, local-dir:FOLDER in timm's layout, or resnet20_cifar, resnet32_cifar,
@@ -66,6 +67,7 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
 
 Every other option of the trainer, the model and the data can be given by its full name, such as
 --trainer.devices 2, --model.many 50, --data.val_fraction 0.1, --trainer.logger WandbLogger.
+--model.mixing longtail.augment.CutMix mixes training images, as do MixUp, Remix and CMO there.
 --data.views.flip 0 sets an option of every view of an image, --data.views.0.flip 0 that of the first.
 longtail fit --help-all lists those of the trainer; --data.help CLASS and --model.help CLASS those of a class.
 """
@@ -91,6 +93,8 @@ def fit(args: list[str]) -> int:
     teacher_run = take(args, "--teacher")
     first = take(args, "--from")
     options = short_options(args)
+    if {"--data.batch_size", "--total_batch_size"} <= {option.split("=")[0] for option in options}:
+        raise InputError("--batch-size is of each process, --total-batch-size of all together: give one of them")
     if resume is not None:
         run = Path(resume)
         check_resumed(run, options, {"--recipe": recipe, "--run": folder, "--from": first, "--teacher": teacher_run})

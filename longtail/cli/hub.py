@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from longtail.errors import InputError
+from longtail.files.configurations import configuration_names
 from longtail.messages import first_line, shown, some
 
 logger = logging.getLogger(__name__)
@@ -20,18 +21,21 @@ def plain_name(value: str) -> str:
 
 
 @cache
-def downloaded(value: str) -> Path:
-    """The folder of a set on the hub, which is fetched unless that was done before.
+def downloaded(value: str) -> tuple[Path, str | None]:
+    """The folder of a set on the hub, which is fetched unless that was done before, and the configuration to take.
 
     Args:
-        value: ``hf:OWNER/NAME``, with ``@REVISION`` and ``:CONFIGURATION``, a folder of the set, or without.
+        value: ``hf:OWNER/NAME``, with ``@REVISION`` and ``:CONFIGURATION`` or without. The latter is the name of one in
+            the head of README.md, or a folder of the set, which is what is returned then.
 
     Raises:
         InputError: it cannot be fetched, or there is no such configuration.
     """
     match = _NAME.fullmatch(value)
     if match is None:
-        raise InputError(f"--data {shown(value)}: write hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:OWNER/NAME:FOLDER")
+        raise InputError(
+            f"--data {shown(value)}: write hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:OWNER/NAME:CONFIGURATION"
+        )
     name, revision, configuration = match.groups()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
@@ -55,10 +59,13 @@ def downloaded(value: str) -> Path:
         way_out = "give a folder on this machine, or try again with a network"
         raise InputError(f"--data {shown(value)}: {shown(first_line(error))}: {way_out}") from error
     logger.info(f"{shown(value)} lies in {shown(root)}")
-    if configuration is None:
-        return root
+    names = configuration_names(root)
+    if configuration is None or configuration in names:
+        return root, configuration
     if not (root / configuration).is_dir():
-        folders = [path.name for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] != "."]
-        there = f"only {some(folders, 10)}" if folders else "and no other"
-        raise InputError(f"--data {shown(value)}: the set has no folder {shown(configuration)}, {there}: give one")
-    return root / configuration
+        names += [path.name for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] != "."]
+        there = f"only {some(dict.fromkeys(names), 10)}" if names else "and no other"
+        raise InputError(
+            f"--data {shown(value)}: the set has no configuration or folder {shown(configuration)}, {there}: give one"
+        )
+    return root / configuration, None

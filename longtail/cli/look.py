@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longtail.cli.choice import choose
-from longtail.cli.data import check_table, data_options, data_settings
+from longtail.cli.data import check_table, data_options, data_settings, local_place
 from longtail.cli.options import pairs, short_options, take, trust_modules
 from longtail.errors import InputError
 from longtail.messages import command, shown
@@ -133,7 +133,7 @@ def _recognised(what: str, settings: Mapping[str, str]) -> tuple[str | None, str
 
     What is wrong with a path is said before anything is imported that takes seconds.
     """
-    path = Path(what)
+    path, _ = local_place(what)
     if not path.exists():
         return None, ""
     from longtail.files.formats.recognise import recognise

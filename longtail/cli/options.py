@@ -11,6 +11,7 @@ from longtail.trust import trust
 SHORT: dict[str, str | tuple[str, str]] = {
     "--epochs": "--trainer.max_epochs",
     "--batch-size": "--data.batch_size",
+    "--total-batch-size": "--total_batch_size",
     "--lr": "--model.optimizer.lr",
     "--seed": "--seed_everything",
     "--backbone": "--model.method.backbone.name",

@@ -1,9 +1,11 @@
 """Commands that look at runs and recipes: ``validate``, ``test``, ``report``, ``compare`` and ``recipes``."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+from longtail.cli.agreement import meet_anew, trainer_options
 from longtail.cli.data import data_options
 from longtail.cli.options import add_trust, command_parser, short_options
 from longtail.errors import InputError
@@ -46,14 +48,37 @@ def calibrate(args: list[str]) -> int:
         "scale and an offset for every class (default the best of them by cross-fitting)",
     )
     parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+    parser.add_argument("--coverage", type=float, default=0.9, help="of the sets that are measured (default 0.9)")
+    parser.add_argument(
+        "--reject-rate",
+        type=float,
+        default=0.05,
+        metavar="RATE",
+        help="share of the images of the classes that may be rejected, where that is measured (default 0.05)",
+    )
+    parser.add_argument(
+        "--class-means",
+        action="store_true",
+        help="also take the mean features of the classes, by training images, for predict --reject distance",
+    )
+    parser.add_argument(
+        "--outsiders",
+        type=Path,
+        metavar="FOLDER",
+        help="images, or videos, of none of the classes: measure how well each score of --reject tells them "
+        "(with --class-means)",
+    )
     add_trust(parser)
     options, rest = parser.parse_known_args(args)
-    from longtail.reports.calibration import calibration_text
+    from longtail.reports.calibration import calibration_tables
     from longtail.reports.terminal import show
     from longtail.tasks.calibration import calibrate as fit
 
-    calibration, file = fit(options.run, options.kind, options.checkpoint, short_options(rest))
-    show(calibration_text(options.run.name, calibration.scaling.kind, calibration.figures))
+    measured = (options.coverage, options.reject_rate, options.class_means, options.outsiders)
+    calibration, file = fit(options.run, options.kind, options.checkpoint, short_options(rest), *measured)
+    for table, notes in calibration_tables(options.run.name, asdict(calibration)):
+        show(table)
+        sys.stdout.write("".join(f"{note}\n" for note in notes))
     sys.stdout.write(f"{file}\nnext: {command('longtail', 'predict', options.run, 'FILE', '--coverage', '0.9')}\n")
     return 0
 
@@ -74,10 +99,13 @@ def _evaluate(split: Literal["val", "test"], args: list[str]) -> int:
 
         show(measure_under(split, options.run, options.prior, options.strength or 0.0, short_options(rest)))
         return 0
+    rest = short_options(rest)
+    rest += trainer_options(rest)
+    meet_anew()
     if options.data is None:
         from longtail.tasks.evaluation import evaluate_run
 
-        evaluate_run(split, options.run, short_options(rest))
+        evaluate_run(split, options.run, rest)
         return 0
     from longtail.tasks.evaluation import read_config
     from longtail.tasks.other_data import evaluate_on
@@ -86,7 +114,7 @@ def _evaluate(split: Literal["val", "test"], args: list[str]) -> int:
     config = read_config(options.run)
     with building_from_run(options.run, config):
         data = data_options(options.data, config["data"]["class_path"])
-    evaluate_on(split, options.run, data, short_options(rest))
+    evaluate_on(split, options.run, data, rest)
     return 0
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from longtail.cli.agreement import grouped
 from longtail.cli.options import add_trust, command_parser, short_options
 from longtail.errors import InputError
 
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 def predict(args: list[str]) -> int:
     """Classify images or videos, find objects in images, or give their pixels classes."""
     predictor, known = _parse(PREDICT, args)
-    _, run = _load(predictor, known)
-    run.predict(known.pop("images"), known.pop("output"), known.pop("skip_bad_images"), **known)
+    with grouped():
+        _, run = _load(predictor, known)
+        run.predict(known.pop("images"), known.pop("output"), known.pop("skip_bad_images"), **known)
     return 0
 
 

@@ -1,5 +1,6 @@
 from .boxes.coco import COCO, LVIS
 from .boxes.other_formats import CVAT, YOLO, LabelMe, PascalVOC
+from .boxes.tables import BoxTables
 from .clips.egtea import EGTEA
 from .clips.folder import VideoFolder, VideoTable
 from .images.cifar import CIFAR10LT, CIFAR100LT
@@ -11,6 +12,7 @@ from .images.several_labels import MultiLabelFolder, MultiLabelTable
 from .pixels.benchmarks import ADE20K, CamVid, Cityscapes
 from .pixels.folder import SegmentationFolder
 from .pixels.polygons import PolygonFolder
+from .pixels.tables import MaskTables
 from .sampling import DifficultySampling, PowerSampling, RepeatFactorSampling
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "EGTEA",
     "LVIS",
     "YOLO",
+    "BoxTables",
     "CamVid",
     "Cityscapes",
     "DifficultySampling",
@@ -30,6 +33,7 @@ __all__ = [
     "INaturalist2018",
     "ImageNetLT",
     "LabelMe",
+    "MaskTables",
     "MultiLabelFolder",
     "MultiLabelTable",
     "PascalVOC",

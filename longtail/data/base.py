@@ -184,7 +184,7 @@ class LongTailData(pl.LightningDataModule, ABC):
         Raises:
             InputError: as ``labelled``.
         """
-        self.trained = trained
+        self.trained, self.measured_alone = trained, True
         images = self.labelled(split, trained.classes)
         none = np.zeros(0, dtype=np.int64)
         self.splits = Splits.of(trained.classes, {"train": Split(images.images, none, none, 0), split: images})
@@ -262,7 +262,7 @@ class LongTailData(pl.LightningDataModule, ABC):
             logger.info(about)
 
     def batches(self, name: str) -> EpochBatches:
-        """The batches of a split in this process."""
+        """The batches of a split in this process; those of an evaluation are so small that every process has one."""
         split = self.split(name)
         assert split is not None
         trainer = self.trainer
@@ -270,7 +270,8 @@ class LongTailData(pl.LightningDataModule, ABC):
         train = name == "train"
         sampler = self._sampler(split) if train else None
         begin = self.begin_epoch if train else None
-        return EpochBatches(len(split), self.batch_size, train, self.seed, rank, world, sampler, begin)
+        size = self.batch_size if train else max(1, min(self.batch_size, len(split) // world))
+        return EpochBatches(len(split), size, train, self.seed, rank, world, sampler, begin)
 
     def begin_epoch(self, epoch: int) -> None:
         """Called before the first training image of an epoch is fetched."""

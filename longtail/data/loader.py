@@ -34,14 +34,15 @@ def collate_lists(samples: Sequence[PairSample]) -> dict[str, Any]:  # whatever 
 class EpochBatches(Sampler[Draws]):
     """Batches of (row, draw): the row of an image and the random number that its augmentation starts from.
 
-    Both follow from (seed, epoch) alone, so a resumed run continues with the batches of the uninterrupted one. With
-    several processes each takes every world-th row.
+    Both follow from (seed, epoch) alone, so a resumed run continues with the batches of the uninterrupted one.
 
     Args:
         rows: size of the set.
         batch_size: rows of a batch in one process.
-        shuffle: a new order in every epoch, equal shards (the set is filled up by repeating a few rows), and no last
-            batch of a single row, on which batch statistics are not defined; without it rows come in order, once.
+        shuffle: a new order in every epoch, of which each process takes every world-th row, equal shards (the set is
+            filled up by repeating a few rows), and no last batch of a single row, on which batch statistics are not
+            defined. Without it rows come in order, once, and each process takes every world-th batch: the batches are
+            those of one process, so a network computes the same to the bit.
         seed: of the order and the draws.
         rank, world: this process, and the number of processes.
         sampler: draws the rows of each epoch in place of the shuffle; a row that comes twice has a draw for each time.
@@ -49,7 +50,12 @@ class EpochBatches(Sampler[Draws]):
             trainer counts the batches once.
         begin: called with the epoch when its batches begin, before any image is fetched, in the process that draws
             them.
+
+    Attributes:
+        partners: draws as many further rows for each batch, which stand after its own, each with a draw of its own.
     """
+
+    partners: EpochSampler | None = None
 
     def __init__(
         self,
@@ -78,33 +84,42 @@ class EpochBatches(Sampler[Draws]):
         return self.rows if self.sampler is None else self.sampler.size(0)
 
     def _shard(self) -> int:
-        """Rows of this process."""
-        if self.shuffle:
-            return -(-self._rows() // self.world)
-        return len(range(self.rank, self.rows, self.world))
+        """Rows of each process, of a new order."""
+        return -(-self._rows() // self.world)
 
     def __len__(self) -> int:
+        if not self.shuffle:
+            return len(range(self.rank, -(-self.rows // self.batch_size), self.world))
         full, rest = divmod(self._shard(), self.batch_size)
-        return full + (rest > (1 if self.shuffle and full else 0))
+        return full + (rest > (1 if full else 0))
+
+    def _places(self, random: torch.Generator) -> torch.Tensor:
+        """Places of the rows of this process in the epoch, in order."""
+        rows = self._rows()
+        if not self.shuffle:
+            places = torch.arange(rows)
+            return places[places // self.batch_size % self.world == self.rank]
+        order = torch.randperm(rows, generator=random)
+        return torch.cat([order, order[: self._shard() * self.world - rows]])[self.rank :: self.world]
 
     def __iter__(self) -> Iterator[Draws]:
         if self.begin is not None:
             self.begin(self.epoch)
         random = epoch_generator(self.seed, self.epoch)
-        rows = self._rows()
-        order = torch.randperm(rows, generator=random) if self.shuffle else torch.arange(rows)
-        draws = torch.randint(2**62, (rows,), generator=random)
-        if self.shuffle:
-            order = torch.cat([order, order[: self._shard() * self.world - rows]])
-        places = order[self.rank :: self.world]
-        indices = places
+        places = indices = self._places(random)
+        draws = torch.randint(2**62, (self._rows(),), generator=random)
         if self.sampler is not None:
             indices = self.sampler.order(self.epoch)
             indices = indices[places % len(indices)]
         pairs = list(zip(indices.tolist(), draws[places].tolist(), strict=True))
+        others: Draws = []
+        if self.partners is not None:
+            rest, draws = self.partners.order(self.epoch), torch.randint(2**62, draws.shape, generator=random)
+            others = list(zip(rest[places % len(rest)].tolist(), draws[places].tolist(), strict=True))
         start, self.start = self.start, 0
         for batch in range(start, len(self)):
-            yield pairs[batch * self.batch_size : (batch + 1) * self.batch_size]
+            own = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+            yield pairs[own] + others[own]
 
 
 class Loader:

@@ -63,6 +63,7 @@ def handed_on(data: type[LongTailData], ours: type[LongTailData], other: Located
     """
     if data is ours:
         return other
-    ((option, path),) = other.options.items()
-    way_out = command("--data", f"longtail.data.{other.data.__name__}", f"--data.{option}", path)
+    path = list(other.options.values())[-1]
+    options = [word for option, place in other.options.items() for word in (f"--data.{option}", place)]
+    way_out = command("--data", f"longtail.data.{other.data.__name__}", *options)
     raise InputError(f"{shown(path)} is nothing that {data.__name__} reads: give what it does, or {way_out}")

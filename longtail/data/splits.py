@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 
 from longtail.data.sampling import Labels
 from longtail.data.split import classes_without, random_fraction_for_one, random_split
-from longtail.files.groups import group_names
 from longtail.files.listing import IntArray, Listing
 from longtail.messages import plural, some
 
@@ -76,23 +75,22 @@ def tell_untrained(splits: Splits, noun: str) -> None:
 
 
 def hold_out_images(
-    paths: Sequence[str], labels: tuple[IntArray, IntArray], fraction: float, seed: int, group: str | None
+    count: int, labels: tuple[IntArray, IntArray], fraction: float, seed: int, groups: Sequence[str] | None
 ) -> tuple[IntArray, IntArray, str]:
     """Hold out images for validation that carry several labels or none, whatever these are.
 
     Args:
-        paths: of the images.
+        count: of the images.
         labels: (M,) each, and the row of the image that has it.
         fraction: of the images, see ``random_split``.
         seed: as there.
-        group: a pattern of the paths, whose images are kept together; None for none.
+        groups: of each image, those of one are kept together; None for none.
 
     Returns:
         Rows for training and for validation, and how every class has one of the latter, for people.
     """
-    groups = None if group is None else group_names(paths, group)
-    least = random_fraction_for_one(*labels, len(paths), seed, groups)
-    kept, held_out = random_split(len(paths), fraction, seed, groups)
+    least = random_fraction_for_one(*labels, count, seed, groups)
+    kept, held_out = random_split(count, fraction, seed, groups)
     if groups is not None:
         _tell_sides(groups, kept, held_out, "val")
     return kept, held_out, way_out(least, "images" if groups is None else "groups")

@@ -20,7 +20,8 @@ SAMPLE = 200  # rows that tell the columns
 # Headers as people write them, without case and punctuation; the likelier first.
 _PATHS = tuple(
     "path filepath filepaths imagepath videopath clippath imgpath file filename filenames imagefile imagename image "  # noqa: SIM905
-    "images img imgname imageid imgid idcode video videoname videoid clip clipname clipid name uuid id".split()
+    "images pixelvalues img imgname imageid imgid idcode video videoname videoid clip clipname clipid name uuid "
+    "id".split()
 )
 _LABELS = tuple(
     "label labels class classname classes category categoryname target diagnosis dx species speciesname breed variety "  # noqa: SIM905
@@ -138,6 +139,12 @@ def _likeliest(header: Sequence[str], names: Sequence[str], but: set[int | None]
 def likeliest_path(header: Sequence[str]) -> str | None:
     """The column that is likely to have the paths, or the images themselves, by its header."""
     at = _likeliest(header, _PATHS, set())
+    return None if at is None else header[at]
+
+
+def likely_label(header: Sequence[str]) -> str | None:
+    """The column that is likely to have the classes, by its header."""
+    at = _likeliest(header, _LABELS, set())
     return None if at is None else header[at]
 
 

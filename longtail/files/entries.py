@@ -30,12 +30,14 @@ class Reading:
         skip: leave out rows without an image, without a class or with several, and count them; otherwise they are an
             error, but for rows without a class in the files of tools. None where that cannot be chosen.
         passed: counts what is left out.
+        configuration: which one of a set that has several, by its name; None for the default.
     """
 
     kind: Kind = IMAGES
     columns: Columns = field(default_factory=Columns)
     skip: bool | None = False
     passed: PassedOver = field(default_factory=PassedOver)
+    configuration: str | None = None
 
     @property
     def way_out(self) -> str:

@@ -4,12 +4,17 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from longtail.errors import InputError
+from longtail.files.labels import text
 from longtail.files.listing import Listing
 from longtail.messages import plural, shown, some
 
 logger = logging.getLogger(__name__)
+
+TIES = ("location", "seq_id")  # what camera traps say of an image that ties it to others
 
 
 def with_groups(listing: Listing, pattern: str, source: str) -> Listing:
@@ -51,13 +56,53 @@ def group_names(paths: Sequence[str], pattern: str, start: str = "--data.group "
     return [match.group(1) or "" for match in found if match is not None]
 
 
-def tell_shared(listings: Mapping[str, Listing], noun: str) -> None:
-    """Say which groups lie in the training images and in those of another split that was given."""
-    train = next(iter(listings.values()))
-    own = set(train.groups or ()) - {""}
-    for name, listing in list(listings.items())[1:]:
-        rows = [group for group in listing.groups or () if group in own]
+def is_pattern(group: str) -> bool:
+    """Whether what was given is a regular expression of the path, and not the name of a column or a field."""
+    return "(" in group
+
+
+def values_of_field(
+    file: Path,
+    entries: Sequence[Mapping[str, Any]],  # JSON
+    name: str,
+    fields: Sequence[str] | None = None,
+) -> list[str]:
+    """What each image has in a field that groups them, as text; empty where it has nothing there.
+
+    Args:
+        file: where the images stand, for messages.
+        entries: what the file says of each image.
+        name: of the field.
+        fields: those which are there; by default what the first entries have.
+
+    Raises:
+        InputError: no image has it.
+    """
+    if not any(name in entry for entry in entries):
+        fields = sorted({key for entry in entries[:100] for key in entry}) if fields is None else fields
+        there = some(fields, 12)
+        raise InputError(f"{shown(file)}: no image has a {shown(name)}, they have {there}: give one as --data.group")
+    return [text(entry.get(name)) for entry in entries]
+
+
+def tell_ties(fields: Sequence[str]) -> None:
+    """Say which fields of the images tie them together, where no groups are wanted."""
+    if fields:
+        logger.info(f"images have {some(fields)}: --data.group {fields[0]} keeps those of one on one side of a split")
+
+
+def tell_shared(groups: Mapping[str, Sequence[str] | None], noun: str) -> None:
+    """Say which groups lie in the training images and in those of another split that was given.
+
+    Args:
+        groups: of the images of each split, training first.
+        noun: for an image.
+    """
+    train = next(iter(groups.values()), None)
+    own = set(train or ()) - {""}
+    for name, others in list(groups.items())[1:]:
+        rows = [group for group in others or () if group in own]
         if rows:
             shared = list(dict.fromkeys(rows))
-            groups, images = plural(len(shared), "group"), plural(len(rows), noun)
-            logger.info(f"{name} has {images} of {groups} that training images have too: {some(shared)}")
+            count, images = plural(len(shared), "group"), plural(len(rows), noun)
+            logger.info(f"{name} has {images} of {count} that training images have too: {some(shared)}")

@@ -95,6 +95,13 @@ def joined(parts: Sequence[Rows], file: Path) -> Rows:
     )
 
 
+def text(value: object) -> str:
+    """A value as the text of a class, an id or a group; whole numbers without a point, nothing for none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value).strip()
+
+
 def own_indices(rows: Rows) -> tuple[NDArray[np.int64], list[str]]:
     """Class indices (M,) of labels that bring their own classes, and the class names.
 

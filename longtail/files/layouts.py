@@ -11,23 +11,34 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longtail.errors import InputError
+from longtail.files.columnar import SUFFIXES as COLUMNAR
+from longtail.files.configurations import Configuration, configuration, configuration_names
 from longtail.files.images import SUFFIXES
 from longtail.files.listing import is_folder
+from longtail.files.nested import LINES
+from longtail.files.objects import find_masks, find_objects, has_classes
 from longtail.files.split_names import SPLIT_NAMES
+from longtail.files.table_files import metadata_files, table_files
+from longtail.files.unread import ENDINGS, WAY_OUT, unread_format
 from longtail.messages import shown
 
 _ENDS = 2**20  # bytes looked at at each end of a file
 _SHAPES = rb'"segmentation"\s*:\s*(\[\s*\[|\{)'
+_CVAT_OBJECTS = rb"<(box|polygon|ellipse|mask|polyline|points|cuboid|skeleton) "
 _NUMBER = rb"[-+.\deE]+"
 _BOX_LINE = re.compile(rb"\s*\d+(\.0+)?([ \t]+%b){4,}\s*(\n|\r|$)" % _NUMBER)
 _POLYGON_LINE = re.compile(rb"\s*\d+(\.0+)?([ \t]+%b){6,}\s*(\n|\r|$)" % _NUMBER)
+_YOLO_YAML = re.compile(rb"^names\s*:(?s:.*)^train\s*:|^train\s*:(?s:.*)^names\s*:", re.MULTILINE)
 _FEW = 20  # folders or files of one kind that are looked into
 _DEPTH, _MOST = 4, 200  # how deep folders lie that are looked into, and how many these are
 # Folders that are called by what they hold and not by a class.
 _SPLIT = rf"({'|'.join(name for names in SPLIT_NAMES.values() for name in names)})[-_\d]*"
-_PICTURES = r"(image|img|jpegimage|picture)s?|leftimg8bit"
-_PIXELS = r"annotations?|masks?|labels?|gtfine|segmentationclass|(train|val|test)annot"
-_OTHER = r"imagesets|segmentationobject|gtcoarse|voc\w*|obj_\w*|xmls?|jsons?"
+_PICTURES = r"(image|img|jpegimage|picture)s?|data|image_2|leftimg8bit"
+_PIXELS = r"annotations?|masks?|labels?|gtfine|segmentationclass|semantic_rgb|(train|val|test|default)annot"
+_OTHER = (
+    r"default|imagesets|segmentationobject|gtcoarse|voc\w*|obj_\w*|xmls?|jsons?|label_2|labeltxt|ground_truth|semantic|"
+    r"instance|wider_\w*"
+)
 _GENERIC = re.compile(rf"{_SPLIT}|{_PICTURES}|{_PIXELS}|{_OTHER}", re.IGNORECASE)
 
 
@@ -35,7 +46,7 @@ class Layout(NamedTuple):
     """A kind of set.
 
     Attributes:
-        grain: "images", "boxes" or "pixels".
+        grain: "images", "boxes" or "pixels"; others of what is not read.
         words: what it holds.
         way_out: what to do with it.
         reader: the class of ``longtail.data`` that reads it; empty where none does.
@@ -58,8 +69,12 @@ _POLYGONS = Layout("boxes", "polygons in YOLO's format", _MASK_RCNN, "YOLO")
 _LABELME = Layout("boxes", "shapes in LabelMe's format", _MASK_RCNN, "LabelMe")
 _CVAT = Layout("boxes", "boxes in CVAT's XML", _FASTER, "CVAT")
 _CVAT_SHAPES = Layout("boxes", "shapes in CVAT's XML", _MASK_RCNN, "CVAT")
-_CVAT_VIDEO = Layout("other boxes", "CVAT's XML for video", "export it as CVAT for images 1.1, with the images")
+_UNREAD = "annotations that are not read"
 _LABELS = Layout("pixels", "images with a class for each pixel", "give --recipe segmentation/ce", "SegmentationFolder")
+_TABLE = Layout("images", "images in tables with one class each", "give --recipe ce", "Folder")
+_TABLE_BOXES = Layout("boxes", "boxes in tables", _FASTER, "BoxTables")
+_TABLE_SHAPES = Layout("boxes", "shapes in tables", _MASK_RCNN, "BoxTables")
+_TABLE_MASKS = Layout("pixels", "masks in tables", "give --recipe segmentation/ce", "MaskTables")
 _CITYSCAPES = _LABELS._replace(way_out="give --recipe cityscapes/ce", reader="Cityscapes")
 _CAMVID = _LABELS._replace(way_out="give --recipe segmentation/ce --data camvid --data.root FOLDER", reader="CamVid")
 
@@ -68,23 +83,50 @@ def check_layout(root: Path, grain: str) -> None:
     """Make sure that ``root`` holds nothing that is plainly a set of another grain, and none of this.
 
     Raises:
-        InputError: it does; the message names the recipe that fits.
+        InputError: it does; the message names the recipe that fits. Or it has tables that cannot be read, and nothing
+            else; those beside images are passed over.
     """
     layouts = find_layouts(root) if root.is_dir() else []
+    if not layouts and grain != "images" and root.is_dir():
+        for file in _tables(configuration(root))[:1]:
+            find_objects(file)
     if layouts and grain not in {layout.grain for layout in layouts}:
         raise InputError(f"{shown(root)} holds {layouts[0].words}: {layouts[0].way_out}")
 
 
+def check_tables(place: Path, grain: str, configuration: str | None = None) -> None:
+    """The same as ``check_layout`` of a table, or of the tables of a set in a folder, there of a configuration.
+
+    Raises:
+        InputError: they hold nothing of this grain, and something of another.
+    """
+    layouts = _tables_in(place, configuration) if place.is_dir() else in_file(place)
+    if layouts and grain not in {layout.grain for layout in layouts}:
+        folder = f" --data {shown(place.parent)}" if layouts[0].grain == "pixels" and place.is_file() else ""
+        raise InputError(f"{shown(place)} holds {layouts[0].words}: {layouts[0].way_out}{folder}")
+
+
 def refuse_boxes(file: Path) -> None:
-    """Make sure that a file that was given as a set is not a JSON file of boxes.
+    """Make sure that a file that was given as a set is not a JSON file of boxes, nor in a format that is not read.
 
     Raises:
         InputError: it is; the message names the recipe that fits.
     """
+    refuse_unread(file)
     layout = boxes_in_file(file) if file.suffix.lower() == ".json" else None
     if layout is not None:
         options = f"{layout.way_out} --data FOLDER, that of the images, and --data.train {shown(file)}"
         raise InputError(f"{shown(file)} holds {layout.words}: {options}")
+
+
+def refuse_unread(file: Path) -> None:
+    """Make sure that a file that was given as a set is not of a tool whose format is not read.
+
+    Raises:
+        InputError: it is.
+    """
+    if words := unread_format({file.name: _ends(file)} if file.suffix.lower() in ENDINGS else {}):
+        raise InputError(f"{shown(file)} holds {words}: {WAY_OUT}")
 
 
 def find_layouts(root: Path) -> list[Layout]:
@@ -94,12 +136,48 @@ def find_layouts(root: Path) -> list[Layout]:
     for name in tops:
         if re.fullmatch(_SPLIT, name, re.IGNORECASE):
             named += [root / name / below for below in _folders(root / name) if not _GENERIC.fullmatch(below)]
-    if any(_names(folder, SUFFIXES) for folder in named):
-        return [_CLASSES]
+    if not _own_colours(root) and any(_names(folder, SUFFIXES) for folder in named):
+        return [_CLASSES, *dict.fromkeys(layout for folder in named[:_FEW] if (layout := _boxes_in(folder)))]
     folders = list(islice(_walk(root), _MOST))
-    layouts = [layout for folder in folders if (layout := _boxes_in(folder))]
-    layouts += [layout for folder in folders if (layout := _pixels_in(folder.relative_to(root), folder))]
-    return list(dict.fromkeys(layouts))
+    boxes = [layout for folder in folders if (layout := _boxes_in(folder))]
+    pixels = [layout for folder in folders if (layout := _pixels_in(root, folder))]
+    tables = _tables_in(root)
+    if not boxes + pixels + tables and any(_YOLO_YAML.search(_ends(file)) for file in _names(root, {".yaml", ".yml"})):
+        boxes = [_YOLO]  # of which no image shows an object
+    unread = [] if boxes + tables else [layout for folder in folders if (layout := _unread_in(folder))]
+    return list(dict.fromkeys(unread[:1] or boxes + pixels + tables))
+
+
+def _tables_in(root: Path, name: str | None = None) -> list[Layout]:
+    """What the tables of a set in a folder hold, of a configuration or of any, where that is more than a class of each
+    image; what cannot be read whoever reads the set will refuse."""
+    names: list[str | None] = [name]
+    if name is None:
+        names = [*configuration_names(root)[:_FEW]] or [None]
+    found = []
+    for each in names:
+        with suppress(InputError):
+            found += [in_file(file) for file in _tables(configuration(root, each))[:1]]
+    layouts = [layout for its in found for layout in its or [_TABLE]]
+    return list(dict.fromkeys(layouts)) if any(found) else []
+
+
+def _tables(chosen: Configuration) -> list[Path]:
+    return [*metadata_files(chosen), *table_files(chosen)]
+
+
+def in_file(file: Path) -> list[Layout]:
+    """What a table holds, where that is more than a class of each image: boxes, masks, and such classes last; nothing
+    of a file that cannot be read, or is none with lists and images in it."""
+    if file.suffix.lower() not in (*COLUMNAR, LINES):
+        return []
+    layouts = []
+    with suppress(InputError):
+        objects = find_objects(file)
+        layouts = [] if objects is None else [_TABLE_SHAPES if objects.shape else _TABLE_BOXES]
+        layouts += [_TABLE_MASKS] if find_masks(file) else []
+        layouts += [_TABLE] if layouts and has_classes(file) else []
+    return layouts
 
 
 def box_readers(root: Path) -> dict[str, Layout]:
@@ -110,7 +188,7 @@ def box_readers(root: Path) -> dict[str, Layout]:
 def boxes_in_file(file: Path) -> Layout | None:
     """What a JSON file holds, if these are annotations of boxes in COCO's format."""
     text = _ends(file)
-    if b'"image_id"' not in text or b'"segments_info"' in text:
+    if b'"image_id"' not in text or b'"segments_info"' in text or b'"_type"' in text:  # the last as in a schema
         return None
     if b'"bbox"' not in text and not re.search(_SHAPES, text):
         return None
@@ -127,9 +205,8 @@ def _boxes_in(folder: Path) -> Layout | None:
     for file in _names(folder, {".xml"}):
         if b"<bndbox>" in (text := _ends(file)):
             return _VOC
-        if b"<annotations>" in text and b"<track " in text:
-            return _CVAT_VIDEO
-        if b"<annotations>" in text and b"<image " in text:
+        is_cvat = b"<annotations>" in text and b"<image " in text and b"<track " not in text
+        if is_cvat and (b"<tag " not in text or re.search(_CVAT_OBJECTS, text)):
             return _CVAT_SHAPES if re.search(rb"<(polygon|ellipse|mask) ", text) else _CVAT
     texts = [_ends(file) for file in _names(folder, {".txt"})]
     if any(_POLYGON_LINE.match(text) for text in texts):
@@ -137,14 +214,28 @@ def _boxes_in(folder: Path) -> Layout | None:
     return _YOLO if any(_BOX_LINE.match(text) for text in texts) else None
 
 
-def _pixels_in(place: Path, folder: Path) -> Layout | None:
-    """PNGs of the classes of pixels in a folder, by its ``place`` in the set."""
+def _unread_in(folder: Path) -> Layout | None:
+    """Files right in a folder in a format that is not read."""
+    words = unread_format({file.name: _ends(file) for file in _names(folder, ENDINGS)})
+    return None if words is None else Layout(_UNREAD, words, WAY_OUT)
+
+
+def _own_colours(root: Path) -> bool:
+    """Whether a set in the layout of a benchmark says that its classes are others."""
+    return (root / "label_colors.txt").is_file()
+
+
+def _pixels_in(root: Path, folder: Path) -> Layout | None:
+    """PNGs of the classes of pixels in a folder of a set, by its place in it."""
+    place = folder.relative_to(root)
     if any(file.stem.endswith("_mask") for file in _names(folder, {".png"})):
         return _LABELS
     above = next((part for part in place.parts if re.fullmatch(_PIXELS, part, re.IGNORECASE)), None)
     if above is None or not _names(folder, {".png"}):
         return None
     name = above.lower()
+    if _own_colours(root):
+        return _LABELS
     return _CITYSCAPES if name == "gtfine" else _CAMVID if name.endswith("annot") else _LABELS
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,6 +95,14 @@ def class_rows(source: object, names: Sequence[str], classes: Sequence[str]) -> 
             f"{some(classes, 10)}"
         )
     return np.array([places[name] for name in names], dtype=np.int64)
+
+
+def named_in(line: str, names: Container[str]) -> str:
+    """The name in a line of a list: its first word where that alone is one, as lists of Pascal VOC may have a number
+    behind it; else all of it."""
+    whole = line.strip()
+    first = whole.split()[0]
+    return first if first in names and whole not in names else whole
 
 
 @contextmanager

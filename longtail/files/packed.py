@@ -20,10 +20,10 @@ def has_images(file: Path) -> bool:
     """Whether the bytes of images are in a Parquet or Arrow file; raises ``InputError`` where it cannot be read."""
     with columnar(file) as table:
         schema = table.schema
-    return bool(_image_columns(file, schema, features_of(file, schema)))
+    return bool(image_columns(file, schema, features_of(file, schema)))
 
 
-def read_columnar(file: Path, columns: Columns, root: Path | None = None) -> Rows:
+def read_columnar(file: Path, columns: Columns, root: Path | None = None, configuration: str = "") -> Rows:
     """The columns of a Parquet or Arrow file as text.
 
     Where the images are in it, they are unpacked, and the paths are those of their files below ``Rows.home``. Class
@@ -33,14 +33,15 @@ def read_columnar(file: Path, columns: Columns, root: Path | None = None) -> Row
         file: the table.
         columns: what is known of its columns; the path is that of the images.
         root: folder of the set; by default that of the file.
+        configuration: of the set, where it has several.
 
     Raises:
         InputError: it cannot be used; the message names the row, counted from 1.
     """
     with columnar(file) as table:
         schema, header = table.schema, list(table.schema.names)
-    features = features_of(file, schema)
-    packed = _image_columns(file, schema, features)
+    features = features_of(file, schema, configuration)
+    packed = image_columns(file, schema, features)
     image = _chosen(file, packed, columns)
     header = [name for name in header if name == image or name not in packed]
     if image is not None:
@@ -97,7 +98,7 @@ def _checked(rows: Rows, values: list[Any], name: str, is_path: bool, features: 
     return [(classes[value] if value >= 0 else "") if isinstance(value, int) else value for value in values]
 
 
-def _image_columns(file: Path, schema: Any, features: Features) -> list[str]:  # of pyarrow
+def image_columns(file: Path, schema: Any, features: Features) -> list[str]:  # of pyarrow
     """The columns with bytes of images: those that the set says, or of the form of Hugging Face, or that begin so."""
     pa = arrow(file)
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 SPLIT_NAMES = {
     "train": ("train", "training", "trainset"),
@@ -27,6 +28,13 @@ def split_in(name: str) -> str | None:
     """The split of which the name is a word in another name, such as train in images_train; else None."""
     splits = {split for word in re.split(r"[\W_]+", name) if (split := split_of(word))}
     return splits.pop() if len(splits) == 1 else None
+
+
+def split_of_file(root: Path, file: Path) -> str:
+    """The split of a file below ``root``, by its folder or its name; "all" where neither says one."""
+    above = file.relative_to(root).parts[:-1]
+    by_folder = next((split for part in above if (split := split_of(part))), None)
+    return by_folder or split_of(file.stem) or split_in(file.stem) or "all"
 
 
 def folder_splits(names: Sequence[str]) -> dict[str, str]:

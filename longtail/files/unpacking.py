@@ -40,13 +40,14 @@ def image_suffix(data: bytes) -> str:
     return next((suffix for start, suffix in _STARTS.items() if data.startswith(start)), "")
 
 
-def image_folder(root: Path) -> Path:
-    """Where the images of a set are unpacked: beside it, or for one that cannot be written in the user's cache."""
-    beside = cache_folder(root) / "images"
+def image_folder(root: Path, name: str = "images") -> Path:
+    """Where the images of a set are unpacked, or what else has a folder of this name: beside it, or for a set that
+    cannot be written in the user's cache."""
+    beside = cache_folder(root) / name
     if beside.is_dir() or os.access(root, os.W_OK):
         return beside
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "longtail" / "images" / sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+    return cache / "longtail" / name / sha256(os.fsencode(root.resolve())).hexdigest()[:16]
 
 
 def unpacked(file: Path, column: str, home: Path, name: Path) -> list[str]:

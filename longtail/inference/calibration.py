@@ -12,6 +12,8 @@ from longtail.errors import InputError
 from longtail.posthoc.conformal import ConformalSets, fit_sets
 from longtail.posthoc.scaling import SCALINGS, Scaling
 from longtail.reports.calibration import FILE_NAME, WAY_OUT, Figures, read_calibration
+from longtail.reports.rejection import RejectionFigures
+from longtail.reports.sets import SetFigures
 from longtail.writing import write_atomically
 
 FORMAT = 1
@@ -29,6 +31,9 @@ class Calibration:
         labels: true class of each of them (M,).
         true: probability of that class (M,) under the prior, by a scaling that was fitted on the others.
         figures: by group ("all", "many", "medium", "few"), "before" and "after", cross-fitted.
+        energy: of the logits of each validation image (M,) as they are; None in files of older versions, as the rest.
+        set_figures: what sets of classes are worth on the validation images, cross-fitted.
+        rejection_figures: what refusing images that fit no class is, likewise.
     """
 
     checkpoint: str
@@ -38,6 +43,9 @@ class Calibration:
     labels: list[int]
     true: list[float]
     figures: dict[str, dict[str, Figures]]
+    energy: list[float] | None = None
+    set_figures: SetFigures | None = None
+    rejection_figures: RejectionFigures | None = None
 
     def log_probabilities(self, logits: Tensor) -> Tensor:
         """Logarithms of the class probabilities (N, C) under the prior, by logits (N, C)."""
@@ -88,17 +96,20 @@ class Calibration:
         scaling = content["scaling"]
         scale, bias = (torch.tensor(scaling[name], dtype=torch.float64) for name in ("scale", "bias"))
         values = {name: content[name] for name in ("checkpoint", "prior", "images", "labels", "true", "figures")}
+        values |= {name: content.get(name) for name in ("energy", "set_figures", "rejection_figures")}
         return cls(scaling=Scaling(scaling["kind"], scale, bias, float(scaling["strength"])), **values)
 
     def _fits(self, classes: int) -> bool:
         scaling, numbers = self.scaling, (self.scaling.scale, self.scaling.bias)
         labels, true = torch.tensor(self.labels), torch.tensor(self.true, dtype=torch.float64)
+        energy = true if self.energy is None else torch.tensor(self.energy, dtype=torch.float64)
         return (
             scaling.kind in SCALINGS
             and all(values.shape == (classes,) and bool(values.isfinite().all()) for values in numbers)
             and len(self.prior) == classes
             and min(self.prior) > 0
             and labels.bincount(minlength=classes).tolist() == self.images
-            and labels.shape == true.shape
+            and labels.shape == true.shape == energy.shape
+            and bool(energy.isfinite().all())
             and bool(((true >= 0) & (true <= 1)).all())
         )

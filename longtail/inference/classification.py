@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch import Tensor
 from longtail.augment.normalise import Normalise
 from longtail.augment.preprocessing import Resize, input_parts
 from longtail.checks import check_outputs
+from longtail.distributed import processes, share
 from longtail.errors import InputError
 from longtail.export.classification import write_classifier
 from longtail.export.timm_folder import write_timm_folder
@@ -29,7 +29,8 @@ from longtail.inference.answers import Batch, answers, write_rows
 from longtail.inference.base import Predictor
 from longtail.inference.inputs import NORMALISATION, network_input
 from longtail.inference.posterior import Posterior
-from longtail.inference.priors import ESTIMATE, HELP
+from longtail.inference.priors import ESTIMATE, HELP, add_adjustments
+from longtail.inference.rejection import Rejection, add_rejection, with_features
 from longtail.inference.runs import load_method, readable, samples, tell_escaped
 from longtail.messages import retrievable
 from longtail.methods.base import Method
@@ -80,7 +81,7 @@ class Classifier(Predictor):
         group.add_argument(
             "--format", dest="style", choices=("csv", "jsonl"), default="csv", help="of the answer (default csv)"
         )
-        _add_adjustments(group, f"{HELP}, or {ESTIMATE}, from the images themselves (by default what training implies)")
+        add_adjustments(group, f"{HELP}, or {ESTIMATE}, from the images themselves (by default what training implies)")
         group.add_argument(
             "--coverage", type=float, help="add sets of classes that hold the true one as often, such as 0.9"
         )
@@ -91,13 +92,14 @@ class Classifier(Predictor):
             help="promised over all images (marginal, default; prevalence is fair to rare classes), for every class,"
             " or for every cluster of classes",
         )
+        add_rejection(group)
         group.add_argument("--batch-size", type=int, default=64)
 
     @classmethod
     def export_options(cls, parser: argparse.ArgumentParser) -> None:
         """The strength, and the layout of what is written."""
         group = parser.add_argument_group("for runs of classification")
-        _add_adjustments(group, f"{HELP} (by default what training implies)")
+        add_adjustments(group, f"{HELP} (by default what training implies)")
         group.add_argument(
             "--format",
             dest="layout",
@@ -110,12 +112,18 @@ class Classifier(Predictor):
     def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Classifier":
         """Load a run of classification, of images or of clips; see ``Predictor.load``."""
         method, path = load_method(run, results, Method, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
+        return cls.around(method, run, results, path, Posterior.of_run(run, results, method, path.stem))
+
+    @classmethod
+    def around(
+        cls, method: Method, run: Path, results: Results, checkpoint: Path, posterior: Posterior
+    ) -> "Classifier":
+        """That of a run whose method is there, with the weights of a checkpoint."""
         needed = ("size", *NORMALISATION, "interpolation", "crop")
         inputs, counts = network_input(run, results, *needed), results["train_counts"]
         parts, frames = input_parts(inputs), inputs.get("frames")
         files = (inputs.get("bit_depth"), inputs.get("frame_pattern"))
-        posterior = Posterior.of_run(run, results, method, path.stem)
-        return cls(method, results["classes"], counts, inputs["size"], *parts, path, posterior, frames, *files)
+        return cls(method, results["classes"], counts, inputs["size"], *parts, checkpoint, posterior, frames, *files)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -149,11 +157,22 @@ class Classifier(Predictor):
         Raises:
             InputError: if it gives NaN or infinity.
         """
+        return self.outputs(images)[0]
+
+    def outputs(self, images: Tensor, features: bool = False) -> tuple[Tensor, Tensor | None]:
+        """The same, and where they are wanted the features (N, D) that they are made of.
+
+        Raises:
+            InputError: if the network gives NaN or infinity, or has no features before a classifier.
+        """
         device = next(self.method.parameters()).device
         with torch.inference_mode():
-            logits = self.method.classify(self.normalise(images.to(device))).float().cpu()
+            normalised = self.normalise(images.to(device))
+            made = with_features(self.method).features(normalised) if features else None
+            logits = self.method.classify(normalised) if made is None else with_features(self.method).classifier(made)
+            logits = logits.float().cpu()
             check_outputs(logits)
-            return logits
+            return logits, None if made is None else made.float().cpu()
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities (N, C) of images or clips (N, ...), uint8 of `shape`.
@@ -174,6 +193,8 @@ class Classifier(Predictor):
         prior: str | None = None,
         coverage: float | None = None,
         sets: str = "marginal",
+        reject: str | None = None,
+        reject_rate: float | None = None,
         batch_size: int = 64,
     ) -> None:
         """Classify files and folders, and write CSV or JSON lines; a file is written whole or not at all.
@@ -188,6 +209,9 @@ class Classifier(Predictor):
             prior: class frequencies of the images, see ``prior_of``; None for those that training implies.
             coverage: with a set of classes for each image that holds the true one as often.
             sets: kind of these sets, see ``longtail.posthoc.fit_sets``.
+            reject: score by which images are rejected that fit no class, "energy" or "distance"; None rejects none,
+                unless there is a rate: then it is by energy.
+            reject_rate: share of the images of the classes that may be rejected, 0.05 where left out.
             batch_size: images that are classified at a time.
 
         Raises:
@@ -202,14 +226,18 @@ class Classifier(Predictor):
             logger.info(f"--top-k {top_k} names all classes: there are {ranks}")
         posterior = self.posterior.adjusted(strength).under(prior)
         promise = None if coverage is None else posterior.sets(coverage, sets)
+        rejection = Rejection.of_run(reject, reject_rate, posterior.calibration, self.method, self.source)
         files = self.files(paths)
         tell_escaped([file.name for file in files])
-        batches: Iterable[Batch] = self.outputs(files, batch_size, skip_bad_images)
+        batches: Iterable[Batch] = self.of_files(files, batch_size, skip_bad_images, rejection)
+        if processes()[0] > 0:
+            list(batches)  # the first one has them, and answers
+            return
         if prior == ESTIMATE:
             batches = list(batches)
-            posterior = posterior.estimated([logits for _, logits in batches])
+            posterior = posterior.estimated([logits for _, logits, _ in batches])
             promise = None if coverage is None else posterior.sets(coverage, sets)
-        rows = answers(posterior, batches, ranks, promise)
+        rows = answers(posterior, batches, ranks, promise, rejection)
         if output is None:
             write_rows(rows, style, ranks, sys.stdout)
             return
@@ -217,14 +245,23 @@ class Classifier(Predictor):
         write_rows(rows, style, ranks, text)
         write_atomically(output, text.getvalue().encode("utf-8", "backslashreplace"))  # names of classes too
 
-    def outputs(self, files: Sequence[Listed], batch_size: int, skip_bad_images: bool) -> Iterator[Batch]:
-        """Yield the names and logits of the files that can be read."""
-        for start in range(0, len(files), batch_size):
+    def of_files(
+        self, files: Sequence[Listed], batch_size: int, skip_bad_images: bool, rejection: Rejection | None = None
+    ) -> Iterator[Batch]:
+        """Yield the names, logits and scores of the files that can be read; the processes of a group share the batches,
+        and the first one has them all."""
+
+        def outputs(start: int) -> Batch | None:
             part = files[start : start + batch_size]
             read = list(readable([sample.path for sample in part], self.read, skip_bad_images, self.kind))
-            if read:
-                names = [retrievable(part[index].name) for index, _ in read]
-                yield names, self.logits(torch.stack([image for _, image in read]))
+            if not read:
+                return None
+            names = [retrievable(part[index].name) for index, _ in read]
+            images = torch.stack([image for _, image in read])
+            logits, features = self.outputs(images, rejection is not None and rejection.means is not None)
+            return names, logits, None if rejection is None else rejection(logits, features)
+
+        return (batch for batch in share(range(0, len(files), batch_size), outputs) if batch is not None)
 
     def export(self, output: Path, strength: float = 0.0, prior: str | None = None, layout: str = "onnx") -> list[Path]:
         """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.
@@ -266,11 +303,3 @@ class Classifier(Predictor):
             "checkpoint": self.source.name,
             **bits,
         }
-
-
-# argparse does not name the type of a group
-def _add_adjustments(group: Any, about_prior: str) -> None:
-    group.add_argument(
-        "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"
-    )
-    group.add_argument("--prior", metavar="PRIOR", help=about_prior)

@@ -9,13 +9,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from longtail.distributed import processes, share
 from longtail.errors import InputError
 from longtail.export.detection import write_detector
 from longtail.files.coco.results import MASK_FROM, coco_results
@@ -106,30 +106,38 @@ class Detector(Predictor):
         found = samples(paths)
         files, names = [sample.path for sample in found], distinct_names(found)
         tell_escaped(names)
-        results: list[dict[str, Any]] = []
-        pictures: dict[str, bytes] = {}  # written once all images are done
         ids = image_ids(found, annotations)
-        for index, image in readable(files, self.read, skip_bad_images):
-            file, image_id = files[index], ids[index]
-            detections = self.detect(image)
-            for result in coco_results(detections, image_id, self.category_ids):
-                if "segmentation" in result:
-                    result["segmentation"]["counts"] = result["segmentation"]["counts"].decode("ascii")
-                results.append({**result, "file_name": retrievable(names[index])})
-            if overlays is not None:
-                stream = io.BytesIO()
-                picture(self, image, detections, score).save(stream, "PNG")
-                pictures[f"{image_id}-{Path(file).stem}.png"] = stream.getvalue()
+
+        def answer(index: int) -> tuple[list[str], dict[str, bytes]]:
+            """Results as JSON, and the picture by its name; neither of a file that cannot be read."""
+            results: list[str] = []
+            pictures: dict[str, bytes] = {}
+            for _, image in readable([files[index]], self.read, skip_bad_images):
+                detections = self.detect(image)
+                for result in coco_results(detections, ids[index], self.category_ids):
+                    if "segmentation" in result:
+                        result["segmentation"]["counts"] = result["segmentation"]["counts"].decode("ascii")
+                    results.append(json.dumps({**result, "file_name": retrievable(names[index])}))
+                if overlays is not None:
+                    stream = io.BytesIO()
+                    picture(self, image, detections, score).save(stream, "PNG")
+                    pictures[f"{ids[index]}-{Path(files[index]).stem}.png"] = stream.getvalue()
+            return results, pictures
+
+        answers = list(share(range(len(files)), answer))  # written once all images are done
+        if processes()[0] > 0:
+            return
         if overlays is not None:
             try:
                 overlays.mkdir(parents=True, exist_ok=True)
-                for name, content in pictures.items():
-                    (overlays / name).write_bytes(content)
+                for _, pictures in answers:
+                    for name, content in pictures.items():
+                        (overlays / name).write_bytes(content)
             except OSError as error:
                 raise InputError(
                     f"{overlays}: cannot write pictures there ({error.strerror}); give another folder"
                 ) from error
-        text = json.dumps(results) + "\n"
+        text = f"[{', '.join(result for results, _ in answers for result in results)}]\n"
         if output is None:
             sys.stdout.write(text)
         else:

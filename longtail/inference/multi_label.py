@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from longtail.checkpoint import read_checkpoint
+from longtail.distributed import processes
 from longtail.errors import InputError
 from longtail.export.classification import write_classifier
+from longtail.inference.answers import Batch
 from longtail.inference.base import Predictor
 from longtail.inference.classification import Classifier
 from longtail.inference.runs import tell_escaped
@@ -88,7 +90,11 @@ class Labeller(Predictor):
         limits = self.limits if threshold is None else torch.full_like(self.limits, threshold).logit()
         files = self.network.files(paths)
         tell_escaped([file.name for file in files])
-        rows = self._answers(self.network.outputs(files, batch_size, skip_bad_images), limits)
+        batches = self.network.of_files(files, batch_size, skip_bad_images)
+        if processes()[0] > 0:
+            list(batches)  # the first one has them, and answers
+            return
+        rows = self._answers(batches, limits)
         if output is None:
             write_labels(rows, style, sys.stdout)
             return
@@ -96,9 +102,9 @@ class Labeller(Predictor):
         write_labels(rows, style, text)
         write_atomically(output, text.getvalue().encode("utf-8", "backslashreplace"))  # names of classes too
 
-    def _answers(self, batches: Iterator[tuple[list[str], Tensor]], limits: Tensor) -> Iterator[dict[str, Any]]:  # JSON
+    def _answers(self, batches: Iterator[Batch], limits: Tensor) -> Iterator[dict[str, Any]]:  # JSON
         """Yield {"path", "labels": [{"class", "probability"}, ...]} for every file, most probable class first."""
-        for names, logits in batches:
+        for names, logits, _ in batches:
             probabilities = logits.sigmoid()
             for name, row, said in zip(names, probabilities, logits >= limits, strict=True):
                 order = [c for c in row.argsort(descending=True, stable=True).tolist() if said[c]]

@@ -177,11 +177,13 @@ def _log(prior: Tensor) -> Tensor:
 
 
 def _trained_prior(method: Method, results: Results) -> Tensor | None:
-    """The class frequencies that the logits imply by the loss, where images were drawn as often as they are there."""
+    """The class frequencies that the logits imply by the loss, where images were drawn as often as they are there, and
+    not mixed."""
     try:
-        sampled = parse_yaml(results["config"])["data"]["init_args"].get("sampling")
+        config = parse_yaml(results["config"])
+        changed = config["data"]["init_args"].get("sampling") or config["model"]["init_args"].get("mixing")
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    if method.prior_strength is None or sampled is not None:
+    if method.prior_strength is None or changed:
         return None
     return (method.prior_strength * log_prior(results["train_counts"]).double()).softmax(0)

@@ -96,3 +96,11 @@ def _table(text: str) -> dict[str, float]:
             raise _WrongLine(f"line {number} names a class again")
         frequencies[name] = frequency
     return frequencies
+
+
+def add_adjustments(group: Any, about_prior: str) -> None:  # argparse does not name the type of a group
+    """Add the options that say how frequent the classes are, with the help of one of them."""
+    group.add_argument(
+        "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"
+    )
+    group.add_argument("--prior", metavar="PRIOR", help=about_prior)

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from longtail.augment.normalise import Normalise
+from longtail.distributed import processes, share
 from longtail.errors import InputError
 from longtail.export.segmentation import write_segmenter
 from longtail.files.images import decode
@@ -112,14 +114,26 @@ class Segmenter(Predictor):
                 raise InputError(
                     f"--output {output} and --overlays {overlays} must not lie in each other: give two folders"
                 )
-        with contextlib.ExitStack() as stack:
-            masks = stack.enter_context(whole_folder(output))
-            pictures = None if overlays is None else stack.enter_context(whole_folder(overlays))
-            for index, image in readable(files, self.read, skip_bad_images):
+
+        def answer(index: int) -> list[bytes]:
+            """PNGs of the classes and of the picture; none of a file that cannot be read."""
+            drawn: list[Image.Image] = []
+            for _, image in readable([files[index]], self.read, skip_bad_images):
                 labels = self.segment(files[index], (image.height, image.width))
-                _save(indexed(labels), masks / names[index])
-                if pictures is not None:
-                    _save(draw_labels(image, labels, self.classes), pictures / names[index])
+                drawn = [indexed(labels)] + ([] if overlays is None else [draw_labels(image, labels, self.classes)])
+            return [_png(each) for each in drawn]
+
+        answers = share(range(len(files)), answer)
+        if processes()[0] > 0:
+            list(answers)  # the first one has them, and writes
+            return
+        with contextlib.ExitStack() as stack:
+            folders = [stack.enter_context(whole_folder(folder)) for folder in (output, overlays) if folder is not None]
+            for name, images in zip(names, answers, strict=True):
+                for folder, content in zip(folders, images, strict=False):  # of a file that was left out there is none
+                    path = folder / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content)
 
     def export(self, output: Path, size: tuple[int, int] | None = None) -> list[Path]:
         """Write ``model.onnx`` and ``model.safetensors`` of a segmenter, and check the first against torch by
@@ -171,6 +185,7 @@ def indexed(labels: NDArray[np.uint8]) -> Image.Image:
     return image
 
 
-def _save(image: Image.Image, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
+def _png(image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()

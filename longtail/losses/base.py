@@ -23,6 +23,7 @@ class Loss(nn.Module):
         several_labels: whether it takes labels (M, C), of which a row may have several or none, and not a class each.
         sigmoid: whether each logit stands for itself, as the probability of its class against all else, and not all of
             them for a softmax.
+        takes_soft_targets: whether targets may be distributions over the classes (M, C), in floating point.
         prior_strength: t; the logits of a network that has reached the optimum of the loss imply the class frequencies
             n_c^t / sum n^t, for n_c images of each class seen in training. None where there is no such t.
     """
@@ -59,6 +60,10 @@ class Loss(nn.Module):
         other = copy.copy(self)
         other.reduction = reduction
         return other
+
+    @property
+    def takes_soft_targets(self) -> bool:
+        return False
 
     def set_background(self, background: int) -> None:
         """Say which class stands for none of the others, as in detection. A loss that has one already keeps it; the
@@ -116,3 +121,9 @@ def build_loss(
 def full_precision(values: Tensor) -> Tensor:
     """Lift half precision to float32, where logarithms and exponentials are safe; wider types stay as they are."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def weights_of_rows(weights: Tensor, targets: Tensor) -> Tensor:
+    r"""Weight of each row (M,) from those of the classes w (C,): that of its class, :math:`w_{y_i}`, or under soft
+    targets q (M, C) the mean, :math:`\sum_c q_{ic} w_c`."""
+    return (targets * weights).sum(1) if targets.is_floating_point() else weights[targets]

@@ -9,7 +9,7 @@ from torch import Tensor
 from longtail.checks import check_logits, check_number
 from longtail.counts import Counts, counts_tensor
 from longtail.difficulty import ClassDifficulty
-from longtail.losses.base import Loss, build_loss
+from longtail.losses.base import Loss, build_loss, weights_of_rows
 from longtail.losses.cross_entropy import CrossEntropyLoss
 
 
@@ -20,8 +20,10 @@ class ClassDifficultyLoss(Loss):
     :math:`w_c \propto d_c^\tau` with mean 1 over the classes; d is the share of a class's validation images that are
     classified wrongly. The weights are those that the difficulty has now: update it after each validation.
 
-    Shapes: logits (M, C), targets (M,); returns a scalar, or (M,) with ``reduction="none"``. An empty batch gives 0.
-    Computed in float32 under autocast.
+    Under soft targets q, where the loss of the rows takes them, a row weighs :math:`\sum_c q_{ic} w_c`.
+
+    Shapes: logits (M, C), targets (M,), or soft ones (M, C); returns a scalar, or (M,) with ``reduction="none"``. An
+    empty batch gives 0. Computed in float32 under autocast.
 
     Args:
         difficulty: the object that holds the difficulty of the classes; samplers and reports may share it. Class
@@ -35,8 +37,8 @@ class ClassDifficultyLoss(Loss):
         reduction: "mean" or "none".
 
     Raises:
-        ValueError: on a factory without class counts, a background that is no class, a wrong shape, or a label outside
-            0..C-1.
+        ValueError: on a factory without class counts, a background that is no class, a wrong shape, a label outside
+            0..C-1, or soft targets that are no distributions.
 
     Source: Sinha et al., Class-wise difficulty-balanced loss for solving class-imbalance, ACCV 2020, equations 2 to 4.
     The released code divides by the rows on CIFAR and EGTEA, and by the weights on ImageNet-LT.
@@ -70,6 +72,10 @@ class ClassDifficultyLoss(Loss):
     def from_counts(cls, class_counts: Counts, **options: Any) -> "ClassDifficultyLoss":  # those of the constructor
         return cls(class_counts, **options)
 
+    @property
+    def takes_soft_targets(self) -> bool:
+        return self.loss.takes_soft_targets
+
     def set_background(self, background: int) -> None:
         if self.background is None:
             classes = len(self.difficulty.accuracy) + self._shared  # a shared one is that of the others
@@ -88,9 +94,9 @@ class ClassDifficultyLoss(Loss):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         weights = self.weights()
-        logits, targets = check_logits(logits, targets, len(weights))
+        logits, targets = check_logits(logits, targets, len(weights), self.takes_soft_targets)
         rows: Tensor = self.loss(logits, targets)
-        of_rows = weights[targets]
+        of_rows = weights_of_rows(weights, targets)
         if self.weighted_mean and self.reduction == "mean" and len(rows):
             return (of_rows * rows).sum() / of_rows.sum()
         return self.reduce(of_rows * rows)

@@ -33,24 +33,34 @@ class ClassBalancedLoss(FocalLoss):
 
     The weights have mean 1 over the classes. beta 0 weighs all classes the same, beta near 1 by the inverse frequency.
 
-    Shapes: logits (M, C), targets (M,); returns a scalar, or (M,) with ``reduction="none"``. An empty batch gives 0.
-    Computed in float32 under autocast.
+    Under soft targets and label smoothing the mean over the classes, see ``SoftmaxLoss``.
+
+    Shapes: logits (M, C), targets (M,), or soft ones (M, C); returns a scalar, or (M,) with ``reduction="none"``. An
+    empty batch gives 0. Computed in float32 under autocast.
 
     Args:
         class_counts: training images of each class (C,), all positive.
         beta: in 0..1, below 1.
         gamma: 0 for cross-entropy, above 0 for the focal loss, here on softmax probabilities.
+        label_smoothing: epsilon, in 0..1.
         reduction: "mean" or "none".
 
     Raises:
-        ValueError: on counts that are not positive, a negative gamma, beta outside 0..1, a wrong shape, or a label
-            outside 0..C-1.
+        ValueError: on counts that are not positive, a negative gamma, beta or a smoothing outside 0..1, a wrong shape,
+            a label outside 0..C-1, or soft targets that are no distributions.
 
     Source: Cui et al., Class-balanced loss based on effective number of samples, CVPR 2019, equations 2, 8 and 13.
     """
 
-    def __init__(self, class_counts: Counts, beta: float = 0.9999, gamma: float = 0.0, reduction: str = "mean") -> None:
-        super().__init__(gamma, effective_number_weights(class_counts, beta), reduction)
+    def __init__(
+        self,
+        class_counts: Counts,
+        beta: float = 0.9999,
+        gamma: float = 0.0,
+        label_smoothing: float = 0.0,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(gamma, effective_number_weights(class_counts, beta), label_smoothing, reduction)
 
     @classmethod
     def from_counts(cls, class_counts: Counts, **options: Any) -> "ClassBalancedLoss":  # those of the constructor

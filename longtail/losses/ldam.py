@@ -58,8 +58,10 @@ class LDAMLoss(DeferredMargins, SoftmaxLoss):
     re-weighting (DRW): w is 1 until `set_epoch` reports that the part ``reweight_from`` of the run is over; from then
     on it is the inverse effective number of samples, with mean 1 over the classes.
 
-    Shapes: logits (M, C), targets (M,); returns a scalar, or (M,) with ``reduction="none"``. An empty batch gives 0.
-    Computed in float32 under autocast.
+    Under soft targets it is the mean over the classes, each with its own margin, see ``SoftmaxLoss``.
+
+    Shapes: logits (M, C), targets (M,), or soft ones (M, C); returns a scalar, or (M,) with ``reduction="none"``. An
+    empty batch gives 0. Computed in float32 under autocast.
 
     Args:
         class_counts: training images of each class (C,), all positive.
@@ -72,7 +74,7 @@ class LDAMLoss(DeferredMargins, SoftmaxLoss):
 
     Raises:
         ValueError: on counts that are not positive, a negative margin or scale, reweight_from or beta outside 0..1, a
-            wrong shape, or a label outside 0..C-1.
+            wrong shape, a label outside 0..C-1, or soft targets that are no distributions.
 
     Source: Cao et al., Learning imbalanced datasets with label-distribution-aware margin loss, NeurIPS 2019, equations
     12 and 13 and algorithm 1.
@@ -100,5 +102,11 @@ class LDAMLoss(DeferredMargins, SoftmaxLoss):
         margins = self.margins[targets, None].to(logits.dtype)
         return logits.scatter_add(1, targets[:, None], -margins)
 
-    def rows(self, log_p: Tensor, targets: Tensor) -> Tensor:
-        return -self.class_weights[targets] * log_p
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        """With its margin class c has log p_c - m_c - log(1 - p_c + p_c e^-m_c), in units of the logits."""
+        log_p, margins = super().log_probabilities(logits), self.margins.to(logits.dtype)
+        p = log_p.exp()
+        top = p.argmax(1, keepdim=True)  # of it 1 - p is rounded away, and the sum of the others is not
+        rest = (1 - p).scatter(1, top, p.scatter(1, top, 0).sum(1, keepdim=True))
+        total = (rest + p * (-margins).exp()).clamp(min=torch.finfo(p.dtype).tiny)
+        return log_p - margins - total.log()

@@ -27,6 +27,11 @@ class Method(nn.Module, ABC):
     num_classes: int
     prior_strength: float | None = None
 
+    @property
+    def takes_soft_targets(self) -> bool:
+        """Whether ``forward`` also takes distributions over the classes (N, C), in floating point, as targets."""
+        return False
+
     @abstractmethod
     def forward(self, views: Sequence[Tensor], targets: Tensor) -> dict[str, Tensor]:
         """Compute the training loss.
@@ -72,6 +77,11 @@ class OneNetwork(Method):
             backbone.tune(self.num_classes)
         self.classifier = classifier(self.num_features, self.num_classes)
 
+    def features(self, images: Tensor) -> Tensor:
+        """Features (N, D) of images (N, 3, H, W), of which the classifier makes the logits."""
+        features: Tensor = self.backbone(images)
+        return features
+
     def classify(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.backbone(images))
+        logits: Tensor = self.classifier(self.features(images))
         return logits

@@ -32,6 +32,10 @@ class Plain(OneNetwork):
         self.loss = build_loss(loss, class_counts)
         self.prior_strength = self.loss.prior_strength
 
+    @property
+    def takes_soft_targets(self) -> bool:
+        return self.loss.takes_soft_targets
+
     def forward(self, views: Sequence[Tensor], targets: Tensor) -> dict[str, Tensor]:
         self.check_views(views)
         logits = self.classify(views[0])

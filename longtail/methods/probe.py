@@ -47,11 +47,13 @@ class Probe(Plain):
             raise InputError("a probe wants a frozen backbone: give --model.method.backbone.tuning none")
         self.copies = copies
 
-    def classify(self, images: Tensor) -> Tensor:
-        """Logits (N, C) for images (N, 3, H, W), clips, or their features (N, D)."""
-        features = images if images.ndim == 2 else self.backbone(images)
-        logits: Tensor = self.classifier(features)
-        return logits
+    @property
+    def takes_soft_targets(self) -> bool:
+        return False  # features are computed once, and images are mixed anew in each epoch
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features (N, D) of images (N, 3, H, W), of clips, or of features (N, D), which stay as they are."""
+        return images if images.ndim == 2 else super().features(images)
 
 
 class NearestClassMean(Probe):

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, nan
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from longtail.checks import check_number
 from longtail.counts import Counts, shot_groups
 from longtail.errors import InputError
+from longtail.metrics.detections import SHAPE, Detections, Entry, IntArray, Kind
 
 FloatArray = NDArray[np.float64]
-Kind = Literal["bbox", "segm"]
-Entry = Mapping[str, Any]
 
-SHAPE = {"bbox": "bbox", "segm": "segmentation"}  # where an object holds what is compared
 LIMIT, FEDERATED_LIMIT = 100, 300
 AP50, AP75 = 0, 5  # places of these thresholds among 0.5, 0.55, ..., 0.95
 
@@ -51,7 +49,7 @@ class AveragePrecision:
 
 def average_precision(
     truth: Mapping[str, Any],  # JSON
-    detections: Sequence[Entry],
+    detections: Detections | Sequence[Entry],
     kind: Kind,
     federated: bool = False,
     max_detections: int | None = None,
@@ -74,8 +72,8 @@ def average_precision(
         truth: a data set in COCO's format: "categories" with "id"; "images" with "id", for masks "height" and "width",
             for LVIS "neg_category_ids" and "not_exhaustive_category_ids"; "annotations" with "image_id", "category_id",
             "area", "iscrowd" (0 where it is missing), and "bbox" or "segmentation". Other keys are not read.
-        detections: results in COCO's format: "image_id", "category_id", "score", and "bbox" or "segmentation". Those of
-            an unknown class are left out.
+        detections: arrays, or results in COCO's format: "image_id", "category_id", "score", and "bbox" or
+            "segmentation". Those of an unknown class are left out.
         kind: "bbox" for boxes (x, y, width, height, in pixels), "segm" for masks (compressed run lengths, their
             "counts" as bytes or text; in ``truth`` also polygons).
         federated: count as LVIS does.
@@ -97,14 +95,14 @@ def average_precision(
     evaluation = _ClassEvaluation({image["id"]: image for image in truth["images"]}, kind, federated, limit)
     classes = sorted({category["id"] for category in truth["categories"]})
     objects = _objects(truth["annotations"], evaluation.images, set(classes), federated)
-    if federated:
-        by_class = _detections(detections, _judged(objects, evaluation.images), limit)
-    else:
-        by_class = _detections(detections, dict.fromkeys(evaluation.images, objects.keys()))
+    found = detections if isinstance(detections, Detections) else Detections.of(detections, kind)
+    judged = _judged(objects, evaluation.images) if federated else None
+    rows = _rows(found, evaluation.images, list(objects), judged, limit)
     figures = np.full((len(classes), 6), nan)  # of each class: AP, AP50, AP75, AP of small, medium and large objects
     for row, category in enumerate(classes):
         if category in objects:
-            precision = evaluation.precision(category, objects[category], by_class.get(category, []))
+            of_class = found.take(rows.get(category, np.zeros(0, dtype=np.int64)))
+            precision = evaluation.precision(category, objects[category], of_class)
             any_area, *areas = precision.mean((0, 1))
             figures[row] = any_area, precision[AP50, :, 0].mean(), precision[AP75, :, 0].mean(), *areas
     figures[figures < 0] = nan  # -1: no object of that class and area, or crowds alone
@@ -166,25 +164,40 @@ def _judged(objects: Mapping[int, Sequence[Entry]], images: Mapping[int, Entry])
     return judged
 
 
-def _detections(
-    detections: Sequence[Entry], judged: Mapping[int, Collection[int]], limit: int | None = None
-) -> dict[int, list[Entry]]:
-    """The detections of each class judged in their image, out of the ``limit`` best ones of each image."""
-    of_image = defaultdict(list)
-    for entry in detections:
-        if entry["score"] != entry["score"]:
-            raise InputError(f"detections: the score of a detection in image {entry['image_id']!r} is NaN")
-        of_image[entry["image_id"]].append(entry)
-    by_class = defaultdict(list)
-    for image, entries in of_image.items():
-        if image not in judged:
-            raise InputError(f"detections: image_id {image!r} is not among the images of truth")
-        if limit is not None and len(entries) > limit:
-            entries = sorted(entries, key=lambda entry: entry["score"], reverse=True)[:limit]
-        for entry in entries:
-            if entry["category_id"] in judged[image]:
-                by_class[entry["category_id"]].append(entry)
-    return by_class
+def _rows(
+    found: Detections,
+    images: Collection[int],
+    classes: Sequence[int],
+    judged: Mapping[int, Collection[int]] | None,
+    limit: int,
+) -> dict[int, IntArray]:
+    """Rows of the detections of each class, one of ``classes``; with ``judged`` those of the ``limit`` best ones of
+    their image that are of a class judged there."""
+    if (nan_scores := np.isnan(found.scores)).any():
+        name = int(found.images[nan_scores][0])
+        raise InputError(f"detections: the score of a detection in image {name!r} is NaN")
+    ids, categories = np.unique(np.array(list(images), dtype=np.int64)), np.unique(np.array(classes, dtype=np.int64))
+    if not (known := np.isin(found.images, ids)).all():
+        name = int(found.images[~known][0])
+        raise InputError(f"detections: image_id {name!r} is not among the images of truth")
+    rows = np.arange(len(found.images))
+    if judged is not None:
+        rows = np.lexsort((-found.scores, found.images))  # of an image by falling score, equal ones as they came
+        ordered = found.images[rows]
+        rows = rows[np.arange(len(rows)) - np.searchsorted(ordered, ordered) < limit]
+    rows = rows[np.isin(found.categories[rows], categories)]
+    if judged is not None:
+        pairs = [(image, category) for image, of_image in judged.items() for category in of_image]
+        told = _numbered(np.array(pairs, dtype=np.int64).reshape(-1, 2), ids, categories)
+        rows = rows[np.isin(_numbered(np.stack([found.images, found.categories], 1)[rows], ids, categories), told)]
+    rows = rows[found.categories[rows].argsort(kind="stable")]
+    present, starts = np.unique(found.categories[rows], return_index=True)
+    return dict(zip(present.tolist(), np.split(rows, starts[1:]), strict=True)) if len(rows) else {}
+
+
+def _numbered(pairs: IntArray, ids: IntArray, categories: IntArray) -> IntArray:
+    """A number for each pair of an image and a class (n, 2), both known."""
+    return np.searchsorted(ids, pairs[:, 0]) * len(categories) + np.searchsorted(categories, pairs[:, 1])
 
 
 class _ClassEvaluation:
@@ -200,9 +213,9 @@ class _ClassEvaluation:
         self.shape = SHAPE[kind]
         self.library = _library()
 
-    def precision(self, category: int, objects: Sequence[Entry], detections: Sequence[Entry]) -> FloatArray:
+    def precision(self, category: int, objects: Sequence[Entry], found: Detections) -> FloatArray:
         """Precision (10, 101, 4) at each IoU threshold and recall, of objects of any, small, medium and large area."""
-        ids = sorted({entry["image_id"] for entry in objects} | {entry["image_id"] for entry in detections})
+        ids = sorted({entry["image_id"] for entry in objects} | {*found.images.tolist()})
         numbers = {image: number for number, image in enumerate(ids, 1)}
         truth = [
             {
@@ -216,17 +229,18 @@ class _ClassEvaluation:
             }
             for number, (entry, shape) in enumerate(zip(objects, self._shapes(objects), strict=True), 1)
         ]
-        shapes = self._shapes(detections)
+        shapes = found.shapes(self.kind)
+        parts = (found.images.tolist(), found.scores.tolist(), shapes, self._areas(shapes))
         results = [
             {
                 "id": number,
-                "image_id": numbers[entry["image_id"]],
+                "image_id": numbers[image],
                 "category_id": 1,
                 "area": area,
-                "score": float(entry["score"]),
+                "score": score,
                 self.shape: shape,
             }
-            for number, (entry, shape, area) in enumerate(zip(detections, shapes, self._areas(shapes), strict=True), 1)
+            for number, (image, score, shape, area) in enumerate(zip(*parts, strict=True), 1)
             if not self.federated or 0 < area < inf
         ]
         images = [self._image(category, image, number) for image, number in numbers.items()]

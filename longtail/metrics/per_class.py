@@ -14,7 +14,8 @@ class PerClassAccuracy(Metric):
     Shapes: ``update`` takes logits (M, C) and targets (M,). ``compute`` returns a dict of tensors: "images",
     "accuracy" (top-1 recall, NaN for a class without images), "precision" (NaN for a class never predicted) and "f1"
     (the harmonic mean of the two, 2 hits / (images + predictions), NaN for a class with neither), all (C,), and the
-    scalars "top1" and "top5" over all images (top-5 of fewer than five classes is 1).
+    scalars "top1" and "top5" over all images (top-5 of fewer than five classes is 1), and "cohen_kappa", see
+    ``cohen_kappa``.
 
     Raises:
         InputError: in ``compute``, if the largest logit of a row was NaN or infinite: such a row predicts no class. It
@@ -55,6 +56,7 @@ class PerClassAccuracy(Metric):
             "f1": 2 * self.hits / (self.images + self.predicted),
             "top1": self.hits.sum() / total,
             "top5": self.hits5.sum() / total,
+            "cohen_kappa": cohen_kappa(self.images, self.hits, self.predicted),
         }
 
 
@@ -81,3 +83,27 @@ def mean_precision(precision: Numbers, images: Numbers) -> Tensor:
     precision = as_tensor("precision", precision, "C")
     images = as_tensor("images", images, "C", device=precision.device)
     return precision.nan_to_num()[images > 0].mean()
+
+
+def cohen_kappa(images: Numbers, hits: Numbers, predicted: Numbers) -> Tensor:
+    r"""Cohen's kappa, :math:`(p_o - p_e) / (1 - p_e)`: how far the agreement of predictions and labels is above that of
+    chance. 1 for no mistake, 0 for predictions that know nothing of the image, below 0 for worse ones.
+
+    :math:`p_o = \sum_c h_c / M` is the accuracy, :math:`p_e = \sum_c n_c m_c / M^2` that of predictions drawn with the
+    frequencies :math:`m_c / M` at random. Counts are all it takes, and it is computed of whole numbers.
+
+    Args:
+        images: n (C,), of each class; M together.
+        hits: h (C,), those of them that were found.
+        predicted: m (C,), how often each class was predicted.
+
+    Returns:
+        A scalar; NaN without images, and where all are of one class and predicted as it: chance alone would do as well.
+
+    Source: Cohen, A coefficient of agreement for nominal scales, Educational and Psychological Measurement 1960.
+    """
+    images = as_tensor("images", images, "C")
+    hits = as_tensor("hits", hits, "C", device=images.device)
+    predicted = as_tensor("predicted", predicted, "C", device=images.device)
+    total, by_chance = images.sum(), (images * predicted).sum()  # by_chance: times M, as is what it is taken from
+    return (total * hits.sum() - by_chance) / (total**2 - by_chance)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from longtail.checks import Numbers, check_shape, check_targets
+from longtail.checks import Numbers, check_logits, check_shape, check_targets
 from longtail.posthoc.prior import check_prior
+from longtail.posthoc.scaling import fold_of
 
 SETS = ("marginal", "class", "cluster", "prevalence")
 QUANTILES = (0.5, 0.6, 0.7, 0.8, 0.9)  # by which the scores of two classes are compared, beside the coverage
@@ -132,6 +133,39 @@ def fit_sets(
         share = None if weights is None else weights[inside]
         thresholds[group == number] = conformal_quantile(own[inside], coverage, share)
     return ConformalSets(kind, coverage, thresholds, frequencies)
+
+
+def cross_fitted_sets(
+    probabilities: Numbers,
+    targets: Numbers,
+    prior: Numbers,
+    coverage: float = 0.9,
+    kind: str = "marginal",
+    folds: int = 5,
+) -> tuple[Tensor, Tensor]:
+    """Sets of held-out images, bool (M, C), each by thresholds that were fitted on the other folds, and which classes
+    (C,) had too few images in some of these, and were in every set; see `fit_sets`.
+
+    Args:
+        probabilities: class probabilities (M, C), by scalings that were fitted on others.
+        targets: labels (M,), at least two.
+        prior: as of ``fit_sets``.
+        coverage: as there.
+        kind: as there.
+        folds: among which the rows of each class are dealt in turn.
+
+    Raises:
+        ValueError: as ``fit_sets``.
+    """
+    values, labels = check_logits(probabilities, targets)
+    true, fold = values.gather(1, labels[:, None])[:, 0], fold_of(labels, folds)
+    inside, unsure = torch.zeros_like(values, dtype=torch.bool), torch.zeros(values.shape[1], dtype=torch.bool)
+    for number in sorted(set(fold.tolist())):
+        own = fold == number
+        sets = fit_sets(true[~own], labels[~own], prior, coverage, kind)
+        inside[own] = sets(values[own])
+        unsure |= sets.thresholds.isinf()
+    return inside, unsure
 
 
 def _clusters(scores: Tensor, labels: Tensor, classes: int, coverage: float, seed: int) -> tuple[Tensor, Tensor]:

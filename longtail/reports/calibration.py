@@ -9,8 +9,9 @@ from rich import table as terminal
 
 from longtail.errors import InputError
 from longtail.reports.groups import GROUPS
-from longtail.reports.html import Cell, Head, Table
-from longtail.reports.terminal import metrics_table
+from longtail.reports.lines import Lines
+from longtail.reports.rejection import are_refused, rejection_lines
+from longtail.reports.sets import are_sets, set_lines, set_notes
 from longtail.reports.wording import NOTHING
 
 FILE_NAME = "calibration.json"
@@ -24,6 +25,7 @@ LABELS = {
         "minus the mean logarithm of the true class' probability",
     ),
 }
+FURTHER = {"set_figures": are_sets, "rejection_figures": are_refused}  # what older files lack
 WAY_OUT = "remove it, or write it again by longtail calibrate"
 
 
@@ -47,7 +49,7 @@ Worth = Mapping[str, Mapping[str, Figures]]  # by group ("all", "many", "medium"
 
 
 def read_calibration(run: Path) -> dict[str, Any] | None:  # JSON, checked by who takes more of it than the figures
-    """The content of the file of a run, with its "kind" and "figures" checked; None where there is no file.
+    """The content of the file of a run, with what is shown of it checked; None where there is no file.
 
     Raises:
         InputError: if it cannot be read, or is something else.
@@ -61,6 +63,7 @@ def read_calibration(run: Path) -> dict[str, Any] | None:  # JSON, checked by wh
         raise InputError(f"{file}: cannot be read ({type(error).__name__}); {WAY_OUT}") from error
     try:
         fits = isinstance(content["scaling"]["kind"], str) and all(map(_are_figures, content["figures"].values()))
+        fits = fits and all(content.get(name) is None or fit(content[name]) for name, fit in FURTHER.items())
     except (KeyError, TypeError, AttributeError):
         fits = False
     if not fits:
@@ -80,8 +83,8 @@ def _are_figures(group: Any) -> bool:
     return True
 
 
-def _rows(worth: Worth) -> tuple[list[str], list[tuple[str, str, list[str]]]]:
-    """Heads of the groups that have images, each before and after; of each row its label, meaning and numbers."""
+def calibration_lines(worth: Worth) -> Lines:
+    """What the probabilities of a run are worth, of the groups that have images, each before and after."""
     groups = [group for group in ("all", *GROUPS) if group in worth and worth[group]["after"]["images"]]
     columns = {f"{group}, {when}": worth[group][when] for group in groups for when in WHEN}
     rows = [
@@ -89,22 +92,24 @@ def _rows(worth: Worth) -> tuple[list[str], list[tuple[str, str, list[str]]]]:
         for key, (label, meaning) in LABELS.items()
     ]
     images = ("Validation images", "", [f"{column['images']:,}" for column in columns.values()])
-    return list(columns), [*rows, images]
+    return Lines(list(columns), [*rows, images])
+
+
+def calibration_tables(
+    name: str,
+    content: Mapping[str, Any],  # JSON
+) -> list[tuple[terminal.Table, list[str]]]:
+    """The tables for the terminal of what a calibration of a run says, and what is to be noted below each."""
+    scaling = f"{name}: {content['scaling']['kind']} scaling, cross-fitted on validation images"
+    tables = [(calibration_lines(content["figures"]).text(scaling), list[str]())]
+    if (sets := content["set_figures"]) is not None:
+        title = f"{name}: sets of classes by --sets, for --coverage {sets['coverage']:g}, cross-fitted"
+        tables.append((set_lines(sets).text(title), set_notes(sets)))
+    if (rejection := content["rejection_figures"]) is not None:
+        title = f"{name}: images rejected at --reject-rate {rejection['rate']:g}, cross-fitted"
+        tables.append((rejection_lines(rejection).text(title), []))
+    return tables
 
 
 def _number(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.3f}"
-
-
-def calibration_text(name: str, kind: str, worth: Worth) -> terminal.Table:
-    """Return what the probabilities of a run are worth as a table for the terminal."""
-    heads, rows = _rows(worth)
-    title = f"{name}: {kind} scaling, cross-fitted on validation images"
-    return metrics_table(title, heads, [(label, numbers) for label, _, numbers in rows])
-
-
-def calibration_table(worth: Worth) -> Table:
-    """Return the same for a page."""
-    heads, rows = _rows(worth)
-    cells = [[Cell(label, meaning=meaning), *map(Cell, numbers)] for label, meaning, numbers in rows]
-    return Table([Head("", numeric=False), *map(Head, heads)], cells)

@@ -7,15 +7,15 @@ from typing import Any
 
 from longtail.messages import plural
 from longtail.reports import html
-from longtail.reports.calibration import WHEN, Worth, calibration_table, read_calibration
+from longtail.reports.calibration import read_calibration
 from longtail.reports.difficulty import Snapshot, exceptions, in_words, no_correlation, rarity_correlation, snapshots
 from longtail.reports.grains import Grain, grain_of
 from longtail.reports.groups import group_sizes
 from longtail.reports.html import Cell, Head, Table
 from longtail.reports.plots.classes import Bars, class_counts, difficulty_by_count, group_bars
 from longtail.reports.plots.curves import loss_curves, validation_curves
-from longtail.reports.plots.reliability import reliability_diagrams
 from longtail.reports.report_classes import classes_table, confusions_table, training_count, weak_classes
+from longtail.reports.report_probabilities import probabilities
 from longtail.reports.results import (
     Evaluation,
     Results,
@@ -76,7 +76,7 @@ def report_page(results: Results, calibration: Mapping[str, Any] | None = None) 
         validation=validation_curves(results["history"], grain),
         best_epoch=results["best_epoch"],
         difficulty=_difficulty(results, grain),
-        calibration=None if calibration is None else _calibration(calibration),
+        calibration=None if calibration is None else probabilities(calibration),
         about=_facts(results, grain),
         config=results["config"],
         measured=f"Measured on: {evaluation_title(evaluation)}." if evaluation else "",
@@ -115,21 +115,6 @@ def _figures(results: Results, evaluation: Evaluation, grain: Grain) -> dict[str
         "weak_classes": weak_classes(results, evaluation, grain),
         "large_pictures": "examples" in evaluation,
         "classes_table": classes_table(results, evaluation, grain),
-    }
-
-
-def _calibration(content: Mapping[str, Any]) -> dict[str, Any]:  # JSON
-    """What stands in the page of a run that was calibrated."""
-    worth: Worth = content["figures"]
-    panels = []
-    for group, figures in worth.items():
-        curves = [(when, figures[when]["reliability"]) for when in WHEN]
-        if figures["after"]["images"]:
-            panels.append((group, [(when, (bins["confidence"], bins["accuracy"])) for when, bins in curves]))
-    return {
-        "kind": content["scaling"]["kind"],
-        "table": calibration_table(worth),
-        "diagrams": reliability_diagrams(panels) if panels else None,
     }
 
 

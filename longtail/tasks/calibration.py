@@ -16,44 +16,75 @@ from longtail.inference.calibration import Calibration
 from longtail.inference.classification import Classifier
 from longtail.inference.posterior import Posterior
 from longtail.inference.priors import ESTIMATE
+from longtail.inference.rejection import FILE_NAME as MEANS
 from longtail.inference.runs import predictor_of
 from longtail.metrics.calibration import probability_figures, reliability
 from longtail.metrics.long_tail import LongTailMetrics
+from longtail.posthoc.conformal import check_coverage
+from longtail.posthoc.rejection import RATE, check_rate, energy
 from longtail.posthoc.scaling import SCALINGS, cross_fitted, fit_scaling
 from longtail.reports.calibration import Figures
 from longtail.reports.results import load_results
 from longtail.reports.terminal import metrics_table
 from longtail.reports.wording import metric, number
-from longtail.tasks.logits import logits_of, open_split
+from longtail.tasks.logits import open_split
+from longtail.tasks.rejection import measure_means, refused, score_outsiders
+from longtail.tasks.sets import measure_sets
 
 AUTO = "auto"
 FOLDS = 5
 
 
 def calibrate(
-    run: Path, kind: str = AUTO, checkpoint: str | None = None, args: Sequence[str] = ()
+    run: Path,
+    kind: str = AUTO,
+    checkpoint: str | None = None,
+    args: Sequence[str] = (),
+    coverage: float = 0.9,
+    rate: float = RATE,
+    class_means: bool = False,
+    outsiders: Path | None = None,
 ) -> tuple[Calibration, Path]:
     """Fit a scaling of the logits on the validation images of a run, and write it into its folder.
 
     What the scaling is worth is measured by cross-fitting: the images of a fold by a scaling that was fitted on the
     others. With "auto" every kind is, and the one of the smallest negative log likelihood is taken, the simplest among
-    equals.
+    equals. In the same way it is measured what sets of classes, and refusing what fits no class, cost these images.
 
     Args:
         run: its folder.
         kind: of the scaling, see ``longtail.posthoc.fit_scaling``, or "auto".
         checkpoint: "best" or "last"; by default the one best on validation if there is one.
         args: further options, such as ``--data.root``.
+        coverage: of the sets that are measured.
+        rate: share of known images that may be refused where that is measured.
+        class_means: also take the class means of the features, and measure the distance to them.
+        outsiders: folder of images, or videos, of none of the classes, from which each score is to tell the known
+            ones; wants the class means too.
 
     Returns:
         The calibration and its file.
 
     Raises:
-        InputError: if the run, its checkpoint or its validation split is not there.
+        InputError: if the run, its checkpoint, its validation split or an outsider is not there; or on a coverage or a
+            rate outside 0..1.
     """
-    path, results, logits, targets = logits_of(run, "val", checkpoint, args)
-    check_outputs(logits)
+    for option, check, value in (("--", check_coverage, coverage), ("--reject-", check_rate, rate)):
+        try:
+            check(value)
+        except ValueError as error:
+            raise InputError(f"{option}{error}") from None
+    opened = open_split(run, "val", checkpoint, args)
+    path, results = opened.checkpoint, opened.results
     counts, limits = results["train_counts"], results["thresholds"]
+    groups = {"all": torch.ones(len(counts), dtype=torch.bool), **shot_groups(counts, **limits)}
+    posterior = Posterior(results["classes"], counts)
+    classifier = Classifier.around(opened.task.method, run, results, path, posterior)
+    others = [] if outsiders is None else [file.path for file in classifier.files([outsiders])]
+    means = measure_means(opened) if class_means or others else None
+    found = {} if means is None or not others else score_outsiders(others, classifier, means)
+    logits, targets = opened.logits()
+    check_outputs(logits)
     images = targets.bincount(minlength=len(counts))
     frequencies = (images.double() + 1).log() - (images + 1).sum().double().log()
     fitted = {
@@ -65,15 +96,15 @@ def calibrate(
     after, before = (fitted[best] + frequencies).softmax(1), logits.double().softmax(1)
     scaling = fit_scaling(logits, targets, counts, best, **limits)
     prior = scaling.implied_prior(counts)
-    true = (fitted[best] + prior.log()).softmax(1).gather(1, targets[:, None])[:, 0]
-    groups = {"all": torch.ones(len(counts), dtype=torch.bool), **shot_groups(counts, **limits)}
+    implied = (fitted[best] + prior.log()).softmax(1)
+    scores = {"energy": energy(logits), **({} if means is None else {"distance": means.distance})}
     calibration = Calibration(
         checkpoint=path.stem,
         scaling=scaling,
         prior=prior.tolist(),
         images=images.tolist(),
         labels=targets.tolist(),
-        true=true.clamp(0, 1).tolist(),
+        true=implied.gather(1, targets[:, None])[:, 0].clamp(0, 1).tolist(),
         figures={
             name: {
                 when: _figures(probabilities, targets, classes)
@@ -81,7 +112,18 @@ def calibrate(
             }
             for name, classes in groups.items()
         },
+        energy=scores["energy"].tolist(),
+        set_figures=measure_sets(implied, targets, prior, coverage, groups, FOLDS),
+        rejection_figures={
+            "rate": rate,
+            "scores": {
+                name: refused(values, targets, groups, rate, FOLDS, found.get(name)) for name, values in scores.items()
+            },
+        },
     )
+    (run / MEANS).unlink(missing_ok=True)  # those of another calibration
+    if means is not None:
+        means.write(run)
     return calibration, calibration.write(run)
 
 

@@ -12,6 +12,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from torchmetrics.aggregation import CatMetric
 
+from longtail.augment.mixing import Mixing
 from longtail.data.base import LongTailData
 from longtail.data.clips.folder import ClipData
 from longtail.data.images.base import ImageBatch, ImageData
@@ -20,9 +21,10 @@ from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.figures import METRICS
 from longtail.inference.classification import Classifier
+from longtail.losses.base import Loss
 from longtail.methods.base import Method
 from longtail.methods.start import HeadStart, first_rows
-from longtail.metrics.class_metric import ClassMetric
+from longtail.metrics.class_metric import ClassMetric, by_name, measure
 from longtail.metrics.long_tail import SCALARS, LongTailMetrics
 from longtail.models.classifiers import CosineClassifier
 from longtail.reports.grains import CLIPS, IMAGES, Grain
@@ -53,6 +55,7 @@ class Classification(ImageTask):
         metrics: of your own, made of the figures of the classes.
         rates: multiples of the learning rate for the parts of the network.
         start: of the weights of a cosine classifier; random where left out.
+        mixing: mixes each training image with another, after the views, which gives soft targets.
     """
 
     predictor = Classifier
@@ -72,14 +75,13 @@ class Classification(ImageTask):
         metrics: Sequence[ClassMetric] | None = None,
         rates: Rates = EQUAL,
         start: HeadStart | None = None,
+        mixing: Mixing | None = None,
     ) -> None:
         shared = (optimizer, schedule, many, few, channels_last, compile, difficulty, rates)
         super().__init__(method, len(class_counts), *shared)
-        self.start = start
+        self.start, self.mixing = start, mixing
         self.metrics = LongTailMetrics(class_counts, many, few)
-        self.own_metrics = {metric.name: metric for metric in metrics or ()}
-        if clashes := self.own_metrics.keys() & set(SCALARS):
-            raise InputError(f"there is a metric {clashes.pop()} already: give your own another name")
+        self.own_metrics = by_name(metrics or (), SCALARS)
         names = sorted(SCALARS, key=lambda name: name != "balanced_accuracy")  # which comes first
         own_words = {name: metric.words for name, metric in self.own_metrics.items()}
         self.monitors = {**{name: METRICS[name] for name in names}, **own_words}
@@ -89,7 +91,8 @@ class Classification(ImageTask):
         """Check that a data set and the method fit.
 
         Raises:
-            InputError: as in the base, or if the images may have several labels, or the loss is one for those.
+            InputError: as in the base, or if the images may have several labels, the loss is one for those, or images
+                are mixed and the method takes no soft targets.
         """
         if isinstance(data, ImageData) and data.several_labels:
             raise InputError(
@@ -97,6 +100,13 @@ class Classification(ImageTask):
             )
         if wrong := next((loss for loss in self.losses if loss.several_labels), None):
             raise InputError(f"{type(wrong).__name__} is for several labels an image: give --recipe multilabel/bce")
+        if self.mixing is not None and not self.method.takes_soft_targets:
+            loss = getattr(self.method, "loss", None)
+            named = f" with {type(loss).__name__}" if isinstance(loss, Loss) else ""
+            raise InputError(
+                f"mixed images have soft targets, and {type(self.method).__name__}{named} takes none: leave out "
+                "--model.mixing, or give longtail.methods.Plain with a loss of softmax"
+            )
         if isinstance(data, ImageData) and data.names_file is not None and not (self.start and self.start.reads_names):
             raise InputError(
                 "--data.class_names is read by a start from text alone: give --model.start "
@@ -105,6 +115,11 @@ class Classification(ImageTask):
         super().check(data)
         if not isinstance(data, FeatureData):  # its images were checked
             self.grain = CLIPS if isinstance(data, ClipData) else IMAGES
+
+    def setup(self, stage: str) -> None:
+        """Check that the data and the method fit, and say how training images are mixed."""
+        super().setup(stage)
+        self.data.mixing = self.mixing
 
     def prepare(self, data: LongTailData, trainer: pl.Trainer, features: Path, resume: bool) -> LongTailData:
         """Compute the features of a frozen network, and start the weights of the classifier."""
@@ -117,10 +132,15 @@ class Classification(ImageTask):
         return data
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor | None:
-        """One step of the method; logs the loss and its parts."""
+        """One step of the method; logs the loss, its parts and the share of right answers.
+
+        Under soft targets the answer to an image is right by the share that its label has in them."""
         out = self.step(batch)
-        logits = out.pop("logits")
-        self.log_parts({**out, "top1": (logits.argmax(1) == batch["targets"]).float().mean()}, len(logits))
+        logits, targets = out.pop("logits"), batch["targets"]
+        answers = logits.argmax(1)
+        soft = targets.is_floating_point()
+        right = targets.gather(1, answers[:, None]) if soft else (answers == targets).float()
+        self.log_parts({**out, "top1": right.mean()}, len(logits))
         return out["loss"] if out["loss"].requires_grad else None  # where nothing is trained
 
     def evaluate(self, batch: ImageBatch) -> None:
@@ -134,13 +154,14 @@ class Classification(ImageTask):
     def finish(self, split: str) -> None:
         scalars, per_class = self.metrics.compute()
         counts = torch.as_tensor(self.data.image_counts, device=per_class["images"].device)
-        scalars |= {name: metric({"counts": counts, **per_class}) for name, metric in self.own_metrics.items()}
+        scalars |= measure(self.own_metrics, {"counts": counts, **per_class})
         self.metrics.reset()
         self.log_figures(split, scalars)
         if self.fitting:
             self.measured(per_class["accuracy"])
             return
         answers = torch.as_tensor(self.answers.compute()).cpu()
+        answers = answers[answers[:, 0].argsort()]  # of whichever process
         self.answers.reset()
         self.evaluation = {
             "split": split,
@@ -157,7 +178,7 @@ class Classification(ImageTask):
         wrong = answers[answers[:, 1] != answers[:, 2]]
         for c in weakest_classes(accuracy.tolist(), self.data.image_counts):
             of_class = wrong[wrong[:, 1] == c]
-            for row, true, predicted, confidence in of_class[of_class[:, 3].argsort(descending=True)][
+            for row, true, predicted, confidence in of_class[of_class[:, 3].argsort(descending=True, stable=True)][
                 :MISTAKES_EACH
             ].tolist():
                 picture = self.data.picture(split, int(row))

@@ -1,16 +1,17 @@
 """The figures and pictures of a detector on a split."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from longtail.data.boxes.base import DetectionData
 from longtail.distributed import from_first, gather_to_first, sum_over_processes
-from longtail.files.coco.results import coco_results, decode
+from longtail.files.coco.results import MASK_FROM, decode, encode, sides
 from longtail.metrics.detection import average_precision, group_ap
+from longtail.metrics.detections import Detections, RunLengths
 from longtail.reports.groups import GROUPS
 from longtail.reports.overlays import data_uri, draw_instances
 from longtail.reports.results import Thresholds, weakest_classes
@@ -47,7 +48,7 @@ class DetectionEvaluator:
         self.metrics = [f"{kind}_{name}" for kind in reversed(self.kinds) for name in names]
         # Proposals on objects of a class that got it, and all of them. No buffer: averaged weights swap those.
         self._hits = torch.zeros(2, num_classes, dtype=torch.int64)
-        self._detections: list[dict[str, Any]] = []
+        self._found: list[Detections] = []
 
     def update(
         self,
@@ -65,7 +66,7 @@ class DetectionEvaluator:
             pairs: true and predicted class (M, 2) of the proposals on objects.
         """
         for instances, image_id in zip(detections, image_ids, strict=True):
-            self._detections += coco_results(instances, image_id, category_ids)
+            self._found.append(as_arrays(instances, image_id, category_ids))
         true, predicted = pairs.cpu().unbind(1)
         self._hits[0] += torch.bincount(true[true == predicted], minlength=self._hits.shape[1])
         self._hits[1] += torch.bincount(true, minlength=self._hits.shape[1])
@@ -81,17 +82,18 @@ class DetectionEvaluator:
             device: that the processes share tensors on.
             with_examples: whether to draw pictures of the classes that need help most.
         """
-        detections = gather_to_first(self._detections)
+        own = [Detections.cat(self._found)] if self._found else []
+        self._found = []  # before they are sent, which takes as much again
+        found = gather_to_first(own)
         hits, matched = sum_over_processes(self._hits.to(device)).cpu().double()
         accuracy = hits / matched  # nan where nothing was matched
-        self._detections = []
         self._hits.zero_()
-        measured = None if detections is None else self._measure(data, split, detections, accuracy, with_examples)
+        measured = None if found is None else self._measure(data, split, together(found), accuracy, with_examples)
         evaluation: dict[str, Any] = from_first(measured)
         return evaluation
 
     def _measure(
-        self, data: DetectionData, split: str, detections: list[dict[str, Any]], accuracy: Tensor, with_examples: bool
+        self, data: DetectionData, split: str, found: Detections, accuracy: Tensor, with_examples: bool
     ) -> dict[str, Any]:
         labels, owners = data.labels(split)
         classes = len(data.classes)
@@ -105,7 +107,7 @@ class DetectionEvaluator:
         metrics = {"box_accuracy": float(accuracy.nanmean())}
         truth = data.truth(split, "mask" in self.kinds)
         for kind in self.kinds:
-            precision = average_precision(truth, detections, KINDS[kind], data.federated(split))
+            precision = average_precision(truth, found, KINDS[kind], data.federated(split))
             metrics |= {f"{kind}_{name}": getattr(precision, attribute) for name, attribute in FIGURES.items()}
             groups = group_ap(precision.class_ap, data.image_counts, **self.thresholds)
             metrics |= {f"{kind}_ap_{group}": value for group, value in groups.items()}
@@ -113,36 +115,56 @@ class DetectionEvaluator:
         evaluation = {"split": split, "images": data.size(split), "metrics": metrics, "per_class": per_class}
         if with_examples:
             weakest = weakest_classes(per_class[f"{self.kinds[-1]}_ap"], data.image_counts)
-            evaluation["examples"] = examples(data, split, detections, weakest, "mask" in self.kinds)
+            evaluation["examples"] = examples(data, split, found, weakest, "mask" in self.kinds)
         return evaluation
 
 
+def as_arrays(instances: dict[str, Tensor], image_id: int, category_ids: Sequence[int]) -> Detections:
+    """Detections of an image.
+
+    Args:
+        instances: "boxes" (n, 4) as x1, y1, x2, y2, "labels" (n,), "scores" (n,), and perhaps "masks" (n, 1, H, W) in
+            0..1.
+        image_id: of the image.
+        category_ids: of the classes (C,).
+    """
+    labels = instances["labels"].cpu().numpy()
+    return Detections(
+        np.full(len(labels), image_id, dtype=np.int64),
+        np.asarray(category_ids, dtype=np.int64)[labels],
+        instances["scores"].float().cpu().numpy(),
+        sides(instances["boxes"]).numpy(),
+        RunLengths.of(encode(instances["masks"][:, 0] >= MASK_FROM) if len(labels) else [])
+        if "masks" in instances
+        else None,
+    )
+
+
+def together(parts: Sequence[Detections]) -> Detections:
+    """The detections of all processes, in the order of the images."""
+    found = Detections.cat(parts)
+    return found.take(found.images.argsort(kind="stable"))
+
+
 def examples(
-    data: DetectionData, split: str, detections: Sequence[dict[str, Any]], classes: Sequence[int], masks: bool
+    data: DetectionData, split: str, found: Detections, classes: Sequence[int], masks: bool
 ) -> list[dict[str, Any]]:  # JSON
     """Images of some classes, with what is there and what was found."""
     labels, owners = data.labels(split)
     rows_of_class = {c: list(dict.fromkeys(owners[labels == c].tolist()))[:EXAMPLES_EACH] for c in classes}
-    ids = data.image_ids(split)
-    rows = {int(ids[row]): row for of_class in rows_of_class.values() for row in of_class}
-    of_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for detection in detections:
-        if detection["image_id"] in rows and detection["score"] >= SHOWN_FROM:
-            of_image[rows[detection["image_id"]]].append(detection)
+    ids, sure = data.image_ids(split), found.scores.astype(np.float64) >= SHOWN_FROM
     return [
         {
             "class": c,
             "name": data.file_name(split, row),
-            **pictures(data, split, row, of_image[row], masks),
+            **pictures(data, split, row, found.take(np.flatnonzero(sure & (found.images == ids[row]))), masks),
         }
         for c, of_class in rows_of_class.items()
         for row in of_class
     ]
 
 
-def pictures(
-    data: DetectionData, split: str, row: int, detections: Sequence[dict[str, Any]], masks: bool
-) -> dict[str, str]:  # detections as JSON
+def pictures(data: DetectionData, split: str, row: int, found: Detections, masks: bool) -> dict[str, str]:
     """One image with its annotations and with its detections drawn in."""
     names, picture, instances = data.classes, data.picture(split, row), data.instances(split, row)
     labels = instances.labels.tolist()
@@ -155,13 +177,13 @@ def pictures(
         [data.mask(split, number).astype(bool) for number in instances.numbers.tolist()] if masks else None,
     )
     index = {category: c for c, category in enumerate(data.category_ids)}
-    classes = [index[detection["category_id"]] for detection in detections]
+    classes = [index[category] for category in found.categories.tolist()]
     predicted = draw_instances(
         picture,
-        [(x, y, x + width, y + height) for x, y, width, height in (detection["bbox"] for detection in detections)],
+        [(x, y, x + width, y + height) for x, y, width, height in found.shapes("bbox")],
         [names[c] for c in classes],
         classes,
-        [detection["score"] for detection in detections],
-        [decode(detection["segmentation"]) for detection in detections] if masks else None,
+        found.scores.tolist(),
+        [decode(mask) for mask in found.shapes("segm")] if masks else None,
     )
     return {"truth": data_uri(truth, EXAMPLE_SIDE), "predicted": data_uri(predicted, EXAMPLE_SIDE)}

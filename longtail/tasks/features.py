@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from longtail.data.images.base import ImageData, LoadedImages
 from longtail.data.images.features import FeatureData
 from longtail.data.loader import EpochBatches, Loader
-from longtail.distributed import is_first_process
+from longtail.distributed import from_first, gather, is_first_process, processes
 from longtail.errors import InputError
 from longtail.files.progress import progress_bar
 from longtail.messages import plural, shown
@@ -36,7 +36,8 @@ class Extraction:
     """Makes features of images with a network in evaluation mode, and keeps them.
 
     A file of features is named after all that they follow from: the weights, the preprocessing, the images, the views.
-    One that was interrupted goes on where it was.
+    One that was interrupted goes on where it was. The processes of a group share the batches, which are those of one
+    process; every process has to call.
 
     Args:
         network: images (N, 3, H, W), or clips, to features (N, D).
@@ -76,10 +77,15 @@ class Extraction:
         return FeatureData(data, features)
 
     def of_rows(self, data: ImageData, rows: Tensor) -> Tensor:
-        """Features (M, D) of some training images as evaluation shows them; they are not kept."""
+        """Features (M, D) of some training images as evaluation shows them: those that are kept of all, or else
+        computed, and not kept."""
+        file = self._file(data, "train", 1)
+        if file is not None and file.is_file():
+            return self.of_split(data, "train", 1)[rows, 0]
         batches = _Rows(rows.tolist())
         loader = data.make_loader(data.fixed_images("train"), batches)
-        return torch.cat(list(self._batches(data, loader, False, False)))[:, 0]
+        computed = self._batches(data, loader, False, False)
+        return torch.cat(list(self._shared(computed, 0, -(-len(rows) // BATCH), data.views_shown("train"))))[:, 0]
 
     def of_split(self, data: ImageData, name: str, copies: int) -> Tensor:
         """Features (M, K, D) of a split, from disk where they are there: of its copies, or of the views that
@@ -89,8 +95,9 @@ class Extraction:
         if file is None:
             features = torch.cat(list(self._compute(data, name, copies, 0))).view(shape)
         else:
-            if not (file.is_file() and file.stat().st_size == 4 * math.prod(shape)):
+            if not from_first(file.is_file() and file.stat().st_size == 4 * math.prod(shape)):
                 self._write(data, name, copies, file)
+            _see(file)
             features = torch.from_numpy(np.memmap(file, dtype=np.float32, mode="c", shape=shape))
         return features.transpose(0, 1).flatten(1, 2)
 
@@ -113,22 +120,24 @@ class Extraction:
         return self.folder / f"{name}-{key}.f32"
 
     def _write(self, data: ImageData, name: str, copies: int, file: Path) -> None:
-        """Compute what is missing of a file. Every process of a group waits for the first one to do it."""
-        if not is_first_process():
-            while not file.is_file():
-                time.sleep(0.2)
-            return
+        """Compute what is missing of a file, which the first process writes."""
         part = file.with_suffix(".part")
         row = 4 * data.views_shown(name) * self.width
         try:
+            if not is_first_process():
+                for _ in self._compute(data, name, copies, from_first(None)):
+                    pass
+                from_first(None)
+                return
             file.parent.mkdir(parents=True, exist_ok=True)
             with part.open("ab") as stream:
                 done = stream.tell() // row
                 done -= done % data.size(name) % BATCH  # whole batches
                 stream.truncate(done * row)
-                for features in self._compute(data, name, copies, done):
+                for features in self._compute(data, name, copies, from_first(done)):
                     stream.write(features.numpy().tobytes())
             part.replace(file)
+            from_first(None)  # it is there: nobody looks for it before
         except OSError as error:
             way_out = f"{WAYS_OUT[error.errno]}, or " if error.errno in WAYS_OUT else ""
             raise InputError(
@@ -137,21 +146,34 @@ class Extraction:
             ) from error
 
     def _compute(self, data: ImageData, name: str, copies: int, done: int) -> Iterator[Tensor]:
-        """Features (N, V, D) of batch after batch, of all images and then of their next copy, from a row on."""
+        """Features (N, V, D) of batch after batch, of all images and then of their next copy, from a row on; those of
+        the batches that the processes of a group computed side by side come as one, to all of them."""
         split = data.split(name)
         assert split is not None
         images = split.images if copies > 1 else data.fixed_images(name)
+        rank, world = processes()
         bar = progress_bar(copies * len(split), f"features of the {name} split", data.noun)
         bar.update(done)
         with bar:
             for copy in range(done // len(split), copies):
-                batches = EpochBatches(len(split), BATCH, False, data.seed)
+                first = (done - copy * len(split)) // BATCH if copy == done // len(split) else 0
+                batches = EpochBatches(len(split), BATCH, False, data.seed, rank, world)
                 batches.set_epoch(copy)
-                batches.start = (done - copy * len(split)) // BATCH if copy == done // len(split) else 0
+                batches.start = len(range(rank, first, world))
                 loader = data.make_loader(images, batches)
-                for features in self._batches(data, loader, copies > 1, name == "test"):
+                computed = self._batches(data, loader, copies > 1, name == "test")
+                for features in self._shared(computed, first, -(-len(split) // BATCH), data.views_shown(name)):
                     bar.update(len(features))
                     yield features
+
+    def _shared(self, computed: Iterator[Tensor], first: int, end: int, views: int) -> Iterator[Tensor]:
+        """The features of all processes, in the order of the batches: those that this one computed of the batches from
+        ``first`` to ``end``, of which it has every world-th, and those of the others."""
+        rank, world = processes()
+        for start in range(first - first % world, end, world):
+            mine = first <= start + rank < end
+            features = next(computed) if mine else torch.zeros(0, views, self.width, device=self.device)
+            yield gather(features).cpu()
 
     def _batches(self, data: ImageData, loader: Loader, training: bool, testing: bool) -> Iterator[Tensor]:
         """Features (N, V, D) of the views of batch after batch."""
@@ -161,16 +183,28 @@ class Extraction:
                 on_device = {key: v.to(self.device) if isinstance(v, Tensor) else v for key, v in batch.items()}
                 views = data.make_views(cast(LoadedImages, on_device), training, testing)["views"]
                 features = [self.network(ordered(view, self.channels_last)) for view in views]
-                yield torch.stack(features, 1).float().cpu()
+                yield torch.stack(features, 1).float()
 
 
 class _Rows(EpochBatches):
     """Some rows, in order."""
 
     def __init__(self, rows: list[int]) -> None:
-        super().__init__(len(rows), BATCH, False)
+        rank, world = processes()
+        super().__init__(len(rows), BATCH, False, 0, rank, world)
         self.chosen = rows
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for start in range(0, len(self.chosen), BATCH):
-            yield [(row, 0) for row in self.chosen[start : start + BATCH]]
+        for batch in super().__iter__():
+            yield [(self.chosen[place], 0) for place, _ in batch]
+
+
+def _see(file: Path) -> None:
+    """Wait for a file that the first process has, as some file systems show it late."""
+    for _ in range(300):
+        if file.is_file():
+            return
+        time.sleep(0.2)
+    raise InputError(
+        f"{shown(file)} is not there in process {processes()[0]}: give a folder that all machines share by --features"
+    )

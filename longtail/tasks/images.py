@@ -22,6 +22,7 @@ from longtail.models.video import FrameMean, VideoBackbone
 from longtail.tasks.base import Task, order_weights, ordered
 from longtail.tasks.features import Extraction
 from longtail.tasks.layer_rates import EQUAL, Rates
+from longtail.tasks.meeting import start_processes
 from longtail.tasks.schedules import Schedule
 
 
@@ -106,6 +107,7 @@ class ImageTask(Task[ImageBatch]):
 
     def extraction(self, trainer: pl.Trainer, features: Path) -> Extraction:
         """What makes features with the network of the method, and keeps those of whole splits in a folder."""
+        start_processes(trainer)
         device, precision = trainer.strategy.root_device, trainer.precision_plugin.forward_context
         settings = (device, precision, str(trainer.precision), self.channels_last)
         return Extraction(self.method.backbone, features, *settings)

@@ -16,12 +16,13 @@ from longtail.reports.results import Results
 from longtail.tasks.classification import Classification
 from longtail.tasks.evaluation import open_run
 
+PRECISION = "32-true"
 ALONE = (
     "accelerator=auto",
     "devices=1",
     "num_nodes=1",
     "strategy=auto",
-    "precision=32-true",
+    f"precision={PRECISION}",
 )  # as ``predict`` computes
 
 
@@ -36,6 +37,7 @@ class OpenSplit:
         data: of the run.
         split: "val" or "test".
         device: to compute on.
+        features: folder where those of a frozen network are kept.
     """
 
     checkpoint: Path
@@ -44,6 +46,7 @@ class OpenSplit:
     data: ImageData
     split: Literal["val", "test"]
     device: torch.device
+    features: Path
 
     @torch.inference_mode()
     def logits(self) -> tuple[Tensor, Tensor]:
@@ -78,7 +81,8 @@ def open_split(
     if not isinstance(cli.model, Classification):
         raise InputError(f"{results['name']} is a run of {results['task']}; give runs of classification")
     load_state(cli.model.method, read_method(path), path)
-    return OpenSplit(path, results, cli.model, cli.datamodule, split, cli.trainer.strategy.root_device)
+    features = Path(cli.config.features or run.parent / "features")
+    return OpenSplit(path, results, cli.model, cli.datamodule, split, cli.trainer.strategy.root_device, features)
 
 
 def logits_of(

@@ -56,7 +56,8 @@ def evaluate_on(split: str, run: Path, data: Sequence[str], args: Sequence[str])
         cli = TrainingCLI(["--config", yaml.safe_dump(config), *options], lambda other: _prepare(other, split, results))
     check_spread(cli.trainer, cli.datamodule, split)
     epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
-    evaluations = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
+    with cli.processes.running(cli.trainer, cli.checkpoints.stops):
+        evaluations = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
     if cli.trainer.is_global_zero:
         source = cli.datamodule.source
         titled: Results = {**results, "name": f"{results['name']} on {source}"}

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch.distributed as dist
 
+from longtail.distributed import connection_lost
 from longtail.errors import InputError
 from longtail.files.threads import NoAnswer
 from longtail.launch import launch
@@ -38,9 +38,14 @@ class Processes(pl.Callback):
 
     def __init__(self, run: Path) -> None:
         self.run = run
-        self._go_on = command("longtail", "fit", "--resume", run)
         self._children: list[subprocess.Popen[bytes]] = []
         self._watching = self._ending = False
+
+    @property
+    def _go_on(self) -> str:
+        """How to go on: before there is a run folder, as before a training features are computed, from the start."""
+        begun = (self.run / "config.yaml").is_file()
+        return f"go on by: {command('longtail', 'fit', '--resume', self.run)}" if begun else "give the command again"
 
     @contextlib.contextmanager
     def running(self, trainer: pl.Trainer, stops: Stops) -> Iterator[None]:
@@ -57,12 +62,15 @@ class Processes(pl.Callback):
             with stops.listening():
                 yield
         except NoAnswer as error:
-            raise InputError(f"{error}; what was done is saved, go on by: {self._go_on}") from error
+            raise InputError(f"{error}; what was done is saved, {self._go_on}") from error
+        except InputError as error:
+            self._end_others(trainer, error)
+            raise
         except RuntimeError as error:
-            if not _connection_lost(error):
+            if not connection_lost(error):
                 raise
             what = "another process of the run is gone, and this one ends with it"
-            raise InputError(f"{what}; go on by: {self._go_on}") from error
+            raise InputError(f"{what}; {self._go_on}") from error
         for child in self._children:
             child.wait()
 
@@ -100,7 +108,7 @@ class Processes(pl.Callback):
         os._exit(1)
 
     def _tell(self, what: str) -> None:
-        sys.stderr.write(f"longtail: error: {what}, and the others end with it; go on by: {self._go_on}\n")
+        sys.stderr.write(f"longtail: error: {what}, and the others end with it; {self._go_on}\n")
         sys.stderr.flush()
 
     def _kill(self) -> None:
@@ -113,19 +121,17 @@ class Processes(pl.Callback):
 
         A process that is not the first waits: where all fail, the first one speaks for them and ends them.
         """
-        if trainer.world_size == 1:
+        if isinstance(exception, TrainingStopped):
+            self._ending = True
+        else:
+            self._end_others(trainer, exception)
+
+    def _end_others(self, trainer: pl.Trainer, error: BaseException) -> None:
+        if trainer.world_size == 1 or self._ending:
             return
-        if not isinstance(exception, TrainingStopped):
-            patience = 10 if _connection_lost(exception) else 3 if trainer.local_rank > 0 else 0
-            time.sleep(patience)  # a watch may end this process before
-            self._kill()
-        self._ending = True
-
-
-def _connection_lost(error: BaseException) -> bool:
-    """Whether an error is that of gloo or torch about a process that is gone."""
-    told = isinstance(error, RuntimeError) and not isinstance(error, InputError) and "onnection" in str(error)
-    return told or isinstance(error, dist.DistError)
+        patience = 10 if connection_lost(error) else 3 if trainer.local_rank > 0 else 0
+        time.sleep(patience)  # a watch may end this process before
+        self._kill()
 
 
 def mark_interrupted(run: Path) -> None:

@@ -1,13 +1,16 @@
 """What is wrong with an option, in one line: as the parser says it, and as what is built refuses a value."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from longtail.augment.mixing import Mixing
 from longtail.data.names import find_class, shipped
 from longtail.errors import BUILDERS, InputError, packages
+from longtail.metrics.class_metric import ClassMetric
 
 
 @contextmanager
@@ -36,6 +39,8 @@ def explain(message: str) -> str:
     types = dict.fromkeys(re.findall(r"Expected an? <class '([\w.]+)'>", message))
     types.pop("NoneType", None)
     unknown = re.search(r"Expected a path but (\S+) either", message)
+    other = re.search(r"Import path ([\w.]+) does not correspond to a subclass of (\w+)", message)
+    gone = re.search(r"(?:import path string: |class_path ')([\w.]+)(?:$|':\s+module '[\w.]+' has no )", message, re.M)
     refused = re.search(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted", message)
     absent = re.search(r"No module named '([\w.]+)'", message)
     missing = re.search(r"class_path '([\w.]+)':\s+the following arguments are required: ", message)
@@ -43,8 +48,14 @@ def explain(message: str) -> str:
         return f"no data given: {find_class(missing[1]).needs}"
     if refused:
         return f"--{keys[0]}: {refused[1]} has no option {refused[2]}"
+    if other:
+        return f"--{'.'.join(keys)}: {other[1]} is no {other[2]}; {_choices(keys[-1], other[1])}"
+    if gone:
+        return f'--{".".join(keys)}: there is no class "{gone[1]}"; {_choices(keys[-1], gone[1])}'
+    if "collections.abc.Sequence" in types and values:
+        return f'--{".".join(keys)} is a list: give "[{values[0]}]"'
     if unknown:
-        return f'--{".".join(keys)}: there is no class "{unknown[1]}"; {_choices(keys[-1])}'
+        return f'--{".".join(keys)}: there is no class "{unknown[1]}"; {_choices(keys[-1], unknown[1])}'
     if absent:
         return f"the configuration needs {absent[1]}, which is not there: start in the folder that has it"
     if keys and types and values and not values[0].startswith(("Namespace(", "{")):
@@ -53,12 +64,23 @@ def explain(message: str) -> str:
     return " ".join(lines)[:400]
 
 
-def _choices(key: str) -> str:
-    """The classes of this package that fit an option."""
+def _choices(key: str, given: str) -> str:
+    """The classes of this package that fit an option; of metrics those in the module that was given."""
+    import longtail.augment
     import longtail.losses
     import longtail.methods
 
     rooms = {"method": longtail.methods.__all__, "loss": longtail.losses.__all__, "data": list(shipped())}
+    rooms["mixing"] = [name for name in longtail.augment.__all__ if _derived(getattr(longtail.augment, name), Mixing)]
+    if key == "metrics":
+        module = sys.modules.get(given.rpartition(".")[0])
+        own = [name for name, each in vars(module).items() if _derived(each, ClassMetric)] if module else []
+        return f"choose from {', '.join(own)}" if own else "derive a class from longtail.metrics.ClassMetric"
     if key not in rooms:
         return "give the import path of one"
     return f"choose from {', '.join(rooms[key])}, or give the import path of your own"
+
+
+def _derived(value: object, base: type) -> bool:
+    """Whether something is a class derived from another."""
+    return isinstance(value, type) and issubclass(value, base) and value is not base

@@ -100,6 +100,7 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
     if trainer.is_global_zero:  # before features are computed, which takes minutes
         sys.stdout.write(said(data.summary()))
         sys.stdout.flush()
+    held.enter_context(cli.processes.running(cli.trainer, cli.checkpoints.stops))
     features = cli.config.features or run.parent / "features"
     images, data = data, task.prepare(data, trainer, Path(features), go_on)
     cli.datamodule = data
@@ -111,7 +112,6 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
         write_atomically(run / "config.yaml", cli.dump())
         if not (run / RECORD).exists() and (record := SplitRecord.of(images)) is not None:
             record.write(run)
-    held.enter_context(cli.processes.running(cli.trainer, cli.checkpoints.stops))
     try:
         trainer.fit(task, datamodule=data, ckpt_path=last if go_on else None, weights_only=True)
     except (InputError, TrainingStopped):

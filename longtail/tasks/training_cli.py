@@ -26,6 +26,7 @@ from longtail.tasks.precision import choose_precision
 from longtail.tasks.processes import Processes
 from longtail.tasks.recorder import Progress, Recorder, new_results
 from longtail.tasks.refusals import building, explain
+from longtail.tasks.spread import SyncedNorms, batch_of_process, check_strategy
 from longtail.tasks.views import split_off, with_options
 from longtail.trust import building_from_run
 
@@ -75,6 +76,9 @@ class TrainingCLI(LightningCLI):
         parser.add_argument("--recipe", type=str | None, default=None, help="name of the recipe, for the record")
         parser.add_argument("--monitor", type=str | None, default=None, help="validation metric of the best epoch")
         parser.add_argument("--ema", type=float | None, default=None, help="decay of averaged weights, such as 0.999")
+        parser.add_argument(
+            "--total_batch_size", type=int | None, default=None, help="images of a step of training over all processes"
+        )
         parser.add_argument("--features", type=Path | None, default=None, help="folder for those of frozen networks")
         for target in ("model.init_args", "model.init_args.method.init_args"):
             parser.link_arguments("data", f"{target}.class_counts", self._class_counts, apply_on="instantiate")
@@ -103,6 +107,9 @@ class TrainingCLI(LightningCLI):
             data = self.parser.instantiate(data_config).data
         if self.prepare is not None:
             self.prepare(data)
+        total = None if data.measured_alone else self.config.total_batch_size
+        if total is not None:
+            data.batch_size = 1  # until the trainer knows how many processes share a step
         self.label_counts = data.label_counts
         config = self.config.clone()
         config.data = data
@@ -114,6 +121,8 @@ class TrainingCLI(LightningCLI):
             self.config.trainer.precision = self.config_init.trainer.precision = precision
         self.datamodule, self.model = data, self.config_init.model
         self.trainer = self.instantiate_trainer()
+        if total is not None:
+            data.batch_size = batch_of_process(total, data.size("train"), self.trainer)
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:  # Lightning's signature
         """The trainer, with the loggers, checkpoints and records of the run."""
@@ -137,6 +146,9 @@ class TrainingCLI(LightningCLI):
             callbacks.insert(0, EMAWeightAveraging(decay=self.config.ema))
         own_callbacks = self.config_init.trainer.callbacks or []
         plugins = [*(self.config_init.trainer.plugins or []), AtomicCheckpointIO()]
+        if self.config_init.trainer.sync_batchnorm:
+            plugins.append(SyncedNorms())
+        check_strategy(self.config_init.trainer.strategy)
         with building():
             return super().instantiate_trainer(
                 logger=loggers,
@@ -144,6 +156,7 @@ class TrainingCLI(LightningCLI):
                 plugins=plugins,
                 enable_checkpointing=False,
                 use_distributed_sampler=False,
+                sync_batchnorm=False,  # by the plugin
                 default_root_dir=run,
                 **kwargs,
             )

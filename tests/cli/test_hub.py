@@ -54,9 +54,27 @@ def test_a_set_is_a_folder_once_it_is_fetched(hub: Hub, tmp_path: Path) -> None:
     assert data_options("hf:owner/pets@v1.0:small", None)[-1] == f"--data.root={tmp_path / 'small'}"
     assert data_options("hf:owner/pets", None) == expected
     assert asked == [("owner/pets", None), ("owner/pets", "v1.0"), ("owner/pets", "v1.0")], "once for each name"
-    with pytest.raises(InputError, match=r"^--data hf:owner/pets:large: the set has no folder large, only small: give"):
+    with pytest.raises(InputError, match=r": the set has no configuration or folder large, only small: give"):
         data_options("hf:owner/pets:large", None)
     assert run_folder("ce", "hf:owner/pets@v1.0:small") == Path("runs/pets-ce")
+
+
+def test_a_configuration_goes_before_a_folder(hub: Hub, tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "small" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "small" / name / "1.png")
+    configs = "- {config_name: small, data_dir: small}\n- {config_name: large, data_files: 'large*'}\n"
+    (tmp_path / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    hub(lambda: str(tmp_path))
+    root = f"--data.root={tmp_path}"
+    assert data_options("hf:owner/pets:small", None)[2:] == [root, "--data.configuration=small"]
+    assert data_options("hf:owner/pets:large", None)[2:] == [root, "--data.configuration=large"]
+    with pytest.raises(InputError, match="no configuration or folder huge, only small, large: give one"):
+        data_options("hf:owner/pets:huge", None)
+    with pytest.raises(
+        InputError, match=r"^--data hf:owner/pets:small: CIFAR10LT knows no configurations: give a folder"
+    ):
+        data_options("hf:owner/pets:small", "longtail.data.CIFAR10LT")
 
 
 class _Response:

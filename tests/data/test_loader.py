@@ -12,6 +12,8 @@ from torch.utils.data import Dataset, get_worker_info
 from longtail.data import workers
 from longtail.data.images.memory import TensorImages
 from longtail.data.loader import EpochBatches, Loader
+from longtail.data.sampling import DifficultySampling, Labels, PowerSampling, RepeatFactorSampling, Sampling
+from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 
 
@@ -32,7 +34,10 @@ def test_an_epoch_is_a_permutation_and_follows_from_seed_and_epoch() -> None:
 def test_evaluation_takes_every_row_once_in_order() -> None:
     assert rows(EpochBatches(11, 4, False)) == list(range(11))
     shards = [rows(EpochBatches(11, 4, False, rank=rank, world=3)) for rank in range(3)]
-    assert sorted(row for shard in shards for row in shard) == list(range(11))
+    assert shards == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
+    wholes, parts = [*EpochBatches(11, 2, False, 5)], [[*EpochBatches(11, 2, False, 5, rank, 2)] for rank in range(2)]
+    assert wholes[::2] == parts[0]
+    assert wholes[1::2] == parts[1]
 
 
 @pytest.mark.parametrize("size", [12, 13, 14])
@@ -42,6 +47,44 @@ def test_training_shards_are_equal_and_cover_the_set(size: int) -> None:
     taken = [rows(shard) for shard in shards]
     assert len({len(shard) for shard in taken}) == 1
     assert {row for shard in taken for row in shard} == set(range(size))
+
+
+SAMPLINGS: dict[str, Sampling | None] = {
+    "shuffled": None,
+    "class-balanced": PowerSampling(),
+    "progressive": PowerSampling(0.5, progressive=True),
+    "by difficulty": DifficultySampling(),
+    "repeat factor": RepeatFactorSampling(0.02),
+}
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
+def test_64_processes_take_the_draws_of_one(sampling: Sampling | None) -> None:
+    """Together, in turn, and beyond them the first ones again; each goes on in the middle of its share."""
+    rows, world, generator = 3001, 64, torch.Generator().manual_seed(0)
+    targets = (40 * torch.rand(rows, generator=generator) ** 4).long()
+    difficulty = ClassDifficulty(40)
+    difficulty.update(torch.rand(40, generator=generator))
+    sampler = sampling and sampling(Labels(targets, None, rows), difficulty, epochs=5, seed=3)
+
+    def of(rank: int, world: int, batch_size: int = 8, start: int = 0) -> list[list[tuple[int, int]]]:
+        batches = EpochBatches(rows, batch_size, True, 3, rank, world, sampler)
+        batches.set_epoch(2)
+        batches.start = start
+        taken = list(batches)
+        assert len(taken) == len(batches) - start
+        return taken
+
+    (whole,) = of(0, 1, batch_size=10**6)
+    shares = [of(rank, world, batch_size=10**6)[0] for rank in range(world)]
+    together = [pair for turn in zip(*shares, strict=True) for pair in turn]
+    assert together[: len(whole)] == whole
+    assert together[len(whole) :] == whole[: -len(whole) % world]
+    for rank in (0, 1, 63):
+        assert of(rank, world, start=3) == of(rank, world)[3:]
+        kept = [pair for batch in of(rank, world) for pair in batch]
+        assert kept == shares[rank][: len(kept)], "a last batch of a single row is left out"
+        assert len(kept) >= len(shares[rank]) - 1
 
 
 def test_a_last_training_batch_of_one_row_is_left_out() -> None:

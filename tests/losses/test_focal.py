@@ -37,7 +37,7 @@ def test_gamma_zero_is_cross_entropy() -> None:
 def test_near_certainty_nothing_is_lost(gamma: float, log_p: float) -> None:
     """dL / d log p = gamma (1 - p)^(gamma - 1) p log p - (1 - p)^gamma, in float32."""
     x = torch.tensor([log_p], requires_grad=True)
-    value = FocalLoss(gamma).rows(x, torch.tensor([0]))
+    value = FocalLoss(gamma).rows(x, None)
     value.backward()
     rest = -math.expm1(log_p)
     slope = gamma * rest ** (gamma - 1) * math.exp(log_p) * log_p - rest**gamma

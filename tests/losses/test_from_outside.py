@@ -48,7 +48,7 @@ FORMS: dict[str, Callable[[Any], Any]] = {
 def test_plain_takes_it_in_every_form(loss: type[Loss], form: str) -> None:
     method = Plain(COUNTS, Backbone("resnet20_cifar"), loss=FORMS[form](loss))
     assert isinstance(method.loss, loss)
-    torch.testing.assert_close(method.loss.weight, loss.from_counts(COUNTS).weight)
+    torch.testing.assert_close(method.loss.class_weights, loss.from_counts(COUNTS).class_weights)
 
 
 @pytest.mark.parametrize("given", ["my_losses.InverseFrequencyLoss", {"power": 0.5}], ids=["class", "options"])

@@ -38,12 +38,14 @@ def figures(
         for members in in_bin
         if members
     )
+    chance = sum(images[c] * predicted[c] for c in classes) / len(rows) ** 2 if rows else NAN
     scalars = {
         "top1": mean(hit),
         "top5": mean([y in ranked[:5] for ranked, y in zip(order, labels, strict=True)]),
         "balanced_accuracy": mean(measured),
         "macro_f1": mean([2 * right[c] / (images[c] + predicted[c]) for c in classes if images[c] + predicted[c]]),
         "mean_precision": mean([right[c] / predicted[c] if predicted[c] else 0.0 for c in classes if images[c]]),
+        "cohen_kappa": (mean(hit) - chance) / (1 - chance) if chance != 1 else NAN,
         "many": group(lambda n: n > 100),
         "medium": group(lambda n: 20 <= n <= 100),
         "few": group(lambda n: n < 20),

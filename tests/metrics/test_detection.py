@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from longtail.errors import InputError
 from longtail.files.coco.results import coco_results, decode
-from longtail.metrics.detection import AveragePrecision, FloatArray, Kind, average_precision, group_ap
+from longtail.metrics.detection import AveragePrecision, FloatArray, average_precision, group_ap
+from longtail.metrics.detections import Detections, Kind
 
 Entry = dict[str, Any]
 Scene = tuple[Entry, list[Entry]]
@@ -173,6 +174,22 @@ def test_federated_figures_are_those_of_lvis(kind: Kind, seed: int, limit: int) 
         assert groups[group] == pytest.approx(wanted, abs=1e-6, nan_ok=True), name
 
 
+@kinds
+@pytest.mark.parametrize("federated", [False, True])
+def test_arrays_in_parts_measure_as_the_results_do(kind: Kind, federated: bool) -> None:
+    """As the processes send them: one of them found nothing."""
+    truth, detections = scene(3, kind)
+    parts = [Detections.of(part, kind) for part in (detections[:7], [], detections[7:])]
+    backwards = np.arange(len(detections))[::-1]
+    found = Detections.cat(parts).take(backwards).take(backwards)
+    assert found.shapes(kind) == Detections.of(detections, kind).shapes(kind)
+    one, other = (average_precision(truth, each, kind, federated) for each in (found, detections))
+    np.testing.assert_array_equal(one.class_ap, other.class_ap)
+    assert one.ap == other.ap
+    with pytest.raises(ValueError, match="the detections have no"):
+        found.shapes("segm" if kind == "bbox" else "bbox")
+
+
 def test_polygons_are_masks_too() -> None:
     truth, detections = scene(0, "segm")
     for each in truth["annotations"]:
@@ -314,8 +331,9 @@ def test_nothing_found(kind: Kind, federated: bool) -> None:
 
 @kinds
 @pytest.mark.parametrize("federated", [False, True])
-@pytest.mark.parametrize("detections", [[], [guess()]])
-def test_nothing_to_find(kind: Kind, federated: bool, detections: list[Entry]) -> None:
+@pytest.mark.parametrize("found", [False, True])
+def test_nothing_to_find(kind: Kind, federated: bool, found: bool) -> None:
+    detections = [guess() | {"segmentation": encoded(np.eye(9, dtype=np.uint8))}] if found else []
     measured = average_precision(data(neg_category_ids=[1]), detections, kind, federated)
     for name in ("ap", "ap50", "ap75", "ap_small_area", "ap_medium_area", "ap_large_area"):
         assert math.isnan(getattr(measured, name))

@@ -10,13 +10,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, f1_score
 from torch import Tensor
 
 from longtail.errors import InputError
 from longtail.metrics.calibration import CalibrationError, probability_figures
 from longtail.metrics.long_tail import LongTailMetrics
-from longtail.metrics.per_class import PerClassAccuracy, geometric_mean, harmonic_mean, mean_precision
+from longtail.metrics.per_class import PerClassAccuracy, cohen_kappa, geometric_mean, harmonic_mean, mean_precision
 from longtail.metrics.shots import shot_accuracy
 from longtail.metrics.tradeoff import adjusted_accuracy
 
@@ -52,7 +52,7 @@ def test_every_figure_is_the_naive_one(rows: int, counts: list[int], present: in
 
 
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
-def test_macro_f1_and_balanced_accuracy_are_those_of_scikit_learn(
+def test_macro_f1_kappa_and_balanced_accuracy_are_those_of_scikit_learn(
     rows: int, classes: int, present: int, seed: int
 ) -> None:
     logits, targets = batch(rows, classes, seed, present)
@@ -63,8 +63,21 @@ def test_macro_f1_and_balanced_accuracy_are_those_of_scikit_learn(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of classes that are predicted and not there
         balanced = balanced_accuracy_score(targets, logits.argmax(1))
+        kappa = cohen_kappa_score(targets, logits.argmax(1))
     assert scalars["balanced_accuracy"].item() == pytest.approx(balanced)
     assert scalars["macro_f1"].item() == pytest.approx(f1_score(targets, logits.argmax(1), average="macro"))
+    assert scalars["cohen_kappa"].item() == pytest.approx(kappa, nan_ok=True)
+
+
+def test_kappa_of_known_counts() -> None:
+    assert cohen_kappa([30, 20], [30, 20], [30, 20]) == 1, "no mistake"
+    assert cohen_kappa([30, 20], [30, 0], [50, 0]) == 0, "the largest class always, right on 60%"
+    assert cohen_kappa([1, 1], [0, 0], [1, 1]) == -1, "always the other"
+    assert cohen_kappa([25, 20, 15], [20, 10, 15], [22, 13, 25]).item() == pytest.approx(1 - 900 / (3600 - 1185))
+    assert cohen_kappa([0, 50], [0, 50], [0, 50]).isnan(), "a single class: chance is as good"
+    assert cohen_kappa([0, 0], [0, 0], [0, 0]).isnan()
+    many = 2**30  # float32 could not tell these apart
+    assert cohen_kappa([many, 1], [many, 0], [many + 1, 0]) == 0
 
 
 def test_a_class_without_images_is_left_out() -> None:

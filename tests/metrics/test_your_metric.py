@@ -2,13 +2,22 @@
 
 import shutil
 import sys
+import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from command import fails, results
+from jsonargparse import ArgumentError, ArgumentParser
 from pages import write_files
+from torch import Tensor
 
 from longtail.cli.main import main
+from longtail.errors import InputError
+from longtail.figures import Metric
+from longtail.metrics.class_metric import ClassMetric, by_name, measure
+from longtail.tasks.refusals import explain
 
 FIT = ["fit", "--recipe", "digits_lt/ce", "--epochs", "2"]
 
@@ -53,3 +62,56 @@ def test_it_is_measured_monitored_and_shown(
     taken = fails(capsys, *FIT, "--model.metrics", "[taken.RarestClasses]", "--run", "no")
     assert "there is a metric top1 already" in taken
     assert not Path("no").exists()
+
+
+class Best(ClassMetric):
+    name = "best"
+    words = Metric("Best class")
+
+    def __call__(self, per_class: Mapping[str, Tensor]) -> Tensor:
+        return per_class["accuracy"].amax()
+
+
+class Wordless(Best):
+    words = "best"  # type: ignore[assignment]
+
+
+class Nameless(ClassMetric):
+    words = Metric("Nameless")
+
+    def __call__(self, per_class: Mapping[str, Tensor]) -> Tensor:
+        return per_class["accuracy"]
+
+
+def test_metrics_that_cannot_be_shown_are_one_line() -> None:
+    for metric in (Wordless(), Nameless()):
+        with pytest.raises(InputError, match=f"{type(metric).__name__} does not say what it is called"):
+            by_name([metric], ())
+    with pytest.raises(InputError, match="there is a metric best already"):
+        by_name([Best(), Best()], ())
+    figures = {"accuracy": torch.tensor([0.5, 1.0])}
+    assert measure(by_name([Best()], ("top1",)), figures) == {"best": 1}
+    with pytest.raises(InputError, match=r"the metric wide gives numbers of shape \(2,\): let it give one"):
+        measure({"wide": Nameless()}, figures)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("[mine.Nope]", 'there is no class "mine.Nope"; choose from Best'),
+        ("[mine.Other]", "mine.Other is no ClassMetric; choose from Best"),
+        ("[Nope]", 'there is no class "Nope"; derive a class from longtail.metrics.ClassMetric'),
+        ("[nowhere.Best]", "the configuration needs nowhere, which is not there"),
+        ("mine.Best", r'--metrics is a list: give "\[mine.Best\]"'),
+    ],
+)
+def test_a_path_that_names_no_metric_is_one_line(given: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = types.ModuleType("mine")
+    vars(mine).update(Best=Best, Other=dict, ClassMetric=ClassMetric)
+    monkeypatch.setitem(sys.modules, "mine", mine)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--metrics", type=Sequence[ClassMetric] | None)
+    with pytest.raises(ArgumentError) as error:
+        parser.parse_args(["--metrics", given])
+    with pytest.raises(InputError, match=said):
+        raise InputError(explain(str(error.value)))

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail.posthoc import conformal_quantile, fit_sets
+from longtail.posthoc import conformal_quantile, cross_fitted_sets, fit_sets
+from longtail.posthoc.scaling import fold_of
 
 
 @given(st.lists(st.integers(0, 50), max_size=30), st.integers(1, 99))
@@ -76,6 +77,24 @@ def test_a_class_of_too_few_images_is_in_every_set() -> None:
     assert sets.thresholds[0] < math.inf
     assert sets.thresholds[1] == math.inf
     assert sets(torch.tensor([[1.0, 0.0]])).tolist() == [[True, True]]
+
+
+@pytest.mark.parametrize("kind", ["marginal", "class", "cluster", "prevalence"])
+def test_sets_of_held_out_images_come_from_the_other_folds(kind: str) -> None:
+    probabilities, labels = sample(120, 2)
+    probabilities = probabilities.double()
+    inside, unsure = cross_fitted_sets(probabilities, labels, PRIOR, 0.8, kind, folds=3)
+    fold, infinite = fold_of(labels, 3), torch.zeros(4, dtype=torch.bool)
+    for number in range(3):
+        rest = [row for row in range(120) if fold[row] != number]
+        true = [probabilities[row, labels[row]].item() for row in rest]
+        sets = fit_sets(true, [int(labels[row]) for row in rest], PRIOR, 0.8, kind)
+        for row in set(range(120)) - set(rest):
+            assert inside[row].tolist() == sets(probabilities[row : row + 1])[0].tolist()
+        infinite |= sets.thresholds.isinf()
+    assert unsure.tolist() == infinite.tolist()
+    assert inside[:, unsure].all()
+    assert bool(unsure.any()) == (kind == "class")
 
 
 def test_few_images_make_no_clusters() -> None:

@@ -271,13 +271,22 @@ def test_every_epoch_with_repeat_factors_is_validated(shapes: Path, tmp_path: Pa
     assert all(epoch["val"] is not None for epoch in results(tmp_path / "run")["history"])
 
 
-def test_two_processes_measure_as_one(run: Path, tmp_path: Path) -> None:
+def test_two_processes_measure_and_predict_as_one(run: Path, shapes: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
-    before = results(copy)["evaluations"]
-    in_two_processes(tmp_path, "validate", str(copy))
-    for old, new in zip(before, results(copy)["evaluations"], strict=True):
-        assert new["metrics"] == pytest.approx(old["metrics"], nan_ok=True, abs=1e-6)
+
+    def predict(name: str) -> list[str]:
+        out = ["--output", str(tmp_path / f"{name}.json"), "--overlays", str(tmp_path / name), "--score", "0.05"]
+        return ["predict", str(run), str(shapes / "val"), *out]
+
+    in_two_processes(tmp_path, "validate", str(copy), "--batch-size", "4", then=predict("two"))
+    two = results(copy)["evaluations"]
+    assert main(["validate", str(copy), "--batch-size", "4", "--trainer.enable_progress_bar", "false"]) == 0
+    assert two == results(copy)["evaluations"]
+    assert main(predict("one")) == 0
+    assert (tmp_path / "two.json").read_bytes() == (tmp_path / "one.json").read_bytes()
+    for picture in (tmp_path / "one").iterdir():
+        assert (tmp_path / "two" / picture.name).read_bytes() == picture.read_bytes()
 
 
 def test_wrong_input_gets_one_line(run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

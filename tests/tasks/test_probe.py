@@ -1,5 +1,7 @@
 """Heads on frozen features, and second stages: the same figures as by the images, from features computed once."""
 
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,16 @@ import torch
 import yaml
 from command import fails, results
 from PIL import Image
+from processes import two_processes
 from torch.nn import functional as F
 
 from longtail.cli.main import main
+from longtail.data import Folder
 from longtail.inference import load_run
 from longtail.methods.start import ClassMeans, first_rows
-from longtail.models import ScaledClassifier, TauClassifier
+from longtail.models import Backbone, ScaledClassifier, TauClassifier
+from longtail.tasks import features
+from longtail.tasks.features import Extraction
 
 CLASSES = {"red": 12, "green": 8, "blue": 5}
 OPTIONS = ["--batch-size", "8", "--workers", "0", "--trainer.accelerator", "cpu", "--image-size", "32"]
@@ -60,8 +66,8 @@ def test_a_probe_is_used_as_any_run(place, adjusted, capsys):
     assert config["model"]["init_args"]["method"]["class_path"] == "longtail.methods.Probe"
     files = sorted(map(str, (place / "photos").rglob("*.png")))
     images = torch.stack([classifier.read(file) for file in files])
-    features = classifier.method.backbone(classifier.normalise(images))
-    assert torch.allclose(classifier.probabilities(images), classifier.method.classify(features).softmax(1), atol=1e-6)
+    inside = classifier.method.backbone(classifier.normalise(images))
+    assert torch.allclose(classifier.probabilities(images), classifier.method.classify(inside).softmax(1), atol=1e-6)
     assert main(["validate", str(adjusted)]) == 0  # by the images
     again = {e["checkpoint"]: e["metrics"] for e in results(adjusted)["evaluations"]}
     assert again == {e["checkpoint"]: pytest.approx(e["metrics"], abs=1e-4) for e in figures}
@@ -97,6 +103,30 @@ def test_features_that_were_cut_go_on_where_they_were(place, adjusted):
     assert file.read_bytes() == whole
 
 
+def extract(place: Path, name: str, rank: int) -> list[torch.Tensor]:
+    """Features of the training images, of two augmented copies of each, and of some that are not kept."""
+    torch.manual_seed(0)
+    data = Folder(place / "photos", image_size=32, num_workers=0, batch_size=8)
+    network = Backbone("test_efficientnet").eval()
+    extraction = Extraction(network, place / name, torch.device("cpu"), nullcontext, "32-true", True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "BATCH", 4)
+        rows = extraction.of_rows(data, torch.tensor([5, 3, 0, 7, 9, 2]))
+        return [rows, *(extraction.of_split(data, "train", copies).clone() for copies in (1, 2))]
+
+
+def test_two_processes_share_the_images_of_features(place):
+    """They go on where the extraction was cut, and have what one process has to the bit."""
+    alone = extract(place, "one", 0)
+    whole = {file.name: file.read_bytes() for file in (place / "one").iterdir()}
+    (place / "both").mkdir()
+    for name, content in whole.items():
+        (place / "both" / name).with_suffix(".part").write_bytes(content[: len(content) * 2 // 3])
+    for together in two_processes(partial(extract, place, "both"), place):
+        assert all(torch.equal(one, other) for one, other in zip(together, alone, strict=True))
+    assert {file.name: file.read_bytes() for file in (place / "both").iterdir()} == whole
+
+
 def test_a_test_image_has_the_mean_of_five_crops(place):
     """The features are of all five, and the evaluation by the images again gives the same."""
     crops = ["--data.test_crops", "5", "--data.preprocessing.crop", "0.8"]
@@ -116,8 +146,8 @@ def test_class_means_are_those_of_a_loop(place):
     means = []
     for name in sorted(CLASSES):
         images = [classifier.read(str(file)) for file in sorted((place / "photos" / name).iterdir())]
-        features = classifier.method.backbone(classifier.normalise(torch.stack(images)))
-        means.append(F.normalize(features.double().mean(0), dim=0))
+        inside = classifier.method.backbone(classifier.normalise(torch.stack(images)))
+        means.append(F.normalize(inside.double().mean(0), dim=0))
     assert torch.allclose(classifier.method.classifier.weight.double(), torch.stack(means), atol=1e-5)
 
 

@@ -183,14 +183,18 @@ def test_a_run_is_evaluated_on_another_set(
     )
 
 
-def test_two_processes_measure_as_one(copy: Path, tmp_path: Path) -> None:
+def test_two_processes_measure_and_predict_as_one(copy: Path, shapes: Path, tmp_path: Path) -> None:
     before = [each for each in results(copy)["evaluations"] if each["split"] == "test"]
-    in_two_processes(tmp_path, "test", str(copy), "--batch-size=2")
+    predict = ["predict", str(copy), str(shapes / "images/test"), "--output"]
+    in_two_processes(tmp_path, "test", str(copy), "--batch-size=2", then=[*predict, str(tmp_path / "two")])
     after = [each for each in results(copy)["evaluations"] if each["split"] == "test"]
     for old, new in zip(before, after, strict=True):
         assert new["metrics"] == old["metrics"]
         assert new["per_class"] == old["per_class"]
         assert new["confusions"] == old["confusions"]
+    assert main([*predict, str(tmp_path / "one")]) == 0
+    answers = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two")]
+    assert answers[0] == answers[1] != {}
 
 
 def test_windows_can_be_asked_for(shapes: Path, tmp_path: Path) -> None:

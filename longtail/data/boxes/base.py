@@ -1,7 +1,7 @@
 """What the data modules for detection and instance segmentation share."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,8 @@ from PIL import Image
 from longtail.augment.instances import InstanceView, MultiScale
 from longtail.data.base import Located, LongTailData
 from longtail.data.boxes.dataset import InstanceImages, Instances, Part, tell_crowds
-from longtail.data.boxes.formats import other_format, refuse_other_format
+from longtail.data.boxes.formats import of_table, other_format, refuse_annotations, refuse_other_format
+from longtail.data.boxes.groups import groups_of
 from longtail.data.boxes.of_run import files_of, parts_of_run
 from longtail.data.record import SplitFiles, SplitRecord
 from longtail.data.sampling import Sampling
@@ -28,7 +29,7 @@ from longtail.files.images import decode, few, tell_depth
 from longtail.files.layouts import check_layout
 from longtail.files.listing import IntArray
 from longtail.files.places import unnamed
-from longtail.messages import and_more, command, plural, shown
+from longtail.messages import and_more, plural, shown
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ class DetectionData(LongTailData):
             images out of the training images: what is reported on must not set difficulties or choose an epoch.
         val_fraction: part of the training images that is held out where there is no validation file; 0 for none.
         split_seed: of that.
-        group: regular expression with one group, of the path of an image; images of one value stay together.
+        group: what keeps images together: a field of the images in COCO's JSON or a column of tables, such as location,
+            or a regular expression with one group that is searched in the path.
         check_images: look at every image file before training.
         full_check: decode every one in that look, whatever ``check_images`` says; it finds damage inside files.
         skip_bad_annotations: leave out annotations that cannot be used, and images that are not there, and say how
@@ -98,16 +100,9 @@ class DetectionData(LongTailData):
 
     @classmethod
     def located(cls, path: Path) -> Located:
-        """The folder ``root``, of the class that reads the format in it."""
-        if path.suffix.lower() == ".json":
-            way_out = f"give --data FOLDER, that of the images, and {command('--data.train', path)}"
-            raise InputError(f"{shown(path)} holds annotations alone: {way_out}")
-        if path.suffix.lower() in (".yaml", ".yml"):
-            raise InputError(
-                f"{shown(path)}: give {command('--data', path.parent)}; names and splits are read from it there"
-            )
-        own = super().located(path)
-        return other_format(cls, cls.reader, path) or own
+        """The folder ``root``, of the class that reads the format in it; or a table with boxes, as ``train``."""
+        refuse_annotations(path)
+        return of_table(cls, path) or other_format(cls, cls.reader, path) or super().located(path)
 
     @property
     def source(self) -> str:
@@ -184,11 +179,15 @@ class DetectionData(LongTailData):
     @cached_property
     def files(self) -> BoxSet:
         """The set as it lies in its folder."""
-        files = self.reader(self.root, {split: place for split, place in self.given.items() if place is not None})
+        files = self.open({split: place for split, place in self.given.items() if place is not None})
         if "train" not in files.places and (self.trained is None or self.recall is not None):
             self._refuse(files.wanted, "train")
         logger.info(f"{self.source}: {files.where()}")
         return files
+
+    def open(self, given: Mapping[str, Path]) -> BoxSet:
+        """The set, with what holds the splits that are ``given``."""
+        return self.reader(self.root, given)
 
     def _refuse(self, wanted: str, split: str) -> NoReturn:
         """Say that the split is missing, and what is there."""
@@ -208,17 +207,17 @@ class DetectionData(LongTailData):
                     part = replace(part, annotations=part.annotations.of_classes(*parts["train"].categories))
                 parts[split] = part
         self._tell_unnamed(parts.values())
+        groups = {} if self.recall else groups_of(parts, self.files, self.group, self.source)
         if self.val_as_test:
             if "test" in parts or "val" not in parts:
                 reason = "has a test file too" if "test" in parts else "has no validation file"
                 raise InputError(f"{self.root} {reason}: leave out --data.val_as_test")
             parts["test"] = parts.pop("val")
         if self.recall is not None:
-            return parts_of_run(parts, self.recall, self.root, self.check_images)
+            return parts_of_run(parts, self.recall, self.files.home, self.check_images)
         if "val" not in parts and self.val_fraction:
-            train = parts["train"]
-            paths = [train.path(row) for row in range(len(train.rows))]
-            held_out = hold_out_images(paths, train.labels(), self.val_fraction, self.split_seed, self.group)
+            train, own = parts["train"], groups.get("train")
+            held_out = hold_out_images(len(train.rows), train.labels(), self.val_fraction, self.split_seed, own)
             train_rows, val_rows, self.ways_out["val"] = held_out
             parts["train"] = replace(train, rows=train.rows[train_rows])
             parts["val"] = replace(train, rows=train.rows[val_rows])
@@ -231,7 +230,7 @@ class DetectionData(LongTailData):
 
     def split_files(self, split: str) -> SplitFiles:
         """The images of a split, and checksums of their annotations."""
-        return files_of(self.parts[split], self.root, split, self.check_images)
+        return files_of(self.parts[split], self.files.home, split, self.check_images)
 
     def _part(self, split: str) -> Part:
         annotations, folder, rows = self.files.read(split, self.masks, self.skip_bad_annotations)

@@ -6,8 +6,33 @@ from longtail.data.base import Located, LongTailData
 from longtail.data.names import find_class, handed_on, shipped
 from longtail.errors import InputError
 from longtail.files.boxes.base import BoxSet
-from longtail.files.layouts import box_readers
+from longtail.files.layouts import box_readers, in_file
 from longtail.messages import command, shown
+
+
+def refuse_annotations(path: Path) -> None:
+    """Make sure that a path is no file of annotations, beside which the images are to be found.
+
+    Raises:
+        InputError: it is.
+    """
+    if path.suffix.lower() == ".json":
+        way_out = f"give --data FOLDER, that of the images, and {command('--data.train', path)}"
+        raise InputError(f"{shown(path)} holds annotations alone: {way_out}")
+    if path.suffix.lower() in (".yaml", ".yml"):
+        way_out = f"give {command('--data', path.parent)}; names and splits are read from it there"
+        raise InputError(f"{shown(path)}: {way_out}")
+
+
+def of_table(data: type[LongTailData], file: Path) -> Located | None:
+    """What a table with boxes means as the training images of the set in its folder; None of another file."""
+    reader = next((each.reader for each in in_file(file) if each.grain == "boxes"), None) if file.is_file() else None
+    if reader is None:
+        return None
+    kind = find_class(reader)
+    ours = shipped().get(data.__name__, LongTailData)
+    other = Located(kind, {"root": file.parent, "train": file})
+    return other if issubclass(data, kind) else handed_on(data, ours, other)
 
 
 def other_format(data: type[LongTailData], reader: type[BoxSet], root: Path) -> Located | None:

@@ -13,14 +13,17 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from longtail.augment.base import Operator, View
+from longtail.augment.mixing import Mixing
 from longtail.augment.preprocessing import STANDARD, Preprocessing
 from longtail.augment.views import PlainView
 from longtail.data.base import LongTailData
+from longtail.data.loader import EpochBatches
 from longtail.data.sampling import Sampling
 from longtail.data.splits import Splits
 from longtail.errors import InputError
 from longtail.files.class_names import read_class_names
 from longtail.messages import some
+from longtail.samplers.power import PowerSampler
 
 
 class LoadedImages(TypedDict):
@@ -36,7 +39,8 @@ class LoadedImages(TypedDict):
 
 class ImageBatch(TypedDict):
     """What a task gets: ``views``, float32 (N, 3, H, W) each, or for clips (N, 3, T, H, W); ``targets`` and ``rows``
-    (N,), int64; where an image may have several classes, ``targets`` are bool (N, C)."""
+    (N,), int64. Where an image may have several classes, ``targets`` are bool (N, C); where images are mixed they are
+    soft: (N, C), float32."""
 
     views: list[Tensor]
     targets: Tensor
@@ -65,11 +69,13 @@ class ImageData(LongTailData):
         several_labels: whether an image may have several classes, or none.
         any_size: whether the images are resized from any size, so that size and central crop follow the weights of a
             network; else the images have one size and are shown whole, unless an option says otherwise.
+        mixing: that of the task, which mixes the one view of each training image with that of another.
     """
 
     usual: ClassVar[Preprocessing] = STANDARD
     several_labels: ClassVar[bool] = False
     any_size: ClassVar[bool] = False
+    mixing: Mixing | None = None
 
     def __init__(
         self,
@@ -96,6 +102,18 @@ class ImageData(LongTailData):
         for view in self.views:
             if view.crop is not None:
                 view.crop.set_epoch(epoch, epochs or 1)
+
+    def batches(self, name: str) -> EpochBatches:
+        """The batches of a split in this process; of training images also what they are mixed with."""
+        batches = super().batches(name)
+        if name == "train" and self.mixing is not None and self.mixing.power is not None:
+            targets = torch.from_numpy(self.splits.train.targets)
+            batches.partners = PowerSampler(targets, self.mixing.power, seed=self.seed + 1)  # other draws than sampling
+        return batches
+
+    @cached_property
+    def _class_counts(self) -> Tensor:
+        return torch.tensor(self.image_counts)
 
     @cached_property
     def class_texts(self) -> list[str]:
@@ -150,7 +168,12 @@ class ImageData(LongTailData):
         else:
             views = self.evaluation_views(images, testing)
         normalised = [self.normalise(self.fit_size(view)) for view in views]
-        return {"views": normalised, "targets": batch["targets"], "rows": batch["rows"]}
+        targets, rows = batch["targets"], batch["rows"]
+        if training and self.mixing is not None:
+            (view,) = normalised
+            mixed, targets = self.mixing(view, targets, self._class_counts, generator)
+            normalised, rows = [mixed], rows[: len(mixed)]
+        return {"views": normalised, "targets": targets, "rows": rows}
 
     def evaluation_views(self, images: Tensor, testing: bool) -> list[Tensor]:
         """The views of a batch out of training, as the loader gives them."""

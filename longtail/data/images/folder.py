@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,12 +11,13 @@ from longtail.data.images.files import FileData
 from longtail.data.names import handed_on
 from longtail.errors import InputError
 from longtail.files.columns import Columns
+from longtail.files.configurations import configuration
 from longtail.files.entries import Reading
 from longtail.files.folder import scan_folder
 from longtail.files.formats.known import is_labels, read_file, read_folder, read_labelled
 from longtail.files.groups import tell_shared, with_groups
 from longtail.files.labelled import start_of_paths, without_files
-from longtail.files.layouts import check_layout, refuse_boxes
+from longtail.files.layouts import check_layout, check_tables, refuse_boxes
 from longtail.files.listing import Listing
 from longtail.files.passed_over import PassedOver
 from longtail.files.places import unnamed
@@ -69,7 +71,7 @@ class OwnFiles(FileData):
         if group is None:
             return listings
         grouped = {name: with_groups(listing, group, self.source) for name, listing in listings.items()}
-        tell_shared(grouped, self.noun)
+        tell_shared({name: listing.groups for name, listing in grouped.items()}, self.noun)
         return grouped
 
     def tell_unnamed(self, listings: Mapping[str, Listing]) -> None:
@@ -98,14 +100,22 @@ class Folder(OwnFiles):
 
     Args:
         root: the folder.
+        configuration: which one of a set that has several in the head of its README.md; by default the one that this
+            makes the default.
         kwargs: see ``OwnFiles``.
     """
 
     movable: ClassVar[frozenset[str]] = OwnFiles.movable | {"root", "val", "test"}
+    places: ClassVar[frozenset[str]] = OwnFiles.places | {"configuration"}
 
-    def __init__(self, root: Path, **kwargs: Any) -> None:  # the options of the base class
+    def __init__(self, root: Path, configuration: str | None = None, **kwargs: Any) -> None:  # options of the base
         super().__init__(**kwargs)
-        self.root = root
+        self.root, self.configuration = root, configuration
+
+    @property
+    def reading(self) -> Reading:
+        """As in the base, of the configuration."""
+        return replace(super().reading, configuration=self.configuration)
 
     @classmethod
     def located(cls, path: Path) -> Located:
@@ -126,11 +136,14 @@ class Folder(OwnFiles):
     def list_images(self) -> dict[str, Listing]:
         """List what lies below the class folders or is named by the files of a tool, and what is given apart."""
         reading = self.reading
+        if self.columns.label is None and not self.columns.several:
+            check_tables(self.root, "images", self.configuration)
         listings = read_folder(self.root, reading, self.names) if self.root.is_dir() else {}
         by_files = bool(listings)
         if not by_files:
-            check_layout(self.root, "images")
-            listings = scan_folder(self.root, self.kind, reading.passed)
+            folder = configuration(self.root, self.configuration).folder
+            check_layout(folder, "images")
+            listings = scan_folder(folder, self.kind, reading.passed)
         first = next(iter(listings))
         for name, place in self.apart.items():
             if name in listings:
@@ -188,6 +201,8 @@ class Table(OwnFiles):
     def list_images(self) -> dict[str, Listing]:
         """Read the tables; validation and test share the classes of the training table."""
         reading = self.reading
+        if self.columns.label is None and not self.columns.several:
+            check_tables(self.table, "images")
         listings = read_file(self.table, self.root, reading, self.names)
         first = next(iter(listings))
         for name, place in self.apart.items():

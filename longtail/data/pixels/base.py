@@ -18,12 +18,13 @@ from longtail.augment.pixels import IGNORED, PixelView, ScaleCropFlip
 from longtail.augment.preprocessing import STANDARD, Channels, Preprocessing
 from longtail.data.base import LongTailData
 from longtail.data.loader import EpochBatches, Loader, collate_lists
-from longtail.data.pixels.dataset import Part, PixelBatch, PixelSample, SegmentationImages
+from longtail.data.pixels.dataset import Part, PixelBatch, SegmentationImages, stacked
 from longtail.data.record import Recall, SplitFiles, SplitRecord, names_below
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction
 from longtail.data.splits import Split, Splits, hold_out_images, tell_untrained
 from longtail.errors import InputError
+from longtail.files.groups import group_names, tell_shared
 from longtail.files.images import decode, few, tell_depth
 from longtail.files.listing import class_rows
 from longtail.files.pixels.counts import count_pixels
@@ -32,14 +33,6 @@ from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs, lookup_table
 from longtail.messages import and_more, plural, shown, some
 
 logger = logging.getLogger(__name__)
-
-
-def _stacked(samples: Sequence[PixelSample]) -> PixelBatch:
-    return {
-        "images": torch.stack([sample["image"] for sample in samples]),
-        "targets": torch.stack([sample["target"] for sample in samples]),
-        "rows": torch.tensor([sample["row"] for sample in samples]),
-    }
 
 
 class SegmentationData(LongTailData):
@@ -57,7 +50,7 @@ class SegmentationData(LongTailData):
             read, in pixels; smaller images stay as they are. None leaves all.
         val_fraction: part of the training images that is held out where there is no validation split; 0 for none.
         split_seed: of that.
-        group: regular expression with one group, of the path of an image; images of one value stay together.
+        group: what keeps images together: a regular expression with one group that is searched in the path.
         skip_bad_images: leave out the pairs of image and annotation that cannot be used, and say how many; otherwise
             they are an error.
         full_check: decode every image and annotation before training in a way that a file cannot hang; otherwise images
@@ -91,6 +84,7 @@ class SegmentationData(LongTailData):
         if image_size is not None and image_size < 1:
             raise InputError(f"image_size must be at least 1 pixel, got {image_size}")
         self.root, self.image_size = root, image_size
+        self.home = root  # below which files are what a run calls them by, wherever the set lies
         self.view = view or ScaleCropFlip()
         self.val_fraction, self.split_seed, self.group = val_fraction, split_seed, group
         self.skip_bad_images, self.full_check, self.bit_depth = skip_bad_images, full_check, bit_depth
@@ -157,15 +151,21 @@ class SegmentationData(LongTailData):
                 raise InputError(f"{self.source}: no pixel of the {name} images has a class: give their annotations")
         if self.recall is not None:
             return self._of_run(parts, self.recall)
+        groups = {name: self.groups(part.images, self.group) for name, part in parts.items() if self.group is not None}
+        tell_shared(groups, "image")
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
-            labels = (train.counts.labels, train.counts.owners)
-            held_out = hold_out_images(train.images, labels, self.val_fraction, self.split_seed, self.group)
+            labels, own = (train.counts.labels, train.counts.owners), groups.get("train")
+            held_out = hold_out_images(len(train), labels, self.val_fraction, self.split_seed, own)
             train_rows, val_rows, self.ways_out["val"] = held_out
             if len(train_rows) == 0:
                 raise InputError(f"{self.source} has too few images to hold out some of them: give a val folder")
             parts["train"], parts["val"] = train.subset(train_rows), train.subset(val_rows)
         return parts
+
+    def groups(self, images: Sequence[str], group: str) -> list[str]:
+        """The group of each of some images: here what a regular expression finds in its path."""
+        return group_names(images, group)
 
     def keep_splits(self, record: SplitRecord, measured_alone: bool) -> None:
         """As in the base; images without an annotation and annotations without an image are no error then."""
@@ -179,7 +179,7 @@ class SegmentationData(LongTailData):
         return {name: part for name, part in kept.items() if len(part) or name == "train"}
 
     def _files_of(self, split: str, part: Part) -> SplitFiles:
-        names = names_below(part.images, self.root, split, self.root)
+        names = names_below(part.images, self.home, split, self.home)
         return SplitFiles.of(names, part.counts.checksums(), part.images, True)
 
     def split_files(self, split: str) -> SplitFiles:
@@ -267,7 +267,7 @@ class SegmentationData(LongTailData):
 
     def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
         """Make the loader of a split, with worker processes."""
-        collate = _stacked if batches.shuffle else collate_lists
+        collate = stacked if batches.shuffle else collate_lists
         return Loader(images, batches, self.num_workers, collate, torch.cuda.is_available())
 
     def on_after_batch_transfer(self, batch: PixelBatch, dataloader_idx: int) -> PixelBatch:

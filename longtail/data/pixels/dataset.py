@@ -1,5 +1,6 @@
 """Images with the class of each pixel as a torch data set."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -57,6 +58,15 @@ class PixelBatch(TypedDict):
     images: Tensor | list[Tensor]
     targets: Tensor | list[Tensor]
     rows: Tensor
+
+
+def stacked(samples: Sequence[PixelSample]) -> PixelBatch:
+    """Training samples as a batch."""
+    return {
+        "images": torch.stack([sample["image"] for sample in samples]),
+        "targets": torch.stack([sample["target"] for sample in samples]),
+        "rows": torch.tensor([sample["row"] for sample in samples]),
+    }
 
 
 class SegmentationImages(Dataset[PixelSample]):

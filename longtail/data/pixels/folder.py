@@ -10,7 +10,7 @@ import numpy as np
 
 from longtail.augment.pixels import IGNORED
 from longtail.data.base import Located
-from longtail.data.names import handed_on
+from longtail.data.names import find_class, handed_on
 from longtail.data.pixels.base import SegmentationData
 from longtail.data.pixels.polygons import PolygonFolder
 from longtail.data.splits import Splits
@@ -74,10 +74,14 @@ class SegmentationFolder(SegmentationData):
 
     @classmethod
     def located(cls, path: Path) -> Located:
-        """The folder ``root``, or ``PolygonFolder`` where it has no masks, but shapes that can be drawn."""
+        """The folder ``root``; for ``MaskTables`` where the masks are in tables, for ``PolygonFolder`` where there are
+        none, but shapes that can be drawn."""
         own = super().located(path)
         layouts = find_layouts(path)
-        if not layouts or layouts[0].grain != "boxes" or any(layout.grain == "pixels" for layout in layouts):
+        if {layout.reader for layout in layouts if layout.grain == "pixels"} == {"MaskTables"}:
+            return handed_on(cls, SegmentationFolder, Located(find_class("MaskTables"), {"root": path}))
+        grains = {layout.grain for layout in layouts}
+        if "boxes" not in grains or "pixels" in grains:
             return own
         return handed_on(cls, SegmentationFolder, Located(PolygonFolder, {"root": path}))
 

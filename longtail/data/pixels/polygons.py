@@ -17,9 +17,11 @@ from longtail.files.boxes.coco import COCOSet
 from longtail.files.boxes.cvat import CVATSet
 from longtail.files.boxes.labelme import BACKGROUND, LabelMePixels
 from longtail.files.boxes.labelme import IGNORED as NOT_COUNTED
+from longtail.files.boxes.tables import TableSet
 from longtail.files.boxes.voc import VOCSet
 from longtail.files.boxes.yolo import YOLOSet
 from longtail.files.coco.annotations import Annotations
+from longtail.files.groups import is_pattern
 from longtail.files.layouts import box_readers
 from longtail.files.listing import IntArray
 from longtail.files.pixels.labels import PixelLabels
@@ -33,6 +35,7 @@ _READERS: Mapping[str, type[BoxSet]] = {
     "PascalVOC": VOCSet,
     "LabelMe": LabelMePixels,
     "CVAT": CVATSet,
+    "BoxTables": TableSet,
 }
 _BACKGROUNDS = (BACKGROUND, "background")
 
@@ -89,7 +92,8 @@ class PolygonFolder(SegmentationData):
     Args:
         root: folder of the set.
         background: whether what lies in no shape is a class; otherwise it is ignored.
-        kwargs: see ``SegmentationData``; ``skip_bad_images`` leaves out shapes that cannot be used too.
+        kwargs: see ``SegmentationData``; ``skip_bad_images`` leaves out shapes that cannot be used too, and ``group``
+            may be a field of the images in COCO's JSON or a column of tables.
     """
 
     short_name: ClassVar[str | None] = "polygons"
@@ -141,6 +145,16 @@ class PolygonFolder(SegmentationData):
             for row in shapes.rows.tolist()
         }
         return ShapeLabels(images, {NOT_COUNTED: IGNORED} | labels, outside if self.background else IGNORED)
+
+    def groups(self, images: Sequence[str], group: str) -> list[str]:
+        """As in the base, or of each image a field of its annotations, where the format has such."""
+        found: dict[str, str] = {}
+        for split, (annotations, folder, _) in self.shapes.items() if not is_pattern(group) else ():
+            values = self.files.groups(split, group)
+            if values is None:
+                break
+            found |= {str(folder / name): value for name, value in zip(annotations.file_names, values, strict=True)}
+        return [found[image] for image in images] if found else super().groups(images, group)
 
     def find(self) -> dict[str, Pairs]:
         pairs = {}

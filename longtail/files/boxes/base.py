@@ -64,6 +64,24 @@ class BoxSet(ABC):
             InputError: something cannot be used.
         """
 
+    @property
+    def home(self) -> Path:
+        """The folder below which files are what a run calls them by, wherever the set lies."""
+        return self.root
+
+    def groups(self, split: str, name: str) -> list[str] | None:
+        """What each image of the annotations of a split has in the field ``name``, in their order; None where the
+        format knows no fields of images.
+
+        Raises:
+            InputError: there is no such field; the message names those which are there.
+        """
+        return None
+
+    def ties(self) -> list[str]:
+        """The fields of the training images that tie some of them together, such as "location", as far as known."""
+        return []
+
     def where(self) -> str:
         """What was recognised, for people."""
         places = ", ".join(f"{split} in {shown(self._short(place))}" for split, place in self.places.items())

@@ -65,6 +65,7 @@ class Builder:
         box: Sequence[float] | None,
         shape: Any = None,  # JSON
         crowd: bool = False,
+        area: float | None = None,
     ) -> None:
         """An object in the image that was added last.
 
@@ -74,10 +75,11 @@ class Builder:
             box: x, y, width, height in pixels; that of the shape where left out.
             shape: polygons or run lengths as in COCO's format.
             crowd: whether it counts neither as right nor as wrong.
+            area: in square pixels; that of the box where left out.
         """
         instances = self._instances
         entry = {"id": len(instances.ids) + 1, "image_id": len(self._images.ids), "category_id": label, "bbox": box}
-        instances.add(entry | {"segmentation": shape, "iscrowd": int(crowd)})
+        instances.add(entry | {"segmentation": shape, "iscrowd": int(crowd), "area": area})
         instances.places.append(place)
 
     def add_bad(self, place: str, reason: str) -> None:

@@ -1,12 +1,17 @@
 """Sets in COCO's format as the tools lay them out: which JSON files there are, and where their images lie."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from longtail.files.boxes.base import BoxSet, Labelled
-from longtail.files.coco.annotations import read_annotations
+from longtail.files.boxes.builder import image_size
+from longtail.files.coco.annotations import Annotations, read_annotations
+from longtail.files.coco.entries import UNKNOWN
+from longtail.files.coco.fields import image_field, tying_fields
 from longtail.files.coco.places import check_files, placed
 from longtail.files.layouts import boxes_in_file
+from longtail.files.listing import IntArray
 from longtail.files.split_names import split_in, split_of
 
 
@@ -26,7 +31,15 @@ class COCOSet(BoxSet):
     def read(self, split: str, masks: bool, skip_bad: bool) -> Labelled:
         file = self.places[split]
         annotations, folder = placed(read_annotations(file, masks, skip_bad), self.folders(file, split))
-        return Labelled(annotations, folder, check_files(annotations, folder, skip_bad))
+        rows = check_files(annotations, folder, skip_bad)
+        return Labelled(_measured(annotations, folder, rows), folder, rows)
+
+    def groups(self, split: str, name: str) -> list[str]:
+        """A field of the images in the JSON file, such as "location"."""
+        return image_field(self.places[split], name)
+
+    def ties(self) -> list[str]:
+        return tying_fields(self.places["train"])
 
 
 class LVISSet(COCOSet):
@@ -45,6 +58,18 @@ class LVISSet(COCOSet):
 
     def folders(self, file: Path, split: str) -> list[Path]:
         return [self.root]
+
+
+def _measured(annotations: Annotations, folder: Path, rows: IntArray) -> Annotations:
+    """The same with the sizes of those images, where the file has none, as Label Studio has none without an object."""
+    unknown = rows[annotations.sizes[rows, 0] == UNKNOWN]
+    if not len(unknown):
+        return annotations
+    sizes = annotations.sizes.copy()
+    for i in unknown.tolist():
+        sizes[i] = image_size(str(folder / annotations.file_names[i]))[::-1]
+    sizes.setflags(write=False)
+    return replace(annotations, sizes=sizes, cache=None)
 
 
 def find_files(root: Path) -> dict[str, list[Path]]:
@@ -69,14 +94,14 @@ def find_files(root: Path) -> dict[str, list[Path]]:
 def image_folders(root: Path, file: Path, split: str) -> list[Path]:
     """Where the images of a file may lie, the likeliest first: never in the folder of another split."""
     name = file.stem.removeprefix("instances_")
-    tops = (root, root / "images")
+    tops = (root, root / "images", root / "data")
     named = [top / name for top in tops]
     called = [
         folder for top in tops if top.is_dir() for folder in sorted(top.iterdir()) if split_of(folder.name) == split
     ]
-    beside = [file.parent, file.parent / "images"]
+    beside = [file.parent, file.parent / "images", file.parent / "data"]
     in_split = file.parent.parent == root and split_of(file.parent.name) is not None
-    return beside if in_split else [*named, *called, root / "images", root, *beside]
+    return beside if in_split else [*named, *called, root / "images", root, *beside[:2], root / "data", beside[2]]
 
 
 def _add(files: dict[str, list[Path]], split: str | None, file: Path) -> None:

@@ -48,8 +48,9 @@ class _Image:
 class CVATSet(BoxSet):
     """XML files in the folder, in ``annotations/`` or in a folder for each split, and the images that they name.
 
-    The split of an image is its subset, where those are called by splits. Boxes, polygons, ellipses and masks are
-    objects, the upper ones last; points, lines, cuboids, skeletons and tags are left out and counted.
+    The split of an image is its subset, where those are called by splits; or that of its file, where there are several
+    and all are called by one. Boxes, polygons, ellipses and masks are objects, the upper ones last; points, lines,
+    cuboids, skeletons and tags are left out and counted.
     """
 
     format: ClassVar[str] = "CVAT's XML"
@@ -63,8 +64,10 @@ class CVATSet(BoxSet):
         for folder in sorted(path for path in self.root.iterdir() if path.is_dir()):
             if (split := split_of(folder.name)) and (files := _files(folder)):
                 places.setdefault(split, []).extend(files)
-        for file in [*_files(self.root), *_files(self.root / "annotations")]:
-            for split in self._subsets(file):
+        files = [*_files(self.root), *_files(self.root / "annotations")]
+        named = [split for file in files if (split := split_of(file.stem))]
+        for number, file in enumerate(files):
+            for split in [named[number]] if len(files) == len(named) > 1 else self._subsets(file):
                 places.setdefault(split, []).append(file)
         return places
 

@@ -32,8 +32,8 @@ class _Shape:
 class LabelMeSet(FileSet[_Shape]):
     """JSON files beside the images or in a folder of their own.
 
-    Polygons, rectangles, circles and masks are shapes of objects; polygons of one group and one name are one object.
-    Lines and points have no area and count as bad.
+    Polygons, rectangles, turned or not, circles and masks are shapes of objects; polygons of one group and one name are
+    one object. Lines and points have no area and count as bad.
     """
 
     format: ClassVar[str] = "LabelMe's format"
@@ -86,7 +86,7 @@ def _shape(entry: Any, place: str) -> _Shape:  # JSON, checked here
     points = np.array(entry["points"], dtype=np.float64).reshape(-1, 2)
     if not isinstance(name, str) or not name:
         raise ValueError("has no label")
-    if kind == "polygon":
+    if kind in ("polygon", "oriented_rectangle"):
         if len(points) < 3:
             raise ValueError(f"has a polygon of {plural(len(points), 'point')}")
         return _Shape(name, place, [points.ravel().tolist()])

@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path, PureWindowsPath
+from urllib.parse import unquote
 
 from longtail.files.boxes.pairs import by_stem, files_below
 
 _ANNOTATIONS = re.compile(r"annotations?|xmls?|jsons?|labels?", re.IGNORECASE)
-_PICTURES = re.compile(r"(image|img|jpegimage|picture|photo)s?", re.IGNORECASE)
+_PICTURES = re.compile(r"(image|img|jpegimage|picture|photo)s?|data", re.IGNORECASE)
 
 
 class Partners:
@@ -21,7 +22,8 @@ class Partners:
 
         Args:
             annotation: path of the file, such as ``Annotations/train/1.xml``.
-            file_name: of the image, as the file has it; looked for where no image has the name of the file.
+            file_name: of the image, as the file has it; looked for where no image has the name of the file. Then this
+                is read as in an address, where %C3%A4 is a letter.
 
         Raises:
             InputError: two images have the name.
@@ -30,7 +32,7 @@ class Partners:
         folder = annotation.parent
         if folder not in self._folders:
             self._folders[folder] = _picture_folders(folder)
-        for stem in filter(None, (annotation.stem, own)):
+        for stem in filter(None, (annotation.stem, own, unquote(annotation.stem))):
             for pictures in self._folders[folder]:
                 if pictures not in self._images:
                     self._images[pictures] = by_stem(files_below(pictures, deep=False), pictures)

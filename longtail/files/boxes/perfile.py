@@ -15,7 +15,7 @@ from longtail.files.boxes.base import BoxSet, Labelled
 from longtail.files.boxes.builder import Builder, image_size
 from longtail.files.boxes.pairs import by_stem, files_below, read_lines
 from longtail.files.boxes.partners import Partners
-from longtail.files.listing import in_class_order
+from longtail.files.listing import in_class_order, named_in
 from longtail.files.split_names import split_of
 from longtail.messages import plural, shown, some
 
@@ -34,20 +34,21 @@ N = TypeVar("N", bound=Named)
 
 @dataclass
 class Content(Generic[N]):
-    """What a file says of its image: its name and its size, as far as it does, its objects, and what cannot be used,
-    with the reasons."""
+    """What a file says of its image: its name and its size, as far as it does, its objects, what cannot be used, with
+    the reasons, and whether there is such a file."""
 
     file_name: str | None = None
     size: tuple[int, int] | None = None
     objects: list[N] = field(default_factory=list)
     bad: list[tuple[str, str]] = field(default_factory=list)
+    there: bool = True
 
 
 class FileSet(BoxSet, Generic[N]):
     """A file of annotations for each image, with objects ``N``.
 
     Splits are lists of names in the folder ``lists``, or folders below ``root`` that are called by them; else all is
-    for training. The classes are those of all splits.
+    for training. An image that a list names and that has no file shows no object. The classes are those of all splits.
 
     Attributes:
         suffix: of the files, in lower case.
@@ -92,20 +93,19 @@ class FileSet(BoxSet, Generic[N]):
 
     @cached_property
     def contents(self) -> dict[str, dict[str, Content[N] | str]]:
-        """What the files of each split say, by their paths; or why one cannot be used."""
+        """What the files of each split say, by their paths; or why one cannot be used. Of a file that a list names and
+        that is not there, nothing."""
         found: dict[str, dict[str, Content[N] | str]] = {}
         for split, place in self.places.items():
             found[split] = {}
             for path in self._files(place) if place.is_dir() else self._listed(place):
                 try:
-                    content = self.parse(Path(path)) if Path(path).exists() else None
+                    content = self.parse(Path(path)) if Path(path).exists() else Content[N](there=False)
                 except InputError as error:
                     found[split][path] = str(error)
                 else:
                     if content is not None:
                         found[split][path] = content
-                    elif not Path(path).exists():
-                        found[split][path] = f"{shown(place)} names {shown(path)}, which is not there"
         return found
 
     @cached_property
@@ -119,13 +119,16 @@ class FileSet(BoxSet, Generic[N]):
         builder = Builder(self.places[split], self.classes, masks)
         labels = {name: c for c, name in enumerate(self.classes)}
         partners = Partners()
+        bare = 0
         for file, content in self.contents[split].items():
             short = os.path.relpath(file, self.root)
             if isinstance(content, str):
                 builder.add_bad(content, "")
             elif (path := partners.image(Path(file), content.file_name)) is None:
-                builder.add_bad(shown(short), f"has no image of its name{_named(content.file_name)}")
+                problem = f"has no image of its name{_named(content.file_name)}"
+                builder.add_bad(shown(short), problem if content.there else "is not there, nor is an image of its name")
             else:
+                bare += not content.there
                 size = content.size or image_size(path)
                 builder.add_image(os.path.relpath(path, self.root), *size)
                 for place, reason in content.bad:
@@ -134,6 +137,11 @@ class FileSet(BoxSet, Generic[N]):
                     if entry.name in labels:
                         place = f"{shown(short)}, {entry.place} ({shown(entry.name)})"
                         self.add(builder, entry, place, labels[entry.name], size)
+        if bare and bare == len(self.contents[split]):
+            raise InputError(f"{shown(self.places[split])}: none of what it names has a {self.suffix} file: add them")
+        if bare:
+            words = f"{plural(bare, f'{split} image')} without a {self.suffix} file"
+            logger.info(f"{words}: counted as without an object")
         annotations = builder.annotations(skip_bad)
         return Labelled(annotations, self.root, np.arange(len(annotations)))
 
@@ -142,11 +150,11 @@ class FileSet(BoxSet, Generic[N]):
 
     def _listed(self, file: Path) -> list[str]:
         """The files that a list names; where one is not there, the path that it should have."""
-        names = [line.split()[0] for line in read_lines(file)]
         folder = next(
             (place for place in (self.root / "Annotations", self.root / "annotations") if place.is_dir()), self.root
         )
         files = by_stem(self._files(folder), folder)
+        names = [named_in(line, files) for line in read_lines(file)]
         return [files.get(name, str(folder / f"{name}{self.suffix}")) for name in names]
 
 

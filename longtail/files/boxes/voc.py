@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 from xml.etree import ElementTree
@@ -16,6 +16,7 @@ from longtail.files.boxes.base import Labelled
 from longtail.files.boxes.builder import Builder
 from longtail.files.boxes.perfile import Content, FileSet
 from longtail.files.boxes.shapes import run_lengths
+from longtail.files.palette import pascal_indices
 from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ _MASKS = "SegmentationObject"  # the folder of PNGs whose values number the obje
 class _Object:
     name: str
     place: str
-    box: list[float]
+    corners: tuple[float, float, float, float]
     polygon: list[float] | None
     difficult: bool
     masks: Path
@@ -38,9 +39,10 @@ class _Object:
 class VOCSet(FileSet[_Object]):
     """XML files beside the images or in a folder of their own, with lists in ``ImageSets/Main`` or without.
 
-    Pixels are counted from 1 and both corners of a box belong to it, as in the files of the challenge. What is marked
-    as difficult counts neither as right nor as wrong, as there. Where masks are wanted and ``SegmentationObject`` is
-    there, an object has the pixels of its number, and images without such a PNG are left out.
+    Pixels are counted from 1 and both corners of a box belong to it, as in the files of the challenge; or from 0 where
+    a corner of the set is at 0, as many tools write them. What is marked as difficult counts neither as right nor as
+    wrong, as in the challenge. Where masks are wanted and ``SegmentationObject`` is there, an object has the pixels of
+    its number, or of its colour in Pascal VOC's palette, and images without such a PNG are left out.
     """
 
     format: ClassVar[str] = "Pascal VOC's format"
@@ -67,15 +69,21 @@ class VOCSet(FileSet[_Object]):
             elif any(value != value for value in (x1, y1, x2, y2)):
                 image.bad.append((place, "has no bndbox of four numbers"))
             else:
-                x, y = (low - 1 if low >= 1 else low for low in (x1, y1))
-                box = [x, y, x2 - x, y2 - y]
                 difficult = (element.findtext("difficult") or "").strip() == "1"
                 polygon = _polygon(element.find("polygon"))
-                image.objects.append(_Object(name, place, box, polygon, difficult, self._masks(file), number))
+                corners = (x1, y1, x2, y2)
+                image.objects.append(_Object(name, place, corners, polygon, difficult, self._masks(file), number))
         return image
 
+    @cached_property
+    def _first(self) -> int:
+        """The number of the first pixel of a row: 1, or 0 where a box of the set begins before 1."""
+        contents = [its for files in self.contents.values() for its in files.values() if not isinstance(its, str)]
+        return int(all(min(entry.corners) >= 1 for content in contents for entry in content.objects))
+
     def _masks(self, file: Path | str) -> Path:
-        return self.root / _MASKS / f"{Path(file).stem}.png"
+        *folders, name = Path(file).relative_to(self.root).parts
+        return Path(self.root, _MASKS, *folders[1:], f"{Path(name).stem}.png")
 
     def read(self, split: str, masks: bool, skip_bad: bool) -> Labelled:
         if masks and (self.root / _MASKS).is_dir():
@@ -92,19 +100,21 @@ class VOCSet(FileSet[_Object]):
         if shape is None and builder.has_masks and entry.masks.is_file():
             pixels = _values(entry.masks, size) == entry.number
             shape = run_lengths(0, 0, pixels, *size) if pixels.any() else None
-        builder.add_object(place, label, entry.box, shape, entry.difficult)
+        x1, y1, x2, y2 = entry.corners
+        x, y = x1 - self._first, y1 - self._first
+        builder.add_object(place, label, [x, y, x2 - x, y2 - y], shape, entry.difficult)
 
 
 @lru_cache(maxsize=1)  # of the image whose objects are added
 def _values(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The values of the pixels of a PNG.
+    """The values of the pixels of a PNG; of colours their places in Pascal VOC's palette, 0 where they have none.
 
     Raises:
         InputError: if it cannot be read, or is of another size than its image.
     """
     try:
         with Image.open(file, formats=["PNG"]) as image:
-            values = np.array(image)
+            values = pascal_indices(np.array(image)) if image.mode == "RGB" else np.array(image)
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{shown(file)}: cannot be read as a PNG ({error}); repair or remove it") from error
     if values.shape != (size[1], size[0]):

@@ -10,7 +10,14 @@ from longtail.errors import InputError
 from longtail.files.boxes.pairs import read_lines, read_text
 from longtail.messages import shown
 
-_LISTS = ("classes.txt", "obj.names", "labels/classes.txt", "train/classes.txt", "predefined_classes.txt")
+_LISTS = (
+    "classes.txt",
+    "obj.names",
+    "labels/classes.txt",
+    "train/classes.txt",
+    "train/obj.names",
+    "predefined_classes.txt",
+)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from longtail.files.cache import cache_folder, keep
 from longtail.files.coco.reader import Content, parse
 
 _CACHED_FROM = 2**24  # bytes; a smaller file is read as quickly as its cache
-_VERSION = 3  # a new one whenever the arrays or their checks change
+_VERSION = 4  # a new one whenever the arrays or their checks change
 _ABOUT = "about.json"
 
 

@@ -17,6 +17,7 @@ from longtail.files.coco.results import codec
 from longtail.files.coco.segments import bounds, compressed
 from longtail.files.listing import IntArray
 
+UNKNOWN = -1  # a height and a width that are null: what has no annotation was not opened by the tool
 _NO_BOX = [float("nan")] * 4
 _LEAST = 6  # numbers of a polygon: three points
 _FAR = 1e6  # pixels; a polygon that reaches farther is a fault, and would take gigabytes to rasterise
@@ -58,8 +59,9 @@ class Images(Entries):
 
     def add(self, entry: Any) -> None:  # JSON, checked here
         super().add(entry)
-        put(self.sizes, entry, "height")
-        put(self.sizes, entry, "width")
+        unknown = entry.get("height", 0) is None and entry.get("width", 0) is None
+        for key in ("height", "width"):
+            put(self.sizes, {key: UNKNOWN} if unknown else entry, key)
         if "file_name" in entry:
             name = entry["file_name"]
         elif "coco_url" in entry:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -21,7 +22,8 @@ def placed(annotations: Annotations, folders: Sequence[Path]) -> tuple[Annotatio
     """The annotations with the paths of their images as these lie, and the folder that the paths start from.
 
     That is the one of ``folders`` in which most images are. A path that leads nowhere is tried without its leading
-    folders, and with back slashes as separators, as tools write where the images were when they were annotated.
+    folders, with back slashes as separators, and with %C3%A4 read as in an address, as tools write where the images
+    were when they were annotated.
 
     Args:
         annotations: read from a file.
@@ -55,7 +57,7 @@ def _names_in(folder: str, names: list[str]) -> tuple[list[str], int]:
         parts = [
             part for part in PureWindowsPath(names[i]).parts if part not in ("..", "/", "\\") and part[-1:] != "\\"
         ]
-        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        ends = (way("/".join(parts[start:])) for way in (str, unquote) for start in range(len(parts)))
         end = next((end for end in ends if os.path.isfile(os.path.join(folder, end))), None)
         if end is not None:
             placed[i], found = end, found + 1

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.errors import InputError
-from longtail.files.coco.entries import Categories, Entries, Fault, Images, Instances, Segmentations
+from longtail.files.coco.entries import UNKNOWN, Categories, Entries, Fault, Images, Instances, Segmentations
 from longtail.files.coco.ids import OddError
 from longtail.files.coco.results import codec
 from longtail.files.coco.stream import JSONStream
@@ -121,7 +121,7 @@ def _checked_categories(categories: Categories, used: set[int]) -> tuple[Arrays,
 
 def _checked_images(images: Images, category_ids: IntArray) -> tuple[Arrays, dict[str, Any]]:
     ids, sizes = _ids(images), np.array(images.sizes).reshape(-1, 2)
-    if len(flat := np.flatnonzero(sizes.min(1) < 1)):
+    if len(flat := np.flatnonzero((sizes.min(1) < 1) & (sizes.max(1) != UNKNOWN))):
         raise OddError(f"image {ids[flat[0]]} has no positive height and width{_more_such(len(flat))}")
     arrays: Arrays = {"image_ids": ids, "sizes": sizes}
     for name, key in (("absent", "neg_category_ids"), ("incomplete", "not_exhaustive_category_ids")):
@@ -154,6 +154,7 @@ def _checked_instances(
             labels < 0, lambda k: f'has category {names[0](instances.category_ids[k])}, which is not in "categories"'
         ),
         Fault(images < 0, lambda k: f'has image {names[1](instances.image_ids[k])}, which is not in "images"'),
+        Fault(sizes[:, 0] == UNKNOWN, lambda k: "is in an image without height and width"),
         Fault(~np.isfinite(xywh).all(1), lambda k: 'has a "bbox" that is not four finite numbers'),
         Fault(flat, lambda k: f"has a box without area, width {xywh[k, 2]:g} and height {xywh[k, 3]:g}"),
         Fault(

@@ -26,9 +26,8 @@ def coco_results(
     Raises:
         InputError: if there are masks and faster-coco-eval is missing.
     """
-    corners = detections["boxes"].float().cpu()
-    boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
-    rows = zip(boxes.tolist(), detections["labels"].tolist(), detections["scores"].float().tolist(), strict=True)
+    boxes = sides(detections["boxes"]).tolist()
+    rows = zip(boxes, detections["labels"].tolist(), detections["scores"].float().tolist(), strict=True)
     results: list[dict[str, Any]] = [
         {"image_id": image_id, "category_id": int(category_ids[label]), "bbox": box, "score": score}
         for box, label, score in rows
@@ -37,6 +36,12 @@ def coco_results(
         for result, rle in zip(results, encode(detections["masks"][:, 0] >= MASK_FROM), strict=True):
             result["segmentation"] = rle
     return results
+
+
+def sides(corners: Tensor) -> Tensor:
+    """Boxes (n, 4) given as x1, y1, x2, y2, as x, y, width, height in float32, on the CPU."""
+    corners = corners.float().cpu()
+    return torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
 
 
 def encode(masks: Tensor) -> list[dict[str, Any]]:  # as the library gives them

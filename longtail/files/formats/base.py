@@ -52,10 +52,3 @@ def load(file: Path) -> Any:  # JSON
         raise InputError(f"{shown(file)}, line {error.lineno}: no JSON ({error.msg}); write it again") from error
     except RecursionError as error:
         raise InputError(f"{shown(file)}: no JSON of such a set; give another file") from error
-
-
-def text(value: object) -> str:
-    """A value as the text of a class, an id or a group; whole numbers without a point, nothing for none."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return "" if value is None else str(value).strip()

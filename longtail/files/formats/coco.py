@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import InputError
-from longtail.files.formats.base import Format, load, start, text
-from longtail.files.labels import Rows
+from longtail.files.formats.base import Format, load, start
+from longtail.files.groups import TIES, is_pattern, tell_ties, values_of_field
+from longtail.files.labels import Rows, text
 from longtail.files.layouts import boxes_in_file
 from longtail.files.split_names import split_of
 from longtail.messages import plural, shown, some
 
 logger = logging.getLogger(__name__)
-
-_OTHERS = ("location", "seq_id")  # what camera traps say of an image that ties it to others
 
 
 def _is_file(file: Path) -> bool:
@@ -57,7 +56,7 @@ def _read(file: Path, group: str | None) -> Rows:
     twice = {name for name, count in Counter(names.values()).items() if count > 1}
     names = {key: f"{name} ({key})" if name in twice else name for key, name in names.items()}
     rows = Rows(file, [], [], [], "image", classes=_in_order(names), several=True)
-    groups = _groups(file, usable, group)
+    groups = [] if group is None or is_pattern(group) else values_of_field(file, usable, group)
     places, where = _places(file, usable)
     for i, image_id in enumerate(ids):
         for category in dict.fromkeys(labels.get(image_id, [""])):
@@ -70,8 +69,8 @@ def _read(file: Path, group: str | None) -> Rows:
                 rows.splits.append(places[i])
     if where is not None:
         logger.info(f"splits by location are those of {shown(where)}")
-    elif group is None and (ties := [name for name in _OTHERS if any(name in image for image in usable)]):
-        logger.info(f"images have {some(ties)}: --data.group {ties[0]} keeps those of one on one side of a split")
+    elif group is None:
+        tell_ties([name for name in TIES if any(name in image for image in usable)])
     return rows
 
 
@@ -79,15 +78,6 @@ def _in_order(names: dict[str, str]) -> list[str]:
     """The names by their ids, numbers by value."""
     numbers = all(re.fullmatch(r"\d+", key) for key in names)
     return [names[key] for key in (sorted(names, key=int) if numbers else names)]
-
-
-def _groups(file: Path, images: list[dict[str, Any]], group: str | None) -> list[str]:
-    if group is None or re.search(r"\(", group):  # a pattern of the path
-        return []
-    if not any(group in image for image in images):
-        fields = some(sorted({key for image in images[:100] for key in image}), 12)
-        raise InputError(f"{shown(file)}: no image has a {shown(group)}, they have {fields}: give one as --data.group")
-    return [text(image.get(group)) for image in images]
 
 
 def _places(file: Path, images: list[dict[str, Any]]) -> tuple[list[str], Path | None]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import InputError
-from longtail.files.formats.base import Format, load, start, text
-from longtail.files.labels import Rows
+from longtail.files.formats.base import Format, load, start
+from longtail.files.labels import Rows, text
 from longtail.messages import shown
 
 

@@ -6,14 +6,15 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from longtail.errors import InputError
+from longtail.files.configurations import Configuration, configuration
 from longtail.files.entries import Reading, listings_of
 from longtail.files.folder import samples_below, scan_labelled
 from longtail.files.formats.base import Format
 from longtail.files.formats.coco import COCO, OBJECTS
+from longtail.files.formats.cvat import CVAT
 from longtail.files.formats.fiftyone import FIFTYONE
 from longtail.files.formats.hugging_face import packed_files, read_packed
 from longtail.files.formats.label_studio import JSON, TABLE
@@ -21,14 +22,15 @@ from longtail.files.formats.open_images import OPEN_IMAGES
 from longtail.files.labels import Rows
 from longtail.files.listing import Listing, entries, is_file, is_folder
 from longtail.files.places import find_files
-from longtail.files.split_names import folder_splits, split_in, split_of
+from longtail.files.split_names import folder_splits
 from longtail.files.table import is_table, read_rows
 from longtail.messages import command, shown, some
 
 logger = logging.getLogger(__name__)
 
-FORMATS = (COCO, JSON, TABLE, FIFTYONE, OPEN_IMAGES)
+FORMATS = (COCO, JSON, TABLE, FIFTYONE, OPEN_IMAGES, CVAT)
 _BELOW = ("annotations", "labels", "metadata")  # folders in which files about images lie
+_ABOUT = (".json", ".csv", ".tsv", ".jsonl", ".parquet", ".xml")
 _NO_LABELS = ("submission", "class-descriptions", "test_labels")
 
 
@@ -74,57 +76,62 @@ def read_folder(root: Path, reading: Reading, classes: Sequence[str] | None = No
     Raises:
         InputError: something cannot be used, several files claim one split, or there are files of several tools.
     """
-    if packed := _packed_files(root, reading):
-        return listings_of(read_packed(root, packed, reading, partial(_split, root)), [str(root)], reading, classes)
-    files = [(file, known) for file in _candidates(root) if (known := format_of(file, reading.columns.several))]
+    chosen = configuration(root, reading.configuration)
+    root = chosen.folder
+    if packed := _packed_files(chosen, reading):
+        return listings_of(read_packed(chosen, packed, reading), [str(root)], reading, classes)
+    files = [(file, known) for file in _candidates(chosen) if (known := format_of(file, reading.columns.several))]
     kinds = list(dict.fromkeys(known.name for _, known in files))
     if len(kinds) > 1:
         raise InputError(f"{shown(root)} holds {' and '.join(kinds)}: give the file, by --data FILE")
     if not files:
-        return _read_tables(root, reading, classes)
+        return _read_tables(chosen, reading, classes) or _read_named(chosen, reading, classes)
     places: dict[str, list[Path]] = {}
     for file, _ in files:
-        places.setdefault(_split(root, file), []).append(file)
-    parts = {split: _rows(file, reading) for split, file in _single(root, places, kinds[0]).items()}
+        places.setdefault(chosen.split_of(file), []).append(file)
+    parts = {split: _rows(file, reading) for split, file in _single(chosen, places, kinds[0]).items()}
     return listings_of(parts, [str(root)], reading, classes)
 
 
-def _packed_files(root: Path, reading: Reading) -> list[Path]:
+def _packed_files(chosen: Configuration, reading: Reading) -> list[Path]:
     """The tables with images in them; what cannot be read is passed over where folders of images lie beside it."""
+    root = chosen.folder
     try:
-        files = packed_files(root)
+        files = packed_files(chosen)
     except InputError:
         if _class_folders(root, reading):
             return []
         raise
-    if files and (folders := _class_folders(root, reading)):
+    if files and chosen.splits is None and (folders := _class_folders(root, reading)):
         both = f"folders of images, {some(folders)}, and tables with images"
         raise InputError(f"{shown(root)} has {both}: give one of them, by --data")
     return files
 
 
-def _single(root: Path, places: dict[str, list[Path]], kind: str) -> dict[str, Path]:
+def _single(chosen: Configuration, places: dict[str, list[Path]], kind: str) -> dict[str, Path]:
     """The file of each split, which no other claims; what was recognised is told."""
+    root = chosen.folder
     for split, claims in places.items():
         if len(claims) > 1:
             names = some([os.path.relpath(file, root) for file in claims])
             raise InputError(f"{shown(root)} has several files for {split}, {names}: give one, by --data FILE")
     words = ", ".join(f"{split} in {os.path.relpath(claims[0], root)}" for split, claims in places.items())
-    logger.info(f"read as {kind}: {words}")
+    logger.info(f"{chosen.words}read as {kind}: {words}")
     return {split: claims[0] for split, claims in places.items()}
 
 
-def _read_tables(root: Path, reading: Reading, classes: Sequence[str] | None) -> dict[str, Listing]:
+def _read_tables(chosen: Configuration, reading: Reading, classes: Sequence[str] | None) -> dict[str, Listing]:
     """The images of a folder in which tables lie that name them, unless their folders are their classes.
 
     Tables that name no image there, or no classes, are passed over.
     """
+    root = chosen.folder
     tables: dict[str, list[Path]] = {}
     rows: dict[Path, Rows] = {}
-    for file in _candidates(root):
+    for file in _candidates(chosen):
         if not is_table(file) or any(word in file.name.lower() for word in _NO_LABELS):
             continue
-        split = _split(root, file)
+        split = chosen.split_of(file)
         with suppress(*[InputError] * (split != "train")):
             its = read_rows(file, reading.columns)
             first = its.subset(range(min(len(its.paths), 20)))
@@ -137,14 +144,30 @@ def _read_tables(root: Path, reading: Reading, classes: Sequence[str] | None) ->
         return {}
     if "train" in tables:
         tables.pop("all", None)
-    if folders := _class_folders(root, reading):
+    if chosen.splits is None and (folders := _class_folders(root, reading)):
         file = next(iter(tables.values()))[0]
         raise InputError(
             f"{shown(root)} has folders of images, {some(folders)}, and {shown(file.name)} with other classes: give "
             f"{command('--data', file)}, or move the table elsewhere to take the folders for the classes"
         )
-    places = _single(root, tables, "a table")
+    places = _single(chosen, tables, "a table")
     return listings_of({split: rows[file] for split, file in places.items()}, [str(root)], reading, classes)
+
+
+def _read_named(chosen: Configuration, reading: Reading, classes: Sequence[str] | None) -> dict[str, Listing]:
+    """The images that a configuration itself names, whose classes are their folders; nothing where these are not
+    several."""
+    parts: dict[str, Rows] = {}
+    for file, split in sorted((chosen.splits or {}).items()):
+        if reading.kind.has(str(file)):
+            rows = parts.setdefault(split, Rows(chosen.folder / "README.md", [], [], [], "file"))
+            rows.paths.append(str(file.relative_to(chosen.folder)))
+            rows.labels.append(file.parent.name)
+            rows.numbers.append(len(rows.paths))
+    if len({label for rows in parts.values() for label in rows.labels}) < 2:
+        return {}
+    logger.info(f"{chosen.words}read as folders of classes, with the splits of README.md: {', '.join(parts)}")
+    return listings_of(parts, [str(chosen.folder)], reading, classes)
 
 
 def read_labelled(place: Path, classes: list[str], split: str, reading: Reading, root: Path | None = None) -> Listing:
@@ -192,8 +215,12 @@ def _rows(file: Path, reading: Reading) -> Rows:
     return rows
 
 
-def _candidates(root: Path) -> list[Path]:
-    """Files about images in a folder: right in it, in folders such as annotations/, and in those of splits."""
+def _candidates(chosen: Configuration) -> list[Path]:
+    """Files about images that a configuration names, or in its folder: right in it, in folders such as annotations/,
+    and in those of splits."""
+    if chosen.splits is not None:
+        return chosen.files(_ABOUT)
+    root = chosen.folder
     folders = [root]
     below = [entry.name for entry in entries(str(root)) if is_folder(entry)]
     folders += [root / name for name in below if name.lower() in _BELOW]
@@ -203,11 +230,4 @@ def _candidates(root: Path) -> list[Path]:
     for folder in folders:
         with suppress(InputError):
             files += [Path(entry.path) for entry in entries(str(folder)) if entry.name[0] != "." and is_file(entry)]
-    return [file for file in files if file.suffix.lower() in (".json", ".csv", ".tsv", ".jsonl", ".parquet")]
-
-
-def _split(root: Path, file: Path) -> str:
-    """The split of a file, by its folder or its name; "all" where neither says one."""
-    above = file.relative_to(root).parts[:-1]
-    by_folder = next((split for part in above if (split := split_of(part))), None)
-    return by_folder or split_of(file.stem) or split_in(file.stem) or "all"
+    return [file for file in files if file.suffix.lower() in _ABOUT]

@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from longtail.errors import InputError
-from longtail.files.formats.base import Format, load, start, text
-from longtail.files.labels import Rows
+from longtail.files.formats.base import Format, load, start
+from longtail.files.labels import Rows, text
 from longtail.files.table import file_text
 from longtail.messages import shown, some
 

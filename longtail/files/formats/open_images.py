@@ -19,7 +19,7 @@ _HEADER = ["ImageID", "Source", "LabelName", "Confidence"]
 
 
 def _is_file(file: Path) -> bool:
-    return start(file, ".csv").lstrip().partition("\n")[0].strip().split(",")[:4] == _HEADER
+    return start(file, ".csv").lstrip().partition("\n")[0].strip().split(",") == _HEADER
 
 
 def _read(file: Path, group: str | None) -> Rows:

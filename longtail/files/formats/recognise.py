@@ -15,7 +15,7 @@ from longtail.files.columnar import SUFFIXES as COLUMNAR
 from longtail.files.folder import VIDEO_SUFFIXES
 from longtail.files.formats.known import format_of, is_labels
 from longtail.files.images import SUFFIXES
-from longtail.files.layouts import boxes_in_file, find_layouts
+from longtail.files.layouts import boxes_in_file, check_tables, find_layouts, in_file, refuse_unread
 from longtail.files.listing import entries
 from longtail.messages import command, shown
 
@@ -71,10 +71,16 @@ def _in_file(file: Path) -> Recognition:
     if file.suffix.lower() == ".json" and (layout := boxes_in_file(file)):
         way_out = f"give the folder of the images, and {command('--data.train', file)}"
         raise InputError(f"{shown(file)} holds {layout.words}: {way_out}")
+    refuse_unread(file)
     if file.suffix.lower() in (".yaml", ".yml"):
         raise InputError(f"{shown(file)}: give {command(file.parent)}; names and splits are read from it there")
     if not is_labels(file):
         raise InputError(f"{shown(file)} is no table and no file of a known tool: give a table, or the folder of a set")
+    layouts = in_file(file)
+    if layouts and layouts[0].grain == "pixels":
+        check_tables(file, "images")
+    if layouts and layouts[-1].grain == "boxes":
+        return Recognition(layouts[-1].reader, layouts[-1].words)
     known = format_of(file)
     videos = file.suffix.lower() not in COLUMNAR and _more_videos(_ENDING.findall(_start(file).lower()))
     plain = "a table of videos" if videos else "a table of images"

@@ -15,6 +15,7 @@ from PIL import Image
 from longtail.augment.pixels import IGNORED
 from longtail.errors import InputError
 from longtail.files.listing import IntArray
+from longtail.files.palette import pascal_colours
 from longtail.files.pixels.pairs import INVALID, ByteArray, read_colours, read_text, read_values
 from longtail.messages import shown, some
 
@@ -22,6 +23,7 @@ _BORDER = (224, 224, 192)  # Pascal VOC's colour of pixels that do not count
 _NUMBERS = r"\s*[,;\s]\s*".join(rf"(?P<{name}>\d{{1,3}})" for name in "rgb")
 _NAME_FIRST = re.compile(rf"\s*(?P<name>[^:,;\t#][^:,;\t]*?)\s*[:,;\t]\s*{_NUMBERS}\s*([:,;\t].*)?")
 _NAME_LAST = re.compile(rf"\s*{_NUMBERS}\s*[,;\s]\s*(?P<name>\S.*?)\s*")
+_NO_COLOUR = re.compile(r"\s*(?P<name>[^:#][^:]*?)\s*::[^:]*:[^:]*")
 
 
 class PixelLabels(ABC):
@@ -108,14 +110,20 @@ class ColourLabels(PixelLabels):
 
 def read_colour_table(file: Path) -> tuple[list[str], IntArray]:
     """Names and colours (C, 3) of classes, one in each line: ``name,r,g,b`` with or without a header, CVAT's
-    ``name:r,g,b:parts:actions``, or ``r g b name``. Lines that begin with # are passed over.
+    ``name:r,g,b:parts:actions``, or ``r g b name``. Lines that begin with # are passed over. Where no line of CVAT's
+    form has a colour, these are those of Pascal VOC's palette, in the order of the lines.
 
     Raises:
         InputError: a line is none of these, or two classes have one colour.
     """
     names: list[str] = []
     colours: list[tuple[int, ...]] = []
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
+    lines = read_text(file).splitlines()
+    rows = [line for line in lines if line.strip() and line.lstrip()[0] != "#"]
+    bare = [match["name"] for line in rows if (match := _NO_COLOUR.fullmatch(line))]
+    if 0 < len(bare) == len(rows) <= 256:
+        return bare, pascal_colours()[: len(bare)]
+    for number, line in enumerate(lines, start=1):
         match = _NAME_FIRST.fullmatch(line) or _NAME_LAST.fullmatch(line)
         if match is None and (
             not line.strip() or line.lstrip()[0] == "#" or (number == 1 and not re.search(r"\d", line))
@@ -139,15 +147,6 @@ def is_pascal_palette(annotation: str) -> bool:
     with Image.open(annotation) as image:
         palette = image.getpalette() if image.mode == "P" else None
     return palette is not None and palette[:63] == pascal_colours()[:21].ravel().tolist()
-
-
-def pascal_colours() -> NDArray[np.int64]:
-    """The colours of Pascal VOC's palette (256, 3): bits 0, 3, 6 of an index are the upper bits of red, and so on."""
-    indices = np.arange(256)[:, None]
-    colours = np.zeros((256, 3), dtype=np.int64)
-    for bit in range(8):
-        colours |= ((indices >> (3 * bit + np.arange(3))) & 1) << (7 - bit)
-    return colours
 
 
 def _codes(colours: NDArray[np.integer[Any]]) -> IntArray:  # of any width

@@ -175,6 +175,44 @@ def test_images_are_held_out_where_there_is_no_file(root: Path) -> None:
     assert COCO(root, val_fraction=0, **OPTIONS).splits.val is None
 
 
+def placed(root: Path, split: str, places: Sequence[object]) -> None:
+    """Give the images of a file a location each."""
+    file = root / f"instances_{split}.json"
+    whole = json.loads(file.read_text())
+    for image, place in zip(whole["images"], places, strict=True):
+        image |= {"location": place, "seq_id": f"s{image['id'] // 2}"}
+    file.write_text(json.dumps(whole))
+
+
+PLACES = ["26", "26", "26", 33, 33, 33, 40, 40, 40, 51, 51, None]
+
+
+def test_images_of_one_place_stay_together(root: Path, told: pytest.LogCaptureFixture) -> None:
+    placed(root, "train", PLACES)
+    data = COCO(root, val_fraction=0.25, group="location", **OPTIONS)
+    sides = [{PLACES[id - 10] for id in data.parts[name].image_ids.tolist()} for name in ("train", "val")]
+    assert sides[1]
+    assert not sides[0] & sides[1]
+    assert "kept" in told.text
+    assert "--data.group location keeps" not in told.text
+    _ = COCO(root, group=r"(\d)\.png", **OPTIONS).splits
+    with pytest.raises(InputError) as caught:
+        _ = COCO(root, group="place", **OPTIONS).splits
+    fields = "file_name, height, id, location, seq_id, width"
+    file = root / "instances_train.json"
+    assert str(caught.value) == f"{file}: no image has a place, they have {fields}: give one as --data.group"
+    _ = COCO(root, **OPTIONS).splits
+    assert "images have location, seq_id: --data.group location keeps those of one on one side of a split" in told.text
+
+
+def test_places_of_training_and_validation_images_are_told(root: Path, told: pytest.LogCaptureFixture) -> None:
+    placed(root, "train", PLACES)
+    write(root / "instances_val.json", root / "val", content([[2], [5], [2]]))
+    placed(root, "val", [26, 26, 99])
+    _ = COCO(root, group="location", **OPTIONS).splits
+    assert "val has 2 images of 1 group that training images have too: 26" in told.text
+
+
 def test_a_part_has_the_labels_and_the_truth_of_its_images(root: Path) -> None:
     data = COCO(root, val_fraction=0.5, **OPTIONS)
     for name in ("train", "val"):

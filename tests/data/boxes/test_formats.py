@@ -18,6 +18,7 @@ from longtail.data.boxes.base import DetectionData
 from longtail.data.boxes.coco import COCO
 from longtail.data.boxes.other_formats import CVAT, YOLO, LabelMe, PascalVOC
 from longtail.errors import InputError
+from longtail.files.layouts import box_readers
 
 OPTIONS: dict[str, Any] = {"num_workers": 0, "batch_size": 1, "val_fraction": 0, "view": MultiScale([16], 32)}
 BOXES = OPTIONS | {"masks": False}
@@ -130,6 +131,63 @@ def test_pascal_voc_has_the_masks_of_its_objects(tmp_path: Path, told: pytest.Lo
     Image.new("L", (3, 3)).save(tmp_path / "SegmentationObject/2007_000002.png")
     with pytest.raises(InputError, match=r"SegmentationObject/2007_000002\.png: is no PNG of 24 x 16 values"):
         _ = PascalVOC(tmp_path, **OPTIONS).splits
+
+
+def test_pascal_voc_of_datumaro_and_cvat(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    """Names with blanks, corners counted from 0, no XML file for an image without an object, numbers as colours."""
+    for name in ("ä b 1", "Tag/ä b 2", "Tag/ä b 3"):
+        image(tmp_path / "JPEGImages" / f"{name}.png")
+    text(tmp_path / "Annotations/ä b 1.xml", xml(voc_object("cat", 0, 2, 6, 9)))
+    text(tmp_path / "Annotations/Tag/ä b 2.xml", xml(voc_object("cat", 3, 4, 9, 12), voc_object("dog", 5.5, 6, 7, 8)))
+    text(tmp_path / "ImageSets/Main/train.txt", "ä b 1\nTag/ä b 2\nTag/ä b 3\n")
+    data = PascalVOC(tmp_path, **BOXES)
+    assert boxes(data) == {
+        "ä b 1.png": [("cat", [0, 2, 6, 9])],
+        "ä b 2.png": [("cat", [3, 4, 9, 12]), ("dog", [5.5, 6, 7, 8])],
+        "ä b 3.png": [],
+    }
+    assert "1 train image without a .xml file: counted as without an object" in told.messages
+    colours = np.zeros((16, 24, 3), np.uint8)
+    colours[4:12, 3:9], colours[6:8, 5:7], colours[0, 0] = (128, 0, 0), (0, 128, 0), (1, 2, 3)
+    (tmp_path / "SegmentationObject/Tag").mkdir(parents=True)
+    Image.fromarray(colours).save(tmp_path / "SegmentationObject/Tag/ä b 2.png")
+    data = PascalVOC(tmp_path, **OPTIONS)
+    _ = data.splits
+    cat, dog = (data.mask("train", number) > 0 for number in data.instances("train", 0).numbers)
+    assert np.array_equal(cat, (colours == (128, 0, 0)).all(-1))
+    assert np.array_equal(dog, (colours == (0, 128, 0)).all(-1))
+
+
+def test_a_list_of_pascal_voc_that_is_of_other_files(tmp_path: Path) -> None:
+    voc(tmp_path)
+    text(tmp_path / "ImageSets/Main/val.txt", "2007_000004\n")
+    image(tmp_path / "JPEGImages/2007_000004.jpg")
+    with pytest.raises(InputError, match=r"val\.txt: none of what it names has a \.xml file"):
+        _ = PascalVOC(tmp_path, **BOXES).splits
+
+
+@pytest.mark.parametrize("kind", ["coco", "voc", "yolo", "cvat"])
+def test_fiftyone_puts_images_into_data(kind: str, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        image(tmp_path / split / "data/ä b.png")
+        if kind == "coco":
+            text(tmp_path / split / "labels.json", json.dumps(coco(["ä b.png"])))
+        elif kind == "voc":
+            text(tmp_path / split / "labels/ä b.xml", xml(voc_object("cat", 3, 4, 8, 11)))
+        elif kind == "yolo":
+            text(tmp_path / split / "obj.names", "cat\n")
+            text(tmp_path / split / "images.txt", "data/ä b.png\n")
+            text(tmp_path / split / "data/ä b.txt", f"0 {5 / 24} {7 / 16} {6 / 24} {8 / 16}\n")
+        else:
+            text(tmp_path / split / "labels.xml", CVAT_META.format(images=cvat_image("ä b.png", CVAT_GOOD)))
+    ((name, _),) = box_readers(tmp_path).items()
+    data = {"COCO": COCO, "PascalVOC": PascalVOC, "YOLO": YOLO, "CVAT": CVAT}[name](tmp_path, **BOXES)
+    right = 7.5 if kind == "cvat" else 8
+    bottom = 9 if kind == "cvat" else 11
+    for split in ("train", "val"):
+        ((_, ((label, corners),)),) = boxes(data, split).items()
+        assert label == "cat"
+        assert np.allclose(corners, [2, 3, right, bottom], atol=1e-5)
 
 
 def test_pascal_voc_of_roboflow_has_polygons(tmp_path: Path) -> None:
@@ -383,6 +441,20 @@ def test_coco_of_cvat(tmp_path: Path) -> None:
     assert data.parts["val"].path(0) == str(tmp_path / "images/Validation/a/1.jpg")
 
 
+def test_coco_of_label_studio_has_no_size_of_an_image_without_an_object(tmp_path: Path) -> None:
+    image(tmp_path / "images/0a1b2c3d-ä_1.png", tmp_path / "images/0a1b2c3d-ä_2.png")
+    content = coco(["/data/upload/3/0a1b2c3d-%C3%A4_1.png", "/data/upload/3/0a1b2c3d-%C3%A4_2.png"])
+    content["images"][1] |= {"width": None, "height": None}
+    text(tmp_path / "result.json", json.dumps(content))
+    data = COCO(tmp_path, **BOXES)
+    assert boxes(data) == {"0a1b2c3d-ä_1.png": [("cat", [2, 3, 8, 11])], "0a1b2c3d-ä_2.png": []}
+    assert data.parts["train"].annotations.sizes.tolist() == [[16, 24]] * 2
+    content["images"][0] |= {"width": None, "height": None}
+    text(tmp_path / "result.json", json.dumps(content))
+    with pytest.raises(InputError, match="annotation 1 is in an image without height and width"):
+        _ = COCO(tmp_path, **BOXES).splits
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -522,6 +594,17 @@ def labelme_set(root: Path) -> None:
     text(root / "1.json", labelme("1.jpg", shape("cat", [[2, 3], [8, 3], [8, 11]])))
 
 
+def test_labelme_has_turned_rectangles_and_folders_of_its_own(tmp_path: Path) -> None:
+    image(tmp_path / "Tag/1.jpg", tmp_path / "Nacht/1.jpg")
+    turned = shape("cat", [[6, 2], [9, 5], [6, 8], [3, 5]], "oriented_rectangle")
+    for folder in ("Tag", "Nacht"):
+        text(tmp_path / folder / "1.json", labelme("1.jpg", turned))
+    assert list(box_readers(tmp_path)) == ["LabelMe"]
+    data = LabelMe(tmp_path, **OPTIONS)
+    _ = data.splits
+    assert data.instances("train", 0).boxes.tolist() == data.instances("train", 1).boxes.tolist() == [[3, 2, 9, 8]]
+
+
 # --- CVAT -------------------------------------------------------------------------------------------------------------
 
 CVAT_META = """<?xml version="1.0" encoding="utf-8"?>
@@ -591,6 +674,15 @@ def test_cvat(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     lines = "\n".join(told.messages)
     assert "read as CVAT's XML: train in annotations.xml, val in annotations.xml" in lines
     assert "left out what has no area: 1 line, 1 point, 1 tag" in lines
+
+
+def test_cvat_of_datumaro_has_a_file_for_each_split(tmp_path: Path) -> None:
+    image(tmp_path / "images/1.png", tmp_path / "images/2.png")
+    text(tmp_path / "train.xml", CVAT_META.format(images=cvat_image("1.png", CVAT_GOOD)))
+    text(tmp_path / "val.xml", CVAT_META.format(images=cvat_image("2.png", CVAT_GOOD)))
+    data = CVAT(tmp_path, **BOXES)
+    assert boxes(data) == {"1.png": [("cat", [2, 3, 7.5, 9])]}
+    assert boxes(data, "val") == {"2.png": [("cat", [2, 3, 7.5, 9])]}
 
 
 def test_cvat_without_subsets_has_masks(tmp_path: Path) -> None:
@@ -679,7 +771,7 @@ def flat_box(root: Path) -> None:
         (broken_xml, r"2007_000001\.xml: cannot be read as XML"),
         (without_a_name, r"2007_000001\.xml, object 1 has no name \(and 1 bad in other ways\)"),
         (without_a_box, r"2007_000001\.xml, object 1 has no bndbox of four numbers"),
-        (listed_and_not_there, r"names .*2007_000009\.xml, which is not there"),
+        (listed_and_not_there, r"train\.txt: .*2007_000009\.xml is not there, nor is an image of its name"),
         (flat_box, r"2007_000001\.xml, object 1 \(cat\) has a box without area, width -4 and height 16"),
     ],
 )
@@ -727,3 +819,13 @@ def test_a_folder_of_archives_is_to_be_unpacked(tmp_path: Path) -> None:
     (tmp_path / "train.zip").write_bytes(b"PK\x03\x04")
     with pytest.raises(InputError, match=r"holds archives, train\.zip: unpack them there"):
         _ = COCO(tmp_path, **BOXES).splits
+
+
+def test_yolo_in_which_no_image_shows_an_object_is_known_by_its_yaml(tmp_path: Path) -> None:
+    """As Datumaro writes shapes as YOLO-Ultralytics: none of them."""
+    image(tmp_path / "images/train/1.png")
+    text(tmp_path / "labels/train/1.txt", "")
+    text(tmp_path / "data.yaml", "names:\n  0: cat\npath: .\ntrain: images/train\n")
+    assert list(box_readers(tmp_path)) == ["YOLO"]
+    with pytest.raises(InputError, match="has no instance to train on"):
+        _ = YOLO(tmp_path, **BOXES).splits

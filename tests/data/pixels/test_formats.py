@@ -16,6 +16,7 @@ from longtail.data.pixels.base import SegmentationData
 from longtail.data.pixels.folder import SegmentationFolder
 from longtail.data.pixels.polygons import PolygonFolder
 from longtail.errors import InputError
+from longtail.files.formats.recognise import recognise
 
 OPTIONS: dict[str, Any] = {"num_workers": 0, "batch_size": 1, "val_fraction": 0, "view": ScaleCropFlip(8)}
 LABELS = np.zeros((16, 24), np.uint8)
@@ -205,6 +206,40 @@ def test_pascal_voc_has_classes_beside_objects(tmp_path: Path) -> None:
         _ = SegmentationFolder(tmp_path, **OPTIONS).splits
 
 
+@pytest.mark.parametrize("kind", ["camvid", "camvid default", "cityscapes", "kitti"])
+def test_layouts_of_benchmarks_with_own_classes(kind: str, tmp_path: Path) -> None:
+    """As CVAT and Datumaro write them."""
+    names = {
+        "camvid": ("train/ä b.png", "trainannot/ä b.png"),
+        "camvid default": ("default/Tag/ä b.png", "defaultannot/Tag/ä b.png"),
+        "cityscapes": ("leftImg8bit/train/ä b_leftImg8bit.png", "gtFine/train/ä b_gtFine_color.png"),
+        "kitti": ("default/image_2/ä b.png", "default/semantic_rgb/ä b.png"),
+    }
+    for name in names[kind]:
+        colours = np.array([[0, 0, 0], [250, 50, 83]], np.uint8)[LABELS]
+        mask(tmp_path / name, colours)
+    if kind == "cityscapes":
+        mask(tmp_path / "gtFine/train/ä b_gtFine_labelIds.png", LABELS)
+    text(tmp_path / "label_colors.txt", "0 0 0 background\n250 50 83 cat\n")
+    assert SegmentationFolder.located(tmp_path).data is SegmentationFolder
+    assert recognise(tmp_path).data == "SegmentationFolder"
+    data = SegmentationFolder(tmp_path, **OPTIONS)
+    ((labels),) = annotations(data)
+    assert np.array_equal(labels, LABELS)
+    assert data.classes == ["background", "cat"]
+
+
+def test_pascal_voc_of_datumaro_without_colours_has_those_of_the_palette(tmp_path: Path) -> None:
+    picture(tmp_path / "JPEGImages/ä b.png")
+    mask(tmp_path / "SegmentationClass/ä b.png", np.array([[0, 0, 0], [0, 128, 0]], np.uint8)[LABELS])
+    text(tmp_path / "ImageSets/Segmentation/train.txt", "ä b\n")
+    text(tmp_path / "labelmap.txt", "# label:color_rgb:parts:actions\nbackground:::\ncat:::\nred panda:::\n")
+    data = SegmentationFolder(tmp_path, **OPTIONS)
+    ((labels),) = annotations(data)
+    assert np.array_equal(labels, 2 * LABELS)
+    assert data.classes == ["background", "cat", "red panda"]
+
+
 def test_masks_of_roboflow_beside_the_images(tmp_path: Path) -> None:
     for split in ("train", "valid"):
         picture(tmp_path / split / "a_jpg.rf.0f.jpg")
@@ -302,6 +337,26 @@ def test_counts_of_shapes_are_taken_anew_when_these_change(tmp_path: Path) -> No
     file.write_text(json.dumps(content))
     second = PolygonFolder(tmp_path, **OPTIONS).pixel_counts
     assert second == [first[0], first[1] + first[2], 0]
+
+
+def test_a_group_of_shapes_is_a_field_of_their_images(tmp_path: Path) -> None:
+    coco(tmp_path)
+    file = tmp_path / "annotations/instances_train.json"
+    content = json.loads(file.read_text())
+    (only,) = content["images"]
+    content["images"] = [only | {"id": i, "location": "ab"[i // 3], "file_name": f"{i}.png"} for i in range(4)]
+    entry = content["annotations"][0]
+    content["annotations"] = [entry | {"id": i, "image_id": i} for i in range(4)]
+    file.write_text(json.dumps(content))
+    for i in range(4):
+        picture(tmp_path / "train" / f"{i}.png")
+    options = OPTIONS | {"val_fraction": 0.25}
+    data = PolygonFolder(tmp_path, group="location", **options)
+    _ = data.splits
+    held_out = [data.file_name("val", row) for row in range(data.size("val"))]
+    assert held_out in ([f"train/{i}.png" for i in range(3)], ["train/3.png"])
+    with pytest.raises(InputError, match=r"no image has a place, they have .*location"):
+        _ = PolygonFolder(tmp_path, group="place", **options).splits
 
 
 def test_bad_shapes_name_the_option_of_pixels(tmp_path: Path) -> None:

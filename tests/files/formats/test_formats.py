@@ -300,3 +300,35 @@ def test_no_json(tmp_path: Path) -> None:
     assert "a.json: no images with classes in COCO's form (no 'categories'); correct it" in refusal(file)
     write(file, {"images": [], "annotations": [{"image_id": 1, "category_id": 1}], "categories": []})
     assert "a.json, annotation 1: there is no category 1" in refusal(file)
+
+
+def test_tags_of_cvat(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As CVAT writes them with subsets, and Datumaro and FiftyOne with a file for each split."""
+
+    def xml(*images: tuple[str, str, str]) -> str:
+        tags = {name: "".join(f'<tag label="{label}"></tag>' for label in labels.split()) for name, labels, _ in images}
+        entries = (
+            f'<image name="{name}" width="8" height="8" {subset}>{tags[name]}</image>' for name, _, subset in images
+        )
+        return f"<annotations><version>1.1</version>{''.join(entries)}</annotations>"
+
+    fill(tmp_path, "images/ä 1.png", "images/2.png", "images/3.png", "images/4.png")
+    train, val = 'subset="Train"', 'subset="Validation"'
+    content = xml(("ä 1.png", "cat", train), ("2.png", "dog", train), ("3.png", "", train), ("4.png", "cat", val))
+    write(tmp_path / "annotations.xml", content)
+    listings = read_folder(tmp_path, Reading())
+    assert pairs(listings["train"], tmp_path) == [("images/ä 1.png", "cat"), ("images/2.png", "dog")]
+    assert pairs(listings["val"], tmp_path) == [("images/4.png", "cat")]
+    assert "read as tags in CVAT's XML: all in annotations.xml" in caplog.text
+    (tmp_path / "annotations.xml").unlink()
+    write(tmp_path / "train.xml", xml(("ä 1.png", "cat", ""), ("2.png", "dog", "")))
+    write(tmp_path / "val.xml", xml(("4.png", "cat", "")))
+    listings = read_folder(tmp_path, Reading())
+    assert {split: len(listing.paths) for split, listing in listings.items()} == {"train": 2, "val": 1}
+    write(
+        tmp_path / "train.xml", xml(("ä 1.png", "cat", train), ("2.png", "dog", train), ("3.png", "dog", 'subset="x"'))
+    )
+    assert len(read_file(tmp_path / "train.xml", None, Reading())["train"].paths) == 2
+    assert "left out 1 tag of a subset that is no split" in caplog.text
+    write(tmp_path / "train.xml", xml(("ä 1.png", "cat dog", ""))[:-5])
+    assert "train.xml: cannot be read as XML" in refusal(tmp_path / "train.xml")

@@ -293,6 +293,59 @@ def test_several_sets_in_one_folder(tmp_path: Path) -> None:
     assert len(read_folder(tmp_path / "small", Reading())["train"]) == 2
 
 
+CONFIGS = """---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: [data/validation-*, more/a.parquet]
+  - split: validation
+    path: data/train-*
+- config_name: tests
+  data_files: {train: "data/test*"}
+---
+"""
+
+
+def test_the_configuration_says_the_splits(hub: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (hub / "README.md").write_text(CONFIGS)
+    parquet(hub / "more/a.parquet", table([70], [1], FEATURES))
+    listings = read_folder(hub, Reading())
+    assert {name: seen(listing) for name, listing in listings.items()} == {
+        "train": [(40, "cat"), (70, "dog")],
+        "val": [(10, "dog"), (20, "cat"), (30, "dog")],
+    }
+    assert "configuration default taken, not tests (--data.configuration tests); read as images in" in caplog.text
+    assert "no image has a class" in refusal(hub, Reading(configuration="tests", skip=True))
+    data = Folder(hub, batch_size=1, configuration="tests")
+    with pytest.raises(InputError, match="row 1: the label is empty"):
+        data.setup("fit")
+    (hub / "data/train-00000-of-00002.parquet").unlink()
+    assert "1 file of 2 for val missing, such as train-00000-of-00002.parquet" in refusal(hub)
+
+
+def test_a_configuration_of_folders_and_tables(tmp_path: Path) -> None:
+    for number, place in enumerate(("a/cat", "a/dog", "b/cat", "c/dog"), start=1):
+        (tmp_path / place).mkdir(parents=True)
+        Image.new("RGB", (8, 8), (number, number, number)).save(tmp_path / place / "1.png")
+    head = "---\nconfigs:\n- config_name: default\n  data_files: {train: [a/**, c/**], dev: b/**}\n---\n"
+    (tmp_path / "README.md").write_text(head)
+    listings = read_folder(tmp_path, Reading())
+    expected = {"train": [(1, "cat"), (2, "dog"), (4, "dog")], "val": [(3, "cat")]}
+    assert {name: seen(listing) for name, listing in listings.items()} == expected
+    (tmp_path / "b/metadata.csv").write_text("file_name,label\ncat/1.png,dog\n")
+    (tmp_path / "a/metadata.csv").write_text("file_name,label\ncat/1.png,dog\ndog/1.png,cat\n")
+    head = head.replace("[a/**, c/**], dev: b/**", "a/**, dev: b/**")
+    (tmp_path / "README.md").write_text(head)
+    listings = read_folder(tmp_path, Reading())
+    expected = {"train": [(1, "dog"), (2, "cat")], "val": [(3, "dog")]}
+    assert {name: seen(listing) for name, listing in listings.items()} == expected
+    (tmp_path / "README.md").write_text("---\nconfigs:\n- {config_name: x, data_dir: a}\n---\n")
+    (tmp_path / "a/metadata.csv").unlink()
+    data = Folder(tmp_path, batch_size=1, val_fraction=0)
+    assert seen(data.list_images()["all"]) == [(1, "cat"), (2, "dog")]
+
+
 def test_a_class_in_one_split_only(hub: Path) -> None:
     parquet(hub / "data/validation-00000-of-00001.parquet", table([40, 41], [0, 2], FEATURES))
     message = refusal(hub)

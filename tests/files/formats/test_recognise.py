@@ -11,7 +11,7 @@ from PIL import Image
 from longtail.data.names import shipped
 from longtail.errors import InputError
 from longtail.files.formats.recognise import Recognition, recognise
-from longtail.files.layouts import find_layouts
+from longtail.files.layouts import check_layout, find_layouts
 
 CLASSES = "images in a folder for each class"
 ONE = "images with one class each"
@@ -124,6 +124,58 @@ def test_what_is_no_set_gets_one_line(tmp_path: Path, make: Callable[[Path], Non
     with pytest.raises(InputError, match=message) as error:
         recognise(tmp_path / name)
     assert "\n" not in str(error.value)
+
+
+KITTI = "cat 0.0 0 -1 6.0 6.0 27.0 21.0 -1 -1 -1 -1 -1 -1 -1 1.0\n"
+DOTA = "23.84 20.67 41.16 30.67 36.16 39.33 18.84 29.33 red panda 0\n"
+TASKS = (
+    '[{"id": 1, "annotations": [{"result": [{"value": {"rectanglelabels": ["cat"]}}]}], "data": {"image": "1.png"}}]'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("train/label_2/1.txt", KITTI, "KITTI"),
+        ("train/labelTxt/1.txt", DOTA, "DOTA"),
+        ("wider_face_split/wider_face_train_bbx_gt.txt", "a/1.jpg\n1\n5.0 6.0 20.0 15.0 cat\n", "WIDER FACE"),
+        ("annotations/train.json", '{"dm_format_version":"1.0","items":[]}', "Datumaro"),
+        ("annotations/panoptic_train.json", '{"annotations":[{"image_id":1,"segments_info":[]}]}', "panoptic"),
+        (
+            "Annotations/train/1.xml",
+            "<annotation><object><polygon>\n<pt><x>6.00</x></pt></polygon>",
+            "LabelMe's web tool",
+        ),
+        ("annotations/train-annotations-bbox.csv", "ImageID,Source,LabelName,Confidence,XMin,XMax\n", "Open Images"),
+        ("_annotations.createml.json", '[{"image": "1.png", "annotations": [{"coordinates": {"x": 1}}]}]', "CreateML"),
+        ("via.json", '{"1.png9": {"regions": [{"shape_attributes": {"name": "rect"}}]}}', "VGG Image Annotator"),
+        ("train/labels.json", '{"classes": [], "labels": {"1": [{"bounding_box": [0.1]}]}}', "FiftyOne"),
+        ("result.json", TASKS, "shapes in Label Studio's JSON"),
+        (
+            "result.csv",
+            'annotation_id,annotator,image,label,lead_time\n1,1,1.png,"[{""rectanglelabels"":[""cat""]}]",3\n',
+            "Label Studio's CSV",
+        ),
+        ("ImageSets/Main/cat_train.txt", "img 1  1\nimg 2 -1\n", "list of images for each class"),
+    ],
+)
+def test_what_tools_write_and_is_not_read_is_named(name: str, content: str, words: str, tmp_path: Path) -> None:
+    write(tmp_path, "images/train/1.png")
+    write(tmp_path, name, text=content)
+    for place in (tmp_path, tmp_path / name):
+        with pytest.raises(InputError, match=f"holds .*{words}.*: export it as COCO or YOLO, or classes of images"):
+            recognise(place)
+    with pytest.raises(InputError, match=words):
+        check_layout(tmp_path, "boxes")
+    coco(tmp_path)
+    assert recognise(tmp_path).data == "COCO"
+
+
+def test_boxes_of_open_images_do_not_hide_its_classes(tmp_path: Path) -> None:
+    write(tmp_path, "images/train/1.png")
+    write(tmp_path, "annotations/train-annotations-bbox.csv", text="ImageID,Source,LabelName,Confidence,XMin,XMax\n")
+    write(tmp_path, "annotations/train-annotations-human-imagelabels.csv", text="ImageID,Source,LabelName,Confidence\n")
+    assert recognise(tmp_path) == Recognition("Folder", ONE)
 
 
 def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
