@@ -81,6 +81,7 @@ class LDAMLoss(DeferredMargins, SoftmaxLoss):
     """
 
     adds_constants = True
+    class_weights: Tensor
 
     def __init__(
         self,
