@@ -268,8 +268,7 @@ class LongTailData(pl.LightningDataModule, ABC):
         trainer = self.trainer
         world, rank = (trainer.world_size, trainer.global_rank) if trainer is not None else (1, 0)
         train = name == "train"
-        sampler = self._sampler(split) if train else None
-        begin = self.begin_epoch if train else None
+        sampler, begin = (self._sampler(split), self.begin_epoch) if train else (None, None)
         size = self.batch_size if train else max(1, min(self.batch_size, len(split) // world))
         return EpochBatches(len(split), size, train, self.seed, rank, world, sampler, begin)
 

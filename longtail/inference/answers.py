@@ -1,15 +1,19 @@
 """What a classifier says of files: the most probable classes, and sets of classes."""
 
 import csv
+import io
 import json
-from collections.abc import Iterable, Iterator
-from typing import Any, TextIO
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from longtail.inference.posterior import Posterior
 from longtail.inference.rejection import Rejection
 from longtail.posthoc.conformal import ConformalSets
+from longtail.writing import write_atomically
 
 Batch = tuple[list[str], Tensor, Tensor | None]  # names of files, their logits (N, C), their scores of rejection (N,)
 
@@ -44,23 +48,40 @@ def answers(
             yield answer
 
 
-def write_rows(rows: Iterator[dict[str, Any]], style: str, top_k: int, stream: TextIO) -> None:  # JSON
-    """Write answers as "csv" (a column pair for each rank, then the set with | between its classes, the score of a
-    rejection, and true or false for rejected) or "jsonl"."""
-    if style == "jsonl":
-        for row in rows:
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-        return
-    table = csv.writer(stream, lineterminator="\n")
+def columns(rows: Iterable[dict[str, Any]], top_k: int) -> Iterator[list[Any]]:  # JSON
+    """Answers as the rows of a table, its header first: a column pair for each rank, then the set with | between its
+    classes, the score of a rejection, and true or false for rejected."""
     header = ["path", *(f"{name}_{k + 1}" for k in range(top_k) for name in ("class", "probability"))]
     for number, row in enumerate(rows):
         path, top = row.pop("path"), row.pop("top")
         if number == 0:
-            table.writerow([*header, *row])
-        further = ["|".join(value) if isinstance(value, list) else _written(value) for value in row.values()]
-        table.writerow([path, *(value for entry in top for value in entry.values()), *further])
+            yield [*header, *row]
+        further = ["|".join(value) if isinstance(value, list) else json.dumps(value) for value in row.values()]
+        yield [path, *(value for entry in top for value in entry.values()), *further]
 
 
-def _written(value: float | bool) -> str:
-    """A value as JSON has it."""
-    return json.dumps(value)
+def write_answers(
+    rows: Iterator[dict[str, Any]],  # JSON
+    table: Callable[[Iterator[dict[str, Any]]], Iterable[list[Any]]],  # of these
+    style: str,
+    output: Path | None,
+) -> None:
+    """Write answers, as they come where no file is given; a file is written whole or not at all.
+
+    Args:
+        rows: the answers.
+        table: the rows of a table of them, its header first.
+        style: "csv" for that table, or "jsonl".
+        output: the file; None prints them.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    stream = sys.stdout if output is None else io.StringIO()
+    if style == "jsonl":
+        for row in rows:
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+    else:
+        csv.writer(stream, lineterminator="\n").writerows(table(rows))
+    if output is not None and isinstance(stream, io.StringIO):
+        write_atomically(output, stream.getvalue().encode("utf-8", "backslashreplace"))  # names of classes too

@@ -1,12 +1,11 @@
 """A run of classification, used: load it, and classify image files."""
 
 import argparse
-import io
 import json
 import logging
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,7 +24,7 @@ from longtail.files.images import decode
 from longtail.files.labelled import Listed
 from longtail.files.table import is_table
 from longtail.files.video.clips import read_clips
-from longtail.inference.answers import Batch, answers, write_rows
+from longtail.inference.answers import Batch, answers, columns, write_answers
 from longtail.inference.base import Predictor
 from longtail.inference.inputs import NORMALISATION, network_input
 from longtail.inference.posterior import Posterior
@@ -36,7 +35,6 @@ from longtail.messages import retrievable
 from longtail.methods.base import Method
 from longtail.posthoc.conformal import SETS
 from longtail.reports.results import Results
-from longtail.writing import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -238,12 +236,7 @@ class Classifier(Predictor):
             posterior = posterior.estimated([logits for _, logits, _ in batches])
             promise = None if coverage is None else posterior.sets(coverage, sets)
         rows = answers(posterior, batches, ranks, promise, rejection)
-        if output is None:
-            write_rows(rows, style, ranks, sys.stdout)
-            return
-        text = io.StringIO()
-        write_rows(rows, style, ranks, text)
-        write_atomically(output, text.getvalue().encode("utf-8", "backslashreplace"))  # names of classes too
+        write_answers(rows, partial(columns, top_k=ranks), style, output)
 
     def of_files(
         self, files: Sequence[Listed], batch_size: int, skip_bad_images: bool, rejection: Rejection | None = None

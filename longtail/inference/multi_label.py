@@ -1,14 +1,11 @@
 """A run of several labels an image, used: say which classes image files have."""
 
 import argparse
-import csv
-import io
 import json
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,12 +14,11 @@ from longtail.checkpoint import read_checkpoint
 from longtail.distributed import processes
 from longtail.errors import InputError
 from longtail.export.classification import write_classifier
-from longtail.inference.answers import Batch
+from longtail.inference.answers import Batch, write_answers
 from longtail.inference.base import Predictor
 from longtail.inference.classification import Classifier
 from longtail.inference.runs import tell_escaped
 from longtail.reports.results import Results
-from longtail.writing import write_atomically
 
 
 @dataclass(frozen=True)
@@ -94,13 +90,7 @@ class Labeller(Predictor):
         if processes()[0] > 0:
             list(batches)  # the first one has them, and answers
             return
-        rows = self._answers(batches, limits)
-        if output is None:
-            write_labels(rows, style, sys.stdout)
-            return
-        text = io.StringIO()
-        write_labels(rows, style, text)
-        write_atomically(output, text.getvalue().encode("utf-8", "backslashreplace"))  # names of classes too
+        write_answers(self._answers(batches, limits), _columns, style, output)
 
     def _answers(self, batches: Iterator[Batch], limits: Tensor) -> Iterator[dict[str, Any]]:  # JSON
         """Yield {"path", "labels": [{"class", "probability"}, ...]} for every file, most probable class first."""
@@ -129,14 +119,9 @@ class Labeller(Predictor):
         return write_classifier(network.method, network.shape, None, None, {**network.metadata, **own}, output)
 
 
-def write_labels(rows: Iterator[dict[str, Any]], style: str, stream: TextIO) -> None:  # JSON
-    """Write answers as "csv", whose columns are path, labels and probabilities, or "jsonl"."""
-    if style == "jsonl":
-        for row in rows:
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-        return
-    table = csv.writer(stream, lineterminator="\n")
-    table.writerow(["path", "labels", "probabilities"])
+def _columns(rows: Iterable[dict[str, Any]]) -> Iterator[list[str]]:  # JSON
+    """Answers as the rows of a table, its header first, with | between classes and between their probabilities."""
+    yield ["path", "labels", "probabilities"]
     for row in rows:
-        columns = [[str(label[key]) for label in row["labels"]] for key in ("class", "probability")]
-        table.writerow([row["path"], *("|".join(column) for column in columns)])
+        values = [[str(label[key]) for label in row["labels"]] for key in ("class", "probability")]
+        yield [row["path"], *("|".join(value) for value in values)]

@@ -570,7 +570,7 @@ def test_what_the_system_refuses_is_one_line(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("longtail.inference.classification.write_rows", full)
+        patch.setattr("longtail.inference.classification.write_answers", full)
         assert "standard output: No space left" in fails(capsys, "predict", str(run), str(photos))
 
 
