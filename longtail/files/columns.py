@@ -131,6 +131,12 @@ def likeliest_path(header: Sequence[str]) -> str | None:
     return None if at is None else header[at]
 
 
+def likeliest_label(header: Sequence[str]) -> str | None:
+    """The column that is likely to have the classes, by its header."""
+    at = _likeliest(header, _LABELS, set())
+    return None if at is None else header[at]
+
+
 def _path(place: str, header: Sequence[str], sample: Sequence[Sequence[str]]) -> int:
     at = _likeliest(header, _PATHS, set())
     if at is None:

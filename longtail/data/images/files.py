@@ -31,6 +31,7 @@ from longtail.files.folder import IMAGES, Kind
 from longtail.files.image_checks import bad_images
 from longtail.files.images import decode, few, tell_depth
 from longtail.files.listing import IntArray, Listing, class_rows
+from longtail.files.states import file_state
 from longtail.messages import and_more, some
 
 logger = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ class FileData(ImageData):
         if self.recall is not None:
             listings = self._of_run(listings, self.recall)
         elif self.check_images:
-            listings = {name: self._without_bad(listing) for name, listing in listings.items()}
+            listings = {name: self.without_bad(listing) for name, listing in listings.items()}
         if self.recall is None:
             fractions = {"test": self.test_fraction, "val": self.val_fraction}
             listings, self.ways_out = hold_out(listings, fractions, self.split_seed)
@@ -142,10 +143,12 @@ class FileData(ImageData):
             kept[name] = Listing(paths, labels[now][of_split], classes, home=its.home)
         return kept
 
+    def names(self, split: str, listing: Listing) -> list[str]:
+        """What the files of a split are called wherever the set lies."""
+        return names_below(listing.paths, listing.home or self.home(listing), split, self.home_of(split, listing))
+
     def _files(self, split: str, listing: Listing, labels: IntArray) -> SplitFiles:
-        home = listing.home or self.home(listing)
-        names = names_below(listing.paths, home, split, self.home_of(split, listing))
-        return SplitFiles.of(names, labels, listing.paths, self.check_images)
+        return SplitFiles.of(self.names(split, listing), labels, listing.paths, self.check_images)
 
     def split_files(self, split: str) -> SplitFiles:
         """The files of a split, and the class of each."""
@@ -175,7 +178,7 @@ class FileData(ImageData):
     def labelled(self, split: str, classes: list[str]) -> Split:
         """The images of a set that a finished run is evaluated on."""
         listing = self.list_labelled(split, classes)
-        self._listings = {split: self._without_bad(listing) if self.check_images else listing}
+        self._listings = {split: self.without_bad(listing) if self.check_images else listing}
         return self._opened(split)
 
     def file_name(self, split: str, row: int) -> str:
@@ -232,13 +235,14 @@ class FileData(ImageData):
             return images[:, view]
         return self.augment(crop, images[:, view], generator)
 
-    def _without_bad(self, listing: Listing) -> Listing:
+    def without_bad(self, listing: Listing) -> Listing:
+        """A listing less the files that cannot be read, where these may be left out; raises ``InputError`` else."""
         bad = self.find_bad(listing.paths)
         if not bad:
             return listing
         path, reason = bad[0]
         if not self.skip_bad_images:
-            repair = "repair or remove it" if listing.home is None else "correct the row that it was unpacked from"
+            repair = "repair or remove it" if listing.home is None else "correct it where it was packed from"
             way_out = f"{repair}, or leave such files out by --skip-bad-{self.noun}s"
             raise InputError(f"{path}: {reason}{and_more(bad)}; {way_out}")
         if len(bad) == len(listing):
@@ -279,10 +283,9 @@ class FileData(ImageData):
 
     def fingerprint(self, name: str) -> str:
         """The SHA-256 of the names, sizes and times of the files of a split."""
-        digest = hashlib.sha256()
+        digest, shards = hashlib.sha256(), dict[str, str]()
         for path in self._listings[name].paths:
-            state = Path(path).stat()
-            digest.update(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0".encode(errors="surrogateescape"))
+            digest.update(f"{path}\0{file_state(path, shards)}\0".encode(errors="surrogateescape"))
         return digest.hexdigest()
 
     def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base

@@ -254,7 +254,7 @@ def test_bytes_that_are_no_image(tmp_path: Path) -> None:
         data.setup("fit")
     message = str(caught.value)
     assert "t.parquet/row2-a.png: not an image in a known format (" in message
-    assert message.endswith("; correct the row that it was unpacked from, or leave such files out by --skip-bad-images")
+    assert message.endswith("; correct it where it was packed from, or leave such files out by --skip-bad-images")
     data = Table(file, batch_size=1, skip_bad_images=True)
     data.setup("fit")
     assert sum(len(split) for split in (data.split("train"), data.split("val")) if split) == 4
