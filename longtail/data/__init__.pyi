@@ -7,6 +7,7 @@ from .images.digits import DigitsLT
 from .images.folder import Folder, Table
 from .images.inaturalist import INaturalist2018
 from .images.published import ImageNetLT, PlacesLT
+from .images.shards import Shards
 from .pixels.benchmarks import ADE20K, CamVid, Cityscapes
 from .pixels.folder import SegmentationFolder
 from .pixels.polygons import PolygonFolder
@@ -35,6 +36,7 @@ __all__ = [
     "PowerSampling",
     "RepeatFactorSampling",
     "SegmentationFolder",
+    "Shards",
     "Table",
     "VideoFolder",
     "VideoTable",

@@ -81,8 +81,12 @@ class _Writer:
         self.columns.append(np.zeros((3, images), dtype=np.int64))
 
     def add(self, row: int, path: str, key: str, target: int) -> None:
-        with open_binary(path) as file:
-            data = file.read()
+        try:
+            with open_binary(path) as file:
+                data = file.read()
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise InputError(f"{shown(path)}: cannot be read ({reason}); repair it, and pack again") from error
         if self._tar is None:
             self._name = f"{self._split}-{self._number:06}.tar"
             self._tar = tarfile.open(self.folder / self._name, "w", format=tarfile.GNU_FORMAT)  # noqa: SIM115 - see close

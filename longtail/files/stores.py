@@ -88,8 +88,15 @@ def is_there(place: str) -> bool:
     """Whether a file is there; raises ``NoAnswer`` where the store does not answer."""
     if not is_address(place):
         return Path(place).is_file()
-    there: bool = asked(place, lambda store, path: store.exists(path))
-    return there
+    return asked(place, _has)
+
+
+def _has(store: Any, path: str) -> bool:  # a file system of fsspec, whose ``exists`` takes any error for a no
+    try:
+        store.info(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def entries(place: str) -> tuple[list[str], list[str]]:
@@ -101,18 +108,21 @@ def entries(place: str) -> tuple[list[str], list[str]]:
     """
     found: list[tuple[str, bool]]
     if is_address(place):
-        found = asked(
-            place,
-            lambda store, path: [
-                (store.unstrip_protocol(entry["name"]).rstrip("/"), entry["type"] == "directory")
-                for entry in store.ls(path, detail=True)
-            ],
-        )
+        names = asked(place, _names)
+        found = [(joined(place, name), folder) for name, folder in names]
     else:
         with os.scandir(place) as scan:
             found = [(entry.path, is_folder(entry)) for entry in scan if is_folder(entry) or is_file(entry)]
     seen = sorted((path, folder) for path, folder in found if not base_name(path).startswith("."))
     return [path for path, folder in seen if not folder], [path for path, folder in seen if folder]
+
+
+def _names(store: Any, path: str) -> list[tuple[str, bool]]:  # as above
+    """What is in a folder of a store, and whether these are folders."""
+    listed = store.ls(path, detail=True)
+    start = f"{path.rstrip('/')}/"
+    names = [(entry["name"].rstrip("/").removeprefix(start), entry["type"] == "directory") for entry in listed]
+    return [(name, folder) for name, folder in names if "/" not in name]
 
 
 def asked(address: str, question: Callable[[Any, str], T]) -> T:  # of a file system of fsspec

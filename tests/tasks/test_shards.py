@@ -12,7 +12,8 @@ from longtail.tasks.classification import Classification
 
 CLASSES = {"bee": 9, "ant.x": 15, "cat": 5}
 FAST = ["--backbone", "test_efficientnet", "--epochs", "2", "--batch-size", "4", "--workers", "0", "--image-size", "32"]
-SAMPLED = ["--data.sampling", "longtail.data.PowerSampling", "--trainer.accelerator", "cpu", "--trainer.logger", "false"]
+ON_CPU = ["--trainer.accelerator", "cpu", "--trainer.logger", "false"]
+SAMPLED = ["--data.sampling", "longtail.data.PowerSampling", *ON_CPU]
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def read_folder(root: Path, reading: Reading, classes: Sequence[str] | None = No
     Raises:
         InputError: something cannot be used, several files claim one split, or there are files of several tools.
     """
-    if reading.kind == IMAGES and has_shards(str(root)):
+    if reading.kind == IMAGES and has_shards(str(root), reading.columns):
         return read_shards(str(root), reading, classes)
     if packed := _packed_files(root, reading):
         return listings_of(read_packed(root, packed, reading, partial(_split, root)), [str(root)], reading, classes)

@@ -36,7 +36,7 @@ _BLOCK = 512  # bytes, in whole ones of which a tar file is laid out
 _AHEAD = 2**22  # bytes that are read at a time from a store
 
 
-def has_shards(place: str) -> bool:
+def has_shards(place: str, columns: Columns | None = None) -> bool:
     """Whether a folder or an address is that of shards, by what lies there; the first shard of others is looked into.
 
     Raises:
@@ -47,10 +47,10 @@ def has_shards(place: str) -> bool:
     files = _tars(place)
     if not files:
         return False
-    first = next(_samples(files[0], Columns()), None)
+    first = next(_samples(files[0], columns and columns.label), None)
     if first is None:
         return False
-    if not first.labelled:
+    if not first.texts:
         way_out = "unpack it, and give the folder"
         raise InputError(f"{shown(files[0])} is an archive of images without labels (.cls or .json) in it: {way_out}")
     return True
@@ -119,13 +119,14 @@ def _index(place: str, files: list[str], columns: Columns) -> Index:
     shards: list[Shard] = []
     with progress_bar(len(files), "indexing shards", "shard") as bar:
         for at, file in enumerate(files):
-            for sample in _samples(file, columns):
-                label = -1 if not sample.label else labels.setdefault(sample.label, len(labels))
-                rows.append((at, sample.start, sample.size, label))
-                names.append(sample.name)
+            for sample in _samples(file, columns.label):
+                name, start, length = _image(sample, columns.path)
+                text = _label(sample, columns.label)
+                rows.append((at, start, length, labels.setdefault(text, len(labels)) if text else -1))
+                names.append(name)
             size, stamp = state(file)
-            name = file.removeprefix(joined(place, "")).lstrip("/\\")
-            shards.append(Shard(name, _split(name), size, ends_of(file, size), stamp))
+            below = file.removeprefix(joined(place, "")).lstrip("/\\")
+            shards.append(Shard(below, _split(below), size, ends_of(file, size), stamp))
             bar.update()
     if not rows:
         raise InputError(f"{shown(place)}: there are no images in the shards, such as {shown(files[0])}")
@@ -140,68 +141,66 @@ def _split(name: str) -> str:
     return by_folder or split_of(base) or split_in(base.removesuffix(".tar")) or "all"
 
 
-class Sample(NamedTuple):
-    """An image in a shard: its name, its bytes there, its label, and whether there is any word of labels beside it."""
+class _Sample(NamedTuple):
+    """What lies together in a shard: of each image its name, its first byte and its size, and what tells the label, by
+    the endings of their names."""
 
-    name: str
-    start: int
-    size: int
-    label: str
-    labelled: bool
+    shard: str
+    images: dict[str, tuple[str, int, int]]
+    texts: dict[str, bytes]
+
+    @property
+    def place(self) -> str:
+        return f"{shown(self.shard)}, {shown(next(iter(self.images.values()))[0])}"
 
 
-def _samples(shard: str, columns: Columns) -> Iterator[Sample]:
-    """The images of a shard; members of the same name up to the first point belong together, as WebDataset has it."""
+def _samples(shard: str, label: str | None) -> Iterator[_Sample]:
+    """The samples with images of a shard: members of the same name up to the first point, as WebDataset has it."""
     with _opened(shard) as stream:
-        current: str | None = None
-        parts: dict[str, tuple[str, int, int]] = {}
-        texts: dict[str, bytes] = {}
+        key, sample = "", _Sample(shard, {}, {})
         for name, start, size in _members(shard, stream):
             folder, slash, base = name.rpartition("/")
-            key, _, ending = base.partition(".")
-            if not key or not ending or "__MACOSX" in folder:
+            stem, _, ending = base.lower().partition(".")
+            if not stem or not ending or "__MACOSX" in folder:
                 continue
-            if folder + slash + key != current:
-                yield from _sample(shard, parts, texts, columns)
-                current, parts, texts = folder + slash + key, {}, {}
-            ending = ending.lower()
+            if sample.images and folder + slash + stem != key:
+                yield sample
+            if folder + slash + stem != key:
+                key, sample = folder + slash + stem, _Sample(shard, {}, {})
             if f".{ending.rpartition('.')[2]}" in SUFFIXES:
-                parts[ending] = (name, start, size)
-            elif ending in ("cls", "json", columns.label):
+                sample.images[ending] = (name, start, size)
+            elif ending in ("cls", "json", label):
                 stream.seek(start)
-                texts[ending] = stream.read(size)
-        yield from _sample(shard, parts, texts, columns)
+                sample.texts[ending] = stream.read(size)
+        if sample.images:
+            yield sample
 
 
-def _sample(
-    shard: str, images: dict[str, tuple[str, int, int]], texts: dict[str, bytes], columns: Columns
-) -> Iterator[Sample]:
-    if not images:
-        return
-    place = f"{shown(shard)}, {shown(next(iter(images.values()))[0])}"
-    if columns.path is not None:
-        if columns.path not in images:
-            raise InputError(f"{place}: there is no {shown(columns.path)} beside it, only {some(images)}")
-        images = {columns.path: images[columns.path]}
-    if len(images) > 1:
+def _image(sample: _Sample, wanted: str | None) -> tuple[str, int, int]:
+    """The image of a sample, or of several the one with an ending."""
+    images = sample.images
+    if wanted is not None and wanted not in images:
+        raise InputError(f"{sample.place}: there is no {shown(wanted)} beside it, only {some(images)}")
+    if wanted is None and len(images) > 1:
         way_out = "give one by --data.path_column"
-        raise InputError(f"{place}: there are several images of one name, {some(images)}: {way_out}")
-    yield Sample(*next(iter(images.values())), _label(place, texts, columns), bool(texts))
+        raise InputError(f"{sample.place}: there are several images of one name, {some(images)}: {way_out}")
+    return next(iter(images.values())) if wanted is None else images[wanted]
 
 
-def _label(place: str, texts: dict[str, bytes], columns: Columns) -> str:
+def _label(sample: _Sample, wanted: str | None) -> str:
     """The label in what stands beside an image: the file or the field that is wanted, else .cls, else the likeliest
     field; empty where there is none."""
-    own = columns.label if columns.label in texts else "cls" if columns.label is None else None
+    texts = sample.texts
+    own = wanted if wanted in texts else "cls" if wanted is None else None
     try:
         if own in texts:
             return texts[str(own)].decode().strip()
         content = json.loads(texts["json"]) if "json" in texts else {}
     except ValueError as error:
-        reason = shown(first_line(error))
-        raise InputError(f"{place}: the label beside it cannot be read ({reason}); write the shard again") from error
+        fault = f"the label beside it cannot be read ({shown(first_line(error))})"
+        raise InputError(f"{sample.place}: {fault}; write the shard again") from error
     fields = content if isinstance(content, dict) else {}
-    name = likeliest_label(list(fields)) if columns.label is None else columns.label
+    name = likeliest_label(list(fields)) if wanted is None else wanted
     value = None if name is None else fields.get(name)
     return "" if value is None or isinstance(value, (dict, list)) else str(value).strip()
 
