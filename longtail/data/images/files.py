@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -19,19 +19,23 @@ from longtail.augment.base import View
 from longtail.augment.geometric import ResizedCrop
 from longtail.augment.preprocessing import Preprocessing
 from longtail.data.images.base import ImageData
-from longtail.data.images.dataset import ImageFiles, Sample, WithDraw, stacked
+from longtail.data.images.dataset import ImageFiles, Sample, WithDraw, crops_of_files, stacked
 from longtail.data.images.holding_out import hold_out
+from longtail.data.images.of_run import listings_of_run
 from longtail.data.loader import EpochBatches, Loader
-from longtail.data.record import Recall, SplitFiles, names_below
+from longtail.data.record import SplitFiles, names_below
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction
 from longtail.data.splits import Split, Splits, depth_input
 from longtail.errors import InputError
+from longtail.files.crops import needed_side
+from longtail.files.decoded import Decoded, decoded, pixel_folder
 from longtail.files.folder import IMAGES, Kind
 from longtail.files.image_checks import bad_images
 from longtail.files.images import decode, few, tell_depth
 from longtail.files.listing import IntArray, Listing, class_rows
 from longtail.files.states import file_state
+from longtail.files.stores import is_address
 from longtail.messages import and_more, some
 
 logger = logging.getLogger(__name__)
@@ -60,6 +64,8 @@ class FileData(ImageData):
         bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
         test_crops: 1 or 5, see ``ImageData``.
         class_names: see ``ImageData``.
+        cache: keep the images decoded, for later runs too: on "disk" beside the set, or in "ram" (``/dev/shm``).
+        cache_size: shorter side of what is kept, in pixels, where images are larger; by default what the crops need.
 
     Attributes:
         kind: what the files are.
@@ -69,7 +75,7 @@ class FileData(ImageData):
     kind: ClassVar[Kind] = IMAGES
     largest_size: ClassVar[int] = 224
     any_size: ClassVar[bool] = True
-    movable: ClassVar[frozenset[str]] = ImageData.movable | {"test_crops"}
+    movable: ClassVar[frozenset[str]] = ImageData.movable | {"test_crops", "cache", "cache_size"}
 
     def __init__(
         self,
@@ -89,6 +95,8 @@ class FileData(ImageData):
         bit_depth: int | None = None,
         test_crops: int = 1,
         class_names: Path | None = None,
+        cache: Literal["disk", "ram"] | None = None,
+        cache_size: int | None = None,
     ) -> None:
         super().__init__(views, batch_size, num_workers, sampling, preprocessing, test_crops, class_names)
         check_fraction("val_fraction", val_fraction)
@@ -99,6 +107,9 @@ class FileData(ImageData):
         check_images = check_images or full_check
         if skip_bad_images and not check_images:
             raise InputError("skip_bad_images needs the check: leave out --data.check_images false")
+        if cache_size is not None and cache is None:
+            raise InputError("cache_size is of the images that are kept decoded: give --data.cache disk or ram too")
+        self.cache, self.cache_size = cache, cache_size
         self._image_size, self.min_scale, self.bit_depth = image_size, min_scale, bit_depth
         self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
         self.check_images, self.full_check, self.skip_bad_images = check_images, full_check, skip_bad_images
@@ -118,30 +129,13 @@ class FileData(ImageData):
         if "all" in listings:
             listings = {"train": listings.pop("all"), **listings}
         if self.recall is not None:
-            listings = self._of_run(listings, self.recall)
+            listings = listings_of_run(listings, self.recall, self._files)
         elif self.check_images:
             listings = {name: self.without_bad(listing) for name, listing in listings.items()}
         if self.recall is None:
             fractions = {"test": self.test_fraction, "val": self.val_fraction}
             listings, self.ways_out = hold_out(listings, fractions, self.split_seed)
         return {name: listing for name, listing in listings.items() if len(listing) or name == "train"}
-
-    def _of_run(self, listings: dict[str, Listing], recall: Recall) -> dict[str, Listing]:
-        """The listings of a run: its files that are as they were, each in its split."""
-        classes = recall.record.trained.classes
-        places = {name: c for c, name in enumerate(classes)}
-        labels = {
-            name: np.array([places.get(c, -1) for c in listing.classes], dtype=np.int64)[listing.targets]
-            for name, listing in listings.items()
-        }
-        rows = recall.rows({name: self._files(name, listing, labels[name]) for name, listing in listings.items()})
-        kept = {}
-        for name, of_split in rows.items():
-            now = name if name in listings else "train"
-            its = listings[now]
-            paths = [its.paths[row] for row in of_split.tolist()]
-            kept[name] = Listing(paths, labels[now][of_split], classes, home=its.home)
-        return kept
 
     def names(self, split: str, listing: Listing) -> list[str]:
         """What the files of a split are called wherever the set lies."""
@@ -211,22 +205,23 @@ class FileData(ImageData):
         """The images of a split: in training a crop for each view, otherwise the views to evaluate."""
         crops = self.decoder_crops() if split == "train" else None
         shown = self.test_crops if split == "test" else 1
-        return ImageFiles(listing, self.image_size, crops, self.resize, self.bit_depth, shown)
+        pixels = None if self._decoded is None else self._decoded.reader(listing.paths)
+        return ImageFiles(listing, self.image_size, crops, self.resize, self.bit_depth, shown, pixels)
 
     def decoder_crops(self) -> list[ResizedCrop | None]:
-        """What is cut out of a decoded file for each view; None where the view crops what evaluation would take.
+        """What is cut out of a decoded file for each view, see ``crops_of_files``."""
+        return crops_of_files([view.crop for view in self.views], self.min_scale, self.image_size)
 
-        Raises:
-            InputError: on a crop of another size than the images have.
-        """
-        crops = [ResizedCrop(scale=(self.min_scale, 1.0)) if view.crop is None else view.crop for view in self.views]
-        resized_crops = [crop if isinstance(crop, ResizedCrop) else None for crop in crops]
-        for crop in resized_crops:
-            if crop is not None and crop.size not in (None, self.image_size):
-                raise InputError(
-                    f"a view crops to {crop.size} pixels, and images have {self.image_size}: leave out size"
-                )
-        return resized_crops
+    @cached_property
+    def _decoded(self) -> Decoded | None:
+        """The pixels of all images, where they are kept."""
+        if self.cache is None:
+            return None
+        crops = [*self.decoder_crops(), None]
+        side = max(needed_side(crop, self.image_size, self.resize) for crop in crops)
+        paths = [path for listing in self._listings.values() for path in listing.paths]
+        place = self.source if is_address(self.source) else self.home(next(iter(self._listings.values())))
+        return decoded(paths, self.cache_size or side, self.bit_depth, pixel_folder(self.cache, place))
 
     def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
         """A view as it was decoded, cropped here where the view does not crop by area and shape."""
