@@ -29,7 +29,8 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
   --recipe NAME        a shipped recipe (longtail recipes) or a YAML file; without it one is picked by what is there,
                        and plain cross-entropy on the same features is put beside it
   --data WHAT          a folder, a table (CSV, TSV, JSON lines, Parquet, Arrow, list file), hf:OWNER/NAME on Hugging
-                       Face's hub, or cifar10_lt, cifar100_lt, digits_lt, or imagenet_lt, places_lt or
+                       Face's hub, a folder of shards (longtail pack) or their address in a store, such as
+                       s3://bucket/set, or cifar10_lt, cifar100_lt, digits_lt, or imagenet_lt, places_lt or
                        inaturalist2018 with --data.root FOLDER; for
                        detection a folder in the format of COCO, Pascal VOC, YOLO, LabelMe or CVAT, or coco, voc,
                        yolo, labelme, cvat or lvis with --data.root FOLDER; for segmentation a folder with images/,

@@ -88,7 +88,7 @@ class SplitRecord:
         files = {name: {key: _plain(value) for key, value in vars(each).items()} for name, each in self.files.items()}
         content = {"format": FORMAT, **asdict(self.trained), "files": files}
         text = json.dumps(content, separators=(",", ":"))
-        write_atomically(run / FILE_NAME, gzip.compress(text.encode(), 3, mtime=0))
+        write_atomically(run / FILE_NAME, gzip.compress(text.encode(), 1, mtime=0))
 
     @classmethod
     def read(cls, run: Path) -> "SplitRecord | None":

@@ -114,7 +114,7 @@ def test_a_full_disk_leaves_nothing(photos, tmp_path, monkeypatch):
     paths, home = files(photos), tmp_path / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
-        with pytest.raises(InputError, match=r"need about 0.0 GB, and 0.0 GB are free: give a smaller --data.cache_size"):
+        with pytest.raises(InputError, match=r"need about 0.0 GB, and 0.0 GB are free: give a smaller --data"):
             decoded(paths, 64, None, home)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(np, "save", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
@@ -124,12 +124,12 @@ def test_a_full_disk_leaves_nothing(photos, tmp_path, monkeypatch):
 
 
 def test_options(photos, tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="give --data.cache disk or ram too"):
+    with pytest.raises(InputError, match=r"give --data.cache disk or ram too"):
         Folder(photos, cache_size=64)
     with pytest.raises(InputError, match="these are videos: leave it out"):
         VideoFolder(root=photos, cache="ram")
     monkeypatch.setattr(module, "_MEMORY", tmp_path / "shm")
-    with pytest.raises(InputError, match="give --data.cache disk"):
+    with pytest.raises(InputError, match=r"give --data.cache disk"):
         pixel_folder("ram", photos)
     (tmp_path / "shm").mkdir()
     data = Folder(photos, cache="ram", batch_size=2, image_size=24)
