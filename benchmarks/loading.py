@@ -64,7 +64,6 @@ def main() -> None:
             "shards": loading(shards, options.batches),
             "files, cache disk": loading(files, options.batches, cache="disk"),
             "files, cache disk, 256": loading(files, options.batches, cache="disk", cache_size=256),
-            "files, cache ram, 256": loading(files, options.batches, cache="ram", cache_size=256),
             "shards, cache disk, 256": loading(shards, options.batches, cache="disk", cache_size=256),
         }
         times = race(contestants, CPU, options.repeats)

@@ -56,12 +56,14 @@ def pack(
                     writer.add(row, listing.paths[row], _key(names[split][row], taken), int(listing.targets[row]))
                     bar.update()
                 writer.close()
-            columns = [np.concatenate(parts) for parts in zip(*writer.columns, strict=True)]
+            shard, start, length = np.concatenate(writer.columns, axis=1)
             targets = np.concatenate([listing.targets for listing in listings.values()])
-            groups = [group for listing in listings.values() for group in listing.groups or ()]
+            grouped = any(listing.groups for listing in listings.values())
+            of_each = (listing.groups or [""] * len(listing) for listing in listings.values())
+            groups = [name for its in of_each for name in its] if grouped else []
             every = [name for split in listings for name in names[split]]
             classes = next(iter(listings.values())).classes
-            index = Index(writer.shards, classes, True, group, *columns, targets, every, groups)
+            index = Index(writer.shards, classes, True, group, shard, start, length, targets, every, groups)
             index.write(temporary)
         (temporary / ".lock").unlink(missing_ok=True)
     return index

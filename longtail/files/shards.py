@@ -26,6 +26,7 @@ from longtail.writing import write_atomically
 
 INDEX, ARRAYS = "index.json", "index.npz"
 _FORMAT = "longtail shards 1"  # a new number whenever older versions cannot read it
+_COLUMNS = ("shard", "start", "length", "label")
 _SPLITS = ("train", "all", "val", "test")
 _END = 2**16  # bytes at each end of a shard that tell it from another
 
@@ -116,10 +117,10 @@ class Index:
             if [len(data), zlib.crc32(data)] != about["arrays"]:
                 raise ValueError(f"{ARRAYS} beside it is of another packing")
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                columns = [arrays[name].astype(np.int64) for name in ("shard", "start", "length", "label")]
+                shard, start, length, label = (arrays[name].astype(np.int64) for name in _COLUMNS)
                 names, groups = (_lines(arrays[name]) for name in ("names", "groups"))
-            shards, labels = [Shard(**shard) for shard in about["shards"]], list(about["labels"])
-            index = cls(shards, labels, about["ordered"], about["group"], *columns, names, groups)
+            shards, labels = [Shard(**entry) for entry in about["shards"]], list(about["labels"])
+            index = cls(shards, labels, about["ordered"], about["group"], shard, start, length, label, names, groups)
             index._check(about["images"])
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
             if isinstance(error, InputError):

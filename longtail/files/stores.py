@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,10 +48,8 @@ def read_bytes(place: str, start: int, end: int) -> bytes:
         NoAnswer: the store does not answer.
     """
     if is_address(place):
-        data = b"".join(
-            asked(place, lambda store, path, at=at: store.cat_file(path, at, min(at + _BLOCK, end)))
-            for at in range(start, end, _BLOCK)
-        )
+        parts = [(at, min(at + _BLOCK, end)) for at in range(start, end, _BLOCK)]
+        data = b"".join(asked(place, partial(_part, part)) for part in parts)
     else:
         with Path(place).open("rb") as file:
             file.seek(start)
@@ -59,6 +58,11 @@ def read_bytes(place: str, start: int, end: int) -> bytes:
         raise InputError(f"{shown(place)}: the store gives whole files and no parts of them: copy the set from it")
     if len(data) < end - start:
         raise InputError(f"{shown(place)}: is cut, it ends before byte {end}: copy it again")
+    return data
+
+
+def _part(part: tuple[int, int], store: Any, path: str) -> bytes:  # a file system of fsspec
+    data: bytes = store.cat_file(path, *part)
     return data
 
 

@@ -47,7 +47,7 @@ def has_shards(place: str, columns: Columns | None = None) -> bool:
     files = _tars(place)
     if not files:
         return False
-    first = next(_samples(files[0], columns and columns.label), None)
+    first = next(_samples(files[0], None if columns is None else columns.label), None)
     if first is None:
         return False
     if not first.texts:
@@ -233,7 +233,7 @@ def _members(shard: str, stream: BinaryIO) -> Iterator[tuple[str, int, int]]:
 
 def _opened(shard: str) -> BinaryIO:
     if is_address(shard):
-        return io.BufferedReader(_Remote(shard), _AHEAD)  # type: ignore[return-value]  # it is one
+        return io.BufferedReader(_Remote(shard), _AHEAD)
     return Path(shard).open("rb")
 
 
