@@ -47,7 +47,9 @@ def has_shards(place: str, columns: Columns | None = None) -> bool:
     files = _tars(place)
     if not files:
         return False
-    first = next(_samples(files[0], None if columns is None else columns.label), None)
+    first = None
+    with suppress(InputError):  # no tar file of any kind
+        first = next(_samples(files[0], None if columns is None else columns.label), None)
     if first is None:
         return False
     if not first.texts:

@@ -219,7 +219,7 @@ def test_a_folder_that_cannot_be_written(
 ) -> None:
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr("longtail.files.unpacking.os.access", lambda path, mode: False)
+    monkeypatch.setattr("longtail.files.cache.os.access", lambda path, mode: False)
     data = Folder(hub, batch_size=1)
     data.setup("fit")
     listing = data.list_images()["train"]
