@@ -18,6 +18,7 @@ from longtail import losses
 from longtail.cli.fit import FIT_HELP
 from longtail.cli.look import DATA_HELP
 from longtail.cli.main import COMMANDS, main
+from longtail.cli.pack import PACK_HELP
 from longtail.recipes import recipe_names
 from longtail.reports.results import save_results
 
@@ -85,8 +86,8 @@ def test_links_lead_to_files(page: Path) -> None:
 def test_commands_exist(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     name, *rest = words
     assert name in COMMANDS
-    if name in ("fit", "data"):
-        helped = {"fit": FIT_HELP, "data": DATA_HELP}[name]
+    if name in ("fit", "data", "pack"):
+        helped = {"fit": FIT_HELP, "data": DATA_HELP, "pack": PACK_HELP}[name]
     else:
         with pytest.raises(SystemExit):
             main([name, "--help"])

@@ -77,4 +77,5 @@ segmentation segmentation_models_pytorch
 clips av
 heif pillow_heif
 text open_clip
+remote fsspec
 END

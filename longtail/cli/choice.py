@@ -7,6 +7,7 @@ from pathlib import Path
 from longtail.cli.data import check_table, data_options, data_settings, quiet
 from longtail.cli.options import pairs
 from longtail.errors import InputError
+from longtail.files.stores import is_address
 from longtail.messages import plural, shown
 
 BACKBONE, WEIGHTS = "--model.method.backbone.name", "--model.method.backbone.weights"
@@ -24,7 +25,8 @@ SHARED = (
 )
 # The options that say what is read, and how their text is understood.
 OF_READING: dict[str, Callable[[str], object]] = {
-    **dict.fromkeys(("root", "table", "val", "test"), Path),
+    **dict.fromkeys(("table", "val", "test"), Path),
+    "root": lambda text: text if is_address(text) else Path(text),
     **dict.fromkeys(("path_column", "label_column", "configuration"), str),
     "skip_bad_images": lambda text: text.lower() == "true",
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from longtail.cli.hub import HUB, downloaded
 from longtail.cli.options import pairs
 from longtail.errors import InputError
+from longtail.files.stores import is_address
 from longtail.messages import near_names, shown
 
 # The classes of longtail.data that read a table, and whether its paths may be folders, as those of videos may: known
@@ -24,12 +25,15 @@ def data_options(value: str, named: str | None) -> list[str]:
     """What ``--data VALUE`` stands for.
 
     Args:
-        value: short name of a data set, path of a folder or a file, a set on Hugging Face's hub, or a class.
+        value: short name of a data set, path of a folder or a file, a set on Hugging Face's hub, the address
+            of shards in a store, or a class.
         named: the class that the recipe or the configuration names, which is asked what a path means.
 
     Raises:
         InputError: if it is none of these, or the class cannot read what lies there.
     """
+    if is_address(value):
+        return _at_address(value, named)
     given, (path, configuration) = value, local_place(value)
     value = str(path) if value.startswith(HUB) else value
     must_exist = "/" in value or os.sep in value or ("." in value and not _is_class(value))
@@ -63,6 +67,19 @@ def local_place(value: str) -> tuple[Path, str | None]:
         InputError: as ``downloaded``.
     """
     return downloaded(value) if value.startswith(HUB) else (Path(value), None)
+
+
+def _at_address(address: str, named: str | None) -> list[str]:
+    """What an address in a store stands for: shards, where a class of images is named or none."""
+    from longtail.data.base import Located
+    from longtail.data.images.folder import Folder, Table
+    from longtail.data.images.shards import Shards
+    from longtail.data.names import find_class, handed_on, import_path
+
+    own = Folder if named is None else find_class(named)
+    if own not in (Shards, Table):
+        handed_on(own, Folder, Located(Shards, {"root": address}))
+    return ["--data", import_path(Shards), f"--data.root={address}"]
 
 
 def data_settings(options: Sequence[str]) -> dict[str, str]:

@@ -29,15 +29,16 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
   --recipe NAME        a shipped recipe (longtail recipes) or a YAML file; without it one is picked by what is there,
                        and plain cross-entropy on the same features is put beside it
   --data WHAT          a folder, a table (CSV, TSV, JSON lines, Parquet, Arrow, list file), hf:OWNER/NAME on Hugging
-                       Face's hub, with :CONFIGURATION where it has several, or cifar10_lt, cifar100_lt, digits_lt, or
+                       Face's hub, with :CONFIGURATION where it has several, a folder of shards (longtail pack) or their
+                       address in a store, such as s3://bucket/set, or cifar10_lt, cifar100_lt, digits_lt, or
                        imagenet_lt, places_lt or inaturalist2018 with --data.root FOLDER; for several labels an image a
-                       table of them, or objects in COCO's format; for detection a folder in the
-                       format of COCO, Pascal VOC, YOLO, LabelMe or CVAT or with tables of Hugging Face's, or coco, voc,
-                       yolo, labelme, cvat, box_tables or lvis with --data.root FOLDER; for segmentation a folder with
-                       images/, annotations/ (a PNG for each image, with the class of its pixels) and classes.txt, or
-                       one with shapes as for detection or masks in tables, or polygons, mask_tables, camvid, ade20k or
-                       cityscapes with --data.root FOLDER; for clips a folder or a table of videos, or egtea with
-                       --data.root FOLDER; for a data set of your own what its class says, or its short name
+                       table of them, or objects in COCO's format; for detection a folder in the format of COCO, Pascal
+                       VOC, YOLO, LabelMe or CVAT or with tables of Hugging Face's, or coco, voc, yolo, labelme, cvat,
+                       box_tables or lvis with --data.root FOLDER; for segmentation a folder with images/, annotations/
+                       (a PNG for each image, with the class of its pixels) and classes.txt, or one with shapes as for
+                       detection or masks in tables, or polygons, mask_tables, camvid, ade20k or cityscapes with
+                       --data.root FOLDER; for clips a folder or a table of videos, or egtea with --data.root FOLDER;
+                       for a data set of your own what its class says, or its short name
   --run FOLDER         where the run goes; by default runs/<data>-<recipe>
   --resume RUN         go on with a stopped run
   --from RUN           the finished run that a recipe second/... goes on from

@@ -158,30 +158,8 @@ def _notes() -> Iterator[list[str]]:
 
 
 def _read(place: Sequence[str], named: str | None, options: Sequence[str]) -> "LongTailData":
-    """Read the set, without what cannot be used unless that is to stop it.
-
-    Args:
-        place: what ``data_options`` gives.
-        named: the class that it was asked by.
-        options: of the data.
-
-    Raises:
-        InputError: on a wrong option, or if the set cannot be read.
-    """
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    from longtail.data.base import LongTailData
-    from longtail.tasks.refusals import building, explain
-
-    data_class = [] if named is None or "--data" in place else ["--data", named]
-    parser = ArgumentParser(prog="longtail data", exit_on_error=False)
-    parser.add_subclass_arguments(LongTailData, "data", required=True)
-    try:
-        config = parser.parse_args([*data_class, *place, *options])
-    except ArgumentError as error:
-        raise InputError(explain(str(error))) from error
-    with building():
-        data: LongTailData = parser.instantiate(config).data
+    """The set, without what cannot be used unless that is to stop it; the arguments are those of ``build_data``."""
+    data = build_data(place, named, options)
     given = dict(pairs(options))
     data.batch_size = 1  # a set may be smaller than a batch
     for name in SKIPPING:
@@ -189,6 +167,34 @@ def _read(place: Sequence[str], named: str | None, options: Sequence[str]) -> "L
             setattr(data, name, True)
     if hasattr(data, "masks") and "--data.masks" not in given:
         data.masks = False  # boxes tell the same, and are read sooner
+    return data
+
+
+def build_data(place: Sequence[str], named: str | None, options: Sequence[str]) -> "LongTailData":
+    """The data set of some options, without a task.
+
+    Args:
+        place: what ``data_options`` gives.
+        named: the class that it was asked by.
+        options: of the data.
+
+    Raises:
+        InputError: on a wrong option.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    from longtail.data.base import LongTailData
+    from longtail.tasks.refusals import building, explain
+
+    data_class = [] if named is None or "--data" in place else ["--data", named]
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(LongTailData, "data", required=True)
+    try:
+        config = parser.parse_args([*data_class, *place, *options])
+    except ArgumentError as error:
+        raise InputError(explain(str(error))) from error
+    with building():
+        data: LongTailData = parser.instantiate(config).data
     return data
 
 

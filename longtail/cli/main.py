@@ -13,6 +13,7 @@ from longtail.cli.interrupts import insist, leave_at_once, terminated_as_interru
 from longtail.cli.log import escape_output, is_interrupt, last_word, show_log
 from longtail.cli.look import look
 from longtail.cli.options import take
+from longtail.cli.pack import pack
 from longtail.cli.runs import calibrate, compare, recipes, report, test, validate
 from longtail.cli.use import export, predict, tradeoff
 from longtail.errors import InputError
@@ -35,6 +36,7 @@ Start
 
 Commands
   data       WHAT    look at a data set before a training; --html FILE with examples of each class
+  pack       SRC DEST    write the images of a set into shards, a few large files for a slow disk or a store
   fit        train, evaluate on validation and test, write everything to a run folder
   validate   RUN     evaluate a run again on its validation split, or on another set by --data
   test       RUN     evaluate a run again on its test split, or on another set by --data
@@ -119,6 +121,7 @@ def _limit_pixels(args: list[str]) -> None:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "data": look,
+    "pack": pack,
     "fit": fit,
     "validate": validate,
     "test": test,

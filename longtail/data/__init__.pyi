@@ -9,6 +9,7 @@ from .images.folder import Folder, Table
 from .images.inaturalist import INaturalist2018
 from .images.published import ImageNetLT, PlacesLT
 from .images.several_labels import MultiLabelFolder, MultiLabelTable
+from .images.shards import Shards
 from .pixels.benchmarks import ADE20K, CamVid, Cityscapes
 from .pixels.folder import SegmentationFolder
 from .pixels.polygons import PolygonFolder
@@ -42,6 +43,7 @@ __all__ = [
     "PowerSampling",
     "RepeatFactorSampling",
     "SegmentationFolder",
+    "Shards",
     "Table",
     "VideoFolder",
     "VideoTable",

@@ -35,7 +35,7 @@ class Located:
     """What a path given to ``--data`` means: the class that reads it, and the options of it that name the path."""
 
     data: type["LongTailData"]
-    options: dict[str, Path]
+    options: dict[str, Path | str]
 
 
 class LongTailData(pl.LightningDataModule, ABC):

@@ -177,7 +177,7 @@ class Loader:
                 yield batch
         except InputError as error:  # that of a worker process comes with its traceback
             line = str(error).strip().splitlines()[-1]
-            raise type(error)(line.removeprefix("longtail.errors.InputError: ")) from None
+            raise type(error)(line.removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: ")) from None
 
     def _by_workers(self, watched: Watched) -> Iterator[Any]:
         """Batches of the worker processes, and of this one after one of them has died."""

@@ -15,6 +15,7 @@ import numpy as np
 from longtail.data.trained import Trained
 from longtail.errors import InputError
 from longtail.files.listing import IntArray
+from longtail.files.members import member_names
 from longtail.files.states import file_ends, file_sizes
 from longtail.messages import SPLITS, plural, shown, some
 from longtail.writing import write_atomically
@@ -87,7 +88,7 @@ class SplitRecord:
         files = {name: {key: _plain(value) for key, value in vars(each).items()} for name, each in self.files.items()}
         content = {"format": FORMAT, **asdict(self.trained), "files": files}
         text = json.dumps(content, separators=(",", ":"))
-        write_atomically(run / FILE_NAME, gzip.compress(text.encode(), 3, mtime=0))
+        write_atomically(run / FILE_NAME, gzip.compress(text.encode(), 1, mtime=0))
 
     @classmethod
     def read(cls, run: Path) -> "SplitRecord | None":
@@ -128,7 +129,8 @@ def _files(names: list[str], labels: list[int], sizes: list[int], ends: list[int
 
 
 def names_below(paths: Sequence[str], root: Path, split: str, own: Path) -> list[str]:
-    """What files are called wherever their set lies: their paths below its root, else below a folder of the split.
+    """What files are called wherever their set lies: their paths below its root, else below a folder of the split; in
+    shards as these have it.
 
     Args:
         paths: of the files.
@@ -137,6 +139,8 @@ def names_below(paths: Sequence[str], root: Path, split: str, own: Path) -> list
         own: folder of what the split was given by.
     """
     start = f"{root}{os.sep}"
+    if names := member_names(paths):
+        return names
     names = [path.removeprefix(start) if path.startswith(start) else _beside(path, root, split, own) for path in paths]
     return names if os.sep == "/" else [name.replace(os.sep, "/") for name in names]
 

@@ -15,7 +15,8 @@ def refuse_archive(file: Path) -> None:
         InputError: it is.
     """
     if file.suffix.lower() in _ARCHIVES and not file.is_dir():
-        raise InputError(f"{shown(file)} is an archive: unpack it, and give the folder")
+        shard = ", or the folder that it lies in if it is a shard" if file.suffix.lower() == ".tar" else ""
+        raise InputError(f"{shown(file)} is an archive: unpack it, and give the folder{shard}")
 
 
 def refuse_archives(folder: Path) -> None:

@@ -1,10 +1,14 @@
 """What is kept of a set for the next time: where it goes, and how it is written."""
 
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 
 from longtail.errors import InputError
+from longtail.files.stores import is_address
 from longtail.messages import shown
 
 logger = logging.getLogger(__name__)
@@ -13,6 +17,37 @@ logger = logging.getLogger(__name__)
 def cache_folder(root: Path) -> Path:
     """The hidden folder of a set, or of a file beside which it lies."""
     return root / ".longtail"
+
+
+def kept_in(place: str | Path, name: str) -> Path:
+    """Where what is made of a set is kept: beside it, or for one that cannot be written in the user's cache.
+
+    Args:
+        place: folder or address of the set.
+        name: of what is kept.
+    """
+    if not is_address(str(place)):
+        beside = cache_folder(Path(place)) / name
+        if beside.is_dir() or os.access(place, os.W_OK):
+            return beside
+        place = Path(place).resolve()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "longtail" / name / sha256(os.fsencode(place)).hexdigest()[:16]
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Other processes wait that would write into a folder, as far as the file system has locks."""
+    import filelock
+
+    home.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(home / ".lock")
+    with suppress(NotImplementedError):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def keep(folder: Path, write: Callable[[], None], lost: str = "nothing is kept for next time") -> None:

@@ -142,7 +142,7 @@ def likeliest_path(header: Sequence[str]) -> str | None:
     return None if at is None else header[at]
 
 
-def likely_label(header: Sequence[str]) -> str | None:
+def likeliest_label(header: Sequence[str]) -> str | None:
     """The column that is likely to have the classes, by its header."""
     at = _likeliest(header, _LABELS, set())
     return None if at is None else header[at]

@@ -73,6 +73,11 @@ def smallest_side(crop: ResizedCrop, width: int, height: int) -> float:
     return math.sqrt(crop.scale[0] * width * height * min(crop.ratio[0], 1 / crop.ratio[1]))
 
 
+def needed_side(crop: ResizedCrop | None, size: int, resize: Resize) -> int:
+    """The shorter side that an image needs for crops of ``size`` that are not enlarged: for None that of evaluation."""
+    return resize.shorter(size) if crop is None else math.ceil(size / smallest_side(crop, 1, 1))
+
+
 def random_crop(
     pixels: Tensor,
     size: int,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from longtail.files.listing import IntArray
+from longtail.files.members import open_binary
 from longtail.files.states import file_sizes
 
 SIZE = (17, 16)  # width and height that a picture is made small to; 16 x 16 differences are its hash
@@ -60,7 +61,7 @@ def _digest(path: str) -> bytes | None:
 
 
 def _feed(digest: Any, path: str) -> None:  # of hashlib, which has no public name for it
-    with open(path, "rb") as file:  # noqa: PTH123 - as above
+    with open_binary(path) as file:
         while block := file.read(2**20):
             digest.update(block)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from longtail.files.apart import apart
 from longtail.files.images import bombs_are_errors, opened, reason, rgb, upright
 from longtail.files.progress import progress_bar
-from longtail.files.threads import in_threads
+from longtail.files.threads import NoAnswer, in_threads
 from longtail.messages import shown
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def _fault(path: str, wanted: Sequence[int] | None, full: bool = False) -> str:
             if full or not _is_complete(file, image.format):
                 rgb(file, image)
         return ""
-    except MemoryError:
+    except (MemoryError, NoAnswer):
         raise
     except Exception as error:
         return reason(path, error)

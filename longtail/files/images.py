@@ -8,7 +8,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -16,6 +15,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from longtail.errors import InputError
 from longtail.files.depth import FULL, deep_values, eight_bits, header, sixteen_bits, visible
 from longtail.files.image_formats import AVIF, HEIF, HEIF_BRANDS, HEIF_SUFFIXES, NEEDS_HEIF, formats
+from longtail.files.members import open_binary
+from longtail.files.threads import NoAnswer
 from longtail.messages import shown
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ def decode(
     over 1, and taken as [0, 255] otherwise.
 
     Args:
-        path: of the file; its content, not its suffix, decides the format.
+        path: of the file, or of one in a shard; its content, not its suffix, decides the format.
         reduction: called with the width and height in the file, says how many times smaller the image may be. A JPEG
             is then decoded at 1/2, 1/4 or 1/8, which is much faster, where that is not smaller; others stay as they
             are.
@@ -63,6 +64,7 @@ def decode(
     Raises:
         InputError: the file is missing, empty, truncated, damaged, of another format, or has more than Pillow's limit
             of pixels.
+        NoAnswer: the store of the shard does not answer.
     """
     try:
         with bombs_are_errors(), opened(path) as (file, image):
@@ -70,7 +72,7 @@ def decode(
                 scale = next((s for s in (8, 4, 2) if s <= reduction(*image.size)), 1)
                 image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
             return rgb(file, image, bit_depth)
-    except MemoryError:
+    except (MemoryError, NoAnswer):
         raise
     except Exception as error:  # on damaged files, decoders raise nearly anything
         raise InputError(f"{shown(path)}: {reason(path, error)}; replace or remove the file") from error
@@ -138,10 +140,10 @@ def _largest_value(path: str, of_more_bits: bool) -> int | None:
                 return None
             image.load()
             return int(visible(deep_values(file, image, deep)).max())
+    except (MemoryError, NoAnswer):
+        raise
     except InputError as error:
         raise InputError(f"{shown(path)}: {error}") from error
-    except MemoryError:
-        raise
     except Exception:  # a bad file is told where it is decoded
         return None
 
@@ -150,7 +152,7 @@ def _largest_value(path: str, of_more_bits: bool) -> int | None:
 def opened(path: str) -> Iterator[tuple[BinaryIO, Image.Image]]:
     """The file and the image in it, of which only the header is read yet."""
     # Not opened by Pillow, which would map an uncompressed TIFF into memory and jumble it if it is to be turned.
-    with Path(path).open("rb") as file, Image.open(file, formats=formats()) as image:
+    with open_binary(path) as file, Image.open(file, formats=formats()) as image:
         yield file, image
 
 
@@ -189,7 +191,7 @@ def reason(path: str, error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
-        with Path(path).open("rb") as file:
+        with open_binary(path) as file:
             start = file.read(12)
         if start[4:8] == b"ftyp" and start[8:] in HEIF_BRANDS:
             return NEEDS_HEIF

@@ -31,7 +31,8 @@ class Listing:
         classes: the C class names; a class may be without rows.
         groups: what each row belongs to that must not lie on both sides of a split, such as a patient; None where
             rows are on their own, as one with an empty group is.
-        home: the folder that the images were unpacked into, where they do not lie in the set itself.
+        home: the folder that the images were unpacked into, or of the shards that have them, where they are no files of
+            the set itself.
 
     Raises:
         ValueError: the lengths differ, or a target is not an index of ``classes``.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from longtail.errors import InputError
 from longtail.files.columnar import columnar
-from longtail.files.columns import likeliest_path, likely_label
+from longtail.files.columns import likeliest_label, likeliest_path
 from longtail.files.features import features_of
 from longtail.files.nested import LINES, nested_fields, plain_columns
 from longtail.files.packed import image_columns
@@ -120,4 +120,4 @@ def find_masks(file: Path, image: str | None = None, mask: str | None = None) ->
 
 def has_classes(file: Path) -> bool:
     """Whether a table has a column of one class for each image; raises ``InputError`` where it cannot be read."""
-    return likely_label(plain_columns(file)) is not None
+    return likeliest_label(plain_columns(file)) is not None

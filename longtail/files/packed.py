@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import InputError
+from longtail.files.cache import kept_in
 from longtail.files.columnar import arrow, columnar, first_rows
 from longtail.files.columns import SAMPLE, Columns, as_text, fill, find_columns, likeliest_path
 from longtail.files.features import Features, features_of
 from longtail.files.labels import Rows
-from longtail.files.unpacking import image_folder, image_suffix, unpacked
+from longtail.files.unpacking import image_suffix, unpacked
 from longtail.messages import command, shown, some
 
 
@@ -56,7 +57,7 @@ def read_columnar(file: Path, columns: Columns, root: Path | None = None, config
     for at in set(values) & {places.path, *places.labels}:
         values[at] = _checked(rows, values[at], header[at], at == places.path, features)
     if image is not None:
-        home = image_folder(root or file.parent)
+        home = kept_in(root or file.parent, "images")
         values[places.path] = unpacked(file, image, home, file.relative_to(root or file.parent))
         rows = replace(rows, home=home)
     if places.labels and (names := features.classes.get(header[places.labels[0]])):

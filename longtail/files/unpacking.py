@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from longtail.errors import InputError
-from longtail.files.cache import cache_folder
+from longtail.files.cache import alone
 from longtail.files.columnar import columnar
 from longtail.files.folder import VIDEO_SUFFIXES
 from longtail.files.images import SUFFIXES
@@ -40,16 +37,6 @@ def image_suffix(data: bytes) -> str:
     return next((suffix for start, suffix in _STARTS.items() if data.startswith(start)), "")
 
 
-def image_folder(root: Path, name: str = "images") -> Path:
-    """Where the images of a set are unpacked, or what else has a folder of this name: beside it, or for a set that
-    cannot be written in the user's cache."""
-    beside = cache_folder(root) / name
-    if beside.is_dir() or os.access(root, os.W_OK):
-        return beside
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "longtail" / name / sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-
-
 def unpacked(file: Path, column: str, home: Path, name: Path) -> list[str]:
     """The images in a column of a table as files, which are written if the table is another than it was.
 
@@ -73,7 +60,7 @@ def unpacked(file: Path, column: str, home: Path, name: Path) -> list[str]:
     if paths is not None:
         return paths
     try:
-        with _alone(home):
+        with alone(home):
             paths = _kept(home / name, state)  # of a process that was quicker
             return _unpack(file, column, home, name, state) if paths is None else paths
     except OSError as error:
@@ -89,21 +76,6 @@ def _kept(folder: Path, state: list[Any]) -> list[str] | None:  # JSON
         return paths if content["state"] == state else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Other processes wait, as far as the file system has locks."""
-    import filelock
-
-    home.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(home / ".lock")
-    with suppress(NotImplementedError):
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _unpack(file: Path, column: str, home: Path, name: Path, state: list[Any]) -> list[str]:  # JSON

@@ -55,6 +55,8 @@ class ClipData(FileData):
         **kwargs: Any,  # the options of the base class
     ) -> None:
         super().__init__(**kwargs)
+        if self.cache is not None:
+            raise InputError("--data.cache keeps images, and these are videos: leave it out")
         if frames < 1 or test_clips < 1:
             raise InputError(f"frames and test_clips must be at least 1, got {frames} and {test_clips}")
         self.frames, self.test_clips, self.frame_pattern = frames, test_clips, frame_pattern

@@ -8,13 +8,17 @@ from typing import TypedDict
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from longtail.augment.base import Crop
 from longtail.augment.geometric import ResizedCrop
 from longtail.augment.preprocessing import Resize
 from longtail.data.images.base import LoadedImages
+from longtail.errors import InputError
 from longtail.files.crops import STANDARD, evaluation_crops, prepare, random_crop, smallest_side
+from longtail.files.decoded import Pixels
 from longtail.files.images import decode
 from longtail.files.listing import Listing
 
@@ -48,6 +52,7 @@ class ImageFiles(Dataset[Sample]):
         resize: how images are brought to their size.
         bit_depth: how many bits of images of 16 count, where they do not say it.
         shown: crops for evaluation, 1 or 5.
+        pixels: the images as they are kept decoded, in the place of their files.
 
     Raises:
         ValueError: ``size`` is below 1, or there is no view.
@@ -62,33 +67,37 @@ class ImageFiles(Dataset[Sample]):
         resize: Resize = STANDARD,
         bit_depth: int | None = None,
         shown: int = 1,
+        pixels: Pixels | None = None,
     ) -> None:
         if size < 1 or (crops is not None and not crops):
             raise ValueError(f"size must be at least 1, and crops have one entry or more, not {size} and {crops}")
         # One block of bytes: a list of strings would be copied into every worker, page by page, as it is read.
-        names = [os.fsencode(path) for path in listing.paths]
-        self._names = b"".join(names)
-        self._ends = np.cumsum([0, *map(len, names)])
+        self._names = os.fsencode("\0".join(["", *listing.paths, ""]))
+        self._marks = np.flatnonzero(np.frombuffer(self._names, dtype=np.uint8) == 0)
         self._targets = listing.targets
         self._size = size
         self._crops, self._resize = crops, resize
-        self._bit_depth, self._shown = bit_depth, shown
+        self._bit_depth, self._shown, self._pixels = bit_depth, shown, pixels
 
     def __len__(self) -> int:
         return len(self._targets)
 
     def path(self, row: int) -> str:
         """The file of an image."""
-        return os.fsdecode(self._names[self._ends[row] : self._ends[row + 1]])
+        return os.fsdecode(self._names[self._marks[row] + 1 : self._marks[row + 1]])
 
     def __getitem__(self, index: tuple[int, int]) -> Sample:
         row, draw = index
-        image = decode(self.path(row), self._reduction, self._bit_depth)
+        kept = None if self._pixels is None else self._pixels[row]
+        if kept is None:
+            image = decode(self.path(row), self._reduction, self._bit_depth)
+        elif self._crops is None or None in self._crops:
+            image = Image.fromarray(kept)
         if self._crops is None:
             views = evaluation_crops(image, self._size, self._resize, self._shown)
         else:
             generator = np.random.default_rng(draw)
-            pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+            pixels = torch.from_numpy(np.array(image) if kept is None else kept).permute(2, 0, 1)[None]
             how = self._resize.interpolation
             views = [
                 prepare(image, self._size, self._resize)
@@ -107,6 +116,25 @@ class ImageFiles(Dataset[Sample]):
             for crop in self._crops or [None]
         ]
         return min(sides)
+
+
+def crops_of_files(crops: Sequence[Crop | None], min_scale: float, size: int) -> list[ResizedCrop | None]:
+    """What is cut out of a decoded file for each view; None where the view crops what evaluation would take.
+
+    Args:
+        crops: of the views.
+        min_scale: smallest area of the crop of a view that has none.
+        size: side of the images, in pixels.
+
+    Raises:
+        InputError: on a crop of another size than the images have.
+    """
+    own = [ResizedCrop(scale=(min_scale, 1.0)) if crop is None else crop for crop in crops]
+    resized = [crop if isinstance(crop, ResizedCrop) else None for crop in own]
+    for crop in resized:
+        if crop is not None and crop.size not in (None, size):
+            raise InputError(f"a view crops to {crop.size} pixels, and images have {size}: leave out size")
+    return resized
 
 
 def stacked(samples: Sequence[tuple[Sample, int]]) -> LoadedImages:

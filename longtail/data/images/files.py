@@ -1,13 +1,12 @@
 """Base of the data modules for images in files: checks, splits, crops."""
 
-import hashlib
 import logging
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -19,18 +18,23 @@ from longtail.augment.base import View
 from longtail.augment.geometric import ResizedCrop
 from longtail.augment.preprocessing import Preprocessing
 from longtail.data.images.base import ImageData
-from longtail.data.images.dataset import ImageFiles, Sample, WithDraw, stacked
+from longtail.data.images.dataset import ImageFiles, Sample, WithDraw, crops_of_files, stacked
 from longtail.data.images.holding_out import hold_out
+from longtail.data.images.of_run import listings_of_run
 from longtail.data.loader import EpochBatches, Loader
-from longtail.data.record import Recall, SplitFiles, names_below
+from longtail.data.record import SplitFiles, names_below
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction
 from longtail.data.splits import Split, Splits, depth_input
 from longtail.errors import InputError
+from longtail.files.crops import needed_side
+from longtail.files.decoded import Decoded, decoded, pixel_folder
 from longtail.files.folder import IMAGES, Kind
 from longtail.files.image_checks import bad_images
 from longtail.files.images import decode, few, tell_depth
 from longtail.files.listing import Listing, class_rows
+from longtail.files.states import fingerprint
+from longtail.files.stores import is_address
 from longtail.messages import and_more, some
 
 logger = logging.getLogger(__name__)
@@ -59,6 +63,8 @@ class FileData(ImageData):
         bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
         test_crops: 1 or 5, see ``ImageData``.
         class_names: see ``ImageData``.
+        cache: keep the images decoded, for later runs too: on "disk" beside the set, or in "ram" (``/dev/shm``).
+        cache_size: shorter side of what is kept, in pixels, where images are larger; by default what the crops need.
 
     Attributes:
         kind: what the files are.
@@ -68,7 +74,7 @@ class FileData(ImageData):
     kind: ClassVar[Kind] = IMAGES
     largest_size: ClassVar[int] = 224
     any_size: ClassVar[bool] = True
-    movable: ClassVar[frozenset[str]] = ImageData.movable | {"test_crops"}
+    movable: ClassVar[frozenset[str]] = ImageData.movable | {"test_crops", "cache", "cache_size"}
 
     def __init__(
         self,
@@ -88,6 +94,8 @@ class FileData(ImageData):
         bit_depth: int | None = None,
         test_crops: int = 1,
         class_names: Path | None = None,
+        cache: Literal["disk", "ram"] | None = None,
+        cache_size: int | None = None,
     ) -> None:
         super().__init__(views, batch_size, num_workers, sampling, preprocessing, test_crops, class_names)
         check_fraction("val_fraction", val_fraction)
@@ -98,6 +106,9 @@ class FileData(ImageData):
         check_images = check_images or full_check
         if skip_bad_images and not check_images:
             raise InputError("skip_bad_images needs the check: leave out --data.check_images false")
+        if cache_size is not None and cache is None:
+            raise InputError("cache_size is of the images that are kept decoded: give --data.cache disk or ram too")
+        self.cache, self.cache_size = cache, cache_size
         self._image_size, self.min_scale, self.bit_depth = image_size, min_scale, bit_depth
         self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
         self.check_images, self.full_check, self.skip_bad_images = check_images, full_check, skip_bad_images
@@ -117,9 +128,9 @@ class FileData(ImageData):
         if "all" in listings:
             listings = {"train": listings.pop("all"), **listings}
         if self.recall is not None:
-            listings = self._of_run(listings, self.recall)
+            listings = listings_of_run(listings, self.recall, self._files)
         elif self.check_images:
-            listings = {name: self._without_bad(listing) for name, listing in listings.items()}
+            listings = {name: self.without_bad(listing) for name, listing in listings.items()}
         if self.recall is None:
             fractions = {"test": self.test_fraction, "val": self.val_fraction}
             listings, self.ways_out = self.hold_out(listings, fractions)
@@ -131,19 +142,12 @@ class FileData(ImageData):
         """Hold out the splits that are not there; see ``holding_out.hold_out``."""
         return hold_out(listings, fractions, self.split_seed)
 
-    def _of_run(self, listings: dict[str, Listing], recall: Recall) -> dict[str, Listing]:
-        """The listings of a run: its files that are as they were, each in its split."""
-        classes = recall.record.trained.classes
-        rows = recall.rows({name: self._files(name, listing, classes) for name, listing in listings.items()})
-        return {
-            name: listings[name if name in listings else "train"].subset(of_split).among(classes)
-            for name, of_split in rows.items()
-        }
+    def file_names(self, split: str, listing: Listing) -> list[str]:
+        """What the files of a split are called wherever the set lies."""
+        return names_below(listing.paths, listing.home or self.home(listing), split, self.home_of(split, listing))
 
     def _files(self, split: str, listing: Listing, classes: list[str]) -> SplitFiles:
-        home = listing.home or self.home(listing)
-        names = names_below(listing.paths, home, split, self.home_of(split, listing))
-        return SplitFiles.of(names, listing.codes(classes), listing.paths, self.check_images)
+        return SplitFiles.of(self.file_names(split, listing), listing.codes(classes), listing.paths, self.check_images)
 
     def split_files(self, split: str) -> SplitFiles:
         """The files of a split, and the class of each."""
@@ -173,7 +177,7 @@ class FileData(ImageData):
     def labelled(self, split: str, classes: list[str]) -> Split:
         """The images of a set that a finished run is evaluated on."""
         listing = self.list_labelled(split, classes)
-        self._listings = {split: self._without_bad(listing) if self.check_images else listing}
+        self._listings = {split: self.without_bad(listing) if self.check_images else listing}
         return self._opened(split)
 
     def file_name(self, split: str, row: int) -> str:
@@ -206,22 +210,23 @@ class FileData(ImageData):
         """The images of a split: in training a crop for each view, otherwise the views to evaluate."""
         crops = self.decoder_crops() if split == "train" else None
         shown = self.test_crops if split == "test" else 1
-        return ImageFiles(listing, self.image_size, crops, self.resize, self.bit_depth, shown)
+        pixels = None if self._decoded is None else self._decoded.reader(listing.paths)
+        return ImageFiles(listing, self.image_size, crops, self.resize, self.bit_depth, shown, pixels)
 
     def decoder_crops(self) -> list[ResizedCrop | None]:
-        """What is cut out of a decoded file for each view; None where the view crops what evaluation would take.
+        """What is cut out of a decoded file for each view, see ``crops_of_files``."""
+        return crops_of_files([view.crop for view in self.views], self.min_scale, self.image_size)
 
-        Raises:
-            InputError: on a crop of another size than the images have.
-        """
-        crops = [ResizedCrop(scale=(self.min_scale, 1.0)) if view.crop is None else view.crop for view in self.views]
-        resized_crops = [crop if isinstance(crop, ResizedCrop) else None for crop in crops]
-        for crop in resized_crops:
-            if crop is not None and crop.size not in (None, self.image_size):
-                raise InputError(
-                    f"a view crops to {crop.size} pixels, and images have {self.image_size}: leave out size"
-                )
-        return resized_crops
+    @cached_property
+    def _decoded(self) -> Decoded | None:
+        """The pixels of all images, where they are kept."""
+        if self.cache is None:
+            return None
+        crops = [*self.decoder_crops(), None]
+        side = max(needed_side(crop, self.image_size, self.resize) for crop in crops)
+        paths = [path for listing in self._listings.values() for path in listing.paths]
+        place = self.source if is_address(self.source) else self.home(next(iter(self._listings.values())))
+        return decoded(paths, self.cache_size or side, self.bit_depth, pixel_folder(self.cache, place))
 
     def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
         """A view as it was decoded, cropped here where the view does not crop by area and shape."""
@@ -230,13 +235,14 @@ class FileData(ImageData):
             return images[:, view]
         return self.augment(crop, images[:, view], generator)
 
-    def _without_bad(self, listing: Listing) -> Listing:
+    def without_bad(self, listing: Listing) -> Listing:
+        """A listing less the files that cannot be read, where these may be left out; raises ``InputError`` else."""
         bad = self.find_bad(listing.paths)
         if not bad:
             return listing
         path, reason = bad[0]
         if not self.skip_bad_images:
-            repair = "repair or remove it" if listing.home is None else "correct the row that it was unpacked from"
+            repair = "repair or remove it" if listing.home is None else "correct it where it was packed from"
             way_out = f"{repair}, or leave such files out by --skip-bad-{self.noun}s"
             raise InputError(f"{path}: {reason}{and_more(bad)}; {way_out}")
         if len(bad) == len(listing):
@@ -281,11 +287,7 @@ class FileData(ImageData):
 
     def fingerprint(self, name: str) -> str:
         """The SHA-256 of the names, sizes and times of the files of a split."""
-        digest = hashlib.sha256()
-        for path in self._listings[name].paths:
-            state = Path(path).stat()
-            digest.update(f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0".encode(errors="surrogateescape"))
-        return digest.hexdigest()
+        return fingerprint(self._listings[name].paths)
 
     def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
         """Make the loader of a split, with worker processes."""

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 from longtail.augment.pixels import IGNORED
 from longtail.data.base import Located
 from longtail.data.pixels.folder import SegmentationFolder
+from longtail.files.cache import kept_in
 from longtail.files.configurations import configuration
 from longtail.files.pixels.pairs import ByteArray, Pairs, lookup_table
 from longtail.files.pixels.tables import mask_pairs, mask_tables, names_by_value
 from longtail.files.table_files import shards_words
-from longtail.files.unpacking import image_folder
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class MaskTables(SegmentationFolder):
 
     def find(self) -> dict[str, Pairs]:
         chosen = configuration(self.root, self.configuration)
-        self.home = image_folder(chosen.folder)
+        self.home = kept_in(chosen.folder, "images")
         tables = mask_tables(chosen, self.path_column, self.mask_column)
         places = {split: shards_words(self.root, [file for file, _ in its]) for split, its in tables.items()}
         masked = next(iter(tables.values()))[0][1]

@@ -18,6 +18,7 @@ from longtail.files.boxes.base import BoxSet, Labelled
 from longtail.files.boxes.builder import Builder, image_size
 from longtail.files.boxes.forms import BoxForm, Form, box_form
 from longtail.files.boxes.rows import RowImage, add_objects
+from longtail.files.cache import kept_in
 from longtail.files.columnar import SUFFIXES, columnar
 from longtail.files.columns import Columns
 from longtail.files.configurations import configuration
@@ -30,7 +31,6 @@ from longtail.files.objects import find_objects
 from longtail.files.packed import read_columnar
 from longtail.files.table import read_rows
 from longtail.files.table_files import metadata_files, shards_name, shards_words, table_files, tables_by_split
-from longtail.files.unpacking import image_folder
 from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ class TableSet(BoxSet):
     @cached_property
     def home(self) -> Path:
         """The folder that the paths of the images start from: that of the unpacked ones, where all are."""
-        start = f"{image_folder(self.root)}{os.sep}"
+        start = f"{kept_in(self.root, 'images')}{os.sep}"
         paths = [image.path for image in self._all() if image.path is not None]
         return Path(start) if all(path.startswith(start) for path in paths) else self.root
 

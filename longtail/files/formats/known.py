@@ -11,7 +11,7 @@ from pathlib import Path
 from longtail.errors import InputError
 from longtail.files.configurations import Configuration, configuration
 from longtail.files.entries import Reading, listings_of
-from longtail.files.folder import samples_below, scan_labelled
+from longtail.files.folder import IMAGES, samples_below, scan_labelled
 from longtail.files.formats.base import Format
 from longtail.files.formats.coco import COCO, OBJECTS
 from longtail.files.formats.cvat import CVAT
@@ -19,6 +19,7 @@ from longtail.files.formats.fiftyone import FIFTYONE
 from longtail.files.formats.hugging_face import packed_files, read_packed
 from longtail.files.formats.label_studio import JSON, TABLE
 from longtail.files.formats.open_images import OPEN_IMAGES
+from longtail.files.formats.webdataset import has_shards, read_shards
 from longtail.files.labels import Rows
 from longtail.files.listing import Listing, entries, is_file, is_folder
 from longtail.files.places import find_files
@@ -76,6 +77,8 @@ def read_folder(root: Path, reading: Reading, classes: Sequence[str] | None = No
     Raises:
         InputError: something cannot be used, several files claim one split, or there are files of several tools.
     """
+    if reading.kind == IMAGES and has_shards(str(root), reading.columns):
+        return read_shards(str(root), reading, classes)
     chosen = configuration(root, reading.configuration)
     root = chosen.folder
     if packed := _packed_files(chosen, reading):

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from longtail.errors import InputError
+from longtail.files.cache import kept_in
 from longtail.files.configurations import Configuration
 from longtail.files.objects import Masked, find_masks
 from longtail.files.pixels.pairs import Pairs, read_text
 from longtail.files.table_files import table_files, tables_by_split
-from longtail.files.unpacking import image_folder, unpacked
+from longtail.files.unpacking import unpacked
 from longtail.messages import plural, shown, some
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def mask_pairs(chosen: Configuration, tables: Sequence[tuple[Path, Masked]]) -> 
         InputError: a table cannot be read.
     """
     pairs = Pairs([], [], [])
-    homes = [image_folder(chosen.folder), image_folder(chosen.folder, "masks")]
+    homes = [kept_in(chosen.folder, "images"), kept_in(chosen.folder, "masks")]
     for file, masked in tables:
         name = file.relative_to(chosen.folder)
         columns = [unpacked(file, column, home, name) for column, home in zip(masked, homes, strict=True)]

@@ -219,7 +219,7 @@ def test_a_folder_that_cannot_be_written(
 ) -> None:
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr("longtail.files.unpacking.os.access", lambda path, mode: False)
+    monkeypatch.setattr("longtail.files.cache.os.access", lambda path, mode: False)
     data = Folder(hub, batch_size=1)
     data.setup("fit")
     listing = data.list_images()["train"]
@@ -254,7 +254,7 @@ def test_bytes_that_are_no_image(tmp_path: Path) -> None:
         data.setup("fit")
     message = str(caught.value)
     assert "t.parquet/row2-a.png: not an image in a known format (" in message
-    assert message.endswith("; correct the row that it was unpacked from, or leave such files out by --skip-bad-images")
+    assert message.endswith("; correct it where it was packed from, or leave such files out by --skip-bad-images")
     data = Table(file, batch_size=1, skip_bad_images=True)
     data.setup("fit")
     assert sum(len(split) for split in (data.split("train"), data.split("val")) if split) == 4

@@ -1,0 +1,68 @@
+"""A run from shards is the run from the files, to the bit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import assert_same_weights, fails, results, stopping
+from PIL import Image
+
+from longtail.cli.main import main
+from longtail.tasks.classification import Classification
+
+CLASSES = {"bee": 9, "ant.x": 15, "cat": 5}
+FAST = ["--backbone", "test_efficientnet", "--epochs", "2", "--batch-size", "4", "--workers", "0", "--image-size", "32"]
+ON_CPU = ["--trainer.accelerator", "cpu", "--trainer.logger", "false"]
+SAMPLED = ["--data.sampling", "longtail.data.PowerSampling", *ON_CPU]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos, and the same in shards."""
+    folder = tmp_path_factory.mktemp("place")
+    random = np.random.default_rng(0)
+    for c, (name, count) in enumerate(CLASSES.items()):
+        (folder / "photos" / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = random.integers(0, 120, (40, 48, 3), dtype=np.uint8)
+            pixels[..., c] += 60
+            Image.fromarray(pixels).save(folder / "photos" / name / f"shot.{i}.jpg")
+    assert main(["pack", str(folder / "photos"), str(folder / "shards"), "--shard-size", "1"]) == 0
+    return folder
+
+
+def fit(place: Path, data: str, run: str, *options: str) -> Path:
+    args = ["fit", "--recipe", "ce", "--data", str(place / data), "--run", str(place / run), *FAST, *SAMPLED, *options]
+    assert main(args) in (0, 130)
+    return place / run
+
+
+@pytest.fixture(scope="module")
+def of_files(place: Path) -> Path:
+    return fit(place, "photos", "of-files")
+
+
+def test_a_run_from_shards_that_was_stopped_and_resumed_is_that_from_files(place, of_files):
+    with stopping(Classification, 1, 2):
+        run = fit(place, "shards", "of-shards", "--workers", "1")
+    assert results(run)["status"] != "finished"
+    assert main(["fit", "--resume", str(run)]) == 0
+    assert_same_weights(run, of_files)
+    assert (run / "splits.json.gz").read_bytes() == (of_files / "splits.json.gz").read_bytes()
+    ours, theirs = results(run)["history"], results(of_files)["history"]
+    assert [epoch["val"] for epoch in ours] == [epoch["val"] for epoch in theirs]
+
+
+def test_a_run_is_evaluated_on_shards_of_its_classes(place, of_files, capsys):
+    capsys.readouterr()
+    assert main(["validate", str(of_files), "--data", str(place / "shards"), "--workers", "0"]) == 0
+    assert (of_files / "val-shards.json").is_file()
+
+
+def test_what_is_not_packed(place, capsys):
+    shards = str(place / "shards")
+    assert "is not an empty folder" in fails(capsys, "pack", str(place / "photos"), shards)
+    assert "which it is packed from" in fails(capsys, "pack", str(place / "photos"), str(place / "photos" / "out"))
+    assert "--shard-size takes" in fails(capsys, "pack", "a", "b", "--shard-size", "0")
+    assert "give what to pack" in fails(capsys, "pack", "a")
+    assert "copy it to the store" in fails(capsys, "pack", str(place / "photos"), "s3://bucket/out")
