@@ -56,6 +56,11 @@ def is_first() -> bool:
     return launch().rank == 0
 
 
+def follows() -> bool:
+    """Whether a launcher has started this process beside the first one."""
+    return launch().is_launched and not is_first()
+
+
 def alone(environment: dict[str, str]) -> dict[str, str]:
     """An environment without what tells of other processes."""
     return {k: v for k, v in environment.items() if k not in VARIABLES and not k.startswith(PREFIXES)}

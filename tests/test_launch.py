@@ -65,6 +65,16 @@ def test_a_process_that_trains_alone_knows_of_no_other() -> None:
     }
 
 
+def test_what_is_not_shared_the_first_process_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rank, printed in (("0", True), ("1", False)):
+        for name, value in {**TORCHRUN, "RANK": rank}.items():
+            monkeypatch.setenv(name, value)
+        assert main(["recipes"]) == 0
+        assert bool(capsys.readouterr().out) == printed
+
+
 def test_what_was_started_is_told_to_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert trainer_options([]) == []
     for name, value in TORCHRUN.items():

@@ -17,7 +17,7 @@ from longtail.cli.pack import pack
 from longtail.cli.runs import calibrate, compare, recipes, report, test, validate
 from longtail.cli.use import export, predict, tradeoff
 from longtail.errors import InputError
-from longtail.launch import is_first, launch
+from longtail.launch import follows, is_first
 from longtail.signals import STOPPED
 from longtail.writing import system_error
 
@@ -73,12 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         _limit_pixels(args)
         if args[0] not in COMMANDS:
             raise InputError(f'unknown command "{args[0]}": choose from {", ".join(COMMANDS)}')
+        if args[0] not in TOGETHER and follows():
+            return 0  # the first one does it alone
         with terminated_as_interrupted():
             code = COMMANDS[args[0]](args[1:]) or 0
             sys.stdout.flush()  # what does not fit onto a disk is told here, and not as Python ends
         return code
     except InputError as error:
-        if launch().is_launched and not is_first():
+        if follows():
             time.sleep(3)  # where all fail alike the first one speaks for them, and the launcher ends them
         last_word(f"longtail: error: {error}")
         return 2
@@ -118,6 +120,8 @@ def _limit_pixels(args: list[str]) -> None:
             raise InputError(f"--max-pixels takes the largest number of pixels of an image, below 2^31, got {most}")
         os.environ["LONGTAIL_MAX_PIXELS"] = most  # longtail.files.images.MOST_PIXELS, which takes long to import
 
+
+TOGETHER = ("fit", "validate", "test", "predict")  # what the processes of a launcher share
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "data": look,

@@ -9,6 +9,7 @@ from longtail.cli.agreement import meet_anew, trainer_options
 from longtail.cli.data import data_options
 from longtail.cli.options import add_trust, command_parser, short_options
 from longtail.errors import InputError
+from longtail.launch import follows
 from longtail.messages import command
 
 
@@ -94,6 +95,8 @@ def _evaluate(split: Literal["val", "test"], args: list[str]) -> int:
     if options.prior is not None or options.strength is not None:
         if options.data is not None:
             raise InputError("--prior and --strength measure on the run's own splits: leave out --data")
+        if follows():
+            return 0  # the first one measures alone
         from longtail.reports.terminal import show
         from longtail.tasks.calibration import measure_under
 

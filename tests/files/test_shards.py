@@ -62,7 +62,7 @@ def photos(root: Path, split: str = "", shift: int = 0) -> Path:
 
 def packed(data: FileData, folder: Path, most: int = 3000, group: str = "") -> Path:
     listings = data.list_images()
-    pack(folder, listings, {split: data.names(split, its) for split, its in listings.items()}, most, group)
+    pack(folder, listings, {split: data.file_names(split, its) for split, its in listings.items()}, most, group)
     return folder
 
 
@@ -152,7 +152,7 @@ def test_packing_leaves_nothing_half_written(tmp_path, shards):
     left = tmp_path / ".new.0123.tmp"  # of a process that was killed
     left.mkdir()
     listings = data.list_images()
-    names = {split: data.names(split, its) for split, its in listings.items()}
+    names = {split: data.file_names(split, its) for split, its in listings.items()}
     (tmp_path / "photos/train/dog/a.1.png").unlink()
     message = refused(lambda: pack(tmp_path / "new", listings, names, 3000))
     assert message.endswith("dog/a.1.png: cannot be read (No such file or directory); repair it, and pack again")
