@@ -58,7 +58,7 @@ def main() -> None:
         write_photos(files, options.images)
         data = Folder(files)
         listings = data.list_images()
-        pack(shards, listings, {split: data.names(split, its) for split, its in listings.items()}, 10**8)
+        pack(shards, listings, {split: data.file_names(split, its) for split, its in listings.items()}, 10**8)
         contestants = {
             "files": loading(files, options.batches),
             "shards": loading(shards, options.batches),

@@ -80,7 +80,7 @@ def assert_same_images(one: FileData, other: FileData) -> None:
         assert ours[split].classes == theirs[split].classes
         assert ours[split].groups == theirs[split].groups
         np.testing.assert_array_equal(ours[split].targets, theirs[split].targets)
-        assert one.names(split, ours[split]) == other.names(split, theirs[split])
+        assert one.file_names(split, ours[split]) == other.file_names(split, theirs[split])
         for path, partner in zip(ours[split].paths, theirs[split].paths, strict=True):
             with open_binary(path) as file:
                 assert file.read() == Path(partner).read_bytes()
@@ -216,7 +216,7 @@ def test_shards_of_others_are_indexed_once(tmp_path, caplog):
     assert {split: its.targets.tolist() for split, its in listings.items()} == {"train": [0, 1, 0, 1], "val": [0, 1]}
     assert listings["train"].classes == ["3", "10"]
     assert decode(listings["val"].paths[1]).size == (12, 8)
-    assert Folder(root).names("train", listings["train"])[2] == "imagenet-train-000001.tar/0.jpg"
+    assert Folder(root).file_names("train", listings["train"])[2] == "imagenet-train-000001.tar/0.jpg"
     index = root / ".longtail/shards/auto-auto/index.json"
     written = index.stat().st_mtime_ns
     with ThreadPoolExecutor(2) as pool:  # each waits for the other
