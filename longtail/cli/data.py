@@ -12,9 +12,9 @@ from longtail.errors import InputError
 from longtail.files.stores import is_address
 from longtail.messages import near_names, shown
 
-# The classes of longtail.data that read a table, and whether its paths may be folders, as those of videos may: known
-# here so that what is wrong with a table is said before they are imported, which takes seconds.
-TABLE_READERS = {"Folder": False, "Table": False, "VideoFolder": True, "VideoTable": True}
+# The classes of longtail.data that read a table with one label a row, and whether its paths may be folders, as those of
+# videos may: known here so that what is wrong with a table is said before they are imported, which takes seconds.
+TABLE_READERS = {"Folder": False, "Table": False, "Shards": False, "VideoFolder": True, "VideoTable": True}
 # Of files, in any case: `photos.ZIP` is no class.
 _ENDINGS = frozenset(
     "csv tsv txt lst parquet arrow json jsonl xlsx xls yaml zip tar gz tgz bz2 xz 7z rar pkl h5".split()  # noqa: SIM905

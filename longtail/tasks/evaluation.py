@@ -1,10 +1,12 @@
 """A run evaluated: at its end, and again later."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
+from torch import Tensor
 
 from longtail.checkpoint import load_state, read_checkpoint
 from longtail.configuration import read_run_config
@@ -37,15 +39,29 @@ def check_spread(trainer: pl.Trainer, data: LongTailData, name: str) -> None:
         )
 
 
-def evaluate(cli: TrainingCLI, split: str, checkpoint: str, epoch: int) -> Evaluation:
-    """Evaluate a checkpoint of the run on a split."""
-    path = cli.checkpoints.last if checkpoint == "last" else cli.checkpoints.best
-    here = cli.trainer.is_global_zero or path.is_file()  # other machines need not share the folder of the run
-    state = read_checkpoint(path)["state_dict"] if here else {}
-    load_state(cli.model, cli.trainer.strategy.broadcast(state), path)
+def evaluate(cli: TrainingCLI, split: str, epochs: Mapping[str, int | None]) -> list[Evaluation]:
+    """Evaluate checkpoints of the run on a split, those with the same weights once.
+
+    Args:
+        cli: the run.
+        split: "val" or "test".
+        epochs: of "last" and "best", None for one that there is not.
+    """
+    evaluations: list[Evaluation] = []
+    before: dict[str, Tensor] = {}
     run = cli.trainer.validate if split == "val" else cli.trainer.test
-    run(cli.model, datamodule=cli.datamodule, verbose=False)
-    return {"checkpoint": checkpoint, "epoch": epoch, **cli.model.evaluation}  # type: ignore[typeddict-item]
+    for checkpoint, epoch in epochs.items():
+        if epoch is None:
+            continue
+        path = cli.checkpoints.last if checkpoint == "last" else cli.checkpoints.best
+        here = cli.trainer.is_global_zero or path.is_file()  # other machines need not share the folder of the run
+        state = cli.trainer.strategy.broadcast(read_checkpoint(path)["state_dict"] if here else {})
+        if not (before.keys() == state.keys() and all(torch.equal(before[name], state[name]) for name in state)):
+            load_state(cli.model, state, path)
+            run(cli.model, datamodule=cli.datamodule, verbose=False)
+        evaluations.append({"checkpoint": checkpoint, "epoch": epoch, **cli.model.evaluation})  # type: ignore[typeddict-item]
+        before = state
+    return evaluations
 
 
 def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
@@ -60,7 +76,7 @@ def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
     check_spread(cli.trainer, cli.datamodule, split)
     epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
     with cli.processes.running(cli.trainer, cli.checkpoints.stops):
-        evaluations = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
+        evaluations = evaluate(cli, split, epochs)
     others = [e for e in results["evaluations"] if e["split"] != split]
     if cli.trainer.is_global_zero:
         results["evaluations"] = [*others, *evaluations]

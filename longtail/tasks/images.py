@@ -76,7 +76,7 @@ class ImageTask(Task[ImageBatch]):
         if isinstance(data, FeatureData):  # its images were checked
             return
         if not isinstance(data, ImageData):
-            raise InputError(f"{type(data).__name__} is not for classification: give images with labels")
+            raise InputError(f"{type(data).__name__} is not for classification: give data with labels of images")
         if self.method.num_classes != len(data.classes):
             raise InputError(f"the method has {self.method.num_classes} classes, {data.source} has {len(data.classes)}")
         networks = [

@@ -57,7 +57,7 @@ def evaluate_on(split: str, run: Path, data: Sequence[str], args: Sequence[str])
     check_spread(cli.trainer, cli.datamodule, split)
     epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
     with cli.processes.running(cli.trainer, cli.checkpoints.stops):
-        evaluations = [evaluate(cli, split, name, epoch) for name, epoch in epochs.items() if epoch is not None]
+        evaluations = evaluate(cli, split, epochs)
     if cli.trainer.is_global_zero:
         source = cli.datamodule.source
         titled: Results = {**results, "name": f"{results['name']} on {source}"}

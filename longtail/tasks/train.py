@@ -109,7 +109,7 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
             run.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked(run))
             check_unused(run)
-        write_atomically(run / "config.yaml", cli.dump())
+        write_atomically(run / "config.yaml", cli.results["config"])
         if not (run / RECORD).exists() and (record := SplitRecord.of(images)) is not None:
             record.write(run)
     try:
@@ -123,12 +123,7 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
     cli.results["best_epoch"] = cli.checkpoints.best_epoch
     epochs = {"last": trainer.current_epoch, "best": cli.checkpoints.best_epoch}
     splits = [name for name in ("val", "test") if data.split(name) is not None and not left_out(trainer, name)]
-    cli.results["evaluations"] = [
-        evaluate(cli, split, checkpoint, epoch)
-        for split in splits
-        for checkpoint, epoch in epochs.items()
-        if epoch is not None
-    ]
+    cli.results["evaluations"] = [evaluation for split in splits for evaluation in evaluate(cli, split, epochs)]
     if trainer.is_global_zero:
         results = cast(Results, cli.results)
         save_results(run, results)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
+import yaml
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -102,6 +103,7 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build the data module, read the set, and build what follows from its counts."""
+        self.config_dump = yaml.safe_load(self.dump())  # what Lightning calls hyperparameters
         with building():
             data_config = Namespace(data=self.config.data)  # type: ignore[no-untyped-call]  # it has no types
             data = self.parser.instantiate(data_config).data

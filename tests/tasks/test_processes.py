@@ -27,8 +27,8 @@ subprocess.Popen([sys.executable, "-c", {WAITING!r}, str(os.getpid())])
 """
 
 
-def said(script: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+def said(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, cwd=folder)
 
 
 def is_there(pid: int) -> bool:
@@ -36,8 +36,10 @@ def is_there(pid: int) -> bool:
     return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def test_a_killed_process_is_named_and_ends_the_others() -> None:
-    done = said(FIRST)
+def test_a_killed_process_is_named_and_ends_the_others(tmp_path: Path) -> None:
+    (tmp_path / "runs/a").mkdir(parents=True)
+    (tmp_path / "runs/a/config.yaml").touch()
+    done = said(FIRST, tmp_path)
     other, killed = map(int, done.stdout.split())
     (line,) = done.stderr.splitlines()
     assert f"process 2 of the run (pid {killed}, counted from 0) was killed by SIGKILL" in line
@@ -46,7 +48,7 @@ def test_a_killed_process_is_named_and_ends_the_others() -> None:
     assert not is_there(other)
 
 
-def test_the_others_say_that_the_first_is_gone() -> None:
-    (line,) = said(OTHER).stderr.splitlines()
+def test_the_others_say_that_the_first_is_gone(tmp_path: Path) -> None:
+    (line,) = said(OTHER, tmp_path).stderr.splitlines()
     assert "process 0 of the run" in line
-    assert line.endswith("go on by: longtail fit --resume runs/a")
+    assert line.endswith("give the command again")  # there is no folder of the run yet
