@@ -170,7 +170,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "run"
     options = ["--epochs", "1", "--precision", "32-true", "--trainer.limit_train_batches", "1"]
     options += ["--trainer.enable_progress_bar", "false", "--trainer.logger", "false", "--trainer.accelerator", "cpu"]
-    assert main(["fit", "--recipe", "digits_lt/ce", "--run", str(run), *options]) == 0
+    assert main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--run", str(run), *options]) == 0
     Image.new("RGB", (20, 20), "red").save(run.parent / "a.png")
     return run
 

@@ -174,6 +174,7 @@ def srun(rank: int, port: int) -> dict[str, str]:
 
 
 FIT = ["fit", "--recipe", "digits_lt/ce", "--epochs", "2", "--precision", "32-true", "--trainer.accelerator", "cpu"]
+FIT += ["--backbone", "resnet8_cifar"]
 
 
 @pytest.fixture(scope="module")

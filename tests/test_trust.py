@@ -77,7 +77,10 @@ OF_METHOD = PLACES[:3]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run."""
     run = tmp_path_factory.mktemp("runs") / "run"
-    assert main(["fit", "--recipe", "digits_lt/ce", "--epochs", "1", "--run", str(run)]) == 0
+    assert (
+        main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--epochs", "1", "--run", str(run)])
+        == 0
+    )
     return run
 
 

@@ -49,7 +49,7 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
   --total-batch-size N images of a step over all processes and accumulated batches, in place of --batch-size
   --lr X               highest rate of the recipe's optimizer: about 0.1 for SGD, 0.001 for AdamW; it is not scaled by
                        the batch size
-  --backbone NAME      a timm name, local-dir:FOLDER in timm's layout, or resnet20_cifar, resnet32_cifar,
+  --backbone NAME      a timm name, local-dir:FOLDER in timm's layout, or resnet8_cifar, resnet20_cifar, resnet32_cifar,
                        resnet56_cifar; for segmentation an encoder of segmentation-models-pytorch, for clips a video
                        network of torchvision
   --pretrained         start from published weights    --weights FILE   start from a local file, or from a

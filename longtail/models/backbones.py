@@ -19,7 +19,7 @@ from longtail.models.trained_state import keep_trained_state
 from longtail.models.tuning import Frozen, Tuning
 from longtail.models.weights import check_start, load_tuned, load_weights
 
-CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (20, 32, 56)}
+CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (8, 20, 32, 56)}
 
 
 class Backbone(nn.Module):
@@ -28,8 +28,8 @@ class Backbone(nn.Module):
     Shapes: images (N, 3, H, W) to features (N, num_features).
 
     Args:
-        name: "resnet20_cifar", "resnet32_cifar", "resnet56_cifar", any timm model name, or "local-dir:FOLDER" for one
-            with its weights in timm's layout.
+        name: "resnet8_cifar", "resnet20_cifar", "resnet32_cifar", "resnet56_cifar", any timm model name, or
+            "local-dir:FOLDER" for one with its weights in timm's layout.
         pretrained: start from timm's published weights, downloaded on first use.
         weights: start from this local file instead (safetensors, or a torch file of tensors), or from a checkpoint or
             an export of a run. What is no part of the backbone is left out, and told; all of it has to be there.

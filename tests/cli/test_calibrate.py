@@ -23,7 +23,10 @@ CLASSES = [str(digit) for digit in range(10)]
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Digits by cross-entropy, whose logits imply the frequencies of training."""
     run = tmp_path_factory.mktemp("runs") / "ce"
-    assert main(["fit", "--recipe", "digits_lt/ce", "--epochs", "8", "--run", str(run)]) == 0
+    assert (
+        main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--epochs", "8", "--run", str(run)])
+        == 0
+    )
     return run
 
 

@@ -30,7 +30,7 @@ from longtail.inference import load_run
 from longtail.reports.results import weakest_classes
 from longtail.tasks.classification import Classification
 
-FAST = ["--epochs", "2", "--workers", "0", "--batch-size", "8", "--backbone", "resnet20_cifar", "--image-size", "16"]
+FAST = ["--epochs", "2", "--workers", "0", "--batch-size", "8", "--backbone", "resnet8_cifar", "--image-size", "16"]
 
 
 @pytest.fixture(scope="session")
@@ -152,7 +152,10 @@ def test_the_splits_of_a_run_stay_when_files_come_and_go(
 
 
 def test_a_split_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run, fitting = tmp_path / "run", ["fit", "--recipe", "digits_lt/ce", "--epochs", "1", "--run"]
+    run, fitting = (
+        tmp_path / "run",
+        ["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--epochs", "1", "--run"],
+    )
     without_val, without_test = ("--trainer.limit_val_batches", "0"), ("--trainer.limit_test_batches", "0")
     by_difficulty = ["--data.sampling", "longtail.data.DifficultySampling"]
     assert "difficulty" in fails(capsys, *fitting, str(run), *without_val, *by_difficulty)
@@ -267,7 +270,18 @@ def test_a_stopped_and_resumed_run_equals_an_uninterrupted_one(
     options: list[str],
     stop: tuple[int, int],
 ) -> None:
-    args = ["fit", "--recipe", "digits_lt/bcl", "--epochs", "2", "--precision", "32-true", *options]
+    args = [
+        "fit",
+        "--recipe",
+        "digits_lt/bcl",
+        "--backbone",
+        "resnet8_cifar",
+        "--epochs",
+        "2",
+        "--precision",
+        "32-true",
+        *options,
+    ]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert main([*args, "--run", str(whole)]) == 0
     with stopping(Classification, *stop):
@@ -296,7 +310,18 @@ def test_what_a_checkpoint_decides_is_no_option_of_a_resumed_run(
 
 def test_macro_f1_can_choose_the_epoch(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    args = ["--recipe", "digits_lt/ce", "--epochs", "3", "--monitor", "macro_f1", "--run", str(run)]
+    args = [
+        "--recipe",
+        "digits_lt/ce",
+        "--backbone",
+        "resnet8_cifar",
+        "--epochs",
+        "3",
+        "--monitor",
+        "macro_f1",
+        "--run",
+        str(run),
+    ]
     assert main(["fit", *args]) == 0
     found = results(run)
     scores = [entry["val"]["macro_f1"] for entry in found["history"]]
@@ -307,7 +332,18 @@ def test_macro_f1_can_choose_the_epoch(tmp_path: Path) -> None:
 
 def test_seeds_differ_and_repeat(tmp_path: Path) -> None:
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
-        args = ["--recipe", "digits_lt/ce", "--epochs", "1", "--seed", seed, "--run", str(tmp_path / name)]
+        args = [
+            "--recipe",
+            "digits_lt/ce",
+            "--backbone",
+            "resnet8_cifar",
+            "--epochs",
+            "1",
+            "--seed",
+            seed,
+            "--run",
+            str(tmp_path / name),
+        ]
         assert main(["fit", *args]) == 0
     a, b, c = (state(tmp_path / name) for name in "abc")
     assert all(torch.equal(value, b[key]) for key, value in a.items())
@@ -316,7 +352,10 @@ def test_seeds_differ_and_repeat(tmp_path: Path) -> None:
 
 def test_two_processes_measure_and_predict_what_one_does(photos: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert main(["fit", "--recipe", "digits_lt/ce", "--epochs", "1", "--run", str(run)]) == 0
+    assert (
+        main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--epochs", "1", "--run", str(run)])
+        == 0
+    )
     before = results(run)
     predict = ["predict", str(run), str(photos), "--batch-size", "3", "--skip-bad-images", "--output"]
     in_two_processes(tmp_path, "test", str(run), then=[*predict, str(tmp_path / "two.csv")])

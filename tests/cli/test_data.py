@@ -223,7 +223,7 @@ def test_a_configuration_names_the_set_as_a_recipe_does(place: Path) -> None:
         folder.mkdir()
         for i in range(number):
             Image.fromarray(random.integers(0, 255, (20, 20, 3), dtype=np.uint8)).save(folder / f"{i}.png")
-    options = ["--epochs", "1", "--workers", "0", "--batch-size", "4", "--backbone", "resnet20_cifar"]
+    options = ["--epochs", "1", "--workers", "0", "--batch-size", "4", "--backbone", "resnet8_cifar"]
     recipe = ["--recipe", "ce", "--data", "my_sets.Folder", "--data.root", "photos"]
     assert main(["fit", *recipe, "--image-size", "16", *options, "--run", "first"]) == 0
     (place / "photos").rename(place / "pictures")
@@ -244,7 +244,7 @@ def test_the_page_about_a_new_data_set_is_true(place: Path, capsys: pytest.Captu
             leaf = Image.fromarray(random.integers(0, 255, (20, 20, 3), dtype=np.uint8))
             leaf.save(place / "pressed" / f"{name}-{i}.png")
     fitting = ["fit", "--recipe", "mine.yaml", "--epochs", "1", "--workers", "0", "--batch-size", "4"]
-    fitting += ["--backbone", "resnet20_cifar", "--image-size", "16"]
+    fitting += ["--backbone", "resnet8_cifar", "--image-size", "16"]
     for run, data in (("path", ["pressed/"]), ("name", ["herbarium", "--data.root", "pressed"])):
         assert main([*fitting, "--data", *data, "--run", run]) == 0
         assert results(place / run)["classes"] == ["fern", "moss", "oak"]

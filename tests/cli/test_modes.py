@@ -23,7 +23,7 @@ def test_everything_has_the_usual_mode(tmp_path: Path, group_reads: None) -> Non
     pytest.importorskip("onnxscript")
     run = tmp_path / "made" / "run"
     short = ["--epochs", "1", "--precision", "32-true", "--trainer.limit_train_batches", "1"]
-    assert main(["fit", "--recipe", "digits_lt/ce", "--run", str(run), *short]) == 0
+    assert main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--run", str(run), *short]) == 0
     assert main(["report", str(run)]) == 0
     Image.new("RGB", (20, 20), "red").save(tmp_path / "a.png")
     made = run.parent

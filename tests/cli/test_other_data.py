@@ -16,7 +16,7 @@ from longtail.cli.main import main
 from longtail.data.images.folder import Folder, Table
 from longtail.errors import InputError
 
-FAST = ["--epochs", "1", "--workers", "0", "--batch-size", "8", "--backbone", "resnet20_cifar", "--image-size", "16"]
+FAST = ["--epochs", "1", "--workers", "0", "--batch-size", "8", "--backbone", "resnet8_cifar", "--image-size", "16"]
 CLASSES = {"ant": 40, "bee": 100, "cat": 160}
 
 

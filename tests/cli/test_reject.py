@@ -23,7 +23,10 @@ from longtail.reports import calibration
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "ce"
-    assert main(["fit", "--recipe", "digits_lt/ce", "--epochs", "4", "--run", str(run)]) == 0
+    assert (
+        main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--epochs", "4", "--run", str(run)])
+        == 0
+    )
     return run
 
 

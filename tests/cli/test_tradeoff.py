@@ -24,7 +24,7 @@ FIT = ["--epochs", "2", "--precision", "32-true"]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run on the digits."""
     run = tmp_path_factory.mktemp("runs") / "ce"
-    assert main(["fit", "--recipe", "digits_lt/ce", "--run", str(run), *FIT]) == 0
+    assert main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--run", str(run), *FIT]) == 0
     return run
 
 
@@ -200,7 +200,7 @@ def test_without_a_validation_split_there_is_no_curve(tmp_path: Path, capsys: py
             for i in range(images):
                 pixels = np.full((16, 16, 3), 90 * c + i + images, dtype=np.uint8)
                 Image.fromarray(pixels).save(photos / split / f"class {c}" / f"{i}.png")
-    options = ["--epochs", "1", "--workers", "0", "--batch-size", "4", "--backbone", "resnet20_cifar"]
+    options = ["--epochs", "1", "--workers", "0", "--batch-size", "4", "--backbone", "resnet8_cifar"]
     options += ["--image-size", "16", "--data.val_fraction", "0"]
     assert main(["fit", "--recipe", "ce", "--data", str(photos), "--run", str(run), *options]) == 0
     assert "photos has no validation split" in fails(capsys, "tradeoff", str(run))

@@ -19,7 +19,7 @@ from longtail.figures import Metric
 from longtail.metrics.class_metric import ClassMetric, by_name, measure
 from longtail.tasks.refusals import explain
 
-FIT = ["fit", "--recipe", "digits_lt/ce", "--epochs", "2"]
+FIT = ["fit", "--recipe", "digits_lt/ce", "--epochs", "2", "--backbone", "resnet8_cifar"]
 
 
 def test_it_is_measured_monitored_and_shown(

@@ -28,7 +28,7 @@ from longtail.tasks.classification import Classification
 from longtail.tasks.divergence import Divergence
 
 FIT = ["fit", "--recipe", "digits_lt/ce", "--precision", "32-true", "--trainer.limit_train_batches", "3"]
-FIT += ["--trainer.enable_progress_bar", "false"]
+FIT += ["--trainer.enable_progress_bar", "false", "--backbone", "resnet8_cifar"]
 
 
 @contextmanager

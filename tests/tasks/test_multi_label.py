@@ -29,7 +29,7 @@ from longtail.tasks import Classification, MultiLabel
 from longtail.tasks.images import ImageTask
 
 SMALL = [
-    *("--backbone", "resnet20_cifar", "--image-size", "32", "--batch-size", "8", "--workers", "0", "--epochs", "2"),
+    *("--backbone", "resnet8_cifar", "--image-size", "32", "--batch-size", "8", "--workers", "0", "--epochs", "2"),
     *("--precision", "32-true", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),
     *("--model.many", "12", "--model.few", "5", "--data.test_fraction", "0.2"),
 ]

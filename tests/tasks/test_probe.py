@@ -182,7 +182,21 @@ def test_a_probe_of_a_network_that_is_trained_is_refused(place, capsys):
 def first(place: Path) -> Path:
     run = place / "first"
     assert (
-        main(["fit", "--recipe", "digits_lt/ce", "--epochs", "2", "--run", str(run), "--trainer.accelerator", "cpu"])
+        main(
+            [
+                "fit",
+                "--recipe",
+                "digits_lt/ce",
+                "--backbone",
+                "resnet8_cifar",
+                "--epochs",
+                "2",
+                "--run",
+                str(run),
+                "--trainer.accelerator",
+                "cpu",
+            ]
+        )
         == 0
     )
     return run

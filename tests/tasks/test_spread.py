@@ -17,6 +17,7 @@ from longtail.tasks.schedules import StepSchedule
 from longtail.tasks.spread import SyncedNorms, batch_of_process, check_strategy
 
 FIT = ["fit", "--recipe", "digits_lt/ce", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
+FIT += ["--backbone", "resnet8_cifar"]
 
 
 def trainer(processes: int, accumulated: int = 1) -> Any:

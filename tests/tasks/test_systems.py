@@ -20,6 +20,8 @@ model:
   init_args:
     method:
       init_args:
+        backbone:
+          init_args: {name: resnet8_cifar}
         classifier: longtail.models.CosineClassifier
         loss: longtail.losses.LogitAdjustedLoss
 """
@@ -34,10 +36,10 @@ model:
       init_args:
         teacher:
           class_path: longtail.models.Backbone
-          init_args: {{name: resnet20_cifar}}
+          init_args: {{name: resnet8_cifar}}
         backbone:
           class_path: longtail.models.Backbone
-          init_args: {{name: resnet20_cifar}}
+          init_args: {{name: resnet8_cifar}}
 """
 
 

@@ -351,7 +351,7 @@ def test_the_shot_groups_of_inaturalist_are_the_published_ones() -> None:
         assert found[name].tolist() == expected.tolist(), name
 
 
-FAST = ["--epochs", "1", "--workers", "0", "--batch-size", "4", "--backbone", "resnet20_cifar", "--image-size", "16"]
+FAST = ["--epochs", "1", "--workers", "0", "--batch-size", "4", "--backbone", "resnet8_cifar", "--image-size", "16"]
 
 
 @pytest.mark.parametrize(
