@@ -103,7 +103,8 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build the data module, read the set, and build what follows from its counts."""
-        self.config_dump = yaml.safe_load(self.dump())  # what Lightning calls hyperparameters
+        whole = self.parser.dump(self.config, skip_none=False, skip_link_targets=True)
+        self.config_dump = yaml.safe_load(whole)  # under this name Lightning finds the hyperparameters
         with building():
             data_config = Namespace(data=self.config.data)  # type: ignore[no-untyped-call]  # it has no types
             data = self.parser.instantiate(data_config).data
@@ -121,6 +122,7 @@ class TrainingCLI(LightningCLI):
             precision, why = choose_precision(self.config_init.model.method, str(self.config.trainer.accelerator))
             logger.info(f"precision {precision}, as {why}; --precision gives another")
             self.config.trainer.precision = self.config_init.trainer.precision = precision
+            self.config_dump["trainer"]["precision"] = precision
         self.datamodule, self.model = data, self.config_init.model
         self.trainer = self.instantiate_trainer()
         if total is not None:
@@ -165,7 +167,7 @@ class TrainingCLI(LightningCLI):
 
     def dump(self) -> str:
         """The resolved configuration as YAML."""
-        return str(self.parser.dump(self.config, skip_none=False, skip_link_targets=True))
+        return str(yaml.safe_dump(self.config_dump, sort_keys=False, allow_unicode=True))
 
 
 def configure(

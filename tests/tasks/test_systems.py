@@ -16,6 +16,8 @@ DIGITS = ["fit", "--recipe", "digits_lt/ce", "--precision", "32-true", "--traine
 TEACHER = """\
 about: the teacher
 base: digits_lt/ce
+trainer:
+  max_epochs: 1
 model:
   init_args:
     method:
