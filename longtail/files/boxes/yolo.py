@@ -1,11 +1,12 @@
 """Boxes and polygons in YOLO's format: a text file for each image."""
 
-# ruff: noqa: PTH113, PTH120, PTH122 - paths are plain strings: objects are slow in their thousands
+# ruff: noqa: PTH113, PTH119, PTH120, PTH122 - paths are plain strings: objects are slow in their thousands
 
 import logging
 import os
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import quote
 
 import numpy as np
 
@@ -119,11 +120,13 @@ class YOLOSet(BoxSet):
 
 
 def labels_of(image: str) -> str:
-    """The text file of an image: below ``labels/`` in the place of the last ``images/`` of its path, or beside it."""
+    """The text file of an image: below ``labels/`` in the place of the last ``images/`` of its path, or beside it; also
+    one that is called as in an address, where Label Studio writes %C3%A4 for a letter."""
     top, slash, rest = image.rpartition(f"{os.sep}images{os.sep}")
     beside = f"{os.path.splitext(image)[0]}.txt"
     apart = os.path.splitext(f"{top}{os.sep}labels{os.sep}{rest}")[0] + ".txt" if slash else beside
-    return beside if not os.path.isfile(apart) and os.path.isfile(beside) else apart
+    quoted = [f"{os.path.dirname(place)}{os.sep}{quote(os.path.basename(place))}" for place in (apart, beside)]
+    return next((place for place in (apart, beside, *quoted) if os.path.isfile(place)), apart)
 
 
 def _is_labels(file: str) -> bool:

@@ -276,6 +276,13 @@ def test_yolo(write: Callable[[Path], None], tmp_path: Path) -> None:
     assert data.left_out == {}
 
 
+def test_label_studio_quotes_the_names_of_text_files(tmp_path: Path) -> None:
+    image(tmp_path / "images/ä 1.png")
+    text(tmp_path / "labels/%C3%A4%201.txt", "0 .5 .5 .5 .5")
+    text(tmp_path / "classes.txt", "cat")
+    assert boxes(YOLO(tmp_path, **BOXES)) == {"ä 1.png": [("cat", [6, 4, 18, 12])]}
+
+
 def test_the_yaml_of_yolo_is_given_by_its_folder(tmp_path: Path) -> None:
     yolo_roboflow(tmp_path)
     with pytest.raises(InputError, match=rf"data\.yaml: give --data {tmp_path};"):
