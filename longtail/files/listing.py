@@ -1,6 +1,6 @@
 """A data set as rows of (path, class), and what its two readers, folders and tables, share."""
 
-# ruff: noqa: PTH112, PTH119, PTH120 - paths are plain strings: objects are slow in their thousands
+# ruff: noqa: PTH112 - paths are plain strings: objects are slow in their thousands
 
 from __future__ import annotations
 
@@ -147,13 +147,12 @@ def missing_files(paths: list[str], folders: bool = False) -> list[int]:
     exists = os.path.exists if folders else os.path.isfile
     inside = defaultdict(list)
     for i, path in enumerate(paths):
-        inside[os.path.dirname(path)].append(i)
+        folder, name = os.path.split(path)
+        inside[folder].append((i, name))
     missing = []
-    for folder, indices in inside.items():
+    for folder, files in inside.items():
         is_there = os.path.isdir(folder)
         names = {entry.name for entry in entries(folder) if is_file(entry)} if is_there else set()
-        for i in indices:
-            # Asked for again, as some file systems do not tell upper from lower case.
-            if os.path.basename(paths[i]) not in names and not (is_there and exists(paths[i])):
-                missing.append(i)
+        # Asked for again, as some file systems do not tell upper from lower case.
+        missing += [i for i, name in files if name not in names and not (is_there and exists(paths[i]))]
     return sorted(missing)

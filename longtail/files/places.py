@@ -1,6 +1,6 @@
 """Where the images or videos lie that a file names: by their paths, or by their names anywhere below a folder."""
 
-# ruff: noqa: PTH100, PTH112, PTH113, PTH117, PTH118, PTH119, PTH120, PTH122, PTH206 - paths are plain strings: objects are slow in their thousands
+# ruff: noqa: PTH100, PTH112, PTH113, PTH117, PTH118, PTH119, PTH122, PTH206 - paths are plain strings: objects are slow in their thousands
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def find_files(rows: Rows, folders: Sequence[str], kind: Kind, split: str | None
 def unnamed(paths: Collection[str], kind: Kind = IMAGES) -> list[str]:
     """The files of a kind beside those of some paths that are not among these."""
     named = set(paths)
-    folders = {os.path.dirname(path) for path in named}
+    folders = {path.rpartition(os.sep)[0] or os.sep for path in named}
     beside = (entry for folder in sorted(folders) for entry in entries(folder))
     return [
         entry.path
@@ -83,13 +83,16 @@ def _inner_paths(rows: Rows, folders: Sequence[str]) -> list[str | None]:
         if not path:
             raise rows.error(i, "the path is empty; fill it in or remove the row")
         plain = os.path.normpath(path)
-        start = next((plain[len(top) :] for top in tops if plain.startswith(top)), None)
-        elsewhere = os.path.isabs(plain) and start is None and os.path.lexists(plain)
+        start: str | None = plain
+        elsewhere = False
+        if os.path.isabs(plain):
+            start = next((plain[len(top) :] for top in tops if plain.startswith(top)), None)
+            elsewhere = start is None and os.path.lexists(plain)
         if elsewhere or plain in (os.curdir, os.pardir) or plain.startswith(os.pardir + os.sep):
             raise rows.error(
                 i, f"path {shown(path)} is not inside {shown(folders[-1])}; correct it or give another root"
             )
-        inner.append(start if os.path.isabs(plain) else plain)
+        inner.append(start)
     return inner
 
 
