@@ -41,6 +41,7 @@ def dataset_of(data: LongTailData, name: str, recognised: str, limits: Mapping[s
     if few > many + 1:
         raise InputError(f"few must not be above many, got few {few} and many {many}")
     splits = splits_of(data)
+    samples = {split: _samples(data, split) for split in splits}
     return Dataset(
         name,
         recognised,
@@ -50,8 +51,8 @@ def dataset_of(data: LongTailData, name: str, recognised: str, limits: Mapping[s
         data.group_noun,
         {"many": many, "few": few},
         {split: data.size(split) for split in splits},
-        {split: _samples(data, split) for split in splits},
-        data.ways_out.get("val", ""),
+        samples,
+        data.ways_out.get("val", "") if 0 in samples.get("val", []) else "",
         recipe=kind.recipe,
     )
 
