@@ -184,7 +184,7 @@ class LongTailData(pl.LightningDataModule, ABC):
         Raises:
             InputError: as ``labelled``.
         """
-        self.trained, self.measured_alone = trained, True
+        self.trained = trained
         images = self.labelled(split, trained.classes)
         none = np.zeros(0, dtype=np.int64)
         self.splits = Splits.of(trained.classes, {"train": Split(images.images, none, none, 0), split: images})

@@ -36,16 +36,17 @@ def kept_in(place: str | Path, name: str) -> Path:
 
 
 @contextmanager
-def alone(home: Path) -> Iterator[None]:
-    """Other processes wait that would write into a folder, as far as the file system has locks."""
+def alone(home: Path, name: str = ".lock") -> Iterator[bool]:
+    """Other processes wait that would write into a folder, or the part of it that the lock is named after; says whether
+    they do, as not all file systems have locks."""
     import filelock
 
     home.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(home / ".lock")
+    lock = filelock.FileLock(home / name)
     with suppress(NotImplementedError):
         lock.acquire()
     try:
-        yield
+        yield lock.is_locked
     finally:
         lock.release()
 

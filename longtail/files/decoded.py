@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,9 +110,10 @@ def decoded(paths: Sequence[str], side: int, bit_depth: int | None, home: Path) 
     folder = home / _name(distinct, side, bit_depth)
     try:
         if not (folder / _DONE).is_file():
-            with alone(home):
+            with alone(home) as locked:
                 if not (folder / _DONE).is_file():  # of a process that was quicker
-                    _write(distinct, side, bit_depth, folder)
+                    name = f"{folder.name}.part" if locked else f"{folder.name}.{uuid4().hex}"
+                    _write(distinct, side, bit_depth, folder, home / name)
     except OSError as error:
         told = system_error(error, str(home))
         raise told or InputError(f"{shown(home)}: cannot be written ({error.strerror or error})") from error
@@ -125,9 +127,8 @@ def _name(paths: Sequence[str], side: int, bit_depth: int | None) -> str:
     return f"{side}-{fingerprint(paths, repr((_VERSION, side, bit_depth)))[:16]}"
 
 
-def _write(paths: Sequence[str], side: int, bit_depth: int | None, folder: Path) -> None:
-    """Decode into a folder of another name, and rename it in the end."""
-    part = folder.with_name(f"{folder.name}.part")
+def _write(paths: Sequence[str], side: int, bit_depth: int | None, folder: Path, part: Path) -> None:
+    """Decode into a folder of another name, ``part``, and rename it in the end."""
     part.mkdir(parents=True, exist_ok=True)
     done = _whole(part)
 
@@ -153,7 +154,10 @@ def _write(paths: Sequence[str], side: int, bit_depth: int | None, folder: Path)
             os.fsync(pixels.fileno())
         np.save(part / _DONE, np.fromfile(part / _SHAPES, dtype=np.int64).reshape(-1, 2))
         (part / _SHAPES).unlink()
-        part.rename(folder)
+        if (folder / _DONE).is_file():  # where there are no locks, of another process
+            shutil.rmtree(part)
+        else:
+            part.rename(folder)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             shutil.rmtree(part, ignore_errors=True)  # a full disk stops others too

@@ -70,7 +70,7 @@ class DistributionBalancedLoss(SigmoidLoss):
         self.num_classes = len(counts)
         self.alpha, self.beta, self.mu, self.scale, self.bias = alpha, beta, mu, scale, bias
         self.register_buffer("inverse", (counts.min() / counts.double()).float(), persistent=False)
-        self.register_buffer("offsets", torch.zeros(len(counts)), persistent=False)
+        self.register_buffer("offsets", torch.zeros(len(counts)))  # saved, as a resumed run may lack some images
         self._counts = counts
         self.set_images(int(counts.sum()) if images is None else images)
 

@@ -88,9 +88,13 @@ def rejection_threshold(scores: Numbers, rate: float = RATE) -> float:
     check_rate(rate)
     threshold = conformal_quantile(scores, 1 - rate)
     if threshold == math.inf:
-        least = math.ceil(1 / rate - 1 - 1e-9)
-        raise ValueError(f"rate {rate:g} wants at least {least} held-out images, got {len(scores)}")
+        raise ValueError(f"rate {rate:g} wants at least {images_for(rate)} held-out images, got {len(scores)}")
     return threshold
+
+
+def images_for(rate: float) -> int:
+    """How many held-out images a threshold for a rate wants at least, ``1 / rate - 1``."""
+    return math.ceil(1 / rate - 1 - 1e-9)
 
 
 def check_rate(rate: float) -> None:

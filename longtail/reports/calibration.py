@@ -10,7 +10,7 @@ from rich import table as terminal
 from longtail.errors import InputError
 from longtail.reports.groups import GROUPS
 from longtail.reports.lines import Lines
-from longtail.reports.rejection import are_refused, rejection_lines
+from longtail.reports.rejection import are_refused, rejection_lines, rejection_notes
 from longtail.reports.sets import are_sets, set_lines, set_notes
 from longtail.reports.wording import NOTHING
 
@@ -107,7 +107,7 @@ def calibration_tables(
         tables.append((set_lines(sets).text(title), set_notes(sets)))
     if (rejection := content["rejection_figures"]) is not None:
         title = f"{name}: images rejected at --reject-rate {rejection['rate']:g}, cross-fitted"
-        tables.append((rejection_lines(rejection).text(title), []))
+        tables.append((rejection_lines(rejection).text(title), rejection_notes(rejection)))
     return tables
 
 

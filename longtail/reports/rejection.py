@@ -35,6 +35,14 @@ def are_refused(content: Any) -> bool:  # JSON
     return bool(content["scores"]) and all(isinstance(number, int | float) for number in numbers)
 
 
+def rejection_notes(figures: RejectionFigures) -> list[str]:
+    """What is to be noted below the figures."""
+    if all(groups["all"]["refused"] is not None for groups in figures["scores"].values()):
+        return []
+    rate = percent(figures["rate"])
+    return [f"There are too few validation images to refuse {rate} of them where a fold is left out."]
+
+
 def rejection_lines(figures: RejectionFigures) -> Lines:
     """The figures of each score, of all classes, of the groups that have images, and of the outsiders."""
     first = next(iter(figures["scores"].values()))

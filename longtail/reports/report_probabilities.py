@@ -5,7 +5,7 @@ from typing import Any
 
 from longtail.reports.calibration import WHEN, Worth, calibration_lines
 from longtail.reports.plots.reliability import reliability_diagrams
-from longtail.reports.rejection import RejectionFigures, rejection_lines
+from longtail.reports.rejection import RejectionFigures, rejection_lines, rejection_notes
 from longtail.reports.sets import SetFigures, set_lines, set_notes
 from longtail.reports.wording import percent
 
@@ -35,4 +35,5 @@ def _sets(figures: SetFigures) -> dict[str, Any]:  # of the template
 
 def _rejection(figures: RejectionFigures) -> dict[str, Any]:  # of the template
     """What stands there of the images that are refused."""
-    return {"rate": percent(figures["rate"]), "table": rejection_lines(figures).table()}
+    lines = rejection_lines(figures)
+    return {"rate": percent(figures["rate"]), "table": lines.table(), "notes": rejection_notes(figures)}

@@ -21,6 +21,7 @@ from longtail.reports.terminal import evaluation_table, show
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
 from longtail.trust import building_from_run
 
+MEASURING = ("--trainer.logger=false", "--total_batch_size=null")  # by --batch-size
 WEIGHTS = "--model.method.backbone.weights"
 
 
@@ -100,7 +101,7 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
             raise InputError(f"{name} could mix the splits of the run: leave it out")
     method = read_config(run)["model"]["init_args"]["method"]
     args = [*args, *moved_weights(run, method, args)]
-    options = [*args, f"--run={run}", "--trainer.logger=false"]
+    options = [*args, f"--run={run}", *MEASURING]
     cli = configure(options, [run / "config.yaml"], prepare=splits_of(run, measured_alone=True))
     if cli.datamodule.split(split) is None:
         raise InputError(f"{cli.datamodule.source} has no {SPLITS[split]} split: train with images held out for it")

@@ -20,6 +20,7 @@ from longtail.data.images.features import FeatureData
 from longtail.data.loader import EpochBatches, Loader
 from longtail.distributed import from_first, gather, is_first_process, processes
 from longtail.errors import InputError
+from longtail.files.cache import alone
 from longtail.files.progress import progress_bar
 from longtail.messages import plural, shown
 from longtail.models.trained_state import full_state, state_hash
@@ -80,7 +81,7 @@ class Extraction:
         """Features (M, D) of some training images as evaluation shows them: those that are kept of all, or else
         computed, and not kept."""
         file = self._file(data, "train", 1)
-        if file is not None and file.is_file():
+        if from_first(file is not None and file.is_file()):
             return self.of_split(data, "train", 1)[rows, 0]
         batches = _Rows(rows.tolist())
         loader = data.make_loader(data.fixed_images("train"), batches)
@@ -122,21 +123,24 @@ class Extraction:
     def _write(self, data: ImageData, name: str, copies: int, file: Path) -> None:
         """Compute what is missing of a file, which the first process writes."""
         part = file.with_suffix(".part")
-        row = 4 * data.views_shown(name) * self.width
+        row, all_rows = 4 * data.views_shown(name) * self.width, copies * data.size(name)
         try:
             if not is_first_process():
                 for _ in self._compute(data, name, copies, from_first(None)):
                     pass
                 from_first(None)
                 return
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("ab") as stream:
-                done = stream.tell() // row
-                done -= done % data.size(name) % BATCH  # whole batches
-                stream.truncate(done * row)
-                for features in self._compute(data, name, copies, from_first(done)):
-                    stream.write(features.numpy().tobytes())
-            part.replace(file)
+            with alone(file.parent, f".{file.stem}.lock"):
+                if file.is_file() and file.stat().st_size == all_rows * row:  # by another run that was quicker
+                    list(self._compute(data, name, copies, from_first(all_rows)))  # nothing
+                else:
+                    with part.open("ab") as stream:
+                        done = stream.tell() // row
+                        done -= done % data.size(name) % BATCH  # whole batches
+                        stream.truncate(done * row)
+                        for features in self._compute(data, name, copies, from_first(done)):
+                            stream.write(features.numpy().tobytes())
+                    part.replace(file)
             from_first(None)  # it is there: nobody looks for it before
         except OSError as error:
             way_out = f"{WAYS_OUT[error.errno]}, or " if error.errno in WAYS_OUT else ""

@@ -51,7 +51,6 @@ class OpenSplit:
     @torch.inference_mode()
     def logits(self) -> tuple[Tensor, Tensor]:
         """Logits (M, C) in float32 and labels (M,), on the CPU."""
-        self.task.eval().to(self.device)
         logits, targets = [], []
         loader = self.data.val_dataloader() if self.split == "val" else self.data.test_dataloader()
         for batch in tqdm(loader, desc=self.results["name"], leave=False, disable=None):
@@ -81,6 +80,7 @@ def open_split(
     if not isinstance(cli.model, Classification):
         raise InputError(f"{results['name']} is a run of {results['task']}; give runs of classification")
     load_state(cli.model.method, read_method(path), path)
+    cli.model.eval().to(cli.trainer.strategy.root_device)
     features = Path(cli.config.features or run.parent / "features")
     return OpenSplit(path, results, cli.model, cli.datamodule, split, cli.trainer.strategy.root_device, features)
 

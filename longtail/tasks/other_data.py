@@ -16,7 +16,7 @@ from longtail.inference.inputs import network_input
 from longtail.inference.runs import for_checkpoint
 from longtail.reports.results import Results, load_results
 from longtail.reports.terminal import evaluation_table
-from longtail.tasks.evaluation import check_spread, evaluate, moved_weights, read_config
+from longtail.tasks.evaluation import MEASURING, check_spread, evaluate, moved_weights, read_config
 from longtail.tasks.training_cli import TrainingCLI, quiet
 from longtail.trust import building_from_run
 from longtail.writing import finite, write_atomically
@@ -51,7 +51,7 @@ def evaluate_on(split: str, run: Path, data: Sequence[str], args: Sequence[str])
             *_of_set(config["data"]["class_path"], data, results),
             *args,
             f"--run={run}",
-            "--trainer.logger=false",
+            *MEASURING,
         ]
         cli = TrainingCLI(["--config", yaml.safe_dump(config), *options], lambda other: _prepare(other, split, results))
     check_spread(cli.trainer, cli.datamodule, split)

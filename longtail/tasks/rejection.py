@@ -7,16 +7,18 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
+from longtail.data.split import classes_without
 from longtail.errors import InputError
 from longtail.files.progress import progress_bar
 from longtail.inference.classification import Classifier
 from longtail.inference.rejection import ClassMeans, with_features
 from longtail.inference.runs import readable
+from longtail.messages import some
 from longtail.methods.probe import Probe
 from longtail.methods.start import first_rows
 from longtail.metrics.rejection import separation
 from longtail.posthoc.conformal import conformal_quantile
-from longtail.posthoc.rejection import class_distance, cross_refused, energy, mean_directions
+from longtail.posthoc.rejection import class_distance, cross_refused, energy, images_for, mean_directions
 from longtail.posthoc.scaling import fold_of
 from longtail.reports.rejection import OUTSIDERS, Refused
 from longtail.tasks.features import BATCH, Extraction
@@ -39,6 +41,12 @@ def measure_means(opened: OpenSplit) -> ClassMeans:
     split = data.split("train")
     assert split is not None
     targets = torch.from_numpy(split.targets)
+    if gone := classes_without(split.targets, len(data.classes)):
+        names = some([data.classes[c] for c in gone])
+        raise InputError(
+            f"{data.source} has no training image of {names}: give the whole set by --data.root, or leave out "
+            "--class-means and --outsiders"
+        )
     rows = first_rows(targets, IMAGES)
     means = mean_directions(extraction.of_rows(data, rows), targets[rows], len(data.classes))
     return ClassMeans(opened.checkpoint.stem, means, class_distance(extraction.of_split(data, "val", 1)[:, 0], means))
@@ -79,19 +87,21 @@ def refused(
         folds: of the validation images.
         outsiders: scores of other images (N,), if there are any.
     """
-    by_fold = cross_refused(scores, fold_of(targets, folds), rate)
+    fold = fold_of(targets, folds)
+    by_fold, least = cross_refused(scores, fold, rate), images_for(rate)
+    enough = len(scores) - int(fold.bincount().max()) >= least
     others = scores[:0] if outsiders is None else outsiders
     figures = {}
     for name, classes in groups.items():
         rows = classes[targets]
-        figures[name] = _figures(by_fold[rows], separation(scores[rows], others))
+        figures[name] = _figures(by_fold[rows], separation(scores[rows], others), enough)
     if outsiders is not None:
-        figures[OUTSIDERS] = _figures(others > conformal_quantile(scores, 1 - rate), {})
+        figures[OUTSIDERS] = _figures(others > conformal_quantile(scores, 1 - rate), {}, len(scores) >= least)
     return figures
 
 
-def _figures(is_refused: Tensor, separated: Mapping[str, float]) -> Refused:
-    share = float(is_refused.double().mean())
+def _figures(is_refused: Tensor, separated: Mapping[str, float], enough: bool) -> Refused:
+    share = float(is_refused.double().mean()) if enough else math.nan
     return {
         "images": len(is_refused),
         "refused": _number(share),

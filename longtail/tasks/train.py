@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
+from lightning.pytorch.callbacks import WeightAveraging
+
 from longtail.checkpoint import load_state, read_checkpoint
 from longtail.data.base import LongTailData
 from longtail.data.record import FILE_NAME as RECORD
@@ -120,6 +122,8 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
         cli.divergence.check(trainer, task, alone=True)
         raise
 
+    # Lightning's would put the last average in the place of the weights that are to be measured.
+    trainer.callbacks = [each for each in trainer.callbacks if not isinstance(each, WeightAveraging)]  # type: ignore[attr-defined]
     cli.results["best_epoch"] = cli.checkpoints.best_epoch
     epochs = {"last": trainer.current_epoch, "best": cli.checkpoints.best_epoch}
     splits = [name for name in ("val", "test") if data.split(name) is not None and not left_out(trainer, name)]

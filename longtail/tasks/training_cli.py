@@ -110,7 +110,7 @@ class TrainingCLI(LightningCLI):
             data = self.parser.instantiate(data_config).data
         if self.prepare is not None:
             self.prepare(data)
-        total = None if data.measured_alone else self.config.total_batch_size
+        total = self.config.total_batch_size
         if total is not None:
             data.batch_size = 1  # until the trainer knows how many processes share a step
         self.label_counts = data.label_counts

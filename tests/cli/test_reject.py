@@ -18,6 +18,8 @@ from longtail.inference.classification import Classifier
 from longtail.inference.rejection import FILE_NAME, ClassMeans
 from longtail.posthoc import class_distance, energy, mean_directions
 from longtail.reports import calibration
+from longtail.reports.rejection import rejection_notes
+from longtail.tasks.rejection import refused
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +184,14 @@ def test_a_damaged_file_is_named(
     content = (run / name).read_text(errors="replace") if name == calibration.FILE_NAME else ""
     (run / name).write_text(content.replace('"unsure"', '"sure"')[: len(content) if content else None])
     assert str(run / name) in fails(capsys, "predict", str(run), str(noise), "--reject", "distance")
+
+
+def test_too_few_validation_images_refuse_nothing_and_that_is_said() -> None:
+    scores, targets = torch.arange(20.0), torch.zeros(20, dtype=torch.long)
+    groups = {"all": torch.ones(1, dtype=torch.bool)}
+    figures = refused(scores, targets, groups, 0.05, 5, torch.tensor([30.0]))
+    assert figures["all"]["refused"] is None, "16 images are left where a fold is"
+    assert figures["outsiders"]["refused"] == 1
+    assert refused(scores[:18], targets[:18], groups, 0.05, 5, scores)["outsiders"]["refused"] is None
+    (note,) = rejection_notes({"rate": 0.05, "scores": {"energy": figures}})
+    assert "too few validation images" in note

@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,20 @@ def test_tensors_are_equal_where_nothing_is_made_smaller(photos, crops):
             for draw in (0, 1):
                 assert torch.equal(ours[row, draw][0]["images"], theirs[row, draw][0]["images"])
     assert (photos / ".longtail" / "decoded").is_dir()
+
+
+def test_where_there_are_no_locks_each_decodes_for_itself(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "alone", lambda home: home.mkdir(parents=True, exist_ok=True) or nullcontext(False))
+    paths = files(photos)
+    with ThreadPoolExecutor(2) as pool:
+        for kept in pool.map(lambda _: decoded(paths, 100, None, tmp_path / "home").reader(paths), range(2)):
+            np.testing.assert_array_equal(kept[3], np.asarray(decode(paths[3])))
+    one_folder(tmp_path / "home")
+
+
+def test_features_of_smaller_pixels_are_others(photos):
+    plain, kept = Folder(photos, image_size=24), Folder(photos, image_size=24, cache="disk", cache_size=16)
+    assert plain.fingerprint("train") != kept.fingerprint("train")
 
 
 def test_it_is_done_once_for_each_state_of_the_files(photos, tmp_path, monkeypatch, caplog):

@@ -56,6 +56,9 @@ def test_it_is_told_the_images_also_inside_another_loss() -> None:
     assert torch.equal(told.offsets, known.offsets)
     torch.testing.assert_close(known.offsets, torch.tensor([60 / 40, 96 / 4, 99.0]).log())
     assert told.with_reduction("none").offsets is told.offsets
+    resumed = DistributionBalancedLoss([40, 4, 1], bias=1.0)
+    resumed.load_state_dict(told.state_dict())
+    assert torch.equal(resumed.offsets, told.offsets), "though the images that there were are not counted again"
     inner = BinaryDifficultyLoss([40, 4, 1], told).loss
     assert isinstance(inner, DistributionBalancedLoss)
     inner.set_images(1000)

@@ -155,8 +155,7 @@ class FileData(ImageData):
         return self._files(split, listing, listing.classes)
 
     def home(self, listing: Listing) -> Path:
-        """Folder of the set, in which a run finds its files again wherever it lies; here the one that has all of a
-        listing."""
+        """Folder in which a run finds its files again wherever the set lies; here that of all files of a listing."""
         return Path(os.path.commonpath([str(Path(path).parent) for path in listing.paths] or ["."]))
 
     def home_of(self, split: str, listing: Listing) -> Path:
@@ -222,11 +221,14 @@ class FileData(ImageData):
         """The pixels of all images, where they are kept."""
         if self.cache is None:
             return None
-        crops = [*self.decoder_crops(), None]
-        side = max(needed_side(crop, self.image_size, self.resize) for crop in crops)
         paths = [path for listing in self._listings.values() for path in listing.paths]
         place = self.source if is_address(self.source) else self.home(next(iter(self._listings.values())))
-        return decoded(paths, self.cache_size or side, self.bit_depth, pixel_folder(self.cache, place))
+        return decoded(paths, self._kept_side, self.bit_depth, pixel_folder(self.cache, place))
+
+    @property
+    def _kept_side(self) -> int:
+        crops = [*self.decoder_crops(), None]
+        return self.cache_size or max(needed_side(crop, self.image_size, self.resize) for crop in crops)
 
     def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
         """A view as it was decoded, cropped here where the view does not crop by area and shape."""
@@ -287,7 +289,7 @@ class FileData(ImageData):
 
     def fingerprint(self, name: str) -> str:
         """The SHA-256 of the names, sizes and times of the files of a split."""
-        return fingerprint(self._listings[name].paths)
+        return fingerprint(self._listings[name].paths, "" if self.cache is None else str(self._kept_side))
 
     def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
         """Make the loader of a split, with worker processes."""
