@@ -180,6 +180,8 @@ def test_folders_of_classes_are_refused(place: Path) -> None:
     ):
         with pytest.raises(InputError, match="photos has folders for classes, and each image one label: give --data"):
             _ = data.classes
+    with pytest.raises(InputError, match="photos has folders for classes, and each image one label: give --data"):
+        MultiLabelFolder(root=place / "photos", **FEW).labelled("test", ["cat", "dog"])
 
 
 @pytest.mark.parametrize("most", [True, False])
