@@ -165,12 +165,12 @@ def _path(place: str, header: Sequence[str], sample: Sequence[Sequence[str]]) ->
 def _labels(
     place: str, header: Sequence[str], sample: Sequence[Sequence[str]], but: set[int | None], wanted: Columns
 ) -> list[int]:
-    at = _likeliest(header, _LABELS, but)
-    if at is not None:
-        _check_once(place, header, header[at])
-        return [at]
     rest = [at for at in range(len(header)) if at not in but]
     flags = [at for at in rest if sample and all(row[at].strip().lower() in _FLAGS for row in sample)]
+    at = _likeliest(header, _LABELS, but)
+    if at is not None and not (wanted.several and len(flags) > 1 and at in flags):
+        _check_once(place, header, header[at])
+        return [at]
     single = sum(sum(_flag(row[at]) for at in flags) == 1 for row in sample)
     if len(flags) > 1 and (wanted.several or 2 * single >= len(sample)):
         return flags

@@ -73,6 +73,13 @@ def test_a_table_says_the_labels_of_each_image(place: Path, make: Any) -> None:
     assert batch["targets"].shape == (2, 3)
 
 
+def test_a_column_of_0_and_1_is_a_class_whatever_its_name(place: Path) -> None:
+    table = write(place / "t.csv", "Id,Action,Comedy,Drama", ["0.png,0,1,1", "1.png,1,0,0", "2.png,0,0,0"])
+    data = MultiLabelTable(table=table, val_fraction=0, **FEW)
+    assert data.classes == ["Action", "Comedy", "Drama"]
+    assert sets_of(data) == {"0.png": ["Comedy", "Drama"], "1.png": ["Action"], "2.png": []}
+
+
 def test_parquet_says_them_as_well(place: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     arrow = pytest.importorskip("pyarrow")
