@@ -80,6 +80,17 @@ def test_a_column_of_0_and_1_is_a_class_whatever_its_name(place: Path) -> None:
     assert sets_of(data) == {"0.png": ["Comedy", "Drama"], "1.png": ["Action"], "2.png": []}
 
 
+@pytest.mark.parametrize("field", ["", "-1", "-1.0"])
+def test_columns_of_0_and_1_that_do_not_say_it_for_each_image_are_refused(place: Path, field: str) -> None:
+    rows = [f"0.png,Male,1.0,{field},0.0", f"1.png,Female,{field},1.0,1.0", "2.png,Male,0.0,0.0,1.0"]
+    table = write(place / "t.csv", "Path,Sex,Edema,Fracture,Pneumonia", rows)
+    with pytest.raises(InputError, match=r"t\.csv, line 1: fields that are blank or -1 .* Edema, Fracture: write 0 or"):
+        _ = MultiLabelTable(table=table, **FEW).classes
+    rows = [f"0.png,cat|dog,0,{field}", f"1.png,cat,{field},1"]
+    table = write(place / "t.csv", "path,labels,blurred,indoors", rows)
+    assert MultiLabelTable(table=table, val_fraction=0, **FEW).classes == ["cat", "dog"]
+
+
 def test_parquet_says_them_as_well(place: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     arrow = pytest.importorskip("pyarrow")
