@@ -221,6 +221,11 @@ def as_text(value: object) -> str:
     return "" if value is None else str(value)
 
 
+def labels_in(field: str) -> list[str]:
+    """The labels between the ``|`` of a field, or an empty one where there are none."""
+    return [name for part in field.split("|") if (name := part.strip())] or [""]
+
+
 def fill(
     rows: Rows, body: Iterable[tuple[int, Sequence[str]]], places: Places, header: Sequence[str], several: bool
 ) -> None:
@@ -230,9 +235,7 @@ def fill(
     for number, row in body:
         labels = [""]
         if single is not None:
-            labels = [row[single].strip()]
-            if several:
-                labels = [name for part in row[single].split("|") if (name := part.strip())] or [""]
+            labels = labels_in(row[single]) if several else [row[single].strip()]
         elif places.labels:
             try:
                 labels = [header[at] for at in places.labels if _flag(row[at])] or [""]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import InputError
-from longtail.files.columns import SAMPLE, Columns, as_text, fill, find_columns, is_data
+from longtail.files.columns import SAMPLE, Columns, as_text, fill, find_columns, is_data, labels_in
 from longtail.files.entries import Reading, listing_of
 from longtail.files.folder import IMAGES, VIDEOS
 from longtail.files.labels import Rows
@@ -94,7 +94,7 @@ def _read(file: Path, columns: Columns) -> Rows:
         case ".jsonl":
             return _read_json_lines(file, columns)
         case ".txt" | ".lst":
-            return _read_lines(file, columns.labelled)
+            return _read_lines(file, columns)
         case _:
             suffixes = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
             raise InputError(f"{shown(file)}: unknown kind of table; rename it to end in {suffixes}")
@@ -123,7 +123,7 @@ def _read_csv(file: Path, delimiter: str, columns: Columns) -> Rows:
             return rows
         if is_data(header) and columns.path is None:
             if len(header) == 1:
-                return _read_lines(file, columns.labelled)
+                return _read_lines(file, columns)
             if len(header) != 2:
                 raise InputError(f"{shown(file)}, line {reader.line_num}: no header; write one, such as path,label")
             reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -152,17 +152,19 @@ def _of_length(
         yield reader.line_num, row
 
 
-def _read_lines(file: Path, labelled: bool) -> Rows:
+def _read_lines(file: Path, columns: Columns) -> Rows:
     rows = Rows(file, [], [], [])
     for number, line in enumerate(io.StringIO(file_text(file), newline=None), start=1):
-        fields = line.strip().rsplit(maxsplit=1) if labelled else [line.strip(), ""]
+        fields = line.strip().rsplit(maxsplit=1) if columns.labelled else [line.strip(), ""]
         if not any(fields):
             continue
-        rows.numbers.append(number)
         if len(fields) < 2:
+            rows.numbers.append(number)
             raise rows.error(-1, f"only one field, {shown(fields[0])}; write a path, a space and a label")
-        rows.paths.append(fields[0])
-        rows.labels.append(fields[1])
+        for label in labels_in(fields[1]) if columns.several else fields[1:]:
+            rows.paths.append(fields[0])
+            rows.labels.append(label)
+            rows.numbers.append(number)
     return rows
 
 

@@ -91,6 +91,13 @@ def test_columns_of_0_and_1_that_do_not_say_it_for_each_image_are_refused(place:
     assert MultiLabelTable(table=table, val_fraction=0, **FEW).classes == ["cat", "dog"]
 
 
+@pytest.mark.parametrize("name", ["t.txt", "t.lst"])
+def test_a_list_file_says_them_as_well(place: Path, name: str) -> None:
+    table = write(place / name, "0.png cat|dog", ["1.png |", "2.png bird"])
+    data = MultiLabelTable(table=table, val_fraction=0, **FEW)
+    assert sets_of(data) == {"0.png": ["cat", "dog"], "1.png": [], "2.png": ["bird"]}
+
+
 def test_parquet_says_them_as_well(place: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     arrow = pytest.importorskip("pyarrow")
