@@ -98,6 +98,32 @@ def test_a_list_file_says_them_as_well(place: Path, name: str) -> None:
     assert sets_of(data) == {"0.png": ["cat", "dog"], "1.png": [], "2.png": ["bird"]}
 
 
+def objects(place: Path, name: str, *labels: Any) -> Path:
+    rows = [json.dumps({"image": f"{i}.png", name: its, "width": 8, "at": [0, 0]}) for i, its in enumerate(labels)]
+    return write(place / "t.jsonl", rows[0], rows[1:])
+
+
+@pytest.mark.parametrize("name", ["labels", "tags"])
+def test_lists_in_lines_of_json_say_them_as_well(place: Path, name: str) -> None:
+    table = objects(place, name, ["cat", "dog"], [], None, "bird|cat")
+    data = MultiLabelTable(table=table, label_column=name, val_fraction=0, **FEW)
+    assert sets_of(data) == {"0.png": ["cat", "dog"], "1.png": [], "2.png": [], "3.png": ["bird", "cat"]}
+    for options in ({}, {"label_column": "labels"}) if name == "labels" else ():
+        with pytest.raises(InputError, match=r"t\.jsonl, line 1: labels has lists; give --recipe multilabel/bce"):
+            _ = Table(table, **options, **FEW).classes
+    if name == "tags":
+        with pytest.raises(InputError, match="which column has the classes"):
+            _ = MultiLabelTable(table=table, **FEW).classes
+
+
+def test_lists_of_what_are_no_labels_are_refused(place: Path) -> None:
+    with pytest.raises(InputError, match=r"t\.jsonl, line 1: labels is not a list of names in each line"):
+        _ = MultiLabelTable(table=objects(place, "labels", [{"name": "cat"}], []), **FEW).classes
+    with pytest.raises(InputError, match=r"t\.jsonl, line 2: label a\|b has a \|, which separates labels; rename"):
+        _ = MultiLabelTable(table=objects(place, "labels", ["cat"], ["dog", "a|b"]), **FEW).classes
+    assert MultiLabelTable(table=objects(place, "labels", [0, 2], [1]), val_fraction=0, **FEW).classes == list("012")
+
+
 def test_parquet_says_them_as_well(place: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     arrow = pytest.importorskip("pyarrow")
