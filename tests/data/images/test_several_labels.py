@@ -184,6 +184,17 @@ def test_what_is_held_out_is_label_by_label_and_whole_groups(place: Path) -> Non
     assert len({int(name[0]) % 2 for name in sets_of(data)}) == 1
 
 
+def test_rows_of_an_image_that_differ_in_group_or_split_are_refused(place: Path) -> None:
+    rows = ["0.png,cat,A", "1.png,dog,B", "0.png,dog,A", "1.png,cat,A"]
+    table = write(place / "g.csv", "path,label,patient", rows)
+    with pytest.raises(InputError, match=r"g\.csv, line 5: the group of 1\.png is A, and B in line 3; give all rows"):
+        _ = MultiLabelTable(table=table, group="patient", **FEW).classes
+    rows = ["0.png,cat,train", "1.png,dog,train", "2.png,dog,val", "1.png,cat,val"]
+    table = write(place / "s.csv", "path,label,split", rows)
+    with pytest.raises(InputError, match=r"s\.csv: rows of .*1\.png are of train and of val; give all the same split"):
+        _ = MultiLabelTable(table=table, **FEW).classes
+
+
 def test_a_run_finds_its_splits_again(place: Path, told: pytest.LogCaptureFixture) -> None:
     record = SplitRecord.of(MultiLabelTable(table=names(place), val_fraction=0.4, **FEW))
     assert record is not None
