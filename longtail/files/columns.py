@@ -30,6 +30,7 @@ _LABELS = tuple(
 _SPLITS = ("split", "subset", "set", "dataset", "usage", "partition", "phase")
 SEVERAL = "give --recipe multilabel/bce for images of several classes"
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+_UNSAID = ("", "nan", "-1", "-1.0")  # in a column of 0 and 1: not looked at, or not sure
 
 
 @dataclass(frozen=True)
@@ -165,12 +166,14 @@ def _path(place: str, header: Sequence[str], sample: Sequence[Sequence[str]]) ->
 def _labels(
     place: str, header: Sequence[str], sample: Sequence[Sequence[str]], but: set[int | None], wanted: Columns
 ) -> list[int]:
-    at = _likeliest(header, _LABELS, but)
-    if at is not None:
-        _check_once(place, header, header[at])
-        return [at]
     rest = [at for at in range(len(header)) if at not in but]
     flags = [at for at in rest if sample and all(row[at].strip().lower() in _FLAGS for row in sample)]
+    at = _likeliest(header, _LABELS, but)
+    if wanted.several:
+        _refuse_unsaid(place, header, sample, rest, at)
+    if at is not None and not (wanted.several and len(flags) > 1 and at in flags):
+        _check_once(place, header, header[at])
+        return [at]
     single = sum(sum(_flag(row[at]) for at in flags) == 1 for row in sample)
     if len(flags) > 1 and (wanted.several or 2 * single >= len(sample)):
         return flags
@@ -185,6 +188,20 @@ def _labels(
             f"give {command('--data.label_column', 'NAME')}"
         )
     return rest
+
+
+def _refuse_unsaid(
+    place: str, header: Sequence[str], sample: Sequence[Sequence[str]], rest: Sequence[int], likeliest: int | None
+) -> None:
+    """Refuse columns of 0 and 1 that do not say it for every row, as their classes would be lost."""
+    values = {at: {row[at].strip().lower() for row in sample} for at in rest}
+    alike = [at for at in rest if values[at] & _FLAGS.keys() and values[at] <= {*_FLAGS, *_UNSAID}]
+    unsaid = [header[at] for at in alike if not values[at] <= _FLAGS.keys()]
+    if unsaid and len(alike) > 1 and likeliest in (None, *alike):
+        raise InputError(
+            f"{place}: fields that are blank or -1 in columns of 0 and 1, {some(unsaid)}: write 0 or 1 in each, remove "
+            f"the columns that are no classes, or give {command('--data.label_column', 'NAME')} for one of names"
+        )
 
 
 def _flag(field: str) -> bool:
@@ -204,6 +221,11 @@ def as_text(value: object) -> str:
     return "" if value is None else str(value)
 
 
+def labels_in(field: str) -> list[str]:
+    """The labels between the ``|`` of a field, or an empty one where there are none."""
+    return [name for part in field.split("|") if (name := part.strip())] or [""]
+
+
 def fill(
     rows: Rows, body: Iterable[tuple[int, Sequence[str]]], places: Places, header: Sequence[str], several: bool
 ) -> None:
@@ -213,9 +235,7 @@ def fill(
     for number, row in body:
         labels = [""]
         if single is not None:
-            labels = [row[single].strip()]
-            if several:
-                labels = [name for part in row[single].split("|") if (name := part.strip())] or [""]
+            labels = labels_in(row[single]) if several else [row[single].strip()]
         elif places.labels:
             try:
                 labels = [header[at] for at in places.labels if _flag(row[at])] or [""]

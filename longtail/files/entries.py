@@ -101,7 +101,7 @@ def listings_of(
         classes: as in ``listing_of``.
 
     Raises:
-        InputError: as ``listing_of``, or there is nothing to train on.
+        InputError: as ``listing_of``, there is nothing to train on, or an image of several rows is of two splits.
     """
     divided: dict[str, Rows] = {}
     for split, rows in parts.items():
@@ -121,7 +121,21 @@ def listings_of(
             places = list(dict.fromkeys([str(rows.file.parent), *folders]))
             listings[split] = listing_of(rows, places, classes, reading, None if split == "all" else split)
             classes = listings[split].classes
+    if reading.columns.several:
+        for rows in parts.values():
+            if rows.splits:
+                _check_splits(rows, listings)
     return listings
+
+
+def _check_splits(rows: Rows, listings: Mapping[str, Listing]) -> None:
+    """Make sure that no image has rows of two splits; it would be trained on and measured."""
+    splits: dict[str, str] = {}
+    for name, listing in listings.items():
+        for path in listing.paths:
+            if (before := splits.setdefault(path, name)) != name:
+                problem = f"rows of {shown(path)} are of {before} and of {name}"
+                raise InputError(f"{shown(rows.file)}: {problem}; give all the same split")
 
 
 def _with_path(rows: Rows, reading: Reading) -> Rows:

@@ -77,8 +77,9 @@ def label_sets(rows: Rows, paths: Sequence[str], classes: Sequence[str] | None) 
         classes: the class names in order, such as those of the training images; by default those of the rows.
 
     Raises:
-        InputError: no image has a class, all have the same one, or there is a class that is not among those given.
-            Where the file itself lists all classes, as that of a tool, those are left out and counted.
+        InputError: no image has a class, all have the same one, rows of an image are of different groups, or there is
+            a class that is not among those given. Where the file itself lists all classes, as that of a tool, those
+            are left out and counted.
     """
     labelled = [i for i, label in enumerate(rows.labels) if label]
     if rows.classes is not None and classes is not None:
@@ -94,8 +95,18 @@ def label_sets(rows: Rows, paths: Sequence[str], classes: Sequence[str] | None) 
     images = np.array([places.setdefault(path, len(places)) for path in paths], dtype=np.int64)
     table = np.zeros((len(places), len(names)), dtype=np.bool_)
     table[images[labelled], targets] = True
-    groups = dict(zip(images.tolist(), rows.groups, strict=True)) if rows.groups else {}
-    return LabelSets(list(places), table, names, [groups[i] for i in range(len(places))] if groups else None, rows.home)
+    return LabelSets(list(places), table, names, _groups(rows, paths), rows.home)
+
+
+def _groups(rows: Rows, paths: Sequence[str]) -> list[str] | None:
+    """The group of each image, which is that of all its rows."""
+    first: dict[str, int] = {}
+    for i, group in enumerate(rows.groups):
+        if (before := rows.groups[first.setdefault(paths[i], i)]) != group:
+            line = f"{rows.unit} {rows.numbers[first[paths[i]]]}"
+            problem = f"the group of {shown(rows.paths[i])} is {shown(group)}, and {shown(before)} in {line}"
+            raise rows.error(i, f"{problem}; give all rows of it the same one")
+    return [rows.groups[i] for i in first.values()] or None
 
 
 def _known(rows: Rows, labelled: list[int], classes: set[str]) -> list[int]:

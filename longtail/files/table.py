@@ -17,13 +17,23 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import InputError
-from longtail.files.columns import SAMPLE, Columns, as_text, fill, find_columns, is_data
+from longtail.files.columns import (
+    SAMPLE,
+    SEVERAL,
+    Columns,
+    as_text,
+    fill,
+    find_columns,
+    is_data,
+    labels_in,
+    likeliest_label,
+)
 from longtail.files.entries import Reading, listing_of
 from longtail.files.folder import IMAGES, VIDEOS
 from longtail.files.labels import Rows
 from longtail.files.listing import Listing
 from longtail.files.packed import read_columnar
-from longtail.messages import plural, shown
+from longtail.messages import command, plural, shown
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +104,7 @@ def _read(file: Path, columns: Columns) -> Rows:
         case ".jsonl":
             return _read_json_lines(file, columns)
         case ".txt" | ".lst":
-            return _read_lines(file, columns.labelled)
+            return _read_lines(file, columns)
         case _:
             suffixes = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
             raise InputError(f"{shown(file)}: unknown kind of table; rename it to end in {suffixes}")
@@ -123,7 +133,7 @@ def _read_csv(file: Path, delimiter: str, columns: Columns) -> Rows:
             return rows
         if is_data(header) and columns.path is None:
             if len(header) == 1:
-                return _read_lines(file, columns.labelled)
+                return _read_lines(file, columns)
             if len(header) != 2:
                 raise InputError(f"{shown(file)}, line {reader.line_num}: no header; write one, such as path,label")
             reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -152,22 +162,25 @@ def _of_length(
         yield reader.line_num, row
 
 
-def _read_lines(file: Path, labelled: bool) -> Rows:
+def _read_lines(file: Path, columns: Columns) -> Rows:
     rows = Rows(file, [], [], [])
     for number, line in enumerate(io.StringIO(file_text(file), newline=None), start=1):
-        fields = line.strip().rsplit(maxsplit=1) if labelled else [line.strip(), ""]
+        fields = line.strip().rsplit(maxsplit=1) if columns.labelled else [line.strip(), ""]
         if not any(fields):
             continue
-        rows.numbers.append(number)
         if len(fields) < 2:
+            rows.numbers.append(number)
             raise rows.error(-1, f"only one field, {shown(fields[0])}; write a path, a space and a label")
-        rows.paths.append(fields[0])
-        rows.labels.append(fields[1])
+        for label in labels_in(fields[1]) if columns.several else fields[1:]:
+            rows.paths.append(fields[0])
+            rows.labels.append(label)
+            rows.numbers.append(number)
     return rows
 
 
 def _read_json_lines(file: Path, columns: Columns) -> Rows:
-    """A JSON object in each line; fields that are lists or objects themselves are passed over."""
+    """A JSON object in each line; lists of labels are taken where an image may have several, and other fields that are
+    lists or objects themselves are passed over."""
     rows = Rows(file, [], [], [])
     entries: list[dict[str, Any]] = []
     for number, line in enumerate(file_text(file).split("\n"), start=1):
@@ -180,9 +193,19 @@ def _read_json_lines(file: Path, columns: Columns) -> Rows:
         if not isinstance(entry, dict):
             raise rows.error(-1, "no JSON object; write one in each line")
         entries.append(entry)
-    sample = entries[:SAMPLE]
-    names = dict.fromkeys(name for entry in sample for name in entry)
-    header = [name for name in names if not any(isinstance(entry.get(name), (dict, list)) for entry in sample)]
+    names = list(dict.fromkeys(name for entry in entries[:SAMPLE] for name in entry))
+    nested = {name for name in names if any(isinstance(entry.get(name), (dict, list)) for entry in entries)}
+    label = columns.label or likeliest_label(names)
+    for name in sorted(nested) if columns.labelled else ():
+        if columns.several and _are_labels([entry.get(name) for entry in entries], name == label):
+            for i, entry in enumerate(entries):
+                entry[name] = _barred(rows, i, entry.get(name))
+            nested.remove(name)
+        elif name == label:
+            problem = "is not a list of names in each line; write one" if columns.several else f"has lists; {SEVERAL}"
+            way_out = f"{problem}, or {command('--data.label_column', 'NAME')} for another column"
+            raise rows.error(0, f"{shown(name)} {way_out}")
+    header = [name for name in names if name not in nested]
     if not header:
         return rows
     body = [[as_text(entry.get(name)) for name in header] for entry in entries]
@@ -190,6 +213,23 @@ def _read_json_lines(file: Path, columns: Columns) -> Rows:
     filled = Rows(file, [], [], [], **places.about(header, columns))
     fill(filled, zip(rows.numbers, body, strict=True), places, header, columns.several)
     return filled
+
+
+def _are_labels(values: Sequence[object], likely: bool) -> bool:
+    """Whether all values are labels or lists of them: text, or where it is likely also numbers."""
+    kinds = (str, int, float) if likely else str
+    parts = chain.from_iterable(value if isinstance(value, list) else [value] for value in values if value is not None)
+    return all(isinstance(part, kinds) for part in parts)
+
+
+def _barred(rows: Rows, index: int, value: object) -> object:
+    """The labels of a list with ``|`` between them; another value as it is."""
+    if not isinstance(value, list):
+        return value
+    parts = [as_text(part) for part in value]
+    if odd := next((part for part in parts if "|" in part), None):
+        raise rows.error(index, f"label {shown(odd)} has a |, which separates labels; rename it")
+    return "|".join(parts)
 
 
 def below(root: str, rows: Rows) -> list[str]:

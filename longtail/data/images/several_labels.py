@@ -48,10 +48,18 @@ class SeveralLabels(OwnFiles):
     def finished(self, listings: dict[str, Listing], passed: Any) -> dict[str, Listing]:  # as in the base
         """The listings, all of them of sets of labels."""
         for name, listing in listings.items():
-            if not isinstance(listing, LabelSets):
-                where = self.apart.get(name, self.source)
-                raise InputError(f"{shown(where)} has folders for classes, and each image one label: {self.needs}")
+            self._check(listing, self.apart.get(name, self.source))
         return super().finished(listings, passed)
+
+    def list_labelled(self, split: str, classes: list[str]) -> Listing:
+        """What a finished run is evaluated on, each image with its labels."""
+        listing = super().list_labelled(split, classes)
+        self._check(listing, self.source)
+        return listing
+
+    def _check(self, listing: Listing, where: Path | str) -> None:
+        if not isinstance(listing, LabelSets):
+            raise InputError(f"{shown(where)} has folders for classes, and each image one label: {self.needs}")
 
     def hold_out(
         self, listings: dict[str, Listing], fractions: dict[str, float]

@@ -73,6 +73,57 @@ def test_a_table_says_the_labels_of_each_image(place: Path, make: Any) -> None:
     assert batch["targets"].shape == (2, 3)
 
 
+def test_a_column_of_0_and_1_is_a_class_whatever_its_name(place: Path) -> None:
+    table = write(place / "t.csv", "Id,Action,Comedy,Drama", ["0.png,0,1,1", "1.png,1,0,0", "2.png,0,0,0"])
+    data = MultiLabelTable(table=table, val_fraction=0, **FEW)
+    assert data.classes == ["Action", "Comedy", "Drama"]
+    assert sets_of(data) == {"0.png": ["Comedy", "Drama"], "1.png": ["Action"], "2.png": []}
+
+
+@pytest.mark.parametrize("field", ["", "-1", "-1.0"])
+def test_columns_of_0_and_1_that_do_not_say_it_for_each_image_are_refused(place: Path, field: str) -> None:
+    rows = [f"0.png,Male,1.0,{field},0.0", f"1.png,Female,{field},1.0,1.0", "2.png,Male,0.0,0.0,1.0"]
+    table = write(place / "t.csv", "Path,Sex,Edema,Fracture,Pneumonia", rows)
+    with pytest.raises(InputError, match=r"t\.csv, line 1: fields that are blank or -1 .* Edema, Fracture: write 0 or"):
+        _ = MultiLabelTable(table=table, **FEW).classes
+    rows = [f"0.png,cat|dog,0,{field}", f"1.png,cat,{field},1"]
+    table = write(place / "t.csv", "path,labels,blurred,indoors", rows)
+    assert MultiLabelTable(table=table, val_fraction=0, **FEW).classes == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("name", ["t.txt", "t.lst"])
+def test_a_list_file_says_them_as_well(place: Path, name: str) -> None:
+    table = write(place / name, "0.png cat|dog", ["1.png |", "2.png bird"])
+    data = MultiLabelTable(table=table, val_fraction=0, **FEW)
+    assert sets_of(data) == {"0.png": ["cat", "dog"], "1.png": [], "2.png": ["bird"]}
+
+
+def objects(place: Path, name: str, *labels: Any) -> Path:
+    rows = [json.dumps({"image": f"{i}.png", name: its, "width": 8, "at": [0, 0]}) for i, its in enumerate(labels)]
+    return write(place / "t.jsonl", rows[0], rows[1:])
+
+
+@pytest.mark.parametrize("name", ["labels", "tags"])
+def test_lists_in_lines_of_json_say_them_as_well(place: Path, name: str) -> None:
+    table = objects(place, name, ["cat", "dog"], [], None, "bird|cat")
+    data = MultiLabelTable(table=table, label_column=name, val_fraction=0, **FEW)
+    assert sets_of(data) == {"0.png": ["cat", "dog"], "1.png": [], "2.png": [], "3.png": ["bird", "cat"]}
+    for options in ({}, {"label_column": "labels"}) if name == "labels" else ():
+        with pytest.raises(InputError, match=r"t\.jsonl, line 1: labels has lists; give --recipe multilabel/bce"):
+            _ = Table(table, **options, **FEW).classes
+    if name == "tags":
+        with pytest.raises(InputError, match="which column has the classes"):
+            _ = MultiLabelTable(table=table, **FEW).classes
+
+
+def test_lists_of_what_are_no_labels_are_refused(place: Path) -> None:
+    with pytest.raises(InputError, match=r"t\.jsonl, line 1: labels is not a list of names in each line"):
+        _ = MultiLabelTable(table=objects(place, "labels", [{"name": "cat"}], []), **FEW).classes
+    with pytest.raises(InputError, match=r"t\.jsonl, line 2: label a\|b has a \|, which separates labels; rename"):
+        _ = MultiLabelTable(table=objects(place, "labels", ["cat"], ["dog", "a|b"]), **FEW).classes
+    assert MultiLabelTable(table=objects(place, "labels", [0, 2], [1]), val_fraction=0, **FEW).classes == list("012")
+
+
 def test_parquet_says_them_as_well(place: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     arrow = pytest.importorskip("pyarrow")
@@ -133,6 +184,17 @@ def test_what_is_held_out_is_label_by_label_and_whole_groups(place: Path) -> Non
     assert len({int(name[0]) % 2 for name in sets_of(data)}) == 1
 
 
+def test_rows_of_an_image_that_differ_in_group_or_split_are_refused(place: Path) -> None:
+    rows = ["0.png,cat,A", "1.png,dog,B", "0.png,dog,A", "1.png,cat,A"]
+    table = write(place / "g.csv", "path,label,patient", rows)
+    with pytest.raises(InputError, match=r"g\.csv, line 5: the group of 1\.png is A, and B in line 3; give all rows"):
+        _ = MultiLabelTable(table=table, group="patient", **FEW).classes
+    rows = ["0.png,cat,train", "1.png,dog,train", "2.png,dog,val", "1.png,cat,val"]
+    table = write(place / "s.csv", "path,label,split", rows)
+    with pytest.raises(InputError, match=r"s\.csv: rows of .*1\.png are of train and of val; give all the same split"):
+        _ = MultiLabelTable(table=table, **FEW).classes
+
+
 def test_a_run_finds_its_splits_again(place: Path, told: pytest.LogCaptureFixture) -> None:
     record = SplitRecord.of(MultiLabelTable(table=names(place), val_fraction=0.4, **FEW))
     assert record is not None
@@ -180,6 +242,8 @@ def test_folders_of_classes_are_refused(place: Path) -> None:
     ):
         with pytest.raises(InputError, match="photos has folders for classes, and each image one label: give --data"):
             _ = data.classes
+    with pytest.raises(InputError, match="photos has folders for classes, and each image one label: give --data"):
+        MultiLabelFolder(root=place / "photos", **FEW).labelled("test", ["cat", "dog"])
 
 
 @pytest.mark.parametrize("most", [True, False])
