@@ -159,7 +159,9 @@ class Index:
             raise InputError(f"{shown(place)}: there are no images to train on; add shards called train-...")
         listings: dict[str, Listing] = {}
         for split, rows in found.items():
-            if len(rows):
+            if split == "test" and listings and len(rows) and (self.label[rows] < 0).all():
+                reading.passed.unlabelled += len(rows)
+            elif len(rows):
                 rows = self._labelled(place, rows, reading)
                 listings[split] = self._listing(place, rows, classes, reading.columns.group)
                 classes = listings[split].classes

@@ -24,6 +24,7 @@ from longtail.data import Folder, Shards, Table
 from longtail.data.images.files import FileData
 from longtail.errors import InputError
 from longtail.files import stores
+from longtail.files.formats.recognise import recognise
 from longtail.files.images import decode
 from longtail.files.members import Member, member_names, member_of, open_binary
 from longtail.files.packing import pack
@@ -254,6 +255,33 @@ TWO = {"0.l.png": encoded(0), "0.r.png": encoded(1), "0.cls": b"0", "1.l.png": e
 def test_shards_that_cannot_be_used(tmp_path, members, words):
     archive(tmp_path / "set/0.tar", members)
     assert re.search(words, refused(lambda: Folder(tmp_path / "set").list_images()))
+
+
+PLAIN = {"0.jpg": encoded(0, "JPEG"), "1.jpg": encoded(0, "JPEG")}
+
+
+@pytest.mark.parametrize("members", [PLAIN, WITH_JSON])
+@pytest.mark.parametrize("place", ["photos.tar", "train/n1.tar", "table"])
+def test_archives_beside_a_set_are_passed_over(tmp_path, members, place):
+    photos(tmp_path, "train" if place == "train/n1.tar" else "images" if place == "table" else "")
+    if place == "table":
+        (tmp_path / "labels.csv").write_text("path,label\nimages/cat/a.0.png,x\nimages/cat/a.1.png,y\n")
+    archive(tmp_path / place.replace("table", "photos.tar"), members)
+    assert recognise(tmp_path).data == "Folder"
+    data = Folder(tmp_path)
+    classes = next(iter(data.list_images().values())).classes
+    assert classes == (["x", "y"] if place == "table" else ["cat", "dog"])
+    assert [count for (noun, _), count in data.left_out.items() if noun == "archive"] == [1]
+
+
+def test_a_test_split_without_labels_is_left_out(tmp_path):
+    for name, members in {"test-0": PLAIN, "train-0": WITH_CLS, "val-0": WITH_CLS}.items():
+        archive(tmp_path / f"{name}.tar", members)
+    (tmp_path / "shards.csv").write_text("shard,images\ntrain-0.tar,2\n")
+    assert recognise(tmp_path).words == "images in shards"
+    data = Folder(tmp_path)
+    assert list(data.list_images()) == ["train", "val"]
+    assert data.left_out == {("image", "of a test split without classes"): 2}
 
 
 def test_samples_that_can_be_left_out_or_chosen(tmp_path):

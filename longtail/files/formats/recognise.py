@@ -12,9 +12,9 @@ from typing import NamedTuple
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archive, refuse_archives
 from longtail.files.columnar import SUFFIXES as COLUMNAR
+from longtail.files.entries import Reading
 from longtail.files.folder import VIDEO_SUFFIXES
-from longtail.files.formats.known import format_of, is_labels
-from longtail.files.formats.webdataset import has_shards
+from longtail.files.formats.known import format_of, in_shards, is_labels
 from longtail.files.images import SUFFIXES
 from longtail.files.layouts import boxes_in_file, check_tables, find_layouts, in_file, refuse_unread
 from longtail.files.listing import entries
@@ -51,7 +51,7 @@ def recognise(path: Path) -> Recognition:
 def _in_folder(folder: Path) -> Recognition:
     if not any(entry.name[0] != "." for entry in entries(str(folder))):
         raise InputError(f"{shown(folder)} is empty: give a folder with images, videos or annotations")
-    if has_shards(str(folder)):
+    if in_shards(folder, Reading()):
         return Recognition("Folder", "images in shards")
     layouts = find_layouts(folder)
     if unread := next((layout for layout in layouts if not layout.reader), None):

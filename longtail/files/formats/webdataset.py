@@ -36,26 +36,20 @@ _BLOCK = 512  # bytes, in whole ones of which a tar file is laid out
 _AHEAD = 2**22  # bytes that are read at a time from a store
 
 
-def has_shards(place: str, columns: Columns | None = None) -> bool:
-    """Whether a folder or an address is that of shards, by what lies there; the first shard of others is looked into.
+def has_index(place: str) -> bool:
+    """Whether shards with an index lie in a folder or at an address."""
+    return is_there(joined(place, INDEX))
 
-    Raises:
-        InputError: there are tar files of images, and no labels beside the images.
-    """
-    if is_there(joined(place, INDEX)):
-        return True
-    files = _tars(place)
-    if not files:
-        return False
-    first = None
-    with suppress(InputError):  # no tar file of any kind
-        first = next(_samples(files[0], None if columns is None else columns.label), None)
-    if first is None:
-        return False
-    if not first.texts:
-        way_out = "unpack it, and give the folder"
-        raise InputError(f"{shown(files[0])} is an archive of images without labels (.cls or .json) in it: {way_out}")
-    return True
+
+def tars_of_images(place: str, columns: Columns) -> dict[str, bool]:
+    """The tar files in a folder and in its folders of splits that begin with an image, and whether something that tells
+    a label lies beside that."""
+    found = {}
+    for file in _tars(place):
+        with suppress(InputError):  # no tar file of any kind
+            if first := next(_samples(file, columns.label), None):
+                found[file] = bool(first.texts)
+    return found
 
 
 def _tars(place: str) -> list[str]:
@@ -80,7 +74,7 @@ def read_shards(place: str, reading: Reading, classes: Sequence[str] | None = No
     Raises:
         InputError: a shard is missing, cut, or another than that of the index, or see ``Index``.
     """
-    if is_there(joined(place, INDEX)):
+    if has_index(place):
         index = Index.read(place)
         if fault := index.changed(place):
             raise InputError(f"{fault}; copy the whole set again, or pack it again")
