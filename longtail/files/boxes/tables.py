@@ -98,7 +98,8 @@ class TableSet(BoxSet):
     @cached_property
     def form(self) -> BoxForm:
         """What the numbers of the boxes of all splits are."""
-        pairs = [(entry.numbers, image.size) for image in self._all() for entry in image.objects]
+        there = [image for image in self._all() if image.path is not None]
+        pairs = [(entry.numbers, image.size) for image in there for entry in image.objects]
         return box_form(self.root, [numbers for numbers, _ in pairs], [size for _, size in pairs], self._form)
 
     @cached_property

@@ -268,6 +268,14 @@ def test_test_images_without_an_object_are_left_out(tmp_path: Path, told: pytest
     assert "left out 2 test images, of which none has an object" in told.text
 
 
+def test_a_missing_image_does_not_tell_what_boxes_are(tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes(picture(0))
+    rows = [{"file_name": f"{i}.png", "objects": {"bbox": [[16, 10, 22, 15]], "category": ["cat"]}} for i in range(4)]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    data = BoxTables(tmp_path, skip_bad_annotations=True, **OPTIONS)
+    assert boxes(data) == [[("cat", [16, 10, 22, 15])]]
+
+
 def test_configurations(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     parquet(tmp_path / "a.parquet", table(TRAIN))
     parquet(tmp_path / "b.parquet", table(TRAIN[:1]))
