@@ -50,7 +50,7 @@ def pack(args: list[str]) -> int:
     from longtail.data.clips.folder import ClipData
     from longtail.data.images.files import FileData
 
-    if not isinstance(data, FileData) or isinstance(data, ClipData):
+    if not isinstance(data, FileData) or isinstance(data, ClipData) or data.several_labels:
         raise InputError(f"{shown(source)} holds no image files with one class each, which are all that can be packed")
     listings = data.list_images()
     if data.check_images:

@@ -66,3 +66,7 @@ def test_what_is_not_packed(place, capsys):
     assert "--shard-size takes" in fails(capsys, "pack", "a", "b", "--shard-size", "0")
     assert "give what to pack" in fails(capsys, "pack", "a")
     assert "copy it to the store" in fails(capsys, "pack", str(place / "photos"), "s3://bucket/out")
+    (place / "several.csv").write_text("path,label\nphotos/bee/shot.0.jpg,a|b\nphotos/bee/shot.1.jpg,b\n")
+    options = ["--data.table", str(place / "several.csv")]
+    assert "image files with one class each" in fails(capsys, "pack", "MultiLabelTable", str(place / "out"), *options)
+    assert not (place / "out").exists()
