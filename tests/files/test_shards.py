@@ -134,7 +134,7 @@ def test_others_read_them_too(shards):
     assert seen != sorted(seen)
 
 
-def test_tables_with_groups_and_odd_names(tmp_path):
+def test_tables_with_groups_and_odd_names(tmp_path, caplog):
     root = tmp_path / "set"
     for i, name in enumerate(["a.png", "b/a.png", "ü 1.2.png", "ü 1_2.png"]):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,9 @@ def test_tables_with_groups_and_odd_names(tmp_path):
     )
     packed(Table(root / "t.csv", group="who"), tmp_path / "shards", group="who")
     assert_same_images(Folder(tmp_path / "shards", group="who"), Table(root / "t.csv", group="who"))
-    assert Folder(tmp_path / "shards").list_images()["all"].groups is None
+    assert "shards: images of one who stay" not in caplog.text
+    assert_same_images(Folder(tmp_path / "shards"), Table(root / "t.csv", group="who"))
+    assert "shards: images of one who stay on one side of a split, as packed" in caplog.text
 
 
 def test_packing_leaves_nothing_half_written(tmp_path, shards):
