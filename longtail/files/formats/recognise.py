@@ -38,22 +38,26 @@ class Recognition(NamedTuple):
     words: str
 
 
-def recognise(path: Path) -> Recognition:
+def recognise(path: Path, configuration: str | None = None) -> Recognition:
     """Tell what lies at a path that is there. Folders of frames are taken for folders of images, as they look the same.
+
+    Args:
+        path: file or folder.
+        configuration: which one of a set that has several; by default all are looked at.
 
     Raises:
         InputError: nothing that can be read, or several kinds of set; the message says what to give.
     """
     refuse_archive(path)
-    return _in_folder(path) if path.is_dir() else _in_file(path)
+    return _in_folder(path, configuration) if path.is_dir() else _in_file(path)
 
 
-def _in_folder(folder: Path) -> Recognition:
+def _in_folder(folder: Path, configuration: str | None) -> Recognition:
     if not any(entry.name[0] != "." for entry in entries(str(folder))):
         raise InputError(f"{shown(folder)} is empty: give a folder with images, videos or annotations")
     if in_shards(folder, Reading()):
         return Recognition("Folder", "images in shards")
-    layouts = find_layouts(folder)
+    layouts = find_layouts(folder, configuration)
     if unread := next((layout for layout in layouts if not layout.reader), None):
         raise InputError(f"{shown(folder)} holds {unread.words}: {unread.way_out}")
     words = " and ".join(dict.fromkeys(layout.words for layout in layouts))
