@@ -76,9 +76,13 @@ def read_folder(root: Path, reading: Reading, classes: Sequence[str] | None = No
         classes: as in ``read_file``.
 
     Raises:
-        InputError: something cannot be used, several files claim one split, or there are files of several tools.
+        InputError: something cannot be used, several files claim one split, there are files of several tools, or a
+            configuration is named of shards.
     """
     if reading.kind == IMAGES and in_shards(root, reading):
+        if reading.configuration is not None:
+            given = command("--data.configuration", reading.configuration)
+            raise InputError(f"{given}: {shown(root)} is read as shards, which have none: leave it out")
         return read_shards(str(root), reading, classes)
     chosen = configuration(root, reading.configuration)
     root = chosen.folder
