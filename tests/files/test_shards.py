@@ -316,6 +316,24 @@ def test_a_set_that_cannot_be_written_is_indexed_in_the_cache_of_the_user(tmp_pa
     assert list((tmp_path / "user-cache/longtail/shards").glob("*/auto-auto/index.json"))
 
 
+def test_an_index_of_another_user_is_read_without_a_lock(tmp_path, monkeypatch):
+    file = archive(tmp_path / "set/0.tar", WITH_CLS)
+    Folder(tmp_path / "set").list_images()
+    kept = tmp_path / "set/.longtail/shards"
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*")}
+    (kept / ".lock").unlink(missing_ok=True)
+    own = str(tmp_path / "user-cache")
+    monkeypatch.setattr(os, "access", lambda path, *_: str(path).startswith(own))
+    assert len(Folder(tmp_path / "set").list_images()["all"]) == 2
+    assert not (kept / ".lock").exists()
+    assert not Path(own).exists()
+    archive(file, {**WITH_CLS, "2.jpg": encoded(1, "JPEG"), "2.cls": b"3"})
+    assert [len(Folder(tmp_path / "set").list_images()["all"]) for _ in range(2)] == [3, 3]
+    assert not (kept / ".lock").exists()
+    index = kept / "auto-auto/index.json"
+    assert index.stat().st_mtime_ns == before[index]
+
+
 class _Ranges(http.server.SimpleHTTPRequestHandler):
     """Serves parts of files, which Python's server does not."""
 

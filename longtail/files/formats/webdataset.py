@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from longtail.errors import InputError
-from longtail.files.cache import alone, kept_in
+from longtail.files.cache import alone, kept_in, written_in
 from longtail.files.columns import Columns, likeliest_label
 from longtail.files.entries import Reading
 from longtail.files.images import SUFFIXES
@@ -89,22 +89,32 @@ def read_shards(place: str, reading: Reading, classes: Sequence[str] | None = No
 def _kept(place: str, columns: Columns) -> Index:
     """The index of the shards of others, made unless that was done before and they are as they were."""
     files = _tars(place)
-    home = kept_in(place, "shards")
     # What is taken for the label and for the image is a matter of the columns, each choice with its own index.
     chosen = "-".join(re.sub(r"\W", "_", name or "auto") for name in (columns.path, columns.label))
+    if index := _finished(place, kept_in(place, "shards") / chosen, files):
+        return index
+    home = written_in(place, "shards")
     with alone(home):
         folder = home / chosen
+        if index := _finished(place, folder, files):  # of a process that was quicker
+            return index
         if (folder / INDEX).is_file():
-            with suppress(InputError):  # it is made anew
-                index = Index.read(str(folder))
-                if [joined(place, shard.name) for shard in index.shards] == files and not index.changed(place):
-                    return index
             logger.info(f"{shown(place)}: the shards are not those that were indexed, and are read again")
             shutil.rmtree(folder, ignore_errors=True)
         index = _index(place, files, columns)
         with whole_folder(folder) as temporary:
             index.write(temporary)
     return index
+
+
+def _finished(place: str, folder: Path, files: list[str]) -> Index | None:
+    """The index in a folder, where there is one of these shards as they are."""
+    if (folder / INDEX).is_file():
+        with suppress(InputError):  # it is made anew
+            index = Index.read(str(folder))
+            if [joined(place, shard.name) for shard in index.shards] == files and not index.changed(place):
+                return index
+    return None
 
 
 def _index(place: str, files: list[str], columns: Columns) -> Index:
