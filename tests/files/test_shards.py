@@ -290,6 +290,12 @@ def test_a_test_split_without_labels_is_left_out(tmp_path):
     assert data.left_out == {("image", "of a test split without classes"): 2}
 
 
+def test_names_that_differ_in_case_are_two_samples(tmp_path):
+    members = {"a.JPG": encoded(0, "JPEG"), "a.cls": b"0", "A.jpg": encoded(9, "JPEG"), "A.CLS": b"1"}
+    archive(tmp_path / "set/0.tar", members)
+    assert Folder(tmp_path / "set").list_images()["all"].targets.tolist() == [0, 1]
+
+
 def test_samples_that_can_be_left_out_or_chosen(tmp_path):
     archive(tmp_path / "set/0.tar", {**WITH_CLS, "2.png": encoded(1), "2.json": b"{}"})
     data = Folder(tmp_path / "set", skip_bad_images=True)

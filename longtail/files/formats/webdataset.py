@@ -166,7 +166,8 @@ def _samples(shard: str, label: str | None) -> Iterator[_Sample]:
         key, sample = "", _Sample(shard, {}, {})
         for name, start, size in _members(shard, stream):
             folder, slash, base = name.rpartition("/")
-            stem, _, ending = base.lower().partition(".")
+            stem, _, ending = base.partition(".")
+            ending = ending.lower()
             if not stem or not ending or "__MACOSX" in folder:
                 continue
             if sample.images and folder + slash + stem != key:
