@@ -161,7 +161,8 @@ class Index:
         if classes is None and not len(found["train"]) and not len(found["all"]):
             raise InputError(f"{shown(place)}: there are no images to train on; add shards called train-...")
         if self.groups and reading.columns.group is None:
-            logger.info(f"{shown(place)}: images of one {shown(self.group)} stay on one side of a split, as packed")
+            by = f", by {shown(self.group)}," if self.group else ""
+            logger.info(f"{shown(place)}: the packed groups{by} stay on one side of a split each")
         listings: dict[str, Listing] = {}
         for split, rows in found.items():
             if split == "test" and listings and len(rows) and (self.label[rows] < 0).all():

@@ -144,13 +144,13 @@ def test_tables_with_groups_and_odd_names(tmp_path, caplog):
     )
     packed(Table(root / "t.csv", group="who"), tmp_path / "shards", group="who")
     assert_same_images(Folder(tmp_path / "shards", group="who"), Table(root / "t.csv", group="who"))
-    assert "shards: images of one who stay" not in caplog.text
+    assert "shards: the packed groups" not in caplog.text
     assert_same_images(Folder(tmp_path / "shards"), Table(root / "t.csv", group="who"))
     message = refused(lambda: Folder(tmp_path / "shards", configuration="big").list_images())
     assert (
         message == f"--data.configuration big: {tmp_path / 'shards'} is read as shards, which have none: leave it out"
     )
-    assert "shards: images of one who stay on one side of a split, as packed" in caplog.text
+    assert "shards: the packed groups, by who, stay on one side of a split each" in caplog.text
 
 
 def test_packing_leaves_nothing_half_written(tmp_path, shards):
