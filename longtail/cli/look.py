@@ -133,12 +133,12 @@ def _recognised(what: str, settings: Mapping[str, str]) -> tuple[str | None, str
 
     What is wrong with a path is said before anything is imported that takes seconds.
     """
-    path, _ = local_place(what)
+    path, configuration = local_place(what)
     if not path.exists():
         return None, ""
     from longtail.files.formats.recognise import recognise
 
-    recognition = recognise(path)
+    recognition = recognise(path, settings.get("configuration", configuration))
     check_table(what, recognition.data, {"skip_bad_images": "true", **settings})
     return f"longtail.data.{recognition.data}", f"{shown(what)}: {recognition.words}"
 

@@ -42,7 +42,9 @@ def pack(args: list[str]) -> int:
     options = short_options(args)
     if is_address(places[1]):
         raise InputError(f"{shown(places[1])}: pack into a folder here, and copy it to the store")
+    from longtail.files.formats.webdataset import has_index
     from longtail.files.packing import check_destination, pack
+    from longtail.files.shards import Index
 
     check_destination(dest, source)
     check_table(source, None, data_settings(options))
@@ -50,13 +52,14 @@ def pack(args: list[str]) -> int:
     from longtail.data.clips.folder import ClipData
     from longtail.data.images.files import FileData
 
-    if not isinstance(data, FileData) or isinstance(data, ClipData):
+    if not isinstance(data, FileData) or isinstance(data, ClipData) or data.several_labels:
         raise InputError(f"{shown(source)} holds no image files with one class each, which are all that can be packed")
     listings = data.list_images()
     if data.check_images:
         listings = {split: data.without_bad(listing) for split, listing in listings.items()}
     names = {split: data.file_names(split, listing) for split, listing in listings.items()}
-    index = pack(dest, listings, names, most, data_settings(options).get("group", ""))
+    group = data_settings(options).get("group") or (Index.read(data.source).group if has_index(data.source) else "")
+    index = pack(dest, listings, names, most, group)
     images, shards = plural(len(index.names), "image"), plural(len(index.shards), "shard")
     sys.stdout.write(f"{shown(dest)}: {images} in {shards}\nnext: {command('longtail', 'fit', '--data', dest)}\n")
     return 0

@@ -20,7 +20,7 @@ def cache_folder(root: Path) -> Path:
 
 
 def kept_in(place: str | Path, name: str) -> Path:
-    """Where what is made of a set is kept: beside it, or for one that cannot be written in the user's cache.
+    """Where what was made of a set is looked for: beside it, or for one that cannot be written in the user's cache.
 
     Args:
         place: folder or address of the set.
@@ -30,7 +30,18 @@ def kept_in(place: str | Path, name: str) -> Path:
         beside = cache_folder(Path(place)) / name
         if beside.is_dir() or os.access(place, os.W_OK):
             return beside
-        place = Path(place).resolve()
+    return _of_user(place, name)
+
+
+def written_in(place: str | Path, name: str) -> Path:
+    """Where it is written: as ``kept_in``, but in the user's cache where another user has made the folder beside."""
+    home = kept_in(place, name)
+    there = next(folder for folder in (home, *home.parents) if folder.is_dir())
+    return home if os.access(there, os.W_OK) else _of_user(place, name)
+
+
+def _of_user(place: str | Path, name: str) -> Path:
+    place = place if is_address(str(place)) else Path(place).resolve()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "longtail" / name / sha256(os.fsencode(place)).hexdigest()[:16]
 

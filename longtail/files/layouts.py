@@ -129,8 +129,9 @@ def refuse_unread(file: Path) -> None:
         raise InputError(f"{shown(file)} holds {words}: {WAY_OUT}")
 
 
-def find_layouts(root: Path) -> list[Layout]:
-    """The kinds of set that lie in a folder, boxes before pixels, as far as their layout is known; else none."""
+def find_layouts(root: Path, configuration: str | None = None) -> list[Layout]:
+    """The kinds of set that lie in a folder, boxes before pixels, as far as their layout is known; else none. Of tables
+    those of a configuration, or of any."""
     tops = _folders(root)
     named = [root / name for name in tops if not _GENERIC.fullmatch(name)]
     for name in tops:
@@ -141,7 +142,7 @@ def find_layouts(root: Path) -> list[Layout]:
     folders = list(islice(_walk(root), _MOST))
     boxes = [layout for folder in folders if (layout := _boxes_in(folder))]
     pixels = [layout for folder in folders if (layout := _pixels_in(root, folder))]
-    tables = _tables_in(root)
+    tables = _tables_in(root, configuration)
     if not boxes + pixels + tables and any(_YOLO_YAML.search(_ends(file)) for file in _names(root, {".yaml", ".yml"})):
         boxes = [_YOLO]  # of which no image shows an object
     unread = [] if boxes + tables else [layout for folder in folders if (layout := _unread_in(folder))]

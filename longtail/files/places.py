@@ -158,3 +158,12 @@ def _below(folder: str, kind: Kind) -> Iterator[str]:
             path = os.path.join(current, name)
             if name[0] != "." and kind.has(path) and os.path.isfile(path):
                 yield path
+
+
+def placed(path: str, folders: Sequence[str | os.PathLike[str]]) -> str | None:
+    """Where a file lies that a row names, in one of some folders; None where it is not there, never in another folder
+    that has one of its name."""
+    plain = os.path.normpath(path)
+    if not path or os.path.isabs(plain) or plain.startswith(os.pardir):
+        return None
+    return next((whole for folder in folders if os.path.isfile(whole := os.path.join(folder, plain))), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ from longtail.files.stores import is_there, joined, read_bytes, read_file, state
 from longtail.files.threads import in_threads
 from longtail.messages import shown
 from longtail.writing import write_atomically
+
+logger = logging.getLogger(__name__)
 
 INDEX, ARRAYS = "index.json", "index.npz"
 _FORMAT = "longtail shards 1"  # a new number whenever older versions cannot read it
@@ -157,9 +160,14 @@ class Index:
         found = {split: np.flatnonzero(splits == at) for at, split in enumerate(_SPLITS)}
         if classes is None and not len(found["train"]) and not len(found["all"]):
             raise InputError(f"{shown(place)}: there are no images to train on; add shards called train-...")
+        if self.groups and reading.columns.group is None:
+            by = f", by {shown(self.group)}," if self.group else ""
+            logger.info(f"{shown(place)}: the packed groups{by} stay on one side of a split each")
         listings: dict[str, Listing] = {}
         for split, rows in found.items():
-            if len(rows):
+            if split == "test" and listings and len(rows) and (self.label[rows] < 0).all():
+                reading.passed.unlabelled += len(rows)
+            elif len(rows):
                 rows = self._labelled(place, rows, reading)
                 listings[split] = self._listing(place, rows, classes, reading.columns.group)
                 classes = listings[split].classes
@@ -184,7 +192,7 @@ class Index:
         order = self.labels if self.ordered else None
         labelled = Rows(Path(place), texts, texts, self.start[rows[first]].tolist(), "byte", classes=order, files=files)
         targets, names = own_indices(labelled) if classes is None else indices_among(labelled, classes)
-        grouped = self.groups and self.group == group
+        grouped = self.groups and group in (None, self.group)
         groups = [self.groups[row] for row in rows.tolist()] if grouped else None
         return Listing(self._paths(place, rows), targets[inverse], names, groups, Path(place))
 

@@ -24,6 +24,7 @@ from longtail.data import Folder, Shards, Table
 from longtail.data.images.files import FileData
 from longtail.errors import InputError
 from longtail.files import stores
+from longtail.files.formats.recognise import recognise
 from longtail.files.images import decode
 from longtail.files.members import Member, member_names, member_of, open_binary
 from longtail.files.packing import pack
@@ -133,7 +134,7 @@ def test_others_read_them_too(shards):
     assert seen != sorted(seen)
 
 
-def test_tables_with_groups_and_odd_names(tmp_path):
+def test_tables_with_groups_and_odd_names(tmp_path, caplog):
     root = tmp_path / "set"
     for i, name in enumerate(["a.png", "b/a.png", "ü 1.2.png", "ü 1_2.png"]):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +144,13 @@ def test_tables_with_groups_and_odd_names(tmp_path):
     )
     packed(Table(root / "t.csv", group="who"), tmp_path / "shards", group="who")
     assert_same_images(Folder(tmp_path / "shards", group="who"), Table(root / "t.csv", group="who"))
-    assert Folder(tmp_path / "shards").list_images()["all"].groups is None
+    assert "shards: the packed groups" not in caplog.text
+    assert_same_images(Folder(tmp_path / "shards"), Table(root / "t.csv", group="who"))
+    message = refused(lambda: Folder(tmp_path / "shards", configuration="big").list_images())
+    assert (
+        message == f"--data.configuration big: {tmp_path / 'shards'} is read as shards, which have none: leave it out"
+    )
+    assert "shards: the packed groups, by who, stay on one side of a split each" in caplog.text
 
 
 def test_packing_leaves_nothing_half_written(tmp_path, shards):
@@ -256,6 +263,39 @@ def test_shards_that_cannot_be_used(tmp_path, members, words):
     assert re.search(words, refused(lambda: Folder(tmp_path / "set").list_images()))
 
 
+PLAIN = {"0.jpg": encoded(0, "JPEG"), "1.jpg": encoded(0, "JPEG")}
+
+
+@pytest.mark.parametrize("members", [PLAIN, WITH_JSON])
+@pytest.mark.parametrize("place", ["photos.tar", "train/n1.tar", "table"])
+def test_archives_beside_a_set_are_passed_over(tmp_path, members, place):
+    photos(tmp_path, "train" if place == "train/n1.tar" else "images" if place == "table" else "")
+    if place == "table":
+        (tmp_path / "labels.csv").write_text("path,label\nimages/cat/a.0.png,x\nimages/cat/a.1.png,y\n")
+    archive(tmp_path / place.replace("table", "photos.tar"), members)
+    assert recognise(tmp_path).data == "Folder"
+    data = Folder(tmp_path)
+    classes = next(iter(data.list_images().values())).classes
+    assert classes == (["x", "y"] if place == "table" else ["cat", "dog"])
+    assert [count for (noun, _), count in data.left_out.items() if noun == "archive"] == [1]
+
+
+def test_a_test_split_without_labels_is_left_out(tmp_path):
+    for name, members in {"test-0": PLAIN, "train-0": WITH_CLS, "val-0": WITH_CLS}.items():
+        archive(tmp_path / f"{name}.tar", members)
+    (tmp_path / "shards.csv").write_text("shard,images\ntrain-0.tar,2\n")
+    assert recognise(tmp_path).words == "images in shards"
+    data = Folder(tmp_path)
+    assert list(data.list_images()) == ["train", "val"]
+    assert data.left_out == {("image", "of a test split without classes"): 2}
+
+
+def test_names_that_differ_in_case_are_two_samples(tmp_path):
+    members = {"a.JPG": encoded(0, "JPEG"), "a.cls": b"0", "A.jpg": encoded(9, "JPEG"), "A.CLS": b"1"}
+    archive(tmp_path / "set/0.tar", members)
+    assert Folder(tmp_path / "set").list_images()["all"].targets.tolist() == [0, 1]
+
+
 def test_samples_that_can_be_left_out_or_chosen(tmp_path):
     archive(tmp_path / "set/0.tar", {**WITH_CLS, "2.png": encoded(1), "2.json": b"{}"})
     data = Folder(tmp_path / "set", skip_bad_images=True)
@@ -280,6 +320,24 @@ def test_a_set_that_cannot_be_written_is_indexed_in_the_cache_of_the_user(tmp_pa
     assert len(Folder(tmp_path / "set").list_images()["all"]) == 2
     assert not (tmp_path / "set/.longtail").exists()
     assert list((tmp_path / "user-cache/longtail/shards").glob("*/auto-auto/index.json"))
+
+
+def test_an_index_of_another_user_is_read_without_a_lock(tmp_path, monkeypatch):
+    file = archive(tmp_path / "set/0.tar", WITH_CLS)
+    Folder(tmp_path / "set").list_images()
+    kept = tmp_path / "set/.longtail/shards"
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*")}
+    (kept / ".lock").unlink(missing_ok=True)
+    own = str(tmp_path / "user-cache")
+    monkeypatch.setattr(os, "access", lambda path, *_: str(path).startswith(own))
+    assert len(Folder(tmp_path / "set").list_images()["all"]) == 2
+    assert not (kept / ".lock").exists()
+    assert not Path(own).exists()
+    archive(file, {**WITH_CLS, "2.jpg": encoded(1, "JPEG"), "2.cls": b"3"})
+    assert [len(Folder(tmp_path / "set").list_images()["all"]) for _ in range(2)] == [3, 3]
+    assert not (kept / ".lock").exists()
+    index = kept / "auto-auto/index.json"
+    assert index.stat().st_mtime_ns == before[index]
 
 
 class _Ranges(http.server.SimpleHTTPRequestHandler):

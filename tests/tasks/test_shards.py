@@ -8,6 +8,7 @@ from command import assert_same_weights, fails, results, stopping
 from PIL import Image
 
 from longtail.cli.main import main
+from longtail.data import Folder
 from longtail.tasks.classification import Classification
 
 CLASSES = {"bee": 9, "ant.x": 15, "cat": 5}
@@ -59,6 +60,14 @@ def test_a_run_is_evaluated_on_shards_of_its_classes(place, of_files, capsys):
     assert (of_files / "val-shards.json").is_file()
 
 
+def test_groups_stay_without_being_asked_for_again(place):
+    (place / "t.csv").write_text("path,label,who\nphotos/bee/shot.0.jpg,bee,p\nphotos/cat/shot.1.jpg,cat,q\n")
+    assert main(["pack", str(place / "t.csv"), str(place / "once"), "--data.group", "who"]) == 0
+    assert main(["pack", str(place / "once"), str(place / "twice")]) == 0
+    for options in ({}, {"group": "who"}):
+        assert sorted(Folder(place / "twice", **options).list_images()["all"].groups) == ["p", "q"]
+
+
 def test_what_is_not_packed(place, capsys):
     shards = str(place / "shards")
     assert "is not an empty folder" in fails(capsys, "pack", str(place / "photos"), shards)
@@ -66,3 +75,7 @@ def test_what_is_not_packed(place, capsys):
     assert "--shard-size takes" in fails(capsys, "pack", "a", "b", "--shard-size", "0")
     assert "give what to pack" in fails(capsys, "pack", "a")
     assert "copy it to the store" in fails(capsys, "pack", str(place / "photos"), "s3://bucket/out")
+    (place / "several.csv").write_text("path,label\nphotos/bee/shot.0.jpg,a|b\nphotos/bee/shot.1.jpg,b\n")
+    options = ["--data.table", str(place / "several.csv")]
+    assert "image files with one class each" in fails(capsys, "pack", "MultiLabelTable", str(place / "out"), *options)
+    assert not (place / "out").exists()

@@ -63,16 +63,15 @@ class OwnFiles(FileData):
         return Reading(self.kind, self.columns, self.skip_bad_images or self.recall is not None)
 
     def finished(self, listings: dict[str, Listing], passed: PassedOver) -> dict[str, Listing]:
-        """The listings, with groups where they are wanted; what was passed over is told."""
+        """The listings, with groups where they are wanted or packed; what was passed over is told."""
         for count, noun, reason in passed.counts(self.noun):
             if noun != "row" or self.recall is None:
                 self.leave_out(count, noun, reason)
         group = self.columns.group
-        if group is None:
-            return listings
-        grouped = {name: with_groups(listing, group, self.source) for name, listing in listings.items()}
-        tell_shared({name: listing.groups for name, listing in grouped.items()}, self.noun)
-        return grouped
+        if group is not None:
+            listings = {name: with_groups(listing, group, self.source) for name, listing in listings.items()}
+        tell_shared({name: listing.groups for name, listing in listings.items()}, self.noun)
+        return listings
 
     def tell_unnamed(self, listings: Mapping[str, Listing]) -> None:
         """Say how many images lie beside those that files name, and are in no row that is used."""

@@ -1,12 +1,10 @@
 """Boxes and shapes in tables as Hugging Face's ``datasets`` has them: a row for each image, with the objects in it."""
 
-# ruff: noqa: PTH113, PTH117, PTH118 - paths are plain strings: objects are slow in their thousands
-
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -29,6 +27,7 @@ from longtail.files.listing import in_class_order
 from longtail.files.nested import nested_rows, plain_columns
 from longtail.files.objects import find_objects
 from longtail.files.packed import read_columnar
+from longtail.files.places import placed
 from longtail.files.table import read_rows
 from longtail.files.table_files import metadata_files, shards_name, shards_words, table_files, tables_by_split
 from longtail.messages import plural, shown
@@ -98,7 +97,8 @@ class TableSet(BoxSet):
     @cached_property
     def form(self) -> BoxForm:
         """What the numbers of the boxes of all splits are."""
-        pairs = [(entry.numbers, image.size) for image in self._all() for entry in image.objects]
+        there = [image for image in self._all() if image.path is not None]
+        pairs = [(entry.numbers, image.size) for image in there for entry in image.objects]
         return box_form(self.root, [numbers for numbers, _ in pairs], [size for _, size in pairs], self._form)
 
     @cached_property
@@ -157,7 +157,7 @@ class TableSet(BoxSet):
         is_packed = file.suffix.lower() in SUFFIXES
         rows = read_columnar(file, columns, top, self.chosen.name) if is_packed else read_rows(file, columns)
         folders = [folder for folder in (rows.home, file.parent, self.root) if folder is not None]
-        return rows, [_placed(path, folders) for path in rows.paths]
+        return rows, [placed(path, folders) for path in rows.paths]
 
     def read(self, split: str, masks: bool, skip_bad: bool) -> Labelled:
         builder = Builder(self.places[split], self.classes, masks)
@@ -200,11 +200,3 @@ class TableSet(BoxSet):
             of_file = values_of_field(file, rows, name, columns)
             values += [of_file[image.at] for image in self.contents[split] if image.file == file and image.path]
         return values
-
-
-def _placed(path: str, folders: Sequence[Path]) -> str | None:
-    """Where an image lies that a row names; never in another folder that has one of its name."""
-    plain = os.path.normpath(path)
-    if not path or os.path.isabs(plain) or plain.startswith(os.pardir):
-        return None
-    return next((whole for folder in folders if os.path.isfile(whole := os.path.join(folder, plain))), None)

@@ -19,8 +19,9 @@ from longtail.files.formats.fiftyone import FIFTYONE
 from longtail.files.formats.hugging_face import packed_files, read_packed
 from longtail.files.formats.label_studio import JSON, TABLE
 from longtail.files.formats.open_images import OPEN_IMAGES
-from longtail.files.formats.webdataset import has_shards, read_shards
+from longtail.files.formats.webdataset import has_index, read_shards, tars_of_images
 from longtail.files.labels import Rows
+from longtail.files.layouts import find_layouts
 from longtail.files.listing import Listing, entries, is_file, is_folder
 from longtail.files.places import find_files
 from longtail.files.split_names import folder_splits
@@ -75,9 +76,13 @@ def read_folder(root: Path, reading: Reading, classes: Sequence[str] | None = No
         classes: as in ``read_file``.
 
     Raises:
-        InputError: something cannot be used, several files claim one split, or there are files of several tools.
+        InputError: something cannot be used, several files claim one split, there are files of several tools, or a
+            configuration is named of shards.
     """
-    if reading.kind == IMAGES and has_shards(str(root), reading.columns):
+    if reading.kind == IMAGES and in_shards(root, reading):
+        if reading.configuration is not None:
+            given = command("--data.configuration", reading.configuration)
+            raise InputError(f"{given}: {shown(root)} is read as shards, which have none: leave it out")
         return read_shards(str(root), reading, classes)
     chosen = configuration(root, reading.configuration)
     root = chosen.folder
@@ -94,6 +99,58 @@ def read_folder(root: Path, reading: Reading, classes: Sequence[str] | None = No
         places.setdefault(chosen.split_of(file), []).append(file)
     parts = {split: _rows(file, reading) for split, file in _single(chosen, places, kinds[0]).items()}
     return listings_of(parts, [str(root)], reading, classes)
+
+
+def in_shards(root: Path, reading: Reading) -> bool:
+    """Whether the images of a folder are those in its tar files: of an index, or with labels beside them.
+
+    Where class folders or files that name images lie beside tar files of others, these are passed over.
+
+    Raises:
+        InputError: no tar file of images has labels, and there is nothing else.
+    """
+    if has_index(str(root)):
+        return True
+    tars = tars_of_images(str(root), reading.columns)
+    if not tars:
+        return False
+    if _is_set(root, reading):
+        reading.passed.leave_out(len(tars), "archive", f"beside the set ({some([Path(file).name for file in tars])})")
+        return False
+    if not any(tars.values()):
+        way_out = "unpack it, and give the folder"
+        raise InputError(f"{shown(next(iter(tars)))} is an archive of images without labels (.cls or .json): {way_out}")
+    return True
+
+
+def _is_set(root: Path, reading: Reading) -> bool:
+    """Whether there is a set in a folder beside its tar files: class folders, boxes, pixels, or files that name images
+    which are there."""
+    if _class_folders(root, reading) or any(layout.grain in ("boxes", "pixels") for layout in find_layouts(root)):
+        return True
+    whole = Configuration(root)
+    with suppress(InputError):
+        if packed_files(whole):
+            return True
+    for file in _candidates(whole):
+        with suppress(InputError):
+            if is_labels(file, reading.columns.several) and not _is_unlabelled(file):
+                known = format_of(file, reading.columns.several)
+                rows = read_rows(file, reading.columns) if known is None else known.read(file, None)
+                if _first_images(rows, root, reading, whole.split_of(file)):
+                    return True
+    return False
+
+
+def _is_unlabelled(file: Path) -> bool:
+    return any(word in file.name.lower() for word in _NO_LABELS)
+
+
+def _first_images(rows: Rows, root: Path, reading: Reading, split: str) -> list[tuple[str, str]]:
+    """The images of the first rows of a file that are there and have a label, and that."""
+    first = rows.subset(range(min(len(rows.paths), 20)))
+    found = find_files(first, list(dict.fromkeys([str(rows.file.parent), str(root)])), reading.kind, split)
+    return [(path, label) for path, label in zip(found, first.labels, strict=True) if path and label]
 
 
 def _packed_files(chosen: Configuration, reading: Reading) -> list[Path]:
@@ -132,14 +189,12 @@ def _read_tables(chosen: Configuration, reading: Reading, classes: Sequence[str]
     tables: dict[str, list[Path]] = {}
     rows: dict[Path, Rows] = {}
     for file in _candidates(chosen):
-        if not is_table(file) or any(word in file.name.lower() for word in _NO_LABELS):
+        if not is_table(file) or _is_unlabelled(file):
             continue
         split = chosen.split_of(file)
         with suppress(*[InputError] * (split != "train")):
             its = read_rows(file, reading.columns)
-            first = its.subset(range(min(len(its.paths), 20)))
-            found = find_files(first, list(dict.fromkeys([str(file.parent), str(root)])), reading.kind, split)
-            pairs = [(path, label) for path, label in zip(found, first.labels, strict=True) if path and label]
+            pairs = _first_images(its, root, reading, split)
             if pairs and not all(label in Path(path).parts for path, label in pairs):
                 rows[file] = its
                 tables.setdefault(split, []).append(file)

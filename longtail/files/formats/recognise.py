@@ -12,9 +12,9 @@ from typing import NamedTuple
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archive, refuse_archives
 from longtail.files.columnar import SUFFIXES as COLUMNAR
+from longtail.files.entries import Reading
 from longtail.files.folder import VIDEO_SUFFIXES
-from longtail.files.formats.known import format_of, is_labels
-from longtail.files.formats.webdataset import has_shards
+from longtail.files.formats.known import format_of, in_shards, is_labels
 from longtail.files.images import SUFFIXES
 from longtail.files.layouts import boxes_in_file, check_tables, find_layouts, in_file, refuse_unread
 from longtail.files.listing import entries
@@ -38,22 +38,26 @@ class Recognition(NamedTuple):
     words: str
 
 
-def recognise(path: Path) -> Recognition:
+def recognise(path: Path, configuration: str | None = None) -> Recognition:
     """Tell what lies at a path that is there. Folders of frames are taken for folders of images, as they look the same.
+
+    Args:
+        path: file or folder.
+        configuration: which one of a set that has several; by default all are looked at.
 
     Raises:
         InputError: nothing that can be read, or several kinds of set; the message says what to give.
     """
     refuse_archive(path)
-    return _in_folder(path) if path.is_dir() else _in_file(path)
+    return _in_folder(path, configuration) if path.is_dir() else _in_file(path)
 
 
-def _in_folder(folder: Path) -> Recognition:
+def _in_folder(folder: Path, configuration: str | None) -> Recognition:
     if not any(entry.name[0] != "." for entry in entries(str(folder))):
         raise InputError(f"{shown(folder)} is empty: give a folder with images, videos or annotations")
-    if has_shards(str(folder)):
+    if in_shards(folder, Reading()):
         return Recognition("Folder", "images in shards")
-    layouts = find_layouts(folder)
+    layouts = find_layouts(folder, configuration)
     if unread := next((layout for layout in layouts if not layout.reader), None):
         raise InputError(f"{shown(folder)} holds {unread.words}: {unread.way_out}")
     words = " and ".join(dict.fromkeys(layout.words for layout in layouts))

@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from longtail.errors import InputError
-from longtail.files.cache import alone, kept_in
+from longtail.files.cache import alone, kept_in, written_in
 from longtail.files.columns import Columns, likeliest_label
 from longtail.files.entries import Reading
 from longtail.files.images import SUFFIXES
@@ -36,26 +36,20 @@ _BLOCK = 512  # bytes, in whole ones of which a tar file is laid out
 _AHEAD = 2**22  # bytes that are read at a time from a store
 
 
-def has_shards(place: str, columns: Columns | None = None) -> bool:
-    """Whether a folder or an address is that of shards, by what lies there; the first shard of others is looked into.
+def has_index(place: str) -> bool:
+    """Whether shards with an index lie in a folder or at an address."""
+    return is_there(joined(place, INDEX))
 
-    Raises:
-        InputError: there are tar files of images, and no labels beside the images.
-    """
-    if is_there(joined(place, INDEX)):
-        return True
-    files = _tars(place)
-    if not files:
-        return False
-    first = None
-    with suppress(InputError):  # no tar file of any kind
-        first = next(_samples(files[0], None if columns is None else columns.label), None)
-    if first is None:
-        return False
-    if not first.texts:
-        way_out = "unpack it, and give the folder"
-        raise InputError(f"{shown(files[0])} is an archive of images without labels (.cls or .json) in it: {way_out}")
-    return True
+
+def tars_of_images(place: str, columns: Columns) -> dict[str, bool]:
+    """The tar files in a folder and in its folders of splits that begin with an image, and whether something that tells
+    a label lies beside that."""
+    found = {}
+    for file in _tars(place):
+        with suppress(InputError):  # no tar file of any kind
+            if first := next(_samples(file, columns.label), None):
+                found[file] = bool(first.texts)
+    return found
 
 
 def _tars(place: str) -> list[str]:
@@ -80,7 +74,7 @@ def read_shards(place: str, reading: Reading, classes: Sequence[str] | None = No
     Raises:
         InputError: a shard is missing, cut, or another than that of the index, or see ``Index``.
     """
-    if is_there(joined(place, INDEX)):
+    if has_index(place):
         index = Index.read(place)
         if fault := index.changed(place):
             raise InputError(f"{fault}; copy the whole set again, or pack it again")
@@ -95,22 +89,32 @@ def read_shards(place: str, reading: Reading, classes: Sequence[str] | None = No
 def _kept(place: str, columns: Columns) -> Index:
     """The index of the shards of others, made unless that was done before and they are as they were."""
     files = _tars(place)
-    home = kept_in(place, "shards")
     # What is taken for the label and for the image is a matter of the columns, each choice with its own index.
     chosen = "-".join(re.sub(r"\W", "_", name or "auto") for name in (columns.path, columns.label))
+    if index := _finished(place, kept_in(place, "shards") / chosen, files):
+        return index
+    home = written_in(place, "shards")
     with alone(home):
         folder = home / chosen
+        if index := _finished(place, folder, files):  # of a process that was quicker
+            return index
         if (folder / INDEX).is_file():
-            with suppress(InputError):  # it is made anew
-                index = Index.read(str(folder))
-                if [joined(place, shard.name) for shard in index.shards] == files and not index.changed(place):
-                    return index
             logger.info(f"{shown(place)}: the shards are not those that were indexed, and are read again")
             shutil.rmtree(folder, ignore_errors=True)
         index = _index(place, files, columns)
         with whole_folder(folder) as temporary:
             index.write(temporary)
     return index
+
+
+def _finished(place: str, folder: Path, files: list[str]) -> Index | None:
+    """The index in a folder, where there is one of these shards as they are."""
+    if (folder / INDEX).is_file():
+        with suppress(InputError):  # it is made anew
+            index = Index.read(str(folder))
+            if [joined(place, shard.name) for shard in index.shards] == files and not index.changed(place):
+                return index
+    return None
 
 
 def _index(place: str, files: list[str], columns: Columns) -> Index:
@@ -162,7 +166,8 @@ def _samples(shard: str, label: str | None) -> Iterator[_Sample]:
         key, sample = "", _Sample(shard, {}, {})
         for name, start, size in _members(shard, stream):
             folder, slash, base = name.rpartition("/")
-            stem, _, ending = base.lower().partition(".")
+            stem, _, ending = base.partition(".")
+            ending = ending.lower()
             if not stem or not ending or "__MACOSX" in folder:
                 continue
             if sample.images and folder + slash + stem != key:

@@ -12,6 +12,7 @@ from longtail.files.cache import kept_in
 from longtail.files.configurations import Configuration
 from longtail.files.objects import Masked, find_masks
 from longtail.files.pixels.pairs import Pairs, read_text
+from longtail.files.places import placed
 from longtail.files.table_files import table_files, tables_by_split
 from longtail.files.unpacking import unpacked
 from longtail.messages import plural, shown, some
@@ -64,15 +65,15 @@ def mask_pairs(chosen: Configuration, tables: Sequence[tuple[Path, Masked]]) -> 
                 lacks = "image" if not paths[0] else "mask"
                 pairs.alone.append(f"{shown(file)}, row {row}: has no {lacks}")
                 continue
-            image, mask = (_placed(home, file, path) for home, path in zip(homes, paths, strict=True))
+            image, mask = (placed(path, [home, file.parent]) for home, path in zip(homes, paths, strict=True))
+            if image is None or mask is None:
+                pairs.alone.append(
+                    f"{shown(file)}, row {row}: {shown(paths[0] if image is None else paths[1])} is not there"
+                )
+                continue
             pairs.images.append(image)
             pairs.annotations.append(mask)
     return pairs
-
-
-def _placed(home: Path, file: Path, path: str) -> str:
-    """Where an image lies: unpacked, or beside its table."""
-    return str(next((place for folder in (home, file.parent) if (place := folder / path).is_file()), home / path))
 
 
 def names_by_value(root: Path) -> dict[int, str]:

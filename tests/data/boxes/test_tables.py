@@ -14,10 +14,12 @@ from PIL import Image
 
 from longtail.augment.instances import MultiScale
 from longtail.cli.data import data_options
+from longtail.cli.main import main
 from longtail.data import COCO, BoxTables, Folder, PolygonFolder, SegmentationFolder, Table
 from longtail.data.record import Recall, SplitRecord
 from longtail.errors import InputError
 from longtail.files.boxes.forms import box_form
+from longtail.files.formats.recognise import recognise
 from longtail.files.layouts import find_layouts
 
 pa = pytest.importorskip("pyarrow")
@@ -268,6 +270,14 @@ def test_test_images_without_an_object_are_left_out(tmp_path: Path, told: pytest
     assert "left out 2 test images, of which none has an object" in told.text
 
 
+def test_a_missing_image_does_not_tell_what_boxes_are(tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes(picture(0))
+    rows = [{"file_name": f"{i}.png", "objects": {"bbox": [[16, 10, 22, 15]], "category": ["cat"]}} for i in range(4)]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    data = BoxTables(tmp_path, skip_bad_annotations=True, **OPTIONS)
+    assert boxes(data) == [[("cat", [16, 10, 22, 15])]]
+
+
 def test_configurations(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     parquet(tmp_path / "a.parquet", table(TRAIN))
     parquet(tmp_path / "b.parquet", table(TRAIN[:1]))
@@ -291,6 +301,11 @@ def test_configurations_of_two_grains(tmp_path: Path) -> None:
     configs = "- {config_name: default, data_files: a.parquet}\n- {config_name: found, data_files: b.parquet}\n"
     (tmp_path / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
     assert [layout.reader for layout in find_layouts(tmp_path)] == ["Folder", "BoxTables"]
+    with pytest.raises(InputError, match="choose by longtail data Folder"):
+        recognise(tmp_path)
+    assert recognise(tmp_path, "found").data == "BoxTables"
+    assert main(["data", str(tmp_path), "--data.configuration", "found", "--no-copies"]) == 0
+    assert recognise(tmp_path, "default").data == "Folder"
     assert len(Folder(tmp_path).list_images()["train"]) == 3
     assert boxes(BoxTables(tmp_path, configuration="found", **OPTIONS)) == READ
     with pytest.raises(InputError, match="holds boxes in tables: give --recipe fasterrcnn_ce"):

@@ -92,6 +92,20 @@ def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
     assert data.left_out == {("train file", "that cannot be used"): 3}
 
 
+@pytest.mark.parametrize("outside", ["/", ".."])
+def test_a_path_leads_to_no_file_outside_the_set(tmp_path: Path, outside: str) -> None:
+    file = parquet(tmp_path / "set/train.parquet", [A, B])
+    picture = tmp_path / "secret.png"
+    Image.fromarray(np.asarray(B, np.uint8)).save(picture)
+    content = pq.read_table(file)
+    masks = content["label"].to_pylist()
+    masks[1] = {"bytes": None, "path": str(picture) if outside == "/" else "../secret.png"}
+    pq.write_table(content.set_column(1, content.schema.field("label"), pa.array(masks, IMAGE)), file)
+    (tmp_path / "set/classes.txt").write_text("road\ncar\nsky\n")
+    with pytest.raises(InputError, match=r"train\.parquet, row 2: .*secret\.png is not there; repair or remove it"):
+        MaskTables(tmp_path / "set", **OPTIONS).setup("fit")
+
+
 def test_which_columns(tmp_path: Path) -> None:
     file = parquet(tmp_path / "train.parquet", [A, B], "left", "drawing")
     (tmp_path / "classes.txt").write_text("road\ncar\nsky\n")
