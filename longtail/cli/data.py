@@ -5,12 +5,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from longtail.cli.hub import HUB, downloaded
 from longtail.cli.options import pairs
 from longtail.errors import InputError
 from longtail.files.stores import is_address
 from longtail.messages import near_names, shown
+
+if TYPE_CHECKING:
+    from longtail.data.base import LongTailData
 
 # The classes of longtail.data that read a table with one label a row, and whether its paths may be folders, as those of
 # videos may: known here so that what is wrong with a table is said before they are imported, which takes seconds.
@@ -80,6 +84,34 @@ def _at_address(address: str, named: str | None) -> list[str]:
     if own not in (Shards, Table):
         handed_on(own, Folder, Located(Shards, {"root": address}))
     return ["--data", import_path(Shards), f"--data.root={address}"]
+
+
+def build_data(place: Sequence[str], named: str | None, options: Sequence[str]) -> "LongTailData":
+    """The data set of some options, without a task.
+
+    Args:
+        place: what ``data_options`` gives.
+        named: the class that it was asked by.
+        options: of the data.
+
+    Raises:
+        InputError: on a wrong option.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    from longtail.data.base import LongTailData
+    from longtail.tasks.refusals import building, explain
+
+    data_class = [] if named is None or "--data" in place else ["--data", named]
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(LongTailData, "data", required=True)
+    try:
+        config = parser.parse_args([*data_class, *place, *options])
+    except ArgumentError as error:
+        raise InputError(explain(str(error))) from error
+    with building():
+        data: LongTailData = parser.instantiate(config).data
+    return data
 
 
 def data_settings(options: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longtail.cli.choice import choose
-from longtail.cli.data import check_table, data_options, data_settings, local_place
+from longtail.cli.data import build_data, check_table, data_options, data_settings, local_place
 from longtail.cli.options import pairs, short_options, take, trust_modules
 from longtail.errors import InputError
 from longtail.messages import command, shown
@@ -167,34 +167,6 @@ def _read(place: Sequence[str], named: str | None, options: Sequence[str]) -> "L
             setattr(data, name, True)
     if hasattr(data, "masks") and "--data.masks" not in given:
         data.masks = False  # boxes tell the same, and are read sooner
-    return data
-
-
-def build_data(place: Sequence[str], named: str | None, options: Sequence[str]) -> "LongTailData":
-    """The data set of some options, without a task.
-
-    Args:
-        place: what ``data_options`` gives.
-        named: the class that it was asked by.
-        options: of the data.
-
-    Raises:
-        InputError: on a wrong option.
-    """
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    from longtail.data.base import LongTailData
-    from longtail.tasks.refusals import building, explain
-
-    data_class = [] if named is None or "--data" in place else ["--data", named]
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(LongTailData, "data", required=True)
-    try:
-        config = parser.parse_args([*data_class, *place, *options])
-    except ArgumentError as error:
-        raise InputError(explain(str(error))) from error
-    with building():
-        data: LongTailData = parser.instantiate(config).data
     return data
 
 

@@ -1,11 +1,9 @@
 """``longtail pack``: writes the images of a set into a few large files that are read from anywhere."""
 
-import logging
 import sys
 from pathlib import Path
 
-from longtail.cli.data import check_table, data_options, data_settings
-from longtail.cli.look import build_data
+from longtail.cli.data import build_data, check_table, data_options, data_settings
 from longtail.cli.options import short_options, take
 from longtail.errors import InputError
 from longtail.files.stores import is_address
@@ -25,8 +23,6 @@ The options of the data are those of fit: --data.val test.csv, --data.label_colu
 are packed too), --skip-bad-images. Validation and test images that SRC does not have are held out by fit, as ever.
 A whole set can be copied to a store: --data s3://bucket/DEST reads it there.
 """
-
-logger = logging.getLogger(__name__)
 
 
 def pack(args: list[str]) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from longtail.errors import InputError
 from longtail.files.stores import is_address
 from longtail.messages import shown
+from longtail.writing import system_error
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,16 @@ def alone(home: Path, name: str = ".lock") -> Iterator[bool]:
         yield lock.is_locked
     finally:
         lock.release()
+
+
+@contextmanager
+def filling(home: Path) -> Iterator[None]:
+    """Turns the system's refusal to write into a folder into an ``InputError``."""
+    try:
+        yield
+    except OSError as error:
+        told = system_error(error, str(home))
+        raise told or InputError(f"{shown(home)}: cannot be written ({error.strerror or error})") from error
 
 
 def keep(folder: Path, write: Callable[[], None], lost: str = "nothing is kept for next time") -> None:

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from longtail.errors import InputError
-from longtail.files.cache import alone, kept_in
+from longtail.files.cache import alone, filling, kept_in
 from longtail.files.images import decode
 from longtail.files.progress import progress_bar
 from longtail.files.states import fingerprint
 from longtail.files.threads import in_threads
 from longtail.messages import plural, shown
-from longtail.writing import system_error
 
 logger = logging.getLogger(__name__)
 
@@ -108,15 +107,11 @@ def decoded(paths: Sequence[str], side: int, bit_depth: int | None, home: Path) 
     distinct = sorted(set(paths))
     rows = {path: row for row, path in enumerate(distinct)}
     folder = home / _name(distinct, side, bit_depth)
-    try:
-        if not (folder / _DONE).is_file():
-            with alone(home) as locked:
-                if not (folder / _DONE).is_file():  # of a process that was quicker
-                    name = f"{folder.name}.part" if locked else f"{folder.name}.{uuid4().hex}"
-                    _write(distinct, side, bit_depth, folder, home / name)
-    except OSError as error:
-        told = system_error(error, str(home))
-        raise told or InputError(f"{shown(home)}: cannot be written ({error.strerror or error})") from error
+    if not (folder / _DONE).is_file():
+        with filling(home), alone(home) as locked:
+            if not (folder / _DONE).is_file():  # of a process that was quicker
+                name = f"{folder.name}.part" if locked else f"{folder.name}.{uuid4().hex}"
+                _write(distinct, side, bit_depth, folder, home / name)
     size = (folder / _PIXELS).stat().st_size / 1e9
     logger.info(f"pixels of {plural(len(distinct), 'image')} in {shown(folder)}, {size:.1f} GB, kept for later runs")
     return Decoded(folder, rows)

@@ -35,9 +35,7 @@ class LabelSets(Listing):
 
     targets: NDArray[np.bool_]  # type: ignore[assignment]  # what a row has is read by the methods below
 
-    def __post_init__(self) -> None:
-        if self.groups is not None and len(self.groups) != len(self.paths):
-            raise ValueError(f"there must be a group for each of {len(self.paths)} paths")
+    def _check_targets(self) -> None:
         shape = (len(self.paths), len(self.classes))
         if self.targets.shape != shape or self.targets.dtype != np.bool_:
             raise ValueError(f"targets must be bool of shape {shape}, a row for every path")

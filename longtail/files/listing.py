@@ -47,6 +47,9 @@ class Listing:
     def __post_init__(self) -> None:
         if self.groups is not None and len(self.groups) != len(self.paths):
             raise ValueError(f"there must be a group for each of {len(self.paths)} paths")
+        self._check_targets()
+
+    def _check_targets(self) -> None:
         if self.targets.shape != (len(self.paths),) or self.targets.dtype != np.int64:
             raise ValueError(f"targets must be int64 of shape ({len(self.paths)},), one for every path")
         if len(self) and not 0 <= self.targets.min() <= self.targets.max() < len(self.classes):

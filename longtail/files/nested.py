@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -84,18 +84,28 @@ def _fields_of_lines(file: Path) -> dict[str, frozenset[str] | None]:
     return found
 
 
+def json_lines(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:  # JSON
+    """The number and the object of each line that is not blank.
+
+    Raises:
+        InputError: there is none in a line.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+        if not isinstance(entry, dict):
+            raise InputError(f"{shown(file)}, line {number}: no JSON object; write one in each line")
+        yield number, entry
+
+
 def _lines(file: Path) -> Iterator[dict[str, Any]]:  # JSON
     try:
         with file.open(encoding="utf-8-sig") as stream:
-            for number, line in enumerate(iter(lambda: stream.readline(_LONG), ""), start=1):
-                if not line.strip():
-                    continue
-                try:
-                    entry = json.loads(line)
-                except (ValueError, RecursionError):
-                    entry = None
-                if not isinstance(entry, dict):
-                    raise InputError(f"{shown(file)}, line {number}: no JSON object; write one in each line")
+            for _, entry in json_lines(file, iter(lambda: stream.readline(_LONG), "")):
                 yield entry
     except UnicodeDecodeError as error:
         raise InputError(f"{shown(file)}: not UTF-8 text; save the table as UTF-8") from error

@@ -21,8 +21,6 @@ from longtail.files.unpacking import image_suffix
 from longtail.messages import shown
 from longtail.writing import is_held, is_unused, locked, whole_folder
 
-_BLOCK = 512  # bytes, in whole ones of which a tar file is laid out
-
 
 def pack(
     folder: Path, listings: Mapping[str, Listing], names: Mapping[str, Sequence[str]], most: int, group: str = ""
@@ -106,7 +104,7 @@ class _Writer:
         info.size = len(data)
         self._tar.addfile(info, BytesIO(data))
         self._tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
-        return self._tar.offset - -(-len(data) // _BLOCK) * _BLOCK
+        return self._tar.offset - -(-len(data) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
     def close(self) -> None:
         """End the shard that is open."""

@@ -103,22 +103,27 @@ def _has(store: Any, path: str) -> bool:  # a file system of fsspec, whose ``exi
     return True
 
 
-def entries(place: str) -> tuple[list[str], list[str]]:
-    """Paths or addresses of the files and of the folders in a folder, sorted, hidden ones left out.
+def entries(place: str, suffix: str) -> tuple[list[str], list[str]]:
+    """Paths or addresses of the files with a suffix and of the folders in a folder, sorted, hidden ones left out.
 
     Raises:
         InputError: it is not there.
         NoAnswer: the store does not answer.
     """
-    found: list[tuple[str, bool]]
     if is_address(place):
         names = asked(place, _names)
-        found = [(joined(place, name), folder) for name, folder in names]
+        files = [joined(place, name) for name, folder in names if not folder and name.endswith(suffix)]
+        folders = [joined(place, name) for name, folder in names if folder]
     else:
         with os.scandir(place) as scan:
-            found = [(entry.path, is_folder(entry)) for entry in scan if is_folder(entry) or is_file(entry)]
-    seen = sorted((path, folder) for path, folder in found if not base_name(path).startswith("."))
-    return [path for path, folder in seen if not folder], [path for path, folder in seen if folder]
+            known = list(scan)
+        files = [entry.path for entry in known if entry.name.endswith(suffix) and is_file(entry)]
+        folders = [entry.path for entry in known if is_folder(entry)]
+    return _seen(files), _seen(folders)
+
+
+def _seen(places: list[str]) -> list[str]:
+    return sorted(place for place in places if not base_name(place).startswith("."))
 
 
 def _names(store: Any, path: str) -> list[tuple[str, bool]]:  # as above

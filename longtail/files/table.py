@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -32,6 +30,7 @@ from longtail.files.entries import Reading, listing_of
 from longtail.files.folder import IMAGES, VIDEOS
 from longtail.files.labels import Rows
 from longtail.files.listing import Listing
+from longtail.files.nested import json_lines
 from longtail.files.packed import read_columnar
 from longtail.messages import command, plural, shown
 
@@ -183,15 +182,8 @@ def _read_json_lines(file: Path, columns: Columns) -> Rows:
     lists or objects themselves are passed over."""
     rows = Rows(file, [], [], [])
     entries: list[dict[str, Any]] = []
-    for number, line in enumerate(file_text(file).split("\n"), start=1):
-        if not line.strip():
-            continue
+    for number, entry in json_lines(file, file_text(file).split("\n")):
         rows.numbers.append(number)
-        entry = None
-        with suppress(ValueError, RecursionError):
-            entry = json.loads(line)
-        if not isinstance(entry, dict):
-            raise rows.error(-1, "no JSON object; write one in each line")
         entries.append(entry)
     names = list(dict.fromkeys(name for entry in entries[:SAMPLE] for name in entry))
     nested = {name for name in names if any(isinstance(entry.get(name), (dict, list)) for entry in entries)}

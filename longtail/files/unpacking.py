@@ -9,14 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from longtail.errors import InputError
-from longtail.files.cache import alone
+from longtail.files.cache import alone, filling
 from longtail.files.columnar import columnar
 from longtail.files.folder import VIDEO_SUFFIXES
 from longtail.files.images import SUFFIXES
 from longtail.files.progress import progress_bar
-from longtail.messages import shown
-from longtail.writing import system_error
 
 _VERSION = 1  # a new one whenever other files are made of the same table
 _INDEX = "index.json"
@@ -59,13 +56,9 @@ def unpacked(file: Path, column: str, home: Path, name: Path) -> list[str]:
     paths = _kept(home / name, state)
     if paths is not None:
         return paths
-    try:
-        with alone(home):
-            paths = _kept(home / name, state)  # of a process that was quicker
-            return _unpack(file, column, home, name, state) if paths is None else paths
-    except OSError as error:
-        told = system_error(error, str(home))
-        raise told or InputError(f"{shown(home)}: cannot be written ({error.strerror or error})") from error
+    with filling(home), alone(home):
+        paths = _kept(home / name, state)  # of a process that was quicker
+        return _unpack(file, column, home, name, state) if paths is None else paths
 
 
 def _kept(folder: Path, state: list[Any]) -> list[str] | None:  # JSON

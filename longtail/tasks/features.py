@@ -96,7 +96,7 @@ class Extraction:
         if file is None:
             features = torch.cat(list(self._compute(data, name, copies, 0))).view(shape)
         else:
-            if not from_first(file.is_file() and file.stat().st_size == 4 * math.prod(shape)):
+            if not from_first(_is_whole(file, 4 * math.prod(shape))):
                 self._write(data, name, copies, file)
             _see(file)
             features = torch.from_numpy(np.memmap(file, dtype=np.float32, mode="c", shape=shape))
@@ -131,8 +131,8 @@ class Extraction:
                 from_first(None)
                 return
             with alone(file.parent, f".{file.stem}.lock"):
-                if file.is_file() and file.stat().st_size == all_rows * row:  # by another run that was quicker
-                    list(self._compute(data, name, copies, from_first(all_rows)))  # nothing
+                if _is_whole(file, all_rows * row):  # by another run that was quicker
+                    from_first(all_rows)
                 else:
                     with part.open("ab") as stream:
                         done = stream.tell() // row
@@ -188,6 +188,10 @@ class Extraction:
                 views = data.make_views(cast(LoadedImages, on_device), training, testing)["views"]
                 features = [self.network(ordered(view, self.channels_last)) for view in views]
                 yield torch.stack(features, 1).float()
+
+
+def _is_whole(file: Path, size: int) -> bool:
+    return file.is_file() and file.stat().st_size == size
 
 
 class _Rows(EpochBatches):

@@ -106,11 +106,12 @@ class ImageTask(Task[ImageBatch]):
         return self.extraction(trainer, features)(data, self.method.copies)
 
     def extraction(self, trainer: pl.Trainer, features: Path) -> Extraction:
-        """What makes features with the network of the method, and keeps those of whole splits in a folder."""
+        """What makes features with the network of the method; those of a frozen one are kept in a folder."""
         start_processes(trainer)
+        kept = features if isinstance(self.method, Probe) else None
         device, precision = trainer.strategy.root_device, trainer.precision_plugin.forward_context
         settings = (device, precision, str(trainer.precision), self.channels_last)
-        return Extraction(self.method.backbone, features, *settings)
+        return Extraction(self.method.backbone, kept, *settings)
 
     @property
     def least_batch(self) -> int:

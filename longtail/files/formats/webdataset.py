@@ -25,14 +25,13 @@ from longtail.files.images import SUFFIXES
 from longtail.files.listing import Listing
 from longtail.files.progress import progress_bar
 from longtail.files.shards import INDEX, Index, Shard, ends_of
-from longtail.files.split_names import split_in, split_of
+from longtail.files.split_names import split_of, split_of_file
 from longtail.files.stores import base_name, entries, is_address, is_there, joined, read_bytes, state
 from longtail.messages import first_line, plural, shown, some
 from longtail.writing import whole_folder
 
 logger = logging.getLogger(__name__)
 
-_BLOCK = 512  # bytes, in whole ones of which a tar file is laid out
 _AHEAD = 2**22  # bytes that are read at a time from a store
 
 
@@ -54,11 +53,11 @@ def tars_of_images(place: str, columns: Columns) -> dict[str, bool]:
 
 def _tars(place: str) -> list[str]:
     """The tar files in a folder, and in those in it that are called as splits."""
-    files, folders = entries(place)
+    files, folders = entries(place, ".tar")
     for folder in folders:
         if split_of(base_name(folder)):
-            files += entries(folder)[0]
-    return [file for file in files if file.endswith(".tar")]
+            files += entries(folder, ".tar")[0]
+    return files
 
 
 def read_shards(place: str, reading: Reading, classes: Sequence[str] | None = None) -> dict[str, Listing]:
@@ -132,19 +131,13 @@ def _index(place: str, files: list[str], columns: Columns) -> Index:
                 names.append(name)
             size, stamp = state(file)
             below = file.removeprefix(joined(place, "")).lstrip("/\\")
-            shards.append(Shard(below, _split(below), size, ends_of(file, size), stamp))
+            split = split_of_file(Path(), Path(below.replace("\\", "/")))
+            shards.append(Shard(below, split, size, ends_of(file, size), stamp))
             bar.update()
     if not rows:
         raise InputError(f"{shown(place)}: there are no images in the shards, such as {shown(files[0])}")
     shard, start, length, label = np.array(rows, dtype=np.int64).T
     return Index(shards, list(labels), False, "", shard, start, length, label, names, [])
-
-
-def _split(name: str) -> str:
-    """The split of a shard by its folder or its name; "all" where neither says one."""
-    *folders, base = re.split(r"[/\\]", name)
-    by_folder = next((split for part in folders if (split := split_of(part))), None)
-    return by_folder or split_of(base) or split_in(base.removesuffix(".tar")) or "all"
 
 
 class _Sample(NamedTuple):
@@ -224,7 +217,7 @@ def _members(shard: str, stream: BinaryIO) -> Iterator[tuple[str, int, int]]:
         with tarfile.open(fileobj=stream, mode="r:") as tar:
             end = 0
             while (info := tar.next()) is not None:
-                end = info.offset_data + -(-info.size // _BLOCK) * _BLOCK
+                end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
                 if end > size:
                     raise InputError(f"{shown(shard)}: is cut in {shown(info.name)}; copy it again")
                 if info.isfile():
@@ -234,7 +227,7 @@ def _members(shard: str, stream: BinaryIO) -> Iterator[tuple[str, int, int]]:
         reason = shown(first_line(error))
         raise InputError(f"{shown(shard)}: is no plain tar file, or damaged ({reason}); write it again") from error
     stream.seek(end)
-    if not stream.read(_BLOCK):
+    if not stream.read(tarfile.BLOCKSIZE):
         raise InputError(f"{shown(shard)}: is cut, the end of the archive is missing; copy it again")
 
 
