@@ -8,15 +8,13 @@ does, and as results in COCO's format, a dictionary for each. Each runs in a pro
 import argparse
 import json
 import pickle
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.detection_metrics import CLASSES, HEIGHT, LIMIT, WIDTH, Record, Run, alone, scene
-from benchmarks.measure import MIB, machine, table
+from benchmarks.detection_metrics import CLASSES, HEIGHT, LIMIT, WIDTH, Record, scene
+from benchmarks.measure import MIB, alone, machine, table
 from longtail.files.coco.results import coco_results, encode
 from longtail.metrics.detection import average_precision
 from longtail.metrics.detections import Detections, RunLengths
@@ -81,10 +79,6 @@ def _copy(masks: list[Record] | None, place: int) -> Record:
     return {"size": [*mask["size"]], "counts": bytes(bytearray(mask["counts"]))}
 
 
-def measured(run: Callable[..., Any], truth: Record, images: list[Any], masks: list[Record] | None) -> Run:
-    return alone(lambda *inputs: {"class_ap": run(*inputs)}, truth, images, masks)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=2000)
@@ -98,8 +92,8 @@ def main() -> None:
     del detections
     masks = shapes(64) if options.masks else None
     contestants = {"dictionaries": as_dictionaries, "arrays": in_arrays}
-    runs = {name: measured(run, truth, images, masks) for name, run in contestants.items()}
-    aps = [run.figures["class_ap"] for run in runs.values()]
+    runs = {name: alone(run, truth, images, masks) for name, run in contestants.items()}
+    aps = [run.figures for run in runs.values()]
     np.testing.assert_array_equal(aps[0], aps[1])
     print(machine(torch.device("cpu")))
     scale = LVIS_IMAGES / options.images

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.detection_metrics import alone
-from benchmarks.measure import MIB, machine, table
+from benchmarks.measure import MIB, alone, machine, table
 from longtail.data.loader import EpochBatches
 from longtail.data.sampling import DifficultySampling, Labels, PowerSampling, RepeatFactorSampling, Sampling
 from longtail.difficulty import ClassDifficulty
@@ -65,7 +64,7 @@ def main() -> None:
         started = time.process_time()
         assert share(rank, options.world, BATCH, middle) == batches[middle:]
         resumed = time.process_time() - started
-        cost = alone(lambda share: {"rows": [float(len(share(0, options.world, BATCH)))]}, share)
+        cost = alone(share, 0, options.world, BATCH)
         record.append(
             {
                 "sampling": name,
