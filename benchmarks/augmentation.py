@@ -1,7 +1,6 @@
 """Views per second on one core, against torchvision: ``python -m benchmarks.augmentation [--json FILE]``."""
 
 import argparse
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,13 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import default_collate
 
-from benchmarks.measure import machine, race, table
+from benchmarks.measure import CPU, race, save, table
 from benchmarks.rival import ViewsOfArrays, ViewsOfFiles, cifar_views, file_views
 from longtail.augment import AutoAugmentView, ClassifierView, PadCrop, SimView, View
 from longtail.data import CIFAR100LT, Folder
 
 Record = dict[str, Any]
-CPU = torch.device("cpu")
 
 
 def photos(n: int, height: int, width: int) -> Tensor:
@@ -110,10 +108,8 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     records = [*in_memory(repeats=30), *from_files(repeats=7)]
-    print(machine(CPU))
+    save(options.json, CPU, augmentation=records)
     print(table(["Views", "Per second", "Torchvision", "Ratio"], [line(record) for record in records]))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine(CPU), "augmentation": records}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from benchmarks.measure import MIB, Run, alone, machine, table
+from benchmarks.measure import CPU, MIB, Run, alone, machine, table
 from longtail.metrics.detection import average_precision, group_ap
 
 Record = dict[str, Any]
@@ -140,7 +139,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     record = race(options.images, options.repeats)
     versions = {name: version(name) for name in ("faster-coco-eval", "lvis", "numpy")}
-    about = {**machine(torch.device("cpu")), **versions}
+    about = {**machine(CPU), **versions}
     print(about)
     size = " x ".join(f"{record[name]:,}" for name in ("images", "classes", "detections"))
     rows = [

@@ -6,7 +6,6 @@ does, and as results in COCO's format, a dictionary for each. Each runs in a pro
 """
 
 import argparse
-import json
 import pickle
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks.detection_metrics import CLASSES, HEIGHT, LIMIT, WIDTH, Record, scene
-from benchmarks.measure import MIB, alone, machine, table
+from benchmarks.measure import CPU, MIB, alone, save, table
 from longtail.files.coco.results import coco_results, encode
 from longtail.metrics.detection import average_precision
 from longtail.metrics.detections import Detections, RunLengths
@@ -95,17 +94,14 @@ def main() -> None:
     runs = {name: alone(run, truth, images, masks) for name, run in contestants.items()}
     aps = [run.figures for run in runs.values()]
     np.testing.assert_array_equal(aps[0], aps[1])
-    print(machine(torch.device("cpu")))
+    peaks = {name: run.peak / MIB for name, run in runs.items()}
+    save(options.json, CPU, images=options.images, masks=options.masks, peak_mib=peaks)
     scale = LVIS_IMAGES / options.images
     rows = [
         [name, f"{run.peak / MIB:,.0f}", f"{run.peak / MIB * scale / 1024:,.1f}", f"{run.seconds:.0f}"]
         for name, run in runs.items()
     ]
     print(table(["Detections in", "Peak MiB", f"times {scale:.1f}, GiB", "s"], rows))
-    if options.json:
-        peaks = {name: run.peak / MIB for name, run in runs.items()}
-        record = {"images": options.images, "masks": options.masks, "peak_mib": peaks}
-        options.json.write_text(json.dumps({"machine": machine(torch.device("cpu")), **record}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Images per second of the loader, from files and from shards, decoded each time and decoded once."""
 
 import argparse
-import json
 import logging
 import tempfile
 from collections.abc import Callable
@@ -12,11 +11,10 @@ import torch
 from PIL import Image
 
 from benchmarks.augmentation import photos
-from benchmarks.measure import machine, race, table
+from benchmarks.measure import CPU, race, save, table
 from longtail.data import Folder
 from longtail.files.packing import pack
 
-CPU = torch.device("cpu")
 BATCH = 64
 
 
@@ -69,11 +67,9 @@ def main() -> None:
         times = race(contestants, CPU, options.repeats)
     images = options.batches * BATCH
     rates = {what: images / time.least for what, time in times.items()}
-    print(machine(CPU))
+    save(options.json, CPU, images_per_second=rates)
     rows = [[what, f"{rate:,.0f}", f"{rate / rates['files']:.2f}"] for what, rate in rates.items()]
     print(table(["Images from", "Per second", "Ratio"], rows))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine(CPU), "images_per_second": rates}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

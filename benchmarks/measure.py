@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 MIB = 2**20
+CPU = torch.device("cpu")
 Found = TypeVar("Found")
 os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # no word from the profiler but of errors
 
@@ -115,6 +116,14 @@ def machine(device: torch.device) -> dict[str, Any]:
     """What the figures were measured on."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
     return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
+
+
+def save(file: Path | None, device: torch.device, **figures: Any) -> None:
+    """Print what the figures were measured on, and write both to the file, if there is one."""
+    about = machine(device)
+    print(about)
+    if file:
+        file.write_text(json.dumps({"machine": about, **figures}, indent=1) + "\n")
 
 
 def _cpu() -> str:

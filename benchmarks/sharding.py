@@ -5,14 +5,13 @@ batches of an epoch, and for what is left of them after the middle.
 """
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
 
 import torch
 
-from benchmarks.measure import MIB, alone, machine, table
+from benchmarks.measure import CPU, MIB, alone, save, table
 from longtail.data.loader import EpochBatches
 from longtail.data.sampling import DifficultySampling, Labels, PowerSampling, RepeatFactorSampling, Sampling
 from longtail.difficulty import ClassDifficulty
@@ -74,16 +73,12 @@ def main() -> None:
                 "peak_mib": cost.peak / MIB,
             }
         )
-    print(machine(torch.device("cpu")))
+    save(options.json, CPU, shares=record)
     rows = []
     for each in record:
         figures = [f"{each['seconds']:.2f}", f"{each['resumed_seconds']:.2f}", f"{each['peak_mib']:.0f}"]
         rows.append([str(each["sampling"]), f"{each['rows']:,}", *figures])
     print(table(["Draws", "Rows of an epoch", "s of a rank", "s resumed", "Peak MiB"], rows))
-    if options.json:
-        options.json.write_text(
-            json.dumps({"machine": machine(torch.device("cpu")), "shares": record}, indent=1) + "\n"
-        )
 
 
 if __name__ == "__main__":
