@@ -59,7 +59,7 @@ def in_memory(repeats: int, n: int = 256) -> list[Record]:
         data = ViewsOfArrays(pixels, [0] * n, [transform])
         return lambda: default_collate([data[i] for i in range(n)])
 
-    classifier, contrastive = cifar_views((CIFAR100LT.mean, CIFAR100LT.std))
+    classifier, contrastive = cifar_views((normalise.mean, normalise.std))
     return [
         compare("crop, flip, AutoAugment, Cutout; 32 px", n, ours(AutoAugmentView()), theirs(classifier), repeats),
         compare("crop, flip, jitter, grey; 32 px", n, ours(SimView()), theirs(contrastive), repeats),
@@ -72,9 +72,10 @@ def from_files(repeats: int, n: int = 64) -> list[Record]:
         paths = write_photos(Path(name), n)
         views: Sequence[View] = [ClassifierView(), SimView(), SimView()]
         data = Folder(Path(name), views=views, batch_size=n, num_workers=0, image_size=224, val_fraction=0)
-        data.trainer = SimpleNamespace(training=True, world_size=1, global_rank=0, max_epochs=1)  # type: ignore[assignment]
+        trainer = SimpleNamespace(training=True, testing=False, world_size=1, global_rank=0, max_epochs=1)
+        data.trainer = trainer  # type: ignore[assignment]
         loader = data.train_dataloader()
-        transforms = file_views(224, data.min_scale, (data.mean, data.std))
+        transforms = file_views(224, data.min_scale, (data.normalise.mean, data.normalise.std))
         rival = ViewsOfFiles(paths, transforms)
 
         def ours() -> object:

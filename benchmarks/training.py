@@ -131,7 +131,7 @@ def measure(device: torch.device, batches: int, epochs: int, workers: int) -> di
         data = cli.datamodule
         images = data.splits.train.images.images.permute(0, 2, 3, 1).contiguous().numpy()
         targets = data.splits.train.targets.tolist()
-        usual = UsualTraining(images, targets, (data.mean, data.std), BATCH, workers, device)
+        usual = UsualTraining(images, targets, (data.normalise.mean, data.normalise.std), BATCH, workers, device)
         precision = str(cli.trainer.precision)
         watch = SideBySide(bare_passes(cli.model.method, precision, device), usual.seconds)
         cli.trainer.callbacks.append(watch)
