@@ -75,7 +75,8 @@ def measure(data: FileData, run: Path) -> dict[str, float]:
         record = SplitRecord.of(data)
         assert record is not None
         record.write(run)
-    return {**seconds, "rows": len(train), "GB": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20}
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before  # in KiB
+    return {**seconds, "rows": len(train), "GiB": memory / 2**20}
 
 
 def one(kind: str, root: Path) -> None:
