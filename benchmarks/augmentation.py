@@ -2,7 +2,7 @@
 
 import argparse
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,6 +32,17 @@ def photos(n: int, height: int, width: int) -> Tensor:
         scale *= 2
     low, high = images.amin(dim=(1, 2, 3), keepdim=True), images.amax(dim=(1, 2, 3), keepdim=True)
     return ((images - low) / (high - low) * 255).to(torch.uint8)
+
+
+def write_photos(folder: Path, images: Iterable[Tensor], quality: int) -> list[Path]:
+    """JPEG of images (3, height, width), in two classes by turns."""
+    paths = []
+    for i, image in enumerate(images):
+        path = folder / f"class{i % 2}" / f"{i}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, quality=quality)
+        paths.append(path)
+    return paths
 
 
 def compare(what: str, views: int, ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> Record:
@@ -69,7 +80,7 @@ def in_memory(repeats: int, n: int = 256) -> list[Record]:
 def from_files(repeats: int, n: int = 64) -> list[Record]:
     """Three views of every file of a batch: the classifier's and two contrastive ones."""
     with tempfile.TemporaryDirectory() as name:
-        paths = write_photos(Path(name), n)
+        paths = write_photos(Path(name), photos(n, 375, 500), 95)
         views: Sequence[View] = [ClassifierView(), SimView(), SimView()]
         data = Folder(Path(name), views=views, batch_size=n, num_workers=0, image_size=224, val_fraction=0)
         trainer = SimpleNamespace(training=True, testing=False, world_size=1, global_rank=0, max_epochs=1)
@@ -85,16 +96,6 @@ def from_files(repeats: int, n: int = 64) -> list[Record]:
             return default_collate([rival[i] for i in range(n)])
 
         return [compare("three views of a JPEG of 500 x 375; 224 px", 3 * n, ours, theirs, repeats)]
-
-
-def write_photos(folder: Path, n: int) -> list[Path]:
-    paths = []
-    for i, image in enumerate(photos(n, 375, 500)):
-        path = folder / f"class{i % 2}" / f"{i}.jpg"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, quality=95)
-        paths.append(path)
-    return paths
 
 
 def line(record: Record) -> list[str]:
