@@ -1,9 +1,8 @@
 """Views per second on one core, against torchvision: ``python -m benchmarks.augmentation [--json FILE]``."""
 
 import argparse
-import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,13 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import default_collate
 
-from benchmarks.measure import machine, race, table
+from benchmarks.measure import CPU, race, save, table
 from benchmarks.rival import ViewsOfArrays, ViewsOfFiles, cifar_views, file_views
 from longtail.augment import AutoAugmentView, ClassifierView, PadCrop, SimView, View
 from longtail.data import CIFAR100LT, Folder
 
 Record = dict[str, Any]
-CPU = torch.device("cpu")
 
 
 def photos(n: int, height: int, width: int) -> Tensor:
@@ -34,6 +32,17 @@ def photos(n: int, height: int, width: int) -> Tensor:
         scale *= 2
     low, high = images.amin(dim=(1, 2, 3), keepdim=True), images.amax(dim=(1, 2, 3), keepdim=True)
     return ((images - low) / (high - low) * 255).to(torch.uint8)
+
+
+def write_photos(folder: Path, images: Iterable[Tensor], quality: int) -> list[Path]:
+    """JPEG of images (3, height, width), in two classes by turns."""
+    paths = []
+    for i, image in enumerate(images):
+        path = folder / f"class{i % 2}" / f"{i}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, quality=quality)
+        paths.append(path)
+    return paths
 
 
 def compare(what: str, views: int, ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> Record:
@@ -61,7 +70,7 @@ def in_memory(repeats: int, n: int = 256) -> list[Record]:
         data = ViewsOfArrays(pixels, [0] * n, [transform])
         return lambda: default_collate([data[i] for i in range(n)])
 
-    classifier, contrastive = cifar_views((CIFAR100LT.mean, CIFAR100LT.std))
+    classifier, contrastive = cifar_views((normalise.mean, normalise.std))
     return [
         compare("crop, flip, AutoAugment, Cutout; 32 px", n, ours(AutoAugmentView()), theirs(classifier), repeats),
         compare("crop, flip, jitter, grey; 32 px", n, ours(SimView()), theirs(contrastive), repeats),
@@ -71,12 +80,13 @@ def in_memory(repeats: int, n: int = 256) -> list[Record]:
 def from_files(repeats: int, n: int = 64) -> list[Record]:
     """Three views of every file of a batch: the classifier's and two contrastive ones."""
     with tempfile.TemporaryDirectory() as name:
-        paths = write_photos(Path(name), n)
+        paths = write_photos(Path(name), photos(n, 375, 500), 95)
         views: Sequence[View] = [ClassifierView(), SimView(), SimView()]
         data = Folder(Path(name), views=views, batch_size=n, num_workers=0, image_size=224, val_fraction=0)
-        data.trainer = SimpleNamespace(training=True, world_size=1, global_rank=0, max_epochs=1)  # type: ignore[assignment]
+        trainer = SimpleNamespace(training=True, testing=False, world_size=1, global_rank=0, max_epochs=1)
+        data.trainer = trainer  # type: ignore[assignment]
         loader = data.train_dataloader()
-        transforms = file_views(224, data.min_scale, (data.mean, data.std))
+        transforms = file_views(224, data.min_scale, (data.normalise.mean, data.normalise.std))
         rival = ViewsOfFiles(paths, transforms)
 
         def ours() -> object:
@@ -86,16 +96,6 @@ def from_files(repeats: int, n: int = 64) -> list[Record]:
             return default_collate([rival[i] for i in range(n)])
 
         return [compare("three views of a JPEG of 500 x 375; 224 px", 3 * n, ours, theirs, repeats)]
-
-
-def write_photos(folder: Path, n: int) -> list[Path]:
-    paths = []
-    for i, image in enumerate(photos(n, 375, 500)):
-        path = folder / f"class{i % 2}" / f"{i}.jpg"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, quality=95)
-        paths.append(path)
-    return paths
 
 
 def line(record: Record) -> list[str]:
@@ -110,10 +110,8 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     records = [*in_memory(repeats=30), *from_files(repeats=7)]
-    print(machine(CPU))
+    save(options.json, CPU, augmentation=records)
     print(table(["Views", "Per second", "Torchvision", "Ratio"], [line(record) for record in records]))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine(CPU), "augmentation": records}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

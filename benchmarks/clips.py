@@ -1,7 +1,6 @@
 """Frames of videos on one core, some against all: ``python -m benchmarks.clips [VIDEO ...] [--json FILE]``."""
 
 import argparse
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +11,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.augmentation import photos
-from benchmarks.measure import machine, race, table
+from benchmarks.measure import CPU, race, save, table
 from longtail.files.video.reading import count_frames, read_frames, segment_indices
 
 Record = dict[str, Any]
-CPU = torch.device("cpu")
 
 
 def measure(path: Path, segments: int, repeats: int) -> Record:
@@ -83,10 +81,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         videos: Sequence[Path] = options.videos or [write_video(Path(folder) / "generated.mp4")]
         records = [measure(path, options.frames, options.repeats) for path in videos]
-    print(machine(CPU))
+    save(options.json, CPU, clips=records)
     print(table(["Video", "Wanted", "Wanted only, ms", "Every frame, ms", "Ratio"], [line(each) for each in records]))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine(CPU), "clips": records}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,38 +1,22 @@
 """Time and memory of LVIS's average precision, against the package lvis: ``python -m benchmarks.detection_metrics``."""
 
 import argparse
-import contextlib
 import json
 import logging
 import math
-import multiprocessing
 import statistics
-import time
 import warnings
-from collections.abc import Callable
 from importlib.metadata import version
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 
-from benchmarks.measure import MIB, machine, table
+from benchmarks.measure import CPU, MIB, Run, alone, machine, table
 from longtail.metrics.detection import average_precision, group_ap
 
 Record = dict[str, Any]
 Figures = dict[str, list[float]]
-
-
-class Run(NamedTuple):
-    """What a run found, and its seconds by the clock, its seconds on the processor, and its bytes at the peak."""
-
-    figures: Figures
-    seconds: float
-    cpu_seconds: float
-    peak: int
-
 
 CLASSES, LIMIT = 1203, 300
 HEIGHT, WIDTH = 480, 640
@@ -113,35 +97,10 @@ def theirs(truth: Record, detections: list[Record]) -> Figures:
     }
 
 
-def status(key: str) -> int:
-    """Bytes from this process's entry in /proc."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
-
-
-def alone(run: Callable[[Record, list[Record]], Figures], *inputs: Any) -> Run:
-    """Run in a copy of this process, so that no run sees another's traces."""
-
-    def work(end: Connection) -> None:
-        before, start, cpu = status("VmRSS"), time.perf_counter(), time.process_time()
-        figures = run(*inputs)
-        seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
-        end.send(Run(figures, seconds, cpu_seconds, status("VmHWM") - before))
-
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=work, args=(sender,))
-    process.start()
-    sender.close()
-    with contextlib.closing(receiver):
-        result: Run = receiver.recv()
-    process.join()
-    return result
-
-
 def race(images: int, repeats: int) -> Record:
     truth, detections = scene(images)
     contestants = {"ours": ours, "lvis": theirs}
-    runs: dict[str, list[Run]] = {name: [] for name in contestants}
+    runs: dict[str, list[Run[Figures]]] = {name: [] for name in contestants}
     for _ in range(repeats):
         for name, run in contestants.items():
             runs[name].append(alone(run, truth, detections))
@@ -180,7 +139,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     record = race(options.images, options.repeats)
     versions = {name: version(name) for name in ("faster-coco-eval", "lvis", "numpy")}
-    about = {**machine(torch.device("cpu")), **versions}
+    about = {**machine(CPU), **versions}
     print(about)
     size = " x ".join(f"{record[name]:,}" for name in ("images", "classes", "detections"))
     rows = [

@@ -6,17 +6,14 @@ does, and as results in COCO's format, a dictionary for each. Each runs in a pro
 """
 
 import argparse
-import json
 import pickle
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.detection_metrics import CLASSES, HEIGHT, LIMIT, WIDTH, Record, Run, alone, scene
-from benchmarks.measure import MIB, machine, table
+from benchmarks.detection_metrics import CLASSES, HEIGHT, LIMIT, WIDTH, Record, scene
+from benchmarks.measure import CPU, MIB, alone, save, table
 from longtail.files.coco.results import coco_results, encode
 from longtail.metrics.detection import average_precision
 from longtail.metrics.detections import Detections, RunLengths
@@ -81,10 +78,6 @@ def _copy(masks: list[Record] | None, place: int) -> Record:
     return {"size": [*mask["size"]], "counts": bytes(bytearray(mask["counts"]))}
 
 
-def measured(run: Callable[..., Any], truth: Record, images: list[Any], masks: list[Record] | None) -> Run:
-    return alone(lambda *inputs: {"class_ap": run(*inputs)}, truth, images, masks)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=2000)
@@ -98,20 +91,17 @@ def main() -> None:
     del detections
     masks = shapes(64) if options.masks else None
     contestants = {"dictionaries": as_dictionaries, "arrays": in_arrays}
-    runs = {name: measured(run, truth, images, masks) for name, run in contestants.items()}
-    aps = [run.figures["class_ap"] for run in runs.values()]
+    runs = {name: alone(run, truth, images, masks) for name, run in contestants.items()}
+    aps = [run.figures for run in runs.values()]
     np.testing.assert_array_equal(aps[0], aps[1])
-    print(machine(torch.device("cpu")))
+    peaks = {name: run.peak / MIB for name, run in runs.items()}
+    save(options.json, CPU, images=options.images, masks=options.masks, peak_mib=peaks)
     scale = LVIS_IMAGES / options.images
     rows = [
         [name, f"{run.peak / MIB:,.0f}", f"{run.peak / MIB * scale / 1024:,.1f}", f"{run.seconds:.0f}"]
         for name, run in runs.items()
     ]
     print(table(["Detections in", "Peak MiB", f"times {scale:.1f}, GiB", "s"], rows))
-    if options.json:
-        peaks = {name: run.peak / MIB for name, run in runs.items()}
-        record = {"images": options.images, "masks": options.masks, "peak_mib": peaks}
-        options.json.write_text(json.dumps({"machine": machine(torch.device("cpu")), **record}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import lightning.pytorch as pl
 import torch
 import yaml
 
-from benchmarks.measure import machine
+from benchmarks.measure import CPU, machine
 from longtail.cli.options import short_options
 from longtail.counts import exponential_counts
 from longtail.data import CIFAR100LT
@@ -102,7 +102,7 @@ def main() -> int:
         cli.trainer.callbacks.append(watch)  # type: ignore[attr-defined]  # Lightning has it
         cli.trainer.fit(cli.model, datamodule=FeatureData(cli.datamodule, {"train": features[:, None]}))
     epochs = [after - before for before, after in zip(watch.ends, watch.ends[1:], strict=False)]
-    print(machine(torch.device("cpu")))
+    print(machine(CPU))
     for name, seconds in (("as longtail fit trains it", min(epochs)), ("in a bare loop", min(bare))):
         print(f"50 epochs of {len(targets):,} images {name}: {50 * seconds:.1f} s")
     return 0

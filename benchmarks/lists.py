@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from benchmarks.measure import machine, table
+from benchmarks.measure import CPU, save, table
 from longtail.data import Folder, PowerSampling, RepeatFactorSampling, Table
 from longtail.data.images.files import FileData
 from longtail.data.record import SplitRecord
@@ -76,7 +75,8 @@ def measure(data: FileData, run: Path) -> dict[str, float]:
         record = SplitRecord.of(data)
         assert record is not None
         record.write(run)
-    return {**seconds, "rows": len(train), "GB": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20}
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before  # in KiB
+    return {**seconds, "rows": len(train), "GiB": memory / 2**20}
 
 
 def one(kind: str, root: Path) -> None:
@@ -101,12 +101,10 @@ def main() -> None:
             {"shards": write_shards, "table": write_table}[kind](Path(name), options.rows)
             command = [sys.executable, "-m", "benchmarks.lists", "--one", kind, name]
             found[kind] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    print(machine(torch.device("cpu")))
+    save(options.json, CPU, **found)
     names = list(next(iter(found.values())))
     rows = [[kind, *(f"{its[name]:,.1f}" for name in names)] for kind, its in found.items()]
     print(table([f"{options.rows:,} rows", *names], rows))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine(torch.device("cpu")), **found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

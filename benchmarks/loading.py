@@ -1,33 +1,27 @@
 """Images per second of the loader, from files and from shards, decoded each time and decoded once."""
 
 import argparse
-import json
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
 import torch
-from PIL import Image
+from torch import Tensor
 
-from benchmarks.augmentation import photos
-from benchmarks.measure import machine, race, table
+from benchmarks.augmentation import photos, write_photos
+from benchmarks.measure import CPU, race, save, table
 from longtail.data import Folder
 from longtail.files.packing import pack
 
-CPU = torch.device("cpu")
 BATCH = 64
 
 
-def write_photos(folder: Path, n: int) -> None:
-    """JPEG of 500 x 375 pixels in two classes, of which each look differs from the others by a turn."""
+def looks(n: int) -> Iterator[Tensor]:
+    """Photos of 500 x 375 pixels, 50 of them, each of which comes again turned a little further."""
     originals = photos(50, 375, 500)
-    for i in range(n):
-        image = originals[i % 50].roll(i // 50, 2)
-        path = folder / f"class{i % 2}" / f"{i}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path, quality=90)
+    return (originals[i % 50].roll(i // 50, 2) for i in range(n))
 
 
 def loading(root: Path, batches: int, **options: object) -> Callable[[], None]:
@@ -55,7 +49,7 @@ def main() -> None:
     logging.getLogger("longtail").setLevel(logging.INFO)
     with tempfile.TemporaryDirectory() as name:
         files, shards = Path(name) / "files", Path(name) / "shards"
-        write_photos(files, options.images)
+        write_photos(files, looks(options.images), 90)
         data = Folder(files)
         listings = data.list_images()
         pack(shards, listings, {split: data.file_names(split, its) for split, its in listings.items()}, 10**8)
@@ -69,11 +63,9 @@ def main() -> None:
         times = race(contestants, CPU, options.repeats)
     images = options.batches * BATCH
     rates = {what: images / time.least for what, time in times.items()}
-    print(machine(CPU))
+    save(options.json, CPU, images_per_second=rates)
     rows = [[what, f"{rate:,.0f}", f"{rate / rates['files']:.2f}"] for what, rate in rates.items()]
     print(table(["Images from", "Per second", "Ratio"], rows))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine(CPU), "images_per_second": rates}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Speed and memory of the losses: ``python -m benchmarks.losses [--device cuda] [--json FILE]``."""
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.functional import normalize
 
-from benchmarks.measure import MIB, Time, machine, peak_memory, race, table
+from benchmarks.measure import MIB, Time, peak_memory, race, save, table
 from longtail.difficulty import ClassDifficulty
 from longtail.losses import (
     BalancedContrastiveLoss,
@@ -173,10 +172,8 @@ def main() -> None:
         *gaussian_mixture(device),
         *logit_losses(device, options.compiled),
     ]
-    print(machine(device))
+    save(options.json, device, losses=records)
     print(table(["Loss", "Size", "ms", "Time ratio", "Peak memory"], [line(record) for record in records]))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine(device), "losses": records}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

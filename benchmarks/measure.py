@@ -1,6 +1,8 @@
 """Times and peak memory of things measured side by side in one run."""
 
+import contextlib
 import json
+import multiprocessing
 import os
 import platform
 import statistics
@@ -8,12 +10,15 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 
 MIB = 2**20
+CPU = torch.device("cpu")
+Found = TypeVar("Found")
 os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # no word from the profiler but of errors
 
 
@@ -23,6 +28,16 @@ class Time:
 
     least: float
     median: float
+
+
+@dataclass(frozen=True)
+class Run(Generic[Found]):
+    """What a run found, and its seconds by the clock, its seconds on the processor, and its bytes at the peak."""
+
+    figures: Found
+    seconds: float
+    cpu_seconds: float
+    peak: int
 
 
 def race(contestants: Mapping[str, Callable[[], object]], device: torch.device, repeats: int = 20) -> dict[str, Time]:
@@ -72,10 +87,43 @@ def peak_memory(run: Callable[[], object], device: torch.device) -> int:
     return peak - max(now, 0)
 
 
+def status(key: str) -> int:
+    """Bytes from this process's entry in /proc."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
+
+
+def alone(run: Callable[..., Found], *inputs: Any) -> Run[Found]:
+    """Run in a copy of this process, so that no run sees another's traces."""
+
+    def work(end: Connection) -> None:
+        before, start, cpu = status("VmRSS"), time.perf_counter(), time.process_time()
+        figures = run(*inputs)
+        seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
+        end.send(Run(figures, seconds, cpu_seconds, status("VmHWM") - before))
+
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=work, args=(sender,))
+    process.start()
+    sender.close()
+    with contextlib.closing(receiver):
+        result: Run[Found] = receiver.recv()
+    process.join()
+    return result
+
+
 def machine(device: torch.device) -> dict[str, Any]:
     """What the figures were measured on."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu()
     return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
+
+
+def save(file: Path | None, device: torch.device, **figures: Any) -> None:
+    """Print what the figures were measured on, and write both to the file, if there is one."""
+    about = machine(device)
+    print(about)
+    if file:
+        file.write_text(json.dumps({"machine": about, **figures}, indent=1) + "\n")
 
 
 def _cpu() -> str:

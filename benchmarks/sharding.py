@@ -5,15 +5,13 @@ batches of an epoch, and for what is left of them after the middle.
 """
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
 
 import torch
 
-from benchmarks.detection_metrics import alone
-from benchmarks.measure import MIB, machine, table
+from benchmarks.measure import CPU, MIB, alone, save, table
 from longtail.data.loader import EpochBatches
 from longtail.data.sampling import DifficultySampling, Labels, PowerSampling, RepeatFactorSampling, Sampling
 from longtail.difficulty import ClassDifficulty
@@ -65,7 +63,7 @@ def main() -> None:
         started = time.process_time()
         assert share(rank, options.world, BATCH, middle) == batches[middle:]
         resumed = time.process_time() - started
-        cost = alone(lambda share: {"rows": [float(len(share(0, options.world, BATCH)))]}, share)
+        cost = alone(share, 0, options.world, BATCH)
         record.append(
             {
                 "sampling": name,
@@ -75,16 +73,12 @@ def main() -> None:
                 "peak_mib": cost.peak / MIB,
             }
         )
-    print(machine(torch.device("cpu")))
+    save(options.json, CPU, shares=record)
     rows = []
     for each in record:
         figures = [f"{each['seconds']:.2f}", f"{each['resumed_seconds']:.2f}", f"{each['peak_mib']:.0f}"]
         rows.append([str(each["sampling"]), f"{each['rows']:,}", *figures])
     print(table(["Draws", "Rows of an epoch", "s of a rank", "s resumed", "Peak MiB"], rows))
-    if options.json:
-        options.json.write_text(
-            json.dumps({"machine": machine(torch.device("cpu")), "shares": record}, indent=1) + "\n"
-        )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ bare passes of the same network, forward and backward, and beside the same train
 
 import argparse
 import copy
-import json
 import os
 import statistics
 import tempfile
@@ -21,7 +20,7 @@ import torch
 import yaml
 from torch.nn.functional import normalize
 
-from benchmarks.measure import machine, synchronise, table
+from benchmarks.measure import save, synchronise, table
 from benchmarks.rival import UsualTraining, balanced_contrastive
 from longtail.counts import exponential_counts
 from longtail.data import CIFAR100LT
@@ -132,7 +131,7 @@ def measure(device: torch.device, batches: int, epochs: int, workers: int) -> di
         data = cli.datamodule
         images = data.splits.train.images.images.permute(0, 2, 3, 1).contiguous().numpy()
         targets = data.splits.train.targets.tolist()
-        usual = UsualTraining(images, targets, (data.mean, data.std), BATCH, workers, device)
+        usual = UsualTraining(images, targets, (data.normalise.mean, data.normalise.std), BATCH, workers, device)
         precision = str(cli.trainer.precision)
         watch = SideBySide(bare_passes(cli.model.method, precision, device), usual.seconds)
         cli.trainer.callbacks.append(watch)
@@ -170,7 +169,8 @@ def main() -> None:
     same_loss()
     result = measure(device, options.batches, options.epochs, options.workers)
     least, median = result["least"], result["median"]
-    print(machine(device), {key: value for key, value in result.items() if value not in (least, median)})
+    save(options.json, device, training=result)
+    print({key: value for key, value in result.items() if value not in (least, median)})
     names = {
         "step_seconds": "seconds of a step",
         "bare_seconds": "seconds of the bare passes",
@@ -182,8 +182,6 @@ def main() -> None:
         "speedup": "times as fast as the usual way",
     }
     print(table(["", "Least", "Median"], [[names[k], f"{least[k]:.3g}", f"{median[k]:.3g}"] for k in names]))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine(device), "training": result}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
