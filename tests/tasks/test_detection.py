@@ -308,7 +308,7 @@ def test_wrong_input_gets_one_line(run: Path, shapes: Path, tmp_path: Path, caps
         "--batch-size",
         "4",
     ]
-    assert "labels of images" in fails(capsys, *other)
+    assert "is not for classification: give data with labels of images" in fails(capsys, *other)
     unmeasured = ["fit", "--recipe", "maskrcnn_cdb_w", "--run", str(tmp_path / "run"), "--data", str(shapes)]
     unmeasured += ["--data.val_as_test", "true", "--data.val_fraction", "0"]
     assert "--data.val_fraction" in fails(capsys, *unmeasured)
