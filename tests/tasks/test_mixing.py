@@ -72,6 +72,7 @@ def test_an_epoch_goes_on_with_the_batches_of_the_uninterrupted_one(mixing: Mixi
         assert ours["targets"].shape == (len(other["targets"]), 10)
         share = ours["targets"].gather(1, other["targets"][:, None])
         assert share.min() >= 0
+        assert 0 < share.mean() < 1
 
 
 def test_partners_are_drawn_for_the_tail() -> None:
