@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from command import fails, results
+from command import FIT_DIGITS, fails, results
 
 from longtail.augment.mixing import CMO, CutMix, Mixing
 from longtail.cli.main import main
@@ -18,7 +18,7 @@ from longtail.methods.plain import Plain
 from longtail.models.backbones import Backbone
 from longtail.tasks.classification import Classification
 
-FIT = ["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--model.mixing"]
+FIT = [*FIT_DIGITS, "--model.mixing"]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 import timm
 import torch
 import yaml
-from command import fails, results
+from command import FIT_DIGITS, fails, results
 from PIL import Image
 from processes import two_processes
 from torch.nn import functional as F
@@ -181,24 +181,7 @@ def test_a_probe_of_a_network_that_is_trained_is_refused(place, capsys):
 @pytest.fixture(scope="module")
 def first(place: Path) -> Path:
     run = place / "first"
-    assert (
-        main(
-            [
-                "fit",
-                "--recipe",
-                "digits_lt/ce",
-                "--backbone",
-                "resnet8_cifar",
-                "--epochs",
-                "2",
-                "--run",
-                str(run),
-                "--trainer.accelerator",
-                "cpu",
-            ]
-        )
-        == 0
-    )
+    assert main([*FIT_DIGITS, "--epochs", "2", "--run", str(run), "--trainer.accelerator", "cpu"]) == 0
     return run
 
 
