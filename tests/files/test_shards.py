@@ -9,7 +9,7 @@ import re
 import shutil
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ import fsspec
 import numpy as np
 import pytest
 from PIL import Image
+from refusal import refused
 
 from longtail.data import Folder, Shards, Table
 from longtail.data.images.files import FileData
@@ -44,13 +45,6 @@ def encoded(grey: int, kind: str = "PNG") -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.full((8, 12, 3), grey, np.uint8)).save(file, kind)
     return file.getvalue()
-
-
-def refused(call: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def photos(root: Path, split: str = "", shift: int = 0) -> Path:

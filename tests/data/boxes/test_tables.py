@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from refusal import refused
 
 from longtail.augment.instances import MultiScale
 from longtail.cli.data import data_options
@@ -241,10 +242,7 @@ def test_a_bad_object_is_one_line_or_left_out(tmp_path: Path, objects: Any, mess
     metadata = content.schema.metadata
     content = content.set_column(position, "objects", pa.array([objects, good], kind)).replace_schema_metadata(metadata)
     parquet(tmp_path / "train.parquet", content)
-    with pytest.raises(InputError) as caught:
-        BoxTables(tmp_path, **OPTIONS).setup("fit")
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert message in refused(lambda: BoxTables(tmp_path, **OPTIONS).setup("fit"))
     assert sum(map(len, boxes(BoxTables(tmp_path, **OPTIONS, skip_bad_annotations=True)))) == 1
 
 
