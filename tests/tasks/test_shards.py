@@ -4,10 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from command import assert_same_epochs, assert_same_weights, fails, results, stopping
-from PIL import Image
+from pictures import photos
 
 from longtail.cli.main import main
 from longtail.data import Folder
@@ -23,13 +22,7 @@ SAMPLED = ["--data.sampling", "longtail.data.PowerSampling", *ON_CPU]
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photos, and the same in shards."""
     folder = tmp_path_factory.mktemp("place")
-    random = np.random.default_rng(0)
-    for c, (name, count) in enumerate(CLASSES.items()):
-        (folder / "photos" / name).mkdir(parents=True)
-        for i in range(count):
-            pixels = random.integers(0, 120, (40, 48, 3), dtype=np.uint8)
-            pixels[..., c] += 60
-            Image.fromarray(pixels).save(folder / "photos" / name / f"shot.{i}.jpg")
+    photos(folder / "photos", CLASSES, (40, 48), 60, "shot.{}.jpg")
     assert main(["pack", str(folder / "photos"), str(folder / "shards"), "--shard-size", "1"]) == 0
     return folder
 
