@@ -33,6 +33,7 @@ def fails(capsys: pytest.CaptureFixture[str], *args: str) -> str:
     return lines[0]
 
 
+FIT_DIGITS = ["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar"]  # a run of seconds, on images at hand
 TWO_PROCESSES = ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.strategy=ddp"]
 
 

@@ -1,5 +1,6 @@
 """What reading a data set refuses."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,15 @@ from longtail.files.entries import Reading
 from longtail.files.formats.known import read_file, read_folder
 
 
+def refused(call: Callable[[], object]) -> str:
+    """The one line that a call is refused by."""
+    with pytest.raises(InputError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
 def refusal(place: Path, reading: Reading | None = None) -> str:
     """The one line that a folder or a file is refused by."""
     reading = reading or Reading()
-    with pytest.raises(InputError) as caught:
-        read_folder(place, reading) if place.is_dir() else read_file(place, None, reading)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return refused(lambda: read_folder(place, reading) if place.is_dir() else read_file(place, None, reading))

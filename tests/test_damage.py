@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from command import FIT_DIGITS
 from damage import changed, damaged
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -170,7 +171,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "run"
     options = ["--epochs", "1", "--precision", "32-true", "--trainer.limit_train_batches", "1"]
     options += ["--trainer.enable_progress_bar", "false", "--trainer.logger", "false", "--trainer.accelerator", "cpu"]
-    assert main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--run", str(run), *options]) == 0
+    assert main([*FIT_DIGITS, "--run", str(run), *options]) == 0
     Image.new("RGB", (20, 20), "red").save(run.parent / "a.png")
     return run
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch.distributed as dist
-from command import assert_same_epochs, assert_same_weights, in_two_processes, results
+from command import FIT_DIGITS, assert_same_epochs, assert_same_weights, in_two_processes, results
 from PIL import Image
 from processes import two_processes
 from torch import Tensor
@@ -173,8 +173,7 @@ def srun(rank: int, port: int) -> dict[str, str]:
     return {**nodes, **tasks, **job, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 
 
-FIT = ["fit", "--recipe", "digits_lt/ce", "--epochs", "2", "--precision", "32-true", "--trainer.accelerator", "cpu"]
-FIT += ["--backbone", "resnet8_cifar"]
+FIT = [*FIT_DIGITS, "--epochs", "2", "--precision", "32-true", "--trainer.accelerator", "cpu"]
 
 
 @pytest.fixture(scope="module")

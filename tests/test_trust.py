@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from command import fails, results
+from command import FIT_DIGITS, fails, results
 
 import longtail
 from longtail.cli.main import main
@@ -77,10 +77,7 @@ OF_METHOD = PLACES[:3]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run."""
     run = tmp_path_factory.mktemp("runs") / "run"
-    assert (
-        main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--epochs", "1", "--run", str(run)])
-        == 0
-    )
+    assert main([*FIT_DIGITS, "--epochs", "1", "--run", str(run)]) == 0
     return run
 
 

@@ -3,6 +3,10 @@ import torch
 from torch import Tensor
 
 
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 def noise(n: int, height: int, width: int, low: int = 0, high: int = 256) -> Tensor:
     generator = torch.Generator().manual_seed(n * height * width)
     return torch.randint(low, high, (n, 3, height, width), dtype=torch.uint8, generator=generator)

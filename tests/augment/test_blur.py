@@ -5,9 +5,7 @@ from torchvision.transforms.v2 import functional as F
 from longtail.augment import GaussianBlur
 from longtail.augment.blur import gaussian_blur
 
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from .conftest import seeded
 
 
 @pytest.mark.parametrize("radius", [1, 3, 6])

@@ -5,12 +5,10 @@ import torch
 
 from longtail.augment.mixing import CMO, CutMix, Mixing, MixUp, Remix
 
+from .conftest import seeded
+
 N, SIDE = 40, 8
 COUNTS = torch.tensor([300, 100, 30, 10, 9, 3, 1, *[1] * (N - 7)])
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def numbered(n: int = N, *shape: int) -> torch.Tensor:

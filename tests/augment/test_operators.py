@@ -27,6 +27,8 @@ from longtail.augment import (
     View,
 )
 
+from .conftest import seeded
+
 OPERATORS: list[Callable[[], Operator]] = [
     PadCrop,
     HorizontalFlip,
@@ -48,10 +50,6 @@ OPERATORS: list[Callable[[], Operator]] = [
     BlurredView,
 ]
 every_operator = pytest.mark.parametrize("make", OPERATORS, ids=[str(make()).split("(")[0] for make in OPERATORS])
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @every_operator

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command import fails, results
+from command import FIT_DIGITS, fails, results
 
 from longtail.cli.main import main
 from longtail.data import DigitsLT
@@ -23,10 +23,7 @@ CLASSES = [str(digit) for digit in range(10)]
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Digits by cross-entropy, whose logits imply the frequencies of training."""
     run = tmp_path_factory.mktemp("runs") / "ce"
-    assert (
-        main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--epochs", "8", "--run", str(run)])
-        == 0
-    )
+    assert main([*FIT_DIGITS, "--epochs", "8", "--run", str(run)]) == 0
     return run
 
 

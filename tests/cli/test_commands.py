@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from command import assert_same_epochs, assert_same_weights, fails, in_two_processes, results, stopping
+from command import FIT_DIGITS, assert_same_epochs, assert_same_weights, fails, in_two_processes, results, stopping
 from PIL import Image
 
 from longtail import writing
@@ -152,10 +152,7 @@ def test_the_splits_of_a_run_stay_when_files_come_and_go(
 
 
 def test_a_split_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run, fitting = (
-        tmp_path / "run",
-        ["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--epochs", "1", "--run"],
-    )
+    run, fitting = tmp_path / "run", [*FIT_DIGITS, "--epochs", "1", "--run"]
     without_val, without_test = ("--trainer.limit_val_batches", "0"), ("--trainer.limit_test_batches", "0")
     by_difficulty = ["--data.sampling", "longtail.data.DifficultySampling"]
     assert "difficulty" in fails(capsys, *fitting, str(run), *without_val, *by_difficulty)
@@ -310,19 +307,7 @@ def test_what_a_checkpoint_decides_is_no_option_of_a_resumed_run(
 
 def test_macro_f1_can_choose_the_epoch(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    args = [
-        "--recipe",
-        "digits_lt/ce",
-        "--backbone",
-        "resnet8_cifar",
-        "--epochs",
-        "3",
-        "--monitor",
-        "macro_f1",
-        "--run",
-        str(run),
-    ]
-    assert main(["fit", *args]) == 0
+    assert main([*FIT_DIGITS, "--epochs", "3", "--monitor", "macro_f1", "--run", str(run)]) == 0
     found = results(run)
     scores = [entry["val"]["macro_f1"] for entry in found["history"]]
     assert found["best_epoch"] == 1 + scores.index(max(scores))
@@ -332,19 +317,7 @@ def test_macro_f1_can_choose_the_epoch(tmp_path: Path) -> None:
 
 def test_seeds_differ_and_repeat(tmp_path: Path) -> None:
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
-        args = [
-            "--recipe",
-            "digits_lt/ce",
-            "--backbone",
-            "resnet8_cifar",
-            "--epochs",
-            "1",
-            "--seed",
-            seed,
-            "--run",
-            str(tmp_path / name),
-        ]
-        assert main(["fit", *args]) == 0
+        assert main([*FIT_DIGITS, "--epochs", "1", "--seed", seed, "--run", str(tmp_path / name)]) == 0
     a, b, c = (state(tmp_path / name) for name in "abc")
     assert all(torch.equal(value, b[key]) for key, value in a.items())
     assert not torch.equal(a["method.classifier.weight"], c["method.classifier.weight"])
@@ -352,10 +325,7 @@ def test_seeds_differ_and_repeat(tmp_path: Path) -> None:
 
 def test_two_processes_measure_and_predict_what_one_does(photos: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert (
-        main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--epochs", "1", "--run", str(run)])
-        == 0
-    )
+    assert main([*FIT_DIGITS, "--epochs", "1", "--run", str(run)]) == 0
     before = results(run)
     predict = ["predict", str(run), str(photos), "--batch-size", "3", "--skip-bad-images", "--output"]
     in_two_processes(tmp_path, "test", str(run), then=[*predict, str(tmp_path / "two.csv")])

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from command import fails
+from command import FIT_DIGITS, fails
 from tqdm import tqdm
 
 import longtail
@@ -110,23 +110,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         out = io.StringIO()
         patch.setattr(sys, "stdout", out)
         few = ["--epochs", "1", "--trainer.limit_train_batches", "2", "--precision", "32-true", "--batch-size", "16"]
-        assert (
-            main(
-                [
-                    "fit",
-                    "--recipe",
-                    "digits_lt/ce",
-                    "--backbone",
-                    "resnet8_cifar",
-                    "--run",
-                    str(run),
-                    *few,
-                    "--model.few",
-                    "2",
-                ]
-            )
-            == 0
-        )
+        assert main([*FIT_DIGITS, "--run", str(run), *few, "--model.few", "2"]) == 0
     run.with_name("out").write_text(out.getvalue())
     return run
 

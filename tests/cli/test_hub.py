@@ -54,7 +54,9 @@ def test_a_set_is_a_folder_once_it_is_fetched(hub: Hub, tmp_path: Path) -> None:
     assert data_options("hf:owner/pets@v1.0:small", None)[-1] == f"--data.root={tmp_path / 'small'}"
     assert data_options("hf:owner/pets", None) == expected
     assert asked == [("owner/pets", None), ("owner/pets", "v1.0"), ("owner/pets", "v1.0")], "once for each name"
-    with pytest.raises(InputError, match=r": the set has no configuration or folder large, only small: give"):
+    with pytest.raises(
+        InputError, match=r"^--data hf:owner/pets:large: the set has no configuration or folder large, only small: give"
+    ):
         data_options("hf:owner/pets:large", None)
     assert run_folder("ce", "hf:owner/pets@v1.0:small") == Path("runs/pets-ce")
 

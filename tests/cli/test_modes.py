@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command import FIT_DIGITS
 from PIL import Image
 
 from longtail.cli.main import main
@@ -23,7 +24,7 @@ def test_everything_has_the_usual_mode(tmp_path: Path, group_reads: None) -> Non
     pytest.importorskip("onnxscript")
     run = tmp_path / "made" / "run"
     short = ["--epochs", "1", "--precision", "32-true", "--trainer.limit_train_batches", "1"]
-    assert main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--run", str(run), *short]) == 0
+    assert main([*FIT_DIGITS, "--run", str(run), *short]) == 0
     assert main(["report", str(run)]) == 0
     Image.new("RGB", (20, 20), "red").save(tmp_path / "a.png")
     made = run.parent

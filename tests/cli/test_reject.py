@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command import fails
+from command import FIT_DIGITS, fails
 from PIL import Image
 
 from longtail.cli.main import main
@@ -25,10 +25,7 @@ from longtail.tasks.rejection import refused
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "ce"
-    assert (
-        main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--epochs", "4", "--run", str(run)])
-        == 0
-    )
+    assert main([*FIT_DIGITS, "--epochs", "4", "--run", str(run)]) == 0
     return run
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command import fails, results
+from command import FIT_DIGITS, fails, results
 from PIL import Image
 
 from longtail.cli.main import main
@@ -24,7 +24,7 @@ FIT = ["--epochs", "2", "--precision", "32-true"]
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run on the digits."""
     run = tmp_path_factory.mktemp("runs") / "ce"
-    assert main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--run", str(run), *FIT]) == 0
+    assert main([*FIT_DIGITS, "--run", str(run), *FIT]) == 0
     return run
 
 

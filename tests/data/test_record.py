@@ -203,7 +203,10 @@ def test_groups_of_boxes_and_pixels(
     assert not names["train"] & names["val"]
     sizes = {name: len(its) for name, its in files(data).items()}
     assert f"val: {sizes['val']} image" in told.text
-    wrong = {boxes: "no image has a patient, they have file_name", pixels: "it needs one group in brackets"}
+    wrong = {
+        boxes: "no image has a patient, they have file_name",
+        pixels: "as a regular expression of the path it needs one group in brackets",
+    }
     with pytest.raises(InputError, match=wrong[read]):
         _ = read(root, group="patient").splits
 

@@ -3,13 +3,12 @@
 import http.server
 import io
 import json
-import logging
 import os
 import re
 import shutil
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ import fsspec
 import numpy as np
 import pytest
 from PIL import Image
+from refusal import refused
 
 from longtail.data import Folder, Shards, Table
 from longtail.data.images.files import FileData
@@ -34,8 +34,7 @@ COUNTS = {"cat": 4, "dog": 3}
 
 
 @pytest.fixture(autouse=True)
-def _told(caplog: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    caplog.set_level(logging.INFO, logger="longtail")
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
     monkeypatch.setattr(stores, "_PAUSES", (0, 0))
 
@@ -44,13 +43,6 @@ def encoded(grey: int, kind: str = "PNG") -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.full((8, 12, 3), grey, np.uint8)).save(file, kind)
     return file.getvalue()
-
-
-def refused(call: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def photos(root: Path, split: str = "", shift: int = 0) -> Path:
@@ -134,7 +126,7 @@ def test_others_read_them_too(shards):
     assert seen != sorted(seen)
 
 
-def test_tables_with_groups_and_odd_names(tmp_path, caplog):
+def test_tables_with_groups_and_odd_names(tmp_path, told):
     root = tmp_path / "set"
     for i, name in enumerate(["a.png", "b/a.png", "ü 1.2.png", "ü 1_2.png"]):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -144,13 +136,13 @@ def test_tables_with_groups_and_odd_names(tmp_path, caplog):
     )
     packed(Table(root / "t.csv", group="who"), tmp_path / "shards", group="who")
     assert_same_images(Folder(tmp_path / "shards", group="who"), Table(root / "t.csv", group="who"))
-    assert "shards: the packed groups" not in caplog.text
+    assert "shards: the packed groups" not in told.text
     assert_same_images(Folder(tmp_path / "shards"), Table(root / "t.csv", group="who"))
     message = refused(lambda: Folder(tmp_path / "shards", configuration="big").list_images())
     assert (
         message == f"--data.configuration big: {tmp_path / 'shards'} is read as shards, which have none: leave it out"
     )
-    assert "shards: the packed groups, by who, stay on one side of a split each" in caplog.text
+    assert "shards: the packed groups, by who, stay on one side of a split each" in told.text
 
 
 def test_packing_leaves_nothing_half_written(tmp_path, shards):
@@ -214,7 +206,7 @@ WITH_JSON = {
 }
 
 
-def test_shards_of_others_are_indexed_once(tmp_path, caplog):
+def test_shards_of_others_are_indexed_once(tmp_path, told):
     root = tmp_path / "set"
     archive(root / "imagenet-train-000000.tar", WITH_CLS)
     archive(root / "imagenet-train-000001.tar", WITH_CLS)
@@ -231,7 +223,7 @@ def test_shards_of_others_are_indexed_once(tmp_path, caplog):
     assert index.stat().st_mtime_ns == written
     archive(root / "imagenet-train-000001.tar", {**WITH_CLS, "2.jpg": encoded(1, "JPEG"), "2.cls": b"3"})
     assert len(Folder(root).list_images()["train"]) == 5
-    assert "not those that were indexed, and are read again" in caplog.text
+    assert "not those that were indexed, and are read again" in told.text
 
 
 def test_labels_in_json_and_folders_of_splits(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command import fails, results
+from command import FIT_DIGITS, fails, results
 from jsonargparse import ArgumentError, ArgumentParser
 from pages import write_files
 from torch import Tensor
@@ -19,7 +19,7 @@ from longtail.figures import Metric
 from longtail.metrics.class_metric import ClassMetric, by_name, measure
 from longtail.tasks.refusals import explain
 
-FIT = ["fit", "--recipe", "digits_lt/ce", "--epochs", "2", "--backbone", "resnet8_cifar"]
+FIT = [*FIT_DIGITS, "--epochs", "2"]
 
 
 def test_it_is_measured_monitored_and_shown(

@@ -11,7 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
-from command import fails, results
+from command import FIT_DIGITS, fails, results
 from lightning.pytorch.plugins import MixedPrecision
 from PIL import Image
 from torch import Tensor, nn
@@ -27,8 +27,8 @@ from longtail.tasks import divergence
 from longtail.tasks.classification import Classification
 from longtail.tasks.divergence import Divergence
 
-FIT = ["fit", "--recipe", "digits_lt/ce", "--precision", "32-true", "--trainer.limit_train_batches", "3"]
-FIT += ["--trainer.enable_progress_bar", "false", "--backbone", "resnet8_cifar"]
+FIT = [*FIT_DIGITS, "--precision", "32-true", "--trainer.limit_train_batches", "3"]
+FIT += ["--trainer.enable_progress_bar", "false"]
 
 
 @contextmanager

@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import timm
 import torch
 from command import assert_same_epochs, assert_same_weights, fails, results, stopping
+from pictures import photos
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
@@ -29,13 +29,7 @@ OPTIONS += ["--trainer.enable_progress_bar", "false", "--image-size", "32", "--b
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("place")
-    random = np.random.default_rng(0)
-    for c, name in enumerate(("red", "green", "blue")):
-        (folder / "photos" / name).mkdir(parents=True)
-        for i in range(8 - 2 * c):
-            pixels = random.integers(0, 120, (40, 56, 3), dtype=np.uint8)
-            pixels[..., c] += 100
-            Image.fromarray(pixels).save(folder / "photos" / name / f"{i}.png")
+    photos(folder / "photos", {"red": 8, "green": 6, "blue": 4}, (40, 56), 100)
     torch.manual_seed(0)
     torch.save(timm.create_model("test_vit").state_dict(), folder / "vit.pth")
     torch.save(timm.create_model("test_vit").state_dict(), folder / "other.pth")

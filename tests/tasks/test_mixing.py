@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from command import fails, results
+from command import FIT_DIGITS, fails, results
 
 from longtail.augment.mixing import CMO, CutMix, Mixing
 from longtail.cli.main import main
@@ -18,7 +18,7 @@ from longtail.methods.plain import Plain
 from longtail.models.backbones import Backbone
 from longtail.tasks.classification import Classification
 
-FIT = ["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--model.mixing"]
+FIT = [*FIT_DIGITS, "--model.mixing"]
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,7 @@ def test_an_epoch_goes_on_with_the_batches_of_the_uninterrupted_one(mixing: Mixi
         assert ours["targets"].shape == (len(other["targets"]), 10)
         share = ours["targets"].gather(1, other["targets"][:, None])
         assert share.min() >= 0
+        assert 0 < share.mean() < 1
 
 
 def test_partners_are_drawn_for_the_tail() -> None:

@@ -4,13 +4,12 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import timm
 import torch
 import yaml
-from command import fails, results
-from PIL import Image
+from command import FIT_DIGITS, fails, results
+from pictures import photos
 from processes import two_processes
 from torch.nn import functional as F
 
@@ -29,13 +28,7 @@ OPTIONS = ["--batch-size", "8", "--workers", "0", "--trainer.accelerator", "cpu"
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("place")
-    random = np.random.default_rng(0)
-    for c, (name, count) in enumerate(CLASSES.items()):
-        (folder / "photos" / name).mkdir(parents=True)
-        for i in range(count):
-            pixels = random.integers(0, 120, (32, 32, 3), dtype=np.uint8)
-            pixels[..., c] += 60
-            Image.fromarray(pixels).save(folder / "photos" / name / f"{i}.png")
+    photos(folder / "photos", CLASSES, (32, 32), 60)
     torch.manual_seed(0)
     torch.save(timm.create_model("test_efficientnet").state_dict(), folder / "weights.pth")
     return folder
@@ -181,24 +174,7 @@ def test_a_probe_of_a_network_that_is_trained_is_refused(place, capsys):
 @pytest.fixture(scope="module")
 def first(place: Path) -> Path:
     run = place / "first"
-    assert (
-        main(
-            [
-                "fit",
-                "--recipe",
-                "digits_lt/ce",
-                "--backbone",
-                "resnet8_cifar",
-                "--epochs",
-                "2",
-                "--run",
-                str(run),
-                "--trainer.accelerator",
-                "cpu",
-            ]
-        )
-        == 0
-    )
+    assert main([*FIT_DIGITS, "--epochs", "2", "--run", str(run), "--trainer.accelerator", "cpu"]) == 0
     return run
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from command import fails
+from command import FIT_DIGITS, fails
 
 from longtail.cli.main import main
 from longtail.tasks.rates import about_rate
@@ -54,10 +54,7 @@ def test_a_step_of_adamw_is_of_the_size_of_its_rate() -> None:
 def test_a_recipe_for_sgd_with_adamw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--model.optimizer", "torch.optim.AdamW", "--lr", "0.1", "--trainer.limit_train_batches", "1"]
     options += ["--epochs", "1", "--trainer.limit_val_batches", "0", "--trainer.limit_test_batches", "0"]
-    assert (
-        main(["fit", "--recipe", "digits_lt/ce", "--backbone", "resnet8_cifar", "--run", str(tmp_path / "r"), *options])
-        == 0
-    )
+    assert main([*FIT_DIGITS, "--run", str(tmp_path / "r"), *options]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("AdamW")]
     assert len(lines) == 1
     assert lines[0].endswith("that is a rate for SGD; give --lr 0.001 or less")

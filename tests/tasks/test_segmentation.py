@@ -425,7 +425,7 @@ def test_wrong_options_get_one_line(
     assert "no annotated pixels" in fails(capsys, *fitting, "--data", "digits_lt", "--batch-size", "8")
     whole = ["fit", "--recipe", "ce", "--run", str(tmp_path / "run"), "--backbone", "resnet20_cifar"]
     pixels = ["--data", "longtail.data.SegmentationFolder", "--data.root", str(shapes), "--batch-size", "8"]
-    assert "labels of images" in fails(capsys, *whole, *pixels)
+    assert "is not for classification: give data with labels of images" in fails(capsys, *whole, *pixels)
     boxes = ["fit", "--recipe", "maskrcnn_ce", "--run", str(tmp_path / "run")]
     assert "no boxes" in fails(capsys, *boxes, *pixels)
     assert not (tmp_path / "run").exists()

@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 import pytest
 import timm
 import torch
-from command import fails, in_two_processes
+from command import FIT_DIGITS, fails, in_two_processes
 from torch import nn
 
 from longtail.cli.main import main
@@ -16,8 +16,7 @@ from longtail.errors import InputError
 from longtail.tasks.schedules import StepSchedule
 from longtail.tasks.spread import SyncedNorms, batch_of_process, check_strategy
 
-FIT = ["fit", "--recipe", "digits_lt/ce", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
-FIT += ["--backbone", "resnet8_cifar"]
+FIT = [*FIT_DIGITS, "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
 
 
 def trainer(processes: int, accumulated: int = 1) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusal import refused
 
 from longtail.data.images.folder import Table
 from longtail.data.images.several_labels import MultiLabelFolder, MultiLabelTable
@@ -176,12 +177,15 @@ def test_what_is_held_out_is_label_by_label_and_whole_groups(place: Path) -> Non
     data = MultiLabelTable(table=names(place), val_fraction=0.4, **FEW)
     for split in ("train", "val"):
         assert {c for its in sets_of(data, split).values() for c in its} == set(CLASSES)
-    data = MultiLabelTable(table=names(place), val_fraction=0.4, group=r"([0-9])[^/]*$", **FEW)
-    assert len(sets_of(data, "val")) >= 2
-    rows = [f"{i}.png,{text},{i % 2}" for i, text in enumerate(SETS)]
+    for i in range(len(SETS)):
+        (place / f"{i % 2}").mkdir(exist_ok=True)
+        (place / f"{i}.png").rename(place / f"{i % 2}" / f"{i}.png")
+    rows = [f"{i % 2}/{i}.png,{text},{i % 2}" for i, text in enumerate(SETS)]
     table = write(place / "g.csv", "path,labels,place", rows)
-    data = MultiLabelTable(table=table, val_fraction=0.4, group="place", **FEW)
-    assert len({int(name[0]) % 2 for name in sets_of(data)}) == 1
+    for group in ("place", r"([0-9])/[^/]*$"):
+        data = MultiLabelTable(table=table, val_fraction=0.4, group=group, **FEW)
+        assert len(sets_of(data, "val")) >= 2
+        assert len({int(name[0]) % 2 for name in sets_of(data)}) == 1
 
 
 def test_rows_of_an_image_that_differ_in_group_or_split_are_refused(place: Path) -> None:
@@ -250,6 +254,4 @@ def test_folders_of_classes_are_refused(place: Path) -> None:
 def test_a_table_of_single_labels_with_several_names_the_recipes(place: Path, most: bool) -> None:
     rows = ["0.png,1,1", "1.png,1,1", "2.png,0,1"] if most else ["0.png,1,0", "1.png,1,1", "2.png,0,1"]
     table = write(place / "t.csv", "path,cat,dog", rows)
-    with pytest.raises(InputError, match="give --recipe multilabel/bce") as caught:
-        _ = Table(table, **FEW).classes
-    assert "\n" not in str(caught.value)
+    assert "give --recipe multilabel/bce" in refused(lambda: Table(table, **FEW).classes)

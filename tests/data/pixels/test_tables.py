@@ -1,6 +1,5 @@
 """Masks in tables, in the forms of Hugging Face's ``datasets``: a column of images and one of masks."""
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tables import IMAGE, encoded, pa, parquet, pq, with_features
 
 from longtail.cli.data import data_options
 from longtail.data import Folder, MaskTables
@@ -16,29 +16,21 @@ from longtail.data.record import Recall, SplitRecord
 from longtail.errors import InputError
 from longtail.files.formats.recognise import recognise
 
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
-
 OPTIONS: dict[str, Any] = {"num_workers": 0, "batch_size": 1, "val_fraction": 0}
-IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
 
-def encoded(values: Any) -> dict[str, Any]:
-    file = io.BytesIO()
-    Image.fromarray(np.asarray(values, np.uint8)).save(file, "PNG")
-    return {"bytes": file.getvalue(), "path": None}
+def stored(values: Any) -> dict[str, Any]:
+    return {"bytes": encoded(values), "path": None}
 
 
-def parquet(file: Path, masks: Sequence[Any], image: str = "image", mask: str = "label", **more: Any) -> Path:
+def masked(file: Path, masks: Sequence[Any], image: str = "image", mask: str = "label", **more: Any) -> Path:
     """Images with these masks, None for none, in columns of these names."""
-    drawn = [None if each is None else encoded(each) for each in masks]
-    images = [encoded(np.full((2, 3, 3), 10 * i)) for i in range(1, len(masks) + 1)]
+    drawn = [None if each is None else stored(each) for each in masks]
+    images = [stored(np.full((2, 3, 3), 10 * i)) for i in range(1, len(masks) + 1)]
     columns = {image: pa.array(images, IMAGE), mask: pa.array(drawn, IMAGE)}
     content = pa.table(columns | {name: pa.array(values) for name, values in more.items()})
     features = {name: {"_type": "Image"} for name in columns}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(content.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})}), file)
-    return file
+    return parquet(file, with_features(content, features))
 
 
 A, B = [[0, 0, 1], [1, 1, 255]], [[2, 2, 2], [0, 0, 0]]
@@ -48,9 +40,9 @@ A, B = [[0, 0, 1], [1, 1, 255]], [[2, 2, 2], [0, 0, 0]]
     ("image", "mask"), [("image", "annotation"), ("pixel_values", "label"), ("picture", "mask"), ("image", "labels")]
 )
 def test_masks_in_tables(tmp_path: Path, image: str, mask: str, told: pytest.LogCaptureFixture) -> None:
-    parquet(tmp_path / "data/train-00000-of-00002.parquet", [A], image, mask)
-    parquet(tmp_path / "data/train-00001-of-00002.parquet", [B], image, mask)
-    parquet(tmp_path / "data/validation-00000-of-00001.parquet", [B, A], image, mask)
+    masked(tmp_path / "data/train-00000-of-00002.parquet", [A], image, mask)
+    masked(tmp_path / "data/train-00001-of-00002.parquet", [B], image, mask)
+    masked(tmp_path / "data/validation-00000-of-00001.parquet", [B, A], image, mask)
     (tmp_path / "classes.txt").write_text("road\ncar\nsky\n")
     data = MaskTables(tmp_path, **OPTIONS)
     _ = data.splits
@@ -67,7 +59,7 @@ def test_masks_in_tables(tmp_path: Path, image: str, mask: str, told: pytest.Log
 
 
 def test_names_of_values(tmp_path: Path) -> None:
-    parquet(tmp_path / "train.parquet", [[[7, 7, 9], [9, 9, 255]]])
+    masked(tmp_path / "train.parquet", [[[7, 7, 9], [9, 9, 255]]])
     names = {"9": "car", "7": "road", "255": "void"}
     (tmp_path / "id2label.json").write_text(json.dumps(names))
     data = MaskTables(tmp_path, **OPTIONS)
@@ -83,7 +75,7 @@ def test_names_of_values(tmp_path: Path) -> None:
 
 
 def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
-    file = parquet(tmp_path / "train.parquet", [A, None, [[0, 3, 0], [0, 0, 0]], [[0, 0], [1, 1]]])
+    file = masked(tmp_path / "train.parquet", [A, None, [[0, 3, 0], [0, 0, 0]], [[0, 0], [1, 1]]])
     (tmp_path / "classes.txt").write_text("road\ncar\nsky\n")
     with pytest.raises(InputError, match=rf"^{file}, row 2: has no mask \(and 2 more bad files\); repair or remove it"):
         MaskTables(tmp_path, **OPTIONS).setup("fit")
@@ -94,27 +86,27 @@ def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("outside", ["/", ".."])
 def test_a_path_leads_to_no_file_outside_the_set(tmp_path: Path, outside: str) -> None:
-    file = parquet(tmp_path / "set/train.parquet", [A, B])
+    file = masked(tmp_path / "set/train.parquet", [A, B])
     picture = tmp_path / "secret.png"
     Image.fromarray(np.asarray(B, np.uint8)).save(picture)
     content = pq.read_table(file)
     masks = content["label"].to_pylist()
     masks[1] = {"bytes": None, "path": str(picture) if outside == "/" else "../secret.png"}
-    pq.write_table(content.set_column(1, content.schema.field("label"), pa.array(masks, IMAGE)), file)
+    parquet(file, content.set_column(1, content.schema.field("label"), pa.array(masks, IMAGE)))
     (tmp_path / "set/classes.txt").write_text("road\ncar\nsky\n")
     with pytest.raises(InputError, match=r"train\.parquet, row 2: .*secret\.png is not there; repair or remove it"):
         MaskTables(tmp_path / "set", **OPTIONS).setup("fit")
 
 
 def test_which_columns(tmp_path: Path) -> None:
-    file = parquet(tmp_path / "train.parquet", [A, B], "left", "drawing")
+    file = masked(tmp_path / "train.parquet", [A, B], "left", "drawing")
     (tmp_path / "classes.txt").write_text("road\ncar\nsky\n")
     with pytest.raises(InputError, match=r"has no table with a column of images and one of masks: give their column"):
         MaskTables(tmp_path, **OPTIONS).setup("fit")
     assert MaskTables(tmp_path, mask_column="drawing", **OPTIONS).pixel_counts == [5, 3, 3]
     with pytest.raises(InputError, match=r"^--data\.mask_column map: .* has no such images, only left, drawing$"):
         MaskTables(tmp_path, mask_column="map", **OPTIONS).setup("fit")
-    parquet(file, [A, B], site=[1, 2])
+    masked(file, [A, B], site=[1, 2])
     message = f"^{file} holds masks in tables: give --recipe segmentation/ce --data {tmp_path}$"
     with pytest.raises(InputError, match=message):
         recognise(file)
@@ -123,8 +115,8 @@ def test_which_columns(tmp_path: Path) -> None:
 
 
 def test_a_configuration_and_the_splits_of_a_run(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
-    parquet(tmp_path / "a.parquet", [A, B, A])
-    file = parquet(tmp_path / "b.parquet", [A, B])
+    masked(tmp_path / "a.parquet", [A, B, A])
+    file = masked(tmp_path / "b.parquet", [A, B])
     (tmp_path / "classes.txt").write_text("road\ncar\nsky\n")
     (tmp_path / "README.md").write_text(
         "---\nconfigs:\n- config_name: one\n  data_files: a.parquet\n- config_name: two\n  data_files: b.parquet\n---\n"
@@ -137,7 +129,7 @@ def test_a_configuration_and_the_splits_of_a_run(tmp_path: Path, told: pytest.Lo
     data.setup("fit")
     record = SplitRecord.of(data)
     assert record is not None
-    parquet(file, [A, A])
+    masked(file, [A, A])
     later = MaskTables(tmp_path, configuration="two", **OPTIONS)
     later.recall = Recall(record)
     later.setup("fit")

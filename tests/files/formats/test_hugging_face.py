@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from refusal import refusal
+from tables import IMAGE, encoded, pa, parquet, with_features
 
 from longtail.data import Folder, Table, VideoFolder
 from longtail.data.record import Recall, SplitRecord
@@ -27,12 +28,8 @@ from longtail.files.images import decode
 from longtail.files.labelled import listed_files
 from longtail.files.listing import Listing
 
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
-
 NAMES = ["cat", "dog", "owl"]
 FEATURES = {"image": {"_type": "Image"}, "label": {"names": NAMES, "_type": "ClassLabel"}}
-IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
 
 @pytest.fixture(autouse=True)
@@ -40,30 +37,22 @@ def _told(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="longtail")
 
 
-def encoded(grey: int, kind: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(np.full((8, 8, 3), grey, np.uint8)).save(file, kind)
-    return file.getvalue()
+def plain(grey: int, kind: str = "PNG") -> bytes:
+    return encoded(np.full((8, 8, 3), grey), kind)
 
 
 def table(
     greys: Sequence[Any], labels: Sequence[Any], features: dict[str, Any] | None = None, **columns: Sequence[Any]
 ) -> Any:
     """A table of plain images, in structures of bytes and path; what is no number stands for itself."""
-    images = [{"bytes": encoded(grey), "path": f"{grey}.png"} if isinstance(grey, int) else grey for grey in greys]
+    images = [{"bytes": plain(grey), "path": f"{grey}.png"} if isinstance(grey, int) else grey for grey in greys]
     content = pa.table(
         {"image": pa.array(images, IMAGE), "label": pa.array(labels)}
         | {name: pa.array(values) for name, values in columns.items()}
     )
     if features is None:
         return content
-    return content.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
-
-
-def parquet(file: Path, content: Any) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(content, file)
-    return file
+    return with_features(content, features)
 
 
 def saved(folder: Path, content: Any, split: str | None = None) -> Path:
@@ -165,7 +154,7 @@ dataset_info:
 
 
 def test_names_in_the_readme_and_plain_bytes(tmp_path: Path) -> None:
-    content = pa.table({"fine": [1, 3], "img": pa.array([encoded(10, "JPEG"), encoded(20)]), "n": [1.5, 2.5]})
+    content = pa.table({"fine": [1, 3], "img": pa.array([plain(10, "JPEG"), plain(20)]), "n": [1.5, 2.5]})
     parquet(tmp_path / "default/train/0000.parquet", content)
     listing = read_folder(tmp_path, Reading(columns=Columns(label="fine")))["train"]
     assert listing.classes == ["1", "3"]
@@ -459,7 +448,7 @@ def test_the_splits_of_a_run_hold_for_rows(hub: Path) -> None:
     data.setup("fit")
     record = SplitRecord.of(data)
     assert record is not None
-    other = {"bytes": encoded(31), "path": "30.png"}
+    other = {"bytes": plain(31), "path": "30.png"}
     parquet(hub / "data/train-00001-of-00002.parquet", table([other, 70], [1, 0], FEATURES))
     later = Folder(hub, batch_size=1)
     later.recall = Recall(record)
