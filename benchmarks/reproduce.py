@@ -48,6 +48,7 @@ class Run:
     epochs: int
     with_validation: bool = False
     given: Options = field(default_factory=dict)
+    runs: Path = Path()  # where the first stage of a second one is
 
     @property
     def recipe(self) -> str:
@@ -77,6 +78,8 @@ class Run:
         """All options of the run, the given ones last."""
         whole = {} if self.with_validation or self.row.own_validation else self.table.whole
         ours = {"--trainer.max_epochs": str(self.epochs), "--seed_everything": str(self.seed), "--trainer.devices": "1"}
+        if self.column in self.table.first:
+            ours["--from"] = f"{self.runs / self.table.first[self.column]}-seed{self.seed}"
         options = {**ours, **whole, **self.table.columns[self.column], **self.row.options, **self.given}
         return [f"{name}={value}" for name, value in options.items()]
 
@@ -309,7 +312,7 @@ def measure(table: Table, rows: Sequence[Row], known: argparse.Namespace, given:
     """Run the rows with every seed, the first seed of all of them first; return what failed, and why."""
     failures = {}
     runs = [
-        Run(table, row, column, seed, known.epochs or row.epochs, known.with_validation, given)
+        Run(table, row, column, seed, known.epochs or row.epochs, known.with_validation, given, known.runs)
         for seed in range(known.seeds)
         for row in rows
         for column in table.planned(row)

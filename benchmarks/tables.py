@@ -47,6 +47,7 @@ class Table:
     figures: tuple[str, ...] = ("top1",)
     groups: tuple[str, str, str] = ("many", "medium", "few")
     recipes: str = ""  # folder of the recipes, where that is not called as the table
+    first: dict[str, str] = field(default_factory=dict)  # of second stages: table and name of the run, by column
 
     def planned(self, row: Row) -> tuple[str, ...]:
         """Columns in which a row is to be measured."""
@@ -406,6 +407,22 @@ PRETRAINED = Table(
     "the training images out for validation, the others train on all.",
     {"--data.val_fraction": "0"},
 )
+SECOND = Table(
+    "second",
+    "Second stages",
+    {"CDB-W": {}},
+    [
+        Row("cross-entropy", "ce", R32, 30, own_validation=True),
+        Row("cRT", "crt", R32, 30, own_validation=True),
+        Row("LWS", "lws", R32, 30, own_validation=True),
+        Row("tau-normalised", "tau", R32, 11, own_validation=True),
+        Row("nearest class mean", "ncm", R32, 1, own_validation=True),
+    ],
+    "New classifiers on the frozen features of a finished run of the same seed, which the column names: `cdb_w` of\n"
+    "the table of CIFAR-100-LT, imbalance factor 0.01, from random weights. Its validation images choose the best\n"
+    "epoch, and so the power tau, which is 1 in the last. Measure the first stage first, with the same `--runs`.",
+    first={"CDB-W": "cifar100_lt/cdb_w-0.01"},
+)
 TABLES = {
     table.name: table
     for table in (
@@ -422,5 +439,6 @@ TABLES = {
         VOC_MLT,
         COCO_MLT,
         PRETRAINED,
+        SECOND,
     )
 }

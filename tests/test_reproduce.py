@@ -200,3 +200,11 @@ def test_a_row_without_a_recipe_is_left_out(
     assert main(["imagenet_lt", "--only", "cibl", "--runs", str(tmp_path)]) == 0
     assert commands == []
     assert "not measured, as there is no such recipe yet: imagenet_lt/cibl" in capsys.readouterr().out
+
+
+def test_a_second_stage_names_its_first_one(tmp_path: Path) -> None:
+    table = TABLES["second"]
+    run = Run(table, table.rows[1], "CDB-W", 2, 30, runs=tmp_path)
+    assert run.recipe == "second/crt"
+    assert f"--from={tmp_path}/cifar100_lt/cdb_w-0.01-seed2" in run.options()
+    assert all(name.split("/")[0] in TABLES for name in table.first.values())
