@@ -109,8 +109,9 @@ def _size(data: str, settings: Mapping[str, str]) -> tuple[int, int]:
     place = data_options(data, None)
     from longtail.data.images.folder import OwnFiles
     from longtail.data.names import find_class
+    from longtail.files.readers import Reader
 
-    data_class = find_class(dict(pairs(place)).get("--data", "Folder"))
+    data_class = find_class(dict(pairs(place)).get("--data", Reader.FOLDER))
     if not issubclass(data_class, OwnFiles):
         raise InputError(f"--data {shown(data)} has recipes of its own: give one by --recipe (longtail recipes)")
     texts = {**settings, **data_settings(place)}

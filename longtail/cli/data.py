@@ -16,9 +16,6 @@ from longtail.messages import near_names, shown
 if TYPE_CHECKING:
     from longtail.data.base import LongTailData
 
-# The classes of longtail.data that read a table with one label a row, and whether its paths may be folders, as those of
-# videos may: known here so that what is wrong with a table is said before they are imported, which takes seconds.
-TABLE_READERS = {"Folder": False, "Table": False, "Shards": False, "VideoFolder": True, "VideoTable": True}
 # Of files, in any case: `photos.ZIP` is no class.
 _ENDINGS = frozenset(
     "csv tsv txt lst parquet arrow json jsonl xlsx xls yaml zip tar gz tgz bz2 xz 7z rar pkl h5".split()  # noqa: SIM905
@@ -44,13 +41,14 @@ def data_options(value: str, named: str | None) -> list[str]:
     if must_exist and not path.exists():
         raise InputError(f"no folder or table at {shown(value)}{_near(path)}")
     from longtail.data.names import find_class, import_path, shipped, short_names
+    from longtail.files.readers import Reader
 
     own = None if named is None else find_class(named)
     names = short_names(own)
     if value in names:
         return ["--data", import_path(names[value])]
     if path.exists():
-        place = (own or find_class("Folder")).located(path)
+        place = (own or find_class(Reader.FOLDER)).located(path)
         options = [f"--data.{name}={path}" for name, path in place.options.items()]
         if configuration is not None:
             if "configuration" not in place.data.places:
@@ -147,18 +145,20 @@ def check_table(value: str, named: str | None, settings: Mapping[str, str]) -> N
     Raises:
         InputError: on what the class would refuse about them, or an archive.
     """
-    room, _, name = (named or "Folder").rpartition(".")
     file = Path(value)
-    if not file.is_file() or room not in ("", "longtail.data") or name not in TABLE_READERS:
+    if not file.is_file():
         return
     from longtail.files.archives import refuse_archive
     from longtail.files.columns import Columns
     from longtail.files.entries import Reading
-    from longtail.files.folder import IMAGES, VIDEOS
     from longtail.files.formats.known import read_file
     from longtail.files.layouts import check_tables
+    from longtail.files.readers import Reader, reader_of
     from longtail.files.table import is_table
 
+    reader = Reader.FOLDER if named is None else reader_of(named)
+    if reader is None or reader.kind is None:
+        return
     refuse_archive(file)
     if not is_table(file):
         return
@@ -166,7 +166,7 @@ def check_table(value: str, named: str | None, settings: Mapping[str, str]) -> N
         check_tables(file, "images")
     columns = Columns(settings.get("path_column"), settings.get("label_column"), settings.get("group"))
     skip = settings.get("skip_bad_images", "false").lower() == "true"
-    reading = Reading(VIDEOS if TABLE_READERS[name] else IMAGES, columns, skip)
+    reading = Reading(reader.kind, columns, skip)
     root = Path(settings["root"]) if "root" in settings else None
     classes: Sequence[str] | None = None
     with quiet():  # what was recognised is said when the data set reads it

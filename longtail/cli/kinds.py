@@ -44,7 +44,7 @@ def kind_of(data: LongTailData) -> Kind:
     """The kind of a set; one with recipes of its own gets one of these."""
     other = Kind(replace(IMAGES, noun=data.group_noun, sample=data.noun), SHOTS, False, "NAME")
     kind = next((kind for data_class, kind in KINDS.items() if isinstance(data, data_class)), other)
-    if isinstance(data, DetectionData) and any("maskrcnn" in layout.way_out for layout in find_layouts(data.root)):
+    if isinstance(data, DetectionData) and any(layout.shapes for layout in find_layouts(data.root)):
         kind = kind._replace(grain=MASKS, recipe="maskrcnn_logit_adjusted")
     own = [name for name in recipe_names() if name.startswith(f"{data.short_name}/")]
     first = [name for name in own if name.endswith("logit_adjusted")]

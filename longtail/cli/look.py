@@ -140,7 +140,7 @@ def _recognised(what: str, settings: Mapping[str, str]) -> tuple[str | None, str
 
     recognition = recognise(path, settings.get("configuration", configuration))
     check_table(what, recognition.data, {"skip_bad_images": "true", **settings})
-    return f"longtail.data.{recognition.data}", f"{shown(what)}: {recognition.words}"
+    return recognition.data.path, f"{shown(what)}: {recognition.words}"
 
 
 @contextmanager
