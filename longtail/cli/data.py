@@ -14,7 +14,7 @@ from longtail.files.stores import is_address
 from longtail.messages import near_names, shown
 
 if TYPE_CHECKING:
-    from longtail.data.base import LongTailData
+    from longtail.data.base import Located, LongTailData
 
 # Of files, in any case: `photos.ZIP` is no class.
 _ENDINGS = frozenset(
@@ -34,7 +34,7 @@ def data_options(value: str, named: str | None) -> list[str]:
         InputError: if it is none of these, or the class cannot read what lies there.
     """
     if is_address(value):
-        return _at_address(value, named)
+        return _of_address(value, named)
     given, (path, configuration) = value, local_place(value)
     value = str(path) if value.startswith(HUB) else value
     must_exist = "/" in value or os.sep in value or ("." in value and not _is_class(value))
@@ -49,7 +49,7 @@ def data_options(value: str, named: str | None) -> list[str]:
         return ["--data", import_path(names[value])]
     if path.exists():
         place = (own or find_class(Reader.FOLDER)).located(path)
-        options = [f"--data.{name}={path}" for name, path in place.options.items()]
+        options = _options(place)
         if configuration is not None:
             if "configuration" not in place.data.places:
                 way_out = "give a folder of the set, as hf:OWNER/NAME:FOLDER"
@@ -71,17 +71,17 @@ def local_place(value: str) -> tuple[Path, str | None]:
     return downloaded(value) if value.startswith(HUB) else (Path(value), None)
 
 
-def _at_address(address: str, named: str | None) -> list[str]:
-    """What an address in a store stands for: shards, where a class of images is named or none."""
-    from longtail.data.base import Located
-    from longtail.data.images.folder import Folder, Table
-    from longtail.data.images.shards import Shards
-    from longtail.data.names import find_class, handed_on, import_path
+def _of_address(address: str, named: str | None) -> list[str]:
+    """What the address of shards stands for."""
+    from longtail.data.names import find_class, import_path
+    from longtail.files.readers import Reader
 
-    own = Folder if named is None else find_class(named)
-    if own not in (Shards, Table):
-        handed_on(own, Folder, Located(Shards, {"root": address}))
-    return ["--data", import_path(Shards), f"--data.root={address}"]
+    place = find_class(named or Reader.FOLDER).at_address(address)
+    return ["--data", import_path(place.data), *_options(place)]
+
+
+def _options(place: "Located") -> list[str]:
+    return [f"--data.{name}={path}" for name, path in place.options.items()]
 
 
 def build_data(place: Sequence[str], named: str | None, options: Sequence[str]) -> "LongTailData":

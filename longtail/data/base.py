@@ -1,4 +1,4 @@
-"""What the data modules share: how they introduce themselves, splits, counts, loaders and sampling."""
+"""What the data modules share: what a path means, splits, counts, loaders and sampling."""
 
 import logging
 import os
@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from longtail.data.introduction import Introduction, not_read
 from longtail.data.loader import EpochBatches, Loader, collate_lists
 from longtail.data.record import Recall, SplitFiles, SplitRecord
 from longtail.data.sampling import Sampling
@@ -24,6 +25,7 @@ from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archive
 from longtail.files.layouts import refuse_boxes
+from longtail.files.readers import Reader
 from longtail.messages import plural, shown
 from longtail.samplers.base import EpochSampler
 
@@ -38,7 +40,7 @@ class Located:
     options: dict[str, Path | str]
 
 
-class LongTailData(pl.LightningDataModule, ABC):
+class LongTailData(Introduction, pl.LightningDataModule, ABC):
     """Base of the data modules.
 
     Batches are dicts; "rows" (N,) are the rows of their images in the split, and "targets" has an entry for each.
@@ -49,25 +51,11 @@ class LongTailData(pl.LightningDataModule, ABC):
         sampling: how training images are drawn; each once an epoch where left out.
 
     Attributes:
-        short_name: what ``--data NAME`` calls the class by; None for a class that is only named by its import path.
-        needs: how to give what it reads, as a message goes on where that is missing or is of another kind.
-        movable: its options that leave the splits of a run as they are, so that an evaluation may change them.
-        split_options: its options that the splits follow from.
-        places: its options that say where parts of a set lie, and may be left out; another set has its own.
-        noun: for what carries a label.
         trained: of the run that the set is to evaluate, or whose splits it takes.
         recall: the splits of a run, where they are taken from its record.
         left_out: how many of what were left out when the set was read; see ``leave_out``.
     """
 
-    short_name: ClassVar[str | None] = None
-    needs: ClassVar[str] = "give --data FOLDER"
-    movable: ClassVar[frozenset[str]] = frozenset({"batch_size", "num_workers"})
-    split_options: ClassVar[frozenset[str]] = frozenset(
-        {"val_fraction", "test_fraction", "split_seed", "val_as_test", "group"}
-    )
-    places: ClassVar[frozenset[str]] = frozenset()
-    noun: ClassVar[str] = "image"
     trained: Trained | None = None
     recall: Recall | None = None
     measured_alone = False  # whether a run is evaluated on it, and not trained
@@ -98,6 +86,15 @@ class LongTailData(pl.LightningDataModule, ABC):
             refuse_boxes(path)
             raise InputError(f"{shown(path)} is no folder, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"root": path})
+
+    @classmethod
+    def at_address(cls, address: str) -> Located:
+        """What the address of a set in a store means when it is given to ``--data``.
+
+        Raises:
+            InputError: here, as hardly a class reads from stores.
+        """
+        raise not_read(cls, Reader.SHARDS.path, {"root": address})
 
     @abstractmethod
     def read(self) -> Splits:

@@ -103,6 +103,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 OURS_TOO = ["--trust", "my_sets"]
 FOLDER, TABLE = "--data.root=photos", "--data.table=train.csv"
+ADDRESS = "s3://bucket/set"
+SHARDS = ["--data", OURS + "Shards", f"--data.root={ADDRESS}"]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +131,7 @@ FOLDER, TABLE = "--data.root=photos", "--data.table=train.csv"
         ("my_sets.Folder", "photos", [FOLDER]),
         ("my_sets.Boxes", "photos", [FOLDER]),
         ("my_sets.Boxes", "coco", ["--data", OURS + "COCO"]),
+        *((named and OURS + named, ADDRESS, SHARDS) for named in (None, "Folder", "Table", "Shards")),
         ("my_sets.Digits", "digits.half", ["--data.root=digits.half"]),
         ("my_sets.Digits", "my_digits", ["--data", "my_sets.Digits"]),
     ],
@@ -151,6 +154,10 @@ def test_the_class_that_the_recipe_names_says_what_a_path_means(
         (OURS + "Folder", "train.mp3", r"train\.mp3 is no folder.*--data TABLE"),
         (OURS + "Table", "train.mp3", r"train\.mp3 is no table.*--data FOLDER"),
         ("my_sets.Folder", "train.csv", r"nothing that Folder reads.*--data longtail\.data\.Table --data\.table train"),
+        *(
+            (named, ADDRESS, rf"{ADDRESS} is nothing that \w+ reads: give .*--data longtail\.data\.Shards --data\.root")
+            for named in (OURS + "COCO", OURS + "VideoFolder", "my_sets.Folder")
+        ),
         ("my_sets.Digits", "photos", r"photos is no half: give --data my_digits"),
         ("my_sets.Nothing", "photos", r'no class "my_sets\.Nothing"; choose from .*VideoTable'),
         ("nowhere.Set", "photos", r'no class "nowhere\.Set"'),

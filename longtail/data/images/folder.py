@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from longtail.data.base import Located
 from longtail.data.images.files import FileData
-from longtail.data.names import handed_on
+from longtail.data.names import find_class, handed_on
 from longtail.errors import InputError
 from longtail.files.columns import Columns
 from longtail.files.configurations import configuration
@@ -21,6 +21,7 @@ from longtail.files.layouts import check_layout, check_tables, refuse_boxes
 from longtail.files.listing import Listing
 from longtail.files.passed_over import PassedOver
 from longtail.files.places import unnamed
+from longtail.files.readers import Reader
 from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)
@@ -123,6 +124,11 @@ class Folder(OwnFiles):
             return handed_on(cls, Folder, Located(Table, {"table": path}))
         return super().located(path)
 
+    @classmethod
+    def at_address(cls, address: str) -> Located:
+        """That of ``Shards``."""
+        return handed_on(cls, Folder, Located(find_class(Reader.SHARDS), {"root": address}))
+
     @property
     def source(self) -> str:
         """The folder."""
@@ -187,6 +193,11 @@ class Table(OwnFiles):
         if not is_labels(path):
             raise InputError(f"{shown(path)} is no table, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"table": path})
+
+    @classmethod
+    def at_address(cls, address: str) -> Located:
+        """That of ``Shards``."""
+        return handed_on(cls, Table, Folder.at_address(address))
 
     @property
     def source(self) -> str:

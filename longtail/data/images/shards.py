@@ -43,6 +43,11 @@ class Shards(OwnFiles):
         """What ``Folder`` makes of a path on this machine."""
         return handed_on(cls, Shards, Folder.located(path))
 
+    @classmethod
+    def at_address(cls, address: str) -> Located:
+        """The address."""
+        return Located(cls, {"root": address})
+
     @property
     def source(self) -> str:
         """The address."""
