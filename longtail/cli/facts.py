@@ -41,7 +41,7 @@ def dataset_of(data: LongTailData, name: str, recognised: str, limits: Mapping[s
     if few > many + 1:
         raise InputError(f"few must not be above many, got few {few} and many {many}")
     splits = splits_of(data)
-    samples = {split: _samples(data, split) for split in splits}
+    samples = {name: split.class_sizes(len(data.classes)) for name in splits if (split := data.split(name)) is not None}
     return Dataset(
         name,
         recognised,
@@ -72,16 +72,6 @@ def with_copies(dataset: Dataset, data: LongTailData, pictures: bool) -> Dataset
 def splits_of(data: LongTailData) -> list[str]:
     """The names of the splits that are there."""
     return [name for name in SPLITS if data.split(name) is not None]
-
-
-def _samples(data: LongTailData, name: str) -> list[int]:
-    split = data.split(name)
-    assert split is not None
-    labels, number = split.targets, len(data.classes)
-    if split.owners is not None:
-        labels = np.unique(split.owners * number + labels) % number
-    counts: list[int] = np.bincount(labels, minlength=number).tolist()
-    return counts
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archive
 from longtail.files.layouts import refuse_boxes
+from longtail.files.passed_over import Why
 from longtail.files.readers import Reader
 from longtail.messages import plural, shown
 from longtail.samplers.base import EpochSampler
@@ -54,6 +55,7 @@ class LongTailData(Introduction, pl.LightningDataModule, ABC):
         trained: of the run that the set is to evaluate, or whose splits it takes.
         recall: the splits of a run, where they are taken from its record.
         left_out: how many of what were left out when the set was read; see ``leave_out``.
+        whys: the reasons of all of these.
     """
 
     trained: Trained | None = None
@@ -68,6 +70,7 @@ class LongTailData(Introduction, pl.LightningDataModule, ABC):
         self.num_workers = min(8, os.cpu_count() or 1) if num_workers is None else num_workers
         self.sampling = sampling
         self.left_out: dict[tuple[str, str], int] = {}
+        self.whys: set[Why] = set()
         self.ways_out: dict[str, str] = {}  # of a split that leaves a class without images
         self.difficulty: ClassDifficulty | None = None  # that of the task, for the sampling
         self.seed = torch.initial_seed()  # of the order and the augmentation: that of seed_everything
@@ -197,12 +200,7 @@ class LongTailData(Introduction, pl.LightningDataModule, ABC):
         """Training images that have each class."""
         if self.trained is not None:
             return self.trained.group_counts
-        train, classes = self.splits.train, len(self.classes)
-        labels = train.targets
-        if train.owners is not None:
-            labels = np.unique(train.owners * classes + train.targets) % classes
-        counts: list[int] = np.bincount(labels, minlength=classes).tolist()
-        return counts
+        return self.splits.train.class_sizes(len(self.classes))
 
     @property
     def label_counts(self) -> list[int]:
@@ -225,9 +223,10 @@ class LongTailData(Introduction, pl.LightningDataModule, ABC):
         """The noun for what ``group_counts`` counts."""
         return self.noun
 
-    def leave_out(self, count: int, noun: str, reason: str) -> None:
+    def leave_out(self, count: int, noun: str, reason: str, why: Why = Why.OTHER) -> None:
         """Note that ``count`` of something were left out of the set, such as of "image file", "that cannot be read"."""
         self.left_out[noun, reason] = self.left_out.get((noun, reason), 0) + count
+        self.whys.add(why)
 
     def class_size(self, label: int) -> str:
         """How much there is of a class for training, for people."""

@@ -18,6 +18,9 @@ class Introduction:
         split_options: its options that the splits follow from.
         places: its options that say where parts of a set lie, and may be left out; another set has its own.
         noun: for what carries a label.
+        skips: its option that leaves out what cannot be used, which is an error otherwise; None without one.
+        looks: its options, and their values, with which a look at the set is enough to tell what is there.
+        picks_recipe: whether ``longtail fit`` without a recipe picks one by how many images and classes it lists.
     """
 
     short_name: ClassVar[str | None] = None
@@ -28,6 +31,9 @@ class Introduction:
     )
     places: ClassVar[frozenset[str]] = frozenset()
     noun: ClassVar[str] = "image"
+    skips: ClassVar[str | None] = None
+    looks: ClassVar[Mapping[str, bool]] = {}
+    picks_recipe: ClassVar[bool] = False
 
 
 def not_read(data: type[Introduction], other: str, options: Mapping[str, Path | str]) -> InputError:

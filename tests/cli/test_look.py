@@ -19,7 +19,7 @@ from reports.sample import HOSTILE, Tags
 
 import longtail
 from longtail.cli.kinds import KINDS
-from longtail.cli.look import DATA_HELP, SKIPPING
+from longtail.cli.look import DATA_HELP
 from longtail.cli.main import main
 from longtail.data.boxes.base import DetectionData
 from longtail.data.clips.folder import ClipData
@@ -324,7 +324,24 @@ def test_limits_and_recipes_are_those_of_the_tasks(data: type, task: type) -> No
 
 def test_each_class_of_the_package_has_a_kind_and_the_options_that_are_named() -> None:
     assert all(issubclass(data, tuple(KINDS)) for data in shipped().values())
-    bases = {base for data in shipped().values() for base in data.__mro__}
-    options = {name for base in bases for name in inspect.signature(base.__init__).parameters}
-    assert {*SKIPPING, "masks", *re.findall(r"--data\.(\w+)", DATA_HELP)} <= options
+    every: set[str] = set()
+    for data in shipped().values():
+        options = {name for base in data.__mro__ for name in inspect.signature(base.__init__).parameters}
+        assert {*data.looks, *filter(None, [data.skips])} <= options
+        every |= options
+    assert {*re.findall(r"--data\.(\w+)", DATA_HELP)} <= every
     assert {"digits_lt", "coco"} <= short_names().keys()
+
+
+def test_what_would_stop_a_training_is_left_out_of_the_next_command_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """An image that no row names stops nothing; a row without one, a class or with two of them does."""
+    for i in range(9):
+        write(tmp_path / f"{i}.png", i)
+    rows = [f"{i}.png,{'ab'[i % 2]}" for i in range(8)]
+    for wrong, stops in (("", False), ("9.png,a", True), ("8.png,", True), ("0.png,b", True)):
+        (tmp_path / "table.csv").write_text("\n".join(["path,label", *rows, wrong]))
+        out = looked(capsys, tmp_path, str(tmp_path / "table.csv"), "--no-copies")[1]
+        assert line(out, "left out") != "nothing"
+        assert ("--data.skip_bad_images=true" in line(out, "next")) is stops

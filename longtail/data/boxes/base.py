@@ -13,7 +13,7 @@ from PIL import Image
 
 from longtail.augment.instances import InstanceView, MultiScale
 from longtail.data.base import Located, LongTailData
-from longtail.data.boxes.dataset import InstanceImages, Instances, Part, tell_crowds
+from longtail.data.boxes.dataset import InstanceImages, Instances, Part, check_files, tell_crowds
 from longtail.data.boxes.formats import of_table, other_format, refuse_annotations, refuse_other_format
 from longtail.data.boxes.groups import groups_of
 from longtail.data.boxes.of_run import files_of, parts_of_run
@@ -24,12 +24,12 @@ from longtail.data.splits import Split, Splits, depth_input, hold_out_images, te
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archives
 from longtail.files.boxes.base import BoxSet
-from longtail.files.image_checks import bad_images
 from longtail.files.images import decode, few, tell_depth
 from longtail.files.layouts import check_layout
 from longtail.files.listing import IntArray
+from longtail.files.passed_over import Why
 from longtail.files.places import unnamed
-from longtail.messages import and_more, plural, shown
+from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,8 @@ class DetectionData(LongTailData):
 
     movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root", "train", "val", "test"}
     places: ClassVar[frozenset[str]] = frozenset({"train", "val", "test"})
+    skips: ClassVar[str | None] = "skip_bad_annotations"
+    looks: ClassVar[Mapping[str, bool]] = {"masks": False}  # boxes tell the same, and are read sooner
     reader: ClassVar[type[BoxSet]]
 
     def __init__(
@@ -236,15 +238,15 @@ class DetectionData(LongTailData):
         annotations, folder, rows = self.files.read(split, self.masks, self.skip_bad_annotations)
         part = Part(annotations, folder, rows)
         if self.check_images and self.recall is None:  # those of a run were good, and are as they were
-            self._check_images(part)
+            check_files(part, self.full_check)
         tell_crowds(annotations)
-        for count, noun, reason in (
-            (annotations.bad, "annotation", "that cannot be used"),
-            (int(annotations.crowd.sum()), "annotation", "of a crowd"),
-            (len(annotations) - len(rows), "image", "that is not there"),
+        for count, noun, reason, why in (
+            (annotations.bad, "annotation", "that cannot be used", Why.FAULTY),
+            (int(annotations.crowd.sum()), "annotation", "of a crowd", Why.OTHER),
+            (len(annotations) - len(rows), "image", "that is not there", Why.GONE),
         ):
             if count:
-                self.leave_out(count, f"{split} {noun}", reason)
+                self.leave_out(count, f"{split} {noun}", reason, why)
         return part
 
     def _tell_unnamed(self, parts: Iterable[Part]) -> None:
@@ -266,14 +268,6 @@ class DetectionData(LongTailData):
         part = replace(part, annotations=part.annotations.of_classes(classes, self.category_ids))
         self.parts = {split: part}
         return Split(InstanceImages(part, self.masks, None), *part.labels(), len(part.rows))
-
-    def _check_images(self, part: Part) -> None:
-        sizes = [(width, height) for height, width in part.annotations.sizes[part.rows].tolist()]
-        bad = bad_images([part.path(row) for row in range(len(part.rows))], self.full_check, sizes)
-        if bad:
-            path, reason = bad[0]
-            way_out = f"repair it or its entry in {part.annotations.file}, or take it out of both"
-            raise InputError(f"{path}: {reason}{and_more(bad)}; {way_out}")
 
     def read(self) -> Splits:
         """Read the annotations, and find the images."""

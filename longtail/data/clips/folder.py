@@ -46,6 +46,7 @@ class ClipData(FileData):
     noun = "video"
     kind = VIDEOS
     largest_size: ClassVar[int] = 112
+    picks_recipe: ClassVar[bool] = False
 
     def __init__(
         self,

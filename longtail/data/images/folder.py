@@ -19,7 +19,7 @@ from longtail.files.groups import tell_shared, with_groups
 from longtail.files.labelled import start_of_paths, without_files
 from longtail.files.layouts import check_layout, check_tables, refuse_boxes
 from longtail.files.listing import Listing
-from longtail.files.passed_over import PassedOver
+from longtail.files.passed_over import PassedOver, Why
 from longtail.files.places import unnamed
 from longtail.files.readers import Reader
 from longtail.messages import plural, shown
@@ -43,6 +43,7 @@ class OwnFiles(FileData):
 
     needs: ClassVar[str] = "give --data FOLDER with one subfolder of images for each class, or --data TABLE"
     places: ClassVar[frozenset[str]] = frozenset({"val", "test"})
+    picks_recipe: ClassVar[bool] = True
     names: list[str] | None = None  # of the classes, where they are given
 
     def __init__(
@@ -66,8 +67,9 @@ class OwnFiles(FileData):
     def finished(self, listings: dict[str, Listing], passed: PassedOver) -> dict[str, Listing]:
         """The listings, with groups where they are wanted or packed; what was passed over is told."""
         for count, noun, reason in passed.counts(self.noun):
-            if noun != "row" or self.recall is None:
-                self.leave_out(count, noun, reason)
+            why = passed.whys.get((noun, reason), Why.OTHER)
+            if why is not Why.GONE or self.recall is None:
+                self.leave_out(count, noun, reason, why)
         group = self.columns.group
         if group is not None:
             listings = {name: with_groups(listing, group, self.source) for name, listing in listings.items()}

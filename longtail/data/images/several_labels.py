@@ -33,6 +33,7 @@ class SeveralLabels(OwnFiles):
     """
 
     several_labels = True
+    picks_recipe: ClassVar[bool] = False
     needs: ClassVar[str] = (
         "give --data TABLE with a column of labels separated by |, or a column of 0 and 1 for each label, or a file or "
         "a folder of objects in COCO's format"

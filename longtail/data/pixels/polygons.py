@@ -24,6 +24,7 @@ from longtail.files.coco.annotations import Annotations
 from longtail.files.groups import is_pattern
 from longtail.files.layouts import box_readers
 from longtail.files.listing import IntArray
+from longtail.files.passed_over import Why
 from longtail.files.pixels.labels import PixelLabels
 from longtail.files.pixels.pairs import ByteArray, Pairs
 from longtail.files.readers import Reader
@@ -160,12 +161,12 @@ class PolygonFolder(SegmentationData):
     def find(self) -> dict[str, Pairs]:
         pairs = {}
         for split, (annotations, folder, rows) in self.shapes.items():
-            for count, noun, reason in (
-                (annotations.bad, "annotation", "that cannot be used"),
-                (len(annotations) - len(rows), "image", "that is not there"),
+            for count, noun, reason, why in (
+                (annotations.bad, "annotation", "that cannot be used", Why.FAULTY),
+                (len(annotations) - len(rows), "image", "that is not there", Why.GONE),
             ):
                 if count:
-                    self.leave_out(count, f"{split} {noun}", reason)
+                    self.leave_out(count, f"{split} {noun}", reason, why)
             images = [str(folder / annotations.file_names[row]) for row in rows.tolist()]
             pairs[split] = Pairs(images, [str(self.files.places[split])] * len(images), [])
         return pairs
