@@ -14,7 +14,8 @@ from longtail.files.stores import is_address
 from longtail.messages import near_names, shown
 
 if TYPE_CHECKING:
-    from longtail.data.base import Located, LongTailData
+    from longtail.data.base import LongTailData
+from longtail.data.introduction import Located
 
 # Of files, in any case: `photos.ZIP` is no class.
 _ENDINGS = frozenset(

@@ -3,7 +3,7 @@
 import logging
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from longtail.data.introduction import Introduction, not_read
+from longtail.data.introduction import Introduction, Located, not_read
 from longtail.data.loader import EpochBatches, Loader, collate_lists
 from longtail.data.record import Recall, SplitFiles, SplitRecord
 from longtail.data.sampling import Sampling
@@ -28,17 +28,10 @@ from longtail.files.layouts import refuse_boxes
 from longtail.files.passed_over import Why
 from longtail.files.readers import Reader
 from longtail.messages import plural, shown
+from longtail.reports.grains import IMAGES, Grain
 from longtail.samplers.base import EpochSampler
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Located:
-    """What a path given to ``--data`` means: the class that reads it, and the options of it that name the path."""
-
-    data: type["LongTailData"]
-    options: dict[str, Path | str]
 
 
 class LongTailData(Introduction, pl.LightningDataModule, ABC):
@@ -222,6 +215,16 @@ class LongTailData(Introduction, pl.LightningDataModule, ABC):
     def group_noun(self) -> str:
         """The noun for what ``group_counts`` counts."""
         return self.noun
+
+    @property
+    def grain(self) -> Grain:
+        """How its classes are counted, and the words for it, before a task is chosen."""
+        return replace(IMAGES, noun=self.group_noun, sample=self.noun)
+
+    @property
+    def recipe(self) -> str | None:
+        """The recipe to try first, where none is for this very set: its name or its file; None where there is none."""
+        return None
 
     def leave_out(self, count: int, noun: str, reason: str, why: Why = Why.OTHER) -> None:
         """Note that ``count`` of something were left out of the set, such as of "image file", "that cannot be read"."""

@@ -1,11 +1,25 @@
 """What a data set says of itself: the command line and the tasks ask the class, and nobody keeps a list of them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from longtail.errors import InputError
 from longtail.messages import command, shown
+
+if TYPE_CHECKING:
+    from longtail.data.base import LongTailData
+
+
+@dataclass(frozen=True)
+class Located:
+    """What a path given to ``--data`` means: the class that reads it, and the options of it that name the path."""
+
+    data: type[LongTailData]
+    options: dict[str, Path | str]
 
 
 class Introduction:

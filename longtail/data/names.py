@@ -2,8 +2,8 @@
 
 import importlib
 
-from longtail.data.base import Located, LongTailData
-from longtail.data.introduction import not_read
+from longtail.data.base import LongTailData
+from longtail.data.introduction import Located, not_read
 from longtail.errors import InputError
 
 

@@ -1,6 +1,6 @@
 """The engine around a method of segmentation: every pixel gets a class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from lightning.pytorch.cli import OptimizerCallable
@@ -18,6 +18,7 @@ from longtail.metrics.segmentation import PixelConfusion
 from longtail.reports.grains import PIXELS
 from longtail.reports.results import weakest_classes
 from longtail.tasks.base import Task, order_weights, ordered, sgd
+from longtail.tasks.limits import group_limits
 from longtail.tasks.schedules import Schedule
 from longtail.tasks.segmentation_evaluator import confusions, examples, totals
 
@@ -68,8 +69,8 @@ class Segmentation(Task[PixelBatch]):
         channels_last: bool = True,
         compile: bool = False,
     ) -> None:
-        mean = sum(class_counts) / len(class_counts)
-        thresholds = int(many * mean), int(few * mean)
+        limits = group_limits(type(self), class_counts, many, few)
+        thresholds = limits["many"], limits["few"]
         super().__init__(method, len(class_counts), optimizer, schedule, *thresholds, difficulty)
         self.difficulty_from = difficulty_from
         self.channels_last = channels_last
@@ -78,6 +79,11 @@ class Segmentation(Task[PixelBatch]):
             self.method.compile()
         self.monitors = {name: METRICS[name] for name in MONITORS}
         self.metrics = PixelConfusion(class_counts, *thresholds)
+
+    @classmethod
+    def group_unit(cls, group_counts: Sequence[int]) -> float:
+        """The mean number of pixels of a class: limits are shares, in units of 1 / C."""
+        return sum(group_counts) / len(group_counts)
 
     def check(self, data: LongTailData) -> None:
         """Check that a data set and the method fit.

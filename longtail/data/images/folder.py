@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from longtail.data.base import Located
 from longtail.data.images.files import FileData
+from longtail.data.introduction import Located
 from longtail.data.names import find_class, handed_on
 from longtail.errors import InputError
 from longtail.files.columns import Columns

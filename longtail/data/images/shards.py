@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-from longtail.data.base import Located
 from longtail.data.images.folder import Folder, OwnFiles
+from longtail.data.introduction import Located
 from longtail.data.names import handed_on
 from longtail.errors import InputError
 from longtail.files.formats.known import read_labelled

@@ -32,6 +32,7 @@ from longtail.files.pixels.counts import count_pixels
 from longtail.files.pixels.labels import IndexLabels, PixelLabels, check_names
 from longtail.files.pixels.pairs import ByteArray, Pairs, lookup_table
 from longtail.messages import and_more, plural, shown, some
+from longtail.reports.grains import PIXELS
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,8 @@ class SegmentationData(LongTailData):
 
     movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root"}
     skips: ClassVar[str | None] = "skip_bad_images"
+    grain = PIXELS
+    recipe = "segmentation/logit_adjusted"
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from longtail.augment.pixels import IGNORED
-from longtail.data.base import Located
+from longtail.data.introduction import Located
 from longtail.data.names import find_class, handed_on
 from longtail.data.pixels.base import SegmentationData
 from longtail.data.pixels.polygons import PolygonFolder
