@@ -257,6 +257,10 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
     def evaluate(self, batch: Batch) -> None:
         """Count what the figures are made of, in a batch of validation or test."""
 
+    def logits(self, batch: Batch) -> Tensor:
+        """Logits (N, C) of a batch out of training, float32: wanted where the predictor has ``tradeoff``."""
+        raise NotImplementedError(f"{type(self).__name__} gives no logits of a batch")
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Evaluate a batch."""
         self.evaluate(batch)
