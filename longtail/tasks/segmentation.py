@@ -14,24 +14,13 @@ from longtail.errors import InputError
 from longtail.figures import METRICS
 from longtail.inference.segmentation import Segmenter
 from longtail.methods.pixels import PixelMethod, labels_at
-from longtail.metrics.segmentation import PixelConfusion
+from longtail.metrics.segmentation import SCALARS, PixelConfusion
 from longtail.reports.grains import PIXELS
 from longtail.reports.results import weakest_classes
 from longtail.tasks.base import Task, order_weights, ordered, sgd
 from longtail.tasks.limits import group_limits
 from longtail.tasks.schedules import Schedule
 from longtail.tasks.segmentation_evaluator import confusions, examples, totals
-
-MONITORS = (
-    "miou",
-    "mean_accuracy",
-    "frequency_weighted_iou",
-    "pixel_accuracy",
-    "iou_many",
-    "iou_medium",
-    "iou_few",
-    "worst_class",
-)
 
 
 class Segmentation(Task[PixelBatch]):
@@ -77,7 +66,7 @@ class Segmentation(Task[PixelBatch]):
         order_weights(method, channels_last)
         if compile:
             self.method.compile()
-        self.monitors = {name: METRICS[name] for name in MONITORS}
+        self.monitors = {name: METRICS[name] for name in SCALARS}
         self.metrics = PixelConfusion(class_counts, *thresholds)
 
     @classmethod
