@@ -158,11 +158,13 @@ def fit(args: list[str]) -> int:
 
 
 def _compare(first: Path, second: Path) -> None:
-    """Print the table of two runs."""
+    """Print the table of two runs, where they are of one task."""
     from longtail.reports.compare import comparison_text
+    from longtail.reports.results import load_results
     from longtail.reports.terminal import show
 
-    show(comparison_text([first, second]))
+    if load_results(first)["task"] == load_results(second)["task"]:
+        show(comparison_text([first, second]))
 
 
 def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
