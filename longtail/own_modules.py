@@ -4,6 +4,7 @@ The folder is not on ``sys.path``: a file in it that is called like a module of 
 is not installed, would be executed by whatever asks for that name.
 """
 
+import importlib
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -54,6 +55,16 @@ def named_in(value: Any) -> set[str]:  # YAML
     if isinstance(value, (list, tuple)):
         return set().union(*map(named_in, value))
     return {match[1] for match in _DOTTED.finditer(value)} if isinstance(value, str) else set()
+
+
+def class_at(path: str, base: type) -> type[Any] | None:  # whose members depend on the base
+    """The class at an import path; None where there is none, or none that is derived from ``base``."""
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except (ModuleNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, type) and issubclass(found, base) else None
 
 
 class Portable:

@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "methods": {"errors", "checks", "counts", "distributed", "messages", "checkpoint", "losses", "augment", "models"},
     "data": {
         *("errors", "signals", "own_modules", "counts", "difficulty", "messages", "samplers", "augment", "files"),
-        "writing",
+        *("writing", "reports"),
     },
     "export": {"errors", "checks", "writing", "augment", "models", "methods"},
     "inference": {

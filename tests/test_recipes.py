@@ -67,7 +67,8 @@ def test_names_leave_out_what_is_only_a_base() -> None:
 @every_recipe
 def test_a_shipped_recipe_says_what_it_is_and_is_complete(name: str) -> None:
     recipe = load_recipe(name)
-    assert recipe.keys() - {"teacher", "monitor"} == {"about", "trainer", "model", "data"}
+    assert recipe.keys() - {"teacher", "monitor", "second_stage"} == {"about", "trainer", "model", "data"}
+    assert ("second_stage" in recipe) == name.startswith("second/")
     if "teacher" in recipe:
         assert recipe["teacher"] in recipe_names()
     assert recipe["about"].strip()

@@ -1,13 +1,12 @@
 """``longtail fit --data photos/`` without a recipe: one is picked by what is there."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from longtail.cli.data import check_table, data_options, data_settings, quiet
+from longtail.cli.data import build_data, check_table, data_options, data_settings, quiet
 from longtail.cli.options import pairs
 from longtail.errors import InputError
-from longtail.files.stores import is_address
 from longtail.messages import plural, shown
 
 BACKBONE, WEIGHTS = "--model.method.backbone.name", "--model.method.backbone.weights"
@@ -23,13 +22,6 @@ SHARED = (
     "--data.num_workers",
     "--data.batch_size",
 )
-# The options that say what is read, and how their text is understood.
-OF_READING: dict[str, Callable[[str], object]] = {
-    **dict.fromkeys(("table", "val", "test"), Path),
-    "root": lambda text: text if is_address(text) else Path(text),
-    **dict.fromkeys(("path_column", "label_column", "configuration"), str),
-    "skip_bad_images": lambda text: text.lower() == "true",
-}
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,7 @@ def choose(options: Sequence[str]) -> Choice:
     data = given.get("--data")
     if data is None:
         raise InputError("give --recipe NAME (longtail recipes lists them), or --data FOLDER to have one picked")
-    images, classes = _size(data, data_settings(options))
+    images, classes = _size(data, options)
     import torch
 
     from longtail.recipes import load_recipe
@@ -103,20 +95,24 @@ def baseline(choice: Choice, run: Path, options: Sequence[str]) -> list[str]:
     return [*args, "--recipe", "second/ce", "--from", str(run), *shared]
 
 
-def _size(data: str, settings: Mapping[str, str]) -> tuple[int, int]:
-    """Numbers of training images, before any are held out, and of classes."""
+def _size(data: str, options: Sequence[str]) -> tuple[int, int]:
+    """Numbers of training images, before any are held out, and of classes.
+
+    The options of the data are parsed before its images are listed; those of its views go with the recipe.
+    """
+    settings = data_settings(options)
     check_table(data, None, settings)  # says what is wrong before anything large is imported
     place = data_options(data, None)
-    from longtail.data.images.folder import OwnFiles
+    from longtail.data.images.files import FileData
     from longtail.data.names import find_class
 
-    data_class = find_class(dict(pairs(place)).get("--data", "Folder"))
-    if not issubclass(data_class, OwnFiles):
+    if not find_class(dict(pairs(place))["--data"]).picks_recipe:
         raise InputError(f"--data {shown(data)} has recipes of its own: give one by --recipe (longtail recipes)")
-    texts = {**settings, **data_settings(place)}
+    texts = [f"--data.{name}={text}" for name, text in settings.items() if name.split(".")[0] != "views"]
+    images = build_data(place, None, texts)
+    assert isinstance(images, FileData)
     with quiet():
-        options = {name: read(texts[name]) for name, read in OF_READING.items() if name in texts}
-        listings = data_class(**options).list_images()  # type: ignore[arg-type]  # by their names
+        listings = images.list_images()
     first = next(iter(listings.values()))
     return len(first), len(first.classes)
 

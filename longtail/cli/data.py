@@ -15,10 +15,8 @@ from longtail.messages import near_names, shown
 
 if TYPE_CHECKING:
     from longtail.data.base import LongTailData
+from longtail.data.introduction import Located
 
-# The classes of longtail.data that read a table with one label a row, and whether its paths may be folders, as those of
-# videos may: known here so that what is wrong with a table is said before they are imported, which takes seconds.
-TABLE_READERS = {"Folder": False, "Table": False, "Shards": False, "VideoFolder": True, "VideoTable": True}
 # Of files, in any case: `photos.ZIP` is no class.
 _ENDINGS = frozenset(
     "csv tsv txt lst parquet arrow json jsonl xlsx xls yaml zip tar gz tgz bz2 xz 7z rar pkl h5".split()  # noqa: SIM905
@@ -37,21 +35,22 @@ def data_options(value: str, named: str | None) -> list[str]:
         InputError: if it is none of these, or the class cannot read what lies there.
     """
     if is_address(value):
-        return _at_address(value, named)
+        return _of_address(value, named)
     given, (path, configuration) = value, local_place(value)
     value = str(path) if value.startswith(HUB) else value
     must_exist = "/" in value or os.sep in value or ("." in value and not _is_class(value))
     if must_exist and not path.exists():
         raise InputError(f"no folder or table at {shown(value)}{_near(path)}")
     from longtail.data.names import find_class, import_path, shipped, short_names
+    from longtail.files.readers import Reader
 
     own = None if named is None else find_class(named)
     names = short_names(own)
     if value in names:
         return ["--data", import_path(names[value])]
     if path.exists():
-        place = (own or find_class("Folder")).located(path)
-        options = [f"--data.{name}={path}" for name, path in place.options.items()]
+        place = (own or find_class(Reader.FOLDER)).located(path)
+        options = _options(place)
         if configuration is not None:
             if "configuration" not in place.data.places:
                 way_out = "give a folder of the set, as hf:OWNER/NAME:FOLDER"
@@ -73,17 +72,17 @@ def local_place(value: str) -> tuple[Path, str | None]:
     return downloaded(value) if value.startswith(HUB) else (Path(value), None)
 
 
-def _at_address(address: str, named: str | None) -> list[str]:
-    """What an address in a store stands for: shards, where a class of images is named or none."""
-    from longtail.data.base import Located
-    from longtail.data.images.folder import Folder, Table
-    from longtail.data.images.shards import Shards
-    from longtail.data.names import find_class, handed_on, import_path
+def _of_address(address: str, named: str | None) -> list[str]:
+    """What the address of shards stands for."""
+    from longtail.data.names import find_class, import_path
+    from longtail.files.readers import Reader
 
-    own = Folder if named is None else find_class(named)
-    if own not in (Shards, Table):
-        handed_on(own, Folder, Located(Shards, {"root": address}))
-    return ["--data", import_path(Shards), f"--data.root={address}"]
+    place = find_class(named or Reader.FOLDER).at_address(address)
+    return ["--data", import_path(place.data), *_options(place)]
+
+
+def _options(place: "Located") -> list[str]:
+    return [f"--data.{name}={path}" for name, path in place.options.items()]
 
 
 def build_data(place: Sequence[str], named: str | None, options: Sequence[str]) -> "LongTailData":
@@ -147,18 +146,20 @@ def check_table(value: str, named: str | None, settings: Mapping[str, str]) -> N
     Raises:
         InputError: on what the class would refuse about them, or an archive.
     """
-    room, _, name = (named or "Folder").rpartition(".")
     file = Path(value)
-    if not file.is_file() or room not in ("", "longtail.data") or name not in TABLE_READERS:
+    if not file.is_file():
         return
     from longtail.files.archives import refuse_archive
     from longtail.files.columns import Columns
     from longtail.files.entries import Reading
-    from longtail.files.folder import IMAGES, VIDEOS
     from longtail.files.formats.known import read_file
     from longtail.files.layouts import check_tables
+    from longtail.files.readers import Reader, reader_of
     from longtail.files.table import is_table
 
+    reader = Reader.FOLDER if named is None else reader_of(named)
+    if reader is None or reader.kind is None:
+        return
     refuse_archive(file)
     if not is_table(file):
         return
@@ -166,7 +167,7 @@ def check_table(value: str, named: str | None, settings: Mapping[str, str]) -> N
         check_tables(file, "images")
     columns = Columns(settings.get("path_column"), settings.get("label_column"), settings.get("group"))
     skip = settings.get("skip_bad_images", "false").lower() == "true"
-    reading = Reading(VIDEOS if TABLE_READERS[name] else IMAGES, columns, skip)
+    reading = Reading(reader.kind, columns, skip)
     root = Path(settings["root"]) if "root" in settings else None
     classes: Sequence[str] | None = None
     with quiet():  # what was recognised is said when the data set reads it

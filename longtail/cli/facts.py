@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from longtail.cli.examples import thumbnail
-from longtail.cli.kinds import kind_of
+from longtail.cli.kinds import first_recipe, limits_of
 from longtail.data.base import LongTailData
 from longtail.errors import InputError
 from longtail.files.duplicates import SIZE, Small, contents, near, small_picture
@@ -31,29 +31,21 @@ def dataset_of(data: LongTailData, name: str, recognised: str, limits: Mapping[s
         recognised: what it is.
         limits: of "many" and "few", where they are given.
     """
-    kind = kind_of(data)
-    counts = data.group_counts
-    unit = sum(counts) / len(counts) if kind.shares else 1
-    many, few = (
-        int(unit * (own if given is None else given))
-        for own, given in zip(kind.limits, (limits["many"], limits["few"]), strict=True)
-    )
-    if few > many + 1:
-        raise InputError(f"few must not be above many, got few {few} and many {many}")
+    recipe = first_recipe(data)
     splits = splits_of(data)
-    samples = {split: _samples(data, split) for split in splits}
+    samples = {name: split.class_sizes(len(data.classes)) for name in splits if (split := data.split(name)) is not None}
     return Dataset(
         name,
         recognised,
-        kind.grain,
+        data.grain,
         data.classes,
-        counts,
+        data.group_counts,
         data.group_noun,
-        {"many": many, "few": few},
+        limits_of(data, recipe, limits),
         {split: data.size(split) for split in splits},
         samples,
         data.ways_out.get("val", "") if 0 in samples.get("val", []) else "",
-        recipe=kind.recipe,
+        recipe=recipe or "NAME",
     )
 
 
@@ -72,16 +64,6 @@ def with_copies(dataset: Dataset, data: LongTailData, pictures: bool) -> Dataset
 def splits_of(data: LongTailData) -> list[str]:
     """The names of the splits that are there."""
     return [name for name in SPLITS if data.split(name) is not None]
-
-
-def _samples(data: LongTailData, name: str) -> list[int]:
-    split = data.split(name)
-    assert split is not None
-    labels, number = split.targets, len(data.classes)
-    if split.owners is not None:
-        labels = np.unique(split.owners * number + labels) % number
-    counts: list[int] = np.bincount(labels, minlength=number).tolist()
-    return counts
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from longtail.cli.log import is_interrupt, last_word
 from longtail.cli.options import SHORT, short_options, take, trust_modules, without
 from longtail.cli.resume import check_resumed
 from longtail.cli.run_folder import RUN_VARIABLE, agreed_folder, run_folder
-from longtail.cli.stages import second_stage, second_stages
+from longtail.cli.stages import second_stage
 from longtail.configuration import read_run_config
 from longtail.errors import InputError
 from longtail.launch import is_first, launch
@@ -114,7 +114,7 @@ def fit(args: list[str]) -> int:
         config = load_recipe(recipe)
         serve(named_in(config))
         config.pop("about", None)
-        if second_stages(recipe) != (first is not None):
+        if config.pop("second_stage", False) != (first is not None):
             raise InputError(
                 "the recipes second/... go on from a finished run, and no others: give --from RUN with one"
             )
@@ -158,11 +158,13 @@ def fit(args: list[str]) -> int:
 
 
 def _compare(first: Path, second: Path) -> None:
-    """Print the table of two runs."""
+    """Print the table of two runs, where they are of one task."""
     from longtail.reports.compare import comparison_text
+    from longtail.reports.results import load_results
     from longtail.reports.terminal import show
 
-    show(comparison_text([first, second]))
+    if load_results(first)["task"] == load_results(second)["task"]:
+        show(comparison_text([first, second]))
 
 
 def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:

@@ -1,51 +1,46 @@
-"""What the task that takes a data set makes of it: the words for its classes, and the recipe to try first."""
+"""What the task that takes a data set makes of it: the recipe to try first, and the groups of its classes."""
 
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from longtail.data.base import LongTailData
-from longtail.data.boxes.base import DetectionData
-from longtail.data.clips.folder import ClipData
-from longtail.data.images.base import ImageData
-from longtail.data.images.several_labels import SeveralLabels
-from longtail.data.pixels.base import SegmentationData
-from longtail.files.layouts import find_layouts
-from longtail.recipes import recipe_names
-from longtail.reports.grains import BOXES, CLIPS, IMAGES, LABELS, MASKS, PIXELS, Grain
+from longtail.errors import InputError
+from longtail.own_modules import class_at, named_in, serve
+from longtail.recipes import load_recipe, recipe_names
+from longtail.reports.results import Thresholds
+from longtail.tasks.base import Task
+from longtail.tasks.limits import group_limits
 
 
-class Kind(NamedTuple):
-    """What is known of a task without importing it.
-
-    Attributes:
-        grain: how classes are counted.
-        limits: of many and few, where none are given.
-        shares: whether these are parts of the mean count of a class.
-        recipe: the one to try first, as docs/methods.md has it.
-    """
-
-    grain: Grain
-    limits: tuple[float, float]
-    shares: bool
-    recipe: str
-
-
-SHOTS = (100, 20)
-KINDS: dict[type, Kind] = {  # a class before those that it is derived from
-    ClipData: Kind(CLIPS, SHOTS, False, "clips/logit_adjusted"),
-    SeveralLabels: Kind(LABELS, SHOTS, False, "multilabel/bce"),
-    ImageData: Kind(IMAGES, SHOTS, False, "logit_adjusted"),
-    DetectionData: Kind(BOXES, (100, 11), False, "fasterrcnn_logit_adjusted"),
-    SegmentationData: Kind(PIXELS, (1.0, 0.2), True, "segmentation/logit_adjusted"),
-}
-
-
-def kind_of(data: LongTailData) -> Kind:
-    """The kind of a set; one with recipes of its own gets one of these."""
-    other = Kind(replace(IMAGES, noun=data.group_noun, sample=data.noun), SHOTS, False, "NAME")
-    kind = next((kind for data_class, kind in KINDS.items() if isinstance(data, data_class)), other)
-    if isinstance(data, DetectionData) and any("maskrcnn" in layout.way_out for layout in find_layouts(data.root)):
-        kind = kind._replace(grain=MASKS, recipe="maskrcnn_logit_adjusted")
+def first_recipe(data: LongTailData) -> str | None:
+    """The recipe to try first, as docs/methods.md has it: one for this very set, else the one that its class names."""
     own = [name for name in recipe_names() if name.startswith(f"{data.short_name}/")]
-    first = [name for name in own if name.endswith("logit_adjusted")]
-    return kind._replace(recipe=[*first, *own, kind.recipe][0])
+    return next((name for name in own if name.endswith("logit_adjusted")), own[0] if own else data.recipe)
+
+
+def limits_of(data: LongTailData, recipe: str | None, given: Mapping[str, float | None]) -> Thresholds:
+    """The limits of many and few, in what the groups of a set go by, as the task of a recipe has them.
+
+    Args:
+        data: the set.
+        recipe: that is tried first, if there is one.
+        given: "many" and "few", where they are given.
+
+    Raises:
+        InputError: if few is above many, or the recipe is not there or names no task.
+    """
+    task, options = (Task, {}) if recipe is None else _task_of(recipe)
+    many, few = (options.get(name) if given[name] is None else given[name] for name in ("many", "few"))
+    return group_limits(task, data.group_counts, many, few)
+
+
+def _task_of(recipe: str) -> tuple[type[Any], dict[str, Any]]:  # YAML
+    """The class of the task that a recipe trains, and its options there."""
+    config = load_recipe(recipe)
+    serve(named_in(config))
+    model = config.get("model") or {}
+    path = str(model.get("class_path"))
+    task = class_at(path, Task)
+    if task is None:
+        raise InputError(f"the recipe {recipe} wants {path}, which is no task: correct the class_path of its model")
+    return task, model.get("init_args") or {}

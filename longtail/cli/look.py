@@ -45,8 +45,6 @@ counted; --data.skip_bad_images false (for boxes --data.skip_bad_annotations fal
 """
 
 INDENT = 12  # of what is said, below each other
-SKIPPING = ("skip_bad_images", "skip_bad_annotations")  # what leaves out what cannot be used
-STOPPING = ("that ", "without a class", "of several classes")  # why something is left out that would stop a training
 
 
 def look(args: list[str]) -> int:
@@ -140,7 +138,7 @@ def _recognised(what: str, settings: Mapping[str, str]) -> tuple[str | None, str
 
     recognition = recognise(path, settings.get("configuration", configuration))
     check_table(what, recognition.data, {"skip_bad_images": "true", **settings})
-    return f"longtail.data.{recognition.data}", f"{shown(what)}: {recognition.words}"
+    return recognition.data.path, f"{shown(what)}: {recognition.words}"
 
 
 @contextmanager
@@ -162,25 +160,19 @@ def _read(place: Sequence[str], named: str | None, options: Sequence[str]) -> "L
     data = build_data(place, named, options)
     given = dict(pairs(options))
     data.batch_size = 1  # a set may be smaller than a batch
-    for name in SKIPPING:
-        if hasattr(data, name) and f"--data.{name}" not in given:
-            setattr(data, name, True)
-    if hasattr(data, "masks") and "--data.masks" not in given:
-        data.masks = False  # boxes tell the same, and are read sooner
+    for name, value in {**data.looks, **({} if data.skips is None else {data.skips: True})}.items():
+        if f"--data.{name}" not in given:
+            setattr(data, name, value)
     return data
 
 
 def _with_recipe(dataset: "Dataset", data: "LongTailData", what: str, options: Sequence[str]) -> "Dataset":
     """The set with the recipe that fits, why, and the command to type next."""
-    from longtail.data.clips.folder import ClipData
-    from longtail.data.images.folder import OwnFiles
+    from longtail.files.passed_over import Why
 
-    skipping = [name for name in SKIPPING if hasattr(data, name)]
-    stops = any(noun == "row" or reason.startswith(STOPPING) for noun, reason in data.left_out)
-    given = dict(pairs(options))
-    left = [f"--data.{name}=true" for name in skipping if stops and f"--data.{name}" not in given]
-    fit = ["longtail", "fit", "--data", what, *options, *left]
-    if isinstance(data, OwnFiles) and not (isinstance(data, ClipData) or data.several_labels):
+    stops = data.skips is not None and data.whys - {Why.OTHER} and f"--data.{data.skips}" not in dict(pairs(options))
+    fit = ["longtail", "fit", "--data", what, *options, *([f"--data.{data.skips}=true"] if stops else [])]
+    if data.picks_recipe:
         with _notes():
             choice = choose(fit[2:])
         return replace(dataset, recipe=str(choice).removeprefix("recipe "), next=command(*fit))

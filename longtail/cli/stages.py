@@ -1,23 +1,19 @@
 """Second stages: what a recipe takes from the run that it goes on from."""
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from longtail.configuration import parse_yaml
 from longtail.errors import InputError
 from longtail.messages import shown
+from longtail.own_modules import class_at
 
-SCALED = "longtail.models.ScaledClassifier"
 OF_RECIPE = {"views", "sampling"}  # options of the data that are those of the recipe
 
 
-def second_stages(recipe: str) -> bool:
-    """Whether a recipe, by its name or its file, is a second stage."""
-    return Path(recipe).parent.name == "second"
-
-
 def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
-    """The configuration of a second stage on a finished run of classification: its data, and its network, frozen.
+    """The configuration of a second stage on a finished run: its data, and its network, frozen.
 
     Args:
         recipe: of the second stage.
@@ -28,12 +24,13 @@ def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
             are damaged.
     """
     from longtail.checkpoint import checkpoint_path
+    from longtail.inference.runs import predictor_of
     from longtail.reports.results import load_results
 
     results = load_results(run)
     if results["status"] != "finished":
         raise InputError(f"{shown(run)} is not finished ({results['status']}): finish it by longtail fit --resume")
-    if results["task"] != "classification":
+    if not predictor_of(results).second_stages:
         raise InputError(f"{shown(run)} is a run of {results['task']}: second stages are for classification")
     method, data = _parts(results["config"], run)
     backbone, options = method["backbone"]["class_path"], method["backbone"].get("init_args") or {}
@@ -49,8 +46,9 @@ def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
     head = stage.get("classifier")
     if isinstance(head, dict):  # it goes on from that of the run
         head["init_args"] = {**head.get("init_args", {}), "weights": checkpoint}
-        if head["class_path"] == SCALED and method.get("classifier"):
-            head["init_args"]["classifier"] = method["classifier"]
+        kind = class_at(head["class_path"], object)
+        if kind is not None and "classifier" in signature(kind).parameters and method.get("classifier"):
+            head["init_args"]["classifier"] = method["classifier"]  # it stands on that of the run
     kept = {key: value for key, value in (data.get("init_args") or {}).items() if key not in OF_RECIPE}
     own = recipe.get("data", {}).get("init_args", {})
     recipe["data"] = {"class_path": data["class_path"], "init_args": {**kept, **own}}

@@ -184,11 +184,16 @@ def tradeoff(args: list[str]) -> int:
     parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
     add_trust(parser)
     options, rest = parser.parse_known_args(args)
+    from longtail.inference.base import wrong_task
+    from longtail.inference.runs import predictor_of
     from longtail.reports.results import load_results
     from longtail.reports.tradeoff import check_output, check_runs, tradeoff_notes, tradeoff_text, write_tradeoff
 
     output = options.output or (options.runs[0] if len(options.runs) == 1 else Path()) / "tradeoff.html"
-    check_runs([load_results(run) for run in options.runs])  # what is wrong is said before anything is measured
+    runs = [load_results(run) for run in options.runs]  # what is wrong is said before anything is measured
+    if other := next((results for results in runs if not predictor_of(results).tradeoff), None):
+        raise wrong_task(other)
+    check_runs(runs)
     check_output(output)
     from longtail.reports.terminal import show
     from longtail.tasks.tradeoff import measure

@@ -1,12 +1,12 @@
-"""What the data modules share: how they introduce themselves, splits, counts, loaders and sampling."""
+"""What the data modules share: what a path means, splits, counts, loaders and sampling."""
 
 import logging
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from longtail.data.introduction import Introduction, Located, not_read
 from longtail.data.loader import EpochBatches, Loader, collate_lists
 from longtail.data.record import Recall, SplitFiles, SplitRecord
 from longtail.data.sampling import Sampling
@@ -24,21 +25,16 @@ from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archive
 from longtail.files.layouts import refuse_boxes
+from longtail.files.passed_over import Why
+from longtail.files.readers import Reader
 from longtail.messages import plural, shown
+from longtail.reports.grains import IMAGES, Grain
 from longtail.samplers.base import EpochSampler
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Located:
-    """What a path given to ``--data`` means: the class that reads it, and the options of it that name the path."""
-
-    data: type["LongTailData"]
-    options: dict[str, Path | str]
-
-
-class LongTailData(pl.LightningDataModule, ABC):
+class LongTailData(Introduction, pl.LightningDataModule, ABC):
     """Base of the data modules.
 
     Batches are dicts; "rows" (N,) are the rows of their images in the split, and "targets" has an entry for each.
@@ -49,25 +45,12 @@ class LongTailData(pl.LightningDataModule, ABC):
         sampling: how training images are drawn; each once an epoch where left out.
 
     Attributes:
-        short_name: what ``--data NAME`` calls the class by; None for a class that is only named by its import path.
-        needs: how to give what it reads, as a message goes on where that is missing or is of another kind.
-        movable: its options that leave the splits of a run as they are, so that an evaluation may change them.
-        split_options: its options that the splits follow from.
-        places: its options that say where parts of a set lie, and may be left out; another set has its own.
-        noun: for what carries a label.
         trained: of the run that the set is to evaluate, or whose splits it takes.
         recall: the splits of a run, where they are taken from its record.
         left_out: how many of what were left out when the set was read; see ``leave_out``.
+        whys: the reasons of all of these.
     """
 
-    short_name: ClassVar[str | None] = None
-    needs: ClassVar[str] = "give --data FOLDER"
-    movable: ClassVar[frozenset[str]] = frozenset({"batch_size", "num_workers"})
-    split_options: ClassVar[frozenset[str]] = frozenset(
-        {"val_fraction", "test_fraction", "split_seed", "val_as_test", "group"}
-    )
-    places: ClassVar[frozenset[str]] = frozenset()
-    noun: ClassVar[str] = "image"
     trained: Trained | None = None
     recall: Recall | None = None
     measured_alone = False  # whether a run is evaluated on it, and not trained
@@ -80,6 +63,7 @@ class LongTailData(pl.LightningDataModule, ABC):
         self.num_workers = min(8, os.cpu_count() or 1) if num_workers is None else num_workers
         self.sampling = sampling
         self.left_out: dict[tuple[str, str], int] = {}
+        self.whys: set[Why] = set()
         self.ways_out: dict[str, str] = {}  # of a split that leaves a class without images
         self.difficulty: ClassDifficulty | None = None  # that of the task, for the sampling
         self.seed = torch.initial_seed()  # of the order and the augmentation: that of seed_everything
@@ -98,6 +82,15 @@ class LongTailData(pl.LightningDataModule, ABC):
             refuse_boxes(path)
             raise InputError(f"{shown(path)} is no folder, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"root": path})
+
+    @classmethod
+    def at_address(cls, address: str) -> Located:
+        """What the address of a set in a store means when it is given to ``--data``.
+
+        Raises:
+            InputError: here, as hardly a class reads from stores.
+        """
+        raise not_read(cls, Reader.SHARDS.path, {"root": address})
 
     @abstractmethod
     def read(self) -> Splits:
@@ -200,12 +193,7 @@ class LongTailData(pl.LightningDataModule, ABC):
         """Training images that have each class."""
         if self.trained is not None:
             return self.trained.group_counts
-        train, classes = self.splits.train, len(self.classes)
-        labels = train.targets
-        if train.owners is not None:
-            labels = np.unique(train.owners * classes + train.targets) % classes
-        counts: list[int] = np.bincount(labels, minlength=classes).tolist()
-        return counts
+        return self.splits.train.class_sizes(len(self.classes))
 
     @property
     def label_counts(self) -> list[int]:
@@ -228,9 +216,20 @@ class LongTailData(pl.LightningDataModule, ABC):
         """The noun for what ``group_counts`` counts."""
         return self.noun
 
-    def leave_out(self, count: int, noun: str, reason: str) -> None:
+    @property
+    def grain(self) -> Grain:
+        """How its classes are counted, and the words for it, before a task is chosen."""
+        return replace(IMAGES, noun=self.group_noun, sample=self.noun)
+
+    @property
+    def recipe(self) -> str | None:
+        """The recipe to try first, where none is for this very set: its name or its file; None where there is none."""
+        return None
+
+    def leave_out(self, count: int, noun: str, reason: str, why: Why = Why.OTHER) -> None:
         """Note that ``count`` of something were left out of the set, such as of "image file", "that cannot be read"."""
         self.left_out[noun, reason] = self.left_out.get((noun, reason), 0) + count
+        self.whys.add(why)
 
     def class_size(self, label: int) -> str:
         """How much there is of a class for training, for people."""

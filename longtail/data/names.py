@@ -2,9 +2,9 @@
 
 import importlib
 
-from longtail.data.base import Located, LongTailData
+from longtail.data.base import LongTailData
+from longtail.data.introduction import Located, not_read
 from longtail.errors import InputError
-from longtail.messages import command, shown
 
 
 def shipped() -> dict[str, type[LongTailData]]:
@@ -63,7 +63,4 @@ def handed_on(data: type[LongTailData], ours: type[LongTailData], other: Located
     """
     if data is ours:
         return other
-    path = list(other.options.values())[-1]
-    options = [word for option, place in other.options.items() for word in (f"--data.{option}", place)]
-    way_out = command("--data", f"longtail.data.{other.data.__name__}", *options)
-    raise InputError(f"{shown(path)} is nothing that {data.__name__} reads: give what it does, or {way_out}")
+    raise not_read(data, f"longtail.data.{other.data.__name__}", other.options)

@@ -17,6 +17,15 @@ def check_fraction(name: str, fraction: float) -> None:
         raise InputError(f"{name} must be in [0, 1), got {fraction}")
 
 
+def check_fractions(val_fraction: float, test_fraction: float) -> None:
+    """Check that two parts to hold out are in [0, 1), and leave something to train on; raises InputError."""
+    check_fraction("val_fraction", val_fraction)
+    check_fraction("test_fraction", test_fraction)
+    if val_fraction + test_fraction >= 1:
+        both = f"{val_fraction:g} and {test_fraction:g}"
+        raise InputError(f"val_fraction and test_fraction are of the whole set: {both} leave nothing to train on")
+
+
 def stratified_split(
     targets: NDArray[np.integer[Any]],  # of any width
     fraction: float,

@@ -34,6 +34,14 @@ class Split:
     def __len__(self) -> int:
         return len(self.targets) if self.size is None else self.size
 
+    def class_sizes(self, classes: int) -> list[int]:
+        """Images that have each of so many classes."""
+        labels = self.targets
+        if self.owners is not None:
+            labels = np.unique(self.owners * classes + self.targets) % classes
+        sizes: list[int] = np.bincount(labels, minlength=classes).tolist()
+        return sizes
+
     def table(self, classes: int) -> NDArray[np.bool_]:
         """Whether each image has each of so many classes: bool (len, classes)."""
         table = np.zeros((len(self), classes), dtype=np.bool_)

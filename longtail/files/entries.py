@@ -13,7 +13,7 @@ from longtail.files.folder import IMAGES, Kind
 from longtail.files.label_sets import label_sets
 from longtail.files.labels import Rows, indices_among, own_indices
 from longtail.files.listing import Listing
-from longtail.files.passed_over import PassedOver
+from longtail.files.passed_over import PassedOver, Why
 from longtail.files.places import find_files
 from longtail.messages import shown, some
 
@@ -150,7 +150,8 @@ def _with_path(rows: Rows, reading: Reading) -> Rows:
         raise rows.error(bare, f"{problem}; fill it in or remove the row{reading.way_out}")
     if not kept:
         raise InputError(f"{shown(rows.file)}: no row has {noun}s")
-    reading.passed.leave_out(len(rows.paths) - len(kept), "row", f"of {shown(rows.file.name)} without {noun}")
+    words = f"of {shown(rows.file.name)} without {noun}"
+    reading.passed.leave_out(len(rows.paths) - len(kept), "row", words, Why.GONE)
     return rows.subset(kept)
 
 
@@ -163,7 +164,8 @@ def _labelled(rows: Rows, reading: Reading) -> Rows:
         raise rows.error(min(bare), f"the label is empty; fill it in or remove the row{reading.way_out}")
     if len(bare) == len(rows.labels):
         raise InputError(f"{shown(rows.file)}: no {reading.kind.noun} has a class")
-    reading.passed.leave_out(len(bare), reading.kind.noun, f"without a class in {shown(rows.file.name)}")
+    why = Why.OTHER if rows.several else Why.FAULTY
+    reading.passed.leave_out(len(bare), reading.kind.noun, f"without a class in {shown(rows.file.name)}", why)
     return rows.subset([i for i in range(len(rows.labels)) if i not in bare])
 
 
@@ -177,7 +179,8 @@ def _placed(rows: Rows, folders: Sequence[str], reading: Reading, split: str | N
         way_out = f"correct the paths, which start from {shown(first)}, or give another root"
         raise rows.error(missing[0], f"no such file: {names}; {way_out}{reading.way_out}")
     if missing:
-        reading.passed.leave_out(len(missing), "row", f"of {shown(rows.file.name)} without {reading.kind.noun}")
+        words = f"of {shown(rows.file.name)} without {reading.kind.noun}"
+        reading.passed.leave_out(len(missing), "row", words, Why.GONE)
     kept = [(i, path) for i, path in enumerate(found) if path is not None]
     return (rows.subset([i for i, _ in kept]) if missing else rows), [path for _, path in kept]
 
@@ -209,5 +212,6 @@ def _single(rows: Rows, paths: list[str], reading: Reading) -> tuple[Rows, list[
     if not kept:
         raise InputError(f"{shown(rows.file)}: each {reading.kind.noun} has several classes; {SEVERAL}")
     if several:
-        reading.passed.leave_out(several, reading.kind.noun, f"of several classes in {shown(rows.file.name)}")
+        words = f"of several classes in {shown(rows.file.name)}"
+        reading.passed.leave_out(several, reading.kind.noun, words, Why.FAULTY)
     return rows.subset(kept), [paths[i] for i in kept]

@@ -17,6 +17,7 @@ from longtail.files.images import SUFFIXES
 from longtail.files.listing import is_folder
 from longtail.files.nested import LINES
 from longtail.files.objects import find_masks, find_objects, has_classes
+from longtail.files.readers import Reader
 from longtail.files.split_names import SPLIT_NAMES
 from longtail.files.table_files import metadata_files, table_files
 from longtail.files.unread import ENDINGS, WAY_OUT, unread_format
@@ -49,34 +50,53 @@ class Layout(NamedTuple):
         grain: "images", "boxes" or "pixels"; others of what is not read.
         words: what it holds.
         way_out: what to do with it.
-        reader: the class of ``longtail.data`` that reads it; empty where none does.
+        reader: the class that reads it; None where none does.
+        shapes: whether its boxes have masks.
     """
 
     grain: str
     words: str
     way_out: str
-    reader: str = ""
+    reader: Reader | None = None
+    shapes: bool = False
 
 
-_CLASSES = Layout("images", "images in a folder for each class", "give --recipe ce", "Folder")
+def _images(words: str) -> Layout:
+    return Layout("images", words, "give --recipe ce", Reader.FOLDER)
+
+
+def _of_boxes(words: str, reader: Reader) -> Layout:
+    return Layout("boxes", words, "give --recipe fasterrcnn_ce", reader)
+
+
+def _of_shapes(words: str, reader: Reader) -> Layout:
+    return Layout("boxes", words, "give --recipe maskrcnn_ce", reader, shapes=True)
+
+
+def _of_pixels(words: str, reader: Reader) -> Layout:
+    return Layout("pixels", words, "give --recipe segmentation/ce", reader)
+
+
 _COCO = "boxes in COCO's format"
-_FASTER, _MASK_RCNN = "give --recipe fasterrcnn_ce", "give --recipe maskrcnn_ce"
-_MASKS = Layout("boxes", f"{_COCO}, with masks", _MASK_RCNN, "COCO")
-_BOXES = Layout("boxes", _COCO, _FASTER, "COCO")
-_VOC = Layout("boxes", "boxes in Pascal VOC's format", _FASTER, "PascalVOC")
-_YOLO = Layout("boxes", "boxes in YOLO's format", _FASTER, "YOLO")
-_POLYGONS = Layout("boxes", "polygons in YOLO's format", _MASK_RCNN, "YOLO")
-_LABELME = Layout("boxes", "shapes in LabelMe's format", _MASK_RCNN, "LabelMe")
-_CVAT = Layout("boxes", "boxes in CVAT's XML", _FASTER, "CVAT")
-_CVAT_SHAPES = Layout("boxes", "shapes in CVAT's XML", _MASK_RCNN, "CVAT")
 _UNREAD = "annotations that are not read"
-_LABELS = Layout("pixels", "images with a class for each pixel", "give --recipe segmentation/ce", "SegmentationFolder")
-_TABLE = Layout("images", "images in tables with one class each", "give --recipe ce", "Folder")
-_TABLE_BOXES = Layout("boxes", "boxes in tables", _FASTER, "BoxTables")
-_TABLE_SHAPES = Layout("boxes", "shapes in tables", _MASK_RCNN, "BoxTables")
-_TABLE_MASKS = Layout("pixels", "masks in tables", "give --recipe segmentation/ce", "MaskTables")
-_CITYSCAPES = _LABELS._replace(way_out="give --recipe cityscapes/ce", reader="Cityscapes")
-_CAMVID = _LABELS._replace(way_out="give --recipe segmentation/ce --data camvid --data.root FOLDER", reader="CamVid")
+_CLASSES = _images("images in a folder for each class")
+_TABLE = _images("images in tables with one class each")
+_BOXES = _of_boxes(_COCO, Reader.COCO)
+_MASKS = _of_shapes(f"{_COCO}, with masks", Reader.COCO)
+_VOC = _of_boxes("boxes in Pascal VOC's format", Reader.PASCAL_VOC)
+_YOLO = _of_boxes("boxes in YOLO's format", Reader.YOLO)
+_POLYGONS = _of_shapes("polygons in YOLO's format", Reader.YOLO)
+_LABELME = _of_shapes("shapes in LabelMe's format", Reader.LABELME)
+_CVAT = _of_boxes("boxes in CVAT's XML", Reader.CVAT)
+_CVAT_SHAPES = _of_shapes("shapes in CVAT's XML", Reader.CVAT)
+_TABLE_BOXES = _of_boxes("boxes in tables", Reader.BOX_TABLES)
+_TABLE_SHAPES = _of_shapes("shapes in tables", Reader.BOX_TABLES)
+_TABLE_MASKS = _of_pixels("masks in tables", Reader.MASK_TABLES)
+_LABELS = _of_pixels("images with a class for each pixel", Reader.SEGMENTATION_FOLDER)
+_CITYSCAPES = _LABELS._replace(way_out="give --recipe cityscapes/ce", reader=Reader.CITYSCAPES)
+_CAMVID = _LABELS._replace(
+    way_out="give --recipe segmentation/ce --data camvid --data.root FOLDER", reader=Reader.CAMVID
+)
 
 
 def check_layout(root: Path, grain: str) -> None:
@@ -181,9 +201,9 @@ def in_file(file: Path) -> list[Layout]:
     return layouts
 
 
-def box_readers(root: Path) -> dict[str, Layout]:
+def box_readers(root: Path) -> dict[Reader, Layout]:
     """The layouts of the sets of boxes in a folder that can be read, by the classes that read them."""
-    return {layout.reader: layout for layout in find_layouts(root) if layout.grain == "boxes"}
+    return {layout.reader: layout for layout in find_layouts(root) if layout.grain == "boxes" and layout.reader}
 
 
 def boxes_in_file(file: Path) -> Layout | None:

@@ -20,6 +20,7 @@ from longtail.files.entries import Reading
 from longtail.files.labels import Rows, indices_among, own_indices
 from longtail.files.listing import Listing
 from longtail.files.members import Member
+from longtail.files.passed_over import Why
 from longtail.files.stores import is_there, joined, read_bytes, read_file, state
 from longtail.files.threads import in_threads
 from longtail.messages import shown
@@ -180,7 +181,7 @@ class Index:
         if not reading.skip or len(bare) == len(rows):
             path = shown(self._paths(place, bare[:1])[0])
             raise InputError(f"{path}: there is no label (.cls or .json) beside it{reading.way_out}")
-        reading.passed.leave_out(len(bare), reading.kind.noun, "without a label beside it")
+        reading.passed.leave_out(len(bare), reading.kind.noun, "without a label beside it", Why.FAULTY)
         return rows[self.label[rows] >= 0]
 
     def _listing(

@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from longtail.errors import InputError
 from longtail.reports.results import Results
 
 P = TypeVar("P", bound="Predictor")
+
+
+def wrong_task(results: Results) -> InputError:
+    """What is said of a run of which one of classification is wanted."""
+    return InputError(f"{results['name']} is a run of {results['task']}; give runs of classification")
 
 
 class Predictor(ABC):
@@ -19,9 +25,15 @@ class Predictor(ABC):
 
     Attributes:
         task: what the run was trained for, in results and messages.
+        tradeoff: whether ``longtail tradeoff`` can adjust its logits: each image has one class, and the task of the run
+            gives the logits of a batch (``Task.logits``).
+        second_stages: whether the recipes second/... can go on from its runs: each image has one class, and the method
+            a backbone whose features a classifier takes.
     """
 
     task: ClassVar[str]
+    tradeoff: ClassVar[bool] = False
+    second_stages: ClassVar[bool] = False
 
     @classmethod
     def predict_options(cls, parser: argparse.ArgumentParser) -> None:

@@ -58,6 +58,7 @@ class Classifier(Predictor):
     """
 
     task = "classification"
+    tradeoff = second_stages = True
 
     method: Method
     classes: list[str]

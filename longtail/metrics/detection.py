@@ -18,6 +18,14 @@ FloatArray = NDArray[np.float64]
 
 LIMIT, FEDERATED_LIMIT = 100, 300
 AP50, AP75 = 0, 5  # places of these thresholds among 0.5, 0.55, ..., 0.95
+FIGURES = {  # what the results call the scalars of AveragePrecision, after "box_" or "mask_"
+    "ap": "ap",
+    "ap50": "ap50",
+    "ap75": "ap75",
+    "ap_small": "ap_small_area",
+    "ap_mid_sized": "ap_medium_area",
+    "ap_large": "ap_large_area",
+}
 
 
 @dataclass(frozen=True)
@@ -232,15 +240,8 @@ class _ClassEvaluation:
         shapes = found.shapes(self.kind)
         parts = (found.images.tolist(), found.scores.tolist(), shapes, self._areas(shapes))
         results = [
-            {
-                "id": number,
-                "image_id": numbers[image],
-                "category_id": 1,
-                "area": area,
-                "score": score,
-                self.shape: shape,
-            }
-            for number, (image, score, shape, area) in enumerate(zip(*parts, strict=True), 1)
+            {"id": i, "image_id": numbers[image], "category_id": 1, "area": area, "score": score, self.shape: shape}
+            for i, (image, score, shape, area) in enumerate(zip(*parts, strict=True), 1)
             if not self.federated or 0 < area < inf
         ]
         images = [self._image(category, image, number) for image, number in numbers.items()]

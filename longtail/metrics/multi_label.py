@@ -1,12 +1,18 @@
 """Figures of classifiers whose images have several labels or none."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from longtail.checks import Numbers, check_label_table, check_shape, undefined_outputs
+from longtail.counts import Counts
 from longtail.errors import InputError
+from longtail.metrics.shots import shot_accuracy
+
+SCALARS = ("mean_ap", "macro_f1", "mean_ap_many", "mean_ap_medium", "mean_ap_few")
 
 
 def average_precision(scores: Numbers, labels: Numbers) -> Tensor:
@@ -139,3 +145,19 @@ def label_figures(logits: Numbers, labels: Numbers, thresholds: Numbers) -> dict
         "precision": hits / answers,
         "recall": hits / images,
     }
+
+
+def label_scalars(
+    per_class: Mapping[str, Tensor], class_counts: Counts, many: int = 100, few: int = 20
+) -> dict[str, Tensor]:
+    """What an evaluation gives as a whole: the mean of "ap" over all classes and over each group, and that of "f1".
+
+    Args:
+        per_class: as of ``label_figures``.
+        class_counts: training images of each class (C,).
+        many: classes with more training images are many-shot.
+        few: classes with fewer training images are few-shot.
+    """
+    groups = shot_accuracy(per_class["ap"], class_counts, many, few)
+    means = {"mean_ap": per_class["ap"].nanmean(), "macro_f1": per_class["f1"].nanmean()}
+    return means | {f"mean_ap_{group}": value for group, value in groups.items()}

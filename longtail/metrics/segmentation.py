@@ -8,6 +8,17 @@ from longtail.checks import Numbers, as_tensor, check_integers
 from longtail.counts import Counts
 from longtail.metrics.shots import shot_accuracy
 
+SCALARS = (
+    "miou",
+    "mean_accuracy",
+    "frequency_weighted_iou",
+    "pixel_accuracy",
+    "iou_many",
+    "iou_medium",
+    "iou_few",
+    "worst_class",
+)
+
 
 class PixelConfusion(Metric):
     """Pixels by their true and their predicted class. Sums over batches and over processes, in whole numbers.

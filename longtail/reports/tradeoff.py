@@ -92,10 +92,7 @@ def labels(curves: Sequence[Curve]) -> list[str]:
 
 
 def check_runs(runs: Sequence[Results]) -> None:
-    """Refuse runs without logits of whole images, and runs of different classes, which do not belong in one picture."""
-    for results in runs:
-        if results["task"] != "classification":
-            raise InputError(f"{results['name']} is a run of {results['task']}; give runs of classification")
+    """Refuse runs of different classes, which do not belong in one picture."""
     for results in runs[1:]:
         if results["classes"] != runs[0]["classes"]:
             raise InputError(

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -25,9 +25,9 @@ from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.messages import plural
 from longtail.models.classifiers import TauClassifier
 from longtail.reports.grains import Grain
-from longtail.reports.results import Thresholds
 from longtail.reports.wording import group_summary
 from longtail.tasks.layer_rates import EQUAL, Rates, set_rates
+from longtail.tasks.limits import checked_limits
 from longtail.tasks.means import Means
 from longtail.tasks.schedules import Schedule, StepSchedule
 
@@ -88,19 +88,17 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         num_classes: int,
         optimizer: OptimizerCallable,
         schedule: Schedule | None,
-        many: int,
-        few: int,
+        many: int = 100,
+        few: int = 20,
         difficulty: Callable[[int], ClassDifficulty] = ClassDifficulty,
         rates: Rates = EQUAL,
     ) -> None:
         super().__init__()
         self.rates = rates
-        if few > many + 1:
-            raise InputError(f"few must not be above many, got few {few} and many {many}")
         self.method: Any = method
         self.optimizer = optimizer
         self.schedule = schedule or StepSchedule()
-        self.thresholds: Thresholds = {"many": many, "few": few}
+        self.thresholds = checked_limits(many, few)
         self.difficulty = difficulty(num_classes)
         for module in method.modules():
             if isinstance(module, ClassDifficultyLoss):
@@ -109,6 +107,11 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         self.means = Means()
         self.class_accuracy: list[float] = []
         self.evaluation: dict[str, Any] = {}
+
+    @classmethod
+    def group_unit(cls, group_counts: Sequence[int]) -> float:
+        """What ``many`` and ``few`` are given in, by the counts of the classes (C,): here one of what is counted."""
+        return 1
 
     def check(self, data: LongTailData) -> None:
         """Check that a data set and the method fit.
@@ -253,6 +256,10 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
     @abstractmethod
     def evaluate(self, batch: Batch) -> None:
         """Count what the figures are made of, in a batch of validation or test."""
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Logits (N, C) of a batch out of training, float32: wanted where the predictor has ``tradeoff``."""
+        raise NotImplementedError(f"{type(self).__name__} gives no logits of a batch")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Evaluate a batch."""

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from longtail.checks import check_outputs
 from longtail.counts import shot_groups
 from longtail.errors import InputError
+from longtail.inference.base import wrong_task
 from longtail.inference.calibration import Calibration
 from longtail.inference.classification import Classifier
 from longtail.inference.posterior import Posterior
@@ -27,6 +28,7 @@ from longtail.reports.calibration import Figures
 from longtail.reports.results import load_results
 from longtail.reports.terminal import metrics_table
 from longtail.reports.wording import metric, number
+from longtail.tasks.classification import Classification
 from longtail.tasks.logits import open_split
 from longtail.tasks.rejection import measure_means, refused, score_outsiders
 from longtail.tasks.sets import measure_sets
@@ -76,6 +78,8 @@ def calibrate(
             raise InputError(f"{option}{error}") from None
     opened = open_split(run, "val", checkpoint, args)
     path, results = opened.checkpoint, opened.results
+    if not isinstance(opened.task, Classification):
+        raise wrong_task(results)
     counts, limits = results["train_counts"], results["thresholds"]
     groups = {"all": torch.ones(len(counts), dtype=torch.bool), **shot_groups(counts, **limits)}
     posterior = Posterior(results["classes"], counts)

@@ -10,7 +10,7 @@ from torch import Tensor
 from longtail.data.boxes.base import DetectionData
 from longtail.distributed import from_first, gather_to_first, sum_over_processes
 from longtail.files.coco.results import MASK_FROM, decode, encode, sides
-from longtail.metrics.detection import average_precision, group_ap
+from longtail.metrics.detection import FIGURES, average_precision, group_ap
 from longtail.metrics.detections import Detections, RunLengths
 from longtail.reports.groups import GROUPS
 from longtail.reports.overlays import data_uri, draw_instances
@@ -19,14 +19,6 @@ from longtail.reports.results import Thresholds, weakest_classes
 KINDS: dict[str, Literal["bbox", "segm"]] = {"box": "bbox", "mask": "segm"}
 EXAMPLES_EACH, EXAMPLE_SIDE = 2, 512  # images of a weak class in the report, and their longer side in pixels
 SHOWN_FROM = 0.3  # score of a detection that is drawn there
-FIGURES = {
-    "ap": "ap",
-    "ap50": "ap50",
-    "ap75": "ap75",
-    "ap_small": "ap_small_area",
-    "ap_mid_sized": "ap_medium_area",
-    "ap_large": "ap_large_area",
-}
 
 
 class DetectionEvaluator:

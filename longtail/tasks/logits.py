@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from longtail.checkpoint import checkpoint_path, load_state, read_method
-from longtail.data.images.base import ImageData, LoadedImages
-from longtail.errors import InputError
+from longtail.data.base import LongTailData
+from longtail.inference.base import wrong_task
 from longtail.reports.results import Results
-from longtail.tasks.classification import Classification
+from longtail.tasks.base import Task
 from longtail.tasks.evaluation import open_run
 
 PRECISION = "32-true"
@@ -42,8 +42,8 @@ class OpenSplit:
 
     checkpoint: Path
     results: Results
-    task: Classification
-    data: ImageData
+    task: Task[Any]  # of whatever its data has
+    data: LongTailData
     split: Literal["val", "test"]
     device: torch.device
     features: Path
@@ -55,8 +55,7 @@ class OpenSplit:
         loader = self.data.val_dataloader() if self.split == "val" else self.data.test_dataloader()
         for batch in tqdm(loader, desc=self.results["name"], leave=False, disable=None):
             on_device = {k: value.to(self.device) if isinstance(value, Tensor) else value for k, value in batch.items()}
-            views = self.data.on_after_batch_transfer(cast(LoadedImages, on_device), 0)
-            logits.append(self.task.logits(views).cpu())
+            logits.append(self.task.logits(self.data.on_after_batch_transfer(on_device, 0)).cpu())
             targets.append(batch["targets"].cpu())
         return torch.cat(logits), torch.cat(targets)
 
@@ -77,8 +76,8 @@ def open_split(
     """
     path = checkpoint_path(run, checkpoint)
     cli, results = open_run(split, run, [*(f"--trainer.{option}" for option in ALONE), *args])
-    if not isinstance(cli.model, Classification):
-        raise InputError(f"{results['name']} is a run of {results['task']}; give runs of classification")
+    if not cli.model.predictor.tradeoff:
+        raise wrong_task(results)
     load_state(cli.model.method, read_method(path), path)
     cli.model.eval().to(cli.trainer.strategy.root_device)
     features = Path(cli.config.features or run.parent / "features")

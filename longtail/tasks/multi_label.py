@@ -15,15 +15,12 @@ from longtail.figures import METRICS
 from longtail.inference.multi_label import Labeller
 from longtail.losses.sigmoid import SigmoidLoss
 from longtail.methods.base import Method
-from longtail.metrics.multi_label import LabelScores, best_thresholds, label_figures
-from longtail.metrics.shots import shot_accuracy
+from longtail.metrics.multi_label import SCALARS, LabelScores, best_thresholds, label_figures, label_scalars
 from longtail.reports.grains import LABELS
 from longtail.tasks.base import sgd
 from longtail.tasks.images import ImageTask
 from longtail.tasks.layer_rates import EQUAL, Rates
 from longtail.tasks.schedules import Schedule
-
-MONITORS = ("mean_ap", "macro_f1", "mean_ap_many", "mean_ap_medium", "mean_ap_few")
 
 
 class MultiLabel(ImageTask):
@@ -71,7 +68,7 @@ class MultiLabel(ImageTask):
         shared = (optimizer, schedule, many, few, channels_last, compile, difficulty, rates)
         super().__init__(method, len(class_counts), *shared)
         self.class_counts = class_counts
-        self.monitors = {name: METRICS[name] for name in MONITORS}
+        self.monitors = {name: METRICS[name] for name in SCALARS}
         self.scores = LabelScores(len(class_counts))
         self.register_buffer("limits", torch.zeros(len(class_counts)))
 
@@ -120,9 +117,7 @@ class MultiLabel(ImageTask):
         if self.fitting:
             self.limits.copy_(best_thresholds(logits, labels).nan_to_num(nan=0.0))
         per_class = label_figures(logits, labels, self.limits.cpu())
-        groups = shot_accuracy(per_class["ap"], self.class_counts, **self.thresholds)
-        scalars = {"mean_ap": per_class["ap"].nanmean(), "macro_f1": per_class["f1"].nanmean()}
-        scalars |= {f"mean_ap_{group}": value for group, value in groups.items()}
+        scalars = label_scalars(per_class, self.class_counts, **self.thresholds)
         self.log_figures(split, scalars)
         if self.fitting:
             self.measured(per_class["ap"])

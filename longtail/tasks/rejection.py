@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
+from longtail.data.images.base import ImageData
 from longtail.data.split import classes_without
 from longtail.errors import InputError
 from longtail.files.progress import progress_bar
@@ -21,6 +22,7 @@ from longtail.posthoc.conformal import conformal_quantile
 from longtail.posthoc.rejection import class_distance, cross_refused, energy, images_for, mean_directions
 from longtail.posthoc.scaling import fold_of
 from longtail.reports.rejection import OUTSIDERS, Refused
+from longtail.tasks.classification import Classification
 from longtail.tasks.features import BATCH, Extraction
 from longtail.tasks.logits import PRECISION, OpenSplit
 
@@ -35,6 +37,8 @@ def measure_means(opened: OpenSplit) -> ClassMeans:
         InputError: if the method has no features before a classifier.
     """
     method, data = with_features(opened.task.method), opened.data
+    assert isinstance(opened.task, Classification)
+    assert isinstance(data, ImageData)
     kept = opened.features if isinstance(method, Probe) else None
     settings = (opened.device, nullcontext, PRECISION, opened.task.channels_last)
     extraction = Extraction(method.backbone, kept, *settings)

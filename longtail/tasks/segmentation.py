@@ -1,6 +1,6 @@
 """The engine around a method of segmentation: every pixel gets a class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from lightning.pytorch.cli import OptimizerCallable
@@ -14,23 +14,13 @@ from longtail.errors import InputError
 from longtail.figures import METRICS
 from longtail.inference.segmentation import Segmenter
 from longtail.methods.pixels import PixelMethod, labels_at
-from longtail.metrics.segmentation import PixelConfusion
+from longtail.metrics.segmentation import SCALARS, PixelConfusion
 from longtail.reports.grains import PIXELS
 from longtail.reports.results import weakest_classes
 from longtail.tasks.base import Task, order_weights, ordered, sgd
+from longtail.tasks.limits import group_limits
 from longtail.tasks.schedules import Schedule
 from longtail.tasks.segmentation_evaluator import confusions, examples, totals
-
-MONITORS = (
-    "miou",
-    "mean_accuracy",
-    "frequency_weighted_iou",
-    "pixel_accuracy",
-    "iou_many",
-    "iou_medium",
-    "iou_few",
-    "worst_class",
-)
 
 
 class Segmentation(Task[PixelBatch]):
@@ -68,16 +58,21 @@ class Segmentation(Task[PixelBatch]):
         channels_last: bool = True,
         compile: bool = False,
     ) -> None:
-        mean = sum(class_counts) / len(class_counts)
-        thresholds = int(many * mean), int(few * mean)
+        limits = group_limits(type(self), class_counts, many, few)
+        thresholds = limits["many"], limits["few"]
         super().__init__(method, len(class_counts), optimizer, schedule, *thresholds, difficulty)
         self.difficulty_from = difficulty_from
         self.channels_last = channels_last
         order_weights(method, channels_last)
         if compile:
             self.method.compile()
-        self.monitors = {name: METRICS[name] for name in MONITORS}
+        self.monitors = {name: METRICS[name] for name in SCALARS}
         self.metrics = PixelConfusion(class_counts, *thresholds)
+
+    @classmethod
+    def group_unit(cls, group_counts: Sequence[int]) -> float:
+        """The mean number of pixels of a class: limits are shares, in units of 1 / C."""
+        return sum(group_counts) / len(group_counts)
 
     def check(self, data: LongTailData) -> None:
         """Check that a data set and the method fit.

@@ -12,6 +12,7 @@ from PIL import Image
 from longtail.cli import choice
 from longtail.cli.choice import choose
 from longtail.cli.main import main
+from longtail.data.images.folder import Folder
 from longtail.errors import InputError
 
 SMALL = ["--epochs", "2", "--batch-size", "8", "--workers", "0", "--trainer.accelerator", "cpu", "--image-size", "32"]
@@ -92,12 +93,20 @@ def test_the_choice_follows_from_what_is_there(photos, monkeypatch, there, gpu, 
     assert choose([*table, "--trainer.accelerator=cpu"]).recipe in ("probe/logit_adjusted", "logit_adjusted")
 
 
-def test_what_cannot_be_picked_for_gets_one_line(photos, tmp_path, capsys):
+def test_what_cannot_be_picked_for_gets_one_line(photos, tmp_path, capsys, monkeypatch):
     assert "give --recipe NAME (longtail recipes lists them), or --data FOLDER" in fails(capsys, "fit", "--epochs", "3")
     weights = str(photos.parent / "weights.pth")
     assert "give the network" in fails(capsys, "fit", "--data", str(photos), "--weights", weights)
-    assert "has recipes of its own" in fails(capsys, "fit", "--data", "digits_lt")
+    for others in ("digits_lt", "VideoFolder", "MultiLabelTable"):
+        assert f"--data {others} has recipes of its own" in fails(capsys, "fit", "--data", others)
     assert "no folder or table at" in fails(capsys, "fit", "--data", str(tmp_path / "gone"))
+    for options, words in (
+        (["--data.nothing", "2"], "--data: longtail.data.Folder has no option nothing"),
+        (["--data.val_fraction", "2"], "val_fraction must be in [0, 1), got 2"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(Folder, "list_images", None)  # nothing is read before the options are
+            assert words in fails(capsys, "fit", "--data", str(photos), *options)
     (tmp_path / "boxes").mkdir()
     (tmp_path / "boxes" / "a.json").write_text('{"images": [], "annotations": [], "categories": []}')
     fails(capsys, "fit", "--data", str(tmp_path / "boxes"))

@@ -1,5 +1,7 @@
 """What ``--data`` means: names, paths and classes, those of the package and those of somebody else."""
 
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +11,10 @@ import pytest
 from command import fails, results
 from PIL import Image
 
-import longtail
+import longtail.data
 from longtail.cli.data import data_options
 from longtail.cli.fit import FIT_HELP
+from longtail.cli.kinds import first_recipe
 from longtail.cli.main import main
 from longtail.data.base import LongTailData
 from longtail.data.names import find_class, import_path, shipped, short_names
@@ -103,6 +106,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 OURS_TOO = ["--trust", "my_sets"]
 FOLDER, TABLE = "--data.root=photos", "--data.table=train.csv"
+ADDRESS = "s3://bucket/set"
+SHARDS = ["--data", OURS + "Shards", f"--data.root={ADDRESS}"]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +134,7 @@ FOLDER, TABLE = "--data.root=photos", "--data.table=train.csv"
         ("my_sets.Folder", "photos", [FOLDER]),
         ("my_sets.Boxes", "photos", [FOLDER]),
         ("my_sets.Boxes", "coco", ["--data", OURS + "COCO"]),
+        *((named and OURS + named, ADDRESS, SHARDS) for named in (None, "Folder", "Table", "Shards")),
         ("my_sets.Digits", "digits.half", ["--data.root=digits.half"]),
         ("my_sets.Digits", "my_digits", ["--data", "my_sets.Digits"]),
     ],
@@ -151,6 +157,10 @@ def test_the_class_that_the_recipe_names_says_what_a_path_means(
         (OURS + "Folder", "train.mp3", r"train\.mp3 is no folder.*--data TABLE"),
         (OURS + "Table", "train.mp3", r"train\.mp3 is no table.*--data FOLDER"),
         ("my_sets.Folder", "train.csv", r"nothing that Folder reads.*--data longtail\.data\.Table --data\.table train"),
+        *(
+            (named, ADDRESS, rf"{ADDRESS} is nothing that \w+ reads: give .*--data longtail\.data\.Shards --data\.root")
+            for named in (OURS + "COCO", OURS + "VideoFolder", "my_sets.Folder")
+        ),
         ("my_sets.Digits", "photos", r"photos is no half: give --data my_digits"),
         ("my_sets.Nothing", "photos", r'no class "my_sets\.Nothing"; choose from .*VideoTable'),
         ("nowhere.Set", "photos", r'no class "nowhere\.Set"'),
@@ -252,6 +262,30 @@ def test_the_page_about_a_new_data_set_is_true(place: Path, capsys: pytest.Captu
     assert "images such as oak-1.png" in fails(capsys, *fitting, "--data", "train.csv", "--run", "other")
     (place / "pressed").rename(place / "moved")
     assert main(["validate", "path", "--data.root", "moved", *OURS_TOO]) == 0
+
+
+def test_a_set_of_the_package_is_two_files_and_a_line_where_names_are_read(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is exported the rest follows; and no other file has the names of the sets there are."""
+    root = Path(longtail.__file__).parent.parent
+    section = (root / "docs" / "your_data_set.md").read_text(encoding="utf-8").split("## In the package\n")[1]
+    places = re.findall(r"`((?:longtail|docs)/[\w/]+\.\w+)`", section)
+    assert len([name for name in places if "herbarium" in name]) == 2
+    assert [name for name in places if "herbarium" not in name and not (root / name).is_file()] == []
+
+    digits = find_class("my_sets.Digits")
+    monkeypatch.setattr(longtail.data, "__all__", [*longtail.data.__all__, "Digits"])
+    monkeypatch.setattr(longtail.data, "Digits", digits, raising=False)
+    assert data_options("my_digits", None) == ["--data", OURS + "Digits"]
+    assert first_recipe(digits()) == "logit_adjusted"
+    monkeypatch.setattr("longtail.cli.kinds.recipe_names", lambda: ["my_digits/bcl", "my_digits/ce"])
+    assert first_recipe(digits()) == "my_digits/bcl"
+
+    texts = {file: file.read_text(encoding="utf-8") for file in (root / "longtail").rglob("*.py")}
+    for name, data in short_names().items():
+        naming = [file for file, text in texts.items() if f'"{name}"' in text or f"'{name}'" in text]
+        assert naming == ([] if data is digits else [Path(inspect.getfile(data))])
 
 
 FAULTS = [

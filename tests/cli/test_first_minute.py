@@ -17,11 +17,11 @@ from command import FIT_DIGITS, fails
 from tqdm import tqdm
 
 import longtail
-from longtail.cli.data import TABLE_READERS
 from longtail.cli.log import last_word
 from longtail.cli.main import main
 from longtail.cli.options import pairs
 from longtail.data.names import shipped
+from longtail.files.readers import Reader
 from longtail.recipes import load_recipe
 from longtail.tasks.overview import Overview
 
@@ -87,8 +87,8 @@ def test_the_classes_whose_tables_are_looked_at_are_those_that_read_tables(tmp_p
         except ValueError:
             continue
         if place.options.keys() == {"table"} and not getattr(data, "several_labels", False):
-            readers[name] = place.data.kind.folders  # type: ignore[attr-defined]
-    assert readers == TABLE_READERS
+            readers[name] = place.data.kind  # type: ignore[attr-defined]
+    assert readers == {reader.value: reader.kind for reader in Reader if reader.kind is not None}
 
 
 def test_options_and_their_values() -> None:

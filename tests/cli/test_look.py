@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,19 +19,16 @@ from PIL import Image
 from reports.sample import HOSTILE, Tags
 
 import longtail
-from longtail.cli.kinds import KINDS
-from longtail.cli.look import DATA_HELP, SKIPPING
+from longtail.cli.kinds import limits_of
+from longtail.cli.look import DATA_HELP
 from longtail.cli.main import main
-from longtail.data.boxes.base import DetectionData
-from longtail.data.clips.folder import ClipData
-from longtail.data.images.base import ImageData
+from longtail.data.base import LongTailData
 from longtail.data.names import shipped, short_names
-from longtail.data.pixels.base import SegmentationData
 from longtail.generated.shapes import write_shapes
-from longtail.recipes import load_recipe, recipe_names
-from longtail.tasks.classification import Classification
-from longtail.tasks.detection import Detection
-from longtail.tasks.segmentation import Segmentation
+from longtail.own_modules import class_at
+from longtail.recipes import load_recipe
+from longtail.tasks.base import Task
+from longtail.tasks.limits import group_limits
 
 
 @pytest.fixture(autouse=True)
@@ -304,27 +302,46 @@ def test_bad_paths_are_told_before_torch_is_imported(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 4
 
 
-@pytest.mark.parametrize(
-    ("data", "task"),
-    [
-        (ImageData, Classification),
-        (ClipData, Classification),
-        (DetectionData, Detection),
-        (SegmentationData, Segmentation),
-    ],
-)
-def test_limits_and_recipes_are_those_of_the_tasks(data: type, task: type) -> None:
-    options = inspect.signature(task).parameters
-    assert KINDS[data].limits == (options["many"].default, options["few"].default)
-    assert KINDS[data].grain == task.grain if task is Segmentation else True  # type: ignore[attr-defined]
-    assert KINDS[data].recipe in recipe_names()
-    assert load_recipe(KINDS[data].recipe)["model"]["class_path"] == f"longtail.tasks.{task.__name__}"
-    assert KINDS[data].recipe.replace("fasterrcnn", "maskrcnn") in recipe_names()
+@pytest.mark.parametrize("data", shipped().values())
+def test_recipe_and_grain_of_a_set_are_those_of_a_task(data: type[LongTailData], tmp_path: Path) -> None:
+    recipe, grain = (
+        said.fget(SimpleNamespace(root=tmp_path)) if isinstance(said := getattr(data, name), property) else said
+        for name in ("recipe", "grain")
+    )
+    task = class_at(load_recipe(recipe)["model"]["class_path"], Task)
+    assert task is not None
+    assert getattr(task, "grain", grain).key == grain.key
+    options, unit = inspect.signature(task).parameters, task.group_unit([10, 30])
+    assert unit == (20 if grain.noun == "pixel" else 1)
+    assert group_limits(task, [10, 30]) == {name: int(unit * options[name].default) for name in ("many", "few")}
 
 
-def test_each_class_of_the_package_has_a_kind_and_the_options_that_are_named() -> None:
-    assert all(issubclass(data, tuple(KINDS)) for data in shipped().values())
-    bases = {base for data in shipped().values() for base in data.__mro__}
-    options = {name for base in bases for name in inspect.signature(base.__init__).parameters}
-    assert {*SKIPPING, "masks", *re.findall(r"--data\.(\w+)", DATA_HELP)} <= options
+def test_limits_are_those_of_the_recipe_where_it_says_them() -> None:
+    data: Any = SimpleNamespace(group_counts=[10, 30])
+    given = {"many": None, "few": 5.0}
+    assert limits_of(data, "inaturalist2018/ce", given) == {"many": 90, "few": 5}
+    assert limits_of(data, None, given) == {"many": 100, "few": 5}
+
+
+def test_a_class_of_the_package_has_the_options_that_are_named() -> None:
+    every: set[str] = set()
+    for data in shipped().values():
+        options = {name for base in data.__mro__ for name in inspect.signature(base.__init__).parameters}
+        assert {*data.looks, *filter(None, [data.skips])} <= options
+        every |= options
+    assert {*re.findall(r"--data\.(\w+)", DATA_HELP)} <= every
     assert {"digits_lt", "coco"} <= short_names().keys()
+
+
+def test_what_would_stop_a_training_is_left_out_of_the_next_command_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """An image that no row names stops nothing; a row without one, a class or with two of them does."""
+    for i in range(9):
+        write(tmp_path / f"{i}.png", i)
+    rows = [f"{i}.png,{'ab'[i % 2]}" for i in range(8)]
+    for wrong, stops in (("", False), ("9.png,a", True), ("8.png,", True), ("0.png,b", True)):
+        (tmp_path / "table.csv").write_text("\n".join(["path,label", *rows, wrong]))
+        out = looked(capsys, tmp_path, str(tmp_path / "table.csv"), "--no-copies")[1]
+        assert line(out, "left out") != "nothing"
+        assert ("--data.skip_bad_images=true" in line(out, "next")) is stops

@@ -11,11 +11,13 @@ import pytest
 import torch
 from command import FIT_DIGITS, fails, results
 from PIL import Image
+from reports.sample import make_detection, make_segmentation
 
 from longtail.cli.main import main
 from longtail.data.base import LongTailData
 from longtail.data.images.digits import DigitsLT
 from longtail.inference import load_run
+from longtail.reports.results import save_results
 
 FIT = ["--epochs", "2", "--precision", "32-true"]
 
@@ -190,6 +192,19 @@ def test_runs_that_cannot_be_measured(run: Path, tmp_path: Path, capsys: pytest.
     (copy / "results.json").write_text(json.dumps(changed))
     assert "different class lists" in fails(capsys, "tradeoff", str(run), str(copy))
     assert not list(copy.glob("tradeoff.*"))
+
+
+def test_runs_whose_predictor_offers_no_curve_are_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So it is with a second stage."""
+    for made in (make_detection(name="rcnn"), make_segmentation(name="rcnn")):
+        save_results(tmp_path, made)
+        words = f"rcnn is a run of {made['task']}; give runs of classification"
+        assert words in fails(capsys, "tradeoff", str(tmp_path))
+        assert words in fails(capsys, "tradeoff", str(run), str(tmp_path))
+        refused = fails(capsys, "fit", "--recipe", "second/crt", "--from", str(tmp_path))
+        assert f"{tmp_path} is a run of {made['task']}: second stages are for classification" in refused
 
 
 def test_without_a_validation_split_there_is_no_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """Which recipe a set of another kind is for, by its layout."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,17 @@ import pytest
 from command import fails
 from PIL import Image
 
+import longtail
+from longtail.cli.options import pairs
 from longtail.data.boxes.coco import COCO
 from longtail.data.images.folder import Folder
+from longtail.data.names import find_class, shipped, short_names
 from longtail.data.pixels.folder import SegmentationFolder
 from longtail.errors import InputError
+from longtail.files import layouts
 from longtail.files.layouts import find_layouts
+from longtail.files.readers import Reader, reader_of
+from longtail.recipes import recipe_names
 
 VOC = "<annotation><object><name>cat</name><bndbox><xmin>1</xmin></bndbox></object></annotation>"
 
@@ -189,3 +196,21 @@ def test_the_command_names_the_recipe(tmp_path: Path, capsys: pytest.CaptureFixt
     line = fails(capsys, "fit", "--recipe", "ce", "--data", str(tmp_path / "set"), "--run", str(tmp_path / "run"))
     assert "holds boxes in COCO's format, with masks: give --recipe maskrcnn_ce" in line
     assert not (tmp_path / "run").exists()
+
+
+def test_classes_of_the_package_are_named_in_one_place() -> None:
+    """Whoever imports none takes its name from ``Reader``; and what a layout tells people to type is there."""
+    assert {reader.value for reader in Reader} <= shipped().keys()
+    for reader in Reader:
+        assert reader_of(reader.path) is reader_of(reader.value) is reader
+        assert find_class(reader.path) is find_class(reader)
+    assert reader_of("my_sets.Folder") is None
+    package = Path(longtail.__file__).parent
+    strings = re.compile(rf"""(['"])(longtail\.data\.)?({"|".join(shipped())})\1""")
+    naming = {file.relative_to(package) for file in package.rglob("*.py") if strings.search(file.read_text())}
+    assert {file for file in naming if file.parts[0] != "reports"} == {Path("files", "readers.py")}, "heads of tables"
+    for layout in (value for value in vars(layouts).values() if isinstance(value, layouts.Layout)):
+        options = dict(pairs(layout.way_out.removeprefix("give ").split()))
+        assert options["--recipe"] in recipe_names()
+        assert options.get("--data", "coco") in short_names()
+        assert layout.shapes == options["--recipe"].startswith("maskrcnn")

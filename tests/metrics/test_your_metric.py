@@ -4,6 +4,7 @@ import shutil
 import sys
 import types
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,14 @@ from jsonargparse import ArgumentError, ArgumentParser
 from pages import write_files
 from torch import Tensor
 
+import longtail
 from longtail.cli.main import main
 from longtail.errors import InputError
-from longtail.figures import Metric
+from longtail.figures import METRICS, Metric
+from longtail.metrics import detection, long_tail, multi_label, segmentation
 from longtail.metrics.class_metric import ClassMetric, by_name, measure
+from longtail.metrics.long_tail import LongTailMetrics
+from longtail.metrics.segmentation import PixelConfusion
 from longtail.tasks.refusals import explain
 
 FIT = [*FIT_DIGITS, "--epochs", "2"]
@@ -62,6 +67,25 @@ def test_it_is_measured_monitored_and_shown(
     taken = fails(capsys, *FIT, "--model.metrics", "[taken.RarestClasses]", "--run", "no")
     assert "there is a metric top1 already" in taken
     assert not Path("no").exists()
+
+
+def test_a_metric_of_the_package_is_two_files() -> None:
+    """What computes it names it, as the page has it, and nobody else does."""
+    logits, labels = torch.tensor([[2.0, 1], [0, 1], [1, 0]]), torch.tensor([0, 1, 1])
+    images, pixels, counts = LongTailMetrics([5, 1]), PixelConfusion([5, 1], 3, 2), [5, 1]
+    images.update(logits, labels)
+    pixels.update(labels[None], labels[None])
+    of_labels = multi_label.label_figures(logits, torch.eye(2)[labels], torch.zeros(2))
+    assert {*images.compute()[0]} == {*long_tail.SCALARS}
+    assert {*pixels.compute()[0]} == {*segmentation.SCALARS}
+    assert {*multi_label.label_scalars(of_labels, counts)} == {*multi_label.SCALARS}
+    assert {*detection.FIGURES.values()} < {field.name for field in fields(detection.AveragePrecision)}
+    shapes = {f"{shape}_{name}" for shape in ("box", "mask") for name in detection.FIGURES}
+    assert {*long_tail.SCALARS, *segmentation.SCALARS, *multi_label.SCALARS, *shapes} <= METRICS.keys()
+    package = Path(longtail.__file__).parent
+    texts = {file.relative_to(package).as_posix(): file.read_text() for file in package.rglob("*.py")}
+    for name, file in (("frequency_weighted_iou", "segmentation"), ("mean_ap_few", "multi_label")):
+        assert {file for file, text in texts.items() if f'"{name}"' in text} == {f"metrics/{file}.py", "figures.py"}
 
 
 class Best(ClassMetric):

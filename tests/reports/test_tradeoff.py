@@ -20,7 +20,7 @@ from longtail.reports.tradeoff import (
     write_tradeoff,
 )
 
-from .sample import make_detection, make_results, make_segmentation
+from .sample import make_results
 from .test_compare import printed
 from .test_report import Reader, section
 
@@ -200,14 +200,6 @@ def test_runs_of_other_classes_are_refused() -> None:
     check_runs([make_results(), make_results(seed=1)])
     with pytest.raises(InputError, match="bcl and ce have different class lists"):
         check_runs([make_results(), make_results(11, name="ce")])
-
-
-def test_runs_of_other_tasks_are_refused() -> None:
-    for results in (make_detection(name="rcnn"), make_segmentation(name="rcnn")):
-        with pytest.raises(InputError, match=rf"^rcnn is a run of {results['task']}; give runs of classification$"):
-            check_runs([results])
-        with pytest.raises(InputError, match="rcnn is a run of"):
-            check_runs([make_results(), results])
 
 
 def test_nothing_from_outside_becomes_markup() -> None:

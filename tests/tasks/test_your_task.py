@@ -1,6 +1,7 @@
 """A task from outside the package, as docs/your_task.md shows it."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from command import fails, results
 from pages import write_files
 from PIL import Image
 
+import longtail
+from longtail import inference
 from longtail.cli.main import main
 from longtail.inference import export_run, load_run
 
@@ -17,7 +20,8 @@ from longtail.inference import export_run, load_run
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the page, and a run of the task."""
     folder = tmp_path_factory.mktemp("ordinal")
-    assert write_files("your_task.md", folder) == ["ordinal_task.py", "ordinal_predictor.py", "ordinal.yaml"]
+    files = ["ordinal_task.py", "ordinal_predictor.py", "ordinal.yaml", "ordinal_data.py"]
+    assert write_files("your_task.md", folder) == files
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("LONGTAIL_RUN", raising=False)
@@ -84,3 +88,37 @@ def test_it_exports(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     assert type(load_run(Path("run"))).__name__ == "OrdinalPredictor"
     assert [path.name for path in export_run(Path("run"), tmp_path)] == ["model.onnx", "model.safetensors"]
+
+
+def test_its_logits_are_adjusted_and_its_network_serves_a_second_stage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tradeoff", "run", "--output", str(tmp_path / "page.html")]) == 0
+    (record,) = json.loads((tmp_path / "page.json").read_text())["runs"]
+    start = next(point for point in record["points"] if point["strength"] == 0)
+    assert start["top1"] is not None
+    assert "next: longtail export run" in capsys.readouterr().out
+    stage = ["fit", "--recipe", "second/ce", "--from", "run", "--run", str(tmp_path / "stage"), "--epochs", "1"]
+    assert main(stage) == 0
+    assert results(tmp_path / "stage")["train_counts"] == results(Path("run"))["train_counts"]
+    assert "Comparison" not in capsys.readouterr().out, "the figures of another task are others"
+
+
+def test_a_set_for_it_is_looked_at_with_its_words_its_limits_and_its_recipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looking = ["data", "ordinal_data.OrdinalDigits", "--no-copies", "--json", str(tmp_path / "about.json")]
+    assert main(looking) == 0
+    about = json.loads((tmp_path / "about.json").read_text())
+    assert about["thresholds"] == results(Path("run"))["thresholds"] == {"many": 100, "few": 10}
+    assert about["grain"] == "digits"
+    assert about["recipe"] == "ordinal.yaml"
+    assert "longtail fit --data ordinal_data.OrdinalDigits --recipe ordinal.yaml" in capsys.readouterr().out
+
+
+def test_no_command_asks_which_task_a_run_is_of() -> None:
+    package = Path(longtail.__file__).parent
+    names = "|".join(member.task for member in vars(inference).values() if hasattr(member, "task"))
+    asking = re.compile(rf"""(["'])({names})\1""")
+    rooms = [file for room in ("cli", "reports", "data", "files") for file in (package / room).rglob("*.py")]
+    assert [file for file in rooms if asking.search(file.read_text())] == []

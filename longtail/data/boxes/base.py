@@ -5,31 +5,31 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from longtail.augment.instances import InstanceView, MultiScale
-from longtail.data.base import Located, LongTailData
-from longtail.data.boxes.dataset import InstanceImages, Instances, Part, tell_crowds
-from longtail.data.boxes.formats import of_table, other_format, refuse_annotations, refuse_other_format
+from longtail.data.base import LongTailData
+from longtail.data.boxes.dataset import InstanceImages, Instances, Part, check_files, tell_crowds
+from longtail.data.boxes.formats import has_shapes, of_table, other_format, refuse_annotations, refuse_missing
 from longtail.data.boxes.groups import groups_of
 from longtail.data.boxes.of_run import files_of, parts_of_run
+from longtail.data.introduction import Located
 from longtail.data.record import SplitFiles, SplitRecord
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction
 from longtail.data.splits import Split, Splits, depth_input, hold_out_images, tell_untrained
 from longtail.errors import InputError
-from longtail.files.archives import refuse_archives
 from longtail.files.boxes.base import BoxSet
-from longtail.files.image_checks import bad_images
 from longtail.files.images import decode, few, tell_depth
-from longtail.files.layouts import check_layout
 from longtail.files.listing import IntArray
+from longtail.files.passed_over import Why
 from longtail.files.places import unnamed
-from longtail.messages import and_more, plural, shown
+from longtail.messages import plural, shown
+from longtail.reports.grains import BOXES, MASKS, Grain
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,8 @@ class DetectionData(LongTailData):
 
     movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root", "train", "val", "test"}
     places: ClassVar[frozenset[str]] = frozenset({"train", "val", "test"})
+    skips: ClassVar[str | None] = "skip_bad_annotations"
+    looks: ClassVar[Mapping[str, bool]] = {"masks": False}  # boxes tell the same, and are read sooner
     reader: ClassVar[type[BoxSet]]
 
     def __init__(
@@ -145,6 +147,16 @@ class DetectionData(LongTailData):
         """``instance_counts``: what carries a label is an instance."""
         return self.instance_counts
 
+    @property
+    def grain(self) -> Grain:
+        """That of masks where there are some."""
+        return MASKS if has_shapes(self.root) else BOXES
+
+    @property
+    def recipe(self) -> str:
+        """One for masks where there are some."""
+        return f"{'maskrcnn' if has_shapes(self.root) else 'fasterrcnn'}_logit_adjusted"
+
     def image_ids(self, split: str) -> IntArray:
         """Ids of the images of a split (N,), as in the file."""
         return self.parts[split].image_ids
@@ -181,20 +193,13 @@ class DetectionData(LongTailData):
         """The set as it lies in its folder."""
         files = self.open({split: place for split, place in self.given.items() if place is not None})
         if "train" not in files.places and (self.trained is None or self.recall is not None):
-            self._refuse(files.wanted, "train")
+            refuse_missing(self.reader, self.root, files.wanted, "train")
         logger.info(f"{self.source}: {files.where()}")
         return files
 
     def open(self, given: Mapping[str, Path]) -> BoxSet:
         """The set, with what holds the splits that are ``given``."""
         return self.reader(self.root, given)
-
-    def _refuse(self, wanted: str, split: str) -> NoReturn:
-        """Say that the split is missing, and what is there."""
-        check_layout(self.root, "boxes")
-        refuse_other_format(self.reader, self.root)
-        refuse_archives(self.root)
-        raise InputError(f"{self.root} has no {wanted}: give --data.{split} FILE")
 
     @cached_property
     def parts(self) -> dict[str, Part]:
@@ -236,15 +241,15 @@ class DetectionData(LongTailData):
         annotations, folder, rows = self.files.read(split, self.masks, self.skip_bad_annotations)
         part = Part(annotations, folder, rows)
         if self.check_images and self.recall is None:  # those of a run were good, and are as they were
-            self._check_images(part)
+            check_files(part, self.full_check)
         tell_crowds(annotations)
-        for count, noun, reason in (
-            (annotations.bad, "annotation", "that cannot be used"),
-            (int(annotations.crowd.sum()), "annotation", "of a crowd"),
-            (len(annotations) - len(rows), "image", "that is not there"),
+        for count, noun, reason, why in (
+            (annotations.bad, "annotation", "that cannot be used", Why.FAULTY),
+            (int(annotations.crowd.sum()), "annotation", "of a crowd", Why.OTHER),
+            (len(annotations) - len(rows), "image", "that is not there", Why.GONE),
         ):
             if count:
-                self.leave_out(count, f"{split} {noun}", reason)
+                self.leave_out(count, f"{split} {noun}", reason, why)
         return part
 
     def _tell_unnamed(self, parts: Iterable[Part]) -> None:
@@ -258,22 +263,14 @@ class DetectionData(LongTailData):
     def labelled(self, split: str, classes: list[str]) -> Split:
         """The images of the annotation file of the split, or of another where there is none for it."""
         names = dict.fromkeys((split, "test", "val", "train"))
-        name = next((name for name in names if name in self.files.places), None) or self._refuse(
-            self.files.wanted, split
-        )
+        name = next((name for name in names if name in self.files.places), None)
+        if name is None:
+            refuse_missing(self.reader, self.root, self.files.wanted, split)
         logger.info(f"evaluated on the images of {shown(self.files.places[name])}")
         part = self._part(name)
         part = replace(part, annotations=part.annotations.of_classes(classes, self.category_ids))
         self.parts = {split: part}
         return Split(InstanceImages(part, self.masks, None), *part.labels(), len(part.rows))
-
-    def _check_images(self, part: Part) -> None:
-        sizes = [(width, height) for height, width in part.annotations.sizes[part.rows].tolist()]
-        bad = bad_images([part.path(row) for row in range(len(part.rows))], self.full_check, sizes)
-        if bad:
-            path, reason = bad[0]
-            way_out = f"repair it or its entry in {part.annotations.file}, or take it out of both"
-            raise InputError(f"{path}: {reason}{and_more(bad)}; {way_out}")
 
     def read(self) -> Splits:
         """Read the annotations, and find the images."""

@@ -15,8 +15,10 @@ from torch.utils.data import Dataset
 from longtail.augment.instances import InstanceView, with_seed
 from longtail.errors import InputError
 from longtail.files.coco.annotations import Annotations
+from longtail.files.image_checks import bad_images
 from longtail.files.images import decode
 from longtail.files.listing import IntArray
+from longtail.messages import and_more
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,20 @@ class Part:
     def image_ids(self) -> IntArray:
         """Ids of the images (N,), as in the file."""
         return self.annotations.image_ids[self.rows]
+
+
+def check_files(part: Part, full_check: bool) -> None:
+    """Make sure that the images of a split can be read, and are of the sizes that its annotations say.
+
+    Raises:
+        InputError: one cannot, or is not.
+    """
+    sizes = [(width, height) for height, width in part.annotations.sizes[part.rows].tolist()]
+    bad = bad_images([part.path(row) for row in range(len(part.rows))], full_check, sizes)
+    if bad:
+        path, reason = bad[0]
+        way_out = f"repair it or its entry in {part.annotations.file}, or take it out of both"
+        raise InputError(f"{path}: {reason}{and_more(bad)}; {way_out}")
 
 
 class _Boxes(TypedDict):

@@ -1,12 +1,15 @@
 """Which class reads the format of the boxes in a folder."""
 
 from pathlib import Path
+from typing import NoReturn
 
-from longtail.data.base import Located, LongTailData
+from longtail.data.base import LongTailData
+from longtail.data.introduction import Located
 from longtail.data.names import find_class, handed_on, shipped
 from longtail.errors import InputError
+from longtail.files.archives import refuse_archives
 from longtail.files.boxes.base import BoxSet
-from longtail.files.layouts import box_readers, in_file
+from longtail.files.layouts import box_readers, check_layout, find_layouts, in_file
 from longtail.messages import command, shown
 
 
@@ -57,6 +60,23 @@ def other_format(data: type[LongTailData], reader: type[BoxSet], root: Path) -> 
             ours = shipped().get(data.__name__, LongTailData)
             return handed_on(data, ours, Located(kind, {"root": root}))
     return None
+
+
+def has_shapes(root: Path) -> bool:
+    """Whether there are masks beside the boxes in a folder, as far as its layout is known."""
+    return any(layout.shapes for layout in find_layouts(root))
+
+
+def refuse_missing(reader: type[BoxSet], root: Path, wanted: str, split: str) -> NoReturn:
+    """Say that what holds a split is missing, and what is there.
+
+    Raises:
+        InputError: always.
+    """
+    check_layout(root, "boxes")
+    refuse_other_format(reader, root)
+    refuse_archives(root)
+    raise InputError(f"{root} has no {wanted}: give --data.{split} FILE")
 
 
 def refuse_other_format(reader: type[BoxSet], root: Path) -> None:

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from longtail.augment.base import Operator
-from longtail.data.base import Located
 from longtail.data.clips.dataset import ClipFiles
 from longtail.data.images.dataset import Sample
 from longtail.data.images.files import FileData
 from longtail.data.images.folder import Folder, Table
+from longtail.data.introduction import Located
 from longtail.data.names import handed_on
 from longtail.errors import InputError
 from longtail.files.folder import VIDEOS
@@ -25,6 +25,7 @@ from longtail.files.listing import Listing
 from longtail.files.video.checks import checked_videos
 from longtail.files.video.reading import count_frames, frame_files, other_images, read_frames, segment_indices
 from longtail.messages import plural, shown, some
+from longtail.reports.grains import CLIPS
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +45,11 @@ class ClipData(FileData):
 
     movable: ClassVar[frozenset[str]] = FileData.movable | {"test_clips"}
     noun = "video"
+    grain = CLIPS
+    recipe = "clips/logit_adjusted"
     kind = VIDEOS
     largest_size: ClassVar[int] = 112
+    picks_recipe: ClassVar[bool] = False
 
     def __init__(
         self,

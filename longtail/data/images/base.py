@@ -23,6 +23,7 @@ from longtail.data.splits import Splits
 from longtail.errors import InputError
 from longtail.files.class_names import read_class_names
 from longtail.messages import some
+from longtail.reports.grains import IMAGES
 from longtail.samplers.power import PowerSampler
 
 
@@ -75,6 +76,8 @@ class ImageData(LongTailData):
     usual: ClassVar[Preprocessing] = STANDARD
     several_labels: ClassVar[bool] = False
     any_size: ClassVar[bool] = False
+    grain = IMAGES
+    recipe = "logit_adjusted"
     mixing: Mixing | None = None
 
     def __init__(

@@ -10,8 +10,8 @@ import torch
 from longtail.augment.base import View
 from longtail.augment.preprocessing import Preprocessing
 from longtail.counts import exponential_counts, long_tail_subset
-from longtail.data.base import Located
 from longtail.data.images.memory import MemoryData, TensorImages
+from longtail.data.introduction import Located
 from longtail.data.sampling import Sampling
 from longtail.data.splits import Split, Splits
 from longtail.errors import InputError

@@ -24,7 +24,7 @@ from longtail.data.images.of_run import listings_of_run
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.record import SplitFiles, names_below
 from longtail.data.sampling import Sampling
-from longtail.data.split import check_fraction
+from longtail.data.split import check_fractions
 from longtail.data.splits import Split, Splits, depth_input
 from longtail.errors import InputError
 from longtail.files.crops import needed_side
@@ -33,6 +33,7 @@ from longtail.files.folder import IMAGES, Kind
 from longtail.files.image_checks import bad_images
 from longtail.files.images import decode, few, tell_depth
 from longtail.files.listing import Listing, class_rows
+from longtail.files.passed_over import Why
 from longtail.files.states import fingerprint
 from longtail.files.stores import is_address
 from longtail.messages import and_more, some
@@ -74,6 +75,7 @@ class FileData(ImageData):
     kind: ClassVar[Kind] = IMAGES
     largest_size: ClassVar[int] = 224
     any_size: ClassVar[bool] = True
+    skips: ClassVar[str | None] = "skip_bad_images"
     movable: ClassVar[frozenset[str]] = ImageData.movable | {"test_crops", "cache", "cache_size"}
 
     def __init__(
@@ -98,11 +100,7 @@ class FileData(ImageData):
         cache_size: int | None = None,
     ) -> None:
         super().__init__(views, batch_size, num_workers, sampling, preprocessing, test_crops, class_names)
-        check_fraction("val_fraction", val_fraction)
-        check_fraction("test_fraction", test_fraction)
-        if val_fraction + test_fraction >= 1:
-            both = f"{val_fraction:g} and {test_fraction:g}"
-            raise InputError(f"val_fraction and test_fraction are of the whole set: {both} leave nothing to train on")
+        check_fractions(val_fraction, test_fraction)
         check_images = check_images or full_check
         if skip_bad_images and not check_images:
             raise InputError("skip_bad_images needs the check: leave out --data.check_images false")
@@ -251,7 +249,7 @@ class FileData(ImageData):
             raise InputError(f"{self.source}: no {self.noun} can be read, such as {path} ({reason})")
         reasons = some([f"{path} ({reason})" for path, reason in bad])
         logger.info(f"left out {len(bad)} of {len(listing)} {self.noun} files that cannot be read: {reasons}")
-        self.leave_out(len(bad), f"{self.noun} file", "that cannot be read")
+        self.leave_out(len(bad), f"{self.noun} file", "that cannot be read", Why.FAULTY)
         names = {path for path, _ in bad}
         return listing.subset(np.array([i for i, p in enumerate(listing.paths) if p not in names], dtype=np.int64))
 

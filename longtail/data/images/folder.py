@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from longtail.data.base import Located
 from longtail.data.images.files import FileData
-from longtail.data.names import handed_on
+from longtail.data.introduction import Located
+from longtail.data.names import find_class, handed_on
 from longtail.errors import InputError
 from longtail.files.columns import Columns
 from longtail.files.configurations import configuration
@@ -19,8 +19,9 @@ from longtail.files.groups import tell_shared, with_groups
 from longtail.files.labelled import start_of_paths, without_files
 from longtail.files.layouts import check_layout, check_tables, refuse_boxes
 from longtail.files.listing import Listing
-from longtail.files.passed_over import PassedOver
+from longtail.files.passed_over import PassedOver, Why
 from longtail.files.places import unnamed
+from longtail.files.readers import Reader
 from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class OwnFiles(FileData):
 
     needs: ClassVar[str] = "give --data FOLDER with one subfolder of images for each class, or --data TABLE"
     places: ClassVar[frozenset[str]] = frozenset({"val", "test"})
+    picks_recipe: ClassVar[bool] = True
     names: list[str] | None = None  # of the classes, where they are given
 
     def __init__(
@@ -65,8 +67,9 @@ class OwnFiles(FileData):
     def finished(self, listings: dict[str, Listing], passed: PassedOver) -> dict[str, Listing]:
         """The listings, with groups where they are wanted or packed; what was passed over is told."""
         for count, noun, reason in passed.counts(self.noun):
-            if noun != "row" or self.recall is None:
-                self.leave_out(count, noun, reason)
+            why = passed.whys.get((noun, reason), Why.OTHER)
+            if why is not Why.GONE or self.recall is None:
+                self.leave_out(count, noun, reason, why)
         group = self.columns.group
         if group is not None:
             listings = {name: with_groups(listing, group, self.source) for name, listing in listings.items()}
@@ -122,6 +125,11 @@ class Folder(OwnFiles):
         if path.is_file() and is_labels(path):
             return handed_on(cls, Folder, Located(Table, {"table": path}))
         return super().located(path)
+
+    @classmethod
+    def at_address(cls, address: str) -> Located:
+        """That of ``Shards``."""
+        return handed_on(cls, Folder, Located(find_class(Reader.SHARDS), {"root": address}))
 
     @property
     def source(self) -> str:
@@ -187,6 +195,11 @@ class Table(OwnFiles):
         if not is_labels(path):
             raise InputError(f"{shown(path)} is no table, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"table": path})
+
+    @classmethod
+    def at_address(cls, address: str) -> Located:
+        """That of ``Shards``."""
+        return handed_on(cls, Table, Folder.at_address(address))
 
     @property
     def source(self) -> str:

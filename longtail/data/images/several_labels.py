@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from longtail.data.base import Located
 from longtail.data.images.dataset import WithDraw
 from longtail.data.images.folder import Folder, OwnFiles, Table
 from longtail.data.images.holding_out import hold_out_sets
+from longtail.data.introduction import Located
 from longtail.data.names import handed_on
 from longtail.data.splits import Split
 from longtail.errors import InputError
@@ -18,6 +18,7 @@ from longtail.files.formats.known import is_labels
 from longtail.files.label_sets import LabelSets
 from longtail.files.listing import Listing
 from longtail.messages import shown, some
+from longtail.reports.grains import LABELS
 
 
 class SeveralLabels(OwnFiles):
@@ -33,6 +34,9 @@ class SeveralLabels(OwnFiles):
     """
 
     several_labels = True
+    grain = LABELS
+    recipe = "multilabel/bce"
+    picks_recipe: ClassVar[bool] = False
     needs: ClassVar[str] = (
         "give --data TABLE with a column of labels separated by |, or a column of 0 and 1 for each label, or a file or "
         "a folder of objects in COCO's format"

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-from longtail.data.base import Located
 from longtail.data.images.folder import Folder, OwnFiles
+from longtail.data.introduction import Located
 from longtail.data.names import handed_on
 from longtail.errors import InputError
 from longtail.files.formats.known import read_labelled
@@ -42,6 +42,11 @@ class Shards(OwnFiles):
     def located(cls, path: Path) -> Located:
         """What ``Folder`` makes of a path on this machine."""
         return handed_on(cls, Shards, Folder.located(path))
+
+    @classmethod
+    def at_address(cls, address: str) -> Located:
+        """The address."""
+        return Located(cls, {"root": address})
 
     @property
     def source(self) -> str:

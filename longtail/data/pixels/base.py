@@ -27,10 +27,12 @@ from longtail.errors import InputError
 from longtail.files.groups import group_names, tell_shared
 from longtail.files.images import decode, few, tell_depth
 from longtail.files.listing import class_rows
+from longtail.files.passed_over import Why
 from longtail.files.pixels.counts import count_pixels
-from longtail.files.pixels.labels import IndexLabels, PixelLabels
-from longtail.files.pixels.pairs import INVALID, ByteArray, Pairs, lookup_table
+from longtail.files.pixels.labels import IndexLabels, PixelLabels, check_names
+from longtail.files.pixels.pairs import ByteArray, Pairs, lookup_table
 from longtail.messages import and_more, plural, shown, some
+from longtail.reports.grains import PIXELS
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,9 @@ class SegmentationData(LongTailData):
     """
 
     movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root"}
+    skips: ClassVar[str | None] = "skip_bad_images"
+    grain = PIXELS
+    recipe = "segmentation/logit_adjusted"
 
     def __init__(
         self,
@@ -126,12 +131,7 @@ class SegmentationData(LongTailData):
         if not self.root.is_dir():
             raise InputError(f"no folder at {shown(self.root)}")
         names = self.read_classes()
-        if len(names) < 2:
-            raise InputError(f"{self.source} has {len(names)} class names, and needs at least two")
-        if len(names) > INVALID:
-            raise InputError(f"{self.source} has {len(names)} class names; a PNG of 8 bits has room for {INVALID}")
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise InputError(f"{self.source}: the class names {some(twice)} come more than once: make them differ")
+        check_names(names, self.source)
         return names
 
     @cached_property
@@ -216,7 +216,7 @@ class SegmentationData(LongTailData):
         if len(rows) == 0:
             raise InputError(f"{self.source}: no {name} image can be used, such as {bad[0]}")
         logger.info(f"left out {plural(len(bad), f'{name} file')} that cannot be used: {some(bad)}")
-        self.leave_out(len(bad), f"{name} file", "that cannot be used")
+        self.leave_out(len(bad), f"{name} file", "that cannot be used", Why.FAULTY)
         return part.subset(rows)
 
     def read(self) -> Splits:

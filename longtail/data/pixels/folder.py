@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from longtail.augment.pixels import IGNORED
-from longtail.data.base import Located
+from longtail.data.introduction import Located
 from longtail.data.names import find_class, handed_on
 from longtail.data.pixels.base import SegmentationData
 from longtail.data.pixels.polygons import PolygonFolder
@@ -20,6 +20,7 @@ from longtail.files.layouts import check_layout, find_layouts
 from longtail.files.pixels.labels import ColourLabels, IndexLabels, PixelLabels, is_pascal_palette, read_colour_table
 from longtail.files.pixels.layout import find_masks
 from longtail.files.pixels.pairs import ByteArray, Pairs, lookup_table, read_text
+from longtail.files.readers import Reader
 from longtail.messages import shown, some
 
 logger = logging.getLogger(__name__)
@@ -78,8 +79,9 @@ class SegmentationFolder(SegmentationData):
         none, but shapes that can be drawn."""
         own = super().located(path)
         layouts = find_layouts(path)
-        if {layout.reader for layout in layouts if layout.grain == "pixels"} == {"MaskTables"}:
-            return handed_on(cls, SegmentationFolder, Located(find_class("MaskTables"), {"root": path}))
+        if {layout.reader for layout in layouts if layout.grain == "pixels"} == {Reader.MASK_TABLES}:
+            tables = find_class(Reader.MASK_TABLES)  # which is derived from this one
+            return handed_on(cls, SegmentationFolder, Located(tables, {"root": path}))
         grains = {layout.grain for layout in layouts}
         if "boxes" not in grains or "pixels" in grains:
             return own

@@ -24,18 +24,20 @@ from longtail.files.coco.annotations import Annotations
 from longtail.files.groups import is_pattern
 from longtail.files.layouts import box_readers
 from longtail.files.listing import IntArray
+from longtail.files.passed_over import Why
 from longtail.files.pixels.labels import PixelLabels
 from longtail.files.pixels.pairs import ByteArray, Pairs
+from longtail.files.readers import Reader
 
 logger = logging.getLogger(__name__)
 
-_READERS: Mapping[str, type[BoxSet]] = {
-    "COCO": COCOSet,
-    "YOLO": YOLOSet,
-    "PascalVOC": VOCSet,
-    "LabelMe": LabelMePixels,
-    "CVAT": CVATSet,
-    "BoxTables": TableSet,
+_READERS: Mapping[Reader, type[BoxSet]] = {
+    Reader.COCO: COCOSet,
+    Reader.YOLO: YOLOSet,
+    Reader.PASCAL_VOC: VOCSet,
+    Reader.LABELME: LabelMePixels,
+    Reader.CVAT: CVATSet,
+    Reader.BOX_TABLES: TableSet,
 }
 _BACKGROUNDS = (BACKGROUND, "background")
 
@@ -110,8 +112,8 @@ class PolygonFolder(SegmentationData):
         if len(layouts) != 1:
             words = " and ".join(layout.words for layout in layouts.values()) or "no shapes in a known format"
             raise InputError(f"{self.source} holds {words}: give a folder with one format")
-        (name,) = layouts
-        files = _READERS[name](self.root, {})
+        (reader,) = layouts
+        files = _READERS[reader](self.root, {})
         if "train" not in files.places and (self.trained is None or self.recall is not None):
             raise InputError(f"{self.source} has no {files.wanted}: give a folder with training images")
         logger.info(f"{self.source}: {files.where()}; its shapes are drawn")
@@ -159,12 +161,12 @@ class PolygonFolder(SegmentationData):
     def find(self) -> dict[str, Pairs]:
         pairs = {}
         for split, (annotations, folder, rows) in self.shapes.items():
-            for count, noun, reason in (
-                (annotations.bad, "annotation", "that cannot be used"),
-                (len(annotations) - len(rows), "image", "that is not there"),
+            for count, noun, reason, why in (
+                (annotations.bad, "annotation", "that cannot be used", Why.FAULTY),
+                (len(annotations) - len(rows), "image", "that is not there", Why.GONE),
             ):
                 if count:
-                    self.leave_out(count, f"{split} {noun}", reason)
+                    self.leave_out(count, f"{split} {noun}", reason, why)
             images = [str(folder / annotations.file_names[row]) for row in rows.tolist()]
             pairs[split] = Pairs(images, [str(self.files.places[split])] * len(images), [])
         return pairs

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from longtail.augment.pixels import IGNORED
-from longtail.data.base import Located
+from longtail.data.introduction import Located
 from longtail.data.pixels.folder import SegmentationFolder
 from longtail.files.cache import kept_in
 from longtail.files.configurations import configuration

@@ -18,6 +18,7 @@ from longtail.files.formats.known import format_of, in_shards, is_labels
 from longtail.files.images import SUFFIXES
 from longtail.files.layouts import boxes_in_file, check_tables, find_layouts, in_file, refuse_unread
 from longtail.files.listing import entries
+from longtail.files.readers import Reader
 from longtail.messages import command, shown
 
 _FILES = 2000  # of a folder that are looked at to tell videos from images
@@ -30,11 +31,11 @@ class Recognition(NamedTuple):
     """What lies at a path.
 
     Attributes:
-        data: the class of ``longtail.data`` that reads it.
+        data: the class that reads it.
         words: what it is.
     """
 
-    data: str
+    data: Reader
     words: str
 
 
@@ -56,22 +57,22 @@ def _in_folder(folder: Path, configuration: str | None) -> Recognition:
     if not any(entry.name[0] != "." for entry in entries(str(folder))):
         raise InputError(f"{shown(folder)} is empty: give a folder with images, videos or annotations")
     if in_shards(folder, Reading()):
-        return Recognition("Folder", "images in shards")
+        return Recognition(Reader.FOLDER, "images in shards")
     layouts = find_layouts(folder, configuration)
-    if unread := next((layout for layout in layouts if not layout.reader), None):
+    if unread := next((layout for layout in layouts if layout.reader is None), None):
         raise InputError(f"{shown(folder)} holds {unread.words}: {unread.way_out}")
     words = " and ".join(dict.fromkeys(layout.words for layout in layouts))
-    readers = list(dict.fromkeys(layout.reader for layout in layouts))
+    readers = list(dict.fromkeys(layout.reader for layout in layouts if layout.reader))
     if len(readers) > 1:
-        ways = " or ".join(command("longtail", "data", reader, "--data.root", folder) for reader in readers)
+        ways = " or ".join(command("longtail", "data", reader.value, "--data.root", folder) for reader in readers)
         raise InputError(f"{shown(folder)} holds {words}: choose by {ways}")
     names = chain.from_iterable(names for _, _, names in os.walk(folder, followlinks=True))
     suffixes = [os.path.splitext(name)[1].lower() for name in islice(names, _FILES)]  # noqa: PTH122 - thousands
-    if readers in ([], ["Folder"]) and _more_videos(suffixes):
-        return Recognition("VideoFolder", "videos with one class each")
+    if readers in ([], [Reader.FOLDER]) and _more_videos(suffixes):
+        return Recognition(Reader.VIDEO_FOLDER, "videos with one class each")
     if not readers and not {*SUFFIXES, *COLUMNAR} & set(suffixes):
         refuse_archives(folder)
-    return Recognition(readers[0], words) if readers else Recognition("Folder", "images with one class each")
+    return Recognition(readers[0], words) if readers else Recognition(Reader.FOLDER, "images with one class each")
 
 
 def _in_file(file: Path) -> Recognition:
@@ -86,12 +87,12 @@ def _in_file(file: Path) -> Recognition:
     layouts = in_file(file)
     if layouts and layouts[0].grain == "pixels":
         check_tables(file, "images")
-    if layouts and layouts[-1].grain == "boxes":
+    if layouts and layouts[-1].grain == "boxes" and layouts[-1].reader:
         return Recognition(layouts[-1].reader, layouts[-1].words)
     known = format_of(file)
     videos = file.suffix.lower() not in COLUMNAR and _more_videos(_ENDING.findall(_start(file).lower()))
     plain = "a table of videos" if videos else "a table of images"
-    return Recognition("VideoTable" if videos else "Table", plain if known is None else known.name)
+    return Recognition(Reader.VIDEO_TABLE if videos else Reader.TABLE, plain if known is None else known.name)
 
 
 def _more_videos(suffixes: list[str]) -> bool:

@@ -26,6 +26,20 @@ _NAME_LAST = re.compile(rf"\s*{_NUMBERS}\s*[,;\s]\s*(?P<name>\S.*?)\s*")
 _NO_COLOUR = re.compile(r"\s*(?P<name>[^:#][^:]*?)\s*::[^:]*:[^:]*")
 
 
+def check_names(names: Sequence[str], source: str) -> None:
+    """Make sure that the classes of a set are two or more, as many as values of a PNG, and each called another name.
+
+    Raises:
+        InputError: they are not.
+    """
+    if len(names) < 2:
+        raise InputError(f"{source} has {len(names)} class names, and needs at least two")
+    if len(names) > INVALID:
+        raise InputError(f"{source} has {len(names)} class names; a PNG of 8 bits has room for {INVALID}")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{source}: the class names {some(twice)} come more than once: make them differ")
+
+
 class PixelLabels(ABC):
     """What the classes of the pixels of an image are read by.
 

@@ -1,0 +1,64 @@
+"""What a data set says of itself: the command line and the tasks ask the class, and nobody keeps a list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from longtail.errors import InputError
+from longtail.messages import command, shown
+
+if TYPE_CHECKING:
+    from longtail.data.base import LongTailData
+
+
+@dataclass(frozen=True)
+class Located:
+    """What a path given to ``--data`` means: the class that reads it, and the options of it that name the path."""
+
+    data: type[LongTailData]
+    options: dict[str, Path | str]
+
+
+class Introduction:
+    """Base of the data modules that holds what is known of one before it is built.
+
+    Attributes:
+        short_name: what ``--data NAME`` calls the class by; None for a class that is only named by its import path.
+        needs: how to give what it reads, as a message goes on where that is missing or is of another kind.
+        movable: its options that leave the splits of a run as they are, so that an evaluation may change them.
+        split_options: its options that the splits follow from.
+        places: its options that say where parts of a set lie, and may be left out; another set has its own.
+        noun: for what carries a label.
+        skips: its option that leaves out what cannot be used, which is an error otherwise; None without one.
+        looks: its options, and their values, with which a look at the set is enough to tell what is there.
+        picks_recipe: whether ``longtail fit`` without a recipe picks one by how many images and classes it lists.
+    """
+
+    short_name: ClassVar[str | None] = None
+    needs: ClassVar[str] = "give --data FOLDER"
+    movable: ClassVar[frozenset[str]] = frozenset({"batch_size", "num_workers"})
+    split_options: ClassVar[frozenset[str]] = frozenset(
+        {"val_fraction", "test_fraction", "split_seed", "val_as_test", "group"}
+    )
+    places: ClassVar[frozenset[str]] = frozenset()
+    noun: ClassVar[str] = "image"
+    skips: ClassVar[str | None] = None
+    looks: ClassVar[Mapping[str, bool]] = {}
+    picks_recipe: ClassVar[bool] = False
+
+
+def not_read(data: type[Introduction], other: str, options: Mapping[str, Path | str]) -> InputError:
+    """What is said of a path, or an address, that a class does not read, and another one does.
+
+    Args:
+        data: the class that was asked.
+        other: import path of the other one.
+        options: of the other one, such as "root", the last of them the path.
+    """
+    path = list(options.values())[-1]
+    words = [word for option, place in options.items() for word in (f"--data.{option}", place)]
+    way_out = command("--data", other, *words)
+    return InputError(f"{shown(path)} is nothing that {data.__name__} reads: give what it does, or {way_out}")
