@@ -1,7 +1,8 @@
-"""Defaults that are published: what a user gets who says nothing is what the paper, or its released code, took."""
+"""Defaults and constants that are published: who says nothing gets what the paper, or its released code, took."""
 
 import inspect
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from longtail.data.boxes.base import DetectionData
 from longtail.data.clips.folder import ClipData
 from longtail.data.images.base import ImageData
 from longtail.data.images.cifar import CifarLT
+from longtail.data.images.files import FileData
 from longtail.data.images.several_labels import SeveralLabels
 from longtail.data.pixels.base import SegmentationData
 from longtail.difficulty import ClassDifficulty
@@ -60,6 +62,8 @@ PUBLISHED: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (tasks.Detection, {"many": 100, "few": 11}, f"{LVIS}: more than 100, 11 to 100 and up to 10 images"),
     (group_ap, {"many": 100, "few": 11}, LVIS),
     (counts.pareto_counts, {"power": 6.0}, OPEN_WORLD),
+    (counts.long_tail_subset, {"seed": 0}, LDAM),
+    (CifarLT, {"subset_seed": 0}, LDAM),
     (CifarLT, {"factor": 0.01, "profile": "exponential", "padding": 4, "batch_size": 128}, LDAM),
     # losses
     (losses.AsymmetricLoss, {"gamma_neg": 4.0, "gamma_pos": 0.0, "clip": 0.05}, "Ridnik et al., ICCV 2021, on COCO"),
@@ -165,6 +169,7 @@ OURS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [  # no paper has t
     (methods.PixelGML, {"samples": 1024, "embedding_features": 128, "contrastive_weight": 0.1}, "docs/segmentation.md"),
     (posthoc.cross_fitted, {"kind": "temperature", "folds": 5}, "docs/after_training.md"),
     (posthoc.fit_scaling, {"kind": "temperature"}, "docs/after_training.md"),
+    (posthoc.fit_sets, {"seed": 0}, "docs/after_training.md"),
     (posthoc.cross_fitted_sets, {"folds": 5}, "docs/after_training.md"),
     (posthoc.prior_interval, {"level": 0.95, "samples": 100, "seed": 0}, "docs/after_training.md"),
     (
@@ -174,9 +179,37 @@ OURS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [  # no paper has t
     ),
     (models.Prompts, {"length": 10}, "0.09 million weights of ViT-B/16"),
     (ClipData, {"frames": 8, "test_clips": 1}, "docs/clips.md"),
-    (data.LVIS, {"masks": True, "val_fraction": 0.1, "split_seed": 0}, "docs/detection.md"),
+    (FileData, {"val_fraction": 0.2, "test_fraction": 0.0, "split_seed": 0}, "docs/your_data.md"),
+    (DetectionData, {"masks": True, "val_fraction": 0.1, "split_seed": 0}, "docs/detection.md"),
+    (SegmentationData, {"val_fraction": 0.1, "split_seed": 0}, "docs/segmentation.md"),
     (augment.ScaleCropFlip, {"jitter": 0.0}, "docs/segmentation.md"),
 ]
+
+CONSTANTS: list[tuple[str, dict[str, Any], str]] = [  # of a module; the sizes are those that docs/losses.md measures
+    ("losses.softmax", {"BLOCK": 2**19}, "2 MB in float32, which fit into the cache of a CPU"),
+    ("losses.pixels", {"CPU_BLOCK": 2**19, "BLOCK": 2**24}, "2 MB in float32 on a CPU, 64 MB on an accelerator"),
+    ("losses.contrast", {"DENSE": 2**26, "BLOCK": 2**22}, "256 MB in float32, and 16 MB"),
+    ("losses.gml", {"KEPT": 2**26, "BLOCK": 2**22}, "256 MB in float32, and 16 MB"),
+    ("metrics.calibration", {"UNIT": 2**-36}, "finer than float32, and 100 million rows are below 2^63 of it"),
+    ("metrics.rejection", {"KEPT": 0.95}, "Liang et al., ICLR 2018"),
+    ("posthoc.conformal", {"QUANTILES": (0.5, 0.6, 0.7, 0.8, 0.9)}, "Ding et al., NeurIPS 2023, section 2.3"),
+    (
+        "augment.normalise",
+        {"IMAGENET_MEAN": (0.485, 0.456, 0.406), "IMAGENET_STD": (0.229, 0.224, 0.225)},
+        "torchvision",
+    ),
+    ("augment.pixels", {"IGNORED": 255}, "the annotations of Cityscapes"),
+    ("augment.pixels", {"_TRIES": 10, "_PADDING": (124, 116, 104)}, f"{MMSEGMENTATION}, rounded"),
+    ("methods.pixels", {"OVERLAP": 1 / 3}, f"{MMSEGMENTATION}: a stride of two thirds of the window"),
+    ("methods.rcnn", {"MATCHED": 0.5}, MASK_RCNN),
+    ("tasks.rejection", {"IMAGES": 100}, LIFT),
+]
+
+
+@pytest.mark.parametrize(("module", "published", "source"), CONSTANTS, ids=[name for name, _, _ in CONSTANTS])
+def test_a_constant_is_the_published_one(module: str, published: dict[str, Any], source: str) -> None:
+    found = import_module(f"longtail.{module}")
+    assert {name: getattr(found, name) for name in published} == published, source
 
 
 @pytest.mark.parametrize(
