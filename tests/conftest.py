@@ -2,6 +2,8 @@
 
 import logging
 import os
+import sys
+from collections.abc import Callable
 
 import pytest
 from hypothesis import settings
@@ -27,6 +29,17 @@ def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> p
     monkeypatch.setattr(logging.getLogger("longtail"), "propagate", True)
     caplog.set_level(logging.INFO, logger="longtail")
     return caplog
+
+
+@pytest.fixture
+def forget(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes a module one that this process has not imported; after the test it is again what it was before."""
+
+    def drop(name: str) -> None:
+        monkeypatch.setitem(sys.modules, name, None)  # so that there is something to drop, and to take back
+        monkeypatch.delitem(sys.modules, name)
+
+    return drop
 
 
 @pytest.fixture

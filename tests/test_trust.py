@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +209,10 @@ RECIPE = {
 }
 
 
-def test_a_module_of_ones_own_is_trusted_by_name_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_module_of_ones_own_is_trusted_by_name_once(
+    place: Path, capsys: pytest.CaptureFixture[str], forget: Callable[[str], None]
+) -> None:
+    forget("a_loss_of_mine")
     (place / "a_loss_of_mine.py").write_text(LOSS)
     (place / "mine.yaml").write_text(yaml.safe_dump(RECIPE))
     assert main(["fit", "--recipe", "mine.yaml", "--epochs", "1", "--run", "run"]) == 0, "what one types is free"
@@ -218,7 +222,7 @@ def test_a_module_of_ones_own_is_trusted_by_name_once(place: Path, capsys: pytes
         assert line.endswith("add --trust a_loss_of_mine")
     assert main(["validate", "run", "--trust", "a_loss_of_mine"]) == 0
     assert main(["validate", "run"]) == 0, "it is kept"
-    del sys.modules["a_loss_of_mine"]  # the parser goes to the folder of the run, where no such module lies
+    forget("a_loss_of_mine")  # the parser goes to the folder of the run, where no such module lies
     assert main(["fit", "--resume", "run"]) == 0
     assert type(load_run(place / "run").method.loss).__name__ == "Own"  # type: ignore[attr-defined]
     assert "a_loss_of_mine" in (Path(os.environ["XDG_CONFIG_HOME"]) / "longtail" / "trusted").read_text().split()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The package as a stranger gets it: the wheel in an empty environment, without extras and outside the source tree.
-#   tests/wheel.sh PYTHON    where PYTHON has `build`; needs network access and 7 GB of temporary disk
+#   tests/wheel.sh PYTHON    of an environment with the extra dev; needs network access and 7 GB of temporary disk
 set -euo pipefail
 python=$(realpath --no-symlinks "$1")
 source=$(realpath "$(dirname "$0")/..")
@@ -15,12 +15,30 @@ step "sdist, and the wheel from it"
 "$python" -m build --outdir "$work/dist" "$source" >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
 wheel=$(ls "$work"/dist/*.whl)
 
-if git -C "$source" rev-parse --show-toplevel >"$work/top" 2>/dev/null && [ "$(cat "$work/top")" = "$source" ]; then
-  step "the sdist holds what git tracks, so the tests pass from it alone"
-  tar -tzf "$work"/dist/*.tar.gz | cut -d/ -f2- | grep -v '^PKG-INFO$' | sort >"$work/sdist"
-  git -C "$source" -c core.quotePath=false ls-files | grep -v '^\.ci/' | sort >"$work/tracked"
-  diff "$work/tracked" "$work/sdist"  # a new file at the top has to be named in pyproject.toml
+step "the sdist holds what git tracks"
+tar -xzf "$work"/dist/*.tar.gz -C "$work"
+tree=$(echo "$work"/longtail-*)
+if [ "$(git -C "$source" rev-parse --show-toplevel 2>/dev/null)" = "$source" ]; then
+  git -C "$source" -c core.quotePath=false ls-files >"$work/known"
+else  # an unpacked sdist: all that .gitignore does not name
+  git init --quiet --bare "$work/git"
+  git --git-dir "$work/git" --work-tree "$source" -C "$source" -c core.quotePath=false ls-files \
+    --others --exclude-standard >"$work/known"
 fi
+grep -v -e '^\.ci/' -e '^PKG-INFO$' "$work/known" | sort >"$work/tracked"
+(cd "$tree" && find . -type f ! -path ./PKG-INFO | cut -c3- | sort) >"$work/sdist"
+diff "$work/tracked" "$work/sdist"  # a new file at the top has to be named in pyproject.toml
+
+step "the tests can be collected from the sdist alone, and those of its files pass"
+(
+  cd "$tree"
+  export PYTHONPATH="$tree" PYTHONDONTWRITEBYTECODE=1
+  test "$("$python" -c 'import longtail; print(longtail.__file__)')" = "$tree/longtail/__init__.py"
+  pytest=("$python" -m pytest -q -o addopts= -p no:cacheprovider)
+  "${pytest[@]}" --collect-only >"$work/tests" || { tail -n 50 "$work/tests"; exit 1; }
+  tail -n 1 "$work/tests"
+  "${pytest[@]}" tests/test_{packaging,reproduce,docs}.py -k "not python_blocks and not pictures"  # what is quick
+)
 
 step "the wheel in an empty environment"
 "$python" -m venv "$work/env"

@@ -1,6 +1,7 @@
 """Sets on Hugging Face's hub, by a fake of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ Hub = Callable[[Callable[..., str]], list[tuple[str, str | None]]]
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     """Puts a function in the place of the download; what it returns fills with what was asked for."""
-    downloaded.cache_clear()
+    monkeypatch.setattr("longtail.cli.data.downloaded", cache(downloaded.__wrapped__))
 
     def put(answer: Callable[..., str]) -> list[tuple[str, str | None]]:
         asked = []
@@ -39,8 +40,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setattr("longtail.models.downloads.reachable", lambda address: True)
         return asked
 
-    yield put
-    downloaded.cache_clear()
+    return put
 
 
 def test_a_set_is_a_folder_once_it_is_fetched(hub: Hub, tmp_path: Path) -> None:

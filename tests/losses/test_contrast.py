@@ -11,6 +11,8 @@ from longtail.losses import contrast
 from longtail.losses.bcl import BalancedContrastiveLoss
 from longtail.losses.supcon import SupervisedContrastiveLoss
 
+from .storages import Storages
+
 
 def value_and_gradients(
     loss: torch.nn.Module, targets: Tensor, inputs: list[Tensor], create_graph: bool = False
@@ -57,6 +59,19 @@ def test_blocks_and_graphs_change_nothing(
     close = {"rtol": tolerance, "atol": tolerance / temperature}
     torch.testing.assert_close(blocks, whole, **close)
     torch.testing.assert_close(value_and_gradients(make, targets, inputs, create_graph=True), whole, **close)
+
+
+@pytest.mark.parametrize(("dense", "keys"), [(0, 4), (64 * 96 - 1, 4), (64 * 96, 96)])
+def test_more_scores_than_are_dense_are_there_in_blocks_alone(
+    dense: int, keys: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contrast, "DENSE", dense)
+    monkeypatch.setattr(contrast, "BLOCK", 4 * 64)  # four keys of 96 with all anchors
+    embeddings = normalize(torch.randn(32, 2, 3), dim=2).requires_grad_()
+    prototypes = normalize(torch.randn(32, 3), dim=1).requires_grad_()
+    with Storages() as storages:
+        BalancedContrastiveLoss()(embeddings, torch.arange(32), prototypes).backward()
+    assert storages.largest() == 4 * 64 * keys  # bytes of a float32
 
 
 @pytest.mark.parametrize("dense", [0, 2**26])

@@ -2,8 +2,7 @@
 
 import functools
 import re
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,18 @@ COUNTS = [50, 10, 2]
 
 
 @pytest.fixture
-def loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Loss]]:
+def loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[str], None]) -> type[Loss]:
     """The class, in a folder that commands are started in."""
     block = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert block
     (tmp_path / "my_losses.py").write_text(block[1].split("\n# Use it")[0], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
+    forget("my_losses")
     import my_losses  # type: ignore[import-not-found]
 
-    yield my_losses.InverseFrequencyLoss
-    del sys.modules["my_losses"]
+    found: type[Loss] = my_losses.InverseFrequencyLoss
+    return found
 
 
 FORMS: dict[str, Callable[[Any], Any]] = {

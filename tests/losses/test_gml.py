@@ -12,6 +12,7 @@ from longtail.losses import gml
 from longtail.losses.gml import GaussianMixtureLoss
 
 from . import naive
+from .storages import Storages
 
 # Inputs, value and gradients of the authors' released code (both contrastive terms), computed once in float32.
 QUERIES = torch.tensor(
@@ -176,6 +177,19 @@ def test_blocks_change_nothing(m: int, k: int, counts: list[int], empty: float, 
             patch.setattr(gml, "BLOCK", 20)  # two queries at a time with nine keys, all of them with three
             patch.setattr(gml, "KEPT", kept)
             naive.assert_same_rows(loss(*inputs), whole, trained, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("kept", "scores"), [(0, 4 * 96), (64 * 96 - 1, 4 * 96), (64 * 96, 64 * 96)])
+def test_more_scores_than_are_kept_are_there_in_blocks_alone(
+    kept: int, scores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gml, "KEPT", kept)
+    monkeypatch.setattr(gml, "BLOCK", 4 * 96)  # four queries of 64 with all keys
+    queries, keys = (torch.randn(n, 3, requires_grad=True) for n in (64, 96))
+    loss = GaussianMixtureLoss([50, 9, 1])
+    with Storages() as storages:
+        loss(queries, torch.arange(64) % 3, keys, torch.arange(96) % 3).backward()
+    assert storages.largest() == 4 * scores  # bytes of a float32
 
 
 def test_value_and_gradients_are_those_of_the_released_code() -> None:

@@ -4,14 +4,11 @@ import copy
 import pickle
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from longtail.counts import Counts
 from longtail.losses import pixels
@@ -27,6 +24,8 @@ from longtail.losses.ldam import LDAMLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
 from longtail.losses.pixels import PixelLoss
 from longtail.losses.seesaw import SeesawLoss
+
+from .storages import Storages
 
 COUNTS = [9000, 500, 70, 3]
 CLASSES = len(COUNTS)
@@ -203,21 +202,6 @@ def test_half_precision_is_rounded_in_the_gradient_alone(name: str, dtype: torch
     torch.testing.assert_close(logits.grad.float(), lifted.grad, rtol=2**-6, atol=1e-5)
 
 
-class Storages(TorchDispatchMode):
-    """The memory of every tensor that is made, kept so that none gets the place of another."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: dict[int, Any] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for each in tree_leaves(out):
-            if isinstance(each, Tensor) and each.numel():
-                self.found[each.untyped_storage().data_ptr()] = each.untyped_storage()
-        return out
-
-
 @every_loss
 @pytest.mark.parametrize("layout", ["contiguous", "channels last"])
 def test_beside_the_gradient_nothing_of_the_size_of_the_logits_is_made(
@@ -230,8 +214,7 @@ def test_beside_the_gradient_nothing_of_the_size_of_the_logits_is_made(
     targets = torch.randint(classes, (2, 64, 64))
     with Storages() as storages:
         (gradient,) = torch.autograd.grad(loss(logits, targets), logits)
-    own = {each.untyped_storage().data_ptr() for each in (logits, gradient)}
-    most = max(each.nbytes() for place, each in storages.found.items() if place not in own)
+    most = storages.largest(logits, gradient)
     assert most <= 2**14 * 8  # labels of a block for a gather; float32 is half of it
     assert most <= logits.nbytes / 8
 

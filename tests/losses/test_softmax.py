@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from longtail.difficulty import ClassDifficulty
-from longtail.losses import softmax
+from longtail.losses import equalization, softmax
 from longtail.losses.base import Loss
 from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.losses.class_balanced import ClassBalancedLoss
@@ -80,6 +80,49 @@ def test_blocks_change_nothing(
     whole = results(make, dtype)
     monkeypatch.setattr(softmax, "BLOCK", block)
     torch.testing.assert_close(results(make, dtype), whole, rtol=tolerance, atol=tolerance)
+
+
+def operations(value: Tensor) -> set[str]:
+    """What the graph of a value consists of."""
+    found, left = set(), [value.grad_fn]
+    while left:
+        node = left.pop()
+        if node is not None:
+            found.add(node.name())
+            left += [before for before, _ in node.next_functions]
+    return found
+
+
+@pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
+def test_large_logits_alone_are_worked_on_in_blocks(make: Callable[[], Loss], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loss that falls back on the formula in one piece has the same values, and twice the memory."""
+    logits, in_blocks = LOGITS.clone().requires_grad_(), {"WithGradientBackward", "_BlockedBackward"}
+    monkeypatch.setattr(softmax, "BLOCK", logits.numel())
+    assert not operations(make()(logits, TARGETS)) & in_blocks
+    monkeypatch.setattr(softmax, "BLOCK", logits.numel() - 1)
+    assert operations(make()(logits, TARGETS)) & in_blocks
+
+
+@pytest.mark.parametrize(("block", "rows"), [(3, 1), (8, 2), (11, 2), (12, 3)])
+def test_a_block_has_as_many_rows_as_fit(block: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(softmax, "BLOCK", block)
+    assert [range(7)[part] for part in softmax.blocks(LOGITS)] == [range(7)[i : i + rows] for i in range(0, 7, rows)]
+
+
+def test_the_gradient_of_equalization_is_made_with_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one pass; where none is wanted, none is made."""
+    with_gradient, values = [], equalization._values
+
+    def spy(*args: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        with_gradient.append(args[-1] is not None)
+        return values(*args)
+
+    monkeypatch.setattr(softmax, "BLOCK", 8)
+    monkeypatch.setattr(equalization, "_values", spy)
+    loss = EqualizationLossV2(4)
+    loss(LOGITS.clone().requires_grad_(), TARGETS).backward()
+    loss(LOGITS, TARGETS)
+    assert with_gradient == [True, False]
 
 
 @pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)

@@ -69,7 +69,7 @@ def naive_score(kind: type[BoxClassification], x: Tensor, c: int) -> Tensor:
 
 @every_kind
 @pytest.mark.parametrize(
-    "labels", [[0, 2, 1, 0, 3, 0], [0, 0, 0], [3, 1, 1], []], ids=["mixed", "none", "all", "no rows"]
+    "labels", [[0, 2, 1, 0, 3, 0], [0, 0, 0], [3, 1, 1], [2], []], ids=["mixed", "none", "all", "one row", "no rows"]
 )
 def test_loss_gradient_and_scores_are_the_formulas(kind: type[BoxClassification], labels: list[int]) -> None:
     torch.manual_seed(0)

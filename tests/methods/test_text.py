@@ -54,6 +54,13 @@ def test_the_weights_are_those_of_the_formula(folder: Path) -> None:
         assert torch.allclose(row.double(), expected / expected.norm(), atol=1e-5)
 
 
+def test_more_classes_than_are_encoded_at_once(folder: Path) -> None:
+    start = TextFeatures(f"local-dir:{folder}")
+    none = torch.zeros(0, 16), torch.zeros(0, dtype=torch.long)
+    alone = start(*none, NAMES)
+    torch.testing.assert_close(start(*none, 86 * NAMES), alone.repeat(86, 1))  # 258, where 256 are
+
+
 def test_a_backbone_of_another_model_is_one_line(folder: Path) -> None:
     with pytest.raises(InputError, match="makes 16 features, the backbone 20: give --model") as caught:
         TextFeatures(f"local-dir:{folder}")(torch.zeros(0, 20), torch.zeros(0, dtype=torch.long), NAMES)

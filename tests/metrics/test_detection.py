@@ -190,6 +190,19 @@ def test_arrays_in_parts_measure_as_the_results_do(kind: Kind, federated: bool) 
         found.shapes("segm" if kind == "bbox" else "bbox")
 
 
+@kinds
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_parts_one_after_another_are_the_whole(kind: Kind, number: int) -> None:
+    _, detections = scene(3, kind)
+    size = -(-len(detections) // number)
+    parts = [detections[start : start + size] for start in range(0, len(detections), size)]
+    assert len(parts) == number
+    found, whole = Detections.cat([Detections.of(part, kind) for part in parts]), Detections.of(detections, kind)
+    assert found.shapes(kind) == whole.shapes(kind)
+    for name in ("images", "categories", "scores"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+
+
 def test_polygons_are_masks_too() -> None:
     truth, detections = scene(0, "segm")
     for each in truth["annotations"]:

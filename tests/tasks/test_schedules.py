@@ -51,6 +51,14 @@ def test_poly_stays_between_zero_and_one(steps: int, warmup: float) -> None:
     assert all(isinstance(factor, float) and 0 <= factor <= 1 for factor in factors)
 
 
+@pytest.mark.parametrize("schedule", [CosineSchedule(warmup=0), PolySchedule()])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_run_of_few_steps_ends_at_zero(schedule: CosineSchedule | PolySchedule, steps: int) -> None:
+    assert schedule(0, steps, 10) == 1
+    assert schedule(steps, steps, 10) == pytest.approx(0)
+    assert schedule(0, 0, 10) == 1, "a run without a step has a schedule too"
+
+
 @pytest.mark.parametrize("power", [0.0, -0.9, math.nan])
 def test_a_power_that_is_not_positive_is_refused(power: float) -> None:
     with pytest.raises(ValueError, match="power must be positive"):

@@ -375,10 +375,10 @@ def test_videos_are_counted_from_what_the_check_has_read(
 ) -> None:
     pyav = pytest.importorskip("longtail.files.video.pyav")
     root = videos(tmp_path / "set", store, a=["good"] * 3, b=["good"])
-    pyav._read_index.cache_clear()
+    before = pyav._read_index.cache_info().misses
     data = VideoFolder(root=root, batch_size=2, val_fraction=0)
     _ = data.splits
-    assert pyav._read_index.cache_info().misses == 4
+    assert pyav._read_index.cache_info().misses - before == 4
 
 
 def test_only_the_frames_that_are_needed_are_decoded(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
