@@ -127,7 +127,7 @@ class Mistake(_Name):
 Example = TypedDict("Example", {"class": int, "truth": str, "predicted": str, "name": str})
 
 
-class _Pictures(TypedDict, total=False):
+class Pictures(TypedDict, total=False):
     """What only some tasks have."""
 
     confusions: list[Confusion]
@@ -135,7 +135,7 @@ class _Pictures(TypedDict, total=False):
     examples: list[Example]
 
 
-class Evaluation(_Pictures):
+class Evaluation(Pictures):
     """One checkpoint measured on one split."""
 
     split: str

@@ -43,6 +43,8 @@ class ImageTask(Task[ImageBatch]):
     """
 
     def __init__(
+    method: Method
+
         self,
         method: Method,
         num_classes: int,
@@ -111,7 +113,7 @@ class ImageTask(Task[ImageBatch]):
         kept = features if isinstance(self.method, Probe) else None
         device, precision = trainer.strategy.root_device, trainer.precision_plugin.forward_context
         settings = (device, precision, str(trainer.precision), self.channels_last)
-        return Extraction(self.method.backbone, kept, *settings)
+        return Extraction(self.method.get_submodule("backbone"), kept, *settings)
 
     @property
     def least_batch(self) -> int:
