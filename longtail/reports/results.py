@@ -244,12 +244,14 @@ def final_evaluation(results: Results) -> Evaluation | None:
     return next(iter(ordered_evaluations(results)), None)
 
 
-def weakest_classes(figures: Sequence[float | None], counts: Sequence[int], limit: int = 12) -> list[int]:
+def weakest_classes(figures: Sequence[float | None], train_counts: Sequence[int], limit: int = 12) -> list[int]:
     """Return the classes that need help most: the lowest figure first, the rarer first among equals.
 
     Classes that were not measured (None or nan), and those without a mistake, are left out.
     """
-    known = [(value, counts[index], index) for index, value in enumerate(figures) if value is not None and value < 1]
+    known = [
+        (value, train_counts[index], index) for index, value in enumerate(figures) if value is not None and value < 1
+    ]
     return [index for *_, index in sorted(known)[:limit]]
 
 
