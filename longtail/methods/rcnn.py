@@ -86,7 +86,7 @@ class RCNN(nn.Module):
             box_batch_size_per_image=boxes_per_image,
             image_mean=list(normalise.mean),
             image_std=list(normalise.std),
-            _skip_resize=True,  # in training alone
+            _skip_resize=True,  # in training alone, as the view resizes; torchvision has no public name for it
         )
         heads = self.network.roi_heads
         heads.box_predictor = _BoxPredictor(heads.box_predictor, self.boxes, classifier)

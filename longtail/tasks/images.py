@@ -6,7 +6,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor, nn
+from torch import Tensor
 
 from longtail.data.base import LongTailData
 from longtail.data.clips.folder import ClipData
@@ -18,6 +18,7 @@ from longtail.losses.base import Loss
 from longtail.methods.base import Method
 from longtail.methods.probe import Probe
 from longtail.models.backbones import Backbone
+from longtail.models.tuning import BATCH_NORM
 from longtail.models.video import FrameMean, VideoBackbone
 from longtail.tasks.base import Task, order_weights, ordered
 from longtail.tasks.features import Extraction
@@ -42,9 +43,9 @@ class ImageTask(Task[ImageBatch]):
         rates: see ``Task``.
     """
 
-    def __init__(
     method: Method
 
+    def __init__(
         self,
         method: Method,
         num_classes: int,
@@ -118,7 +119,7 @@ class ImageTask(Task[ImageBatch]):
     @property
     def least_batch(self) -> int:
         """Two with batch normalisation: that of one image is no statistic, and fails on a map of one pixel."""
-        return 2 if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.method.modules()) else 1
+        return 2 if any(isinstance(module, BATCH_NORM) for module in self.method.modules()) else 1
 
     @property
     def data(self) -> ImageData:
