@@ -96,18 +96,19 @@ def sum_over_processes(tensor: Tensor) -> Tensor:
     return total
 
 
-def gather_to_first(items: list[Any]) -> list[Any] | None:  # any objects
+def gather_to_first(items: list[T]) -> list[T] | None:
     """The items of all processes, any objects, on the first process; None on the others. Every process has to call."""
     rank, world = processes()
     if world == 1:
         return items
-    lists: list[Any] | None = [None] * world if rank == 0 else None
+    lists: list[list[T]] | None = [[]] * world if rank == 0 else None
     dist.gather_object(items, lists)
     return None if lists is None else [item for of_process in lists for item in of_process]
 
 
-def from_first(value: Any) -> Any:  # any object
-    """The value of the first process, any object, on all of them. Every process has to call."""
+def from_first(value: T) -> T:
+    """The value of the first process, any object, on all of them. Every process has to call; what the others give does
+    not count."""
     if processes()[1] == 1:
         return value
     values = [value]
@@ -135,10 +136,10 @@ def share(items: Sequence[T], work: Callable[[T], R]) -> Iterator[R]:
         return
     for start in range(0, len(items), world):
         made = gather_to_first([_tried(work, item) for item in items[start + rank : start + world : world]])
-        error: InputError | None = from_first(next((each for each in made or [] if isinstance(each, InputError)), None))
+        error = from_first(next((each for each in made or [] if isinstance(each, InputError)), None))
         if error is not None:
             raise error if rank == 0 else SystemExit(2)
-        yield from made or []
+        yield from (each for each in made or [] if not isinstance(each, InputError))
 
 
 def _tried(work: Callable[[T], R], item: T) -> R | InputError:

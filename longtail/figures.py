@@ -1,6 +1,6 @@
 """What the metrics are called: said once, for the command line, the record, the pages and the choice of an epoch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -85,4 +85,25 @@ METRICS = {
     "geometric_mean": Metric("Geometric mean", "over classes, each counted as at least 0.1%"),
     "harmonic_mean": Metric("Harmonic mean", "over classes, each counted as at least 0.1%; ruled by the weakest"),
     "calibration_error": Metric("Calibration error", "how far confidence is from accuracy; lower is better", better=-1),
+}
+
+# What the probabilities of a calibrated run are worth, as plain numbers.
+PROBABILITIES = {
+    "calibration_error": replace(
+        METRICS["calibration_error"],
+        meaning="of the largest probability, in bins of equally many images",
+        fraction=False,
+    ),
+    "class_calibration_error": Metric(
+        "Calibration error, class by class", "the same for the probability of every class", better=-1, fraction=False
+    ),
+    "brier_score": Metric(
+        "Brier score", "mean squared error of the probabilities, summed over the classes", better=-1, fraction=False
+    ),
+    "negative_log_likelihood": Metric(
+        "Negative log likelihood",
+        "minus the mean logarithm of the true class' probability",
+        better=-1,
+        fraction=False,
+    ),
 }

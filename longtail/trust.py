@@ -101,8 +101,8 @@ def building_from_run(source: object, config: Any, rooms: Sequence[str] = TRAINI
     Raises:
         InputError: on anything else that it names.
     """
-    # jsonargparse refuses what is not on its list before it imports anything; the list can be added to by
-    # set_parsing_settings, and be taken back by its own dictionary alone.
+    # jsonargparse refuses what is not on its list before it imports anything. What set_parsing_settings adds stays, and
+    # nothing public reads it or takes it back: for what it was there is only the private dictionary behind it.
     from jsonargparse import _common, set_parsing_settings
 
     entries = _entries(rooms)

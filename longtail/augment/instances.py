@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict, cast
 
 import torch
 from torch import Tensor
@@ -11,15 +11,24 @@ from torchvision.transforms import v2
 
 from longtail.errors import InputError
 
-Target = dict[str, Tensor]
+
+class _Boxes(TypedDict):
+    boxes: Tensor
+    labels: Tensor
+
+
+class BoxTarget(_Boxes, total=False):
+    """The n instances of an image: ``boxes`` (n, 4) as x1, y1, x2, y2 in pixels, ``labels`` (n,) int64 in 0..C-1, and
+    perhaps ``masks`` uint8 (n, H, W)."""
+
+    masks: Tensor
 
 
 class InstanceView(ABC):
     """What a training image and its instances go through.
 
-    Images are uint8 (3, H, W); targets hold "boxes" (n, 4) as x1, y1, x2, y2, "labels" (n,), and "masks" (n, H, W)
-    where there are any. Instances that are cut off altogether, or less than a pixel large, are left out. Random numbers
-    come from torch.
+    Images are uint8 (3, H, W), with a ``BoxTarget`` each. Instances that are cut off altogether, or less than a pixel
+    large, are left out. Random numbers come from torch.
 
     Attributes:
         cuts: whether it cuts images. Where there are masks, the boxes are then those around what is left of them.
@@ -33,7 +42,7 @@ class InstanceView(ABC):
     def transform(self) -> v2.Transform:
         """The transform of an image and its target."""
 
-    def __call__(self, image: Tensor, target: Target) -> tuple[Tensor, Target]:
+    def __call__(self, image: Tensor, target: BoxTarget) -> tuple[Tensor, BoxTarget]:
         """Augment an image and its target."""
         size = (image.shape[-2], image.shape[-1])
         boxes: Any = tv_tensors.BoundingBoxes(target["boxes"], format="XYXY", canvas_size=size)
@@ -44,10 +53,11 @@ class InstanceView(ABC):
         transform = v2.Compose([self.transform(), v2.ClampBoundingBoxes(), v2.SanitizeBoundingBoxes()])
         seen, found = transform(tv_tensors.Image(image), annotated)
         plain = {name: value.as_subclass(Tensor) for name, value in found.items()}
-        return seen.as_subclass(Tensor), _fitted(plain) if self.cuts and "masks" in plain else plain
+        plain = _fitted(plain) if self.cuts and "masks" in plain else plain
+        return seen.as_subclass(Tensor), cast(BoxTarget, plain)
 
 
-def _fitted(target: Target) -> Target:
+def _fitted(target: dict[str, Tensor]) -> dict[str, Tensor]:
     """The instances of which the mask shows anything, with the boxes around that."""
     masks = target["masks"]
     columns, rows = masks.amax(1), masks.amax(2)  # (n, W) and (n, H)
@@ -115,7 +125,7 @@ class LargeScaleJitter(InstanceView):
         )
 
 
-def with_seed(view: InstanceView, image: Tensor, target: Target, seed: int) -> tuple[Tensor, Target]:
+def with_seed(view: InstanceView, image: Tensor, target: BoxTarget, seed: int) -> tuple[Tensor, BoxTarget]:
     """Apply a view with random numbers of its own, so that the same seed gives the same result."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would do so on the GPUs as well, for good

@@ -61,9 +61,11 @@ class Mixing(ABC):
         shares = torch.from_numpy(random.beta(self.alpha, self.alpha, n)).float()
         shares = shares.where(torch.rand(n, generator=generator) < self.p, 1.0)
         mixed, shares = self.blend(images[:n], images[order], shares, generator)
-        own, other, counts = targets[:n], targets[order], class_counts.to(device)
-        shares = self.label_shares(shares.to(device, non_blocking=True), counts[own], counts[other])[:, None]
-        soft = shares.new_zeros(n, len(counts)).scatter_add(1, own[:, None], shares)
+        own, other, class_counts = targets[:n], targets[order], class_counts.to(device)
+        shares = self.label_shares(shares.to(device, non_blocking=True), class_counts[own], class_counts[other])[
+            :, None
+        ]
+        soft = shares.new_zeros(n, len(class_counts)).scatter_add(1, own[:, None], shares)
         return mixed, soft.scatter_add(1, other[:, None], 1 - shares)
 
     @abstractmethod
@@ -73,7 +75,7 @@ class Mixing(ABC):
         """Mix the pixels of images and partners (N, ...) with the shares (N,) on the CPU; return the images, and the
         shares that it came to."""
 
-    def label_shares(self, shares: Tensor, counts: Tensor, partner_counts: Tensor) -> Tensor:
+    def label_shares(self, shares: Tensor, class_counts: Tensor, partner_class_counts: Tensor) -> Tensor:
         """The shares of the first label, lambda_y (N,), from those of the pixels and the training images of the classes
         of both, (N,) each."""
         return shares
@@ -157,9 +159,9 @@ class Remix(MixUp):
         check_range("tau", tau, 0, 1)
         self.kappa, self.tau = kappa, tau
 
-    def label_shares(self, shares: Tensor, counts: Tensor, partner_counts: Tensor) -> Tensor:
-        to_partner = (counts >= self.kappa * partner_counts) & (shares < self.tau)
-        to_own = (partner_counts >= self.kappa * counts) & (1 - shares < self.tau)
+    def label_shares(self, shares: Tensor, class_counts: Tensor, partner_class_counts: Tensor) -> Tensor:
+        to_partner = (class_counts >= self.kappa * partner_class_counts) & (shares < self.tau)
+        to_own = (partner_class_counts >= self.kappa * class_counts) & (1 - shares < self.tau)
         return shares.masked_fill(to_partner, 0).masked_fill(to_own, 1)
 
 

@@ -44,6 +44,7 @@ def last_word(text: str) -> None:
     if "tqdm" in sys.modules:  # else there are no bars, and it need not be imported
         from tqdm import tqdm
 
+        # tqdm has no public list of the bars that are open, and a bar that nobody closes draws over what is written.
         for bar in list(getattr(tqdm, "_instances", ())):
             bar.close()
     sys.stderr.write(f"{text}\n")

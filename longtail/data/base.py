@@ -190,9 +190,18 @@ class LongTailData(Introduction, pl.LightningDataModule, ABC):
 
     @property
     def image_counts(self) -> list[int]:
-        """Training images that have each class."""
-        if self.trained is not None:
+        """Training images that have each class; of a finished run that is evaluated on the set, those of the run.
+
+        Raises:
+            InputError: if that has kept other counts alone, as a run of segmentation its pixels.
+        """
+        if self.trained is not None and self.group_noun == self.noun:
             return self.trained.group_counts
+        if self.trained is not None and self.recall is None:
+            raise InputError(
+                f"the run has kept the training {self.group_noun}s of each class, not its {self.noun}s: "
+                "take group_counts"
+            )
         return self.splits.train.class_sizes(len(self.classes))
 
     @property

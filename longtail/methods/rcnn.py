@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
+from longtail.augment.instances import BoxTarget
 from longtail.augment.preprocessing import STANDARD, Channels, Preprocessing
 from longtail.checks import as_tensor, check_outputs
 from longtail.counts import Counts, counts_tensor
@@ -14,7 +15,7 @@ from longtail.errors import InputError
 from longtail.methods.boxes import BoxClassification, SoftmaxBoxes
 from longtail.models.detectors import DetectorBackbone, ResNet50FPN
 
-Target = dict[str, Tensor]
+Target = BoxTarget | dict[str, Tensor]  # what data sets are typed as elsewhere
 
 MATCHED = 0.5  # IoU from which a proposal is one of an object
 
@@ -85,7 +86,7 @@ class RCNN(nn.Module):
             box_batch_size_per_image=boxes_per_image,
             image_mean=list(normalise.mean),
             image_std=list(normalise.std),
-            _skip_resize=True,  # in training alone
+            _skip_resize=True,  # in training alone, as the view resizes; torchvision has no public name for it
         )
         heads = self.network.roi_heads
         heads.box_predictor = _BoxPredictor(heads.box_predictor, self.boxes, classifier)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from longtail.checks import Numbers, check_logits
+from longtail.figures import PROBABILITIES
 
 UNIT = 2.0**-36  # finer than float32 for a probability above 2^-12, and 100 million rows add up below 2^63 of it
 
@@ -67,8 +68,7 @@ def probability_figures(probabilities: Numbers, targets: Numbers, bins: int = 15
     rows, targets = check_logits(probabilities, targets)
     rows = rows.double()
     if not len(rows):
-        names = ("calibration_error", "class_calibration_error", "brier_score", "negative_log_likelihood")
-        return dict.fromkeys(names, rows.new_tensor(float("nan")))
+        return dict.fromkeys(PROBABILITIES, rows.new_tensor(float("nan")))
     truth = nn.functional.one_hot(targets, rows.shape[1]).double()
     confidence, accuracy, images = reliability(rows, targets, bins)
     by_class, order = rows.sort(0)

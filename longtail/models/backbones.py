@@ -16,7 +16,7 @@ from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.local_dir import recorded_input, resolved
 from longtail.models.resnet_cifar import CifarResNet
 from longtail.models.trained_state import keep_trained_state
-from longtail.models.tuning import Frozen, Tuning
+from longtail.models.tuning import BATCH_NORM, Frozen, Tuning
 from longtail.models.weights import check_start, load_tuned, load_weights
 
 CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (8, 20, 32, 56)}
@@ -109,7 +109,7 @@ class Backbone(nn.Module):
             self.body.eval()
         elif self.frozen_statistics:
             for module in self.body.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                if isinstance(module, BATCH_NORM):
                     module.eval()
         return self
 

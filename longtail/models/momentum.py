@@ -52,4 +52,5 @@ class MomentumEncoder(nn.Module):
             if k.shape != q.shape:
                 raise ValueError(f"parameter {i} of the encoder must have shape {tuple(k.shape)}, got {tuple(q.shape)}")
         towards = [q.to(k) for k, q in zip(copies, originals, strict=True)]  # q itself where dtype and device agree
+        # One call for all parameters, as torch's optimizers make it; it has no public name.
         torch._foreach_lerp_(copies, towards, 1 - self.momentum)

@@ -35,9 +35,10 @@ def full_state(module: nn.Module) -> dict[str, Tensor]:
     """Every parameter and every persistent buffer by its name, whatever the state dict leaves out."""
     state: dict[str, Tensor] = {}
     for prefix, part in module.named_modules():
-        buffers = {n: b for n, b in part._buffers.items() if n not in part._non_persistent_buffers_set}
-        for name, value in (*part._parameters.items(), *buffers.items()):
-            if value is not None:
+        temporary = part._non_persistent_buffers_set  # torch tells it by nothing public but the state dict
+        own = [*part.named_parameters("", False, False), *part.named_buffers("", False, False)]
+        for name, value in own:
+            if name not in temporary:
                 state[f"{prefix}.{name}" if prefix else name] = value.detach()
     return state
 

@@ -15,6 +15,8 @@ from torch.nn.utils import parametrize
 
 from longtail.errors import InputError
 
+BATCH_NORM = nn.modules.batchnorm._BatchNorm  # the base of every batch normalisation; torch exports it by no other name
+
 
 class Tuning(ABC):
     """A way to train a part of a network."""
@@ -61,7 +63,7 @@ class Norms(Tuning):
 
     def put_into(self, body: nn.Module, num_classes: int) -> None:
         """Thaw the normalisations."""
-        norms = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm)
+        norms = (nn.LayerNorm, nn.GroupNorm, BATCH_NORM)
         parameters = [p for module in body.modules() if isinstance(module, norms) for p in module.parameters(False)]
         _thaw(body, parameters, "normalisation with weights")
 

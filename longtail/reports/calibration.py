@@ -8,6 +8,7 @@ from typing import Any, TypedDict, cast
 from rich import table as terminal
 
 from longtail.errors import InputError
+from longtail.figures import PROBABILITIES
 from longtail.reports.groups import GROUPS
 from longtail.reports.lines import Lines
 from longtail.reports.rejection import are_refused, rejection_lines, rejection_notes
@@ -16,15 +17,6 @@ from longtail.reports.wording import NOTHING
 
 FILE_NAME = "calibration.json"
 WHEN = ("before", "after")
-LABELS = {
-    "calibration_error": ("Calibration error", "of the largest probability, in bins of equally many images"),
-    "class_calibration_error": ("Calibration error, class by class", "the same for the probability of every class"),
-    "brier_score": ("Brier score", "mean squared error of the probabilities, summed over the classes"),
-    "negative_log_likelihood": (
-        "Negative log likelihood",
-        "minus the mean logarithm of the true class' probability",
-    ),
-}
 FURTHER = {"set_figures": are_sets, "rejection_figures": are_refused}  # what older files lack
 WAY_OUT = "remove it, or write it again by longtail calibrate"
 
@@ -88,8 +80,8 @@ def calibration_lines(worth: Worth) -> Lines:
     groups = [group for group in ("all", *GROUPS) if group in worth and worth[group]["after"]["images"]]
     columns = {f"{group}, {when}": worth[group][when] for group in groups for when in WHEN}
     rows = [
-        (label, meaning, [_number(column["metrics"].get(key)) for column in columns.values()])
-        for key, (label, meaning) in LABELS.items()
+        (words.label, words.meaning, [_number(column["metrics"].get(key)) for column in columns.values()])
+        for key, words in PROBABILITIES.items()
     ]
     images = ("Validation images", "", [f"{column['images']:,}" for column in columns.values()])
     return Lines(list(columns), [*rows, images])

@@ -56,15 +56,19 @@ def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
     return ranks
 
 
-def rarity_correlation(snapshot: Snapshot, counts: Sequence[int]) -> float | None:
+def rarity_correlation(snapshot: Snapshot, train_counts: Sequence[int]) -> float | None:
     """Return the rank correlation of difficulty with rarity over the classes measured: 1 where the rarer is harder."""
-    pairs = [(value, -count) for value, count in zip(snapshot.difficulty, counts, strict=True) if value is not None]
+    pairs = [
+        (value, -count) for value, count in zip(snapshot.difficulty, train_counts, strict=True) if value is not None
+    ]
     return rank_correlation([value for value, _ in pairs], [rarity for _, rarity in pairs])
 
 
-def no_correlation(snapshot: Snapshot, counts: Sequence[int]) -> str:
+def no_correlation(snapshot: Snapshot, train_counts: Sequence[int]) -> str:
     """Say why ``rarity_correlation`` gives None."""
-    pairs = [(value, count) for value, count in zip(snapshot.difficulty, counts, strict=True) if value is not None]
+    pairs = [
+        (value, count) for value, count in zip(snapshot.difficulty, train_counts, strict=True) if value is not None
+    ]
     if len(pairs) < 3:
         return "fewer than 3 classes measured"
     frequent = len({count for _, count in pairs}) == 1
@@ -91,10 +95,10 @@ class Exceptions:
     hard: list[int]
 
 
-def exceptions(snapshot: Snapshot, counts: Sequence[int], thresholds: Thresholds) -> Exceptions | None:
+def exceptions(snapshot: Snapshot, train_counts: Sequence[int], thresholds: Thresholds) -> Exceptions | None:
     """Return the easy rare classes and the hard frequent ones; None where only one group was measured."""
     members: dict[Group, list[tuple[float, int]]] = {}
-    for index, (value, count) in enumerate(zip(snapshot.difficulty, counts, strict=True)):
+    for index, (value, count) in enumerate(zip(snapshot.difficulty, train_counts, strict=True)):
         if value is not None:
             members.setdefault(group_of(count, thresholds), []).append((value, index))
     groups = ends(members)
@@ -102,6 +106,6 @@ def exceptions(snapshot: Snapshot, counts: Sequence[int], thresholds: Thresholds
         return None
     head, tail = groups
     means = {group: statistics.fmean(value for value, _ in members[group]) for group in groups}
-    easy = sorted((value, counts[index], index) for value, index in members[tail] if value < means[head])
-    hard = sorted((-value, -counts[index], index) for value, index in members[head] if value > means[tail])
+    easy = sorted((value, train_counts[index], index) for value, index in members[tail] if value < means[head])
+    hard = sorted((-value, -train_counts[index], index) for value, index in members[head] if value > means[tail])
     return Exceptions(head, tail, [index for *_, index in easy[:NAMED]], [index for *_, index in hard[:NAMED]])

@@ -22,7 +22,7 @@ def ends(groups: Collection[Group]) -> tuple[Group, Group] | None:
     return (present[0], present[-1]) if len(present) > 1 else None
 
 
-def group_sizes(counts: Sequence[int], thresholds: Thresholds) -> dict[Group, int]:
+def group_sizes(train_counts: Sequence[int], thresholds: Thresholds) -> dict[Group, int]:
     """Return how many classes each group has."""
-    groups = [group_of(count, thresholds) for count in counts]
+    groups = [group_of(count, thresholds) for count in train_counts]
     return {group: groups.count(group) for group in GROUPS}

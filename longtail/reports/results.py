@@ -127,7 +127,7 @@ class Mistake(_Name):
 Example = TypedDict("Example", {"class": int, "truth": str, "predicted": str, "name": str})
 
 
-class _Pictures(TypedDict, total=False):
+class Pictures(TypedDict, total=False):
     """What only some tasks have."""
 
     confusions: list[Confusion]
@@ -135,7 +135,7 @@ class _Pictures(TypedDict, total=False):
     examples: list[Example]
 
 
-class Evaluation(_Pictures):
+class Evaluation(Pictures):
     """One checkpoint measured on one split."""
 
     split: str
@@ -244,12 +244,14 @@ def final_evaluation(results: Results) -> Evaluation | None:
     return next(iter(ordered_evaluations(results)), None)
 
 
-def weakest_classes(figures: Sequence[float | None], counts: Sequence[int], limit: int = 12) -> list[int]:
+def weakest_classes(figures: Sequence[float | None], train_counts: Sequence[int], limit: int = 12) -> list[int]:
     """Return the classes that need help most: the lowest figure first, the rarer first among equals.
 
     Classes that were not measured (None or nan), and those without a mistake, are left out.
     """
-    known = [(value, counts[index], index) for index, value in enumerate(figures) if value is not None and value < 1]
+    known = [
+        (value, train_counts[index], index) for index, value in enumerate(figures) if value is not None and value < 1
+    ]
     return [index for *_, index in sorted(known)[:limit]]
 
 

@@ -115,9 +115,9 @@ def group_ranges(thresholds: Thresholds, grain: Grain = IMAGES) -> str:
     return f"{ranges} training {grain.nouns}"
 
 
-def group_summary(counts: Sequence[int], thresholds: Thresholds, grain: Grain, noun: str) -> str:
+def group_summary(train_counts: Sequence[int], thresholds: Thresholds, grain: Grain, noun: str) -> str:
     """Say how many classes each group has, and where one is empty, how other limits are set; ``noun`` is counted."""
-    sizes = group_sizes(counts, thresholds)
+    sizes = group_sizes(train_counts, thresholds)
     names = {group: grain.lvis.get(group, f"{group}-shot") for group in GROUPS}
     many, medium, few = (f"{sizes[group]:,} {names[group]}" for group in GROUPS)
     most, least = group_range("many", thresholds), group_range("few", thresholds)
@@ -125,9 +125,9 @@ def group_summary(counts: Sequence[int], thresholds: Thresholds, grain: Grain, n
     return parts if all(sizes.values()) else f"{parts}; other limits by {grain.limits}"
 
 
-def empty_groups(counts: Sequence[int], thresholds: Thresholds, grain: Grain) -> str | None:
+def empty_groups(train_counts: Sequence[int], thresholds: Thresholds, grain: Grain) -> str | None:
     """Say which groups have no class and so no figure, and how other limits are set; None where all have some."""
-    empty = [group for group, size in group_sizes(counts, thresholds).items() if not size]
+    empty = [group for group, size in group_sizes(train_counts, thresholds).items() if not size]
     if not empty:
         return None
     ranges = " or ".join(f"{group_range(group, thresholds)} training {grain.nouns} ({group})" for group in empty)

@@ -79,12 +79,12 @@ class ClassImages:
         images: the image row of each target (M,), int64.
         num_classes: C.
 
-    An image that has a class twice counts twice in ``counts`` (C,) and in what is drawn.
+    An image that has a class twice counts twice in ``label_counts`` (C,) and in what is drawn.
     """
 
     def __init__(self, targets: Tensor, images: Tensor, num_classes: int) -> None:
-        self.counts = torch.bincount(targets, minlength=num_classes)
-        self._starts = self.counts.cumsum(0) - self.counts
+        self.label_counts = torch.bincount(targets, minlength=num_classes)
+        self._starts = self.label_counts.cumsum(0) - self.label_counts
         self._images = images[targets.argsort(stable=True)]
 
     def draw(self, probabilities: Tensor, samples: int, generator: torch.Generator) -> Tensor:
@@ -96,12 +96,12 @@ class ClassImages:
             samples: how many.
             generator: of the random numbers.
         """
-        cumulative = probabilities.double().where(self.counts > 0, 0).cumsum(0)
+        cumulative = probabilities.double().where(self.label_counts > 0, 0).cumsum(0)
         u, v = torch.rand(2, samples, dtype=torch.float64, generator=generator)
         # The first class whose cumulative probability is above u * total, which is below the total even after
         # rounding: so a class that adds nothing is never it.
         classes = torch.searchsorted(cumulative, u * cumulative[-1], right=True)
-        return self._images[self._starts[classes] + (v * self.counts[classes]).long()]
+        return self._images[self._starts[classes] + (v * self.label_counts[classes]).long()]
 
 
 def check_labels(labels: Numbers, rows: Numbers | None, num_classes: int | None = None) -> tuple[Tensor, Tensor, int]:

@@ -64,7 +64,7 @@ class PowerSampler(EpochSampler):
         return (1 - part) * self._power(1) + part * self._power(self.power)
 
     def _power(self, power: float) -> Tensor:
-        counts = self._groups.counts.double()
+        counts = self._groups.label_counts.double()
         return (power * counts.log()).masked_fill(counts == 0, -math.inf).softmax(0)
 
     def draw(self, generator: torch.Generator, epoch: int) -> Tensor:

@@ -25,6 +25,7 @@ from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.messages import plural
 from longtail.models.classifiers import TauClassifier
 from longtail.reports.grains import Grain
+from longtail.reports.results import Pictures
 from longtail.reports.wording import group_summary
 from longtail.tasks.layer_rates import EQUAL, Rates, set_rates
 from longtail.tasks.limits import checked_limits
@@ -51,11 +52,24 @@ def order_weights(method: nn.Module, channels_last: bool) -> None:
         parameter.data = ordered(parameter.data, channels_last)
 
 
+class Measured(Pictures):
+    """A split as a task has measured it; NaN where a figure is not defined. ``per_class`` holds lists with an entry for
+    each class, of which "images" counts the images that have it.
+
+    With the checkpoint it was measured of, it is an ``Evaluation`` of the results.
+    """
+
+    split: str
+    images: int
+    metrics: dict[str, float]
+    per_class: dict[str, Sequence[float]]
+
+
 Batch = TypeVar("Batch")
 
 
 class Task(pl.LightningModule, ABC, Generic[Batch]):
-    """Base of the tasks, generic in what a batch of its data is.
+    """Base of the tasks, generic in what a batch of its data is. A task narrows ``method`` to what it takes.
 
     Args:
         method: network and losses.
@@ -75,12 +89,14 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
             by default.
         parts: the loss of the last step and its parts, scalars by name.
         class_accuracy: what the difficulty was last updated with.
-        evaluation: the last full evaluation, as it stands in the results.
+        evaluation: the last evaluation, as it stands in the results.
     """
 
     predictor: ClassVar[type[Predictor]]
     grain: Grain
     monitors: Mapping[str, Metric]
+    method: nn.Module
+    evaluation: Measured
 
     def __init__(
         self,
@@ -95,7 +111,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
     ) -> None:
         super().__init__()
         self.rates = rates
-        self.method: Any = method
+        self.method = method
         self.optimizer = optimizer
         self.schedule = schedule or StepSchedule()
         self.thresholds = checked_limits(many, few)
@@ -106,7 +122,6 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         self.parts: dict[str, Tensor] = {}
         self.means = Means()
         self.class_accuracy: list[float] = []
-        self.evaluation: dict[str, Any] = {}
 
     @classmethod
     def group_unit(cls, group_counts: Sequence[int]) -> float:

@@ -19,6 +19,7 @@ from longtail.inference.posterior import Posterior
 from longtail.inference.priors import ESTIMATE
 from longtail.inference.rejection import FILE_NAME as MEANS
 from longtail.inference.runs import predictor_of
+from longtail.methods.base import Method
 from longtail.metrics.calibration import probability_figures, reliability
 from longtail.metrics.long_tail import LongTailMetrics
 from longtail.posthoc.conformal import check_coverage
@@ -167,7 +168,9 @@ def measure_under(
         option = "--strength" if prior is None else "--prior"
         raise InputError(f"{option} is for runs of classification, this one is of {results['task']}: leave it out")
     opened = open_split(run, split, None, args)
-    posterior = Posterior.of_run(run, results, opened.task.method, opened.checkpoint.stem)
+    method = opened.task.method
+    assert isinstance(method, Method)  # as of every run that is of such a predictor
+    posterior = Posterior.of_run(run, results, method, opened.checkpoint.stem)
     wanted = posterior.adjusted(strength).under(prior)
     logits, targets = opened.logits()
     wanted = wanted.estimated([logits]) if prior == ESTIMATE else wanted

@@ -4,7 +4,6 @@ import base64
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -28,7 +27,7 @@ from longtail.metrics.class_metric import ClassMetric, by_name, measure
 from longtail.metrics.long_tail import SCALARS, LongTailMetrics
 from longtail.models.classifiers import CosineClassifier
 from longtail.reports.grains import CLIPS, IMAGES, Grain
-from longtail.reports.results import weakest_classes
+from longtail.reports.results import Confusion, Mistake, weakest_classes
 from longtail.tasks.base import CONFUSIONS, sgd
 from longtail.tasks.features import Extraction
 from longtail.tasks.images import ImageTask
@@ -153,8 +152,8 @@ class Classification(ImageTask):
 
     def finish(self, split: str) -> None:
         scalars, per_class = self.metrics.compute()
-        counts = torch.as_tensor(self.data.image_counts, device=per_class["images"].device)
-        scalars |= measure(self.own_metrics, {"counts": counts, **per_class})
+        image_counts = torch.as_tensor(self.data.image_counts, device=per_class["images"].device)
+        scalars |= measure(self.own_metrics, {"counts": image_counts, **per_class})
         self.metrics.reset()
         self.log_figures(split, scalars)
         if self.fitting:
@@ -172,9 +171,9 @@ class Classification(ImageTask):
             "mistakes": self._mistakes(split, answers, per_class["accuracy"].cpu()) if self.global_rank == 0 else [],
         }
 
-    def _mistakes(self, split: str, answers: Tensor, accuracy: Tensor) -> list[dict[str, Any]]:
+    def _mistakes(self, split: str, answers: Tensor, accuracy: Tensor) -> list[Mistake]:
         """Thumbnails of the most confident mistakes in the classes that need help most."""
-        mistakes = []
+        mistakes: list[Mistake] = []
         wrong = answers[answers[:, 1] != answers[:, 2]]
         for c in weakest_classes(accuracy.tolist(), self.data.image_counts):
             of_class = wrong[wrong[:, 1] == c]
@@ -229,7 +228,7 @@ def start_classifier(
         classifier.weight.copy_(start(features, targets[rows], images.class_texts))
 
 
-def confusions(answers: Tensor) -> list[dict[str, int]]:
+def confusions(answers: Tensor) -> list[Confusion]:
     """The most frequent pairs of true and wrongly predicted class.
 
     Args:

@@ -41,6 +41,7 @@ class Detection(Task[BoxBatch]):
     """
 
     predictor = Detector
+    method: RCNN
 
     def __init__(
         self,
@@ -116,6 +117,7 @@ class Detection(Task[BoxBatch]):
     def evaluate(self, batch: BoxBatch) -> None:
         ids = self.data.image_ids("test" if self.trainer.testing else "val")[batch["rows"].cpu().numpy()]
         detections, pairs = self.method.detect(self._images(batch), batch["targets"])
+        assert pairs is not None  # as there are targets
         self.evaluator.update(ids.tolist(), self.data.category_ids, detections, pairs)
 
     def finish(self, split: str) -> None:

@@ -1,7 +1,7 @@
 """The figures and pictures of a detector on a split."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from longtail.metrics.detection import FIGURES, average_precision, group_ap
 from longtail.metrics.detections import Detections, RunLengths
 from longtail.reports.groups import GROUPS
 from longtail.reports.overlays import data_uri, draw_instances
-from longtail.reports.results import Thresholds, weakest_classes
+from longtail.reports.results import Example, Thresholds, weakest_classes
+from longtail.tasks.base import Measured
 
 KINDS: dict[str, Literal["bbox", "segm"]] = {"box": "bbox", "mask": "segm"}
 EXAMPLES_EACH, EXAMPLE_SIDE = 2, 512  # images of a weak class in the report, and their longer side in pixels
@@ -63,9 +64,7 @@ class DetectionEvaluator:
         self._hits[0] += torch.bincount(true[true == predicted], minlength=self._hits.shape[1])
         self._hits[1] += torch.bincount(true, minlength=self._hits.shape[1])
 
-    def compute(
-        self, data: DetectionData, split: str, device: torch.device, with_examples: bool
-    ) -> dict[str, Any]:  # JSON
+    def compute(self, data: DetectionData, split: str, device: torch.device, with_examples: bool) -> Measured:
         """Measure what all processes found, and forget it; the same on each, as it stands in the results.
 
         Args:
@@ -80,18 +79,20 @@ class DetectionEvaluator:
         hits, matched = sum_over_processes(self._hits.to(device)).cpu().double()
         accuracy = hits / matched  # nan where nothing was matched
         self._hits.zero_()
-        measured = None if found is None else self._measure(data, split, together(found), accuracy, with_examples)
-        evaluation: dict[str, Any] = from_first(measured)
-        return evaluation
+        measured = from_first(
+            None if found is None else self._measure(data, split, together(found), accuracy, with_examples)
+        )
+        assert measured is not None  # the first process has all that was found
+        return measured
 
     def _measure(
         self, data: DetectionData, split: str, found: Detections, accuracy: Tensor, with_examples: bool
-    ) -> dict[str, Any]:
+    ) -> Measured:
         labels, owners = data.labels(split)
         classes = len(data.classes)
         instances = torch.bincount(torch.from_numpy(labels), minlength=classes)
         pairs = torch.unique(torch.from_numpy(owners * classes + labels)) % classes
-        per_class = {
+        per_class: dict[str, Sequence[float]] = {
             "images": torch.bincount(pairs, minlength=classes).tolist(),
             "instances": instances.tolist(),
             "accuracy": accuracy.tolist(),
@@ -104,7 +105,7 @@ class DetectionEvaluator:
             groups = group_ap(precision.class_ap, data.image_counts, **self.thresholds)
             metrics |= {f"{kind}_ap_{group}": value for group, value in groups.items()}
             per_class |= {f"{kind}_ap": precision.class_ap.tolist(), f"{kind}_ap50": precision.class_ap50.tolist()}
-        evaluation = {"split": split, "images": data.size(split), "metrics": metrics, "per_class": per_class}
+        evaluation: Measured = {"split": split, "images": data.size(split), "metrics": metrics, "per_class": per_class}
         if with_examples:
             weakest = weakest_classes(per_class[f"{self.kinds[-1]}_ap"], data.image_counts)
             evaluation["examples"] = examples(data, split, found, weakest, "mask" in self.kinds)
@@ -138,26 +139,22 @@ def together(parts: Sequence[Detections]) -> Detections:
     return found.take(found.images.argsort(kind="stable"))
 
 
-def examples(
-    data: DetectionData, split: str, found: Detections, classes: Sequence[int], masks: bool
-) -> list[dict[str, Any]]:  # JSON
+def examples(data: DetectionData, split: str, found: Detections, classes: Sequence[int], masks: bool) -> list[Example]:
     """Images of some classes, with what is there and what was found."""
     labels, owners = data.labels(split)
     rows_of_class = {c: list(dict.fromkeys(owners[labels == c].tolist()))[:EXAMPLES_EACH] for c in classes}
     ids, sure = data.image_ids(split), found.scores.astype(np.float64) >= SHOWN_FROM
-    return [
-        {
-            "class": c,
-            "name": data.file_name(split, row),
-            **pictures(data, split, row, found.take(np.flatnonzero(sure & (found.images == ids[row]))), masks),
-        }
-        for c, of_class in rows_of_class.items()
-        for row in of_class
-    ]
+    entries: list[Example] = []
+    for c, of_class in rows_of_class.items():
+        for row in of_class:
+            of_image = found.take(np.flatnonzero(sure & (found.images == ids[row])))
+            truth, predicted = pictures(data, split, row, of_image, masks)
+            entries.append({"class": c, "name": data.file_name(split, row), "truth": truth, "predicted": predicted})
+    return entries
 
 
-def pictures(data: DetectionData, split: str, row: int, found: Detections, masks: bool) -> dict[str, str]:
-    """One image with its annotations and with its detections drawn in."""
+def pictures(data: DetectionData, split: str, row: int, found: Detections, masks: bool) -> tuple[str, str]:
+    """One image with its annotations and with its detections drawn in, as data URIs."""
     names, picture, instances = data.classes, data.picture(split, row), data.instances(split, row)
     labels = instances.labels.tolist()
     truth = draw_instances(
@@ -178,4 +175,4 @@ def pictures(data: DetectionData, split: str, row: int, found: Detections, masks
         found.scores.tolist(),
         [decode(mask) for mask in found.shapes("segm")] if masks else None,
     )
-    return {"truth": data_uri(truth, EXAMPLE_SIDE), "predicted": data_uri(predicted, EXAMPLE_SIDE)}
+    return data_uri(truth, EXAMPLE_SIDE), data_uri(predicted, EXAMPLE_SIDE)

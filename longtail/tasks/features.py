@@ -126,7 +126,7 @@ class Extraction:
         row, all_rows = 4 * data.views_shown(name) * self.width, copies * data.size(name)
         try:
             if not is_first_process():
-                for _ in self._compute(data, name, copies, from_first(None)):
+                for _ in self._compute(data, name, copies, from_first(0)):
                     pass
                 from_first(None)
                 return

@@ -6,7 +6,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor, nn
+from torch import Tensor
 
 from longtail.data.base import LongTailData
 from longtail.data.clips.folder import ClipData
@@ -18,6 +18,7 @@ from longtail.losses.base import Loss
 from longtail.methods.base import Method
 from longtail.methods.probe import Probe
 from longtail.models.backbones import Backbone
+from longtail.models.tuning import BATCH_NORM
 from longtail.models.video import FrameMean, VideoBackbone
 from longtail.tasks.base import Task, order_weights, ordered
 from longtail.tasks.features import Extraction
@@ -41,6 +42,8 @@ class ImageTask(Task[ImageBatch]):
         difficulty: see ``Task``.
         rates: see ``Task``.
     """
+
+    method: Method
 
     def __init__(
         self,
@@ -111,12 +114,12 @@ class ImageTask(Task[ImageBatch]):
         kept = features if isinstance(self.method, Probe) else None
         device, precision = trainer.strategy.root_device, trainer.precision_plugin.forward_context
         settings = (device, precision, str(trainer.precision), self.channels_last)
-        return Extraction(self.method.backbone, kept, *settings)
+        return Extraction(self.method.get_submodule("backbone"), kept, *settings)
 
     @property
     def least_batch(self) -> int:
         """Two with batch normalisation: that of one image is no statistic, and fails on a map of one pixel."""
-        return 2 if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.method.modules()) else 1
+        return 2 if any(isinstance(module, BATCH_NORM) for module in self.method.modules()) else 1
 
     @property
     def data(self) -> ImageData:

@@ -64,5 +64,6 @@ def together(here: Launch, patience: timedelta) -> Iterator[None]:
 def start_processes(trainer: pl.Trainer) -> None:
     """Let the processes of a trainer meet in their group before it trains; those that it starts itself are started."""
     launcher = trainer.strategy.launcher
+    # Lightning tells its launchers apart by this class, which has no other name: those that fork start nothing before.
     if trainer.world_size > 1 and isinstance(launcher, _SubprocessScriptLauncher):
         launcher.launch(trainer.strategy.setup_environment, trainer=trainer)

@@ -37,5 +37,6 @@ def has_bfloat16() -> bool:
 
 def is_depthwise(network: nn.Module) -> bool:
     """Whether a network has convolutions of each channel by itself."""
-    convolutions = (module for module in network.modules() if isinstance(module, nn.modules.conv._ConvNd))
+    kind = nn.modules.conv._ConvNd  # the base of all convolutions, which torch exports by no other name
+    convolutions = (module for module in network.modules() if isinstance(module, kind))
     return any(module.groups == module.in_channels > 1 for module in convolutions)

@@ -9,7 +9,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from longtail.augment.mixing import Mixing
 from longtail.data.names import find_class, shipped
-from longtail.errors import BUILDERS, InputError, packages
+from longtail.errors import BUILDERS, InputError, is_checked, packages
 from longtail.metrics.class_metric import ClassMetric
 
 
@@ -18,7 +18,8 @@ def building() -> Iterator[None]:
     """What is built by options: says in one line which value was refused.
 
     A value was refused where Lightning says so, or where a ValueError is raised and nobody's code but that of
-    ``BUILDERS`` took part. An error of a user's class comes as it is, out of what the parser has wrapped it in.
+    ``BUILDERS`` took part, by a check if it is raised in this package: any other is a fault of ours. That and an error
+    of a user's class come as they are, out of what the parser has wrapped them in.
     """
     try:
         yield
@@ -26,10 +27,15 @@ def building() -> Iterator[None]:
         cause: BaseException = error
         while packages(cause)[-1:] == ["jsonargparse"] and cause.__cause__ is not None:
             cause = cause.__cause__
-        refused = isinstance(cause, ValueError) and not {*packages(cause)} - BUILDERS
+        refused = isinstance(cause, ValueError) and not {*packages(cause)} - BUILDERS and not _is_ours(cause)
         if isinstance(cause, MisconfigurationException) or (refused and not isinstance(cause, InputError)):
             raise InputError(explain(str(cause))) from error
         raise cause from cause.__cause__
+
+
+def _is_ours(error: ValueError) -> bool:
+    """Whether it is a fault of this package: no check raised it."""
+    return packages(error)[-1:] == ["longtail"] and not is_checked(error)
 
 
 def explain(message: str) -> str:

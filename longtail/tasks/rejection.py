@@ -36,8 +36,8 @@ def measure_means(opened: OpenSplit) -> ClassMeans:
     Raises:
         InputError: if the method has no features before a classifier.
     """
-    method, data = with_features(opened.task.method), opened.data
     assert isinstance(opened.task, Classification)
+    method, data = with_features(opened.task.method), opened.data
     assert isinstance(data, ImageData)
     kept = opened.features if isinstance(method, Probe) else None
     settings = (opened.device, nullcontext, PRECISION, opened.task.channels_last)

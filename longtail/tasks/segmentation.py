@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
@@ -14,13 +15,12 @@ from longtail.errors import InputError
 from longtail.figures import METRICS
 from longtail.inference.segmentation import Segmenter
 from longtail.methods.pixels import PixelMethod, labels_at
-from longtail.metrics.segmentation import SCALARS, PixelConfusion
+from longtail.metrics.segmentation import SCALARS
 from longtail.reports.grains import PIXELS
-from longtail.reports.results import weakest_classes
 from longtail.tasks.base import Task, order_weights, ordered, sgd
 from longtail.tasks.limits import group_limits
 from longtail.tasks.schedules import Schedule
-from longtail.tasks.segmentation_evaluator import confusions, examples, totals
+from longtail.tasks.segmentation_evaluator import SegmentationEvaluator
 
 
 class Segmentation(Task[PixelBatch]):
@@ -44,6 +44,7 @@ class Segmentation(Task[PixelBatch]):
 
     predictor = Segmenter
     grain = PIXELS
+    method: PixelMethod
 
     def __init__(
         self,
@@ -66,8 +67,8 @@ class Segmentation(Task[PixelBatch]):
         order_weights(method, channels_last)
         if compile:
             self.method.compile()
+        self.evaluator = SegmentationEvaluator(class_counts, self.thresholds)
         self.monitors = {name: METRICS[name] for name in SCALARS}
-        self.metrics = PixelConfusion(class_counts, *thresholds)
 
     @classmethod
     def group_unit(cls, group_counts: Sequence[int]) -> float:
@@ -92,8 +93,7 @@ class Segmentation(Task[PixelBatch]):
     @property
     def least_batch(self) -> int:
         """That of the network."""
-        least: int = self.method.backbone.least_batch
-        return least
+        return self.method.backbone.least_batch
 
     def record(self) -> dict[str, Any]:  # part of ``Results``
         """What this task adds to the results of a run."""
@@ -118,25 +118,15 @@ class Segmentation(Task[PixelBatch]):
 
     def segment(self, image: Tensor, size: tuple[int, int]) -> Tensor:
         """Classes (H, W) of the pixels of an image (3, h, w), enlarged to a size."""
-        logits: Tensor = self.method.segment(ordered(image[None], self.channels_last))
-        return labels_at(logits, size)[0]
+        return labels_at(self.method.segment(ordered(image[None], self.channels_last)), size)[0]
 
     def evaluate(self, batch: PixelBatch) -> None:
         for image, target in zip(batch["images"], batch["targets"], strict=True):
-            self.metrics.update(self.segment(image, target.shape), target)
+            self.evaluator.update(self.segment(image, target.shape), target)
 
     def finish(self, split: str) -> None:
-        scalars, per_class, confusion = totals(self.metrics)
-        self.log_figures(split, scalars)
+        self.evaluation = self.evaluator.compute(self.data, split, self.segment, with_examples=not self.fitting)
+        metrics, per_class = self.evaluation["metrics"], self.evaluation["per_class"]
+        self.log_figures(split, {name: torch.tensor(value) for name, value in metrics.items()})
         if self.fitting:
-            self.measured(per_class[self.difficulty_from].float())
-            return
-        weakest = weakest_classes(per_class["iou"].tolist(), self.data.pixel_counts) if self.global_rank == 0 else []
-        self.evaluation = {
-            "split": split,
-            "images": self.data.size(split),
-            "metrics": {name: float(value) for name, value in scalars.items()},
-            "per_class": {name: values.tolist() for name, values in per_class.items()},
-            "confusions": confusions(confusion),
-            "examples": examples(self.data, split, weakest, self.segment, self.device),
-        }
+            self.measured(torch.tensor(per_class[self.difficulty_from]))

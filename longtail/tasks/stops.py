@@ -64,8 +64,7 @@ class Stops:
         if not trainer.strategy.reduce_boolean_decision(reason is not None, all=False):
             return None
         reasons = gather_to_first([reason]) or []
-        agreed: str = from_first(max((each for each in reasons if each is not None), key=len, default=""))
-        return agreed
+        return from_first(max((each for each in reasons if each is not None), key=len, default=""))
 
 
 def loaders(trainer: pl.Trainer) -> list[Loader]:

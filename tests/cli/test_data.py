@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from longtail.cli.main import main
 from longtail.data.base import LongTailData
 from longtail.data.names import find_class, import_path, shipped, short_names
 from longtail.errors import InputError
+from longtail.tasks.refusals import building
 
 OURS = "longtail.data."
 MY_SETS = '''
@@ -305,6 +307,31 @@ def test_a_fault_of_somebody_elses_code_keeps_its_traceback(
         main(["fit", "--recipe", "mine.yaml", *options, "--run", "run"])
     assert caught.traceback[-1].path == place / "my_sets.py"
     assert not (place / "run").exists()
+
+
+BUILT_WRONGLY = """
+def fault():
+    with building():
+        first, second = [1]
+
+def check(value):
+    with building():
+        if value > 1:
+            raise ValueError(
+                f"beta must be at most 1, got {value}"
+            )
+"""
+
+
+def test_a_fault_of_the_package_itself_keeps_its_traceback() -> None:
+    """No check raised it, so no value of an option is at fault."""
+    inside: dict[str, Any] = {"__name__": "longtail.made_up", "building": building}
+    exec(BUILT_WRONGLY, inside)
+    with pytest.raises(ValueError, match="not enough values to unpack") as caught:
+        inside["fault"]()
+    assert type(caught.value) is ValueError
+    with pytest.raises(InputError, match="beta must be at most 1, got 2"):
+        inside["check"](2)
 
 
 VALUES = [

@@ -179,7 +179,7 @@ def test_a_class_without_probability_is_never_drawn() -> None:
     targets = torch.tensor([0, 1, 1, 2, 3, 3])
     images = torch.tensor([5, 4, 4, 3, 0, 1])  # image 4 has class 1 twice
     groups = ClassImages(targets, images, 6)
-    assert groups.counts.tolist() == [1, 2, 1, 2, 0, 0]
+    assert groups.label_counts.tolist() == [1, 2, 1, 2, 0, 0]
     probabilities = torch.tensor([0.0, 0.5, 0.0, 1.5, 3.0, 0.0])  # class 4 has no images
     rows = groups.draw(probabilities, 20_000, torch.Generator().manual_seed(0))
     assert_frequencies(rows, torch.tensor([0.375, 0.375, 0, 0, 0.25]))

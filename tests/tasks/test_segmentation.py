@@ -176,7 +176,7 @@ def test_a_run_is_evaluated_on_another_set(
     data = SegmentationFolder(other, num_workers=0)
     data.only_evaluate("test", Trained(before["classes"], before["train_counts"], before["train_counts"], {}))
     (last,) = [each for each in before["evaluations"] if (each["split"], each["checkpoint"]) == ("test", "last")]
-    assert data.parts["test"].counts.per_class(9).tolist() == last["per_class"]["pixels"]
+    assert data.parts["test"].pixels.per_class(9).tolist() == last["per_class"]["pixels"]
     wrong = permuted(shapes, tmp_path / "wrong", ["sky", "sea", *"abcdefg"])
     assert "wrong has classes that training lacks: a, b, c, d, e, f, g, sea, sky" in fails(
         capsys, "test", str(copy), "--data", str(wrong)

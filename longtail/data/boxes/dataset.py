@@ -4,7 +4,7 @@ import logging
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, cast
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from longtail.augment.instances import InstanceView, with_seed
+from longtail.augment.instances import BoxTarget, InstanceView, with_seed
 from longtail.errors import InputError
 from longtail.files.coco.annotations import Annotations
 from longtail.files.image_checks import bad_images
@@ -89,20 +89,9 @@ def check_files(part: Part, full_check: bool) -> None:
         raise InputError(f"{path}: {reason}{and_more(bad)}; {way_out}")
 
 
-class _Boxes(TypedDict):
-    boxes: Tensor
-    labels: Tensor
-
-
-class BoxTarget(_Boxes, total=False):
-    """The n instances of an image: ``boxes`` (n, 4) as x1, y1, x2, y2 in pixels, ``labels`` (n,) int64 in 0..C-1, and
-    in training with masks ``masks`` uint8 (n, H, W)."""
-
-    masks: Tensor
-
-
 class BoxSample(TypedDict):
-    """One image: ``image`` uint8 (3, H, W), its ``target`` and its ``row`` in the split."""
+    """One image: ``image`` uint8 (3, H, W), its ``target``, in training with masks if those are read, and its ``row``
+    in the split."""
 
     image: Tensor
     target: BoxTarget
@@ -158,7 +147,7 @@ class InstanceImages(Dataset[BoxSample]):
                 f"{width} x {height}: give the images that were annotated"
             )
         instances = part.instances(row)
-        target = {
+        target: BoxTarget = {
             "boxes": torch.from_numpy(annotations.boxes[instances]),
             "labels": torch.from_numpy(annotations.labels[instances]),
         }
@@ -168,7 +157,7 @@ class InstanceImages(Dataset[BoxSample]):
                 stacked = np.stack(masks) if masks else np.zeros((0, height, width), np.uint8)
                 target["masks"] = torch.from_numpy(stacked)
             image, target = with_seed(self.view, image, target, draw)
-        return {"image": image, "target": cast(BoxTarget, target), "row": row}
+        return {"image": image, "target": target, "row": row}
 
 
 def tell_crowds(annotations: Annotations) -> None:

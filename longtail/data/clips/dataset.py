@@ -31,7 +31,7 @@ class ClipFiles(Dataset[Sample]):
         crops: for training, how each of the V views is cropped; None for a view with the central crop. Left out for
             evaluation.
         clips: V, for evaluation.
-        counts: frames of the videos by path, as far as they are known; others are counted when they are read.
+        frame_counts: frames of the videos by path, as far as they are known; others are counted when they are read.
         resize: how frames are brought to their size.
         bit_depth: how many bits of frames of 16 count, where they do not say it.
         shown: crops of every clip for evaluation, 1 or 5.
@@ -45,7 +45,7 @@ class ClipFiles(Dataset[Sample]):
         size: int,
         crops: Sequence[ResizedCrop | None] | None = None,
         clips: int = 1,
-        counts: Mapping[str, int] | None = None,
+        frame_counts: Mapping[str, int] | None = None,
         resize: Resize = STANDARD,
         bit_depth: int | None = None,
         shown: int = 1,
@@ -53,7 +53,7 @@ class ClipFiles(Dataset[Sample]):
     ) -> None:
         self.listing, self.frames, self.size = listing, frames, size
         self.crops, self.clips = crops, clips
-        self.counts, self.resize, self.bit_depth = counts or {}, resize, bit_depth
+        self.frame_counts, self.resize, self.bit_depth = frame_counts or {}, resize, bit_depth
         self.shown, self.pattern = shown, pattern
 
     def __len__(self) -> int:
@@ -66,7 +66,7 @@ class ClipFiles(Dataset[Sample]):
     def __getitem__(self, index: tuple[int, int]) -> Sample:
         row, draw = index
         path = self.listing.paths[row]
-        count = self.counts.get(path)
+        count = self.frame_counts.get(path)
         if self.crops is None:
             how_shown = (self.resize, self.bit_depth, self.shown, self.pattern)
             images = read_clips(path, self.frames, self.size, self.clips, count, *how_shown)

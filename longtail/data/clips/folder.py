@@ -64,7 +64,7 @@ class ClipData(FileData):
         if frames < 1 or test_clips < 1:
             raise InputError(f"frames and test_clips must be at least 1, got {frames} and {test_clips}")
         self.frames, self.test_clips, self.frame_pattern = frames, test_clips, frame_pattern
-        self._counts: dict[str, int] = {}  # frames of the videos that were checked
+        self._frame_counts: dict[str, int] = {}  # frames of the videos that were checked
 
     @property
     @abstractmethod
@@ -87,18 +87,18 @@ class ClipData(FileData):
         beside the frames that are none are told."""
         known = checked_videos(paths, self.folder, self.frame_pattern, self.full_check)
         checks = dict(zip(paths, known, strict=True))
-        counts = {path: frames for path, (frames, reason) in checks.items() if not reason}
-        if short := [f"{shown(path)} ({count})" for path, count in counts.items() if count < self.frames]:
+        frame_counts = {path: frames for path, (frames, reason) in checks.items() if not reason}
+        if short := [f"{shown(path)} ({count})" for path, count in frame_counts.items() if count < self.frames]:
             logger.info(
                 f"{plural(len(short), 'video')} of fewer than {self.frames} frames, some come twice: {some(short)}"
             )
-        if others := {path: number for path in counts if (number := other_images(path, self.frame_pattern))}:
+        if others := {path: number for path in frame_counts if (number := other_images(path, self.frame_pattern))}:
             what = "of optical flow" if self.frame_pattern is None else f"of other names than {self.frame_pattern}"
             logger.info(
                 f"left out {plural(sum(others.values()), 'image')} {what}, which are no frames, beside those of "
                 f"{plural(len(others), 'video')}: {some([shown(path) for path in others])}"
             )
-        self._counts |= counts
+        self._frame_counts |= frame_counts
         return sorted((path, reason) for path, (_, reason) in checks.items() if reason)
 
     def images_in(self, paths: Sequence[str]) -> list[str]:
@@ -113,7 +113,13 @@ class ClipData(FileData):
         """The clips of a split."""
         crops = self.decoder_crops() if split == "train" else None
         clips = self.test_clips if split == "test" else 1
-        how = (self._counts, self.resize, self.bit_depth, self.test_crops if split == "test" else 1, self.frame_pattern)
+        how = (
+            self._frame_counts,
+            self.resize,
+            self.bit_depth,
+            self.test_crops if split == "test" else 1,
+            self.frame_pattern,
+        )
         return ClipFiles(listing, self.frames, self.image_size, crops, clips, *how)
 
     def views_shown(self, name: str) -> int:
@@ -133,7 +139,7 @@ class ClipData(FileData):
     def picture(self, split: str, row: int) -> Image.Image:
         """The middle frame of a video."""
         path = self._listings[split].paths[row]
-        count = self._counts.get(path) or count_frames(path, self.frame_pattern)
+        count = self._frame_counts.get(path) or count_frames(path, self.frame_pattern)
         middle = segment_indices(count, 1, None).tolist()
         frame = read_frames(path, middle, self.bit_depth, self.frame_pattern)[0]
         return Image.fromarray(frame.permute(1, 2, 0).numpy())

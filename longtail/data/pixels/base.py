@@ -142,7 +142,7 @@ class SegmentationData(LongTailData):
         for name, pairs in self.find().items():
             counts = count_pixels(pairs, reader, self.names, self.root, name, self.full_check)
             part = self._usable(name, Part(pairs.images, pairs.annotations, reader, counts), pairs.alone)
-            if part.counts.labelled().any():
+            if part.pixels.labelled().any():
                 parts[name] = part
             elif name == "test":
                 self.leave_out(len(part), "test image", "without a labelled pixel")
@@ -155,7 +155,7 @@ class SegmentationData(LongTailData):
         tell_shared(groups, "image")
         if "val" not in parts and self.val_fraction:
             train = parts["train"]
-            labels, own = (train.counts.labels, train.counts.owners), groups.get("train")
+            labels, own = (train.pixels.labels, train.pixels.owners), groups.get("train")
             held_out = hold_out_images(len(train), labels, self.val_fraction, self.split_seed, own)
             train_rows, val_rows, self.ways_out["val"] = held_out
             if len(train_rows) == 0:
@@ -180,7 +180,7 @@ class SegmentationData(LongTailData):
 
     def _files_of(self, split: str, part: Part) -> SplitFiles:
         names = names_below(part.images, self.home, split, self.home)
-        return SplitFiles.of(names, part.counts.checksums(), part.images, True)
+        return SplitFiles.of(names, part.pixels.checksums(), part.images, True)
 
     def split_files(self, split: str) -> SplitFiles:
         """The images of a split, and checksums of the pixels of their classes."""
@@ -195,16 +195,16 @@ class SegmentationData(LongTailData):
         pairs = found[split if split in found else "train"]
         counts = count_pixels(pairs, reader, classes, self.root, split, self.full_check)
         part = self._usable(split, Part(pairs.images, pairs.annotations, reader, counts), pairs.alone)
-        if not part.counts.labelled().any():
+        if not part.pixels.labelled().any():
             raise InputError(f"{self.source}: no pixel of the images has a class: give their annotations")
         self.parts = {split: part}
-        return Split(SegmentationImages(part, self.image_size, None), part.counts.labels, part.counts.owners, len(part))
+        return Split(SegmentationImages(part, self.image_size, None), part.pixels.labels, part.pixels.owners, len(part))
 
     def _usable(self, name: str, part: Part, alone: list[str]) -> Part:
         """The pairs of a split that nothing is wrong with, if others are to be left out."""
-        problems = list(part.counts.problems)
+        problems = list(part.pixels.problems)
         if name == "train":
-            for row in np.flatnonzero(part.counts.labelled() == 0):
+            for row in np.flatnonzero(part.pixels.labelled() == 0):
                 problems[row] = problems[row] or f"{shown(part.annotations[row])}: no pixel has a class"
         bad = [*alone, *filter(None, problems)]
         if not bad:
@@ -224,7 +224,7 @@ class SegmentationData(LongTailData):
         splits = {}
         for name, part in self.parts.items():
             images = SegmentationImages(part, self.image_size, self.view if name == "train" else None, self.bit_depth)
-            splits[name] = Split(images, part.counts.labels, part.counts.owners, len(part))
+            splits[name] = Split(images, part.pixels.labels, part.pixels.owners, len(part))
         return Splits.of(self.names, splits)
 
     def check(self, splits: Splits) -> None:
@@ -238,7 +238,7 @@ class SegmentationData(LongTailData):
         """Training pixels of each class."""
         if self.trained is not None:
             return self.trained.label_counts
-        counts: list[int] = self.parts["train"].counts.per_class(len(self.classes)).tolist()
+        counts: list[int] = self.parts["train"].pixels.per_class(len(self.classes)).tolist()
         return counts
 
     @property
@@ -291,7 +291,7 @@ class SegmentationData(LongTailData):
 
     def rows_with_most(self, split: str, label: int, number: int) -> list[int]:
         """Rows of the images with most pixels of a class, at most ``number``."""
-        return self.parts[split].counts.most(label, number)
+        return self.parts[split].pixels.most(label, number)
 
     def annotation(self, split: str, row: int) -> ByteArray:
         """The class of each pixel of an image (H, W), uint8; 255 is ignored."""

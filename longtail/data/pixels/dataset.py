@@ -17,13 +17,12 @@ from longtail.files.pixels.pairs import ByteArray, read_image
 
 @dataclass(frozen=True)
 class Part:
-    """A split: paths of its N images and annotations, how these tell the classes, and their
-    pixels."""
+    """A split: paths of its N images and annotations, how these tell the classes, and the pixels of these in each."""
 
     images: list[str]
     annotations: list[str]
     reader: PixelLabels
-    counts: PixelCounts
+    pixels: PixelCounts
 
     def __len__(self) -> int:
         return len(self.images)
@@ -31,7 +30,7 @@ class Part:
     def subset(self, rows: IntArray) -> "Part":
         """The images ``rows`` in that order, without others."""
         images, annotations = ([paths[row] for row in rows] for paths in (self.images, self.annotations))
-        return Part(images, annotations, self.reader, self.counts.subset(rows))
+        return Part(images, annotations, self.reader, self.pixels.subset(rows))
 
     def labels(self, row: int) -> ByteArray:
         """The class of each pixel of an image (H, W)."""

@@ -146,9 +146,9 @@ class SegmentationFolder(SegmentationData):
         Raises:
             InputError: pixels of a single class are left.
         """
-        counts = [part.counts for part in self.parts.values()]
-        ignored = sum(int(each.ignored.sum()) for each in counts)
-        per_class = np.sum([each.per_class(len(self.names)) for each in counts], axis=0)
+        counted = [part.pixels for part in self.parts.values()]
+        ignored = sum(int(each.ignored.sum()) for each in counted)
+        per_class = np.sum([each.per_class(len(self.names)) for each in counted], axis=0)
         empty = [self.names[c] for c in np.flatnonzero(per_class == 0)]
         if not empty or not ignored or self.colour_file is not None or self.values is not None:
             return

@@ -41,22 +41,22 @@ class Bars:
 
 def class_counts(
     classes: Sequence[str],
-    counts: Sequence[int],
+    train_counts: Sequence[int],
     thresholds: Thresholds,
     figures: Sequence[float | None] | None = None,
     grain: Grain = IMAGES,
 ) -> str:
     """Draw the training count of every class, most frequent first, and the figure of each class below."""
-    order = sorted(range(len(counts)), key=lambda index: -counts[index])
+    order = sorted(range(len(train_counts)), key=lambda index: -train_counts[index])
     panels = 1 if figures is None else 2
     with drawing(1.2 + 1.8 * panels) as figure:
         upper, *lower = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
-        heights = numbers([counts[index] for index in order])
-        colours = [GROUP_COLOURS[group_of(counts[index], thresholds)] for index in order]
+        heights = numbers([train_counts[index] for index in order])
+        colours = [GROUP_COLOURS[group_of(train_counts[index], thresholds)] for index in order]
         _bars(upper, heights, colours)
-        _count_axis(upper.yaxis, 0, max(counts, default=1) * 1.1)
+        _count_axis(upper.yaxis, 0, max(train_counts, default=1) * 1.1)
         upper.set_ylabel(f"training {grain.nouns}")
-        _group_legend(upper, counts, thresholds)
+        _group_legend(upper, train_counts, thresholds)
         for axes in lower:
             values = 100 * numbers([figures[index] for index in order]) if figures else heights
             _class_figures(axes, values, colours, grain)
@@ -71,9 +71,11 @@ def class_counts(
         return svg(figure, f"Training {grain.nouns} and {inside(grain.label)} of every class")
 
 
-def group_bars(series: Sequence[Bars], counts: Sequence[int], thresholds: Thresholds, grain: Grain = IMAGES) -> str:
+def group_bars(
+    series: Sequence[Bars], train_counts: Sequence[int], thresholds: Thresholds, grain: Grain = IMAGES
+) -> str:
     """Draw the figures of the many-, medium- and few-shot classes and of all, one bar per run."""
-    sizes = group_sizes(counts, thresholds)
+    sizes = group_sizes(train_counts, thresholds)
     names = [f"{group}\n({grain.lvis[group]})" if grain.lvis else group for group in GROUPS]
     labels = [f"{name}\n{plural(sizes[group], 'class', 'classes')}" for name, group in zip(names, GROUPS, strict=True)]
     labels.append(f"{grain.overall_name}\nall classes")
@@ -107,14 +109,14 @@ def group_bars(series: Sequence[Bars], counts: Sequence[int], thresholds: Thresh
 
 
 def change_by_count(
-    counts: Sequence[int], changes: Sequence[float | None], thresholds: Thresholds, grain: Grain = IMAGES
+    train_counts: Sequence[int], changes: Sequence[float | None], thresholds: Thresholds, grain: Grain = IMAGES
 ) -> str:
     """Draw how much the figure of each class changed against its training count."""
     heights = 100 * numbers(changes)
     with drawing(3.4) as figure:
         axes = figure.subplots()
         axes.axhline(0, color="#1d232a", linewidth=1)
-        _by_count(axes, counts, heights, thresholds)
+        _by_count(axes, train_counts, heights, thresholds)
         axes.set_xlabel(f"training {grain.nouns} of the class")
         axes.set_ylabel("change (percentage points)")
         axes.grid(axis="y")
@@ -124,7 +126,7 @@ def change_by_count(
 
 
 def difficulty_by_count(
-    counts: Sequence[int],
+    train_counts: Sequence[int],
     difficulties: Mapping[str, Sequence[float | None]],
     thresholds: Thresholds,
     grain: Grain = IMAGES,
@@ -133,7 +135,7 @@ def difficulty_by_count(
     with drawing(1.1 + 1.7 * len(difficulties)) as figure:
         panels = figure.subplots(len(difficulties), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (title, values) in zip(panels, difficulties.items(), strict=True):
-            _by_count(axes, counts, 100 * numbers(values), thresholds)
+            _by_count(axes, train_counts, 100 * numbers(values), thresholds)
             percent_axis(axes, "difficulty (%)", top=104)
             axes.set_ylim(bottom=-4)
             axes.set_title(title, fontsize=11, loc="left")
@@ -146,10 +148,10 @@ def difficulty_by_count(
         return svg(figure, f"Difficulty of each class against its number of training {grain.nouns}")
 
 
-def _by_count(axes: "Axes", counts: Sequence[int], heights: Array, thresholds: Thresholds) -> None:
+def _by_count(axes: "Axes", train_counts: Sequence[int], heights: Array, thresholds: Thresholds) -> None:
     """Draw a value of each class against its training count, and the mean of each group as a stroke."""
-    places = numbers(counts)
-    groups = [group_of(count, thresholds) for count in counts]
+    places = numbers(train_counts)
+    groups = [group_of(count, thresholds) for count in train_counts]
     for group, marker in zip(GROUPS, MARKERS, strict=False):
         chosen = np.array([other == group for other in groups], dtype=bool) & np.isfinite(heights)
         if not chosen.any():
@@ -158,7 +160,7 @@ def _by_count(axes: "Axes", counts: Sequence[int], heights: Array, thresholds: T
         axes.scatter(
             places[chosen],
             heights[chosen],
-            s=40 if len(counts) <= 200 else 12,
+            s=40 if len(train_counts) <= 200 else 12,
             marker=marker,
             color=colour,
             alpha=0.65,
@@ -173,7 +175,7 @@ def _by_count(axes: "Axes", counts: Sequence[int], heights: Array, thresholds: T
             linewidth=3,
             zorder=0.9,  # below the points
         )
-    _count_axis(axes.xaxis, min(counts, default=1) * 0.8 - 0.1, max(counts, default=1) * 1.25)
+    _count_axis(axes.xaxis, min(train_counts, default=1) * 0.8 - 0.1, max(train_counts, default=1) * 1.25)
 
 
 def _class_figures(axes: "Axes", values: Array, colours: Sequence[str], grain: Grain) -> None:
@@ -210,11 +212,11 @@ def _bars(axes: "Axes", heights: Array, colours: Sequence[str]) -> None:
         axes.stairs(heights[chosen[0] : chosen[-1] + 1], edges, fill=True, color=colour)
 
 
-def _group_legend(axes: "Axes", counts: Sequence[int], thresholds: Thresholds) -> None:
+def _group_legend(axes: "Axes", train_counts: Sequence[int], thresholds: Thresholds) -> None:
     """Explain the colours of the groups that occur."""
     from matplotlib.patches import Patch
 
-    sizes = group_sizes(counts, thresholds)
+    sizes = group_sizes(train_counts, thresholds)
     many, few = (
         f"{count:,}" if count < 10**6 else with_prefix(count) for count in (thresholds["many"], thresholds["few"])
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.figures import METRICS
+from longtail.figures import METRICS, Metric
 from longtail.reports.grains import IMAGES, Grain
 from longtail.reports.groups import Group
 from longtail.reports.plots.drawing import COLOURS, DASHES, MARKERS, Array, drawing, legend, numbers, percent_axis, svg
@@ -30,14 +30,14 @@ class Dial:
     best: int
 
 
-def loss_curves(history: Sequence[Epoch]) -> str | None:
+def loss_curves(history: Sequence[Epoch], words: Mapping[str, Metric] = METRICS) -> str | None:
     """Draw the training loss and its parts over the epochs, or return None where there is nothing to draw.
 
-    What is a share, such as the accuracy of the training, has an axis of its own.
+    What is a share by the ``words`` of the run, such as the accuracy of the training, has an axis of its own.
     """
     keys = list(dict.fromkeys(key for epoch in history for key in epoch["train"]))
     curves = {key: numbers([epoch["train"].get(key) for epoch in history]) for key in keys}
-    shares = {METRICS[key].short or key: 100 * curves.pop(key) for key in keys if key in METRICS}
+    shares = {words[key].short or key: 100 * curves.pop(key) for key in keys if key in words and words[key].fraction}
     return _curves(history, curves, "training loss", shares)
 
 

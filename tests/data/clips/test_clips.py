@@ -334,7 +334,7 @@ def test_what_the_check_has_found_is_kept(
         decoded.clear()
         data = VideoFolder(root=root, batch_size=2, val_fraction=0, num_workers=0, skip_bad_images=True)
         assert data.image_counts == [2, 1]
-        assert sorted(data._counts.values()) == [3, 24, 24]
+        assert sorted(data._frame_counts.values()) == [3, 24, 24]
         return sorted(decoded)
 
     monkeypatch.setattr(checks, "check_videos", spy)
@@ -487,7 +487,7 @@ def test_frames_of_a_pattern_are_counted_and_kept_for_prediction(tmp_path: Path,
             Image.new("RGB", (8, 8)).save(video / "poster.jpg")
     data = VideoFolder(root=root, batch_size=1, num_workers=0, frame_pattern="*.png")
     _ = data.splits
-    assert set(data._counts.values()) == {3}
+    assert set(data._frame_counts.values()) == {3}
     assert "left out 4 images of other names than *.png, which are no frames, beside those of 4 videos: " in told.text
     assert data.input["frame_pattern"] == "*.png"
     assert "(1.png is 40 x 32, poster.jpg is 8 x 8)" in refusal(VideoFolder(root=root, batch_size=1))

@@ -17,6 +17,7 @@ from longtail.augment.pixels import ScaleCropFlip
 from longtail.data.pixels.base import SegmentationData
 from longtail.data.pixels.benchmarks import ADE20K, CamVid, Cityscapes
 from longtail.data.pixels.folder import SegmentationFolder
+from longtail.data.record import SplitRecord
 from longtail.data.sampling import DifficultySampling, PowerSampling, RepeatFactorSampling, Sampling
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
@@ -105,15 +106,15 @@ def test_a_folder_is_read_and_counted(root: Path, told: pytest.LogCaptureFixture
         assert split is not None
         assert split.owners is not None
         assert list(zip(split.owners.tolist(), split.targets.tolist(), strict=True)) == pairs
-        assert part.counts.per_class(4).tolist() == pixels
-        assert part.counts.sizes.tolist() == [[24, 20]] * len(part)
+        assert part.pixels.per_class(4).tolist() == pixels
+        assert part.pixels.sizes.tolist() == [[24, 20]] * len(part)
         ignored = [int((data.annotation(name, row) == 255).sum()) for row in range(len(part))]
-        assert part.counts.ignored.tolist() == ignored
-        assert (part.counts.labelled() == 480 - np.array(ignored)).all()
+        assert part.pixels.ignored.tolist() == ignored
+        assert (part.pixels.labelled() == 480 - np.array(ignored)).all()
         for c in range(4):
             found = {row: int((data.annotation(name, row) == c).sum()) for row in range(len(part))}
             order = sorted((row for row in found if found[row]), key=lambda row: -found[row])
-            assert part.counts.most(c, 2) == order[:2]
+            assert part.pixels.most(c, 2) == order[:2]
         if name == "train":
             assert (data.pixel_counts, data.group_counts, data.image_counts) == (pixels, pixels, images)
             assert images == [5, 4, 1, 0]
@@ -123,6 +124,20 @@ def test_a_folder_is_read_and_counted(root: Path, told: pytest.LogCaptureFixture
     assert "1 of 4 classes have no training pixel and will not be found: bird" in messages
     assert np.array_equal(data.picture("val", 1), Image.open(root / "images" / "val" / "1.png"))
     assert data.source == str(root)
+
+
+def test_pixels_are_never_given_as_images(root: Path) -> None:
+    """What a run of segmentation keeps of its classes are pixels, and a set that is evaluated has none of its own."""
+    first = SegmentationFolder(root, **OPTIONS)
+    record = SplitRecord.of(first)
+    assert record is not None
+    evaluated, again = SegmentationFolder(root, **OPTIONS), SegmentationFolder(root, **OPTIONS)
+    evaluated.only_evaluate("test", record.trained)
+    assert evaluated.label_counts == evaluated.group_counts == evaluated.pixel_counts == first.pixel_counts
+    with pytest.raises(InputError, match="has kept the training pixels of each class, not its images"):
+        _ = evaluated.image_counts
+    again.keep_splits(record, measured_alone=True)
+    assert (again.pixel_counts, again.image_counts) == (first.pixel_counts, [5, 4, 1, 0])
 
 
 @pytest.mark.parametrize(
@@ -342,7 +357,7 @@ def test_every_kind_of_index_png_is_read(root: Path) -> None:
         data = SegmentationFolder(root, **OPTIONS)
         row = data.parts["train"].annotations.index(str(path))
         assert np.array_equal(data.annotation("train", row), expected), kind
-        found = data.parts["train"].counts.subset(np.array([row])).per_class(4)
+        found = data.parts["train"].pixels.subset(np.array([row])).per_class(4)
         assert found.tolist() == [(expected == c).sum() for c in range(4)], kind
     for bits in (2, 4):
         path.write_bytes(grey(values, bits))
@@ -359,7 +374,7 @@ def test_the_ignored_value_can_be_another(root: Path) -> None:
     with pytest.raises(InputError, match=r"has the label 9, .* ignore_index is 255"):
         SegmentationFolder(root, **OPTIONS).setup("fit")
     data = SegmentationFolder(root, ignore_index=9, **OPTIONS)
-    assert data.parts["train"].counts.ignored.tolist() == [2 * n for n in (4, 5, 1, 2, 3)]
+    assert data.parts["train"].pixels.ignored.tolist() == [2 * n for n in (4, 5, 1, 2, 3)]
     assert (data.annotation("train", 2) == 255).sum() == 2
     assert SegmentationFolder(root, ignore_index=9, **OPTIONS).input["ignore_index"] == 255
 

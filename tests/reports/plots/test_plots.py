@@ -3,14 +3,18 @@
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import matplotlib
 import pytest
 
+from longtail.figures import Metric
 from longtail.reports.plots.classes import Bars, change_by_count, class_counts, difficulty_by_count, group_bars
 from longtail.reports.plots.curves import Dial, by_strength, head_to_tail, loss_curves, validation_curves
 from longtail.reports.plots.drawing import GROUP_COLOURS, NAMED_CLASSES
+from longtail.reports.report import report_page
 from longtail.reports.results import Thresholds
+from longtail.reports.wording import words_of
 
 from ..sample import HOSTILE, make_results
 
@@ -124,6 +128,18 @@ def test_the_accuracy_of_the_training_has_an_axis_of_its_own() -> None:
     shown = texts(str(loss_curves(history)))
     assert {"training loss", "loss", "top-1", "training top-1 (%)", "100"} <= set(shown)
     assert "training top-1 (%)" not in texts(str(loss_curves([{**epoch, "train": {"loss": 1.0}} for epoch in history])))
+
+
+def test_what_a_run_says_of_its_own_figures_tells_a_share_from_a_loss() -> None:
+    results = make_results()
+    near, distance = Metric("Near", short="near"), Metric("Distance", better=-1, fraction=False)
+    results["words"] = {"near_rate": asdict(near), "distance": asdict(distance)}
+    for epoch in results["history"]:
+        epoch["train"] = {"loss": 40.0, "near_rate": 0.5, "distance": 2.0}
+    shown = texts(str(loss_curves(results["history"], words_of(results))))
+    assert {"training loss", "loss", "distance", "near", "training near (%)"} <= set(shown)
+    assert "near_rate" not in shown
+    assert "training near (%)" in report_page(results)
 
 
 def dial(label: str, head: Sequence[float | None], best: int = 2) -> Dial:
