@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import lightning.pytorch as pl
 import numpy as np
@@ -25,6 +25,7 @@ from longtail.errors import InputError
 from longtail.files.archives import refuse_archive
 from longtail.files.layouts import refuse_boxes
 from longtail.messages import plural, shown
+from longtail.plain import Input
 from longtail.samplers.base import EpochSampler
 
 logger = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ class LongTailData(pl.LightningDataModule, ABC):
 
     @property
     @abstractmethod
-    def input(self) -> dict[str, Any]:  # plain values of any kind, as JSON has them
+    def input(self) -> Input:
         """What the network takes, for the record and for prediction."""
 
     def file_name(self, split: str, row: int) -> str:
@@ -125,7 +126,7 @@ class LongTailData(pl.LightningDataModule, ABC):
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as a person would look at it."""
 
-    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # of the samples of the grain
+    def make_loader(self, images: Dataset[object], batches: EpochBatches) -> Loader:
         """Make the loader of a split, with worker processes; here images and targets of a batch are lists."""
         return Loader(images, batches, self.num_workers, collate_lists, torch.cuda.is_available())
 

@@ -17,6 +17,7 @@ from longtail.losses.sigmoid import SigmoidLoss
 from longtail.methods.base import Method
 from longtail.metrics.multi_label import LabelScores, best_thresholds, label_figures
 from longtail.metrics.shots import shot_accuracy
+from longtail.plain import JSON
 from longtail.reports.grains import LABELS
 from longtail.tasks.base import sgd
 from longtail.tasks.images import ImageTask
@@ -96,7 +97,7 @@ class MultiLabel(ImageTask):
             if isinstance(loss, SigmoidLoss) and data.trained is None:
                 loss.set_images(data.size("train"))
 
-    def record(self) -> dict[str, Any]:  # part of ``Results``
+    def record(self) -> dict[str, JSON]:
         """What this task adds to the results of a run."""
         return {**super().record(), "accuracy_of": "average precision"}
 
