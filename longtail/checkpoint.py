@@ -15,7 +15,7 @@ def checkpoint_path(run: Path, name: str | None = None) -> Path:
     return run / f"{name or ('best' if (run / 'best.ckpt').is_file() else 'last')}.ckpt"
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:  # as it was saved
+def read_checkpoint(path: Path) -> dict[str, Any]:  # as torch.load gives it
     """Read a checkpoint that holds nothing but tensors and plain values.
 
     Raises:
@@ -61,7 +61,7 @@ def first_not_finite(module: torch.nn.Module) -> str | None:
     return next((name for name, value in weights.items() if not bool(value.isfinite().all())), None)
 
 
-def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path) -> None:  # as it was saved
+def load_state(module: torch.nn.Module, state: dict[str, Any], path: Path) -> None:  # as torch.load gives it
     """Load a state dict into a module.
 
     Raises:

@@ -33,7 +33,7 @@ class set_debug:
         _debug = self.on
         return self
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(self, *exception: object) -> None:
         global _debug
         _debug = self.before
 

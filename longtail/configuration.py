@@ -1,16 +1,16 @@
 """YAML of recipes and runs, read as plain values."""
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from longtail.errors import InputError
+from longtail.plain import JSON
 
 _MOST_VALUES, _DEEPEST = 200_000, 100  # far beyond any configuration
 
 
-def parse_yaml(text: str, loader: type[yaml.BaseLoader | yaml.SafeLoader] = yaml.SafeLoader) -> Any:  # YAML
+def parse_yaml(text: str, loader: type[yaml.BaseLoader | yaml.SafeLoader] = yaml.SafeLoader) -> JSON:
     """The values in a text.
 
     Args:
@@ -32,7 +32,7 @@ def parse_yaml(text: str, loader: type[yaml.BaseLoader | yaml.SafeLoader] = yaml
         raise ValueError(" ".join(str(error).split())[:300] or type(error).__name__) from error
 
 
-def read_run_config(file: Path) -> dict[str, Any]:  # YAML
+def read_run_config(file: Path) -> dict[str, JSON]:
     """The configuration of a run.
 
     Raises:

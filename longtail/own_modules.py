@@ -48,7 +48,7 @@ def serve(names: Iterable[str]) -> None:
     _FINDER.folders |= dict.fromkeys((name.split(".")[0] for name in names), str(Path.cwd()))
 
 
-def named_in(value: Any) -> set[str]:  # YAML
+def named_in(value: object) -> set[str]:
     """The first parts of all import paths in a recipe or in options, and of what merely looks like one."""
     if isinstance(value, dict):
         return set().union(*map(named_in, value.values()))
@@ -74,21 +74,21 @@ class Portable:
         dataset: what does all the rest.
     """
 
-    def __init__(self, dataset: Any) -> None:  # with any samples
+    def __init__(self, dataset: Any) -> None:  # torch's, which need not be there for this module
         self.dataset = dataset
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: object) -> object:
         return self.dataset[index]
 
-    def __getattr__(self, name: str) -> Any:  # such as __getitems__, where it has that
+    def __getattr__(self, name: str) -> Any:  # the attribute of the data set, such as __getitems__
         return getattr(self.dataset, name)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _unpacked, (_Served(), self.dataset)  # the first is unpickled first
 
 
 class _Served:
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return serve, (sorted(_FINDER.folders),)
 
 

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from longtail import own_modules
 from longtail.errors import InputError, causes
@@ -89,7 +88,7 @@ def check_path(path: str, source: object, allowed: Sequence[str] = ()) -> None:
 
 
 @contextmanager
-def building_from_run(source: object, config: Any, rooms: Sequence[str] = TRAINING) -> Iterator[None]:  # YAML
+def building_from_run(source: object, config: object, rooms: Sequence[str] = TRAINING) -> Iterator[None]:
     """Within it nothing is imported by the name that a configuration gives, but what may be built from a run.
 
     Args:
@@ -130,7 +129,7 @@ def _refusal(path: str) -> str:
     )
 
 
-def _class_paths(config: Any) -> Iterator[str]:
+def _class_paths(config: object) -> Iterator[str]:
     """All import paths that stand under ``class_path``; a name without a dot is one of the package's classes."""
     inner = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
     if isinstance(config, dict) and isinstance(path := config.get("class_path"), str) and "." in path:

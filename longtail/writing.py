@@ -9,7 +9,6 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from longtail.errors import InputError
 from longtail.messages import command
@@ -165,7 +164,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         raise
 
 
-def finite(value: Any) -> Any:  # JSON
+def finite(value: object) -> object:
     """Replace every number that JSON does not know by None."""
     if isinstance(value, Mapping):
         return {key: finite(entry) for key, entry in value.items()}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Literal
 
 from longtail.augment.normalise import IMAGENET_MEAN, IMAGENET_STD, Normalise
 from longtail.errors import InputError
+from longtail.plain import JSON
 
 Interpolation = Literal["bilinear", "bicubic"]
 Channels = tuple[float, float, float]
@@ -74,6 +75,6 @@ class Preprocessing:
 STANDARD = Preprocessing(IMAGENET_MEAN, IMAGENET_STD, "bilinear", 0.875)
 
 
-def input_parts(record: Mapping[str, Any]) -> tuple[Normalise, Resize]:  # JSON
+def input_parts(record: Mapping[str, JSON]) -> tuple[Normalise, Resize]:
     """Normalisation and resizing, out of the record of what a network takes."""
     return Normalise(record["mean"], record["std"]), Resize(record["interpolation"], record["crop"])

@@ -6,14 +6,14 @@ import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from typing import Any
 
 from longtail.launch import launch
+from longtail.plain import JSON
 
 PATIENCE = timedelta(days=7)  # as one may train a teacher; a launcher ends all as soon as one ends with an error
 
 
-def agreed(key: str, decide: Callable[[], Any]) -> Any:  # JSON
+def agreed(key: str, decide: Callable[[], JSON]) -> JSON:
     """What the first process decides, in all of them.
 
     Args:

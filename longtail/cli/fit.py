@@ -4,7 +4,6 @@ import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 from longtail.cli.agreement import agreed, meet_anew, trainer_options
 from longtail.cli.choice import baseline, choose
@@ -20,6 +19,7 @@ from longtail.errors import InputError
 from longtail.launch import is_first, launch
 from longtail.messages import command
 from longtail.own_modules import named_in, serve
+from longtail.plain import JSON
 from longtail.signals import STOPPED
 from longtail.writing import check_can_be_made, check_unused
 
@@ -107,7 +107,7 @@ def fit(args: list[str]) -> int:
         recipe, options = choice.recipe, [*choice.options, *options]
         if speaks:
             sys.stdout.write(f"{choice}\n")
-    config: dict[str, Any] = {}
+    config: dict[str, JSON] = {}
     if recipe is not None:
         from longtail.recipes import load_recipe
 
@@ -201,7 +201,7 @@ def _config_files(args: list[str]) -> list[Path]:
     return files
 
 
-def _meaning(data: str, config: dict[str, Any], of_runs: list[Path], options: list[str], checked: bool) -> list[str]:
+def _meaning(data: str, config: dict[str, JSON], of_runs: list[Path], options: list[str], checked: bool) -> list[str]:
     """What ``--data`` stands for, beside the data set that a recipe or the configurations of runs after it name; a
     table is read for mistakes, if that was not done."""
     from longtail.trust import building_from_run
@@ -214,7 +214,7 @@ def _meaning(data: str, config: dict[str, Any], of_runs: list[Path], options: li
         return data_options(data, named)
 
 
-def _data_of(configs: list[dict[str, Any]], options: list[str]) -> tuple[str | None, dict[str, str]]:
+def _data_of(configs: list[dict[str, JSON]], options: list[str]) -> tuple[str | None, dict[str, str]]:
     """Import path of the data set that the last of some configurations names, and its options that are text: those in
     there, and those among the options of the command."""
     sections = [section for config in configs if isinstance(section := config.get("data"), dict)]
@@ -267,7 +267,7 @@ def _train(
     return 0
 
 
-def start_from_file(config: dict[str, Any]) -> None:  # YAML
+def start_from_file(config: dict[str, JSON]) -> None:
     """Leave the published weights of a recipe out, where a file of weights is given in their place."""
     for key, value in config.items():
         if key == "pretrained":

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -28,6 +27,7 @@ from longtail.files.layouts import refuse_boxes
 from longtail.files.passed_over import Why
 from longtail.files.readers import Reader
 from longtail.messages import plural, shown
+from longtail.plain import Input
 from longtail.reports.grains import IMAGES, Grain
 from longtail.samplers.base import EpochSampler
 
@@ -107,7 +107,7 @@ class LongTailData(Introduction, pl.LightningDataModule, ABC):
 
     @property
     @abstractmethod
-    def input(self) -> dict[str, Any]:  # plain values of any kind, as JSON has them
+    def input(self) -> Input:
         """What the network takes, for the record and for prediction."""
 
     def file_name(self, split: str, row: int) -> str:
@@ -118,7 +118,7 @@ class LongTailData(Introduction, pl.LightningDataModule, ABC):
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as a person would look at it."""
 
-    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # of the samples of the grain
+    def make_loader(self, images: Dataset[object], batches: EpochBatches) -> Loader:
         """Make the loader of a split, with worker processes; here images and targets of a batch are lists."""
         return Loader(images, batches, self.num_workers, collate_lists, torch.cuda.is_available())
 

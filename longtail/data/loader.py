@@ -19,10 +19,10 @@ Draws = list[tuple[int, int]]
 class PairSample(Protocol):
     """A sample of a grain whose images differ in size."""
 
-    def __getitem__(self, name: str, /) -> Any: ...  # "image", "target" and "row"
+    def __getitem__(self, name: str, /) -> Any: ...  # of "image", "target" and "row" each has its own type
 
 
-def collate_lists(samples: Sequence[PairSample]) -> dict[str, Any]:  # whatever the grain's samples hold
+def collate_lists(samples: Sequence[PairSample]) -> dict[str, object]:
     """A batch of samples "image", "target" and "row": lists "images" and "targets" of N, and "rows" (N,)."""
     return {
         "images": [sample["image"] for sample in samples],
@@ -137,10 +137,10 @@ class Loader:
 
     def __init__(
         self,
-        dataset: Dataset[Any],  # samples and batches differ from grain to grain, here and below
+        dataset: Dataset[object],
         batches: EpochBatches,
         num_workers: int = 0,
-        collate: Callable[[Any], Any] | None = None,
+        collate: Callable[[Any], object] | None = None,  # of samples, which differ from grain to grain, as do batches
         pin_memory: bool = False,
     ) -> None:
         self.sampler = self.batch_sampler = batches  # under these names Lightning finds it and sets the epoch
@@ -148,7 +148,7 @@ class Loader:
         self.goes_on = False
         self.lost: str | None = None
         self._collate, self._pin_memory = collate, pin_memory
-        self._watched = Watched(cast(Dataset[Any], Portable(dataset)), num_workers) if num_workers > 0 else None
+        self._watched = Watched(cast(Dataset[object], Portable(dataset)), num_workers) if num_workers > 0 else None
         self._processes: list[BaseProcess] = []
         self._inner = self._loader(batches, num_workers)
         self._position = 0
@@ -169,7 +169,7 @@ class Loader:
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Any]:  # batches of the grain
         self._position = self.sampler.start
         try:
             for batch in self._inner if self._watched is None else self._by_workers(self._watched):

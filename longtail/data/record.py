@@ -18,6 +18,7 @@ from longtail.files.listing import IntArray
 from longtail.files.members import member_names
 from longtail.files.states import file_ends, file_sizes
 from longtail.messages import SPLITS, plural, shown, some
+from longtail.plain import JSON
 from longtail.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class SplitRecord:
         return cls(trained, files)
 
 
-def _plain(values: IntArray | list[str] | None) -> list[Any] | None:  # JSON
+def _plain(values: IntArray | list[str] | None) -> list[JSON] | None:
     plain: list[Any] | None = values.tolist() if isinstance(values, np.ndarray) else values
     return plain
 

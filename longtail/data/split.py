@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longtail.errors import InputError
+from longtail.files.listing import IntegerArray
 
 
 def check_fraction(name: str, fraction: float) -> None:
@@ -27,10 +27,10 @@ def check_fractions(val_fraction: float, test_fraction: float) -> None:
 
 
 def stratified_split(
-    targets: NDArray[np.integer[Any]],  # of any width
+    targets: IntegerArray,
     fraction: float,
     seed: int,
-    sizes: NDArray[np.integer[Any]] | None = None,  # as above
+    sizes: IntegerArray | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Hold out ``round(fraction * n)`` of the n rows of every class, but never all of them; where that is none of any
     class, one row of the largest.
@@ -63,11 +63,11 @@ def stratified_split(
 
 
 def grouped_split(
-    targets: NDArray[np.integer[Any]],  # of any width
+    targets: IntegerArray,
     groups: Sequence[str],
     fraction: float,
     seed: int,
-    sizes: NDArray[np.integer[Any]] | None = None,  # as above
+    sizes: IntegerArray | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Hold out whole groups, so that of every class about ``fraction`` of its rows is.
 
@@ -110,7 +110,7 @@ def grouped_split(
 
 
 def groups_of_classes(
-    targets: NDArray[np.integer[Any]],  # as above
+    targets: IntegerArray,
     groups: Sequence[str],
     num_classes: int,
 ) -> NDArray[np.int64]:
@@ -121,11 +121,11 @@ def groups_of_classes(
 
 
 def grouped_fraction_for_one(
-    targets: NDArray[np.integer[Any]],  # as above
+    targets: IntegerArray,
     groups: Sequence[str],
-    wanted: NDArray[np.integer[Any]],  # as above
+    wanted: IntegerArray,
     seed: int,
-    sizes: NDArray[np.integer[Any]] | None = None,  # as above
+    sizes: IntegerArray | None = None,
 ) -> float | None:
     """The smallest fraction, in hundredths, by which ``grouped_split`` holds one row at least of each of the ``wanted``
     classes out; None where none up to a half does. The other arguments are as there."""
@@ -179,15 +179,15 @@ def _held_out(sizes: NDArray[np.int64], fraction: float) -> int:
     return 1 if len(sizes) == 0 else int(np.abs(totals - round(fraction * int(totals[-1]))).argmin()) + 1
 
 
-def fraction_for_one(sizes: NDArray[np.integer[Any]]) -> float:  # as above
+def fraction_for_one(sizes: IntegerArray) -> float:
     """The smallest fraction, in hundredths, that ``stratified_split`` holds one row of every class out by, of classes
     of n rows each (K,): the first over a half of one in the smallest."""
     return float(np.floor(50 / sizes.min()) + 1) / 100
 
 
 def random_fraction_for_one(
-    targets: NDArray[np.integer[Any]],  # as above
-    owners: NDArray[np.integer[Any]],  # as above
+    targets: IntegerArray,
+    owners: IntegerArray,
     count: int,
     seed: int,
     groups: Sequence[str] | None = None,
@@ -217,7 +217,7 @@ def random_fraction_for_one(
     return next((each for each in fractions if enough <= _held_out(sizes, each) <= most), None)
 
 
-def classes_without(targets: NDArray[np.integer[Any]], num_classes: int) -> list[int]:  # of any width
+def classes_without(targets: IntegerArray, num_classes: int) -> list[int]:
     """The classes among 0..num_classes-1 that do not occur in ``targets`` (M,), ascending."""
     absent: list[int] = np.setdiff1d(np.arange(num_classes), targets).tolist()
     return absent

@@ -14,6 +14,7 @@ from longtail.data.sampling import Labels
 from longtail.data.split import classes_without, random_fraction_for_one, random_split
 from longtail.files.listing import IntArray, Listing
 from longtail.messages import plural, some
+from longtail.plain import Input
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ def _tell_sides(groups: Sequence[str], kept: IntArray, held_out: IntArray, name:
     )
 
 
-def depth_input(bit_depth: int | None) -> dict[str, int]:
+def depth_input(bit_depth: int | None) -> Input:
     """What the record says of the bits that count in an image of 16: nothing where each file has the word."""
     return {} if bit_depth is None else {"bit_depth": bit_depth}
 

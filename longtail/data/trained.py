@@ -1,8 +1,8 @@
 """What data needs to know of a finished run that is evaluated on it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from longtail.plain import Input
 
 
 @dataclass(frozen=True)
@@ -13,4 +13,4 @@ class Trained:
     classes: list[str]
     label_counts: list[int]
     group_counts: list[int]
-    input: Mapping[str, Any]
+    input: Input

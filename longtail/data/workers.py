@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
 from weakref import WeakSet
@@ -29,7 +29,7 @@ NO_MEMORY = (
 _started: WeakSet[BaseProcess] = WeakSet()
 
 
-class Watched(Dataset[Any]):  # of the samples of the grain
+class Watched(Dataset[object]):
     """A data set as its worker processes read it: they tell what they are at, and when they are done with it.
 
     Args:
@@ -37,15 +37,16 @@ class Watched(Dataset[Any]):  # of the samples of the grain
         workers: how many processes read it.
     """
 
-    def __init__(self, dataset: Dataset[Any], workers: int) -> None:  # samples differ from grain to grain
+    def __init__(self, dataset: Dataset[object], workers: int) -> None:
         self.dataset = dataset
         # of each worker: its process, the row it is at, and a count that is odd while it reads
         self.pids, self.rows, self.beats = (multiprocessing.RawArray("q", workers) for _ in range(3))
 
-    def __getitems__(self, pairs: list[tuple[int, int]]) -> Any:  # what is collated
+    def __getitems__(self, pairs: list[tuple[int, int]]) -> object:
         if hasattr(self.dataset, "__getitems__"):
             with self._at(pairs[0][0]):
-                return self.dataset.__getitems__(pairs)
+                together: object = self.dataset.__getitems__(pairs)
+                return together
         samples = []
         for pair in pairs:
             with self._at(pair[0]):
@@ -186,17 +187,17 @@ class Shared:
         collate: samples to a batch.
     """
 
-    def __init__(self, collate: Any) -> None:  # samples and batches differ from grain to grain
+    def __init__(self, collate: Callable[[Any], object]) -> None:  # of samples, which differ from grain to grain
         self.collate = collate
 
-    def __call__(self, samples: Any) -> Any:  # as above
+    def __call__(self, samples: Sequence[object]) -> object:
         batch = self.collate(samples)
         if get_worker_info() is not None:
             _share(batch)
         return batch
 
 
-def _share(value: Any) -> None:  # whatever a batch holds
+def _share(value: object) -> None:
     if isinstance(value, Tensor):
         value.share_memory_()  # type: ignore[no-untyped-call]  # it has no types
     elif isinstance(value, Mapping):

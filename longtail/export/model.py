@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch import Tensor
@@ -17,7 +18,7 @@ from longtail.writing import write_atomically
 TOLERANCE = 1e-3  # of an output, relative to its largest value, between onnxruntime and torch in float32
 
 
-def packages() -> tuple[Any, Any]:  # modules
+def packages() -> tuple[ModuleType, ModuleType]:
     """onnx and onnxruntime.
 
     Raises:
@@ -33,11 +34,11 @@ def packages() -> tuple[Any, Any]:  # modules
 
 
 def write_checked(
-    onnx: Any,  # the two modules, and a session of the second; neither need be installed, so they are no types
-    onnxruntime: Any,
+    onnx: ModuleType,
+    onnxruntime: ModuleType,
     output: Path,
     write: Callable[[Path], None],
-    check: Callable[[Any], None],
+    check: Callable[[Any], None],  # of a session of onnxruntime, which has no types
     metadata: dict[str, str],
 ) -> Path:
     """Write ``model.onnx``, checked, or nothing."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from longtail.files import threads
 from longtail.files.threads import in_threads
+from longtail.plain import JSON
 
 _ITEMS = 16  # for which one process is enough
 _TRIES = 2  # as the seconds of a process run on while it is suspended
@@ -26,7 +27,7 @@ _NO_END = 1  # exit code of a process that its own watchdog has ended
 _watchdog: "_Watchdog | None" = None  # of this process, if it is one that looks at files
 
 
-def apart(function: Callable[..., Any], items: Sequence[Any]) -> Generator[tuple[Any, str]]:  # JSON
+def apart(function: Callable[..., JSON], items: Sequence[JSON]) -> Generator[tuple[JSON, str]]:
     """What a function makes of each of many items, called in as many processes as there are cores.
 
     A process that takes more than ``PATIENCE`` seconds for an item, or dies of it, is replaced by another one. Nothing
@@ -48,7 +49,7 @@ def apart(function: Callable[..., Any], items: Sequence[Any]) -> Generator[tuple
     started: list[_Process] = []
     ended = threading.Event()
 
-    def look(item: Any) -> tuple[Any, str]:  # as above
+    def look(item: JSON) -> tuple[JSON, str]:
         fate = ""
         for _ in range(_TRIES):
             try:
@@ -105,7 +106,7 @@ class _Process:
         if not self._answers.readline():
             raise RuntimeError(f"no process for {name} could be started")
 
-    def ask(self, item: Any) -> Any:  # JSON
+    def ask(self, item: JSON) -> JSON:
         """What the function makes of an item; None if the process is gone."""
         try:
             self._items.write(json.dumps(item).encode() + b"\n")

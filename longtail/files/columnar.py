@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 from longtail.errors import InputError
@@ -22,14 +23,14 @@ class Columnar(Protocol):
         schema: of pyarrow.
     """
 
-    schema: Any
+    schema: Any  # of pyarrow, which ships no types
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:  # of pyarrow, which ships no types
         """Some of the columns of all rows, in record batches of pyarrow."""
 
 
 class _Parquet:
-    def __init__(self, file: Any) -> None:  # of pyarrow
+    def __init__(self, file: Any) -> None:  # pyarrow's, which ships no types
         self._file, self.schema = file, file.schema_arrow
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:  # of pyarrow, which ships no types
@@ -56,7 +57,7 @@ class _Arrow:
             yield from (part.slice(start, _BATCH) for start in range(0, len(part), _BATCH))
 
 
-def arrow(file: Path) -> Any:  # a module without types
+def arrow(file: Path) -> ModuleType:
     """pyarrow, with its part for Parquet; raises InputError about the file where it is not installed."""
     try:
         import pyarrow
@@ -64,7 +65,8 @@ def arrow(file: Path) -> Any:  # a module without types
     except ImportError as error:
         kind = file.suffix[1:].title()
         raise InputError(f'{shown(file)}: {kind} needs pyarrow; pip install "longtail[parquet]"') from error
-    return pyarrow
+    module: ModuleType = pyarrow
+    return module
 
 
 @contextmanager

@@ -11,12 +11,12 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from longtail.errors import InputError
 from longtail.files.readme import head_of
 from longtail.files.split_names import SPLIT_NAMES, split_of_file
 from longtail.messages import command, shown, some
+from longtail.plain import JSON
 
 logger = logging.getLogger(__name__)
 
@@ -83,13 +83,13 @@ def configuration(root: Path, name: str | None = None) -> Configuration:
     return Configuration(root, chosen, _files(root, base, chosen, about["data_files"]), others)
 
 
-def _configurations(root: Path) -> dict[str, dict[str, Any]]:  # YAML
+def _configurations(root: Path) -> dict[str, dict[str, JSON]]:
     entries = head_of(root).get("configs")
     entries = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     return {str(entry["config_name"]): entry for entry in entries if "config_name" in entry}
 
 
-def _default(root: Path, known: dict[str, dict[str, Any]]) -> str:  # YAML
+def _default(root: Path, known: dict[str, dict[str, JSON]]) -> str:
     marked = [name for name, about in known.items() if about.get("default") is True]
     chosen = marked or [name for name in known if name == "default" or len(known) == 1]
     if len(chosen) != 1:
@@ -98,7 +98,7 @@ def _default(root: Path, known: dict[str, dict[str, Any]]) -> str:  # YAML
     return chosen[0]
 
 
-def _files(root: Path, base: str, name: str, data_files: Any) -> dict[Path, str]:  # YAML, checked here
+def _files(root: Path, base: str, name: str, data_files: JSON) -> dict[Path, str]:
     """The split of each file that a configuration names."""
     patterns = _patterns(root, name, data_files)
     places: dict[str, str] = {}
@@ -128,7 +128,7 @@ def _files(root: Path, base: str, name: str, data_files: Any) -> dict[Path, str]
     return found
 
 
-def _patterns(root: Path, name: str, data_files: Any) -> dict[str, list[str]]:  # YAML, checked here
+def _patterns(root: Path, name: str, data_files: JSON) -> dict[str, list[str]]:
     """The patterns of each split: of paths alone, for training."""
     paths = [data_files] if isinstance(data_files, str) else data_files
     if isinstance(paths, list) and paths and all(isinstance(path, str) for path in paths):

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from uuid import uuid4
 
 import numpy as np
@@ -44,7 +44,7 @@ class Pixels:
         self._file, self._starts, self._shapes = file, starts, shapes
         self._bytes: NDArray[np.uint8] | None = None
 
-    def __getstate__(self) -> dict[str, Any]:  # of any attribute
+    def __getstate__(self) -> dict[str, object]:
         return {**vars(self), "_bytes": None}
 
     def __getitem__(self, row: int) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.files.readme import head_of
+from longtail.plain import JSON
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ def _of_json(text: str, *keys: str) -> Features | None:
     return Features(images, classes, inner)
 
 
-def _kind(about: Any) -> object:  # JSON
+def _kind(about: JSON) -> object:
     return about.get("_type") if isinstance(about, dict) else None
 
 
-def _class_labels(about: Any, place: str = "") -> Iterator[tuple[str, list[str]]]:  # JSON
+def _class_labels(about: JSON, place: str = "") -> Iterator[tuple[str, list[str]]]:
     """The names of the classes in a column and in what it is made of."""
     if _kind(about) == "ClassLabel":
         yield place, list(about["names"])
@@ -77,7 +78,7 @@ def _class_labels(about: Any, place: str = "") -> Iterator[tuple[str, list[str]]
             yield from _class_labels(part, f"{place}.{name}" if place else name)
 
 
-def _of_readme(head: dict[str, Any], names: list[str]) -> Features | None:  # YAML
+def _of_readme(head: dict[str, JSON], names: list[str]) -> Features | None:
     try:
         about = head["dataset_info"]
         if isinstance(about, list):  # one for each configuration
@@ -92,7 +93,7 @@ def _of_readme(head: dict[str, Any], names: list[str]) -> Features | None:  # YA
     return Features(images, classes, {place: its for place, its in found.items() if place not in classes})
 
 
-def _yaml_labels(about: Any, place: str = "") -> Iterator[tuple[str, list[str]]]:  # YAML
+def _yaml_labels(about: JSON, place: str = "") -> Iterator[tuple[str, list[str]]]:
     """The same as ``_class_labels`` in the form that README.md has."""
     if isinstance(about, list):
         for entry in about:

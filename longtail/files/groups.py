@@ -5,12 +5,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from longtail.errors import InputError
 from longtail.files.labels import text
 from longtail.files.listing import Listing
 from longtail.messages import plural, shown, some
+from longtail.plain import JSON
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def is_pattern(group: str) -> bool:
 
 def values_of_field(
     file: Path,
-    entries: Sequence[Mapping[str, Any]],  # JSON
+    entries: Sequence[Mapping[str, JSON]],
     name: str,
     fields: Sequence[str] | None = None,
 ) -> list[str]:

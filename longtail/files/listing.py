@@ -19,6 +19,7 @@ from longtail.errors import InputError
 from longtail.messages import shown, some
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
+IntegerArray = NDArray[np.integer[Any]]  # of any width
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from typing import Any
 from longtail.errors import InputError
 from longtail.files.columnar import arrow, columnar
 from longtail.messages import shown
+from longtail.plain import JSON
 
 LINES = ".jsonl"
 _SAMPLE = 50  # rows that tell what is in a table without a schema
@@ -84,7 +85,7 @@ def _fields_of_lines(file: Path) -> dict[str, frozenset[str] | None]:
     return found
 
 
-def json_lines(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:  # JSON
+def json_lines(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, JSON]]]:
     """The number and the object of each line that is not blank.
 
     Raises:
@@ -102,7 +103,7 @@ def json_lines(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str
         yield number, entry
 
 
-def _lines(file: Path) -> Iterator[dict[str, Any]]:  # JSON
+def _lines(file: Path) -> Iterator[dict[str, JSON]]:
     try:
         with file.open(encoding="utf-8-sig") as stream:
             for _, entry in json_lines(file, iter(lambda: stream.readline(_LONG), "")):

@@ -106,7 +106,7 @@ def image_columns(file: Path, schema: Any, features: Features) -> list[str]:  # 
     def is_binary(kind: Any) -> bool:  # of pyarrow
         return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
 
-    def is_struct(kind: Any) -> bool:  # as above
+    def is_struct(kind: Any) -> bool:  # of pyarrow
         return pa.types.is_struct(kind) and any(part.name == "bytes" and is_binary(part.type) for part in kind)
 
     of_bytes = [column.name for column in schema if is_binary(column.type)]

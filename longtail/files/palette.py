@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+
+from longtail.files.listing import IntegerArray
 
 
 def pascal_colours() -> NDArray[np.int64]:
@@ -17,7 +17,7 @@ def pascal_colours() -> NDArray[np.int64]:
     return colours
 
 
-def pascal_indices(colours: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:  # of any width
+def pascal_indices(colours: IntegerArray) -> NDArray[np.uint8]:
     """The place of each colour (..., 3) in Pascal VOC's palette (...); 0 for one that is not in it."""
     wide, indices = colours.astype(np.int64), np.zeros(colours.shape[:-1], dtype=np.int64)
     for bit in range(3):

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from longtail.files.listing import IntegerArray
 from longtail.messages import first_line
-
-IntegerArray = NDArray[np.integer[Any]]
 
 
 def read_pickle(file: Path) -> Any:  # whatever plain values it holds
@@ -32,10 +30,10 @@ def read_pickle(file: Path) -> Any:  # whatever plain values it holds
 class Array:
     """An array as it is unpickled: made of the bytes that are there, whatever shape is said to follow."""
 
-    def __init__(self, *shape: Any) -> None:  # that of numpy's empty array, which is filled later
+    def __init__(self, *shape: object) -> None:  # that of numpy's empty array, which is filled later
         self.values: IntegerArray = np.zeros(0, np.uint8)
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: Any) -> None:  # whatever the file holds, which ``_array`` checks
         _, shape, kind, _, content = state
         self.values = _array(content, kind, shape)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import yaml
+
+from longtail.plain import JSON
 
 _HEAD = re.compile(r"---\s*\n(.*?)\n---\s*(\n|$)", re.DOTALL)
 
 
-def head_of(folder: Path) -> dict[str, Any]:  # YAML
+def head_of(folder: Path) -> dict[str, JSON]:
     """What the head of the README.md in a folder says; nothing where there is none, or it cannot be read."""
     file = folder / "README.md"
     try:

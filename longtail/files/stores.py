@@ -126,7 +126,7 @@ def _seen(places: list[str]) -> list[str]:
     return sorted(place for place in places if not base_name(place).startswith("."))
 
 
-def _names(store: Any, path: str) -> list[tuple[str, bool]]:  # as above
+def _names(store: Any, path: str) -> list[tuple[str, bool]]:  # a file system of fsspec
     """What is in a folder of a store, and whether these are folders."""
     listed = store.ls(path, detail=True)
     start = f"{path.rstrip('/')}/"

@@ -14,6 +14,7 @@ from longtail.files.columnar import columnar
 from longtail.files.folder import VIDEO_SUFFIXES
 from longtail.files.images import SUFFIXES
 from longtail.files.progress import progress_bar
+from longtail.plain import JSON
 
 _VERSION = 1  # a new one whenever other files are made of the same table
 _INDEX = "index.json"
@@ -61,7 +62,7 @@ def unpacked(file: Path, column: str, home: Path, name: Path) -> list[str]:
         return _unpack(file, column, home, name, state) if paths is None else paths
 
 
-def _kept(folder: Path, state: list[Any]) -> list[str] | None:  # JSON
+def _kept(folder: Path, state: list[JSON]) -> list[str] | None:
     """What a folder has of a table in this state; None where it has not."""
     try:
         content = json.loads((folder / _INDEX).read_text())
@@ -71,7 +72,7 @@ def _kept(folder: Path, state: list[Any]) -> list[str] | None:  # JSON
         return None
 
 
-def _unpack(file: Path, column: str, home: Path, name: Path, state: list[Any]) -> list[str]:  # JSON
+def _unpack(file: Path, column: str, home: Path, name: Path, state: list[JSON]) -> list[str]:
     """Write the files under another name, and rename their folder in the end."""
     folder = home / name
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")

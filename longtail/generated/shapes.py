@@ -8,13 +8,13 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from longtail.errors import InputError
 from longtail.generated.drawing import CLASSES, Scene, SplitName, scenes
 from longtail.generated.masks import box, segmentation
+from longtail.plain import JSON
 from longtail.writing import whole_folder
 
 
@@ -54,10 +54,10 @@ def write_shapes(
             (inside / "annotations" / f"instances_{split}.json").write_text(text, encoding="utf-8", newline="\n")
 
 
-def _write_images(folder: Path, scenes: Iterable[Scene]) -> dict[str, Any]:
+def _write_images(folder: Path, scenes: Iterable[Scene]) -> dict[str, JSON]:
     """Write the images of a split into ``folder`` and return its annotations."""
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    images: list[dict[str, JSON]] = []
+    annotations: list[dict[str, JSON]] = []
     for number, scene in enumerate(scenes, start=1):
         name = f"{number:06d}.png"
         Image.fromarray(scene.image).save(folder / name)

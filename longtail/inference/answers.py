@@ -6,12 +6,12 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from longtail.inference.posterior import Posterior
 from longtail.inference.rejection import Rejection
+from longtail.plain import JSON
 from longtail.posthoc.conformal import ConformalSets
 from longtail.writing import write_atomically
 
@@ -24,7 +24,7 @@ def answers(
     top_k: int,
     sets: ConformalSets | None = None,
     rejection: Rejection | None = None,
-) -> Iterator[dict[str, Any]]:  # JSON
+) -> Iterator[dict[str, JSON]]:
     """Yield {"path", "top": [{"class", "probability"}, ...]} for every file, most probable class first, with sets
     "set": the classes in it, most probable first, and with a rejection its score by name, and "rejected"."""
     for names, logits, scores in batches:
@@ -35,7 +35,7 @@ def answers(
             inside = sets(posterior.calibration.log_probabilities(logits).exp())
         for row, name in enumerate(names):
             ranked = zip(top.indices[row].tolist(), top.values[row].tolist(), strict=True)
-            answer: dict[str, Any] = {  # JSON
+            answer: dict[str, JSON] = {
                 "path": name,
                 "top": [{"class": posterior.classes[c], "probability": round(p, 6)} for c, p in ranked],
             }
@@ -48,7 +48,7 @@ def answers(
             yield answer
 
 
-def columns(rows: Iterable[dict[str, Any]], top_k: int) -> Iterator[list[Any]]:  # JSON
+def columns(rows: Iterable[dict[str, JSON]], top_k: int) -> Iterator[list[JSON]]:
     """Answers as the rows of a table, its header first: a column pair for each rank, then the set with | between its
     classes, the score of a rejection, and true or false for rejected."""
     header = ["path", *(f"{name}_{k + 1}" for k in range(top_k) for name in ("class", "probability"))]
@@ -61,8 +61,8 @@ def columns(rows: Iterable[dict[str, Any]], top_k: int) -> Iterator[list[Any]]: 
 
 
 def write_answers(
-    rows: Iterator[dict[str, Any]],  # JSON
-    table: Callable[[Iterator[dict[str, Any]]], Iterable[list[Any]]],  # of these
+    rows: Iterator[dict[str, JSON]],
+    table: Callable[[Iterator[dict[str, JSON]]], Iterable[list[JSON]]],
     style: str,
     output: Path | None,
 ) -> None:

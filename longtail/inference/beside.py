@@ -2,24 +2,24 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from longtail.configuration import parse_yaml
 from longtail.errors import InputError
 from longtail.messages import shown
+from longtail.plain import JSON
 from longtail.reports.results import Results
 
 
-def frozen_options(method: Mapping[str, Any]) -> dict[str, Any] | None:  # YAML
+def frozen_options(method: Mapping[str, JSON]) -> dict[str, JSON] | None:
     """The options of the backbone of a method, as configured, where a part of it is trained or none; else None."""
     backbone = (method.get("init_args") or {}).get("backbone")
     options = backbone.get("init_args") if isinstance(backbone, dict) else None
     return options if isinstance(options, dict) and options.get("tuning", "all") != "all" else None
 
 
-def check_beside(run: Path, method: Mapping[str, Any]) -> None:  # YAML
+def check_beside(run: Path, method: Mapping[str, JSON]) -> None:
     """Check that the file of the weights of a run is where it was.
 
     Args:
@@ -37,7 +37,7 @@ def check_beside(run: Path, method: Mapping[str, Any]) -> None:  # YAML
         )
 
 
-def check_needs(run: Path, method: Mapping[str, Any]) -> None:  # YAML
+def check_needs(run: Path, method: Mapping[str, JSON]) -> None:
     """Check that a run needs weights beside its checkpoint; raises InputError where that holds all."""
     if frozen_options(method) is None:
         raise InputError(f"the checkpoints of {shown(run)} hold all of its weights: leave out --weights")

@@ -3,12 +3,12 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from longtail.errors import InputError
+from longtail.plain import JSON
 from longtail.posthoc.conformal import ConformalSets, fit_sets
 from longtail.posthoc.scaling import SCALINGS, Scaling
 from longtail.reports.calibration import FILE_NAME, WAY_OUT, Figures, read_calibration
@@ -92,7 +92,7 @@ class Calibration:
         return calibration if calibration.checkpoint == checkpoint else None
 
     @classmethod
-    def _of(cls, content: Any) -> "Calibration":  # JSON
+    def _of(cls, content: JSON) -> "Calibration":
         scaling = content["scaling"]
         scale, bias = (torch.tensor(scaling[name], dtype=torch.float64) for name in ("scale", "bias"))
         values = {name: content[name] for name in ("checkpoint", "prior", "images", "labels", "true", "figures")}

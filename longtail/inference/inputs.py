@@ -1,12 +1,13 @@
 """What the network of a run takes, out of its results, checked."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from longtail.augment.preprocessing import Interpolation, Preprocessing
 from longtail.errors import InputError
 from longtail.files.depth import FULL
-from longtail.reports.results import FILE_NAME, Input, Results
+from longtail.plain import JSON, Input
+from longtail.reports.results import FILE_NAME, Results
 
 NORMALISATION = ("mean", "std")
 LARGEST_SIDE, MOST_FRAMES = 2**14, 2**12  # far beyond any network
@@ -31,7 +32,7 @@ def network_input(run: Path, results: Results, *needed: str) -> Input:
     return inputs
 
 
-def _problem(inputs: dict[str, Any], classes: int) -> str | None:
+def _problem(inputs: dict[str, JSON], classes: int) -> str | None:
     """What of the entries that are there cannot be used, or None."""
     for key, lengths in (("mean", 3), ("std", 3), ("category_ids", classes)):
         if len(inputs.get(key, [0] * lengths)) != lengths:

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from longtail.inference.answers import Batch, write_answers
 from longtail.inference.base import Predictor
 from longtail.inference.classification import Classifier
 from longtail.inference.runs import tell_escaped
+from longtail.plain import JSON
 from longtail.reports.results import Results
 
 
@@ -92,7 +92,7 @@ class Labeller(Predictor):
             return
         write_answers(self._answers(batches, limits), _columns, style, output)
 
-    def _answers(self, batches: Iterator[Batch], limits: Tensor) -> Iterator[dict[str, Any]]:  # JSON
+    def _answers(self, batches: Iterator[Batch], limits: Tensor) -> Iterator[dict[str, JSON]]:
         """Yield {"path", "labels": [{"class", "probability"}, ...]} for every file, most probable class first."""
         for names, logits, _ in batches:
             probabilities = logits.sigmoid()
@@ -119,7 +119,7 @@ class Labeller(Predictor):
         return write_classifier(network.method, network.shape, None, None, {**network.metadata, **own}, output)
 
 
-def _columns(rows: Iterable[dict[str, Any]]) -> Iterator[list[str]]:  # JSON
+def _columns(rows: Iterable[dict[str, JSON]]) -> Iterator[list[str]]:
     """Answers as the rows of a table, its header first, with | between classes and between their probabilities."""
     yield ["path", "labels", "probabilities"]
     for row in rows:

@@ -4,13 +4,13 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from longtail.errors import InputError
 from longtail.messages import near_names, some
+from longtail.plain import JSON
 
 UNIFORM, TRAIN, ESTIMATE = "uniform", "train", "estimate"
 SLACK = 0.01  # of a sum of frequencies that were rounded
@@ -64,7 +64,7 @@ def _read(file: Path) -> dict[str, float]:
         reason = getattr(error, "strerror", None) or "no text"
         raise InputError(f"--prior {file}: cannot be read ({reason}); or give uniform, train, estimate") from error
     try:
-        content: Any = json.loads(text) if file.suffix.lower() == ".json" else _table(text)
+        content: JSON = json.loads(text) if file.suffix.lower() == ".json" else _table(text)
         frequencies = {str(name): float(value) for name, value in content.items()}
         if not all(abs(value) < float("inf") for value in frequencies.values()):
             raise ValueError
@@ -98,7 +98,7 @@ def _table(text: str) -> dict[str, float]:
     return frequencies
 
 
-def add_adjustments(group: Any, about_prior: str) -> None:  # argparse does not name the type of a group
+def add_adjustments(group: JSON, about_prior: str) -> None:  # argparse does not name the type of a group
     """Add the options that say how frequent the classes are, with the help of one of them."""
     group.add_argument(
         "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"

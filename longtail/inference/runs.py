@@ -20,6 +20,7 @@ from longtail.files.table import is_table
 from longtail.inference.base import Predictor
 from longtail.inference.beside import check_beside
 from longtail.messages import plural, retrievable
+from longtail.plain import JSON
 from longtail.reports.results import Results, load_results
 from longtail.trust import METHOD, building_from_run, check_path
 
@@ -140,7 +141,7 @@ def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | No
     return method.eval().to("cuda" if torch.cuda.is_available() else "cpu"), path
 
 
-def _method_config(run: Path, results: Results) -> dict[str, Any]:  # YAML
+def _method_config(run: Path, results: Results) -> dict[str, JSON]:
     """The configuration of the method of a run, with its counts, so that it starts from no weights.
 
     Raises:
@@ -154,7 +155,7 @@ def _method_config(run: Path, results: Results) -> dict[str, Any]:  # YAML
         raise InputError(f"{run}: its results hold no configuration of a method: restore results.json") from error
 
 
-def for_checkpoint(config: dict[str, Any]) -> dict[str, Any]:  # YAML
+def for_checkpoint(config: dict[str, JSON]) -> dict[str, JSON]:
     """The configuration of a method whose weights all come from its checkpoint, also those of a teacher."""
     options = dict(config.get("init_args", {}))
     if "teacher_checkpoint" in options:
@@ -162,7 +163,7 @@ def for_checkpoint(config: dict[str, Any]) -> dict[str, Any]:  # YAML
     return without_starts({**config, "init_args": options})
 
 
-def without_starts(config: dict[str, Any], of_backbone: bool = False) -> dict[str, Any]:  # YAML
+def without_starts(config: dict[str, JSON], of_backbone: bool = False) -> dict[str, JSON]:
     """A configuration whose backbones and classifiers start from no weights, as the checkpoint holds the trained ones.
 
     A backbone of which a part is trained keeps them: its checkpoint holds that part alone.

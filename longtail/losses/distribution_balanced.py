@@ -75,7 +75,7 @@ class DistributionBalancedLoss(SigmoidLoss):
         self.set_images(int(counts.sum()) if images is None else images)
 
     @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "DistributionBalancedLoss":  # as of the constructor
+    def from_counts(cls, class_counts: Counts, **options: Any) -> "DistributionBalancedLoss":  # of the constructor
         return cls(class_counts, **options)
 
     def set_images(self, images: int) -> None:

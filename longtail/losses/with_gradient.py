@@ -16,8 +16,8 @@ class Formula(NamedTuple):
         scale: multiplies that gradient by what comes back for each row, in place, and returns it.
     """
 
-    plain: Callable[[Tensor, Tensor, Any], Tensor]
-    value_and_gradient: Callable[[Tensor, Tensor, Any, bool], tuple[Tensor, Tensor | None]]
+    plain: Callable[[Tensor, Tensor, Any], Tensor]  # each loss is made from something else
+    value_and_gradient: Callable[[Tensor, Tensor, Any, bool], tuple[Tensor, Tensor | None]]  # the same for both
     scale: Callable[[Tensor, Tensor], Tensor]
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, nan
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from longtail.checks import check_number
 from longtail.counts import Counts, shot_groups
 from longtail.errors import InputError
 from longtail.metrics.detections import SHAPE, Detections, Entry, IntArray, Kind
+from longtail.plain import JSON
 
 FloatArray = NDArray[np.float64]
 
@@ -56,7 +58,7 @@ class AveragePrecision:
 
 
 def average_precision(
-    truth: Mapping[str, Any],  # JSON
+    truth: Mapping[str, JSON],
     detections: Detections | Sequence[Entry],
     kind: Kind,
     federated: bool = False,
@@ -267,7 +269,7 @@ class _ClassEvaluation:
             return [width * height for _, _, width, height in shapes]
         return [float(area) for area in self.library.mask.area(shapes)]
 
-    def _image(self, category: int, image: int, number: int) -> dict[str, Any]:
+    def _image(self, category: int, image: int, number: int) -> dict[str, JSON]:
         record = self.images[image]
         entry = {"id": number}
         if self.kind == "segm":
@@ -277,18 +279,19 @@ class _ClassEvaluation:
             return {**entry, "neg_category_ids": [1], "not_exhaustive_category_ids": [1] if open_ended else []}
         return entry
 
-    def _coco(self, images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> Any:
+    def _coco(self, images: list[dict[str, JSON]], annotations: list[dict[str, JSON]]) -> Any:
         categories = [{"id": 1, "frequency": "f"}]  # the library groups by frequency too, which is not used here
         data = {"images": images, "categories": categories, "annotations": annotations}
         return self.library.COCO(data)
 
 
-def _library() -> Any:
+def _library() -> ModuleType:
     try:
         import faster_coco_eval
     except ImportError as error:
         raise InputError('average precision needs faster-coco-eval: pip install "longtail[detection]"') from error
-    return faster_coco_eval
+    module: ModuleType = faster_coco_eval
+    return module
 
 
 def _silent(*_: object) -> None:

@@ -9,9 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from longtail.plain import JSON
+
 Kind = Literal["bbox", "segm"]
-Entry = Mapping[str, Any]
+Entry = Mapping[str, JSON]
 IntArray = NDArray[np.int64]
+FloatingArray = NDArray[np.floating[Any]]  # of any width
 
 SHAPE = {"bbox": "bbox", "segm": "segmentation"}  # where an object holds what is compared
 
@@ -55,7 +58,7 @@ class RunLengths:
         """Some of them, in this order; they share the bytes."""
         return RunLengths(self.sizes[rows], self.starts[rows], self.lengths[rows], self.content)
 
-    def entries(self) -> list[dict[str, Any]]:  # as the library takes them
+    def entries(self) -> list[dict[str, JSON]]:  # as the library takes them
         """Each with "size" and "counts", as bytes."""
         rows = zip(self.sizes.tolist(), self.starts.tolist(), self.lengths.tolist(), strict=True)
         return [
@@ -77,8 +80,8 @@ class Detections:
 
     images: IntArray
     categories: IntArray
-    scores: NDArray[np.floating[Any]]
-    boxes: NDArray[np.floating[Any]] | None = None
+    scores: FloatingArray
+    boxes: FloatingArray | None = None
     masks: RunLengths | None = None
 
     @classmethod

@@ -18,6 +18,7 @@ from longtail.models.resnet_cifar import CifarResNet
 from longtail.models.trained_state import keep_trained_state
 from longtail.models.tuning import BATCH_NORM, Frozen, Tuning
 from longtail.models.weights import check_start, load_tuned, load_weights
+from longtail.plain import JSON
 
 CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (8, 20, 32, 56)}
 
@@ -81,7 +82,7 @@ class Backbone(nn.Module):
             load_weights(self.body, weights)
 
     @classmethod
-    def expected(cls, options: Mapping[str, Any]) -> NetworkInput:  # as a configuration has them
+    def expected(cls, options: Mapping[str, JSON]) -> NetworkInput:
         """The images that the network and the weights it starts from expect; the options are those of the class."""
         name, weights = resolved(options["name"], options.get("weights"))
         published = timm_input(name, bool(options.get("pretrained") or weights))
@@ -142,7 +143,7 @@ def make_timm(name: str, pretrained: bool, **options: Any) -> Any:  # timm has n
         ) from error
 
 
-def make_sized(name: str, pretrained: bool, size: int) -> Any:  # as make_timm
+def make_sized(name: str, pretrained: bool, size: int) -> Any:  # timm has no types
     """A network of timm without classifier for images of one size, where it takes them at one size alone.
 
     Raises:

@@ -29,6 +29,7 @@ from longtail.models.backbones import freeze_norms, make_timm
 from longtail.models.downloads import impatient
 from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.weights import check_start, load_weights
+from longtail.plain import JSON
 
 
 @dataclass
@@ -48,13 +49,13 @@ class DetectorBackbone(ABC):
         check_start(self.pretrained, self.weights)
 
     @classmethod
-    def expected(cls, options: Mapping[str, Any]) -> NetworkInput:  # as a configuration has them
+    def expected(cls, options: Mapping[str, JSON]) -> NetworkInput:
         """The images that the weights of the backbone expect, as far as that is known; the options are those of the
         class."""
         return NetworkInput()
 
     @abstractmethod
-    def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:
+    def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:  # those of FasterRCNN
         """Make the network.
 
         Args:
@@ -79,14 +80,14 @@ class ResNet50FPN(DetectorBackbone):
     trainable_stages: int = 3
 
     @classmethod
-    def expected(cls, options: Mapping[str, Any]) -> NetworkInput:  # as in the base
+    def expected(cls, options: Mapping[str, JSON]) -> NetworkInput:
         """ImageNet's mean and deviation, by torchvision's record of its weights."""
         if not (options.get("pretrained") or options.get("weights")):
             return NetworkInput()
         published = _resnet50(options.get("version", 1)).transforms()
         return NetworkInput(Preprocessing(tuple(published.mean), tuple(published.std)))
 
-    def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:
+    def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:  # those of FasterRCNN
         if self.version not in (1, 2) or not 0 <= self.trainable_stages <= 5:
             raise InputError(
                 f"version must be 1 or 2 and trainable_stages 0 to 5, got {self.version} and {self.trainable_stages}"
@@ -148,12 +149,12 @@ class TimmFPN(DetectorBackbone):
     frozen_norms: bool | None = None
 
     @classmethod
-    def expected(cls, options: Mapping[str, Any]) -> NetworkInput:  # as in the base
+    def expected(cls, options: Mapping[str, JSON]) -> NetworkInput:
         """Mean and deviation by timm's record of the weights."""
         from_weights = bool(options.get("pretrained") or options.get("weights"))
         return NetworkInput(timm_input(options.get("name", cls.name), from_weights).preprocessing)
 
-    def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:
+    def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:  # those of FasterRCNN
         body = make_timm(self.name, self.pretrained, features_only=True)
         strides = body.feature_info.reduction()
         levels = [i for i, stride in enumerate(strides) if stride >= 4]

@@ -1,7 +1,7 @@
 """The layers of a network in the order that images pass through them."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 
 from torch import nn
 
@@ -17,10 +17,11 @@ def layer_of(backbone: nn.Module) -> tuple[dict[str, int], int]:
 
     body = getattr(backbone, "body", backbone)
     names = {name: name.removeprefix("body.") for name, _ in backbone.named_parameters()}
-    if not hasattr(body, "group_matcher"):
+    matcher = getattr(body, "group_matcher", None)
+    if matcher is None:
         return dict.fromkeys(names, 0), 1
-    whole: Any = _Classified(body)  # timm asks for no more than the names
-    groups = group_parameters(whole, cast(Any, body).group_matcher(coarse=False), reverse=True)
+    whole = cast(nn.Module, _Classified(body))  # timm asks for no more than the names
+    groups = group_parameters(whole, matcher(coarse=False), reverse=True)
     depths = {name: int(groups.get(inner, 0)) for name, inner in names.items()}
     return depths, int(groups[CLASSIFIER])
 

@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from longtail.augment.preprocessing import Interpolation, Preprocessing
 from longtail.errors import InputError
 from longtail.messages import shown
 from longtail.models.inputs import NetworkInput
+from longtail.plain import JSON
 
 PREFIX = "local-dir:"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -50,7 +50,7 @@ def recorded_input(name: str, weights: Path | None) -> NetworkInput | None:
     return NetworkInput(Preprocessing(mean, std, interpolation, crop), size)  # type: ignore[arg-type]  # of three
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def _read(folder: Path) -> dict[str, JSON]:
     file = folder / "config.json"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))

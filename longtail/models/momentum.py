@@ -34,7 +34,7 @@ class MomentumEncoder(nn.Module):
         self.momentum = momentum
 
     @torch.no_grad()
-    def forward(self, *args: Any, **kwargs: Any) -> Any:  # as the model
+    def forward(self, *args: Any, **kwargs: Any) -> Any:  # what the model takes and gives
         return self.encoder(*args, **kwargs)
 
     @torch.no_grad()

@@ -5,6 +5,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from longtail.messages import first_line, near_names
 from longtail.models.downloads import from_hub
 from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.weights import check_start, load_weights
+from longtail.plain import JSON
 
 Size = tuple[int, int]
 
@@ -94,7 +96,7 @@ class SMP(PixelBackbone):
             load_weights(self.encoder.model if name.startswith("tu-") else self.encoder, weights)
 
     @classmethod
-    def expected(cls, options: Mapping[str, Any]) -> NetworkInput:  # as a configuration has them
+    def expected(cls, options: Mapping[str, JSON]) -> NetworkInput:
         """The images that the weights of the encoder expect; the options are those of the class.
 
         timm keeps a record of its own. Those of the library's other encoders lie beside the published weights, so of a
@@ -119,7 +121,7 @@ class SMP(PixelBackbone):
         return features
 
 
-def _library() -> Any:  # it ships no types
+def _library() -> ModuleType:
     """segmentation-models-pytorch; raises InputError where it is not installed."""
     try:
         import segmentation_models_pytorch as smp
@@ -127,7 +129,8 @@ def _library() -> Any:  # it ships no types
         raise InputError(
             'segmentation needs segmentation-models-pytorch: pip install "longtail[segmentation]"'
         ) from error
-    return smp
+    module: ModuleType = smp
+    return module
 
 
 def _make(name: str, architecture: str, pretrained: bool, options: dict[str, Any]) -> Any:

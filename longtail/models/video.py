@@ -16,6 +16,7 @@ from longtail.models.backbones import Backbone
 from longtail.models.downloads import impatient
 from longtail.models.inputs import NetworkInput
 from longtail.models.weights import check_start, load_weights
+from longtail.plain import JSON
 
 
 class VideoBackbone(nn.Module):
@@ -56,7 +57,7 @@ class VideoBackbone(nn.Module):
             load_weights(self.body, weights)
 
     @classmethod
-    def expected(cls, options: Mapping[str, Any]) -> NetworkInput:  # as a configuration has them
+    def expected(cls, options: Mapping[str, JSON]) -> NetworkInput:
         """The frames that the weights of Kinetics-400, or a file of their kind, expect, by torchvision's record; the
         options are those of the class."""
         name = options["name"]

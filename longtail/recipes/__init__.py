@@ -9,10 +9,10 @@ the data.
 import difflib
 import os
 from pathlib import Path
-from typing import Any
 
 from longtail.configuration import parse_yaml
 from longtail.errors import InputError
+from longtail.plain import JSON
 
 HERE = Path(__file__).parent
 
@@ -23,7 +23,7 @@ def recipe_names() -> list[str]:
     return [file.relative_to(HERE).with_suffix("").as_posix() for file in files if not file.name.startswith("_")]
 
 
-def load_recipe(name: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:  # YAML
+def load_recipe(name: str, above: tuple[Path, ...] = ()) -> dict[str, JSON]:
     """Read a recipe and the ones it starts from.
 
     Args:
@@ -53,7 +53,7 @@ def load_recipe(name: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:  # Y
         raise InputError(f"the recipe {file}: its base must be the name of a recipe, or a list of names")
     if (whole := file.resolve()) in above:
         raise InputError(f"the recipe {file} is its own base, by way of {above[-1]}: give another one")
-    merged: dict[str, Any] = {}
+    merged: dict[str, JSON] = {}
     for base in bases:
         beside = file.parent / f"{base}.yaml"
         own = _is_file(beside) and beside != file  # one of the same name elsewhere may be meant
@@ -69,7 +69,7 @@ def _is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 - as above
 
 
-def read_yaml(file: Path) -> dict[str, Any]:  # YAML
+def read_yaml(file: Path) -> dict[str, JSON]:
     """Read a recipe as it lies in its file, or the configuration of a run.
 
     Raises:
@@ -84,7 +84,7 @@ def read_yaml(file: Path) -> dict[str, Any]:  # YAML
     return content
 
 
-def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:  # YAML
+def merge(base: dict[str, JSON], change: dict[str, JSON]) -> dict[str, JSON]:
     """Lay a change over a configuration: mappings key by key, everything else replaced.
 
     A new ``class_path`` with ``init_args`` starts anew; one without keeps the arguments of the old class.

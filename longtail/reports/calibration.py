@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import TypedDict, cast
 
 from rich import table as terminal
 
 from longtail.errors import InputError
 from longtail.figures import PROBABILITIES
+from longtail.plain import JSON
 from longtail.reports.groups import GROUPS
 from longtail.reports.lines import Lines
 from longtail.reports.rejection import are_refused, rejection_lines, rejection_notes
@@ -40,7 +41,7 @@ class Figures(TypedDict):
 Worth = Mapping[str, Mapping[str, Figures]]  # by group ("all", "many", "medium", "few"), before and after
 
 
-def read_calibration(run: Path) -> dict[str, Any] | None:  # JSON, checked by who takes more of it than the figures
+def read_calibration(run: Path) -> dict[str, JSON] | None:
     """The content of the file of a run, with what is shown of it checked; None where there is no file.
 
     Raises:
@@ -60,10 +61,10 @@ def read_calibration(run: Path) -> dict[str, Any] | None:  # JSON, checked by wh
         fits = False
     if not fits:
         raise InputError(f"{file}: is not a calibration of a run; {WAY_OUT}")
-    return cast(dict[str, Any], content)
+    return cast(dict[str, JSON], content)
 
 
-def _are_figures(group: Any) -> bool:
+def _are_figures(group: JSON) -> bool:
     """Whether a group of the file has what is shown of it; raises KeyError or TypeError where parts are missing."""
     for figures in (group[when] for when in WHEN):
         bins = figures["reliability"]
@@ -89,7 +90,7 @@ def calibration_lines(worth: Worth) -> Lines:
 
 def calibration_tables(
     name: str,
-    content: Mapping[str, Any],  # JSON
+    content: Mapping[str, JSON],
 ) -> list[tuple[terminal.Table, list[str]]]:
     """The tables for the terminal of what a calibration of a run says, and what is to be noted below each."""
     scaling = f"{name}: {content['scaling']['kind']} scaling, cross-fitted on validation images"

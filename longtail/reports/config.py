@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from longtail.configuration import parse_yaml
+from longtail.plain import JSON
 from longtail.reports.results import Results
 
 Place = tuple[str | int, ...]  # keys of mappings and numbers of list entries, from the outside in
@@ -14,7 +15,7 @@ Place = tuple[str | int, ...]  # keys of mappings and numbers of list entries, f
 SEEDS = ("seed", "seed_everything")
 
 
-def values(config: str, without: Collection[str] = ()) -> dict[Place, Any]:  # YAML
+def values(config: str, without: Collection[str] = ()) -> dict[Place, JSON]:
     """Return every value of a configuration, as it is written, by its place; not those under the keys ``without``.
 
     Empty mappings and lists are values. What is no YAML is one value, without a place.
@@ -26,8 +27,8 @@ def values(config: str, without: Collection[str] = ()) -> dict[Place, Any]:  # Y
     return _values(tree, (), without)
 
 
-def _values(tree: Any, place: Place, without: Collection[str]) -> dict[Place, Any]:
-    entries: list[tuple[str | int, Any]] = []
+def _values(tree: JSON, place: Place, without: Collection[str]) -> dict[Place, JSON]:
+    entries: list[tuple[str | int, JSON]] = []
     if isinstance(tree, dict):
         entries = [(key, value) for key, value in tree.items() if key not in without]
     elif isinstance(tree, list):

@@ -1,9 +1,9 @@
 """What is known of a data set before anything is trained on it, and how it is put into words."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from longtail.messages import SPLITS, plural, shown
+from longtail.plain import JSON
 from longtail.reports.grains import Grain
 from longtail.reports.results import Thresholds
 from longtail.reports.wording import group_summary
@@ -94,7 +94,7 @@ class Dataset:
         """How many classes each group has."""
         return group_summary(self.counts, self.thresholds, self.grain, self.counted)
 
-    def plain(self) -> dict[str, Any]:  # JSON
+    def plain(self) -> dict[str, JSON]:
         """What is known as plain values, without pictures."""
         content = asdict(self) | {"grain": self.grain.samples}
         for overlap in content["overlaps"] or []:

@@ -1,7 +1,8 @@
 """What refusing images that fit no class is worth: how many known ones it costs, and how many others it finds."""
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from longtail.plain import JSON
 from longtail.reports.groups import GROUPS
 from longtail.reports.lines import Lines
 from longtail.reports.wording import NOTHING, percent
@@ -26,7 +27,7 @@ class RejectionFigures(TypedDict):
     scores: dict[str, dict[str, Refused]]
 
 
-def are_refused(content: Any) -> bool:  # JSON
+def are_refused(content: JSON) -> bool:
     """Whether that is what is shown of them; raises KeyError, TypeError or AttributeError where parts are missing."""
     groups = [group for groups in content["scores"].values() for group in groups.values()]
     values = [group[name] for group in groups for name in ("refused", "auroc", "fpr95")]

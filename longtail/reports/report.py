@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.messages import plural
+from longtail.plain import JSON
 from longtail.reports import html
 from longtail.reports.calibration import read_calibration
 from longtail.reports.difficulty import Snapshot, exceptions, in_words, no_correlation, rarity_correlation, snapshots
@@ -54,7 +55,7 @@ def write_report(run: Path, output: Path | None = None) -> Path:
     return output
 
 
-def report_page(results: Results, calibration: Mapping[str, Any] | None = None) -> str:  # JSON
+def report_page(results: Results, calibration: Mapping[str, JSON] | None = None) -> str:
     """Return the page about a run.
 
     Args:

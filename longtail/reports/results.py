@@ -3,9 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import TypedDict, cast
 
 from longtail.errors import InputError
+from longtail.plain import JSON, Input
 from longtail.reports.schema import misfit
 from longtail.writing import finite, is_held, write_atomically
 
@@ -15,24 +16,6 @@ _INTRODUCTION = ("task", "predictor", "grain")  # what a task says of its runs
 
 # Fractions by name; None where a metric is not defined, as for a group without classes.
 Metrics = dict[str, float | None]
-
-
-class Input(TypedDict, total=False):
-    """What the network takes: the side of the images in pixels, mean and deviation of the channels in [0, 1], how
-    images are resized, and the part of them that the central crop takes; how many bits of images of 16 count, where
-    that was given; of clips their frames, and what these are called in folders, where that was given; of a detector,
-    the category id of each class; of segmentation, the label that does not count."""
-
-    size: int
-    mean: list[float]
-    std: list[float]
-    interpolation: str
-    crop: float
-    bit_depth: int
-    frames: int
-    frame_pattern: str
-    category_ids: list[int]
-    ignore_index: int
 
 
 class Data(TypedDict):
@@ -152,7 +135,7 @@ class _OfSomeRuns(TypedDict, total=False):
 
     instance_counts: list[int]
     accuracy_of: str
-    words: dict[str, dict[str, Any]]  # from outside: checked where it is read, in ``words_of``
+    words: dict[str, dict[str, JSON]]  # from outside: checked where it is read, in ``words_of``
 
 
 class Results(_OfSomeRuns):
@@ -167,7 +150,7 @@ class Results(_OfSomeRuns):
     format: int
     task: str
     predictor: str
-    grain: dict[str, Any]  # from outside: checked where it is read, in ``grain_of``
+    grain: dict[str, JSON]  # from outside: checked where it is read, in ``grain_of``
     name: str
     recipe: str | None
     status: str
@@ -255,7 +238,7 @@ def weakest_classes(figures: Sequence[float | None], train_counts: Sequence[int]
     return [index for *_, index in sorted(known)[:limit]]
 
 
-def _unknown(results: Mapping[str, Any]) -> str | None:
+def _unknown(results: Mapping[str, JSON]) -> str | None:
     """Say what is unknown of how a run introduces itself, or None."""
     task, predictor, grain = (results.get(key) for key in _INTRODUCTION)
     if not isinstance(task, str):
@@ -267,7 +250,7 @@ def _unknown(results: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _problem(results: Mapping[str, Any]) -> str | None:
+def _problem(results: Mapping[str, JSON]) -> str | None:
     """Say what a reader of ``results`` would stumble over, or None."""
     if fault := misfit(results, Results, "the whole"):
         return fault.removeprefix("the whole.")

@@ -10,7 +10,7 @@ _LARGEST = 2**63  # what JSON calls an integer has no limit; arrays and floats h
 _NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
 
 
-def misfit(value: Any, kind: Any, place: str) -> str | None:  # a type, and what stands in its place
+def misfit(value: object, kind: Any, place: str) -> str | None:  # a type of any form, as the hints give it
     """Say what is not of its type, or None.
 
     Args:
@@ -39,7 +39,7 @@ def misfit(value: Any, kind: Any, place: str) -> str | None:  # a type, and what
     return None if _is_plain(value, kind) else f"{place} is not {_NAMES.get(kind, kind)}"
 
 
-def _of_object(value: Any, kind: Any, place: str) -> str | None:
+def _of_object(value: object, kind: Any, place: str) -> str | None:
     if not isinstance(value, dict):
         return f"{place} is no object"
     if is_typeddict(kind):
@@ -56,15 +56,15 @@ def _first(faults: Iterable[str | None]) -> str | None:
     return next(filter(None, faults), None)
 
 
-def _is_finite(value: Any) -> bool:
+def _is_finite(value: object) -> bool:
     return type(value) is float and math.isfinite(value)
 
 
-def _never(value: Any) -> bool:
+def _never(value: object) -> bool:
     return False
 
 
-def _is_plain(value: Any, kind: Any) -> bool:
+def _is_plain(value: object, kind: Any) -> bool:
     if isinstance(value, bool):
         return kind is bool
     if isinstance(value, int):

@@ -2,9 +2,10 @@
 true class."""
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from longtail.messages import plural
+from longtail.plain import JSON
 from longtail.reports.groups import GROUPS
 from longtail.reports.lines import Lines
 from longtail.reports.wording import NOTHING, percent
@@ -34,7 +35,7 @@ class SetFigures(TypedDict):
     unsure: dict[str, int]
 
 
-def are_sets(content: Any) -> bool:  # JSON
+def are_sets(content: JSON) -> bool:
     """Whether that is what is shown of sets; raises KeyError, TypeError or AttributeError where parts are missing."""
     worths = [worth for groups in content["kinds"].values() for worth in groups.values()]
     numbers = [worth[name] for worth in worths for name in ("size", "covered") if worth[name] is not None]

@@ -5,12 +5,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich import table as terminal
 
 from longtail.errors import InputError
 from longtail.messages import plural
+from longtail.plain import JSON
 from longtail.reports import html
 from longtail.reports.config import differing_setting
 from longtail.reports.grains import IMAGES
@@ -121,7 +121,7 @@ def write_tradeoff(curves: Sequence[Curve], output: Path) -> list[Path]:
     return [output, beside]
 
 
-def tradeoff_record(curves: Sequence[Curve]) -> dict[str, Any]:  # JSON
+def tradeoff_record(curves: Sequence[Curve]) -> dict[str, JSON]:
     """Return the figures as they stand in the JSON; None where nothing was measured."""
     runs = [
         {

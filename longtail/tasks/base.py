@@ -24,6 +24,7 @@ from longtail.losses.base import Loss
 from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.messages import plural
 from longtail.models.classifiers import TauClassifier
+from longtail.plain import JSON, Input
 from longtail.reports.grains import Grain
 from longtail.reports.results import Pictures
 from longtail.reports.wording import group_summary
@@ -178,7 +179,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         assert isinstance(data, LongTailData)
         return data
 
-    def record(self) -> dict[str, Any]:  # part of ``Results``
+    def record(self) -> dict[str, JSON]:
         """What this task adds to the results of a run."""
         return {
             "task": self.predictor.task,
@@ -189,7 +190,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         }
 
     @property
-    def input(self) -> dict[str, Any]:  # as of the data
+    def input(self) -> Input:
         """What the network takes, beside what the data says of it."""
         return {}
 

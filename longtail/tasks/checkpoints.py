@@ -157,8 +157,8 @@ class RunCheckpoints(pl.Callback):
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: Any,  # whatever the step gives
-        batch: Any,
+        outputs: object,
+        batch: object,
         batch_idx: int,
     ) -> None:
         """Save and stop if the run has to; after the last batch the end of the epoch does it, validation included."""

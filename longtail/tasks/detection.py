@@ -1,7 +1,7 @@
 """The engine around a detector: boxes and instance masks."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -16,6 +16,7 @@ from longtail.figures import METRICS
 from longtail.files.coco.results import codec
 from longtail.inference.detection import Detector
 from longtail.methods.rcnn import RCNN
+from longtail.plain import JSON, Input
 from longtail.reports.grains import BOXES, MASKS
 from longtail.tasks.base import Task, sgd
 from longtail.tasks.detection_evaluator import DetectionEvaluator
@@ -80,7 +81,7 @@ class Detection(Task[BoxBatch]):
         """The size of evaluated images too."""
         return [*super().time_options, "for the evaluations a smaller --model.method.min_size"]
 
-    def record(self) -> dict[str, Any]:  # part of ``Results``
+    def record(self) -> dict[str, JSON]:
         """What this task adds to the results of a run."""
         accuracies = {
             "accuracy": "accuracy of the box classifier on matched proposals",
@@ -93,7 +94,7 @@ class Detection(Task[BoxBatch]):
         }
 
     @property
-    def input(self) -> dict[str, Any]:  # as in the base
+    def input(self) -> Input:
         """Mean and deviation of the channels, as the network itself normalises."""
         resize = self.method.network.transform
         return {"mean": list(resize.image_mean), "std": list(resize.image_std)}

@@ -37,8 +37,8 @@ class Divergence(pl.Callback):
         self._first = torch.empty(0)  # of those: the number of the first, and which terms were not finite in it
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:  # the signature of Lightning
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: object, batch_idx: int
+    ) -> None:  # Lightning's type of what a step gives: a dictionary, a tensor or None
         """Note on the device whether the loss is finite."""
         assert isinstance(pl_module, Task)
         if not outputs:  # a step without a loss to minimise

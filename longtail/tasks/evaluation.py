@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -16,6 +15,7 @@ from longtail.data.record import SplitRecord
 from longtail.errors import InputError
 from longtail.inference.beside import check_beside, check_needs
 from longtail.messages import SPLITS, command, plural
+from longtail.plain import JSON
 from longtail.reports.results import Evaluation, Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table, show
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
@@ -112,7 +112,7 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     return cli, results
 
 
-def moved_weights(run: Path, method: dict[str, Any], args: Sequence[str]) -> list[str]:  # YAML
+def moved_weights(run: Path, method: dict[str, JSON], args: Sequence[str]) -> list[str]:
     """Options that go with ``--weights``, where a run is used whose weights lie in another file than they did.
 
     Args:
@@ -147,7 +147,7 @@ def movable_options(run: Path) -> frozenset[str]:
         return find_class(config["data"]["class_path"]).movable
 
 
-def read_config(run: Path) -> dict[str, Any]:  # YAML
+def read_config(run: Path) -> dict[str, JSON]:
     """The configuration of a run; raises InputError where there is none."""
     file = run / "config.yaml"
     config = read_run_config(file)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -54,7 +54,7 @@ class Extraction:
         network: nn.Module,
         folder: Path | None,
         device: torch.device,
-        precision: Callable[[], AbstractContextManager[Any]],  # of nothing
+        precision: Callable[[], AbstractContextManager[object]],
         precision_name: str,
         channels_last: bool,
     ) -> None:

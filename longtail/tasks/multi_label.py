@@ -16,6 +16,7 @@ from longtail.inference.multi_label import Labeller
 from longtail.losses.sigmoid import SigmoidLoss
 from longtail.methods.base import Method
 from longtail.metrics.multi_label import SCALARS, LabelScores, best_thresholds, label_figures, label_scalars
+from longtail.plain import JSON
 from longtail.reports.grains import LABELS
 from longtail.tasks.base import sgd
 from longtail.tasks.images import ImageTask
@@ -93,7 +94,7 @@ class MultiLabel(ImageTask):
             if isinstance(loss, SigmoidLoss) and data.trained is None:
                 loss.set_images(data.size("train"))
 
-    def record(self) -> dict[str, Any]:  # part of ``Results``
+    def record(self) -> dict[str, JSON]:
         """What this task adds to the results of a run."""
         return {**super().record(), "accuracy_of": "average precision"}
 

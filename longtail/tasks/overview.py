@@ -43,7 +43,7 @@ class Overview(pl.Callback):
         self._last = None
 
     def on_train_batch_end(  # Lightning's hook, whatever the batch
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, out: Any, batch: Any, i: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, out: object, batch: object, i: int
     ) -> None:
         """Measure a step, and say once how long the run will take."""
         now = self._clock()

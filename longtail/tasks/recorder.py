@@ -5,6 +5,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Mapping, Sized
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from longtail.data.base import LongTailData
 from longtail.distributed import gather_to_first
 from longtail.errors import InputError
+from longtail.plain import JSON
 from longtail.reports.results import Results, save_results
 from longtail.reports.wording import duration, words_of
 from longtail.tasks.base import Task
@@ -25,7 +27,7 @@ from longtail.tasks.base import Task
 PACKAGES = ("longtail", "lightning", "timm", "numpy")
 
 
-def hardware(trainer: pl.Trainer) -> dict[str, Any]:  # ``Hardware``, from parts
+def hardware(trainer: pl.Trainer) -> dict[str, JSON]:
     """What a run runs on."""
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
@@ -48,7 +50,7 @@ def processor_name() -> str:
     return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
-def new_results(name: str, recipe: str | None, seed: int, config: str) -> dict[str, Any]:  # ``Results`` in the making
+def new_results(name: str, recipe: str | None, seed: int, config: str) -> dict[str, JSON]:
     """The results of a run that has not begun."""
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     versions |= {package: version(package) for package in PACKAGES}
@@ -84,7 +86,7 @@ class Recorder(pl.Callback):
         results: the results so far; those of a resumed run go on.
     """
 
-    def __init__(self, run: Path, results: dict[str, Any]) -> None:  # JSON
+    def __init__(self, run: Path, results: dict[str, JSON]) -> None:
         self.run, self.results = run, results
         self._before: dict[str, Any] = {}  # of an epoch that was stopped in the middle
 
@@ -134,7 +136,7 @@ class Recorder(pl.Callback):
             seconds = time.perf_counter() - self._start
             checkpoint["epoch_so_far"] = {"means": means, "seconds": seconds, "images": self._images}
 
-    def on_load_checkpoint(  # as above
+    def on_load_checkpoint(  # the signature of Lightning
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Take it up again."""
@@ -152,7 +154,7 @@ class Recorder(pl.Callback):
         self._validated = False
 
     def on_train_batch_end(  # the signature of Lightning
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, out: Any, batch: Any, i: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, out: object, batch: Mapping[str, Sized], i: int
     ) -> None:
         """Count the images of a batch."""
         self._images += len(batch["targets"]) * trainer.world_size

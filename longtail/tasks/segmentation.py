@@ -1,7 +1,7 @@
 """The engine around a method of segmentation: every pixel gets a class."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -16,6 +16,7 @@ from longtail.figures import METRICS
 from longtail.inference.segmentation import Segmenter
 from longtail.methods.pixels import PixelMethod, labels_at
 from longtail.metrics.segmentation import SCALARS
+from longtail.plain import JSON
 from longtail.reports.grains import PIXELS
 from longtail.tasks.base import Task, order_weights, ordered, sgd
 from longtail.tasks.limits import group_limits
@@ -95,7 +96,7 @@ class Segmentation(Task[PixelBatch]):
         """That of the network."""
         return self.method.backbone.least_batch
 
-    def record(self) -> dict[str, Any]:  # part of ``Results``
+    def record(self) -> dict[str, JSON]:
         """What this task adds to the results of a run."""
         accuracies = {"accuracy": "accuracy of its pixels", "iou": "IoU"}
         return {**super().record(), "accuracy_of": accuracies[self.difficulty_from]}

@@ -4,11 +4,11 @@ import importlib
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import yaml
 
 from longtail.errors import InputError
+from longtail.plain import JSON
 
 PREFIX = "--data.views."
 PLAIN = {"class_path": "longtail.augment.PlainView"}  # what a set takes that names no views
@@ -37,7 +37,7 @@ def split_off(args: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def with_options(  # views as a configuration has them
-    views: Sequence[Mapping[str, Any]] | None, options: Mapping[str, str]
+    views: Sequence[Mapping[str, JSON]] | None, options: Mapping[str, str]
 ) -> str:
     """The views with those options, as JSON.
 
@@ -74,7 +74,7 @@ def _options(class_path: str) -> list[str]:
     return list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
 
 
-def _set(values: dict[str, Any], path: Sequence[str], value: Any) -> None:  # of a YAML configuration
+def _set(values: dict[str, JSON], path: Sequence[str], value: JSON) -> None:
     """Set a value at a place of nested options."""
     first, *rest = path
     if rest:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from longtail.files.listing import IntArray
 from longtail.files.passed_over import Why
 from longtail.files.places import unnamed
 from longtail.messages import plural, shown
+from longtail.plain import JSON, Input
 from longtail.reports.grains import BOXES, MASKS, Grain
 
 logger = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class DetectionData(LongTailData):
         return str(self.root)
 
     @property
-    def input(self) -> dict[str, Any]:  # as in the base
+    def input(self) -> Input:
         """The category id of each class, for results, and bits that count, if they are given; the detector resizes and
         normalises by itself."""
         return {"category_ids": self.category_ids, **depth_input(self.bit_depth)}
@@ -170,7 +171,7 @@ class DetectionData(LongTailData):
         """Whether the classes of an image are known only partly, as in LVIS."""
         return self.parts[split].annotations.federated
 
-    def truth(self, split: str, masks: bool) -> dict[str, Any]:  # COCO's JSON
+    def truth(self, split: str, masks: bool) -> dict[str, JSON]:
         """A split as a dictionary in COCO's format, with masks or without."""
         return self.parts[split].truth(masks)
 

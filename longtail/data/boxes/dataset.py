@@ -4,7 +4,7 @@ import logging
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from longtail.files.image_checks import bad_images
 from longtail.files.images import decode
 from longtail.files.listing import IntArray
 from longtail.messages import and_more
+from longtail.plain import JSON
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Part:
         is_instance = (owners >= 0) & ~self.annotations.crowd
         return self.annotations.labels[is_instance], owners[is_instance]
 
-    def truth(self, masks: bool) -> dict[str, Any]:  # COCO's JSON
+    def truth(self, masks: bool) -> dict[str, JSON]:
         """The split as a dictionary in COCO's format."""
         return self.annotations.truth(masks, self.rows)
 

@@ -25,6 +25,7 @@ from longtail.files.listing import Listing
 from longtail.files.video.checks import checked_videos
 from longtail.files.video.reading import count_frames, frame_files, other_images, read_frames, segment_indices
 from longtail.messages import plural, shown, some
+from longtail.plain import Input
 from longtail.reports.grains import CLIPS
 
 logger = logging.getLogger(__name__)
@@ -72,9 +73,9 @@ class ClipData(FileData):
         """Folder of the set, where it is kept which videos are good."""
 
     @property
-    def input(self) -> dict[str, Any]:  # as in the base
+    def input(self) -> Input:
         """What is known of images, the frames of a clip, and what they are called in folders, where it is given."""
-        pattern = {} if self.frame_pattern is None else {"frame_pattern": self.frame_pattern}
+        pattern: Input = {} if self.frame_pattern is None else {"frame_pattern": self.frame_pattern}
         return {**super().input, "frames": self.frames, **pattern}
 
     @property

@@ -2,10 +2,9 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, TypedDict
+from typing import ClassVar, TypedDict
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from longtail.data.splits import Splits
 from longtail.errors import InputError
 from longtail.files.class_names import read_class_names
 from longtail.messages import some
+from longtail.plain import Input
 from longtail.reports.grains import IMAGES
 from longtail.samplers.power import PowerSampler
 
@@ -129,10 +129,15 @@ class ImageData(LongTailData):
         """Side of the images that the network sees, in pixels."""
 
     @property
-    def input(self) -> dict[str, Any]:  # as in the base
+    def input(self) -> Input:
         """Side of the images in pixels, mean and deviation of the channels, interpolation and central crop."""
-        channels = {"mean": list(self.normalise.mean), "std": list(self.normalise.std)}
-        return {"size": self.image_size, **channels, **asdict(self.resize)}
+        return {
+            "size": self.image_size,
+            "mean": list(self.normalise.mean),
+            "std": list(self.normalise.std),
+            "interpolation": self.resize.interpolation,
+            "crop": self.resize.crop,
+        }
 
     def check(self, splits: Splits) -> None:
         """Every class has training images, and there are two at least."""
@@ -186,7 +191,7 @@ class ImageData(LongTailData):
         """Views of each image of a split that evaluation shows, V."""
         return self.test_crops if name == "test" else 1
 
-    def fixed_images(self, name: str) -> Dataset[Any]:  # as of a split
+    def fixed_images(self, name: str) -> Dataset[object]:
         """The images of a split as evaluation shows them, also those of training; here they lie in memory whole."""
         split = self.split(name)
         assert split is not None

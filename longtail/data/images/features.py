@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from PIL import Image
@@ -13,6 +12,7 @@ from longtail.data.images.base import ImageBatch, ImageData, LoadedImages
 from longtail.data.images.memory import TensorImages, whole_batches
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.splits import Split, Splits
+from longtail.plain import Input
 
 
 class FeatureRows(TensorImages):
@@ -79,7 +79,7 @@ class FeatureData(ImageData):
         return self.images.source
 
     @property
-    def input(self) -> dict[str, Any]:  # as in the base
+    def input(self) -> Input:
         """What the frozen network takes."""
         return self.images.input
 
@@ -96,7 +96,7 @@ class FeatureData(ImageData):
         """The features, of which nothing is cut."""
         return images[:, view]
 
-    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
+    def make_loader(self, images: Dataset[object], batches: EpochBatches) -> Loader:
         """Make a loader that fetches whole batches, on the device of the trainer."""
         return whole_batches(images, batches, self.trainer)
 

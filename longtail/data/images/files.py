@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ from longtail.files.passed_over import Why
 from longtail.files.states import fingerprint
 from longtail.files.stores import is_address
 from longtail.messages import and_more, some
+from longtail.plain import Input
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class FileData(ImageData):
         self.check_images, self.full_check, self.skip_bad_images = check_images, full_check, skip_bad_images
 
     @property
-    def input(self) -> dict[str, Any]:  # as in the base
+    def input(self) -> Input:
         """What is known of images, and bits that count, if they are given."""
         return {**super().input, **depth_input(self.bit_depth)}
 
@@ -281,7 +282,7 @@ class FileData(ImageData):
         sides = [self.shorter_side(path) for path in paths[:: max(1, len(paths) // 32)]]
         return int(min(max(32, round(float(np.median(sides)) / 32) * 32), self.largest_size))
 
-    def fixed_images(self, name: str) -> Dataset[Any]:  # as in the base
+    def fixed_images(self, name: str) -> Dataset[object]:
         """The images of a split as evaluation shows them, those of training with the central crop."""
         return WithDraw(self.open(self._listings[name], "val" if name == "train" else name))
 
@@ -289,7 +290,7 @@ class FileData(ImageData):
         """The SHA-256 of the names, sizes and times of the files of a split."""
         return fingerprint(self._listings[name].paths, "" if self.cache is None else str(self._kept_side))
 
-    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
+    def make_loader(self, images: Dataset[object], batches: EpochBatches) -> Loader:
         """Make the loader of a split, with worker processes."""
         return Loader(images, batches, self.num_workers, stacked, torch.cuda.is_available())
 

@@ -14,6 +14,7 @@ from longtail.files.labels import Rows
 from longtail.files.listing import Listing, missing_files
 from longtail.files.table import below
 from longtail.messages import shown, some
+from longtail.plain import JSON
 
 
 class INaturalist2018(PublishedLT):
@@ -138,7 +139,7 @@ def _load(file: Path) -> Any:
         raise InputError(f"{shown(file)}: not a JSON file ({error}); unpack its archive again") from error
 
 
-def _slim(entry: dict[str, Any]) -> Any:
+def _slim(entry: dict[str, JSON]) -> Any:
     """An image or an annotation as a pair, so that half a million of them take little memory; others as they are."""
     if "file_name" in entry:
         return entry.get("id"), entry["file_name"]
@@ -157,7 +158,7 @@ def _unique(pairs: Sequence[tuple[Any, Any]], what: str, kind: type) -> dict[Any
     return entries
 
 
-def _names(categories: Sequence[dict[str, Any]]) -> list[str]:
+def _names(categories: Sequence[dict[str, JSON]]) -> list[str]:
     """The names of the categories in the order of their numbers, or these where the names are not unique."""
     names = {category["id"]: str(category["name"]) for category in categories}
     if len(names) < len(categories) or sorted(names) != list(range(len(names))):

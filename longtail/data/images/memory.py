@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import lightning.pytorch as pl
 import torch
@@ -62,7 +62,7 @@ def _as_fetched(batch: LoadedImages) -> LoadedImages:
     return batch
 
 
-def whole_batches(images: Dataset[Any], batches: EpochBatches, trainer: pl.Trainer | None) -> Loader:  # of LoadedImages
+def whole_batches(images: Dataset[object], batches: EpochBatches, trainer: pl.Trainer | None) -> Loader:
     """A loader of a set in memory, which fetches whole batches, on the device of the trainer."""
     assert isinstance(images, TensorImages)
     device = trainer.strategy.root_device if trainer is not None else torch.device("cpu")
@@ -140,7 +140,7 @@ class MemoryData(ImageData):
         boxes = crop.draw(len(whole), whole.shape[2], whole.shape[3], generator)
         return resampled_crop(whole, boxes, side, side, self.resize.interpolation)
 
-    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
+    def make_loader(self, images: Dataset[object], batches: EpochBatches) -> Loader:
         """Make a loader that fetches whole batches, on the device of the trainer."""
         return whole_batches(images, batches, self.trainer)
 

@@ -17,6 +17,7 @@ from longtail.errors import InputError
 from longtail.files.formats.known import is_labels
 from longtail.files.label_sets import LabelSets
 from longtail.files.listing import Listing
+from longtail.files.passed_over import PassedOver
 from longtail.messages import shown, some
 from longtail.reports.grains import LABELS
 
@@ -49,7 +50,7 @@ class SeveralLabels(OwnFiles):
         if self.names is not None and len(set(self.names)) < len(self.names):
             raise InputError(f"--data.classes has a name twice: {some(self.names)}")
 
-    def finished(self, listings: dict[str, Listing], passed: Any) -> dict[str, Listing]:  # as in the base
+    def finished(self, listings: dict[str, Listing], passed: PassedOver) -> dict[str, Listing]:
         """The listings, all of them of sets of labels."""
         for name, listing in listings.items():
             self._check(listing, self.apart.get(name, self.source))

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from longtail.data.pixels.dataset import Part, PixelBatch, SegmentationImages, s
 from longtail.data.record import Recall, SplitFiles, SplitRecord, names_below
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction
-from longtail.data.splits import Split, Splits, hold_out_images, tell_untrained
+from longtail.data.splits import Split, Splits, depth_input, hold_out_images, tell_untrained
 from longtail.errors import InputError
 from longtail.files.groups import group_names, tell_shared
 from longtail.files.images import decode, few, tell_depth
@@ -32,6 +32,7 @@ from longtail.files.pixels.counts import count_pixels
 from longtail.files.pixels.labels import IndexLabels, PixelLabels, check_names
 from longtail.files.pixels.pairs import ByteArray, Pairs, lookup_table
 from longtail.messages import and_more, plural, shown, some
+from longtail.plain import Input
 from longtail.reports.grains import PIXELS
 
 logger = logging.getLogger(__name__)
@@ -118,12 +119,12 @@ class SegmentationData(LongTailData):
         return str(self.root)
 
     @property
-    def input(self) -> dict[str, Any]:  # as in the base
+    def input(self) -> Input:
         """Shorter side that larger images are resized to, and bits that count, if they are given; mean and deviation of
         the channels; the label of pixels that do not count."""
-        given = {"size": self.image_size, "bit_depth": self.bit_depth}
-        own = {name: value for name, value in given.items() if value is not None}
-        return {**own, "mean": list(self.normalise.mean), "std": list(self.normalise.std), "ignore_index": IGNORED}
+        size: Input = {} if self.image_size is None else {"size": self.image_size}
+        channels: Input = {"mean": list(self.normalise.mean), "std": list(self.normalise.std)}
+        return {**size, **depth_input(self.bit_depth), **channels, "ignore_index": IGNORED}
 
     @cached_property
     def names(self) -> list[str]:
@@ -265,7 +266,7 @@ class SegmentationData(LongTailData):
         """``pixel_counts``: groups go by the share of the pixels."""
         return self.pixel_counts
 
-    def make_loader(self, images: Dataset[Any], batches: EpochBatches) -> Loader:  # as in the base
+    def make_loader(self, images: Dataset[object], batches: EpochBatches) -> Loader:
         """Make the loader of a split, with worker processes."""
         collate = stacked if batches.shuffle else collate_lists
         return Loader(images, batches, self.num_workers, collate, torch.cuda.is_available())

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from longtail.errors import InputError
 from longtail.files.coco.annotations import Annotations, annotations_of
@@ -13,6 +12,7 @@ from longtail.files.coco.results import codec
 from longtail.files.image_checks import fault_of
 from longtail.files.images import upright_size
 from longtail.messages import shown
+from longtail.plain import JSON
 
 _REASONS = 3  # why objects are bad, of as many
 
@@ -63,7 +63,7 @@ class Builder:
         place: str,
         label: int,
         box: Sequence[float] | None,
-        shape: Any = None,  # JSON
+        shape: JSON = None,
         crowd: bool = False,
         area: float | None = None,
     ) -> None:

@@ -17,6 +17,7 @@ from longtail.files.boxes.builder import Builder
 from longtail.files.boxes.perfile import Content, FileSet
 from longtail.files.boxes.shapes import ellipse, run_lengths
 from longtail.messages import plural, shown
+from longtail.plain import JSON
 
 BACKGROUND, IGNORED = "_background_", "__ignore__"  # what LabelMe calls what is no object, and what does not count
 
@@ -80,7 +81,7 @@ class LabelMePixels(LabelMeSet):
     ignored: ClassVar[frozenset[str]] = frozenset()
 
 
-def _shape(entry: Any, place: str) -> _Shape:  # JSON, checked here
+def _shape(entry: JSON, place: str) -> _Shape:
     """A shape as polygons or a mask; a ``ValueError`` says what is wrong with it."""
     name, kind = entry["label"], entry.get("shape_type") or "polygon"
     points = np.array(entry["points"], dtype=np.float64).reshape(-1, 2)

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,6 +18,7 @@ from longtail.files.boxes.perfile import Content, FileSet
 from longtail.files.boxes.shapes import run_lengths
 from longtail.files.palette import pascal_indices
 from longtail.messages import plural, shown
+from longtail.plain import JSON
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class VOCSet(FileSet[_Object]):
         return super().read(split, masks, skip_bad)
 
     def add(self, builder: Builder, entry: _Object, place: str, label: int, size: tuple[int, int]) -> None:
-        shape: Any = None if entry.polygon is None else [entry.polygon]  # as in COCO's JSON
+        shape: JSON = None if entry.polygon is None else [entry.polygon]
         if shape is None and builder.has_masks and entry.masks.is_file():
             pixels = _values(entry.masks, size) == entry.number
             shape = run_lengths(0, 0, pixels, *size) if pixels.any() else None

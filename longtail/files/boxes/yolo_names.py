@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from longtail.errors import InputError
 from longtail.files.boxes.pairs import read_lines, read_text
 from longtail.messages import shown
+from longtail.plain import JSON
 
 _LISTS = (
     "classes.txt",
@@ -78,7 +78,7 @@ def _described(file: Path) -> Names | None:
     return Names(file, _classes(file, content), splits, str(content.get("path") or ""), "kpt_shape" in content)
 
 
-def _classes(file: Path, content: dict[str, Any]) -> list[str]:  # YAML
+def _classes(file: Path, content: dict[str, JSON]) -> list[str]:
     names = content["names"]
     if isinstance(names, dict):
         numbers = [int(key) if str(key).isdigit() else -1 for key in names]

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from longtail.files.coco.results import codec
 from longtail.files.coco.segments import Rle, Segments
 from longtail.files.listing import IntArray, class_rows
 from longtail.messages import plural, shown, some
+from longtail.plain import JSON
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Annotations:
         """Number of images."""
         return len(self.image_ids)
 
-    def __reduce__(self) -> str | tuple[Any, ...]:
+    def __reduce__(self) -> str | tuple[object, ...]:
         """Worker processes map the arrays anew, in place of a copy for each."""
         return super().__reduce__() if self.cache is None else (_reopened, (self.file, self.cache))
 
@@ -153,7 +153,7 @@ class Annotations:
         mask: NDArray[np.uint8] = codec().decode(self.rle(k))
         return mask
 
-    def truth(self, masks: bool, images: IntArray | None = None) -> dict[str, Any]:  # COCO's JSON
+    def truth(self, masks: bool, images: IntArray | None = None) -> dict[str, JSON]:
         """All of it as the dictionary of COCO or LVIS format that an evaluator takes, with the ids of the file.
 
         Args:
@@ -250,7 +250,7 @@ def annotations_of(file: Path, content: Content, skip_bad: bool) -> Annotations:
 
 
 def _annotations(file: Path, content: Content) -> Annotations:
-    arrays: dict[str, Any] = dict(content.arrays)
+    arrays: dict[str, JSON] = dict(content.arrays)
     for values in arrays.values():
         values.setflags(write=False)
     for name in ("absent", "incomplete"):
@@ -273,7 +273,7 @@ def _reopened(file: Path, folder: Path) -> Annotations:
     return _annotations(file, content)
 
 
-def _refuse_or_tell(file: Path, about: dict[str, Any], skip_bad: bool) -> None:
+def _refuse_or_tell(file: Path, about: dict[str, JSON], skip_bad: bool) -> None:
     """Refuse bad annotations, or say that they are left out."""
     total, bad, alike, reasons = (about[name] for name in ("total", "bad", "alike", "reasons"))
     if not bad:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from longtail.files.coco.ids import Ids, OddError, put
 from longtail.files.coco.results import codec
 from longtail.files.coco.segments import bounds, compressed
 from longtail.files.listing import IntArray
+from longtail.plain import JSON
 
 UNKNOWN = -1  # a height and a width that are null: what has no annotation was not opened by the tool
 _NO_BOX = [float("nan")] * 4
@@ -39,7 +41,7 @@ class Entries:
         self.ids = array("q")
         self.texts = texts or Ids()
 
-    def add(self, entry: Any) -> None:  # JSON, checked here
+    def add(self, entry: JSON) -> None:
         """Append what is needed of an entry."""
         put(self.ids, entry, "id", self.texts.number)
 
@@ -57,7 +59,7 @@ class Images(Entries):
         self.ends = {key: array("q", [0]) for key in self.lists}
         self.federated = False
 
-    def add(self, entry: Any) -> None:  # JSON, checked here
+    def add(self, entry: JSON) -> None:
         super().add(entry)
         unknown = entry.get("height", 0) is None and entry.get("width", 0) is None
         for key in ("height", "width"):
@@ -91,7 +93,7 @@ class Categories(Entries):
         self.groups: list[object] = []  # the supercategories
         self.frequencies: list[str | None] = []
 
-    def add(self, entry: Any) -> None:  # JSON, checked here
+    def add(self, entry: JSON) -> None:
         super().add(entry)
         if not isinstance(entry.get("name"), str):
             raise OddError(f'has {"a wrong" if "name" in entry else "no"} "name"')
@@ -136,7 +138,7 @@ class Instances(Entries):
         self.boxes, self.areas, self.crowd = array("d"), array("d"), array("b")
         self.segmentations = segmentations
 
-    def add(self, entry: Any) -> None:  # JSON, checked here
+    def add(self, entry: JSON) -> None:
         super().add(entry)
         put(self.image_ids, entry, "image_id", self.image_texts.number)
         put(self.category_ids, entry, "category_id", self.category_texts.number)
@@ -177,7 +179,7 @@ class Segmentations:
 
     _MISSING, _POLYGON, _RLE = 1, 2, 3
 
-    def __init__(self, codec: Any) -> None:  # the module of the extra, which has no types
+    def __init__(self, codec: ModuleType) -> None:
         self._codec = codec
         self._polygon, self._spans = array("b"), array("q")
         self._ends, self._points = array("q", [0]), array("d")
@@ -185,7 +187,7 @@ class Segmentations:
         self._kinds = array("b")  # of faults; 0 for none
         self.short = array("q")
 
-    def add(self, segmentation: Any) -> None:  # JSON, checked here
+    def add(self, segmentation: JSON) -> None:
         """Append polygons or run lengths."""
         is_rle = isinstance(segmentation, dict)
         start, size, kind, short = self._stop(is_rle), (0, 0), 0, 0
@@ -209,7 +211,7 @@ class Segmentations:
         """One past the last byte of run lengths, or past the last polygon."""
         return len(self._counts) if is_rle else len(self._ends) - 1
 
-    def _add_polygons(self, polygons: Any) -> int:  # JSON, checked here
+    def _add_polygons(self, polygons: JSON) -> int:
         """Append polygons; returns how many were too short."""
         points, ends = array("d"), array("q")
         for polygon in polygons:

@@ -2,12 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from longtail.errors import InputError
 from longtail.files.coco.stream import JSONStream
 from longtail.files.groups import TIES, values_of_field
 from longtail.messages import shown
+from longtail.plain import JSON
 
 _LOOKED_AT = 2**18  # characters at the beginning of a file
 
@@ -38,7 +38,7 @@ def image_field(file: Path, name: str) -> list[str]:
     return values_of_field(file, entries, name)
 
 
-def _images(text: JSONStream) -> list[dict[str, Any]]:  # JSON
+def _images(text: JSONStream) -> list[dict[str, JSON]]:
     """The entries of the images, which are read before by whoever checks them."""
     for key in text.members():
         if key == "images":

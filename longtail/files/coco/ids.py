@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable
-from typing import Any
 
 from longtail.messages import shown
+from longtail.plain import JSON
 
 _TEXTS_FROM = 2**40  # ids that are text are numbered from here on, as files have no such ids
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
@@ -28,7 +28,7 @@ class Ids:
         self._first = first
         self._numbers: dict[str, int] = {}
 
-    def number(self, value: Any) -> int:  # JSON, checked here
+    def number(self, value: object) -> int:
         """The number of an id; a ``TypeError`` where it is none."""
         if isinstance(value, str) and value:
             is_number = _WHOLE.fullmatch(value) is not None
@@ -43,10 +43,10 @@ class Ids:
 
 
 def put(
-    store: array[Any],
-    entry: Any,  # JSON, checked here
+    store: array[int] | array[float],
+    entry: JSON,
     key: str,
-    number: Callable[[Any], int] | None = None,
+    number: Callable[[object], int] | None = None,
 ) -> None:
     """Append a whole number of an entry, or what ``number`` makes of a value that is none."""
     try:
@@ -61,7 +61,7 @@ def put(
         raise OddError(f'has a wrong "{key}"') from None
 
 
-def _whole(value: Any) -> int:  # JSON, checked here
+def _whole(value: object) -> int:
     """A whole number that is written as a float; a ``TypeError`` where it is none."""
     if not isinstance(value, (int, float)) or value != value // 1:
         raise TypeError

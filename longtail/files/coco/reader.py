@@ -14,6 +14,7 @@ from longtail.files.coco.results import codec
 from longtail.files.coco.stream import JSONStream
 from longtail.files.listing import IntArray
 from longtail.messages import shown
+from longtail.plain import JSON
 
 _BEYOND = 0.5  # pixels by which rounding takes a box beyond its image
 Arrays = dict[str, NDArray[Any]]
@@ -33,7 +34,7 @@ class Content(NamedTuple):
     """
 
     arrays: Arrays
-    about: dict[str, Any]
+    about: dict[str, JSON]
     folder: Path | None = None
 
 
@@ -102,7 +103,7 @@ def content_of(images: Images, categories: Categories, instances: Instances) -> 
     return Content(of_categories | of_images | of_instances, about_categories | about_images | about_instances)
 
 
-def _checked_categories(categories: Categories, used: set[int]) -> tuple[Arrays, dict[str, Any]]:
+def _checked_categories(categories: Categories, used: set[int]) -> tuple[Arrays, dict[str, JSON]]:
     ids, useful = _ids(categories), categories.useful(used)
     rows = [int(i) for i in np.argsort(ids) if int(i) in useful]
     names = [categories.names[i] for i in rows]
@@ -119,7 +120,7 @@ def _checked_categories(categories: Categories, used: set[int]) -> tuple[Arrays,
     }
 
 
-def _checked_images(images: Images, category_ids: IntArray) -> tuple[Arrays, dict[str, Any]]:
+def _checked_images(images: Images, category_ids: IntArray) -> tuple[Arrays, dict[str, JSON]]:
     ids, sizes = _ids(images), np.array(images.sizes).reshape(-1, 2)
     if len(flat := np.flatnonzero((sizes.min(1) < 1) & (sizes.max(1) != UNKNOWN))):
         raise OddError(f"image {ids[flat[0]]} has no positive height and width{_more_such(len(flat))}")
@@ -135,7 +136,7 @@ def _checked_images(images: Images, category_ids: IntArray) -> tuple[Arrays, dic
 
 def _checked_instances(
     instances: Instances, of_images: Arrays, category_ids: IntArray
-) -> tuple[Arrays, dict[str, Any]]:
+) -> tuple[Arrays, dict[str, JSON]]:
     """Arrays of the good annotations sorted by image, and what is to be said of the others."""
     ids = _ids(instances)
     images = _positions(np.asarray(instances.image_ids), of_images["image_ids"])
@@ -183,7 +184,7 @@ def _checked_instances(
     return arrays, _about_bad(instances, faults) | about
 
 
-def _about_bad(instances: Instances, faults: list[Fault]) -> dict[str, Any]:
+def _about_bad(instances: Instances, faults: list[Fault]) -> dict[str, JSON]:
     """What is to be said of bad annotations; one with several faults counts for the first of them."""
     where = np.stack([fault.where for fault in faults])
     bad = np.flatnonzero(where.any(0))

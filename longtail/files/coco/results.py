@@ -1,20 +1,20 @@
 """Detections as results in COCO's format."""
 
 from collections.abc import Sequence
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from longtail.errors import InputError
+from longtail.plain import JSON
 
 MASK_FROM = 0.5  # probability from which a pixel belongs to an instance
 
 
-def coco_results(
-    detections: dict[str, Tensor], image_id: int, category_ids: Sequence[int]
-) -> list[dict[str, Any]]:  # JSON
+def coco_results(detections: dict[str, Tensor], image_id: int, category_ids: Sequence[int]) -> list[dict[str, JSON]]:
     """Detections of an image, one dict each: "image_id", "category_id", "bbox" (x, y, width, height in pixels),
     "score", and where there are masks "segmentation", compressed run lengths with "counts" as bytes.
 
@@ -28,7 +28,7 @@ def coco_results(
     """
     boxes = sides(detections["boxes"]).tolist()
     rows = zip(boxes, detections["labels"].tolist(), detections["scores"].float().tolist(), strict=True)
-    results: list[dict[str, Any]] = [
+    results: list[dict[str, JSON]] = [
         {"image_id": image_id, "category_id": int(category_ids[label]), "bbox": box, "score": score}
         for box, label, score in rows
     ]
@@ -44,27 +44,27 @@ def sides(corners: Tensor) -> Tensor:
     return torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
 
 
-def encode(masks: Tensor) -> list[dict[str, Any]]:  # as the library gives them
+def encode(masks: Tensor) -> list[dict[str, JSON]]:  # as the library gives them
     """Masks (n, H, W), bool, as compressed run lengths.
 
     Raises:
         InputError: if faster-coco-eval is missing.
     """
-    rles: list[dict[str, Any]] = codec().encode(np.asfortranarray(masks.permute(1, 2, 0).byte().cpu().numpy()))
+    rles: list[dict[str, JSON]] = codec().encode(np.asfortranarray(masks.permute(1, 2, 0).byte().cpu().numpy()))
     return rles
 
 
-def decode(rle: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:  # as the library takes it
+def decode(rle: dict[str, JSON]) -> NDArray[np.bool_]:
     """The mask (H, W) of compressed run lengths.
 
     Raises:
         InputError: if faster-coco-eval is missing.
     """
-    mask: np.ndarray[Any, np.dtype[np.bool_]] = codec().decode(rle).astype(bool)
+    mask: NDArray[np.bool_] = codec().decode(rle).astype(bool)
     return mask
 
 
-def codec() -> Any:  # a module
+def codec() -> ModuleType:
     """The functions of faster-coco-eval for run lengths.
 
     Raises:
@@ -74,4 +74,5 @@ def codec() -> Any:  # a module
         from faster_coco_eval.core import mask
     except ImportError as error:
         raise InputError('detection needs faster-coco-eval: pip install "longtail[detection]"') from error
-    return mask
+    module: ModuleType = mask
+    return module

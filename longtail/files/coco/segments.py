@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longtail.files.listing import IntArray
+from longtail.plain import JSON
 
 Rle = dict[str, Any]  # "size": [height, width], "counts": bytes
 
@@ -31,7 +33,7 @@ class Segments:
     points: NDArray[np.float64]
     counts: NDArray[np.uint8]
 
-    def rle(self, k: int, height: int, width: int, codec: Any) -> Rle:  # a module
+    def rle(self, k: int, height: int, width: int, codec: ModuleType) -> Rle:
         """Shape ``k``, in an image of this size, as compressed run lengths."""
         start, stop = self.spans[k].tolist()
         if not self.polygon[k]:
@@ -41,7 +43,7 @@ class Segments:
         return rle
 
 
-def bounds(shape: Any, codec: Callable[[], Any]) -> list[float] | None:  # JSON, checked here; gives a module
+def bounds(shape: JSON, codec: Callable[[], ModuleType]) -> list[float] | None:
     """The box of polygons or run lengths, as x, y, width, height; None where they are not any.
 
     Args:
@@ -59,7 +61,7 @@ def bounds(shape: Any, codec: Callable[[], Any]) -> list[float] | None:  # JSON,
     return [*low.tolist(), *(high - low).tolist()]
 
 
-def compressed(rle: Rle, codec: Any) -> tuple[bytes, tuple[int, int]]:  # a module
+def compressed(rle: Rle, codec: ModuleType) -> tuple[bytes, tuple[int, int]]:
     """The compressed counts and the size (height, width) of run lengths as they are in a file.
 
     Raises:

@@ -3,7 +3,9 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import TextIO
+
+from longtail.plain import JSON
 
 _WINDOW = 2**22  # characters that are held at once, at least
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -32,7 +34,7 @@ class JSONStream:
                 return self._text[self._at : self._at + 1]
             self._more()
 
-    def value(self) -> Any:  # JSON
+    def value(self) -> JSON:
         """Take a whole value."""
         self.peek()
         while True:
@@ -47,7 +49,7 @@ class JSONStream:
                     return value
             self._more()
 
-    def items(self) -> Iterator[Any]:  # JSON
+    def items(self) -> Iterator[JSON]:
         """Take a list, item by item."""
         for _ in self._parts("[", "]"):
             yield self.value()

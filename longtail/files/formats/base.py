@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from longtail.errors import InputError
 from longtail.files.labels import Rows
 from longtail.files.table import file_text
 from longtail.messages import shown
+from longtail.plain import JSON
 
 _LOOKED_AT = 2**20  # bytes
 
@@ -40,7 +41,7 @@ def start(file: Path, suffixes: str = ".json") -> str:
         return ""
 
 
-def load(file: Path) -> Any:  # JSON
+def load(file: Path) -> JSON:
     """The content of a JSON file.
 
     Raises:

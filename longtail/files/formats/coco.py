@@ -7,7 +7,6 @@ import logging
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from longtail.errors import InputError
 from longtail.files.formats.base import Format, load, start
@@ -16,6 +15,7 @@ from longtail.files.labels import Rows, text
 from longtail.files.layouts import boxes_in_file
 from longtail.files.split_names import split_of
 from longtail.messages import plural, shown, some
+from longtail.plain import JSON
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def _has_objects(file: Path) -> bool:
 def _read(file: Path, group: str | None) -> Rows:
     content = load(file)
     try:
-        images: list[dict[str, Any]] = content["images"]
+        images: list[dict[str, JSON]] = content["images"]
         names = {text(category["id"]): str(category["name"]) for category in content["categories"]}
         labels: dict[str, list[str]] = {}
         for number, annotation in enumerate(content["annotations"]):
@@ -80,7 +80,7 @@ def _in_order(names: dict[str, str]) -> list[str]:
     return [names[key] for key in (sorted(names, key=int) if numbers else names)]
 
 
-def _places(file: Path, images: list[dict[str, Any]]) -> tuple[list[str], Path | None]:
+def _places(file: Path, images: list[dict[str, JSON]]) -> tuple[list[str], Path | None]:
     """The split of each image by LILA's list of locations, where one lies beside the file; and that list."""
     for other in sorted(file.parent.glob("*.json")):
         if '"splits"' not in start(other)[:10_000] or other == file:

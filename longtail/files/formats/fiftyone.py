@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from longtail.errors import InputError
 from longtail.files.formats.base import Format, load, start
 from longtail.files.labels import Rows, text
 from longtail.messages import shown
+from longtail.plain import JSON
 
 
 def _is_file(file: Path) -> bool:
@@ -28,7 +28,7 @@ def _read(file: Path, group: str | None) -> Rows:
     return rows if classes is None else replace(rows, classes=[str(name) for name in classes])
 
 
-def _label(file: Path, number: int, name: str, value: Any, classes: list[Any] | None) -> str:  # JSON
+def _label(file: Path, number: int, name: str, value: JSON, classes: list[JSON] | None) -> str:
     if isinstance(value, dict):  # with its confidence or its attributes
         value = value.get("label")
     if classes is None or value is None or value in classes:

@@ -6,15 +6,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from longtail.augment.pixels import IGNORED
 from longtail.errors import InputError
-from longtail.files.listing import IntArray
+from longtail.files.listing import IntArray, IntegerArray
 from longtail.files.palette import pascal_colours
 from longtail.files.pixels.pairs import INVALID, ByteArray, read_colours, read_text, read_values
 from longtail.messages import shown, some
@@ -163,7 +161,7 @@ def is_pascal_palette(annotation: str) -> bool:
     return palette is not None and palette[:63] == pascal_colours()[:21].ravel().tolist()
 
 
-def _codes(colours: NDArray[np.integer[Any]]) -> IntArray:  # of any width
+def _codes(colours: IntegerArray) -> IntArray:
     wide = colours.astype(np.int64)
     return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
 

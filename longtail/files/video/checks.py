@@ -4,11 +4,11 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from longtail.files.cache import cache_folder, keep
 from longtail.files.progress import progress_bar
 from longtail.files.video.reading import check_videos
+from longtail.plain import JSON
 from longtail.writing import write_atomically
 
 _VERSION = 3  # a new one whenever the checks change
@@ -66,7 +66,7 @@ def _state(path: str) -> State | None:
 def _read(file: Path, pattern: str | None) -> dict[str, tuple[State | None, int]]:
     """By name, what a good video was like and the number of its frames; nothing where the file is of no use."""
     try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        content: dict[str, JSON] = json.loads(file.read_text(encoding="utf-8"))
         if (content["version"], content["pattern"]) != (_VERSION, pattern):
             return {}
         numbers = {name: (int(size), int(time), int(n)) for name, (size, time, n) in content["videos"].items()}

@@ -62,7 +62,7 @@ def _opened(path: str) -> Iterator[Any]:  # an image with frames, which the type
             raise InputError(f"cannot be decoded ({shown(error)})") from error
 
 
-def _rgb(image: Any, number: int) -> NDArray[np.uint8]:  # as above
+def _rgb(image: Any, number: int) -> NDArray[np.uint8]:  # of Pillow, with frames
     """A frame (H, W, 3), on white where it is transparent."""
     image.seek(number)
     frame = image.convert("RGBA")
