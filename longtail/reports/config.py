@@ -23,10 +23,11 @@ def values(config: str, without: Collection[str] = ()) -> dict[Place, Any]:  # Y
         tree = parse_yaml(config, yaml.BaseLoader)
     except ValueError:
         tree = config
-    return _values(tree, (), without)
+    return leaves(tree, (), without)
 
 
-def _values(tree: Any, place: Place, without: Collection[str]) -> dict[Place, Any]:
+def leaves(tree: Any, place: Place = (), without: Collection[str] = ()) -> dict[Place, Any]:  # of mappings and lists
+    """Return every value of a tree, which stands at ``place``, by its place; as ``values`` does."""
     entries: list[tuple[str | int, Any]] = []
     if isinstance(tree, dict):
         entries = [(key, value) for key, value in tree.items() if key not in without]
@@ -34,7 +35,7 @@ def _values(tree: Any, place: Place, without: Collection[str]) -> dict[Place, An
         entries = list(enumerate(tree))
     if not tree or not isinstance(tree, (dict, list)):
         return {place: tree}
-    return {inner: text for key, value in entries for inner, text in _values(value, (*place, key), without).items()}
+    return {inner: text for key, value in entries for inner, text in leaves(value, (*place, key), without).items()}
 
 
 def differing_setting(results: Sequence[Results]) -> tuple[str, list[str]] | None:
