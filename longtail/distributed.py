@@ -1,6 +1,7 @@
 """Batches spread over processes, and work shared among them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 import torch
@@ -10,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from longtail.errors import InputError
 from longtail.launch import is_first
+from longtail.roll_call import Facts, checksum, difference, told
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -116,7 +118,21 @@ def from_first(value: T) -> T:
     return values[0]
 
 
-def share(items: Sequence[T], work: Callable[[T], R]) -> Iterator[R]:
+def check_same(facts: Facts) -> None:
+    """Check that all processes of a group tell the same of themselves. Every process has to call.
+
+    Raises:
+        InputError: in all of them, with the first fact in which one differs from the first.
+    """
+    if processes()[1] == 1:
+        return
+    everyone = gather_to_first([told(facts)])
+    line: str | None = from_first(None if everyone is None else difference(everyone))
+    if line is not None:
+        raise InputError(line)
+
+
+def share(items: Sequence[T], work: Callable[[T], R], files: Sequence[str]) -> Iterator[R]:
     """What is made of each item, in order, in the first process; in the others nothing comes.
 
     Each process works on every world-th item. They go in step, so that no more than one result of each process waits
@@ -125,15 +141,19 @@ def share(items: Sequence[T], work: Callable[[T], R]) -> Iterator[R]:
     Args:
         items: the same in all processes.
         work: from an item to what is made of it, which pickle takes.
+        files: paths of those that the items are made of: as many in all processes, of the same names.
 
     Raises:
-        InputError: that of ``work``, in the first process, for the first item that has one.
+        InputError: that of ``work``, in the first process, for the first item that has one; in all of them, if their
+            files differ.
         SystemExit: in the others then, without a word.
     """
     rank, world = processes()
     if world == 1:
         yield from map(work, items)
         return
+    names = checksum(PurePath(path).name for path in files)
+    check_same({"reads {} files": f"{len(files):,}", "reads files whose names have the checksum {}": names})
     for start in range(0, len(items), world):
         made = gather_to_first([_tried(work, item) for item in items[start + rank : start + world : world]])
         error = from_first(next((each for each in made or [] if isinstance(each, InputError)), None))

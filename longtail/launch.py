@@ -36,6 +36,11 @@ class Launch:
         """Whether a launcher has started all processes, so that Lightning starts none."""
         return self.by in ("torchrun", "slurm")
 
+    @property
+    def is_one_of_several(self) -> bool:
+        """Whether a launcher has started others beside this one."""
+        return self.is_launched and self.world > 1
+
 
 def launch() -> Launch:
     """The place of this process."""

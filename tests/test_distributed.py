@@ -1,5 +1,6 @@
 """Two processes that gather their rows equal one process with the whole batch."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -152,10 +153,20 @@ def failing(rank: int) -> str:
         return item
 
     try:
-        for item in distributed.share(range(7), work):
+        for item in distributed.share(range(7), work, []):
             taken.append(item)
     except (InputError, SystemExit) as error:
         return f"{taken}, {error}"
+    return "no error"
+
+
+def of_other_files(rank: int) -> str:
+    """What is said where one process has a file more, of files that lie elsewhere."""
+    mine = [f"/mnt/{rank}/{name}.png" for name in range(3 + rank)]
+    try:
+        list(distributed.share(range(3), str, mine))
+    except InputError as error:
+        return str(error)
     return "no error"
 
 
@@ -171,8 +182,9 @@ def process(rank: int) -> dict[str, Any]:
             "backward": backward_of(lengths, rank),
         }
     results["no rows"] = gather(torch.zeros(0, 3))
-    results["shared"] = list(distributed.share(range(5), lambda item: (item, rank)))
+    results["shared"] = list(distributed.share(range(5), lambda item: (item, rank), [f"/mnt/{rank}/a.png"]))
     results["failed"] = failing(rank)
+    results["differs"] = of_other_files(rank)
     results["promised"] = gather(torch.tensor([rank, 10 + rank]), equal=True)
     return results
 
@@ -201,7 +213,13 @@ def test_no_rows_anywhere_and_a_promise_of_equal_lengths(results: list[dict[str,
 def test_work_is_shared_and_comes_in_order_to_the_first(results: list[dict[str, Any]]) -> None:
     assert [found["shared"] for found in results] == [[(0, 0), (1, 1), (2, 0), (3, 1), (4, 0)], []]
     assert [found["failed"] for found in results] == ["[0, 1], item 3 is bad", "[], 2"]
-    assert list(distributed.share([1, 2], str)) == ["1", "2"], "and in one process"
+    assert list(distributed.share([1, 2], str, [])) == ["1", "2"], "and in one process"
+
+
+def test_work_on_other_files_is_refused_in_all(results: list[dict[str, Any]]) -> None:
+    here = socket.gethostname()
+    line = f"process 1 on {here} reads 4 files, process 0 on {here} 3: give all processes the same files"
+    assert [found["differs"] for found in results] == [line, line]
 
 
 @pytest.mark.parametrize("shares", SHARES)

@@ -1,9 +1,11 @@
 """What launchers say in the environment, and what their processes agree on."""
 
+import contextlib
 import os
 import signal
-import threading
+import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from longtail import launch
 from longtail.cli import agreement, run_folder
-from longtail.cli.agreement import agreed, trainer_options
+from longtail.cli.agreement import trainer_options
 from longtail.cli.main import main
 from longtail.cli.run_folder import agreed_folder
 from longtail.data.images.base import ImageBatch
@@ -26,6 +28,7 @@ from longtail.errors import InputError
 from longtail.launch import Launch
 from longtail.tasks import meeting
 from longtail.tasks.classification import Classification
+from longtail.tasks.meeting import Meeting
 
 TORCHRUN = {
     **{"TORCHELASTIC_RUN_ID": "none", "TORCHELASTIC_RESTART_COUNT": "2", "RANK": "5", "LOCAL_RANK": "1"},
@@ -83,64 +86,66 @@ def test_what_was_started_is_told_to_the_trainer(monkeypatch: pytest.MonkeyPatch
     assert trainer_options(["--trainer.devices=1"]) == ["--trainer.num_nodes=2"]
 
 
-class Store:
-    """That of a launcher, in one process."""
-
-    def __init__(self) -> None:
-        self.content: dict[str, str] = {}
-        self.changed = threading.Condition()
-
-    def set(self, key: str, value: str) -> None:
-        with self.changed:
-            self.content[key] = value
-            self.changed.notify_all()
-
-    def get(self, key: str) -> str:
-        return self.content[key]
-
-    def check(self, keys: list[str]) -> bool:
-        return all(key in self.content for key in keys)
-
-    def wait(self, keys: list[str], patience: object) -> None:
-        with self.changed:
-            assert self.changed.wait_for(lambda: self.check(keys), timeout=30)
-
-
 @pytest.fixture
-def as_rank(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], Any]], Any]:
-    """Calls ``agreed`` in the place of a process."""
-    store, place = Store(), threading.local()
-    monkeypatch.setattr(meeting, "meet", lambda here, patience: store)
-    monkeypatch.setattr(agreement, "launch", lambda: Launch("torchrun", place.rank, 2, 2))
-
-    def call(rank: int, decide: Callable[[], Any]) -> Any:
-        place.rank = rank
-        return agreed("run", decide)
-
-    return call
+def meetings(monkeypatch: pytest.MonkeyPatch) -> list[Meeting]:
+    """Those of two processes, in this one."""
+    monkeypatch.setattr(meeting, "MOMENT", 0.0)
+    monkeypatch.setattr(meeting, "OFTEN", 0.01)
+    store = dist.HashStore()
+    return [Meeting(Launch("torchrun", rank, 2, 2), store) for rank in range(2)]
 
 
-def test_the_first_process_decides_for_all(as_rank: Callable[[int, Callable[[], Any]], Any]) -> None:
-    def never() -> Any:
-        raise AssertionError("only the first decides")
-
-    told: list[Any] = []
-    other = threading.Thread(target=lambda: told.append(as_rank(1, never)))
-    other.start()
-    assert as_rank(0, lambda: ["runs/a", False]) == ["runs/a", False]
-    other.join()
-    assert told == [["runs/a", False]]
+def in_threads(*calls: Callable[[], Any]) -> list[Any]:
+    """What calls return at the same time, or what they raise."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        futures = [pool.submit(call) for call in calls]
+    return [future.exception() or future.result() for future in futures]
 
 
-def test_where_the_first_fails_the_others_do(as_rank: Callable[[int, Callable[[], Any]], Any]) -> None:
-    def fails() -> Any:
-        raise InputError("the folder is used")
+def fails() -> Any:
+    raise InputError("the folder is used")
 
+
+def test_the_first_process_decides_for_all(meetings: list[Meeting]) -> None:
+    first, other = meetings
+    for made in (["teacher", True], ["run", False]):
+        decide = partial(first.agreed, made[0], lambda value=made: value)
+        assert in_threads(partial(other.agreed, made[0], fails), decide) == [made] * 2
+
+
+def test_where_the_first_fails_the_others_end_without_a_word(meetings: list[Meeting]) -> None:
+    first, other = meetings
     with pytest.raises(InputError, match="the folder is used"):
-        as_rank(0, fails)
+        first.agreed("run", fails)
+    assert first.speaks(0)
     with pytest.raises(SystemExit) as left:
-        as_rank(1, fails)
+        other.agreed("run", fails)
     assert left.value.code == 2
+    assert not other.speaks(0)
+    assert other.has_failed()
+
+
+def test_processes_that_have_come_to_different_matters_do_not_wait_for_each_other(meetings: list[Meeting]) -> None:
+    first, other = meetings
+    _, error = in_threads(
+        lambda: first.agreed("teacher", lambda: None), lambda: other.compare({"runs longtail {}": "0.1"})
+    )
+    assert "give all processes the same command" in str(error)
+
+
+def test_processes_that_differ_all_know_it(meetings: list[Meeting]) -> None:
+    versions = ({"runs longtail {}": version} for version in ("0.4.0", "0.3.0"))
+    errors = in_threads(*(partial(each.compare, facts) for each, facts in zip(meetings, versions, strict=True)))
+    assert [type(error) for error in errors] == [InputError] * 2
+    assert str(errors[0]) == str(errors[1])
+    assert "runs longtail 0.3.0, process 0 on" in str(errors[0])
+    assert in_threads(*(partial(each.compare, {"runs torch {}": "2.14"}) for each in meetings)) == [None, None]
+
+
+def test_a_process_that_does_not_come_is_named(meetings: list[Meeting], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meeting, "LATE", 0.02)
+    with pytest.raises(InputError, match="process 1 did not come"):
+        meetings[0].compare({})
 
 
 def test_processes_that_were_started_again_go_on_in_the_folder_of_those_before(
@@ -200,6 +205,40 @@ def test_a_launcher_s_run_is_that_of_lightning(
     assert_same_weights(tmp_path / "runs/digits_lt-ce", expected)
     assert results(tmp_path / "runs/digits_lt-ce")["hardware"]["processes"] == 2
     assert results(tmp_path / "runs/digits_lt-ce")["evaluations"] == results(expected)["evaluations"]
+
+
+def _differing(options: tuple[list[str], list[str]], port: int, folder: Path, rank: int) -> tuple[int, list[str]]:
+    """One of two processes with options of its own: its exit code, and its lines about an error."""
+    os.environ.update(torchrun(rank, port))
+    os.chdir(folder)
+    with (folder / f"{rank}.txt").open("w") as told, contextlib.redirect_stderr(told):
+        try:
+            code: Any = main([*FIT, "--trainer.strategy", "ddp", *options[rank]])
+        except SystemExit as exit:
+            code = exit.code
+    lines = (folder / f"{rank}.txt").read_text().splitlines()
+    return code, [line for line in lines if line.startswith("longtail: ")]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            (["--lr", "0.2"], ["--lr", "0.1"]),
+            "process 1 on {} has --lr 0.1, process 0 on {} 0.2: give all processes the same command",
+        ),
+        (([], ["--weights", "nowhere.pt"]), "process 1 on {}: cannot read weights from nowhere.pt"),
+    ],
+    ids=["another option", "no weights"],
+)
+def test_where_processes_differ_one_says_it_and_nothing_is_begun(
+    options: tuple[list[str], list[str]], words: str, tmp_path: Path
+) -> None:
+    ended = two_processes(partial(_differing, options, agreement._free_port(), tmp_path), tmp_path)
+    assert [code for code, _ in ended] == [2, 2]
+    (line,) = [line for _, said in ended for line in said]
+    assert line.startswith(f"longtail: error: {words.replace('{}', socket.gethostname())}")
+    assert not (tmp_path / "runs").exists()
 
 
 def _elastic(folder: str) -> list[int]:

@@ -1,48 +1,72 @@
-"""What the processes of a launcher agree on before they train: the first one decides, and tells the others."""
+"""What the processes of a launcher do together: the first one decides and speaks for all."""
 
-import json
 import os
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 
+from longtail import __version__
+from longtail.cli.log import is_interrupt
+from longtail.errors import InputError, causes
 from longtail.launch import launch
 from longtail.plain import JSON
+from longtail.roll_call import Facts, named
 
-PATIENCE = timedelta(days=7)  # as one may train a teacher; a launcher ends all as soon as one ends with an error
+PATIENCE = timedelta(days=7)  # of processes that share work; a launcher ends all as soon as one ends with an error
 
 
-def agreed(key: str, decide: Callable[[], JSON]) -> JSON:
-    """What the first process decides, in all of them.
+def in_one_voice(name: str, command: Callable[[], int]) -> int:
+    """The exit code of a command that the processes of a launcher share, once they know that they are of one version.
+
+    Where it fails, one process says why, with its number and its machine; the others end with 2, without a word.
 
     Args:
-        key: names the matter.
-        decide: called in the first process.
+        name: of the command.
+        command: what it does.
 
     Raises:
-        InputError: what ``decide`` raises, in the first process.
-        SystemExit: in the others then, without a word.
+        BaseException: what the command ends with, in the process that says why.
     """
     here = launch()
-    if not here.is_launched or here.world == 1:
-        return decide()
-    from longtail.tasks.meeting import meet
+    if not here.is_one_of_several:
+        return command()
+    from torch import __version__ as torch_version
 
-    store, name = meet(here, PATIENCE), f"longtail/{key}/{here.restarts}"
-    if here.rank:
-        store.wait([name], PATIENCE)
-        answer = json.loads(store.get(name))
-        if not answer:
-            raise SystemExit(2)  # the first one says why
-        return answer[0]
+    from longtail.distributed import connection_lost
+    from longtail.tasks.meeting import MOMENT, meeting
+
+    meets = meeting(here)
+    release = ".".join(torch_version.split(".")[:2])
     try:
-        value = decide()
-    except BaseException:
-        store.set(name, json.dumps([]))
-        raise
-    store.set(name, json.dumps([value]))
-    return value
+        meets.compare({"runs longtail {}": __version__, "runs torch {}": release, "has the command {}": name})
+        meets.met = False  # what they read is still to be compared
+        return command()
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        failure = error
+    stopped = is_interrupt(failure)
+    if isinstance(failure, SystemExit) and not stopped:  # another process speaks, or the options were asked for
+        raise failure
+    lost = any(map(connection_lost, causes(failure)))  # the process that is gone has more to say
+    patience = 2 * MOMENT if lost else MOMENT if here.rank else 0.0  # where all fail alike the first one speaks
+    try:
+        if meets.has_failed() if stopped else not meets.speaks(patience):
+            return 2
+    except KeyboardInterrupt:  # the launcher ends this one, as another has ended
+        return 2
+    if isinstance(failure, InputError) and (here.rank or not meets.met):
+        raise InputError(f"{named(here.rank, socket.gethostname())}: {failure}") from failure
+    raise failure
+
+
+def agreed(matter: str, decide: Callable[[], JSON]) -> JSON:
+    """What the first process decides, in all of them; see ``Meeting.agreed``."""
+    here = launch()
+    if not here.is_one_of_several:
+        return decide()
+    from longtail.tasks.meeting import meeting
+
+    return meeting(here).agreed(matter, decide)
 
 
 def meet_anew() -> None:
@@ -55,14 +79,16 @@ def meet_anew() -> None:
         os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"  # the first process serves there
 
 
-def grouped() -> AbstractContextManager[None]:
-    """What the processes of a launcher share the work of a command in that trains nothing."""
+def grouped(facts: Facts) -> AbstractContextManager[None]:
+    """What the processes of a launcher share the work of a command in that trains nothing, where all tell the same of
+    themselves."""
     here = launch()
-    if not here.is_launched or here.world == 1:
+    if not here.is_one_of_several:
         return nullcontext()
-    from longtail.tasks.meeting import together
+    from longtail.tasks.meeting import meeting, together
 
     meet_anew()
+    meeting(here).compare(facts)
     return together(here, PATIENCE)
 
 

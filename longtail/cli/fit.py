@@ -10,7 +10,7 @@ from longtail.cli.choice import baseline, choose
 from longtail.cli.data import check_table, data_options, data_settings
 from longtail.cli.interrupts import run_command
 from longtail.cli.log import is_interrupt, last_word
-from longtail.cli.options import SHORT, short_options, take, trust_modules, without
+from longtail.cli.options import short_options, take, trust_modules, without
 from longtail.cli.resume import check_resumed
 from longtail.cli.run_folder import RUN_VARIABLE, agreed_folder, run_folder
 from longtail.cli.stages import second_stage
@@ -18,6 +18,7 @@ from longtail.configuration import read_run_config
 from longtail.errors import InputError
 from longtail.launch import is_first, launch
 from longtail.messages import command
+from longtail.option_names import SHORT
 from longtail.own_modules import named_in, serve
 from longtail.plain import JSON
 from longtail.signals import STOPPED

@@ -3,11 +3,12 @@
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from longtail import __version__
+from longtail.cli.agreement import in_one_voice
 from longtail.cli.fit import fit
 from longtail.cli.interrupts import insist, leave_at_once, terminated_as_interrupted
 from longtail.cli.log import escape_output, is_interrupt, last_word, show_log
@@ -70,18 +71,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     show_log()
     escape_output()
     try:
-        _limit_pixels(args)
-        if args[0] not in COMMANDS:
-            raise InputError(f'unknown command "{args[0]}": choose from {", ".join(COMMANDS)}')
         if args[0] not in TOGETHER and follows():
             return 0  # the first one does it alone
         with terminated_as_interrupted():
-            code = COMMANDS[args[0]](args[1:]) or 0
+            code = in_one_voice(args[0], partial(_run, args)) if args[0] in TOGETHER else _run(args)
             sys.stdout.flush()  # what does not fit onto a disk is told here, and not as Python ends
         return code
     except InputError as error:
-        if follows():
-            time.sleep(3)  # where all fail alike the first one speaks for them, and the launcher ends them
         last_word(f"longtail: error: {error}")
         return 2
     except (KeyboardInterrupt, SystemExit) as error:
@@ -104,6 +100,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.filename is None:
             _drop_output()
         return 2
+
+
+def _run(args: list[str]) -> int:
+    _limit_pixels(args)
+    if args[0] not in COMMANDS:
+        raise InputError(f'unknown command "{args[0]}": choose from {", ".join(COMMANDS)}')
+    return COMMANDS[args[0]](args[1:]) or 0
 
 
 def _drop_output() -> None:

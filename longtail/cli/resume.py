@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from longtail.cli.options import typed
 from longtail.errors import InputError
+from longtail.option_names import typed
 
 # Those of the model that say how it is computed, shown or found; the others stand in its checkpoint.
 _OF_THE_MODEL = ("compile", "channels_last", "many", "few", "metrics", "method.backbone.weights")

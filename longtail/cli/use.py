@@ -1,6 +1,7 @@
 """Commands that use a run: ``predict``, ``tradeoff`` and ``export``."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from longtail.cli.agreement import grouped
 from longtail.cli.options import add_trust, command_parser, short_options
 from longtail.errors import InputError
+from longtail.roll_call import Facts, checksum
 
 if TYPE_CHECKING:
     from longtail.inference.base import Predictor
@@ -18,10 +20,20 @@ if TYPE_CHECKING:
 def predict(args: list[str]) -> int:
     """Classify images or videos, find objects in images, or give their pixels classes."""
     predictor, known = _parse(PREDICT, args)
-    with grouped():
+    with grouped(_facts(known)):
         _, run = _load(predictor, known)
         run.predict(known.pop("images"), known.pop("output"), known.pop("skip_bad_images"), **known)
     return 0
+
+
+def _facts(known: dict[str, Any]) -> Facts:
+    """What a process tells of the options that were parsed, and of the run; of what may be a path only that it is
+    given."""
+    options = {name: value for name, value in known.items() if name != "results"}
+    plain = {name: value if isinstance(value, int | float | None) else "given" for name, value in options.items()}
+    run = checksum(json.dumps(known["results"], sort_keys=True).encode())
+    told = {f"has the option {name} {{}}": str(value) for name, value in plain.items()}
+    return {**told, "reads results of the run with the checksum {}": run}
 
 
 def _load(predictor: "type[Predictor]", known: dict[str, Any]) -> "tuple[Path, Predictor]":

@@ -5,8 +5,9 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,19 +40,27 @@ class SplitFiles:
     Attributes:
         names: what they are called wherever the set lies.
         labels: (N,) what they are labelled with: the class, or a checksum of the annotations.
-        sizes: (N,) in bytes.
-        ends: (N,) checksums of what they end with; None where files are not looked into.
+        look: gives ``sizes`` and ``ends``, by a look at the files when it is first called.
     """
 
     names: list[str]
     labels: IntArray
-    sizes: IntArray
-    ends: IntArray | None
+    look: Callable[[], tuple[IntArray, IntArray | None]]
 
     @classmethod
     def of(cls, names: list[str], labels: IntArray, paths: Sequence[str], ends: bool) -> "SplitFiles":
         """Those at some paths, and whether to look into them."""
-        return cls(names, labels, file_sizes(paths), file_ends(paths) if ends else None)
+        return cls(names, labels, cache(lambda: (file_sizes(paths), file_ends(paths) if ends else None)))
+
+    @property
+    def sizes(self) -> IntArray:
+        """(N,) in bytes."""
+        return self.look()[0]
+
+    @property
+    def ends(self) -> IntArray | None:
+        """(N,) checksums of what they end with; None where files are not looked into."""
+        return self.look()[1]
 
     def same(self, rows: IntArray, other: "SplitFiles", other_rows: IntArray) -> BoolArray:
         """Whether each of the files ``rows`` is as its partner among another's."""
@@ -74,6 +83,8 @@ class SplitRecord:
         """That of a set, which is read for it; None where it has no files."""
         names = [name for name in SPLITS if data.split(name) is not None]
         files = {name: files for name in names if (files := data.split_files(name)) is not None}
+        for each in files.values():
+            each.look()  # at what they are now
         trained = Trained(data.classes, data.label_counts, data.group_counts, data.input)
         return cls(trained, files) if files else None
 
@@ -86,7 +97,10 @@ class SplitRecord:
 
     def write(self, run: Path) -> None:
         """Write it into the folder of the run."""
-        files = {name: {key: _plain(value) for key, value in vars(each).items()} for name, each in self.files.items()}
+        files = {
+            name: {key: _plain(getattr(each, key)) for key in ("names", "labels", "sizes", "ends")}
+            for name, each in self.files.items()
+        }
         content = {"format": FORMAT, **asdict(self.trained), "files": files}
         text = json.dumps(content, separators=(",", ":"))
         write_atomically(run / FILE_NAME, gzip.compress(text.encode(), 1, mtime=0))
@@ -123,10 +137,10 @@ def _plain(values: IntArray | list[str] | None) -> list[JSON] | None:
 
 
 def _files(names: list[str], labels: list[int], sizes: list[int], ends: list[int] | None) -> SplitFiles:
-    columns = [None if column is None else np.array(column, dtype=np.int64) for column in (labels, sizes, ends)]
-    if any(column is not None and column.shape != (len(names),) for column in columns):
+    columns = [np.array(column, dtype=np.int64) for column in (labels, sizes, *([] if ends is None else [ends]))]
+    if any(column.shape != (len(names),) for column in columns):
         raise ValueError("columns of other lengths")
-    return SplitFiles(names, *columns)  # type: ignore[arg-type]  # the first two are no None
+    return SplitFiles(names, columns[0], lambda: (columns[1], None if ends is None else columns[2]))
 
 
 def names_below(paths: Sequence[str], root: Path, split: str, own: Path) -> list[str]:

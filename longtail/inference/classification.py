@@ -255,7 +255,8 @@ class Classifier(Predictor):
             logits, features = self.outputs(images, rejection is not None and rejection.means is not None)
             return names, logits, None if rejection is None else rejection(logits, features)
 
-        return (batch for batch in share(range(0, len(files), batch_size), outputs) if batch is not None)
+        paths = [sample.path for sample in files]
+        return (batch for batch in share(range(0, len(files), batch_size), outputs, paths) if batch is not None)
 
     def export(self, output: Path, strength: float = 0.0, prior: str | None = None, layout: str = "onnx") -> list[Path]:
         """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.

@@ -124,7 +124,7 @@ class Detector(Predictor):
                     pictures[f"{ids[index]}-{Path(files[index]).stem}.png"] = stream.getvalue()
             return results, pictures
 
-        answers = list(share(range(len(files)), answer))  # written once all images are done
+        answers = list(share(range(len(files)), answer, files))  # written once all images are done
         if processes()[0] > 0:
             return
         if overlays is not None:

@@ -123,7 +123,7 @@ class Segmenter(Predictor):
                 drawn = [indexed(labels)] + ([] if overlays is None else [draw_labels(image, labels, self.classes)])
             return [_png(each) for each in drawn]
 
-        answers = share(range(len(files)), answer)
+        answers = share(range(len(files)), answer, files)
         if processes()[0] > 0:
             list(answers)  # the first one has them, and writes
             return

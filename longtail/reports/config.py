@@ -24,10 +24,11 @@ def values(config: str, without: Collection[str] = ()) -> dict[Place, JSON]:
         tree = parse_yaml(config, yaml.BaseLoader)
     except ValueError:
         tree = config
-    return _values(tree, (), without)
+    return leaves(tree, (), without)
 
 
-def _values(tree: JSON, place: Place, without: Collection[str]) -> dict[Place, JSON]:
+def leaves(tree: JSON, place: Place = (), without: Collection[str] = ()) -> dict[Place, JSON]:
+    """Return every value of a tree, which stands at ``place``, by its place; as ``values`` does."""
     entries: list[tuple[str | int, JSON]] = []
     if isinstance(tree, dict):
         entries = [(key, value) for key, value in tree.items() if key not in without]
@@ -35,7 +36,7 @@ def _values(tree: JSON, place: Place, without: Collection[str]) -> dict[Place, J
         entries = list(enumerate(tree))
     if not tree or not isinstance(tree, (dict, list)):
         return {place: tree}
-    return {inner: text for key, value in entries for inner, text in _values(value, (*place, key), without).items()}
+    return {inner: text for key, value in entries for inner, text in leaves(value, (*place, key), without).items()}
 
 
 def differing_setting(results: Sequence[Results]) -> tuple[str, list[str]] | None:

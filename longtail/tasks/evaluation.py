@@ -1,6 +1,7 @@
 """A run evaluated: at its end, and again later."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -18,6 +19,7 @@ from longtail.messages import SPLITS, command, plural
 from longtail.plain import JSON
 from longtail.reports.results import Evaluation, Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table, show
+from longtail.tasks.facts import facts_of
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
 from longtail.trust import building_from_run
 
@@ -76,7 +78,7 @@ def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
         raise InputError(f"a limit of 0 batches leaves nothing to evaluate: give --trainer.limit_{split}_batches 1.0")
     check_spread(cli.trainer, cli.datamodule, split)
     epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
-    with cli.processes.running(cli.trainer, cli.checkpoints.stops):
+    with cli.processes.running(cli.trainer, cli.checkpoints.stops, partial(facts_of, cli)):
         evaluations = evaluate(cli, split, epochs)
     others = [e for e in results["evaluations"] if e["split"] != split]
     if cli.trainer.is_global_zero:

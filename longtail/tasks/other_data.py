@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -17,6 +18,7 @@ from longtail.inference.runs import for_checkpoint
 from longtail.reports.results import Results, load_results
 from longtail.reports.terminal import evaluation_table
 from longtail.tasks.evaluation import MEASURING, check_spread, evaluate, moved_weights, read_config
+from longtail.tasks.facts import facts_of
 from longtail.tasks.training_cli import TrainingCLI, quiet
 from longtail.trust import building_from_run
 from longtail.writing import finite, write_atomically
@@ -56,7 +58,7 @@ def evaluate_on(split: str, run: Path, data: Sequence[str], args: Sequence[str])
         cli = TrainingCLI(["--config", yaml.safe_dump(config), *options], lambda other: _prepare(other, split, results))
     check_spread(cli.trainer, cli.datamodule, split)
     epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
-    with cli.processes.running(cli.trainer, cli.checkpoints.stops):
+    with cli.processes.running(cli.trainer, cli.checkpoints.stops, partial(facts_of, cli)):
         evaluations = evaluate(cli, split, epochs)
     if cli.trainer.is_global_zero:
         source = cli.datamodule.source

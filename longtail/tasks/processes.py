@@ -19,8 +19,10 @@ from longtail.files.threads import NoAnswer
 from longtail.launch import launch
 from longtail.messages import command
 from longtail.reports.results import load_results, save_results
+from longtail.roll_call import Facts
 from longtail.signals import STOPPED
 from longtail.tasks.checkpoints import TrainingStopped
+from longtail.tasks.meeting import compare
 from longtail.tasks.stops import Stops
 
 TOLD = 2  # exit code of a process that has said what a user can put right
@@ -48,9 +50,18 @@ class Processes(pl.Callback):
         return f"go on by: {command('longtail', 'fit', '--resume', self.run)}" if begun else "give the command again"
 
     @contextlib.contextmanager
-    def running(self, trainer: pl.Trainer, stops: Stops) -> Iterator[None]:
-        """What Lightning is called in: it can be stopped, and ends after the processes that it starts, as they watch
-        this one."""
+    def running(self, trainer: pl.Trainer, stops: Stops, facts: Callable[[], Facts]) -> Iterator[None]:
+        """What Lightning is called in: all processes have read the same and are to do the same, it can be stopped, and
+        ends after the processes that it starts, as they watch this one.
+
+        Args:
+            trainer: of the run.
+            stops: those of the run.
+            facts: what this process tells of itself.
+
+        Raises:
+            InputError: if a process differs from the first, or is lost.
+        """
         if trainer.world_size > 1 and not self._watching:
             self._watching = True
             here = launch()
@@ -60,6 +71,7 @@ class Processes(pl.Callback):
                 self._watch(self._wait_for_first, os.getppid())
         try:
             with stops.listening():
+                compare(trainer, facts)
                 yield
         except NoAnswer as error:
             raise InputError(f"{error}; what was done is saved, {self._go_on}") from error

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +20,7 @@ from longtail.reports.results import Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table, said, show
 from longtail.tasks.checkpoints import TrainingStopped
 from longtail.tasks.evaluation import check_spread, evaluate, left_out, splits_of
+from longtail.tasks.facts import facts_of
 from longtail.tasks.rates import about_rate
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
 from longtail.writing import check_unused, locked, write_atomically
@@ -102,7 +104,7 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
     if trainer.is_global_zero:  # before features are computed, which takes minutes
         sys.stdout.write(said(data.summary()))
         sys.stdout.flush()
-    held.enter_context(cli.processes.running(cli.trainer, cli.checkpoints.stops))
+    held.enter_context(cli.processes.running(cli.trainer, cli.checkpoints.stops, partial(facts_of, cli)))
     features = cli.config.features or run.parent / "features"
     images, data = data, task.prepare(data, trainer, Path(features), go_on)
     cli.datamodule = data
