@@ -11,10 +11,11 @@ from longtail.cli.choice import baseline, choose
 from longtail.cli.data import check_table, data_options, data_settings
 from longtail.cli.interrupts import run_command
 from longtail.cli.log import is_interrupt, last_word
-from longtail.cli.options import SHORT, short_options, take, trust_modules, without
+from longtail.cli.options import pairs, short_options, take, trust_modules, without
 from longtail.cli.resume import check_resumed
 from longtail.cli.run_folder import RUN_VARIABLE, agreed_folder, run_folder
 from longtail.cli.stages import second_stage
+from longtail.cli.starts import start_as_given
 from longtail.configuration import read_run_config
 from longtail.errors import InputError
 from longtail.launch import is_first, launch
@@ -120,8 +121,7 @@ def fit(args: list[str]) -> int:
             )
         if first is not None:
             config = second_stage(config, Path(first))
-        if any(option.split("=")[0] == SHORT["--weights"] for option in options):
-            start_from_file(config)
+        start_as_given(config, dict(pairs(options)))
     teacher = config.pop("teacher", None)
     common = list(options)
     data = take(options, "--data")
@@ -265,12 +265,3 @@ def _train(
     if is_first():
         sys.stdout.write(f"run: {run}\nnext: {command('longtail', 'report', run)}\n")
     return 0
-
-
-def start_from_file(config: dict[str, Any]) -> None:  # YAML
-    """Leave the published weights of a recipe out, where a file of weights is given in their place."""
-    for key, value in config.items():
-        if key == "pretrained":
-            config[key] = False
-        elif isinstance(value, dict):
-            start_from_file(value)
