@@ -14,6 +14,7 @@ ENOUGH = 2000  # training images for which a whole network is tuned; fewer make 
 MANY = 10_000  # images from which a CPU gets the small network: the transformer needs minutes for fewer
 SMALL = "tf_efficientnet_lite0.in1k"
 BATCH = 128  # of the recipes; a set with fewer than a few of these gets smaller ones
+PLAIN_STAGE = "second/ce"  # which others are compared with
 # What a second stage shares with the run that it goes on from, and does not take from there.
 SHARED = (
     "--trainer.accelerator",
@@ -92,7 +93,7 @@ def baseline(choice: Choice, run: Path, options: Sequence[str]) -> list[str]:
     if choice.is_probe:
         return [*args, "--recipe", "probe/ce", *options]
     shared = [f"{name}={value}" for name, value in pairs(options) if name in SHARED]
-    return [*args, "--recipe", "second/ce", "--from", str(run), *shared]
+    return [*args, "--recipe", PLAIN_STAGE, "--from", str(run), *shared]
 
 
 def _size(data: str, options: Sequence[str]) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.cli.agreement import agreed, meet_anew, trainer_options
-from longtail.cli.choice import baseline, choose
+from longtail.cli.choice import PLAIN_STAGE, baseline, choose
 from longtail.cli.data import check_table, data_options, data_settings
 from longtail.cli.interrupts import run_command
 from longtail.cli.log import is_interrupt, last_word
@@ -152,19 +152,20 @@ def fit(args: list[str]) -> int:
         code = run_command(args)
         if choice.is_probe and not code:
             _compare(Path(f"{run}-ce"), run)
-    if first is not None and not code and speaks:
-        _compare(Path(first), run)
+    if first is not None and not code and speaks:  # by the checkpoints that are used, as tau is chosen by them
+        baseline_first = (run, Path(first)) if recipe == PLAIN_STAGE else (Path(first), run)
+        _compare(*baseline_first, "best")
     return code
 
 
-def _compare(first: Path, second: Path) -> None:
-    """Print the table of two runs, where they are of one task."""
+def _compare(first: Path, second: Path, checkpoint: str = "last") -> None:
+    """Print the table of two runs, where they are of one task; the second is measured against the first."""
     from longtail.reports.compare import comparison_text
     from longtail.reports.results import load_results
     from longtail.reports.terminal import show
 
     if load_results(first)["task"] == load_results(second)["task"]:
-        show(comparison_text([first, second]))
+        show(comparison_text([first, second], checkpoint))
 
 
 def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:

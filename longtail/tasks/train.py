@@ -91,10 +91,8 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
         for key in ("seconds", "history", "started", "images_per_second"):
             cli.results[key] = before[key]
     task.check(data)  # what is wrong is said before anything is written
-    if left_out(trainer, "val") and task.by_difficulty(data):
-        raise InputError(
-            "the difficulty of the classes is measured on validation images: leave out --trainer.limit_val_batches 0"
-        )
+    if left_out(trainer, "val") and (what := task.by_validation(data)):
+        raise InputError(f"{what} on validation images: leave out --trainer.limit_val_batches 0")
     for name in ("val", "test"):
         check_spread(trainer, data, name)
     if line := about_rate(task.optimizer, any(arg.startswith("--model.optimizer.lr") for arg in args)):
