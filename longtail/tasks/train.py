@@ -21,7 +21,7 @@ from longtail.tasks.checkpoints import TrainingStopped
 from longtail.tasks.evaluation import check_spread, evaluate, left_out, splits_of
 from longtail.tasks.rates import about_rate
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
-from longtail.writing import check_unused, locked, write_atomically
+from longtail.writing import check_unused, locked, remove_unused, write_atomically
 
 _OTHER_SET = frozenset({"--data", *(f"--data.{name}" for name in ("root", "table", "lists", "train", "val", "test"))})
 
@@ -106,6 +106,8 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
     cli.datamodule = data
     if trainer.is_global_zero:
         if not resume:
+            if not run.exists():
+                held.callback(remove_unused, run)  # where nothing can be written into it
             run.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked(run))
             check_unused(run)
