@@ -99,6 +99,14 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def remove_unused(folder: Path) -> None:
+    """Remove a folder in which there is nothing, or nothing but the lock of a process that is done with it."""
+    with contextlib.suppress(OSError):
+        if {path.name for path in folder.iterdir()} <= {LOCK}:
+            (folder / LOCK).unlink(missing_ok=True)
+            folder.rmdir()
+
+
 def is_held(folder: Path) -> bool:
     """Whether a process holds a folder, as far as it can be told without writing to it."""
     import filelock

@@ -10,7 +10,7 @@ from reports.sample import make_results
 from longtail import writing
 from longtail.errors import InputError
 from longtail.reports.results import load_results, save_results
-from longtail.writing import check_can_be_made, is_held, is_unused, locked, system_error
+from longtail.writing import check_can_be_made, is_held, is_unused, locked, remove_unused, system_error
 
 
 def test_a_folder_is_held_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,3 +63,14 @@ def test_the_system_s_refusals_name_the_file_and_the_way_out() -> None:
     assert "shorter" in str(long)
     assert len(str(long)) < 250
     assert system_error(OSError(errno.ENOENT, "No such file", "code.py")) is None
+
+
+def test_a_folder_is_removed_where_nothing_was_written(tmp_path: Path) -> None:
+    for name, files in (("bare", [".lock"]), ("empty", []), ("used", [".lock", "config.yaml"])):
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).touch()
+        remove_unused(tmp_path / name)
+    remove_unused(tmp_path / "gone")
+    assert [path.name for path in tmp_path.iterdir()] == ["used"]
+    assert len(list((tmp_path / "used").iterdir())) == 2

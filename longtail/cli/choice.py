@@ -1,5 +1,7 @@
 """``longtail fit --data photos/`` without a recipe: one is picked by what is there."""
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +11,14 @@ from longtail.cli.options import pairs
 from longtail.errors import InputError
 from longtail.messages import plural, shown
 
+logger = logging.getLogger(__name__)
+
 BACKBONE, WEIGHTS = "--model.method.backbone.name", "--model.method.backbone.weights"
 ENOUGH = 2000  # training images for which a whole network is tuned; fewer make too few steps in the epochs of a recipe
 MANY = 10_000  # images from which a CPU gets the small network: the transformer needs minutes for fewer
 SMALL = "tf_efficientnet_lite0.in1k"
 BATCH = 128  # of the recipes; a set with fewer than a few of these gets smaller ones
+PLAIN_STAGE = "second/ce"  # which others are compared with
 # What a second stage shares with the run that it goes on from, and does not take from there.
 SHARED = (
     "--trainer.accelerator",
@@ -58,7 +63,10 @@ def choose(options: Sequence[str]) -> Choice:
     data = given.get("--data")
     if data is None:
         raise InputError("give --recipe NAME (longtail recipes lists them), or --data FOLDER to have one picked")
-    images, classes = _size(data, options)
+    images, names = _size(data, options)
+    if (line := about_lists(names)) is not None:
+        logger.info(line)
+    classes = len(names)
     import torch
 
     from longtail.recipes import load_recipe
@@ -92,11 +100,25 @@ def baseline(choice: Choice, run: Path, options: Sequence[str]) -> list[str]:
     if choice.is_probe:
         return [*args, "--recipe", "probe/ce", *options]
     shared = [f"{name}={value}" for name, value in pairs(options) if name in SHARED]
-    return [*args, "--recipe", "second/ce", "--from", str(run), *shared]
+    return [*args, "--recipe", PLAIN_STAGE, "--from", str(run), *shared]
 
 
-def _size(data: str, options: Sequence[str]) -> tuple[int, int]:
-    """Numbers of training images, before any are held out, and of classes.
+def about_lists(classes: Sequence[str]) -> str | None:
+    """What is to be said of classes whose names look like lists, as "a;b" beside "a" and "b;c"; None where they do not:
+    where fewer than a fifth have several parts, or most of these parts are in no other class."""
+    for mark in "|;,":
+        lists = [name for name in classes if mark in name]
+        often = Counter(part.strip() for name in classes for part in name.split(mark))
+        parts = [part.strip() for name in lists for part in name.split(mark)]
+        if 5 * len(lists) >= len(classes) and 2 * sum(often[part] > 1 for part in parts) > len(parts):
+            way = "" if mark == "|" else ", with | between the labels"
+            what = f"classes such as {shown(lists[0])} look like several labels of an image"
+            return f"{what}: where they are, give --recipe multilabel/bce{way}"
+    return None
+
+
+def _size(data: str, options: Sequence[str]) -> tuple[int, list[str]]:
+    """Number of training images, before any are held out, and the classes.
 
     The options of the data are parsed before its images are listed; those of its views go with the recipe.
     """
@@ -114,7 +136,7 @@ def _size(data: str, options: Sequence[str]) -> tuple[int, int]:
     with quiet():
         listings = images.list_images()
     first = next(iter(listings.values()))
-    return len(first), len(first.classes)
+    return len(first), list(first.classes)
 
 
 def _there(backbone: str) -> bool:

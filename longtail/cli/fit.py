@@ -6,19 +6,19 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from longtail.cli.agreement import agreed, meet_anew, trainer_options
-from longtail.cli.choice import baseline, choose
+from longtail.cli.choice import PLAIN_STAGE, baseline, choose
 from longtail.cli.data import check_table, data_options, data_settings
 from longtail.cli.interrupts import run_command
 from longtail.cli.log import is_interrupt, last_word
-from longtail.cli.options import short_options, take, trust_modules, without
+from longtail.cli.options import pairs, short_options, take, trust_modules, without
 from longtail.cli.resume import check_resumed
 from longtail.cli.run_folder import RUN_VARIABLE, agreed_folder, run_folder
 from longtail.cli.stages import second_stage
+from longtail.cli.starts import start_as_given
 from longtail.configuration import read_run_config
 from longtail.errors import InputError
 from longtail.launch import is_first, launch
 from longtail.messages import command
-from longtail.option_names import SHORT
 from longtail.own_modules import named_in, serve
 from longtail.plain import JSON
 from longtail.signals import STOPPED
@@ -121,8 +121,7 @@ def fit(args: list[str]) -> int:
             )
         if first is not None:
             config = second_stage(config, Path(first))
-        if any(option.split("=")[0] == SHORT["--weights"] for option in options):
-            start_from_file(config)
+        start_as_given(config, dict(pairs(options)))
     teacher = config.pop("teacher", None)
     common = list(options)
     data = take(options, "--data")
@@ -153,19 +152,20 @@ def fit(args: list[str]) -> int:
         code = run_command(args)
         if choice.is_probe and not code:
             _compare(Path(f"{run}-ce"), run)
-    if first is not None and not code and speaks:
-        _compare(Path(first), run)
+    if first is not None and not code and speaks:  # by the checkpoints that are used, as tau is chosen by them
+        baseline_first = (run, Path(first)) if recipe == PLAIN_STAGE else (Path(first), run)
+        _compare(*baseline_first, "best")
     return code
 
 
-def _compare(first: Path, second: Path) -> None:
-    """Print the table of two runs, where they are of one task."""
+def _compare(first: Path, second: Path, checkpoint: str = "last") -> None:
+    """Print the table of two runs, where they are of one task; the second is measured against the first."""
     from longtail.reports.compare import comparison_text
     from longtail.reports.results import load_results
     from longtail.reports.terminal import show
 
     if load_results(first)["task"] == load_results(second)["task"]:
-        show(comparison_text([first, second]))
+        show(comparison_text([first, second], checkpoint))
 
 
 def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
@@ -266,12 +266,3 @@ def _train(
     if is_first():
         sys.stdout.write(f"run: {run}\nnext: {command('longtail', 'report', run)}\n")
     return 0
-
-
-def start_from_file(config: dict[str, JSON]) -> None:
-    """Leave the published weights of a recipe out, where a file of weights is given in their place."""
-    for key, value in config.items():
-        if key == "pretrained":
-            config[key] = False
-        elif isinstance(value, dict):
-            start_from_file(value)

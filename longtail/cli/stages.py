@@ -1,5 +1,6 @@
 """Second stages: what a recipe takes from the run that it goes on from."""
 
+from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from longtail.errors import InputError
 from longtail.messages import shown
 from longtail.own_modules import class_at
 
-OF_RECIPE = {"views", "sampling"}  # options of the data that are those of the recipe
+# Options of the data that are those of the recipe; names are read by a start from text, which a second stage has not.
+OF_RECIPE = {"views", "sampling", "class_names"}
 
 
 def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
@@ -34,8 +36,7 @@ def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
         raise InputError(f"{shown(run)} is a run of {results['task']}: second stages are for classification")
     method, data = _parts(results["config"], run)
     backbone, options = method["backbone"]["class_path"], method["backbone"].get("init_args") or {}
-    if "weights" not in options:
-        raise InputError(f"{shown(run)} has a network of another kind, {shown(backbone)}: it takes no weights")
+    check_can_freeze(backbone, options, run)
     checkpoint, tuning = str(checkpoint_path(run)), options.get("tuning", "all")
     if tuning == "all":
         options |= {"pretrained": False, "weights": checkpoint, "tuning": "none"}
@@ -46,13 +47,33 @@ def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
     head = stage.get("classifier")
     if isinstance(head, dict):  # it goes on from that of the run
         head["init_args"] = {**head.get("init_args", {}), "weights": checkpoint}
-        kind = class_at(head["class_path"], object)
-        if kind is not None and "classifier" in signature(kind).parameters and method.get("classifier"):
+        made = class_at(head["class_path"], object)
+        if made is not None and "classifier" in signature(made).parameters and method.get("classifier"):
             head["init_args"]["classifier"] = method["classifier"]  # it stands on that of the run
     kept = {key: value for key, value in (data.get("init_args") or {}).items() if key not in OF_RECIPE}
     own = recipe.get("data", {}).get("init_args", {})
     recipe["data"] = {"class_path": data["class_path"], "init_args": {**kept, **own}}
     return recipe
+
+
+def check_can_freeze(backbone: str, options: Mapping[str, Any], run: Path) -> None:
+    """Check that a network starts from weights and can stay as they are.
+
+    Args:
+        backbone: import path of its class.
+        options: those that the run has of it.
+        run: its folder, for the message.
+
+    Raises:
+        InputError: if the class lacks one of the two options for that.
+    """
+    kind = class_at(backbone, object)
+    takes = options.keys() | (set() if kind is None else signature(kind).parameters.keys())
+    if lacking := sorted({"weights", "tuning"} - takes):
+        raise InputError(
+            f"{shown(run)} has a network of another kind, {shown(backbone)}: a second stage gives it the weights of "
+            f"the run and freezes it, and it has no option {' and no '.join(lacking)}"
+        )
 
 
 def _parts(config: str, run: Path) -> tuple[dict[str, Any], dict[str, Any]]:  # YAML

@@ -1,6 +1,7 @@
 """Names of classes in words, from a file beside the data set."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from longtail.errors import InputError
@@ -21,7 +22,7 @@ def read_class_names(file: Path, classes: list[str]) -> list[str]:
         classes: as the set calls them.
 
     Raises:
-        InputError: if the file cannot be read, or does not name every class.
+        InputError: if the file cannot be read, does not name every class, names one twice or all alike.
     """
     if not file.is_file():
         raise InputError(f"{shown(file)}: no such file; give one with a name for each class by --data.class_names")
@@ -38,6 +39,8 @@ def read_class_names(file: Path, classes: list[str]) -> list[str]:
         raise InputError(f"{shown(file)} has {len(names)} names and the set {len(classes)} classes: give one for each")
     if empty := [name for name, text in zip(classes, names, strict=True) if not text.strip()]:
         raise InputError(f"{shown(file)} has no name for {some(empty)}: give one for each class")
+    if len(names) > 1 and len(set(names)) == 1:  # some may share one: ImageNet has two cranes
+        raise InputError(f"{shown(file)} calls every class {shown(names[0])}: give each a name of its own")
     return names
 
 
@@ -54,5 +57,7 @@ def _read(file: Path) -> dict[str, str] | list[str]:
         return content  # type: ignore[no-any-return]  # one of the two
     if suffix in SUFFIXES[:-2]:
         rows = read_rows(file, Columns("class", "name"))
+        if twice := [name for name, count in Counter(rows.paths).items() if count > 1]:
+            raise InputError(f"{shown(file)} names a class more than once: {some(twice)}; leave one row for each")
         return dict(zip(rows.paths, map(str, rows.labels), strict=True))
     return [line.strip() for line in file_text(file).strip().splitlines()]

@@ -1,15 +1,70 @@
-"""A bar for what takes long before a training."""
+"""How far something is that takes long: a bar on a terminal, and lines now and then in a log."""
 
+import logging
 import sys
+import time
+from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
 
 from longtail.launch import is_first
 
+logger = logging.getLogger(__name__)
 
-def progress_bar(total: int | None, what: str, unit: str) -> "tqdm[Any]":  # of no items
-    """A bar on the terminal of the first process, gone when it is done; elsewhere nothing is shown. ``total`` is how
-    many there are, where that is known."""
-    hidden = not sys.stderr.isatty() or not is_first()
-    return tqdm(total=total, desc=what, unit=unit, disable=hidden, leave=False)
+FIRST, LONGEST = 5.0, 600.0  # seconds to the first line, and between two at most
+
+
+class ProgressLines:
+    """Tells how many of something are done, how many a second, and how long the rest takes: first after ``FIRST``
+    seconds, then after twice as long each time, up to ``LONGEST``.
+
+    Args:
+        total: how many there are, where that is known.
+        what: is done.
+        unit: of the number.
+    """
+
+    def __init__(self, total: int | None, what: str, unit: str) -> None:
+        self.total, self.what, self.unit, self.done = total, what, unit.strip().removesuffix("s"), 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self.started, self.before, self.wait = time.perf_counter(), self.done, FIRST
+        self.next = self.started + self.wait
+
+    def update(self, n: int = 1) -> None:
+        """Count some more, and tell it where it is time."""
+        self.done += n
+        now = time.perf_counter()
+        if now < self.next:
+            return
+        rate = (self.done - self.before) / (now - self.started)
+        left = f", {_duration((self.total - self.done) / rate)} left" if self.total is not None and rate > 0 else ""
+        of = "" if self.total is None else f" of {self.total:,}"
+        logger.info(f"{self.what}: {self.done:,}{of} {self.unit}s, {rate:.3g} a second{left}")
+        self.wait = min(2 * self.wait, LONGEST)
+        self.next = now + self.wait
+
+    def __enter__(self) -> "ProgressLines":
+        """What was counted before is of an earlier time, and no part of the rate."""
+        self._begin()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Nothing is left to close."""
+
+
+def progress_bar(total: int | None, what: str, unit: str) -> "tqdm[Any] | ProgressLines":  # of no items
+    """A bar on the terminal of the first process, gone when it is done; without a terminal lines, for which see
+    ``ProgressLines``; nothing in other processes. ``total`` is how many there are, where that is known."""
+    if is_first() and not sys.stderr.isatty():
+        return ProgressLines(total, what, unit)
+    return tqdm(total=total, desc=what, unit=unit, disable=not is_first(), leave=False)
+
+
+def _duration(seconds: float) -> str:
+    """A time in its largest unit."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

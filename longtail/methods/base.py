@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from longtail.counts import Counts, counts_tensor
 from longtail.models.backbones import Backbone
-from longtail.models.video import FrameMean
+from longtail.models.video import FrameMean, VideoBackbone
 
 
 class Method(nn.Module, ABC):
@@ -73,7 +73,7 @@ class OneNetwork(Method):
         self.num_classes = len(counts_tensor(class_counts))
         self.num_features = int(backbone.num_features)  # type: ignore[arg-type]
         self.backbone = backbone
-        if isinstance(backbone, Backbone | FrameMean):
+        if isinstance(backbone, Backbone | FrameMean | VideoBackbone):
             backbone.tune(self.num_classes)
         self.classifier = classifier(self.num_features, self.num_classes)
 

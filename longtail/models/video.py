@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from longtail.messages import first_line, near_names, plural
 from longtail.models.backbones import Backbone
 from longtail.models.downloads import impatient
 from longtail.models.inputs import NetworkInput
+from longtail.models.trained_state import keep_trained_state
 from longtail.models.weights import check_start, load_weights
 from longtail.plain import JSON
 
@@ -33,6 +34,8 @@ class VideoBackbone(nn.Module):
         pretrained: start from torchvision's published weights of Kinetics-400, downloaded on first use.
         weights: start from this local file instead (safetensors, or a torch file of tensors), in torchvision's layout,
             or from a checkpoint or an export of a run. What is no part of the backbone is left out, and told.
+        tuning: what is trained: "all" or "none". A network of which nothing is stays in evaluation mode, and its state
+            then holds the hash of the weights it started from alone, which have to be there when it is loaded.
 
     Raises:
         InputError: for an unknown name, weights that cannot be had, a file that does not fit, or, when called, clips
@@ -41,9 +44,16 @@ class VideoBackbone(nn.Module):
 
     num_features: int
 
-    def __init__(self, name: str, pretrained: bool = False, weights: Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        pretrained: bool = False,
+        weights: Path | None = None,
+        tuning: Literal["all", "none"] = "all",
+    ) -> None:
         super().__init__()
-        self.name = name
+        self.name, self.frozen = name, tuning == "none"
+        self.starts_from_weights = pretrained or weights is not None
         check_start(pretrained, weights)
         self.body = make_video(name, pretrained)
         # torchvision puts the classifier last: a linear layer or a 1 x 1 x 1 convolution, with or without dropout
@@ -68,6 +78,20 @@ class VideoBackbone(nn.Module):
         crop = size / min(published.resize_size)
         mean, std = tuple(published.mean), tuple(published.std)
         return NetworkInput(Preprocessing(mean, std, published.interpolation.value, crop), size)
+
+    def tune(self, num_classes: int) -> None:
+        """As ``Backbone.tune``; nothing depends on C here."""
+        if not self.frozen:
+            return
+        self.requires_grad_(False)
+        self.train(self.training)
+        if self.starts_from_weights:
+            keep_trained_state(self)
+
+    def train(self, mode: bool = True) -> "VideoBackbone":
+        """Training or evaluation mode, which a frozen network keeps."""
+        super().train(mode and not self.frozen)
+        return self
 
     def forward(self, clips: Tensor) -> Tensor:
         check_shape("clips", clips, "N", 3, "T", "H", "W")

@@ -38,9 +38,9 @@ def write_comparison(runs: Sequence[Path], output: Path) -> Path:
     return output
 
 
-def comparison_text(runs: Sequence[Path]) -> terminal.Table:
-    """Return the metrics of the runs, with the change against the first of them."""
-    columns = load_columns(runs)
+def comparison_text(runs: Sequence[Path], checkpoint: str = "last") -> terminal.Table:
+    """Return the metrics of the runs, with the change against the first of them; ``checkpoint`` as ``load_columns``."""
+    columns = load_columns(runs, checkpoint)
     rows, words = [], _words(columns)
     for key in _keys(columns, words):
         values = [column.metric(key) for column in columns]
@@ -51,6 +51,8 @@ def comparison_text(runs: Sequence[Path]) -> terminal.Table:
         rows.append((metric(key, words).label, texts))
     table = metrics_table("Comparison", [column.title for column in columns], rows)
     table.caption = "In brackets: change against the first column; that of percentages in percentage points."
+    if all(run.evaluation["checkpoint"] == "best" for column in columns for run in column.runs):
+        table.caption += " Both of the epoch that is best on validation."
     return table
 
 

@@ -214,17 +214,17 @@ def class_figures(evaluation: Evaluation, key: str) -> list[float | None]:
     return cast(dict[str, list[float | None]], evaluation["per_class"])[key]
 
 
-def ordered_evaluations(results: Results) -> list[Evaluation]:
-    """Return the evaluations, the one that counts first: test before val, the last checkpoint before the best."""
+def ordered_evaluations(results: Results, checkpoint: str = "last") -> list[Evaluation]:
+    """Return the evaluations, the one that counts first: test before val, the given checkpoint before the other."""
     return sorted(
         results["evaluations"],
-        key=lambda evaluation: (evaluation["split"] != "test", evaluation["checkpoint"] != "last"),
+        key=lambda evaluation: (evaluation["split"] != "test", evaluation["checkpoint"] != checkpoint),
     )
 
 
-def final_evaluation(results: Results) -> Evaluation | None:
+def final_evaluation(results: Results, checkpoint: str = "last") -> Evaluation | None:
     """Return the evaluation that counts, or None where the run has not been evaluated."""
-    return next(iter(ordered_evaluations(results)), None)
+    return next(iter(ordered_evaluations(results, checkpoint)), None)
 
 
 def weakest_classes(figures: Sequence[float | None], train_counts: Sequence[int], limit: int = 12) -> list[int]:

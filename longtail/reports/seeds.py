@@ -69,11 +69,16 @@ def difference(value: Value | None, base: Value | None) -> float | None:
     return None if value is None or base is None else value.mean - base.mean
 
 
-def load_columns(folders: Sequence[Path]) -> list[Column]:
-    """Read runs that can be compared and merge those that differ only by their seed, in the order given."""
+def load_columns(folders: Sequence[Path], checkpoint: str = "last") -> list[Column]:
+    """Read runs that can be compared and merge those that differ only by their seed, in the order given.
+
+    Args:
+        folders: of the runs.
+        checkpoint: "last" or "best", which counts where a run has been evaluated with both.
+    """
     if len(folders) < 2:
         raise InputError(f"a comparison needs at least two runs, got {len(folders)}; give more run folders")
-    runs = [_load(folder) for folder in folders]
+    runs = [_load(folder, checkpoint) for folder in folders]
     for run in runs[1:]:
         tasks = [other.results["task"] for other in (runs[0], run)]
         if tasks[0] != tasks[1]:
@@ -95,9 +100,9 @@ def load_columns(folders: Sequence[Path]) -> list[Column]:
     return [Column(label, tuple(group)) for label, group in zip(_labels(groups), groups, strict=True)]
 
 
-def _load(folder: Path) -> Run:
+def _load(folder: Path, checkpoint: str) -> Run:
     results = load_results(folder)
-    evaluation = final_evaluation(results)
+    evaluation = final_evaluation(results, checkpoint)
     if evaluation is None:
         finish, measure = (command("longtail", *words, folder) for words in (("fit", "--resume"), ("validate",)))
         raise InputError(

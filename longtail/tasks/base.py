@@ -140,10 +140,10 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
             raise InputError(
                 f"this network normalises over the images of a step: give --batch-size {self.least_batch} or more"
             )
-        if data.trained is None and self.by_difficulty(data) and data.split("val") is None:
+        if data.trained is None and (what := self.by_validation(data)) and data.split("val") is None:
             raise InputError(
-                "the difficulty of the classes is measured on validation images, and there are none: hold some out by "
-                "--data.val_fraction"
+                f"{what} on validation images, and there are none: hold some out by --data.val_fraction, for a second "
+                "stage in the run that it goes on from"
             )
 
     @property
@@ -151,10 +151,12 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         """Images that a step of training needs at least."""
         return 1
 
-    def by_difficulty(self, data: LongTailData) -> bool:
-        """Whether the weights of a loss or the draws go by the difficulty of the classes."""
+    def by_validation(self, data: LongTailData) -> str | None:
+        """What of the training is done on validation images, such as "the difficulty of the classes is measured", where
+        the weights of a loss or the draws go by it; None where nothing is."""
         weighs = any(isinstance(module, ClassDifficultyLoss) for module in self.method.modules())
-        return weighs or isinstance(data.sampling, DifficultySampling)
+        by_difficulty = weighs or isinstance(data.sampling, DifficultySampling)
+        return "the difficulty of the classes is measured" if by_difficulty else None
 
     def setup(self, stage: str) -> None:
         """Check that the data and the method fit, and share the difficulty of the classes."""

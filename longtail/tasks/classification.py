@@ -25,7 +25,7 @@ from longtail.methods.base import Method
 from longtail.methods.start import HeadStart, first_rows
 from longtail.metrics.class_metric import ClassMetric, by_name, measure
 from longtail.metrics.long_tail import SCALARS, LongTailMetrics
-from longtail.models.classifiers import CosineClassifier
+from longtail.models.classifiers import CosineClassifier, TauClassifier
 from longtail.reports.grains import CLIPS, IMAGES, Grain
 from longtail.reports.results import Confusion, Mistake, weakest_classes
 from longtail.tasks.base import CONFUSIONS, sgd
@@ -114,6 +114,11 @@ class Classification(ImageTask):
         super().check(data)
         if not isinstance(data, FeatureData):  # its images were checked
             self.grain = CLIPS if isinstance(data, ClipData) else IMAGES
+
+    def by_validation(self, data: LongTailData) -> str | None:
+        """As in the base; tau is chosen so too."""
+        chosen = any(isinstance(module, TauClassifier) for module in self.method.modules())
+        return "tau is chosen" if chosen else super().by_validation(data)
 
     def setup(self, stage: str) -> None:
         """Check that the data and the method fit, and say how training images are mixed."""

@@ -45,8 +45,11 @@ def fit_to_network(config: Namespace) -> None:
             options.mean, options.std = own.mean, own.std
     if "image_size" not in data:
         return
-    if data.image_size is None and expected.size is not None and (expected.fixed or any_size):
-        data.image_size = expected.size
+    network = vars(backbone.get("init_args") or Namespace())  # type: ignore[no-untyped-call]  # as above
+    # batch statistics and frozen layers are those of images of one size, whatever the size of the set
+    kept = network.get("tuning", "all") != "all" or network.get("frozen_statistics", False)
+    if data.image_size is None and (expected.fixed or any_size or kept):
+        data.image_size = network.get("image_size") or expected.size
     if expected.fixed:
         backbone.init_args.image_size = data.image_size
 

@@ -25,12 +25,24 @@ def building() -> Iterator[None]:
         yield
     except Exception as error:
         cause: BaseException = error
+        said = None
         while packages(cause)[-1:] == ["jsonargparse"] and cause.__cause__ is not None:
+            said = refused_by_class(str(cause)) or said
             cause = cause.__cause__
+        if said is not None and isinstance(cause, ValueError):
+            raise InputError(said) from error
         refused = isinstance(cause, ValueError) and not {*packages(cause)} - BUILDERS and not _is_ours(cause)
         if isinstance(cause, MisconfigurationException) or (refused and not isinstance(cause, InputError)):
             raise InputError(explain(str(cause))) from error
         raise cause from cause.__cause__
+
+
+def refused_by_class(message: str) -> str | None:
+    """What a class says of its options, where the parser had a choice of it and of plain values, and found none to fit;
+    the error that the message is of goes on from that of the plain values alone."""
+    errors = re.search(r"Union subtypes\n.*^Errors:\n(.*)^Given value type: .*Namespace", message, re.M | re.S)
+    lines = re.findall(r"^ +- (?!Expected an? )(.+)$", errors[1], re.M) if errors else []
+    return lines[0] if len(lines) == 1 else None
 
 
 def _is_ours(error: ValueError) -> bool:

@@ -23,7 +23,7 @@ from longtail.tasks.evaluation import check_spread, evaluate, left_out, splits_o
 from longtail.tasks.facts import facts_of
 from longtail.tasks.rates import about_rate
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
-from longtail.writing import check_unused, locked, write_atomically
+from longtail.writing import check_unused, locked, remove_unused, write_atomically
 
 _OTHER_SET = frozenset({"--data", *(f"--data.{name}" for name in ("root", "table", "lists", "train", "val", "test"))})
 
@@ -93,10 +93,8 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
         for key in ("seconds", "history", "started", "images_per_second"):
             cli.results[key] = before[key]
     task.check(data)  # what is wrong is said before anything is written
-    if left_out(trainer, "val") and task.by_difficulty(data):
-        raise InputError(
-            "the difficulty of the classes is measured on validation images: leave out --trainer.limit_val_batches 0"
-        )
+    if left_out(trainer, "val") and (what := task.by_validation(data)):
+        raise InputError(f"{what} on validation images: leave out --trainer.limit_val_batches 0")
     for name in ("val", "test"):
         check_spread(trainer, data, name)
     if line := about_rate(task.optimizer, any(arg.startswith("--model.optimizer.lr") for arg in args)):
@@ -110,6 +108,8 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
     cli.datamodule = data
     if trainer.is_global_zero:
         if not resume:
+            if not run.exists():
+                held.callback(remove_unused, run)  # where nothing can be written into it
             run.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked(run))
             check_unused(run)

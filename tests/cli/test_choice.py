@@ -10,7 +10,7 @@ from command import fails, results
 from PIL import Image
 
 from longtail.cli import choice
-from longtail.cli.choice import choose
+from longtail.cli.choice import about_lists, choose
 from longtail.cli.main import main
 from longtail.data.images.folder import Folder
 from longtail.errors import InputError
@@ -60,11 +60,14 @@ def test_without_weights_a_network_is_trained_and_its_features_compared(photos, 
     monkeypatch.setattr("longtail.models.downloads.obtainable", lambda name: False)
     network = ["--backbone", "test_efficientnet"]
     assert main(["fit", "--data", str(photos), "--run", str(tmp_path / "mine"), *network, *SMALL]) == 0
-    assert capsys.readouterr().out.startswith(
+    text = capsys.readouterr().out
+    assert text.startswith(
         "recipe logit_adjusted: 25 training images of 3 classes on a CPU, and no pretrained weights: those of "
         "test_efficientnet cannot be fetched from here; --weights FILE with --backbone NAME gives others; another by"
     )
     assert results(tmp_path / "mine-ce")["recipe"] == "second/ce"
+    head = next(line for line in text.partition("Comparison")[2].splitlines() if "mine" in line)
+    assert [word for word in head.split() if "mine" in word] == ["mine-ce", "mine"]  # what is gained over it
 
 
 @pytest.mark.parametrize(
@@ -125,3 +128,13 @@ def test_what_is_read_to_choose_is_said_once_and_counted_as_trained(photos, tmp_
     (photos.parent / "gone.csv").write_text(rows)
     assert choose([*table, "--data.skip_bad_images=true"]).reason.startswith("25 training images of 3 classes")
     assert not caplog.records
+
+
+def test_classes_that_look_like_lists_are_told():
+    line = about_lists(["a", "a;b", "b;c", "c"])
+    assert line is not None
+    assert "classes such as a;b look like several labels" in line
+    assert "give --recipe multilabel/bce, with | between the labels" in line
+    assert str(about_lists(["a|b", "b|a", "c"])).endswith("give --recipe multilabel/bce")
+    for classes in (["cat", "dog"], ["crane, bird", "crane, machine", *"abcdefgh"], ["Smith, J", "Jones, K", "x"]):
+        assert about_lists(classes) is None

@@ -19,6 +19,7 @@ from longtail.methods.bcl import BCL
 from longtail.methods.cibl import CIBL
 from longtail.methods.gml import GML
 from longtail.methods.plain import Plain
+from longtail.methods.probe import Probe
 from longtail.models.backbones import Backbone
 from longtail.models.momentum import MomentumEncoder
 from longtail.models.video import FrameMean, VideoBackbone
@@ -232,3 +233,18 @@ def test_gradients_under_autocast_are_those_of_float32(frames: int) -> None:
         gradients.append([each.grad.clone() for each in backbone.parameters()])
     for expected, found in zip(*gradients, strict=True):
         assert (found - expected).norm() <= 0.1 * expected.norm()
+
+
+def test_a_frozen_video_network_keeps_its_weights_apart(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    first = VideoBackbone("mc3_18")
+    save_file(first.body.state_dict(), tmp_path / "weights.safetensors")
+    method = Probe(
+        [3, 2], VideoBackbone("mc3_18", weights=tmp_path / "weights.safetensors", tuning="none"), CrossEntropyLoss()
+    )
+    assert not method.train().backbone.training
+    assert all(name.startswith("classifier.") or name.endswith("sha256") for name in method.state_dict())
+    assert torch.equal(method.features(clips(1)), first.eval()(clips(1)))
+    free = VideoBackbone("mc3_18")
+    assert Plain([3, 2], free, CrossEntropyLoss()).train().backbone.training
+    assert all(parameter.requires_grad for parameter in free.parameters())

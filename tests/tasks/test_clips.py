@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from command import assert_same_epochs, assert_same_weights, fails, results, stopping
 from PIL import Image
@@ -18,7 +19,7 @@ from longtail.files.video.clips import read_clips
 from longtail.files.video.reading import read_frames
 from longtail.generated.moving_shapes import CLASSES, write_moving_shapes
 from longtail.inference import load_run
-from longtail.recipes import recipe_names
+from longtail.recipes import load_recipe, recipe_names
 from longtail.tasks.classification import Classification
 from longtail.trust import trust
 
@@ -347,3 +348,32 @@ def test_bad_videos_are_left_out_on_request(shapes: Path, tmp_path: Path, capsys
     assert not run.exists()
     assert main([*fitting, "--skip-bad-videos"]) == 0
     assert max(results(run)["train_counts"]) == 11
+
+
+def test_a_head_on_a_frozen_network_of_clips_and_a_second_stage(shapes, tmp_path, capsys):
+    torch.manual_seed(0)
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
+    frames = ["--model.method.backbone", "longtail.models.FrameMean", "--backbone", "test_resnet"]
+    small = [*LEAST, "--data.frames", "2", "--batch-size", "8", "--epochs", "1", "--trainer.accelerator", "cpu"]
+    weights = [*frames, "--weights", str(tmp_path / "weights.pth")]
+    head, second = tmp_path / "head", tmp_path / "second"
+    assert main(["fit", "--recipe", "clips/probe/ce", "--data", str(shapes), "--run", str(head), *weights, *small]) == 0
+    assert list((tmp_path / "features").glob("train*.f32"))
+    network = load_run(head).method.backbone
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    options = ["--run", str(second), "--batch-size", "8", "--trainer.accelerator", "cpu"]
+    assert main(["fit", "--recipe", "second/ncm", "--from", str(head), *options]) == 0
+    assert "Both of the epoch that is best on validation" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("clips/probe/")])
+def test_probes_of_clips_are_those_of_images(name):
+    clips, images = load_recipe(name), load_recipe(name.removeprefix("clips/"))
+    backbone = clips["model"]["init_args"]["method"]["init_args"].pop("backbone")
+    assert backbone["class_path"] == "longtail.models.VideoBackbone"
+    assert backbone["init_args"]["tuning"] == "none"
+    del images["model"]["init_args"]["method"]["init_args"]["backbone"]
+    assert clips["data"].pop("class_path") == "longtail.data.VideoFolder"
+    del images["data"]["class_path"]
+    assert clips.pop("about") == f"clips, {images.pop('about')}"
+    assert clips == images

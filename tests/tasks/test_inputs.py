@@ -1,5 +1,6 @@
 """A run shows its network the images that its weights expect, and keeps to it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,17 @@ import timm
 import torch
 import yaml
 from command import fails, results
+from jsonargparse import Namespace
 from PIL import Image
 
 from longtail.augment.preprocessing import Resize
 from longtail.cli.main import main
+from longtail.cli.starts import start_as_given
 from longtail.files.crops import prepare
 from longtail.inference import load_run
+from longtail.models.inputs import timm_input
+from longtail.recipes import load_recipe
+from longtail.tasks.inputs import fit_to_network
 
 
 def photos(folder: Path) -> Path:
@@ -99,3 +105,42 @@ def test_images_in_memory_are_resized_for_the_network(place):
     assert main(["fit", *options, "--backbone", "test_vit", "--weights", weights, "--image-size", "32"]) == 0
     assert results(run)["data"]["input"]["size"] == 32
     assert results(run)["data"]["input"]["mean"] == [0.5, 0.5, 0.5]
+
+
+def input_size(recipe: str, name: str | None, weights: Path, size: int | None = None, data: str = "Folder") -> int:
+    """Side of the images that a run of a recipe shows its network, by what is parsed."""
+    config = load_recipe(recipe)
+    given = {"--model.method.backbone.weights": str(weights)}
+    start_as_given(config, given if name is None else {**given, "--model.method.backbone.name": name})
+    options = config["model"]["init_args"]["method"]["init_args"]["backbone"]["init_args"]
+    options |= {"weights": str(weights)} if name is None else {"weights": str(weights), "name": name}
+    backbone = Namespace(class_path="longtail.models.Backbone", init_args=Namespace(**options))
+    images = Namespace(image_size=size or config["data"]["init_args"].get("image_size"))
+    parsed = Namespace(
+        model=Namespace(init_args=Namespace(method=Namespace(init_args=Namespace(backbone=backbone)))),
+        data=Namespace(class_path=f"longtail.data.{data}", init_args=images),
+    )
+    fit_to_network(parsed)
+    if timm_input(str(options["name"]), True).fixed:
+        assert backbone.init_args.image_size == images.image_size
+    return int(images.image_size)
+
+
+@pytest.mark.parametrize("recipe", ["probe/ncm", "probe/ce", "finetune", "lift"])
+def test_short_recipes_take_the_size_of_the_weights_that_are_given(recipe, tmp_path):
+    weights = tmp_path / "weights.pth"
+    name = "test_efficientnet" if recipe == "finetune" else "test_vit"
+    assert input_size(recipe, name, weights) == 160
+    assert input_size(recipe, name, weights, data="DigitsLT") == 160  # it keeps what it has learned of images
+    assert input_size(recipe, name, weights, size=80) == 80
+    about = {"architecture": name, "pretrained_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3, "crop_pct": 1.0}}
+    about["pretrained_cfg"] |= {"interpolation": "bicubic", "input_size": [3, 64, 64]}
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    assert input_size(recipe, name, weights) == 64
+    assert input_size("cifar100_lt/finetune", name, weights, data="CIFAR100LT") == 112
+
+
+def test_the_network_of_the_probes_has_a_size_of_its_own(tmp_path):
+    assert input_size("probe/ce", None, tmp_path / "vit.pth") == 224
+    assert input_size("probe/ncm", "vit_small_patch14_dinov2", tmp_path / "vit.pth") == 224
+    assert input_size("probe/ce", "vit_base_patch14_dinov2", tmp_path / "vit.pth") == 518

@@ -14,10 +14,13 @@ from processes import two_processes
 from torch.nn import functional as F
 
 from longtail.cli.main import main
+from longtail.cli.stages import check_can_freeze, second_stage
 from longtail.data import Folder
+from longtail.errors import InputError
 from longtail.inference import load_run
 from longtail.methods.start import ClassMeans, first_rows
 from longtail.models import Backbone, ScaledClassifier, TauClassifier
+from longtail.recipes import load_recipe
 from longtail.tasks import features
 from longtail.tasks.features import Extraction
 
@@ -234,3 +237,45 @@ def test_rows_of_a_start():
     assert first_rows(targets, None).tolist() == [0, 1, 2, 3, 4, 5]
     with pytest.raises(ValueError, match="images must be at least 1"):
         ClassMeans(0)
+
+
+def test_the_table_of_a_second_stage_is_of_the_epoch_that_was_chosen(first, capsys):
+    run = first.with_name("chosen")
+    assert main(["fit", "--recipe", "second/tau", "--from", str(first), "--run", str(run), "--epochs", "3"]) == 0
+    table = capsys.readouterr().out.partition("Comparison")[2]
+    best = {e["checkpoint"]: e["metrics"]["calibration_error"] for e in results(run)["evaluations"]}
+    line = next(line for line in table.splitlines() if "alibration error" in line)
+    assert f"{100 * best['best']:.1f}" in line
+    assert "best on validation" in " ".join(table.split())
+
+
+def test_tau_wants_a_validation_split(place, capsys):
+    run = place / "unchosen"
+    data = """
+model: {class_path: longtail.tasks.Classification, init_args: {method: {class_path: longtail.methods.Plain,
+  init_args: {loss: longtail.losses.CrossEntropyLoss, classifier: longtail.models.TauClassifier,
+  backbone: {class_path: longtail.models.Backbone, init_args: {name: resnet8_cifar}}}}}}
+data: {class_path: longtail.data.Folder, init_args: {val_fraction: 0.0}}
+"""
+    (place / "tau.yaml").write_text(data)
+    options = ["--data", str(place / "photos"), "--run", str(run), *OPTIONS]
+    message = fails(capsys, "fit", "--recipe", str(place / "tau.yaml"), *options)
+    assert "tau is chosen on validation images, and there are none" in message
+    assert not run.exists()
+
+
+def test_a_network_that_cannot_be_frozen_has_no_second_stage():
+    for options, words in (({}, "no option tuning and no weights"), ({"weights": None}, "no option tuning")):
+        with pytest.raises(InputError, match=words):
+            check_can_freeze("torch.nn.Identity", options, Path("run"))
+    check_can_freeze("longtail.models.VideoBackbone", {}, Path("run"))  # of runs that were before it had the option
+    check_can_freeze("longtail.models.FrameMean", {"weights": None, "tuning": "all"}, Path("run"))
+
+
+def test_names_for_a_text_start_stay_with_the_first_run(first, tmp_path):
+    text = (first / "results.json").read_text()
+    assert "class_names: null" in text
+    for file in ("last.ckpt", "best.ckpt"):
+        (tmp_path / file).symlink_to(first / file)
+    (tmp_path / "results.json").write_text(text.replace("class_names: null", "class_names: names.csv"))
+    assert "class_names" not in second_stage(load_recipe("second/crt"), tmp_path)["data"]["init_args"]
