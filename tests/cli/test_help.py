@@ -6,10 +6,10 @@ import pytest
 
 from longtail.cli.fit import FIT_HELP
 from longtail.cli.main import COMMANDS, HELP
-from longtail.cli.options import SHORT
 from longtail.data.names import short_names
 from longtail.figures import METRICS
 from longtail.models.backbones import CIFAR_RESNETS
+from longtail.option_names import SHORT
 from longtail.recipes import recipe_names
 
 OF_FIT = {
