@@ -166,7 +166,7 @@ def make_sized(name: str, pretrained: bool, size: int) -> Any:  # as make_timm
 def takes(body: nn.Module, size: int) -> bool:
     """Whether a network takes images of a size, and all of them: a whole number of patches."""
     patches = getattr(getattr(body, "patch_embed", None), "patch_size", (1, 1))
-    if any(size % side for side in patches):
+    if any(size % side for side in ((patches,) if isinstance(patches, int) else patches)):
         return False
     try:
         with torch.no_grad():

@@ -4,7 +4,7 @@ import difflib
 import logging
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -17,6 +17,8 @@ from longtail.models.trained_state import HASH, check_frozen, frozen_names, full
 
 logger = logging.getLogger(__name__)
 
+NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+STATISTICS = ("running_mean", "running_var")
 STAGE = re.compile(r"^([a-z]+)_(\d+)\.")
 
 
@@ -55,8 +57,18 @@ def load_weights(body: nn.Module, file: Path) -> None:
             f"{shown(file)} does not fit the backbone: {fitting} of {len(own)} tensors do, and it {fault}; name the "
             "network that it was saved from, as by --backbone"
         )
-    body.load_state_dict({key: tensors[names[key]] if key in names else value for key, value in own.items()})
     rest = tensors.keys() - set(names.values())
+    if (more := _continued(names, rest)) is not None:
+        raise InputError(
+            f"{shown(file)} does not fit the backbone: it is of a larger network, and goes on with {shown(more)}; name "
+            "the network that it was saved from, as by --backbone"
+        )
+    parameters = dict(body.named_parameters())
+    for key, name in names.items():
+        value = tensors[name]
+        if (key in parameters or key.endswith(STATISTICS)) and not bool(value.isfinite().all()):
+            raise InputError(f"{shown(file)} holds NaN or infinite weights, such as {shown(name)}: give another file")
+    body.load_state_dict({key: tensors[names[key]] if key in names else value for key, value in own.items()})
     others = f", the other {len(rest)} are left out: {some(sorted(rest))}" if rest else ""
     logger.info(f"{shown(file)}: {len(names)} tensors fit the backbone{others}")
 
@@ -97,6 +109,23 @@ def _fit(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> tuple[dict
     # older files lack the counters of batches, which nothing reads
     missing = [key for key in own if key not in names and not key.endswith("num_batches_tracked")]
     return names, missing + [key for key, name in names.items() if own[key].shape != tensors[name].shape]
+
+
+def _continued(names: Mapping[str, str], rest: Iterable[str]) -> str | None:
+    """The first entry that goes on with a series of what is taken, such as "layer1.2.conv1.weight" beside
+    "layer1.1.conv1.weight"; None where there is none. A network of features may leave out the last stages."""
+    last: dict[str, int] = {}
+    taken = set(names.values())
+    for key, name in names.items():
+        for number in list(NUMBER.finditer(name))[not name.endswith(key) :]:
+            start = name[: number.start()]
+            last[start] = max(last.get(start, 0), int(number[0]))
+    for name in sorted(rest):
+        for number in NUMBER.finditer(name):
+            start, end = name[: number.start()], name[number.end() :]
+            if start in last and int(number[0]) > last[start] and f"{start}{last[start]}{end}" in taken:
+                return name
+    return None
 
 
 def _translated(body: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor] | None:

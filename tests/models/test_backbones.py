@@ -4,14 +4,16 @@ import pickle
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from longtail.errors import InputError
 from longtail.losses import CrossEntropyLoss
 from longtail.methods import BCL, GML, RCNN, PixelPlain, Plain
 from longtail.models import downloads
-from longtail.models.backbones import Backbone
+from longtail.models.backbones import Backbone, takes
 from longtail.models.detectors import TimmFPN
 from longtail.models.resnet_cifar import BasicBlock, CifarResNet
 from longtail.models.segmenters import SMP
@@ -196,6 +198,46 @@ def test_weights_that_do_not_fit_are_refused_and_change_nothing(tmp_path: Path) 
     torch.save({key: value for key, value in other.items() if not key.endswith("num_batches_tracked")}, file)
     load_weights(network, file)  # as torch did not keep them at first
     assert torch.equal(network.conv.weight, other["conv.weight"])
+
+
+def test_weights_of_a_larger_network_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pt"
+    torch.save(timm.create_model("vit_tiny_patch16_224", img_size=32, depth=3, embed_dim=12).state_dict(), file)
+    small = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=2, embed_dim=12, num_classes=0)
+    with pytest.raises(InputError, match=r"a larger network, and goes on with blocks\.2\..*; name the network"):
+        load_weights(small, file)
+
+
+def test_a_network_of_features_may_lack_the_last_stages(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pt"
+    options = {"depths": (1, 1, 1, 1), "dims": (4, 4, 4, 4)}
+    torch.save(timm.create_model("convnext_tiny", **options).state_dict(), file)
+    load_weights(timm.create_model("convnext_tiny", features_only=True, out_indices=(0, 1), **options), file)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
+    file = tmp_path / "weights.pt"
+    torch.save(CifarResNet(8).state_dict() | {"bn.weight": torch.full((16,), value)}, file)
+    with pytest.raises(InputError, match=r"holds NaN or infinite weights, such as bn\.weight"):
+        Backbone("resnet8_cifar", weights=file)
+
+
+class Patches(nn.Module):
+    """Images in patches of 16 x 16 pixels, as some networks of timm write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch_embed = nn.Identity()
+        self.patch_embed.patch_size = 16
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.patch_embed(images)
+
+
+def test_a_side_of_patches_may_be_one_number() -> None:
+    assert takes(Patches(), 32)
+    assert not takes(Patches(), 40)
 
 
 class Trap:
