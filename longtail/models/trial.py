@@ -54,9 +54,11 @@ def _try_block(body: nn.Module, block: Any, change: Change, what: str) -> None:
         except Exception:  # a size that the block does not take
             continue
         changed = copy.deepcopy(first)
-        change(changed)
         try:
+            change(changed)
             after = _tensor(changed.to(before.dtype).eval()(*args, **options))
+        except InputError:
+            raise
         except Exception as error:
             raise InputError(f"{what} cannot stand in {type(block).__name__} of this network: {hint}") from error
         if not torch.allclose(after, before, rtol=1e-3, atol=1e-3 * float(before.abs().max())):

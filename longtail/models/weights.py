@@ -6,14 +6,14 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 
-import torch
 from torch import Tensor, nn
 
 from longtail.errors import InputError
-from longtail.messages import first_line, shown, some
+from longtail.messages import shown, some
+from longtail.models.tensor_files import read_tensors
 from longtail.models.trained_state import HASH, check_frozen, frozen_names, full_state, state_hash
+from longtail.models.transformers import from_transformers
 
 logger = logging.getLogger(__name__)
 
@@ -28,17 +28,22 @@ def check_start(pretrained: bool, weights: Path | None) -> None:
         raise InputError("pretrained and weights exclude each other: give one of them")
 
 
-def load_weights(body: nn.Module, file: Path) -> None:
+def load_weights(body: nn.Module, file: Path, native: int | None = None) -> None:
     """Load a local weight file into a backbone, and say what fits.
 
     In a checkpoint of a run or in its ``model.safetensors`` the names of the backbone begin with those of the modules
     around it, such as "method.backbone.body."; what begins otherwise is left out, as is a classifier. The names of
     other libraries, and positions of another image size, are translated as far as timm does it for the network.
 
+    Args:
+        body: the backbone.
+        file: with the weights.
+        native: side of the images that its published weights are for, in pixels, where it is made for another.
+
     Raises:
         InputError: if the file is missing, damaged, holds anything but tensors, or does not fit.
     """
-    own, tensors = body.state_dict(), read_tensors(file)
+    own, tensors = body.state_dict(), from_transformers(read_tensors(file))
     if any(name.endswith(HASH) for name in tensors):
         raise InputError(
             f"{shown(file)} holds what was trained beside frozen weights, and not these: give the model.safetensors "
@@ -51,11 +56,17 @@ def load_weights(body: nn.Module, file: Path) -> None:
             tensors, names, faults = translated, names_2, faults_2
     if faults:
         key = faults[0]
-        fault = f'has another shape for "{key}"' if key in names else f'lacks "{key}"{_nearest(key, tensors)}'
+        if key in names:
+            theirs, ours = (" x ".join(map(str, value.shape)) for value in (tensors[names[key]], own[key]))
+            fault = f'has another shape for "{key}", ({theirs}) in place of ({ours})'
+        else:
+            fault = f'lacks "{key}"{_nearest(key, tensors)}'
         fitting = len(names) - sum(key in names for key in faults)
+        sized = native is not None and all(key in names for key in faults)
+        way_out = f"give --image-size {native}, the size of its published weights, or " if sized else ""
         raise InputError(
-            f"{shown(file)} does not fit the backbone: {fitting} of {len(own)} tensors do, and it {fault}; name the "
-            "network that it was saved from, as by --backbone"
+            f"{shown(file)} does not fit the backbone: {fitting} of {len(own)} tensors do, and it {fault}; {way_out}"
+            "name the network that it was saved from, as by --backbone"
         )
     rest = tensors.keys() - set(names.values())
     if (more := _continued(names, rest)) is not None:
@@ -160,35 +171,3 @@ def _start(keys: Sequence[str], tensors: Mapping[str, Tensor]) -> str:
         key=lambda start: sum(_name(start, key, tensors) is not None for key in keys),
         default="",
     )
-
-
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Read a file of named tensors without unpickling anything else.
-
-    Raises:
-        InputError: if the file is missing, damaged or holds anything but tensors.
-    """
-    if file.is_dir():
-        raise InputError(
-            f"cannot read weights from {shown(file)}: it is a folder; give a file in it, such as best.ckpt"
-        )
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return dict(load_file(file))
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except OSError as error:
-        reason = error.strerror or first_line(error)
-        raise InputError(f"cannot read weights from {file}: {reason}; give another file by --weights") from error
-    except UnpicklingError as error:
-        raise InputError(f"cannot read weights from {file}: it is not a file of named tensors") from error
-    except Exception as error:
-        reason = first_line(error).partition(". ")[0]
-        raise InputError(
-            f"cannot read weights from {file}: it is cut or damaged ({reason}); copy or download it again"
-        ) from error
-    content = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(f"cannot read weights from {file}: it is not a file of named tensors")
-    return content
