@@ -13,9 +13,10 @@ from longtail.errors import InputError
 from longtail.export.classification import Adjusted
 from longtail.export.model import compare
 from longtail.methods.base import Method, OneNetwork
+from longtail.models.adapters import AdaptedMLP, PromptedBlock
 from longtail.models.backbones import CIFAR_RESNETS, Backbone, make_timm
 from longtail.models.inputs import timm_input
-from longtail.models.tuning import AdaptedMLP, PromptedBlock, merge_low_rank
+from longtail.models.tuning import merge_low_rank
 from longtail.writing import write_atomically
 
 INSTEAD = "export without --format timm, to ONNX and safetensors"

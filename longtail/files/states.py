@@ -4,6 +4,7 @@ import os
 import zlib
 from collections.abc import Sequence
 from hashlib import sha256
+from stat import S_ISDIR
 
 import numpy as np
 
@@ -26,8 +27,9 @@ def file_ends(paths: Sequence[str]) -> IntArray:
 
 
 def fingerprint(paths: Sequence[str], start: str = "") -> str:
-    """The SHA-256 of the names, sizes and times of files, which follow a text that it starts with; for those in shards
-    of their places and of what ``stores.state`` says of the shards, each of which is asked once."""
+    """The SHA-256 of the names, sizes and times of files, of a folder those of the files in it, which follow a text
+    that it starts with; for those in shards of their places and of what ``stores.state`` says of the shards, each of
+    which is asked once."""
     digest, shards = sha256(start.encode()), dict[str, str]()
     for path in paths:
         digest.update(f"{path}\0{_state(path, shards)}\0".encode(errors="surrogateescape"))
@@ -40,6 +42,10 @@ def _state(path: str, shards: dict[str, str]) -> str:
             shards[member.shard] = " ".join(map(str, state(member.shard)))
         return f"{member.end - member.start}\0{shards[member.shard]}"
     status = os.stat(path)  # noqa: PTH116 - millions of paths, as strings
+    if S_ISDIR(status.st_mode):  # a clip as its frames: one that is written over leaves the folder as it was
+        with os.scandir(path) as entries:
+            frames = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+        return "\0".join(f"{name}\0{frame.st_size}\0{frame.st_mtime_ns}" for name, frame in sorted(frames))
     return f"{status.st_size}\0{status.st_mtime_ns}"
 
 

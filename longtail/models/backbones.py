@@ -79,7 +79,8 @@ class Backbone(nn.Module):
             )
             self.body, self.num_features = body, getattr(body, "head_hidden_size", None) or body.num_features
         if weights is not None:
-            load_weights(self.body, weights)
+            published = None if image_size is None else timm_input(name, True).size
+            load_weights(self.body, weights, published if published != image_size else None)
 
     @classmethod
     def expected(cls, options: Mapping[str, JSON]) -> NetworkInput:
@@ -158,16 +159,43 @@ def make_sized(name: str, pretrained: bool, size: int) -> Any:  # timm has no ty
             raise  # the size is not the reason
         body = None
     if body is None or not takes(body, size):
-        near = [next((other for other in others if _fits(name, other)), None) for others in _nearby(size)]
-        choices = " or ".join(str(other) for other in near if other is not None)
+        near = [next((other for other in others if _fits(name, other)), None) for others in _nearby(name, size)]
+        sizes = {other for other in [*near, timm_input(name, True).size] if other is not None}
+        choices = " or ".join(", ".join(map(str, sorted(sizes))).rsplit(", ", 1))
         raise InputError(f"{name} takes no images of {size} pixels: give --image-size {choices}")
     return body
+
+
+def any_size(name: str) -> dict[str, Any]:  # for timm
+    """The option of timm by which a network that is made for one size takes any, where it has one; else none."""
+    option = {"strict_img_size": False}
+    if not timm_input(name, False).fixed:
+        return {}
+    try:
+        make_timm(name, False, features_only=True, **option)
+    except InputError:
+        return {}
+    return option
+
+
+def check_any_size(network: nn.Module, name: str) -> None:
+    """Check that a network takes images that are neither square nor of the size of its weights; raises InputError."""
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, 3, 160, 224))
+    except Exception as error:
+        raise InputError(
+            f"{name} takes no images of any height and width, as detection and segmentation show them: take another "
+            "network, such as resnet50 or convnext_tiny"
+        ) from error
+    finally:
+        network.train()
 
 
 def takes(body: nn.Module, size: int) -> bool:
     """Whether a network takes images of a size, and all of them: a whole number of patches."""
     patches = getattr(getattr(body, "patch_embed", None), "patch_size", (1, 1))
-    if any(size % side for side in patches):
+    if any(size % side for side in ((patches,) if isinstance(patches, int) else patches)):
         return False
     try:
         with torch.no_grad():
@@ -186,10 +214,12 @@ def _fits(name: str, size: int) -> bool:
         return False
 
 
-def _nearby(size: int) -> tuple[range, range]:
-    """The even sizes below, and above, from the nearest on."""
-    even = size // 2 * 2
-    return range(even - 2 * (even == size), max(0, size - 66), -2), range(even + 2, size + 66, 2)
+def _nearby(name: str, size: int) -> tuple[range, range]:
+    """Three sizes below, and three above, from the nearest on: whole numbers of patches, or of the usual stride."""
+    patches = getattr(getattr(make_timm(name, False, num_classes=0), "patch_embed", None), "patch_size", 32)
+    step = patches if isinstance(patches, int) else max(patches)
+    below, above = (size - 1) // step * step, (size // step + 1) * step
+    return range(below, max(0, below - 3 * step), -step), range(above, above + 3 * step, step)
 
 
 def freeze_norms(body: nn.Module) -> nn.Module:

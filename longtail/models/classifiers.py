@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from longtail.errors import InputError
 from longtail.messages import shown
-from longtail.models.weights import read_tensors
+from longtail.models.tensor_files import read_tensors
 
 
 class CosineClassifier(nn.Module):

@@ -25,7 +25,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from longtail.augment.preprocessing import Preprocessing
 from longtail.errors import InputError
 from longtail.messages import first_line
-from longtail.models.backbones import freeze_norms, make_timm
+from longtail.models.backbones import any_size, check_any_size, freeze_norms, make_timm
 from longtail.models.downloads import impatient
 from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.weights import check_start, load_weights
@@ -155,11 +155,12 @@ class TimmFPN(DetectorBackbone):
         return NetworkInput(timm_input(options.get("name", cls.name), from_weights).preprocessing)
 
     def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:  # those of FasterRCNN
-        body = make_timm(self.name, self.pretrained, features_only=True)
+        body = make_timm(self.name, self.pretrained, features_only=True, **any_size(self.name))
         strides = body.feature_info.reduction()
         levels = [i for i, stride in enumerate(strides) if stride >= 4]
         if len(levels) < 2 or any(strides[i] != 4 * 2**place for place, i in enumerate(levels)):
             raise InputError(f"{self.name} has feature maps of strides {strides}: a pyramid needs 4, 8 and so on")
+        check_any_size(body, self.name)
         if self.weights is not None:
             load_weights(body, self.weights)
         has_weights = self.pretrained or self.weights is not None

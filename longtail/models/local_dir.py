@@ -5,7 +5,7 @@ from pathlib import Path
 
 from longtail.augment.preprocessing import Interpolation, Preprocessing
 from longtail.errors import InputError
-from longtail.messages import shown
+from longtail.messages import shown, some
 from longtail.models.inputs import NetworkInput
 from longtail.plain import JSON
 
@@ -17,19 +17,31 @@ def resolved(name: str, weights: Path | None) -> tuple[str, Path | None]:
     """Name and weights of a backbone, where the name may be "local-dir:FOLDER", which brings both.
 
     Raises:
-        InputError: if the folder is not in timm's layout, or weights are given beside it.
+        InputError: if the folder is not in timm's layout or changes the network by ``model_args``, or weights are given
+            beside it.
     """
     if not name.startswith(PREFIX):
         return name, weights
     if weights is not None:
         raise InputError(f"{shown(name)} brings its weights: leave out --weights")
     folder = Path(name.removeprefix(PREFIX))
-    architecture = _read(folder).get("architecture")
+    config = _read(folder)
+    architecture, about = config.get("architecture"), config.get("pretrained_cfg")
     file = next((folder / part for part in WEIGHTS if (folder / part).is_file()), None)
     if not isinstance(architecture, str) or file is None:
         raise InputError(
             f"{shown(folder)} is no folder of timm: it wants config.json with an architecture, and {WEIGHTS[0]}"
         )
+    more = sorted((config.get("model_args") or {}).keys() - {"img_size"})  # the size is that of the images
+    if more:
+        raise InputError(
+            f"{shown(folder / 'config.json')} changes the network by model_args ({some(more)}), which a backbone does "
+            "not take: give the weights to the network that it is by --backbone and --weights"
+        )
+    for key in ("mean", "std"):
+        values = about.get(key) if isinstance(about, dict) else None
+        if values is not None and not (isinstance(values, list) and len(values) == 3):
+            raise InputError(f"{shown(folder / 'config.json')}: {key} wants three values, those of red, green and blue")
     return architecture, file
 
 

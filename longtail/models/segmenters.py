@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from longtail.augment.preprocessing import Preprocessing
 from longtail.errors import InputError
 from longtail.messages import first_line, near_names
+from longtail.models.backbones import any_size, check_any_size
 from longtail.models.downloads import from_hub
 from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.weights import check_start, load_weights
@@ -74,7 +75,7 @@ class SMP(PixelBackbone):
 
     Raises:
         InputError: if segmentation-models-pytorch is not installed, for an unknown name or option, weights that cannot
-            be had, or a file that does not fit.
+            be had, a file that does not fit, or an encoder that takes images of one size alone.
     """
 
     def __init__(
@@ -87,13 +88,17 @@ class SMP(PixelBackbone):
     ) -> None:
         super().__init__()
         check_start(pretrained, weights)
-        network = _make(name, architecture, pretrained, options or {})
+        of_timm = name.startswith("tu-")
+        sized = any_size(name.removeprefix("tu-")) if of_timm else {}
+        network = _make(name, architecture, pretrained, {**sized, **(options or {})})
         self.encoder, self.decoder = network.encoder, network.decoder
         self.num_features = network.segmentation_head[0].in_channels
         self.stride = max(32, self.encoder.output_stride)
         self.least_batch = 2 if architecture.lower() in POOLED else 1
+        if of_timm:
+            check_any_size(self, name)
         if weights is not None:
-            load_weights(self.encoder.model if name.startswith("tu-") else self.encoder, weights)
+            load_weights(self.encoder.model if of_timm else self.encoder, weights)
 
     @classmethod
     def expected(cls, options: Mapping[str, JSON]) -> NetworkInput:

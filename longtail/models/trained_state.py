@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from functools import partial
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import torch
@@ -57,6 +58,33 @@ def state_hash(state: Mapping[str, Tensor]) -> Tensor:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.flatten().numpy().tobytes())
     return torch.tensor(list(digest.digest()), dtype=torch.uint8)
+
+
+def structure_hash(module: nn.Module) -> str:
+    """The SHA-256, in hex, of what a module computes beside its state: the class of every module in it, and those of
+    their options that are plain values or functions.
+
+    Two networks of the same weights may differ in an activation, a padding or the way they pool; such a value stands
+    among the attributes of a module. Whether it is in training mode is no part of it.
+    """
+    parts = []
+    for prefix, part in module.named_modules():
+        options = {name: _told(value) for name, value in vars(part).items() if name != "training"}
+        parts.append((prefix, _name(type(part)), sorted((name, told) for name, told in options.items() if told)))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _told(value: Any) -> str:
+    """An option of a module as text that is the same in every process; nothing where it is no plain value."""
+    if isinstance(value, str | int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return repr([_told(each) for each in value])
+    return _name(value) if isinstance(value, FunctionType | BuiltinFunctionType | type) else ""
+
+
+def _name(value: Any) -> str:
+    return f"{value.__module__}.{value.__qualname__}"
 
 
 def check_frozen(told: Tensor, digest: Tensor) -> None:

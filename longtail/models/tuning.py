@@ -5,15 +5,17 @@ names what is trained instead.
 """
 
 import math
+import re
 from abc import ABC, abstractmethod
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 from torch.nn.utils import parametrize
 
 from longtail.errors import InputError
+from longtail.models.adapters import AdaptedMLP, LowRank, PromptedBlock
+from longtail.models.trial import try_change
 
 BATCH_NORM = nn.modules.batchnorm._BatchNorm  # the base of every batch normalisation; torch exports it by no other name
 
@@ -63,8 +65,9 @@ class Norms(Tuning):
 
     def put_into(self, body: nn.Module, num_classes: int) -> None:
         """Thaw the normalisations."""
-        norms = (nn.LayerNorm, nn.GroupNorm, BATCH_NORM)
-        parameters = [p for module in body.modules() if isinstance(module, norms) for p in module.parameters(False)]
+        # timm has some of its own, such as RmsNorm and the Affine of ResMLP, which share no base
+        norms = [module for module in body.modules() if re.search("Norm|Affine", type(module).__name__)]
+        parameters = [parameter for module in norms for parameter in module.parameters(False)]
         _thaw(body, parameters, "normalisation with weights")
 
 
@@ -95,14 +98,19 @@ class AdaptFormer(Tuning):
         """Give every block its adapter."""
         blocks = transformer_blocks(body)
         bottleneck = self.bottleneck or class_bottleneck(num_classes, len(blocks))
+        try_change(body, blocks, partial(self._adapt, bottleneck), "AdaptFormer")
         for block in blocks:
-            block.mlp = AdaptedMLP(block, bottleneck)
-            block.norm2 = nn.Identity()
-            if hasattr(block, "ls2"):
-                block.ls2 = nn.Identity()
-            if getattr(block, "gamma_2", None) is not None:
-                del block.gamma_2
-                block.gamma_2 = 1.0  # the block still multiplies by it
+            self._adapt(bottleneck, block)
+
+    @staticmethod
+    def _adapt(bottleneck: int, block: Any) -> None:  # a block of timm has no type
+        block.mlp = AdaptedMLP(block, bottleneck)
+        block.norm2 = nn.Identity()
+        if hasattr(block, "ls2"):
+            block.ls2 = nn.Identity()
+        if getattr(block, "gamma_2", None) is not None:
+            del block.gamma_2
+            block.gamma_2 = 1.0  # the block still multiplies by it
 
 
 class LoRA(Tuning):
@@ -127,18 +135,25 @@ class LoRA(Tuning):
 
     def put_into(self, body: nn.Module, num_classes: int) -> None:
         """Give every attention its matrices."""
-        for block in transformer_blocks(body):
-            attention = block.attn
-            if isinstance(getattr(attention, "qkv", None), nn.Linear):
-                self._add(attention.qkv, parts=3, trained=(0, 2))
-            elif isinstance(getattr(attention, "q_proj", None), nn.Linear):
-                self._add(attention.q_proj, parts=1, trained=(0,))
-                self._add(attention.v_proj, parts=1, trained=(0,))
-            else:
-                raise InputError(
-                    f"LoRA finds no projections to queries and values in {type(attention).__name__}: "
-                    "take longtail.models.AdaptFormer"
-                )
+        blocks = transformer_blocks(body)
+        try_change(body, blocks, self._put_into_block, "LoRA")
+        for block in blocks:
+            self._put_into_block(block)
+
+    def _put_into_block(self, block: Any) -> None:  # a block of timm has no type
+        attention = block.attn
+        qkv, width = getattr(attention, "qkv", None), getattr(getattr(attention, "proj", None), "in_features", None)
+        by_head = getattr(attention, "head_first", False)  # rows of one head after the other
+        if isinstance(qkv, nn.Linear) and qkv.out_features == 3 * (width or qkv.in_features) and not by_head:
+            self._add(qkv, parts=3, trained=(0, 2))
+        elif isinstance(getattr(attention, "q_proj", None), nn.Linear):
+            self._add(attention.q_proj, parts=1, trained=(0,))
+            self._add(attention.v_proj, parts=1, trained=(0,))
+        else:
+            raise InputError(
+                f"LoRA finds no projections to queries and values in {type(attention).__name__}: "
+                "take longtail.models.AdaptFormer"
+            )
 
     def _add(self, layer: nn.Linear, parts: int, trained: tuple[int, ...]) -> None:
         low_rank = LowRank(layer.weight, self.rank, self.alpha / self.rank, parts, trained)
@@ -205,93 +220,9 @@ def transformer_blocks(body: nn.Module) -> list[Any]:  # blocks of timm, whose p
     if not blocks:
         raise InputError(
             f"{type(body).__name__} has no blocks of attention to put this into: take a vision transformer, or "
-            "longtail.models.Norms, which any network has"
+            "longtail.models.Norms or longtail.models.Biases"
         )
     return blocks
-
-
-class AdaptedMLP(nn.Module):
-    """The MLP branch of a block of timm with what stands around it, and an adapter beside it; see ``AdaptFormer``.
-
-    Shapes: tokens (..., d) to what is added to them (..., d).
-
-    Args:
-        block: with ``norm2``, ``mlp``, and as ``ls2`` or ``gamma_2`` what its output is multiplied by.
-        bottleneck: rows of the first matrix.
-    """
-
-    def __init__(self, block: Any, bottleneck: int) -> None:  # a block of timm has no type
-        super().__init__()
-        self.norm, self.mlp = block.norm2, block.mlp
-        self.layer_scale = block.ls2 if hasattr(block, "ls2") else nn.Identity()
-        self.gamma = getattr(block, "gamma_2", None)
-        (width,) = self.norm.normalized_shape
-        self.adapter_norm = nn.LayerNorm(width)
-        self.down, self.up = nn.Linear(width, bottleneck), nn.Linear(bottleneck, width)
-        self.scale = nn.Parameter(torch.ones(1))
-        nn.init.zeros_(self.down.bias)
-        nn.init.zeros_(self.up.weight)
-        nn.init.zeros_(self.up.bias)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        out = self.layer_scale(self.mlp(self.norm(tokens)))
-        if self.gamma is not None:
-            out = self.gamma * out
-        adapted: Tensor = self.up(F.relu(self.down(self.adapter_norm(tokens)))) * self.scale
-        return cast(Tensor, out + adapted)
-
-
-class LowRank(nn.Module):
-    """What is added to a weight, of low rank in each of its trained parts; see ``LoRA``.
-
-    Shapes: weight (parts * rows, d) to the same.
-
-    Args:
-        weight: that of the layer.
-        rank: r.
-        factor: of the product of the matrices.
-        parts: of equal size that the rows consist of, such as queries, keys and values.
-        trained: which of them have matrices.
-    """
-
-    def __init__(self, weight: Tensor, rank: int, factor: float, parts: int, trained: tuple[int, ...]) -> None:
-        super().__init__()
-        rows, self.factor, self.parts, self.trained = len(weight) // parts, factor, parts, trained
-        first = [nn.Parameter(weight.new_empty(rank, weight.shape[1])) for _ in trained]
-        self.first = nn.ParameterList(first)
-        self.second = nn.ParameterList([nn.Parameter(weight.new_zeros(rows, rank)) for _ in trained])
-        for matrix in first:
-            nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
-
-    def forward(self, weight: Tensor) -> Tensor:
-        chunks = list(weight.chunk(self.parts))
-        for part, first, second in zip(self.trained, self.first, self.second, strict=True):
-            chunks[part] = chunks[part] + self.factor * (second @ first)
-        return torch.cat(chunks)
-
-
-class PromptedBlock(nn.Module):
-    """A block of a transformer that sees more tokens; see ``Prompts``.
-
-    Shapes: tokens (N, T, d) to (N, T, d).
-
-    Args:
-        block: called with (N, P + T, d).
-        length: P.
-        width: d.
-        limit: the prompts are drawn from -limit to limit.
-    """
-
-    def __init__(self, block: nn.Module, length: int, width: int, limit: float) -> None:
-        super().__init__()
-        self.block = block
-        self.prompts = nn.Parameter(torch.empty(1, length, width).uniform_(-limit, limit))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        length = self.prompts.shape[1]
-        more = self.prompts.to(tokens.dtype).expand(len(tokens), -1, -1)
-        out: Tensor = self.block(torch.cat([more, tokens], 1))
-        return out[:, length:]
 
 
 def _thaw(body: nn.Module, parameters: list[nn.Parameter], what: str) -> None:

@@ -4,19 +4,21 @@ import difflib
 import logging
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 
-import torch
 from torch import Tensor, nn
 
 from longtail.errors import InputError
-from longtail.messages import first_line, shown, some
+from longtail.messages import shown, some
+from longtail.models.tensor_files import read_tensors
 from longtail.models.trained_state import HASH, check_frozen, frozen_names, full_state, state_hash
+from longtail.models.transformers import from_transformers
 
 logger = logging.getLogger(__name__)
 
+NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+STATISTICS = ("running_mean", "running_var")
 STAGE = re.compile(r"^([a-z]+)_(\d+)\.")
 
 
@@ -26,17 +28,22 @@ def check_start(pretrained: bool, weights: Path | None) -> None:
         raise InputError("pretrained and weights exclude each other: give one of them")
 
 
-def load_weights(body: nn.Module, file: Path) -> None:
+def load_weights(body: nn.Module, file: Path, native: int | None = None) -> None:
     """Load a local weight file into a backbone, and say what fits.
 
     In a checkpoint of a run or in its ``model.safetensors`` the names of the backbone begin with those of the modules
     around it, such as "method.backbone.body."; what begins otherwise is left out, as is a classifier. The names of
     other libraries, and positions of another image size, are translated as far as timm does it for the network.
 
+    Args:
+        body: the backbone.
+        file: with the weights.
+        native: side of the images that its published weights are for, in pixels, where it is made for another.
+
     Raises:
         InputError: if the file is missing, damaged, holds anything but tensors, or does not fit.
     """
-    own, tensors = body.state_dict(), read_tensors(file)
+    own, tensors = body.state_dict(), from_transformers(read_tensors(file))
     if any(name.endswith(HASH) for name in tensors):
         raise InputError(
             f"{shown(file)} holds what was trained beside frozen weights, and not these: give the model.safetensors "
@@ -49,14 +56,30 @@ def load_weights(body: nn.Module, file: Path) -> None:
             tensors, names, faults = translated, names_2, faults_2
     if faults:
         key = faults[0]
-        fault = f'has another shape for "{key}"' if key in names else f'lacks "{key}"{_nearest(key, tensors)}'
+        if key in names:
+            theirs, ours = (" x ".join(map(str, value.shape)) for value in (tensors[names[key]], own[key]))
+            fault = f'has another shape for "{key}", ({theirs}) in place of ({ours})'
+        else:
+            fault = f'lacks "{key}"{_nearest(key, tensors)}'
         fitting = len(names) - sum(key in names for key in faults)
+        sized = native is not None and all(key in names for key in faults)
+        way_out = f"give --image-size {native}, the size of its published weights, or " if sized else ""
         raise InputError(
-            f"{shown(file)} does not fit the backbone: {fitting} of {len(own)} tensors do, and it {fault}; name the "
-            "network that it was saved from, as by --backbone"
+            f"{shown(file)} does not fit the backbone: {fitting} of {len(own)} tensors do, and it {fault}; {way_out}"
+            "name the network that it was saved from, as by --backbone"
         )
-    body.load_state_dict({key: tensors[names[key]] if key in names else value for key, value in own.items()})
     rest = tensors.keys() - set(names.values())
+    if (more := _continued(names, rest)) is not None:
+        raise InputError(
+            f"{shown(file)} does not fit the backbone: it is of a larger network, and goes on with {shown(more)}; name "
+            "the network that it was saved from, as by --backbone"
+        )
+    parameters = dict(body.named_parameters())
+    for key, name in names.items():
+        value = tensors[name]
+        if (key in parameters or key.endswith(STATISTICS)) and not bool(value.isfinite().all()):
+            raise InputError(f"{shown(file)} holds NaN or infinite weights, such as {shown(name)}: give another file")
+    body.load_state_dict({key: tensors[names[key]] if key in names else value for key, value in own.items()})
     others = f", the other {len(rest)} are left out: {some(sorted(rest))}" if rest else ""
     logger.info(f"{shown(file)}: {len(names)} tensors fit the backbone{others}")
 
@@ -99,6 +122,23 @@ def _fit(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> tuple[dict
     return names, missing + [key for key, name in names.items() if own[key].shape != tensors[name].shape]
 
 
+def _continued(names: Mapping[str, str], rest: Iterable[str]) -> str | None:
+    """The first entry that goes on with a series of what is taken, such as "layer1.2.conv1.weight" beside
+    "layer1.1.conv1.weight"; None where there is none. A network of features may leave out the last stages."""
+    last: dict[str, int] = {}
+    taken = set(names.values())
+    for key, name in names.items():
+        for number in list(NUMBER.finditer(name))[not name.endswith(key) :]:
+            start = name[: number.start()]
+            last[start] = max(last.get(start, 0), int(number[0]))
+    for name in sorted(rest):
+        for number in NUMBER.finditer(name):
+            start, end = name[: number.start()], name[number.end() :]
+            if start in last and int(number[0]) > last[start] and f"{start}{last[start]}{end}" in taken:
+                return name
+    return None
+
+
 def _translated(body: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor] | None:
     """A file in the names of timm, by the filter that timm has for the network; None where it has none or it fails."""
     translate = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
@@ -131,35 +171,3 @@ def _start(keys: Sequence[str], tensors: Mapping[str, Tensor]) -> str:
         key=lambda start: sum(_name(start, key, tensors) is not None for key in keys),
         default="",
     )
-
-
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Read a file of named tensors without unpickling anything else.
-
-    Raises:
-        InputError: if the file is missing, damaged or holds anything but tensors.
-    """
-    if file.is_dir():
-        raise InputError(
-            f"cannot read weights from {shown(file)}: it is a folder; give a file in it, such as best.ckpt"
-        )
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return dict(load_file(file))
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except OSError as error:
-        reason = error.strerror or first_line(error)
-        raise InputError(f"cannot read weights from {file}: {reason}; give another file by --weights") from error
-    except UnpicklingError as error:
-        raise InputError(f"cannot read weights from {file}: it is not a file of named tensors") from error
-    except Exception as error:
-        reason = first_line(error).partition(". ")[0]
-        raise InputError(
-            f"cannot read weights from {file}: it is cut or damaged ({reason}); copy or download it again"
-        ) from error
-    content = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(f"cannot read weights from {file}: it is not a file of named tensors")
-    return content

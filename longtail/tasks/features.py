@@ -5,11 +5,12 @@ import json
 import logging
 import math
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from longtail.errors import InputError
 from longtail.files.cache import alone
 from longtail.files.progress import progress_bar
 from longtail.messages import plural, shown
-from longtail.models.trained_state import full_state, state_hash
+from longtail.models.trained_state import full_state, state_hash, structure_hash
 from longtail.tasks.base import ordered
 from longtail.writing import WAYS_OUT
 
@@ -31,13 +32,16 @@ logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
 BATCH = 64  # images at a time
+CHECKSUM = 4  # bytes
+CHUNK = 2**24  # bytes that are read at a time
 
 
 class Extraction:
     """Makes features of images with a network in evaluation mode, and keeps them.
 
-    A file of features is named after all that they follow from: the weights, the preprocessing, the images, the views.
-    One that was interrupted goes on where it was. The processes of a group share the batches, which are those of one
+    A file of features is named after all that they follow from: the network and its weights, the preprocessing, the
+    images, the views. It ends in the CRC-32 of what is before: one that does not fit it is made anew. One that was
+    interrupted goes on where it was. The processes of a group share the batches, which are those of one
     process; every process has to call.
 
     Args:
@@ -96,22 +100,22 @@ class Extraction:
         if file is None:
             features = torch.cat(list(self._compute(data, name, copies, 0))).view(shape)
         else:
-            if not from_first(_is_whole(file, 4 * math.prod(shape))):
+            if not from_first(is_first_process() and _is_whole(file, 4 * math.prod(shape))):
                 self._write(data, name, copies, file)
             _see(file)
             features = torch.from_numpy(np.memmap(file, dtype=np.float32, mode="c", shape=shape))
         return features.transpose(0, 1).flatten(1, 2)
 
     @cached_property
-    def _weights(self) -> str:
-        return bytes(state_hash(full_state(self.network)).tolist()).hex()
+    def _network(self) -> list[str]:
+        return [structure_hash(self.network), bytes(state_hash(full_state(self.network)).tolist()).hex()]
 
     def _file(self, data: ImageData, name: str, copies: int) -> Path | None:
         images = data.fingerprint(name)
         if self.folder is None or images is None:
             return None
         about = {
-            "weights": self._weights,
+            "network": self._network,
             "input": data.input,
             "images": images,
             "views": [repr(data.views[0]), copies, data.seed] if copies > 1 else data.views_shown(name),
@@ -134,12 +138,13 @@ class Extraction:
                 if _is_whole(file, all_rows * row):  # by another run that was quicker
                     from_first(all_rows)
                 else:
-                    with part.open("ab") as stream:
-                        done = stream.tell() // row
+                    with part.open("a+b") as stream:
+                        done = min(stream.tell() // row, all_rows)
                         done -= done % data.size(name) % BATCH  # whole batches
                         stream.truncate(done * row)
                         for features in self._compute(data, name, copies, from_first(done)):
                             stream.write(features.numpy().tobytes())
+                        stream.write(_checksum(stream, all_rows * row))
                     part.replace(file)
             from_first(None)  # it is there: nobody looks for it before
         except OSError as error:
@@ -191,7 +196,23 @@ class Extraction:
 
 
 def _is_whole(file: Path, size: int) -> bool:
-    return file.is_file() and file.stat().st_size == size
+    """Whether a file is there with features of so many bytes, and these are what was written."""
+    if not file.is_file() or file.stat().st_size != size + CHECKSUM:
+        return False
+    with file.open("rb") as stream:
+        whole = _checksum(stream, size) == stream.read(CHECKSUM)
+    if not whole:
+        logger.warning(f"{shown(file)}: the features in it are not those that were written; they are computed anew")
+    return whole
+
+
+def _checksum(stream: BinaryIO, size: int) -> bytes:
+    """The CRC-32 of the first bytes of a file, which is then read up to there."""
+    stream.seek(0)
+    value = 0
+    for start in range(0, size, CHUNK):
+        value = zlib.crc32(stream.read(min(CHUNK, size - start)), value)
+    return value.to_bytes(CHECKSUM, "little")
 
 
 class _Rows(EpochBatches):

@@ -9,6 +9,7 @@ from jsonargparse import Namespace
 
 from longtail.augment.preprocessing import STANDARD, Preprocessing
 from longtail.data.names import find_class
+from longtail.errors import InputError
 from longtail.inference.inputs import network_input
 from longtail.models.inputs import NetworkInput
 from longtail.models.local_dir import PREFIX, resolved
@@ -24,6 +25,9 @@ def fit_to_network(config: Namespace) -> None:
 
     Args:
         config: of the run, parsed and not yet built.
+
+    Raises:
+        InputError: for a size of images below one pixel.
     """
     data, backbone = config.data.get("init_args"), config.get("model.init_args.method.init_args.backbone")
     if data is None or not isinstance(backbone, Namespace) or "class_path" not in backbone:
@@ -45,6 +49,8 @@ def fit_to_network(config: Namespace) -> None:
             options.mean, options.std = own.mean, own.std
     if "image_size" not in data:
         return
+    if data.image_size is not None and data.image_size < 1:
+        raise InputError(f"--image-size must be at least 1 pixel, got {data.image_size}")
     network = vars(backbone.get("init_args") or Namespace())  # type: ignore[no-untyped-call]  # as above
     # batch statistics and frozen layers are those of images of one size, whatever the size of the set
     kept = network.get("tuning", "all") != "all" or network.get("frozen_statistics", False)

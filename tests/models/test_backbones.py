@@ -1,17 +1,21 @@
 """Backbones by name and their weights."""
 
 import pickle
+import zipfile
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from longtail.errors import InputError
 from longtail.losses import CrossEntropyLoss
 from longtail.methods import BCL, GML, RCNN, PixelPlain, Plain
 from longtail.models import downloads
-from longtail.models.backbones import Backbone
+from longtail.models.backbones import Backbone, takes
 from longtail.models.detectors import TimmFPN
 from longtail.models.resnet_cifar import BasicBlock, CifarResNet
 from longtail.models.segmenters import SMP
@@ -185,7 +189,7 @@ def test_weights_that_do_not_fit_are_refused_and_change_nothing(tmp_path: Path) 
     other = CifarResNet(20).state_dict()
 
     torch.save(other | {"conv.weight": torch.zeros(16, 1, 3, 3)}, file)
-    with pytest.raises(InputError, match=r'has another shape for "conv\.weight"'):
+    with pytest.raises(InputError, match=r'has another shape for "conv\.weight", \(16 x 1 x 3 x 3\) in place'):
         load_weights(network, file)
     torch.save({key: value for key, value in other.items() if not key.startswith("bn.")}, file)
     with pytest.raises(InputError, match=r'lacks "bn\.weight"'):
@@ -196,6 +200,76 @@ def test_weights_that_do_not_fit_are_refused_and_change_nothing(tmp_path: Path) 
     torch.save({key: value for key, value in other.items() if not key.endswith("num_batches_tracked")}, file)
     load_weights(network, file)  # as torch did not keep them at first
     assert torch.equal(network.conv.weight, other["conv.weight"])
+
+
+def test_weights_of_a_larger_network_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pt"
+    torch.save(timm.create_model("vit_tiny_patch16_224", img_size=32, depth=3, embed_dim=12).state_dict(), file)
+    small = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=2, embed_dim=12, num_classes=0)
+    with pytest.raises(InputError, match=r"a larger network, and goes on with blocks\.2\..*; name the network"):
+        load_weights(small, file)
+
+
+def test_a_network_of_features_may_lack_the_last_stages(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pt"
+    options = {"depths": (1, 1, 1, 1), "dims": (4, 4, 4, 4)}
+    torch.save(timm.create_model("convnext_tiny", **options).state_dict(), file)
+    load_weights(timm.create_model("convnext_tiny", features_only=True, out_indices=(0, 1), **options), file)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
+    file = tmp_path / "weights.pt"
+    torch.save(CifarResNet(8).state_dict() | {"bn.weight": torch.full((16,), value)}, file)
+    with pytest.raises(InputError, match=r"holds NaN or infinite weights, such as bn\.weight"):
+        Backbone("resnet8_cifar", weights=file)
+
+
+@pytest.mark.parametrize("wrapper", ["model", "model_ema", "state_dict_ema", "teacher", "student", None])
+def test_weights_lie_under_the_names_of_trainers(wrapper: str | None, tmp_path: Path, told) -> None:
+    state = CifarResNet(8).state_dict()
+    if wrapper in ("teacher", "student"):
+        state = {f"module.backbone.{name}": value for name, value in state.items()}
+    rest = {"epoch": 3, "args": Namespace(lr=0.1)}
+    torch.save(state | rest if wrapper is None else {wrapper: state, **rest}, tmp_path / "weights.pt")
+    network = Backbone("resnet8_cifar", weights=tmp_path / "weights.pt").body
+    assert all(
+        torch.equal(value, other) for value, other in zip(network.state_dict().values(), state.values(), strict=True)
+    )
+    assert (f'the weights under "{wrapper}" are taken' if wrapper else "as no tensors: epoch, args") in told.text
+
+
+def test_files_are_read_by_their_content(tmp_path: Path) -> None:
+    state = CifarResNet(8).state_dict()
+    save_file(state, tmp_path / "pytorch_model.bin")
+    torch.save(state, tmp_path / "model.safetensors")
+    for name in ("pytorch_model.bin", "model.safetensors"):
+        assert torch.equal(Backbone("resnet8_cifar", weights=tmp_path / name).body.bn.weight, state["bn.weight"])
+
+
+def test_a_program_is_told_from_a_damaged_file(tmp_path: Path) -> None:
+    file = tmp_path / "clip.pt"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("clip/code/__torch__.py", "")
+    with pytest.raises(InputError, match=r"it is a TorchScript archive, .*torch\.jit\.load"):
+        Backbone("resnet8_cifar", weights=file)
+
+
+class Patches(nn.Module):
+    """Images in patches of 16 x 16 pixels, as some networks of timm write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch_embed = nn.Identity()
+        self.patch_embed.patch_size = 16
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.patch_embed(images)
+
+
+def test_a_side_of_patches_may_be_one_number() -> None:
+    assert takes(Patches(), 32)
+    assert not takes(Patches(), 40)
 
 
 class Trap:

@@ -150,3 +150,12 @@ def test_norms_of_a_backbone_with_weights_stay_as_they_are(tmp_path: Path) -> No
     again = TimmFPN(**SMALL)(5, False).eval()  # as prediction makes it, without the file
     again.load_state_dict(started.state_dict())
     torch.testing.assert_close(again.backbone.body(images), features)
+
+
+def test_a_network_made_for_one_size_takes_any_or_is_refused():
+    small = {"min_size": 96, "max_size": 160}
+    network = TimmFPN(name="swin_tiny_patch4_window7_224", features=8)(3, False, **small).eval()
+    with torch.inference_mode():
+        assert len(network([torch.zeros(3, 96, 128)])) == 1
+    with pytest.raises(InputError, match="gcvit_xxtiny takes no images of any height and width"):
+        TimmFPN(name="gcvit_xxtiny", features=8)(3, False, **small)

@@ -1,5 +1,7 @@
 """What published weights expect of images, and the sizes that a network can have."""
 
+import json
+
 import pytest
 import timm
 import torch
@@ -9,6 +11,7 @@ from longtail.augment.preprocessing import STANDARD, Preprocessing
 from longtail.errors import InputError
 from longtail.models import SMP, Backbone, ResNet50FPN, TimmFPN, VideoBackbone
 from longtail.models.inputs import NetworkInput, timm_input
+from longtail.models.local_dir import resolved
 from longtail.models.weights import load_weights
 from longtail.tasks.inputs import fit_to_network
 
@@ -96,13 +99,67 @@ def test_positions_of_a_file_are_interpolated(tmp_path):
 @pytest.mark.parametrize(
     ("name", "size", "words"),
     [
-        ("test_vit", 100, r"takes no images of 100 pixels: give --image-size 96 or 112$"),
+        ("test_vit", 100, r"takes no images of 100 pixels: give --image-size 96, 112 or 160$"),
         ("resnet18", 64, "takes images of any size: leave out the image_size"),
     ],
 )
 def test_a_size_that_a_network_cannot_have_is_refused_with_the_nearest_that_fit(name, size, words):
     with pytest.raises(InputError, match=words):
         Backbone(name, image_size=size)
+
+
+def test_weights_whose_positions_do_not_fit_are_answered_with_the_native_size(tmp_path):
+    torch.save(timm.create_model("levit_128s").state_dict(), tmp_path / "weights.pt")
+    with pytest.raises(InputError, match=r"in place of .*; give --image-size 224, the size of its published weights"):
+        Backbone("levit_128s", weights=tmp_path / "weights.pt", image_size=256)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model_args": {"global_pool": "max"}}, r"by model_args \(global_pool\)"),
+        ({"pretrained_cfg": {"mean": [0.5]}}, "mean wants three values"),
+        ({"model_args": {"img_size": 64}}, None),
+    ],
+)
+def test_a_folder_of_timm_that_asks_for_more_is_refused(tmp_path, change, words):
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "test_vit", **change}))
+    (tmp_path / "model.safetensors").touch()
+    if words is None:
+        assert resolved(f"local-dir:{tmp_path}", None) == ("test_vit", tmp_path / "model.safetensors")
+        return
+    with pytest.raises(InputError, match=words):
+        resolved(f"local-dir:{tmp_path}", None)
+
+
+def in_names_of_transformers(state):
+    """The state of a ViT of timm, as transformers names it."""
+    renamed = {}
+    for name, value in state.items():
+        name = name.replace("pos_embed", "embeddings.position_embeddings").replace("cls_token", "embeddings.cls_token")
+        name = name.replace("patch_embed.proj", "embeddings.patch_embeddings.projection")
+        name = "layernorm" + name[4:] if name.startswith("norm.") else name
+        name = name.replace("blocks.", "encoder.layer.").replace("attn.proj", "attention.output.dense")
+        for ours, theirs in (("norm1", "layernorm_before"), ("norm2", "layernorm_after")):
+            name = name.replace(ours, theirs)
+        name = name.replace("mlp.fc1", "intermediate.dense").replace("mlp.fc2", "output.dense")
+        if "attn.qkv" not in name:
+            renamed[f"vit.{name}"] = value
+            continue
+        for part, chunk in zip(("query", "key", "value"), value.chunk(3), strict=True):
+            renamed["vit." + name.replace("attn.qkv", f"attention.attention.{part}")] = chunk
+    return renamed
+
+
+def test_names_of_transformers_are_translated(tmp_path):
+    options = {"img_size": 32, "embed_dim": 12, "depth": 2, "num_heads": 2, "num_classes": 0}
+    source, network = (timm.create_model("vit_tiny_patch16_224", **options).eval() for _ in range(2))
+    renamed = in_names_of_transformers(source.state_dict())
+    assert "vit.encoder.layer.1.attention.attention.key.bias" in renamed
+    torch.save(renamed | {"classifier.weight": torch.zeros(3, 12)}, tmp_path / "hf.pt")
+    load_weights(network, tmp_path / "hf.pt")
+    images = torch.randn(1, 3, 32, 32)
+    assert torch.equal(network(images), source(images))
 
 
 def test_names_of_other_libraries_are_translated(tmp_path):

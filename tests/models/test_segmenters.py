@@ -183,3 +183,11 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
     with pytest.raises(InputError, match=r'needs segmentation-models-pytorch: pip install "longtail\[segmentation\]"'):
         SMP("resnet18")
+
+
+def test_an_encoder_made_for_one_size_takes_any_or_is_refused():
+    network = SMP("tu-swin_tiny_patch4_window7_224", "FPN").eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 3, 96, 128)).shape[2:] == (24, 32)
+    with pytest.raises(InputError, match="tu-maxvit_rmlp_pico_rw_256 takes no images of any height and width"):
+        SMP("tu-maxvit_rmlp_pico_rw_256", "FPN")

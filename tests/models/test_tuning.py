@@ -5,11 +5,13 @@ import copy
 import pytest
 import timm
 import torch
+from timm.models.vision_transformer import ResPostBlock
 from torch import nn
 
 from longtail.errors import InputError
 from longtail.models import AdaptFormer, Biases, Frozen, LoRA, Norms, Prompts
-from longtail.models.tuning import AdaptedMLP, class_bottleneck, transformer_blocks
+from longtail.models.adapters import AdaptedMLP
+from longtail.models.tuning import class_bottleneck, transformer_blocks
 
 EVERY = [Frozen(), Biases(), Norms(), AdaptFormer(), LoRA(), Prompts(3)]
 
@@ -89,6 +91,9 @@ def test_adapters_are_those_of_the_formula(vit, images):
         expected = h + before.ls2(before.mlp(before.norm2(h))) + torch.stack(adapted).view(h.shape)
         x = after(x)
         assert torch.allclose(x, expected, rtol=1e-10, atol=1e-10)
+        parameters = [*mlp.down.parameters(), *mlp.up.parameters(), mlp.scale, *mlp.adapter_norm.parameters()]
+        ours, theirs = (torch.autograd.grad(out.sin().sum(), parameters, retain_graph=True) for out in (x, expected))
+        assert all(torch.allclose(one, other, rtol=1e-8) for one, other in zip(ours, theirs, strict=True))
 
 
 def test_adapters_start_as_published(vit):
@@ -135,6 +140,53 @@ def test_other_transformers_start_as_they_were(name, tuning):
     assert torch.allclose(after, before, atol=1e-5)
     after.sum().backward()
     assert all(parameter.grad is not None for parameter in trained(body).values())
+
+
+BLOCK = {"embed_dim": 12, "depth": 2, "num_heads": 2, "img_size": 32}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("swinv2_tiny_window8_256", {"embed_dim": 24, "depths": (1, 1), "num_heads": (1, 2), "img_size": 64}),
+        ("vit_tiny_patch16_224", BLOCK | {"block_fn": ResPostBlock}),
+    ],
+)
+def test_adapters_that_would_change_the_network_are_refused(name, options):
+    """Their norm stands behind the MLP, and with the scales of a random network, which are 1, it would not show."""
+    body = timm.create_model(name, num_classes=0, **options)
+    state = {key: value.clone() for key, value in body.state_dict().items()}
+    drawn = torch.random.get_rng_state()
+    with pytest.raises(InputError, match="AdaptFormer would change what"):
+        AdaptFormer(2)(body, 10)
+    assert body.training
+    assert torch.equal(torch.random.get_rng_state(), drawn)
+    assert body.state_dict().keys() == state.keys()
+    assert all(torch.equal(value, state[key]) for key, value in body.state_dict().items())
+
+
+def test_adapters_hand_on_what_the_mlp_is_called_with():
+    body = timm.create_model("pvt_v2_b0", num_classes=0).eval()
+    images = torch.randn(1, 3, 64, 64)
+    before = body(images)
+    AdaptFormer(2)(body, 10)
+    assert torch.allclose(body(images), before, atol=1e-5)
+
+
+def test_low_rank_matrices_want_queries_keys_and_values_of_one_size():
+    body = timm.create_model("gcvit_xxtiny", num_classes=0)
+    with pytest.raises(InputError, match="LoRA finds no projections to queries and values in"):
+        LoRA()(body, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("aimv2_large_patch14_224", BLOCK | {"img_size": 28}), ("resmlp_12_224", {})],
+)
+def test_norms_of_timms_own(name, options):
+    body = timm.create_model(name, num_classes=0, **options)
+    Norms()(body, 10)
+    assert trained(body)
 
 
 def test_prompts_are_seen_by_the_images_tokens(vit, images):

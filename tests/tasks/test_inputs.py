@@ -94,7 +94,7 @@ def test_a_size_that_does_not_fit_is_one_line_and_nothing_is_written(place, caps
         *("fit", "--recipe", "ce", "--data", str(place / "photos"), "--run", str(place / "wrong"), *OPTIONS),
         *("--backbone", "test_vit", "--weights", weights, "--image-size", "100"),
     )
-    assert "give --image-size 96 or 112" in message
+    assert "give --image-size 96, 112 or 160" in message
     assert not (place / "wrong").exists()
 
 

@@ -11,6 +11,7 @@ import yaml
 from command import FIT_DIGITS, fails, results
 from pictures import photos
 from processes import two_processes
+from torch import nn
 from torch.nn import functional as F
 
 from longtail.cli.main import main
@@ -20,6 +21,7 @@ from longtail.errors import InputError
 from longtail.inference import load_run
 from longtail.methods.start import ClassMeans, first_rows
 from longtail.models import Backbone, ScaledClassifier, TauClassifier
+from longtail.models.trained_state import structure_hash
 from longtail.recipes import load_recipe
 from longtail.tasks import features
 from longtail.tasks.features import Extraction
@@ -99,6 +101,41 @@ def test_features_that_were_cut_go_on_where_they_were(place, adjusted):
     assert file.read_bytes() == whole
 
 
+@pytest.mark.parametrize("broken", [b"\0", b"\xff"], ids=["zeros", "NaN"])
+def test_features_that_are_not_those_written_are_computed_anew(place, broken, told):
+    extraction, data = extracting(place, f"broken{broken[0]}", Backbone("test_efficientnet"))
+    expected = extraction.of_split(data, "val", 1).clone()
+    (file,) = (place / f"broken{broken[0]}").glob("val*.f32")
+    whole = file.read_bytes()
+    file.write_bytes(broken * (len(whole) - features.CHECKSUM) + whole[-features.CHECKSUM :])
+    assert torch.equal(extraction.of_split(data, "val", 1), expected)
+    assert file.read_bytes() == whole
+    assert "are computed anew" in told.text
+
+
+def test_another_network_of_the_same_weights_has_features_of_its_own(place):
+    networks = [Backbone("test_vit"), Backbone("test_vit")]
+    networks[1].load_state_dict(networks[0].state_dict())
+    networks[1].body.global_pool = "avg"
+    extractions = [extracting(place, "same", network) for network in [*networks, networks[0]]]
+    own, pooled, again = (extraction.of_split(data, "val", 1).clone() for extraction, data in extractions)
+    assert not torch.allclose(own, pooled)
+    assert torch.equal(own, again)
+    assert len(list((place / "same").glob("*.f32"))) == 2
+
+
+def test_networks_are_told_apart_beside_their_weights():
+    one, other = nn.Sequential(nn.Linear(2, 2), nn.ReLU()), nn.Sequential(nn.Linear(2, 2), nn.GELU())
+    assert structure_hash(one) == structure_hash(nn.Sequential(nn.Linear(2, 2), nn.ReLU()).eval())
+    assert structure_hash(one) != structure_hash(other)
+    assert structure_hash(nn.ConstantPad2d(1, 0.0)) != structure_hash(nn.ConstantPad2d(1, 1.0))
+
+
+def extracting(place: Path, name: str, network: Backbone) -> tuple[Extraction, Folder]:
+    data = Folder(place / "photos", image_size=160, num_workers=0, batch_size=8)
+    return Extraction(network.eval(), place / name, torch.device("cpu"), nullcontext, "32-true", True), data
+
+
 def extract(place: Path, name: str, rank: int) -> list[torch.Tensor]:
     """Features of the training images, of two augmented copies of each, and of some that are not kept."""
     torch.manual_seed(0)
@@ -130,7 +167,7 @@ def test_a_test_image_has_the_mean_of_five_crops(place):
     before = {e["checkpoint"]: e["metrics"] for e in results(run)["evaluations"] if e["split"] == "test"}
     width, images = load_run(run).method.num_features, results(run)["data"]["images"]["test"]
     sizes = {file.stat().st_size for file in (place / "features").iterdir() if file.name.startswith("test")}
-    assert 5 * images * width * 4 in sizes
+    assert 5 * images * width * 4 + features.CHECKSUM in sizes
     assert main(["test", str(run)]) == 0
     after = {e["checkpoint"]: e["metrics"] for e in results(run)["evaluations"] if e["split"] == "test"}
     assert after == {name: pytest.approx(metrics, abs=1e-4) for name, metrics in before.items()}
@@ -152,7 +189,7 @@ def test_augmented_copies_are_drawn(place):
     rows = sum(results(run)["train_counts"])
     size = max(file.stat().st_size for file in (place / "features").iterdir())
     width = load_run(run).method.num_features
-    assert size == 3 * rows * width * 4
+    assert size == 3 * rows * width * 4 + features.CHECKSUM
 
 
 def test_a_checkpoint_holds_the_head_and_finds_the_rest(place, adjusted, capsys):
