@@ -18,7 +18,7 @@ from benchmarks.measure import CPU, save, table
 from longtail.data import Folder, PowerSampling, RepeatFactorSampling, Table
 from longtail.data.images.files import FileData
 from longtail.data.record import SplitRecord
-from longtail.files.shards import Index, Shard, ends_of
+from longtail.files.shards.index import Index, Shard, ends_of
 
 CLASSES, SHARD = 1000, 10_000  # classes, and images of a shard
 SIZE = 100_000  # bytes of an image

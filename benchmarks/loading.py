@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmarks.augmentation import photos, write_photos
 from benchmarks.measure import CPU, race, save, table
 from longtail.data import Folder
-from longtail.files.packing import pack
+from longtail.files.shards.packing import pack
 
 BATCH = 64
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from longtail.errors import InputError
-from longtail.files.entries import Reading
 from longtail.files.formats.known import read_file, read_folder
+from longtail.files.tables.entries import Reading
 
 
 def refused(call: Callable[[], object]) -> str:

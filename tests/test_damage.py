@@ -30,8 +30,8 @@ from longtail.data.images.cifar import CIFAR10LT
 from longtail.errors import InputError
 from longtail.files.coco import cache
 from longtail.files.coco.annotations import read_annotations
-from longtail.files.labelled import Listed
-from longtail.files.table import read_table
+from longtail.files.tables.labelled import Listed
+from longtail.files.tables.table import read_table
 from longtail.inference import load_run
 from longtail.inference.detection import image_ids
 from longtail.losses import CrossEntropyLoss

@@ -65,7 +65,16 @@ ROOMS: dict[str, set[str]] = {
 }
 # Rooms whose folders stand on the modules beside them, and the folders in them that import from another.
 INNER: dict[str, dict[str, set[str]]] = {
-    "files": {"coco": set(), "boxes": {"coco"}, "pixels": set(), "video": set(), "formats": set()},
+    "files": {
+        "images": set(),
+        "tables": {"images"},
+        "video": {"images"},
+        "coco": {"tables"},
+        "pixels": {"images", "tables"},
+        "shards": {"images", "tables"},
+        "formats": {"images", "tables", "shards"},
+        "boxes": {"images", "tables", "formats", "coco"},
+    },
     "data": {"images": set(), "boxes": set(), "pixels": set(), "clips": {"images"}},
 }
 LIGHTNING = {"data", "tasks"}

@@ -42,7 +42,7 @@ def data_options(value: str, named: str | None) -> list[str]:
     if must_exist and not path.exists():
         raise InputError(f"no folder or table at {shown(value)}{_near(path)}")
     from longtail.data.names import find_class, import_path, shipped, short_names
-    from longtail.files.readers import Reader
+    from longtail.files.formats.readers import Reader
 
     own = None if named is None else find_class(named)
     names = short_names(own)
@@ -75,7 +75,7 @@ def local_place(value: str) -> tuple[Path, str | None]:
 def _of_address(address: str, named: str | None) -> list[str]:
     """What the address of shards stands for."""
     from longtail.data.names import find_class, import_path
-    from longtail.files.readers import Reader
+    from longtail.files.formats.readers import Reader
 
     place = find_class(named or Reader.FOLDER).at_address(address)
     return ["--data", import_path(place.data), *_options(place)]
@@ -150,12 +150,12 @@ def check_table(value: str, named: str | None, settings: Mapping[str, str]) -> N
     if not file.is_file():
         return
     from longtail.files.archives import refuse_archive
-    from longtail.files.columns import Columns
-    from longtail.files.entries import Reading
     from longtail.files.formats.known import read_file
-    from longtail.files.layouts import check_tables
-    from longtail.files.readers import Reader, reader_of
-    from longtail.files.table import is_table
+    from longtail.files.formats.layouts import check_tables
+    from longtail.files.formats.readers import Reader, reader_of
+    from longtail.files.tables.columns import Columns
+    from longtail.files.tables.entries import Reading
+    from longtail.files.tables.table import is_table
 
     reader = Reader.FOLDER if named is None else reader_of(named)
     if reader is None or reader.kind is None:

@@ -11,8 +11,8 @@ from longtail.cli.examples import thumbnail
 from longtail.cli.kinds import first_recipe, limits_of
 from longtail.data.base import LongTailData
 from longtail.errors import InputError
-from longtail.files.duplicates import SIZE, Small, contents, near, small_picture
-from longtail.files.images import decode
+from longtail.files.images.duplicates import SIZE, Small, contents, near, small_picture
+from longtail.files.images.reading import decode
 from longtail.files.listing import IntArray
 from longtail.files.progress import progress_bar
 from longtail.messages import SPLITS

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from longtail.errors import InputError
-from longtail.files.configurations import configuration_names
+from longtail.files.tables.configurations import configuration_names
 from longtail.messages import first_line, shown, some
 
 logger = logging.getLogger(__name__)

@@ -168,7 +168,7 @@ def _read(place: Sequence[str], named: str | None, options: Sequence[str]) -> "L
 
 def _with_recipe(dataset: "Dataset", data: "LongTailData", what: str, options: Sequence[str]) -> "Dataset":
     """The set with the recipe that fits, why, and the command to type next."""
-    from longtail.files.passed_over import Why
+    from longtail.files.images.passed_over import Why
 
     stops = data.skips is not None and data.whys - {Why.OTHER} and f"--data.{data.skips}" not in dict(pairs(options))
     fit = ["longtail", "fit", "--data", what, *options, *([f"--data.{data.skips}=true"] if stops else [])]

@@ -121,7 +121,9 @@ def _limit_pixels(args: list[str]) -> None:
     if most is not None:
         if not (most.isascii() and most.isdigit() and 0 < int(most) < 2**31):
             raise InputError(f"--max-pixels takes the largest number of pixels of an image, below 2^31, got {most}")
-        os.environ["LONGTAIL_MAX_PIXELS"] = most  # longtail.files.images.MOST_PIXELS, which takes long to import
+        os.environ["LONGTAIL_MAX_PIXELS"] = (
+            most  # longtail.files.images.reading.MOST_PIXELS, which takes long to import
+        )
 
 
 TOGETHER = ("fit", "validate", "test", "predict")  # what the processes of a launcher share

@@ -39,8 +39,8 @@ def pack(args: list[str]) -> int:
     if is_address(places[1]):
         raise InputError(f"{shown(places[1])}: pack into a folder here, and copy it to the store")
     from longtail.files.formats.webdataset import has_index
-    from longtail.files.packing import check_destination, pack
-    from longtail.files.shards import Index
+    from longtail.files.shards.index import Index
+    from longtail.files.shards.packing import check_destination, pack
 
     check_destination(dest, source)
     check_table(source, None, data_settings(options))

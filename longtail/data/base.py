@@ -23,9 +23,9 @@ from longtail.data.trained import Trained
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archive
-from longtail.files.layouts import refuse_boxes
-from longtail.files.passed_over import Why
-from longtail.files.readers import Reader
+from longtail.files.formats.layouts import refuse_boxes
+from longtail.files.formats.readers import Reader
+from longtail.files.images.passed_over import Why
 from longtail.messages import plural, shown
 from longtail.plain import Input
 from longtail.reports.grains import IMAGES, Grain

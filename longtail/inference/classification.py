@@ -18,11 +18,11 @@ from longtail.distributed import processes, share
 from longtail.errors import InputError
 from longtail.export.classification import write_classifier
 from longtail.export.timm_folder import write_timm_folder
-from longtail.files.crops import prepare
-from longtail.files.folder import IMAGES, VIDEOS, Kind
-from longtail.files.images import decode
-from longtail.files.labelled import Listed
-from longtail.files.table import is_table
+from longtail.files.images.crops import prepare
+from longtail.files.images.folder import IMAGES, VIDEOS, Kind
+from longtail.files.images.reading import decode
+from longtail.files.tables.labelled import Listed
+from longtail.files.tables.table import is_table
 from longtail.files.video.clips import read_clips
 from longtail.inference.answers import Batch, answers, columns, write_answers
 from longtail.inference.base import Predictor

@@ -19,8 +19,8 @@ from longtail.distributed import processes, share
 from longtail.errors import InputError
 from longtail.export.detection import write_detector
 from longtail.files.coco.results import MASK_FROM, coco_results
-from longtail.files.images import decode
-from longtail.files.labelled import Listed
+from longtail.files.images.reading import decode
+from longtail.files.tables.labelled import Listed
 from longtail.inference.base import Predictor
 from longtail.inference.inputs import network_input
 from longtail.inference.runs import distinct_names, load_method, readable, samples, tell_escaped

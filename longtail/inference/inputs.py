@@ -5,7 +5,7 @@ from typing import get_args
 
 from longtail.augment.preprocessing import Interpolation, Preprocessing
 from longtail.errors import InputError
-from longtail.files.depth import FULL
+from longtail.files.images.depth import FULL
 from longtail.plain import JSON, Input
 from longtail.reports.results import FILE_NAME, Results
 

@@ -14,9 +14,9 @@ from torch import nn
 from longtail.checkpoint import checkpoint_path, load_state, read_method
 from longtail.configuration import parse_yaml
 from longtail.errors import BUILDERS, InputError, packages
-from longtail.files.folder import IMAGES, Kind, is_sample, samples_below
-from longtail.files.labelled import Listed, listed_files
-from longtail.files.table import is_table
+from longtail.files.images.folder import IMAGES, Kind, is_sample, samples_below
+from longtail.files.tables.labelled import Listed, listed_files
+from longtail.files.tables.table import is_table
 from longtail.inference.base import Predictor
 from longtail.inference.beside import check_beside
 from longtail.messages import plural, retrievable

@@ -17,9 +17,9 @@ from longtail.augment.normalise import Normalise
 from longtail.distributed import processes, share
 from longtail.errors import InputError
 from longtail.export.segmentation import write_segmenter
-from longtail.files.images import decode
-from longtail.files.labelled import Listed
+from longtail.files.images.reading import decode
 from longtail.files.pixels.pairs import read_image
+from longtail.files.tables.labelled import Listed
 from longtail.inference.base import Predictor
 from longtail.inference.inputs import NORMALISATION, network_input
 from longtail.inference.runs import distinct_names, load_method, readable, samples

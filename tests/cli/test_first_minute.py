@@ -21,7 +21,7 @@ from longtail.cli.log import last_word
 from longtail.cli.main import main
 from longtail.cli.options import pairs
 from longtail.data.names import shipped
-from longtail.files.readers import Reader
+from longtail.files.formats.readers import Reader
 from longtail.recipes import load_recipe
 from longtail.tasks.overview import Overview
 

@@ -17,7 +17,7 @@ def test_the_first_process_alone_shows_what_is_logged(
     for _ in range(2):  # a second command in the process shows a line once, too
         assert main(["recipes"]) == 0
     capsys.readouterr()
-    logging.getLogger("longtail.files.images").info("left out 1 of %d files", 3)
-    logging.getLogger("longtail.files.images").debug("nothing for people")
+    logging.getLogger("longtail.files.images.reading").info("left out 1 of %d files", 3)
+    logging.getLogger("longtail.files.images.reading").debug("nothing for people")
     logging.getLogger("lightning.pytorch").info("of another package")
     assert capsys.readouterr().err == "left out 1 of 3 files\n" * shown

@@ -22,7 +22,7 @@ from longtail.data.boxes.coco import COCO
 from longtail.data.clips.folder import VideoFolder
 from longtail.data.images.folder import Folder, Table
 from longtail.data.pixels.folder import SegmentationFolder
-from longtail.files.crops import prepare
+from longtail.files.images.crops import prepare
 from longtail.inference.classification import Classifier
 from longtail.inference.detection import Detector
 from longtail.inference.segmentation import Segmenter

@@ -14,7 +14,7 @@ from PIL import Image
 from longtail.augment.preprocessing import Resize
 from longtail.cli.main import main
 from longtail.cli.starts import start_as_given
-from longtail.files.crops import prepare
+from longtail.files.images.crops import prepare
 from longtail.inference import load_run
 from longtail.models.inputs import timm_input
 from longtail.recipes import load_recipe

@@ -110,7 +110,7 @@ def test_it_is_used_as_it_was_trained(lift: Path) -> None:
 def test_a_test_image_has_the_mean_of_five_crops(lift: Path) -> None:
     classifier: Any = load_run(lift, "last")
     from longtail.augment.preprocessing import Resize
-    from longtail.files.crops import evaluation_crops
+    from longtail.files.images.crops import evaluation_crops
     from longtail.tasks.evaluation import open_run
 
     cli, _ = open_run("test", lift, [])

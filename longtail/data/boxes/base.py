@@ -24,10 +24,10 @@ from longtail.data.split import check_fraction
 from longtail.data.splits import Split, Splits, depth_input, hold_out_images, tell_untrained
 from longtail.errors import InputError
 from longtail.files.boxes.base import BoxSet
-from longtail.files.images import decode, few, tell_depth
+from longtail.files.images.passed_over import Why
+from longtail.files.images.reading import decode, few, tell_depth
 from longtail.files.listing import IntArray
-from longtail.files.passed_over import Why
-from longtail.files.places import unnamed
+from longtail.files.tables.places import unnamed
 from longtail.messages import plural, shown
 from longtail.plain import JSON, Input
 from longtail.reports.grains import BOXES, MASKS, Grain

@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 from longtail.augment.instances import BoxTarget, InstanceView, with_seed
 from longtail.errors import InputError
 from longtail.files.coco.annotations import Annotations
-from longtail.files.image_checks import bad_images
-from longtail.files.images import decode
+from longtail.files.images.checks import bad_images
+from longtail.files.images.reading import decode
 from longtail.files.listing import IntArray
 from longtail.messages import and_more
 from longtail.plain import JSON

@@ -9,7 +9,7 @@ from longtail.data.names import find_class, handed_on, shipped
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archives
 from longtail.files.boxes.base import BoxSet
-from longtail.files.layouts import box_readers, check_layout, find_layouts, in_file
+from longtail.files.formats.layouts import box_readers, check_layout, find_layouts, in_file
 from longtail.messages import command, shown
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from longtail.data.boxes.dataset import Part
 from longtail.files.boxes.base import BoxSet
-from longtail.files.groups import group_names, is_pattern, tell_shared, tell_ties
+from longtail.files.tables.groups import group_names, is_pattern, tell_shared, tell_ties
 
 
 def groups_of(parts: Mapping[str, Part], files: BoxSet, group: str | None, source: str) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from longtail.augment.geometric import ResizedCrop
 from longtail.augment.preprocessing import Resize
 from longtail.data.images.dataset import Sample
-from longtail.files.crops import STANDARD, central_crop, random_crop
+from longtail.files.images.crops import STANDARD, central_crop, random_crop
 from longtail.files.listing import Listing
 from longtail.files.video.clips import read_clips
 from longtail.files.video.reading import count_frames, read_frames, segment_indices

@@ -9,7 +9,7 @@ import numpy as np
 from longtail.data.clips.folder import ClipData
 from longtail.errors import InputError
 from longtail.files.listing import Listing
-from longtail.files.table import file_text
+from longtail.files.tables.table import file_text
 from longtail.messages import shown
 
 

@@ -19,8 +19,8 @@ from longtail.data.images.folder import Folder, Table
 from longtail.data.introduction import Located
 from longtail.data.names import handed_on
 from longtail.errors import InputError
-from longtail.files.folder import VIDEOS
 from longtail.files.formats.known import is_labels
+from longtail.files.images.folder import VIDEOS
 from longtail.files.listing import Listing
 from longtail.files.video.checks import checked_videos
 from longtail.files.video.reading import count_frames, frame_files, other_images, read_frames, segment_indices

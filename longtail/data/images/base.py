@@ -20,7 +20,7 @@ from longtail.data.loader import EpochBatches
 from longtail.data.sampling import Sampling
 from longtail.data.splits import Splits
 from longtail.errors import InputError
-from longtail.files.class_names import read_class_names
+from longtail.files.tables.class_names import read_class_names
 from longtail.messages import some
 from longtail.plain import Input
 from longtail.reports.grains import IMAGES
@@ -63,7 +63,7 @@ class ImageData(LongTailData):
         test_crops: views of a test image, whose logits are averaged: 1, the central crop, or 5, with those of the
             corners.
         class_names: file of what a text start reads in the place of the names of the set; see
-            ``longtail.files.class_names``.
+            ``longtail.files.tables.class_names``.
 
     Attributes:
         usual: the preprocessing of the set for networks that start from random weights.

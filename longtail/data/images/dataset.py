@@ -17,9 +17,9 @@ from longtail.augment.geometric import ResizedCrop
 from longtail.augment.preprocessing import Resize
 from longtail.data.images.base import LoadedImages
 from longtail.errors import InputError
-from longtail.files.crops import STANDARD, evaluation_crops, prepare, random_crop, smallest_side
-from longtail.files.decoded import Pixels
-from longtail.files.images import decode
+from longtail.files.images.crops import STANDARD, evaluation_crops, prepare, random_crop, smallest_side
+from longtail.files.images.decoded import Pixels
+from longtail.files.images.reading import decode
 from longtail.files.listing import Listing
 
 

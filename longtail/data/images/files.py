@@ -27,13 +27,13 @@ from longtail.data.sampling import Sampling
 from longtail.data.split import check_fractions
 from longtail.data.splits import Split, Splits, depth_input
 from longtail.errors import InputError
-from longtail.files.crops import needed_side
-from longtail.files.decoded import Decoded, decoded, pixel_folder
-from longtail.files.folder import IMAGES, Kind
-from longtail.files.image_checks import bad_images
-from longtail.files.images import decode, few, tell_depth
+from longtail.files.images.checks import bad_images
+from longtail.files.images.crops import needed_side
+from longtail.files.images.decoded import Decoded, decoded, pixel_folder
+from longtail.files.images.folder import IMAGES, Kind
+from longtail.files.images.passed_over import Why
+from longtail.files.images.reading import decode, few, tell_depth
 from longtail.files.listing import Listing, class_rows
-from longtail.files.passed_over import Why
 from longtail.files.states import fingerprint
 from longtail.files.stores import is_address
 from longtail.messages import and_more, some

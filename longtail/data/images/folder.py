@@ -10,18 +10,18 @@ from longtail.data.images.files import FileData
 from longtail.data.introduction import Located
 from longtail.data.names import find_class, handed_on
 from longtail.errors import InputError
-from longtail.files.columns import Columns
-from longtail.files.configurations import configuration
-from longtail.files.entries import Reading
-from longtail.files.folder import scan_folder
 from longtail.files.formats.known import is_labels, read_file, read_folder, read_labelled
-from longtail.files.groups import tell_shared, with_groups
-from longtail.files.labelled import start_of_paths, without_files
-from longtail.files.layouts import check_layout, check_tables, refuse_boxes
+from longtail.files.formats.layouts import check_layout, check_tables, refuse_boxes
+from longtail.files.formats.readers import Reader
+from longtail.files.images.folder import scan_folder
+from longtail.files.images.passed_over import PassedOver, Why
 from longtail.files.listing import Listing
-from longtail.files.passed_over import PassedOver, Why
-from longtail.files.places import unnamed
-from longtail.files.readers import Reader
+from longtail.files.tables.columns import Columns
+from longtail.files.tables.configurations import configuration
+from longtail.files.tables.entries import Reading
+from longtail.files.tables.groups import tell_shared, with_groups
+from longtail.files.tables.labelled import start_of_paths, without_files
+from longtail.files.tables.places import unnamed
 from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)

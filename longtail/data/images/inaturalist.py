@@ -10,9 +10,9 @@ import numpy as np
 
 from longtail.data.images.published import PublishedLT, Totals
 from longtail.errors import InputError
-from longtail.files.labels import Rows
 from longtail.files.listing import Listing, missing_files
-from longtail.files.table import below
+from longtail.files.tables.labels import Rows
+from longtail.files.tables.table import below
 from longtail.messages import shown, some
 from longtail.plain import JSON
 

@@ -20,7 +20,7 @@ from longtail.data.images.base import ImageData, LoadedImages
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
 from longtail.errors import InputError
-from longtail.files.crops import corners
+from longtail.files.images.crops import corners
 
 T = TypeVar("T", bound="TensorImages")
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from longtail.data.images.files import FileData
 from longtail.errors import InputError
 from longtail.files.listing import Listing
-from longtail.files.table import read_table
+from longtail.files.tables.table import read_table
 from longtail.messages import shown, some
 
 logger = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from longtail.data.names import handed_on
 from longtail.data.splits import Split
 from longtail.errors import InputError
 from longtail.files.formats.known import is_labels
-from longtail.files.label_sets import LabelSets
+from longtail.files.images.passed_over import PassedOver
 from longtail.files.listing import Listing
-from longtail.files.passed_over import PassedOver
+from longtail.files.tables.label_sets import LabelSets
 from longtail.messages import shown, some
 from longtail.reports.grains import LABELS
 

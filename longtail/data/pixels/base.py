@@ -24,13 +24,13 @@ from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction
 from longtail.data.splits import Split, Splits, depth_input, hold_out_images, tell_untrained
 from longtail.errors import InputError
-from longtail.files.groups import group_names, tell_shared
-from longtail.files.images import decode, few, tell_depth
+from longtail.files.images.passed_over import Why
+from longtail.files.images.reading import decode, few, tell_depth
 from longtail.files.listing import class_rows
-from longtail.files.passed_over import Why
 from longtail.files.pixels.counts import count_pixels
 from longtail.files.pixels.labels import IndexLabels, PixelLabels, check_names
 from longtail.files.pixels.pairs import ByteArray, Pairs, lookup_table
+from longtail.files.tables.groups import group_names, tell_shared
 from longtail.messages import and_more, plural, shown, some
 from longtail.plain import Input
 from longtail.reports.grains import PIXELS

@@ -16,11 +16,11 @@ from longtail.data.pixels.polygons import PolygonFolder
 from longtail.data.splits import Splits
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archives
-from longtail.files.layouts import check_layout, find_layouts
+from longtail.files.formats.layouts import check_layout, find_layouts
+from longtail.files.formats.readers import Reader
 from longtail.files.pixels.labels import ColourLabels, IndexLabels, PixelLabels, is_pascal_palette, read_colour_table
 from longtail.files.pixels.layout import find_masks
 from longtail.files.pixels.pairs import ByteArray, Pairs, lookup_table, read_text
-from longtail.files.readers import Reader
 from longtail.messages import shown, some
 
 logger = logging.getLogger(__name__)

@@ -21,13 +21,13 @@ from longtail.files.boxes.tables import TableSet
 from longtail.files.boxes.voc import VOCSet
 from longtail.files.boxes.yolo import YOLOSet
 from longtail.files.coco.annotations import Annotations
-from longtail.files.groups import is_pattern
-from longtail.files.layouts import box_readers
+from longtail.files.formats.layouts import box_readers
+from longtail.files.formats.readers import Reader
+from longtail.files.images.passed_over import Why
 from longtail.files.listing import IntArray
-from longtail.files.passed_over import Why
 from longtail.files.pixels.labels import PixelLabels
 from longtail.files.pixels.pairs import ByteArray, Pairs
-from longtail.files.readers import Reader
+from longtail.files.tables.groups import is_pattern
 
 logger = logging.getLogger(__name__)
 

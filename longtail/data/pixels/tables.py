@@ -10,10 +10,10 @@ from longtail.augment.pixels import IGNORED
 from longtail.data.introduction import Located
 from longtail.data.pixels.folder import SegmentationFolder
 from longtail.files.cache import kept_in
-from longtail.files.configurations import configuration
 from longtail.files.pixels.pairs import ByteArray, Pairs, lookup_table
 from longtail.files.pixels.tables import mask_pairs, mask_tables, names_by_value
-from longtail.files.table_files import shards_words
+from longtail.files.tables.configurations import configuration
+from longtail.files.tables.files import shards_words
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from longtail.files.coco.entries import Categories, Images, Instances, Segmentat
 from longtail.files.coco.ids import OddError
 from longtail.files.coco.reader import content_of
 from longtail.files.coco.results import codec
-from longtail.files.image_checks import fault_of
-from longtail.files.images import upright_size
+from longtail.files.images.checks import fault_of
+from longtail.files.images.reading import upright_size
 from longtail.messages import shown
 from longtail.plain import JSON
 

@@ -10,7 +10,7 @@ from longtail.files.coco.annotations import Annotations, read_annotations
 from longtail.files.coco.entries import UNKNOWN
 from longtail.files.coco.fields import image_field, tying_fields
 from longtail.files.coco.places import check_files, placed
-from longtail.files.layouts import boxes_in_file
+from longtail.files.formats.layouts import boxes_in_file
 from longtail.files.listing import IntArray
 from longtail.files.split_names import split_in, split_of
 

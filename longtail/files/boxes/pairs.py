@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from longtail.errors import InputError
-from longtail.files.images import SUFFIXES
+from longtail.files.images.reading import SUFFIXES
 from longtail.files.listing import is_file, is_folder, reading
 from longtail.messages import shown
 

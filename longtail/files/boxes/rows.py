@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from longtail.files.labels import text
-from longtail.files.objects import Objects
+from longtail.files.tables.labels import text
+from longtail.files.tables.objects import Objects
 from longtail.messages import shown
 
 

@@ -17,19 +17,19 @@ from longtail.files.boxes.builder import Builder, image_size
 from longtail.files.boxes.forms import BoxForm, Form, box_form
 from longtail.files.boxes.rows import RowImage, add_objects
 from longtail.files.cache import kept_in
-from longtail.files.columnar import SUFFIXES, columnar
-from longtail.files.columns import Columns
-from longtail.files.configurations import configuration
-from longtail.files.features import Features, features_of
-from longtail.files.groups import values_of_field
-from longtail.files.labels import Rows, text
 from longtail.files.listing import in_class_order
-from longtail.files.nested import nested_rows, plain_columns
-from longtail.files.objects import find_objects
-from longtail.files.packed import read_columnar
-from longtail.files.places import placed
-from longtail.files.table import read_rows
-from longtail.files.table_files import metadata_files, shards_name, shards_words, table_files, tables_by_split
+from longtail.files.tables.columnar import SUFFIXES, columnar
+from longtail.files.tables.columns import Columns
+from longtail.files.tables.configurations import configuration
+from longtail.files.tables.features import Features, features_of
+from longtail.files.tables.files import metadata_files, shards_name, shards_words, table_files, tables_by_split
+from longtail.files.tables.groups import values_of_field
+from longtail.files.tables.labels import Rows, text
+from longtail.files.tables.nested import nested_rows, plain_columns
+from longtail.files.tables.objects import find_objects
+from longtail.files.tables.packed import read_columnar
+from longtail.files.tables.places import placed
+from longtail.files.tables.table import read_rows
 from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from longtail.files.boxes.base import Labelled
 from longtail.files.boxes.builder import Builder
 from longtail.files.boxes.perfile import Content, FileSet
 from longtail.files.boxes.shapes import run_lengths
-from longtail.files.palette import pascal_indices
+from longtail.files.images.palette import pascal_indices
 from longtail.messages import plural, shown
 from longtail.plain import JSON
 

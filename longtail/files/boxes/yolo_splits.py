@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from longtail.errors import InputError
 from longtail.files.boxes.pairs import files_below, read_lines
 from longtail.files.boxes.yolo_names import Names
-from longtail.files.images import SUFFIXES
+from longtail.files.images.reading import SUFFIXES
 from longtail.files.split_names import split_in, split_of
 from longtail.messages import plural, shown, some
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from longtail.errors import InputError
 from longtail.files.coco.stream import JSONStream
-from longtail.files.groups import TIES, values_of_field
+from longtail.files.tables.groups import TIES, values_of_field
 from longtail.messages import shown
 from longtail.plain import JSON
 

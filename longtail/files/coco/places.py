@@ -12,9 +12,9 @@ import numpy as np
 
 from longtail.errors import InputError
 from longtail.files.coco.annotations import Annotations
-from longtail.files.labels import Rows
 from longtail.files.listing import IntArray, missing_files
-from longtail.files.table import below
+from longtail.files.tables.labels import Rows
+from longtail.files.tables.table import below
 from longtail.messages import shown
 
 

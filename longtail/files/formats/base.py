@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longtail.errors import InputError
-from longtail.files.labels import Rows
-from longtail.files.table import file_text
+from longtail.files.tables.labels import Rows
+from longtail.files.tables.table import file_text
 from longtail.messages import shown
 from longtail.plain import JSON
 

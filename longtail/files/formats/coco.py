@@ -10,10 +10,10 @@ from pathlib import Path
 
 from longtail.errors import InputError
 from longtail.files.formats.base import Format, load, start
-from longtail.files.groups import TIES, is_pattern, tell_ties, values_of_field
-from longtail.files.labels import Rows, text
-from longtail.files.layouts import boxes_in_file
+from longtail.files.formats.layouts import boxes_in_file
 from longtail.files.split_names import split_of
+from longtail.files.tables.groups import TIES, is_pattern, tell_ties, values_of_field
+from longtail.files.tables.labels import Rows, text
 from longtail.messages import plural, shown, some
 from longtail.plain import JSON
 

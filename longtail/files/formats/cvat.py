@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 from longtail.errors import InputError
 from longtail.files.formats.base import Format, start
-from longtail.files.labels import Rows
 from longtail.files.split_names import split_of
+from longtail.files.tables.labels import Rows
 from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from longtail.errors import InputError
 from longtail.files.formats.base import Format, load, start
-from longtail.files.labels import Rows, text
+from longtail.files.tables.labels import Rows, text
 from longtail.messages import shown
 from longtail.plain import JSON
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from longtail.errors import InputError
-from longtail.files.configurations import Configuration
-from longtail.files.entries import Reading
-from longtail.files.folder import IMAGES, samples_below
-from longtail.files.labels import Rows, joined
-from longtail.files.packed import has_images, read_columnar
-from longtail.files.table_files import shards_name, shards_words, table_files, tables_by_split
+from longtail.files.images.folder import IMAGES, samples_below
+from longtail.files.tables.configurations import Configuration
+from longtail.files.tables.entries import Reading
+from longtail.files.tables.files import shards_name, shards_words, table_files, tables_by_split
+from longtail.files.tables.labels import Rows, joined
+from longtail.files.tables.packed import has_images, read_columnar
 from longtail.messages import shown, some
 
 logger = logging.getLogger(__name__)

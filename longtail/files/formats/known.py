@@ -9,23 +9,23 @@ from contextlib import suppress
 from pathlib import Path
 
 from longtail.errors import InputError
-from longtail.files.configurations import Configuration, configuration
-from longtail.files.entries import Reading, listings_of
-from longtail.files.folder import IMAGES, samples_below, scan_labelled
 from longtail.files.formats.base import Format
 from longtail.files.formats.coco import COCO, OBJECTS
 from longtail.files.formats.cvat import CVAT
 from longtail.files.formats.fiftyone import FIFTYONE
 from longtail.files.formats.hugging_face import packed_files, read_packed
 from longtail.files.formats.label_studio import JSON, TABLE
+from longtail.files.formats.layouts import find_layouts
 from longtail.files.formats.open_images import OPEN_IMAGES
 from longtail.files.formats.webdataset import has_index, read_shards, tars_of_images
-from longtail.files.labels import Rows
-from longtail.files.layouts import find_layouts
+from longtail.files.images.folder import IMAGES, samples_below, scan_labelled
 from longtail.files.listing import Listing, entries, is_file, is_folder
-from longtail.files.places import find_files
 from longtail.files.split_names import folder_splits
-from longtail.files.table import is_table, read_rows
+from longtail.files.tables.configurations import Configuration, configuration
+from longtail.files.tables.entries import Reading, listings_of
+from longtail.files.tables.labels import Rows
+from longtail.files.tables.places import find_files
+from longtail.files.tables.table import is_table, read_rows
 from longtail.messages import command, shown, some
 
 logger = logging.getLogger(__name__)

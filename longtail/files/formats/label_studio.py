@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from longtail.errors import InputError
 from longtail.files.formats.base import Format, load, start
-from longtail.files.labels import Rows, text
-from longtail.files.table import file_text
+from longtail.files.tables.labels import Rows, text
+from longtail.files.tables.table import file_text
 from longtail.messages import shown, some
 
 _OF_TABLES = frozenset({"annotation_id", "annotator", "created_at", "lead_time", "updated_at"})

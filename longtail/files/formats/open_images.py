@@ -9,8 +9,8 @@ from pathlib import Path
 
 from longtail.errors import InputError
 from longtail.files.formats.base import Format, start
-from longtail.files.labels import Rows
-from longtail.files.table import file_text
+from longtail.files.tables.labels import Rows
+from longtail.files.tables.table import file_text
 from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)

@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archive, refuse_archives
-from longtail.files.columnar import SUFFIXES as COLUMNAR
-from longtail.files.entries import Reading
-from longtail.files.folder import VIDEO_SUFFIXES
 from longtail.files.formats.known import format_of, in_shards, is_labels
-from longtail.files.images import SUFFIXES
-from longtail.files.layouts import boxes_in_file, check_tables, find_layouts, in_file, refuse_unread
+from longtail.files.formats.layouts import boxes_in_file, check_tables, find_layouts, in_file, refuse_unread
+from longtail.files.formats.readers import Reader
+from longtail.files.images.folder import VIDEO_SUFFIXES
+from longtail.files.images.reading import SUFFIXES
 from longtail.files.listing import entries
-from longtail.files.readers import Reader
+from longtail.files.tables.columnar import SUFFIXES as COLUMNAR
+from longtail.files.tables.entries import Reading
 from longtail.messages import command, shown
 
 _FILES = 2000  # of a folder that are looked at to tell videos from images

@@ -19,14 +19,14 @@ import numpy as np
 
 from longtail.errors import InputError
 from longtail.files.cache import alone, kept_in, written_in
-from longtail.files.columns import Columns, likeliest_label
-from longtail.files.entries import Reading
-from longtail.files.images import SUFFIXES
+from longtail.files.images.reading import SUFFIXES
 from longtail.files.listing import Listing
 from longtail.files.progress import progress_bar
-from longtail.files.shards import INDEX, Index, Shard, ends_of
+from longtail.files.shards.index import INDEX, Index, Shard, ends_of
 from longtail.files.split_names import split_of, split_of_file
 from longtail.files.stores import base_name, entries, is_address, is_there, joined, read_bytes, state
+from longtail.files.tables.columns import Columns, likeliest_label
+from longtail.files.tables.entries import Reading
 from longtail.messages import first_line, plural, shown, some
 from longtail.writing import whole_folder
 

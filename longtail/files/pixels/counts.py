@@ -18,8 +18,8 @@ from PIL import Image
 from longtail.augment.pixels import IGNORED
 from longtail.errors import InputError
 from longtail.files.cache import cache_folder, keep
-from longtail.files.image_checks import bad_images
-from longtail.files.images import bombs_are_errors, upright_size
+from longtail.files.images.checks import bad_images
+from longtail.files.images.reading import bombs_are_errors, upright_size
 from longtail.files.listing import IntArray
 from longtail.files.pixels.labels import PixelLabels
 from longtail.files.pixels.pairs import INVALID, Pairs

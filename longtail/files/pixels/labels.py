@@ -12,8 +12,8 @@ from PIL import Image
 
 from longtail.augment.pixels import IGNORED
 from longtail.errors import InputError
+from longtail.files.images.palette import pascal_colours
 from longtail.files.listing import IntArray, IntegerArray
-from longtail.files.palette import pascal_colours
 from longtail.files.pixels.pairs import INVALID, ByteArray, read_colours, read_text, read_values
 from longtail.messages import shown, some
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from longtail.errors import InputError
-from longtail.files.images import SUFFIXES
+from longtail.files.images.reading import SUFFIXES
 from longtail.files.listing import named_in
 from longtail.files.pixels.pairs import Pairs, files_by_name, find_pairs, find_splits, read_text
 from longtail.files.split_names import SPLIT_NAMES, split_of

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from longtail.augment.pixels import resize
 from longtail.errors import InputError
-from longtail.files.images import SUFFIXES, decode
+from longtail.files.images.reading import SUFFIXES, decode
 from longtail.files.listing import reading
 from longtail.files.split_names import SPLIT_NAMES
 from longtail.messages import shown

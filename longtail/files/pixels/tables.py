@@ -9,12 +9,12 @@ from pathlib import Path
 
 from longtail.errors import InputError
 from longtail.files.cache import kept_in
-from longtail.files.configurations import Configuration
-from longtail.files.objects import Masked, find_masks
 from longtail.files.pixels.pairs import Pairs, read_text
-from longtail.files.places import placed
-from longtail.files.table_files import table_files, tables_by_split
-from longtail.files.unpacking import unpacked
+from longtail.files.tables.configurations import Configuration
+from longtail.files.tables.files import table_files, tables_by_split
+from longtail.files.tables.objects import Masked, find_masks
+from longtail.files.tables.places import placed
+from longtail.files.tables.unpacking import unpacked
 from longtail.messages import plural, shown, some
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import numpy as np
 from torch import Tensor
 
 from longtail.augment.preprocessing import Resize
-from longtail.files.crops import STANDARD, frame_crops
+from longtail.files.images.crops import STANDARD, frame_crops
 from longtail.files.video.reading import count_frames, read_frames, segment_indices
 
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from longtail.errors import InputError
 from longtail.files.apart import apart, beat
-from longtail.files.image_checks import fault_of
-from longtail.files.image_formats import is_animated_webp
-from longtail.files.images import SUFFIXES, decode, upright_size
+from longtail.files.images.checks import fault_of
+from longtail.files.images.formats import is_animated_webp
+from longtail.files.images.reading import SUFFIXES, decode, upright_size
 from longtail.files.listing import is_file
 from longtail.files.video import webp
 from longtail.files.video.flow import without_flow

@@ -20,7 +20,7 @@ from longtail.data.boxes.coco import COCO, LVIS
 from longtail.data.sampling import DifficultySampling, RepeatFactorSampling, Sampling
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
-from longtail.files.image_checks import check_images
+from longtail.files.images.checks import check_images
 from longtail.generated.shapes import write_shapes
 from longtail.metrics.detection import average_precision
 

@@ -18,7 +18,7 @@ from longtail.data.boxes.base import DetectionData
 from longtail.data.boxes.coco import COCO
 from longtail.data.boxes.other_formats import CVAT, YOLO, LabelMe, PascalVOC
 from longtail.errors import InputError
-from longtail.files.layouts import box_readers
+from longtail.files.formats.layouts import box_readers
 
 OPTIONS: dict[str, Any] = {"num_workers": 0, "batch_size": 1, "val_fraction": 0, "view": MultiScale([16], 32)}
 BOXES = OPTIONS | {"masks": False}

@@ -19,8 +19,8 @@ from longtail.data import COCO, BoxTables, Folder, PolygonFolder, SegmentationFo
 from longtail.data.record import Recall, SplitRecord
 from longtail.errors import InputError
 from longtail.files.boxes.forms import box_form
+from longtail.files.formats.layouts import find_layouts
 from longtail.files.formats.recognise import recognise
-from longtail.files.layouts import find_layouts
 
 SET, SIZE = Path("set"), (24, 16)
 NAMES = ["cat", "dog", "owl"]

@@ -19,7 +19,7 @@ from longtail.data.clips.dataset import ClipFiles
 from longtail.data.clips.egtea import EGTEA
 from longtail.data.clips.folder import VideoFolder, VideoTable
 from longtail.errors import InputError
-from longtail.files import crops as decoding
+from longtail.files.images import crops as decoding
 from longtail.files.listing import Listing
 from longtail.files.video import checks, clips
 from longtail.files.video.checks import checked_videos

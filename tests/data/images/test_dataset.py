@@ -12,8 +12,8 @@ from longtail.augment import ResizedCrop
 from longtail.data.images import dataset
 from longtail.data.images.dataset import ImageFiles
 from longtail.errors import InputError
-from longtail.files import crops
-from longtail.files.crops import prepare
+from longtail.files.images import crops
+from longtail.files.images.crops import prepare
 from longtail.files.listing import Listing
 
 NOISE = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)

@@ -16,7 +16,7 @@ from longtail.data.clips.folder import VideoFolder
 from longtail.data.images.digits import DigitsLT
 from longtail.data.images.folder import Folder
 from longtail.errors import InputError
-from longtail.files.crops import evaluation_crops
+from longtail.files.images.crops import evaluation_crops
 
 AREAS = [0.08, 0.2032566, 1.0]  # for t = 0, 1/2 and 1
 

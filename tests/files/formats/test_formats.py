@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from refusal import refusal
 
-from longtail.files.columns import Columns
-from longtail.files.entries import Reading
 from longtail.files.formats.known import is_labels, read_file, read_folder
 from longtail.files.listing import Listing
+from longtail.files.tables.columns import Columns
+from longtail.files.tables.entries import Reading
 
 
 @pytest.fixture(autouse=True)

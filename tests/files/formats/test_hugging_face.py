@@ -20,13 +20,13 @@ from tables import IMAGE, encoded, pa, parquet, with_features
 from longtail.data import Folder, Table, VideoFolder
 from longtail.data.record import Recall, SplitRecord
 from longtail.errors import InputError
-from longtail.files.columns import Columns
-from longtail.files.entries import Reading
-from longtail.files.folder import IMAGES
 from longtail.files.formats.known import read_file, read_folder
-from longtail.files.images import decode
-from longtail.files.labelled import listed_files
+from longtail.files.images.folder import IMAGES
+from longtail.files.images.reading import decode
 from longtail.files.listing import Listing
+from longtail.files.tables.columns import Columns
+from longtail.files.tables.entries import Reading
+from longtail.files.tables.labelled import listed_files
 
 NAMES = ["cat", "dog", "owl"]
 FEATURES = {"image": {"_type": "Image"}, "label": {"names": NAMES, "_type": "ClassLabel"}}

@@ -10,8 +10,8 @@ from PIL import Image
 
 from longtail.data.names import shipped
 from longtail.errors import InputError
+from longtail.files.formats.layouts import check_layout, find_layouts
 from longtail.files.formats.recognise import Recognition, recognise
-from longtail.files.layouts import check_layout, find_layouts
 
 CLASSES = "images in a folder for each class"
 ONE = "images with one class each"

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from longtail.errors import InputError
-from longtail.files.folder import VIDEO_SUFFIXES, VIDEOS, is_sample
+from longtail.files.images.folder import VIDEO_SUFFIXES, VIDEOS, is_sample
 from longtail.files.video import reading
 from longtail.files.video.reading import check_videos, count_frames, other_images, read_frames, segment_indices
 

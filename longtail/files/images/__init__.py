@@ -1,0 +1,1 @@
+"""Images as they lie on disk: their formats, how they are decoded, cut, kept and checked."""

@@ -1,0 +1,1 @@
+"""Sets of images in tar shards, read by an index and written."""

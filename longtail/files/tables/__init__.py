@@ -1,0 +1,1 @@
+"""Tables and what they say of images: columns, labels, groups, places."""

@@ -1,0 +1,262 @@
+"""Which columns of a table hold the paths, the classes and the groups, where that is not said."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from longtail.errors import InputError
+from longtail.files.images.folder import VIDEO_SUFFIXES
+from longtail.files.images.reading import SUFFIXES
+from longtail.files.split_names import split_of
+from longtail.files.tables.labels import Rows
+from longtail.messages import command, shown, some
+
+SAMPLE = 200  # rows that tell the columns
+
+# Headers as people write them, without case and punctuation; the likelier first.
+_PATHS = tuple(
+    "path filepath filepaths imagepath videopath clippath imgpath file filename filenames imagefile imagename image "  # noqa: SIM905
+    "images pixelvalues img imgname imageid imgid idcode video videoname videoid clip clipname clipid name uuid "
+    "id".split()
+)
+_LABELS = tuple(
+    "label labels class classname classes category categoryname target diagnosis dx species speciesname breed variety "  # noqa: SIM905
+    "choice labelname level grade action y classid categoryid labelid".split()
+)
+_SPLITS = ("split", "subset", "set", "dataset", "usage", "partition", "phase")
+SEVERAL = "give --recipe multilabel/bce for images of several classes"
+_FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+_UNSAID = ("", "nan", "-1", "-1.0")  # in a column of 0 and 1: not looked at, or not sure
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Headers of the columns that are wanted; None for one that is to be recognised.
+
+    Attributes:
+        path: of the paths.
+        label: of the classes.
+        group: of what must not lie on both sides of a split; None for no such column.
+        labelled: whether classes are wanted at all.
+        several: whether an image may have several classes or none: then those in one field are separated by ``|``.
+    """
+
+    path: str | None = None
+    label: str | None = None
+    group: str | None = None
+    labelled: bool = True
+    several: bool = False
+
+
+class Places(NamedTuple):
+    """Where the columns stand in a row; ``labels`` has none, one, or one for each class with a 1 in one of them."""
+
+    path: int
+    labels: list[int]
+    group: int | None
+    split: int | None
+
+    def words(self, header: Sequence[str]) -> str:
+        """What was recognised, for people."""
+        one, *more = self.labels
+        labels = f"classes in {len(self.labels)} columns of 0 and 1" if more else f"classes in column {header[one]}"
+        split = "" if self.split is None else f", splits in column {header[self.split]}"
+        return f"paths in column {header[self.path]}, {labels}{split}"
+
+    def about(self, header: Sequence[str], wanted: Columns) -> dict[str, Any]:  # of ``Rows``, each of its own type
+        """What ``Rows`` say of themselves beside their columns; of classes in columns of 0 and 1 their order, where an
+        image may have several."""
+        columns = len(self.labels) > 1
+        classes = [header[at] for at in self.labels] if columns and wanted.several else None
+        return {"several": columns, "classes": classes, "columns": self.words(header) if wanted.labelled else ""}
+
+
+def find_columns(place: str, header: Sequence[str], sample: Sequence[Sequence[str]], wanted: Columns) -> Places:
+    """Find the columns of a table.
+
+    Paths are those of the likeliest header, such as image_id, else those of the one column in which all end as images
+    or videos do. Classes are those of the likeliest header, such as diagnosis; else the columns of 0 and 1, where each
+    row has a single 1 or may have several; else the one column that is left.
+
+    Args:
+        place: the file and the line, for messages.
+        header: names of the columns.
+        sample: a few rows.
+        wanted: what is known of them.
+
+    Raises:
+        InputError: a column that is wanted is not there once, or it cannot be told which one is.
+    """
+    path = _named(place, header, wanted.path, "path_column")
+    if path is None:
+        path = _path(place, header, sample)
+    group = None
+    if wanted.group is not None and wanted.group in header:
+        group = header.index(wanted.group)
+    if not wanted.labelled:
+        return Places(path, [], group, None)
+    label = _named(place, header, wanted.label, "label_column")
+    split = _split(header, sample)
+    labels = [label] if label is not None else _labels(place, header, sample, {path, group, split}, wanted)
+    return Places(path, labels, group, None if split in (path, *labels) else split)
+
+
+def is_data(row: Sequence[str]) -> bool:
+    """Whether the first row of a table is one of a path and a class, and no header."""
+    if len(row) == 1:
+        words = row[0].rsplit(maxsplit=1)
+        return len(words) == 2 and (_is_file(words[0]) or words[1].isdigit())
+    return any(_is_file(field.strip()) for field in row)
+
+
+def _named(place: str, header: Sequence[str], name: str | None, option: str) -> int | None:
+    """Where a column stands that was asked for, which has to be there once."""
+    if name is None:
+        return None
+    if name not in header:
+        alike = next((other for other in header if other.lower() == name.lower()), None)
+        raise InputError(
+            f"{place}: no column called {shown(name)}, only {some(header, 10)}; "
+            f"rename one, or give {command(f'--data.{option}', alike or 'NAME')}"
+        )
+    _check_once(place, header, name)
+    return header.index(name)
+
+
+def _check_once(place: str, header: Sequence[str], name: str) -> None:
+    if header.count(name) > 1:
+        raise InputError(f"{place}: two columns are called {shown(name)}; rename one of them")
+
+
+def _likeliest(header: Sequence[str], names: Sequence[str], but: set[int | None]) -> int | None:
+    plain = [re.sub(r"[\W_]", "", name).lower() for name in header]
+    return next((at for name in names for at, word in enumerate(plain) if word == name and at not in but), None)
+
+
+def likeliest_path(header: Sequence[str]) -> str | None:
+    """The column that is likely to have the paths, or the images themselves, by its header."""
+    at = _likeliest(header, _PATHS, set())
+    return None if at is None else header[at]
+
+
+def likeliest_label(header: Sequence[str]) -> str | None:
+    """The column that is likely to have the classes, by its header."""
+    at = _likeliest(header, _LABELS, set())
+    return None if at is None else header[at]
+
+
+def _path(place: str, header: Sequence[str], sample: Sequence[Sequence[str]]) -> int:
+    at = _likeliest(header, _PATHS, set())
+    if at is None:
+        files = [at for at in range(len(header)) if sample and all(_is_file(row[at]) for row in sample)]
+        if len(files) != 1:
+            raise InputError(
+                f"{place}: which column has the paths? There are {some(header, 10)}: "
+                f"give {command('--data.path_column', 'NAME')}"
+            )
+        at = files[0]
+    _check_once(place, header, header[at])
+    return at
+
+
+def _labels(
+    place: str, header: Sequence[str], sample: Sequence[Sequence[str]], but: set[int | None], wanted: Columns
+) -> list[int]:
+    rest = [at for at in range(len(header)) if at not in but]
+    flags = [at for at in rest if sample and all(row[at].strip().lower() in _FLAGS for row in sample)]
+    at = _likeliest(header, _LABELS, but)
+    if wanted.several:
+        _refuse_unsaid(place, header, sample, rest, at)
+    if at is not None and not (wanted.several and len(flags) > 1 and at in flags):
+        _check_once(place, header, header[at])
+        return [at]
+    single = sum(sum(_flag(row[at]) for at in flags) == 1 for row in sample)
+    if len(flags) > 1 and (wanted.several or 2 * single >= len(sample)):
+        return flags
+    if len(flags) > 1 and any(sum(_flag(row[at]) for at in flags) > 1 for row in sample):
+        raise InputError(
+            f"{place}: rows have several 1 in the columns {some([header[at] for at in flags])}; {SEVERAL}, or "
+            f"{command('--data.label_column', 'NAME')} for the column of a single class"
+        )
+    if len(rest) != 1:
+        raise InputError(
+            f"{place}: which column has the classes? There are {some(header, 10)}: "
+            f"give {command('--data.label_column', 'NAME')}"
+        )
+    return rest
+
+
+def _refuse_unsaid(
+    place: str, header: Sequence[str], sample: Sequence[Sequence[str]], rest: Sequence[int], likeliest: int | None
+) -> None:
+    """Refuse columns of 0 and 1 that do not say it for every row, as their classes would be lost."""
+    values = {at: {row[at].strip().lower() for row in sample} for at in rest}
+    alike = [at for at in rest if values[at] & _FLAGS.keys() and values[at] <= {*_FLAGS, *_UNSAID}]
+    unsaid = [header[at] for at in alike if not values[at] <= _FLAGS.keys()]
+    if unsaid and len(alike) > 1 and likeliest in (None, *alike):
+        raise InputError(
+            f"{place}: fields that are blank or -1 in columns of 0 and 1, {some(unsaid)}: write 0 or 1 in each, remove "
+            f"the columns that are no classes, or give {command('--data.label_column', 'NAME')} for one of names"
+        )
+
+
+def _flag(field: str) -> bool:
+    """Whether a field of a column of 0 and 1 is 1.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return _FLAGS[field.strip().lower()]
+    except KeyError:
+        raise ValueError(f"{shown(field)} in a column of 0 and 1; correct it, or give --data.label_column") from None
+
+
+def as_text(value: object) -> str:
+    """A value of a table that knows types, as the text that a table without them has."""
+    return "" if value is None else str(value)
+
+
+def labels_in(field: str) -> list[str]:
+    """The labels between the ``|`` of a field, or an empty one where there are none."""
+    return [name for part in field.split("|") if (name := part.strip())] or [""]
+
+
+def fill(
+    rows: Rows, body: Iterable[tuple[int, Sequence[str]]], places: Places, header: Sequence[str], several: bool
+) -> None:
+    """Add what stands in the columns; of several columns of classes a row for each that has a 1, or one without. With
+    ``several`` a field of classes is one of those between its ``|``."""
+    single = places.labels[0] if len(places.labels) == 1 else None
+    for number, row in body:
+        labels = [""]
+        if single is not None:
+            labels = labels_in(row[single]) if several else [row[single].strip()]
+        elif places.labels:
+            try:
+                labels = [header[at] for at in places.labels if _flag(row[at])] or [""]
+            except ValueError as error:
+                rows.numbers.append(number)
+                raise rows.error(-1, str(error)) from error
+        for label in labels:
+            rows.paths.append(row[places.path])
+            rows.labels.append(label)
+            rows.numbers.append(number)
+            if places.group is not None:
+                rows.groups.append(row[places.group].strip())
+            if places.split is not None:
+                rows.splits.append(split_of(row[places.split].strip()) or "")
+
+
+def _split(header: Sequence[str], sample: Sequence[Sequence[str]]) -> int | None:
+    """The column that says to which split a row belongs, where all its values are names of splits."""
+    at = _likeliest(header, _SPLITS, set())
+    return at if at is not None and sample and all(split_of(row[at].strip()) for row in sample) else None
+
+
+def _is_file(field: str) -> bool:
+    return os.path.splitext(field)[1].lower() in SUFFIXES | VIDEO_SUFFIXES  # noqa: PTH122

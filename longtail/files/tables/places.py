@@ -1,0 +1,169 @@
+"""Where the images or videos lie that a file names: by their paths, or by their names anywhere below a folder."""
+
+# ruff: noqa: PTH100, PTH112, PTH113, PTH117, PTH118, PTH119, PTH122, PTH206 - paths are plain strings: objects are slow in their thousands
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+
+from longtail.errors import InputError
+from longtail.files.images.folder import IMAGES, Kind
+from longtail.files.listing import entries, is_file, missing_files
+from longtail.files.split_names import split_in
+from longtail.files.tables.labels import Rows
+from longtail.messages import plural, shown, some
+
+logger = logging.getLogger(__name__)
+
+_UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts before the names of uploads
+
+
+def find_files(rows: Rows, folders: Sequence[str], kind: Kind, split: str | None = None) -> list[str | None]:
+    """The path of each row's file, None where there is none.
+
+    A path leads from one of ``folders``. One that leads nowhere, as it is an id, has leading folders of another machine
+    or another suffix, is looked for by its name, then by its name without suffix, anywhere below the folders; of
+    several files of that name the one counts whose folders are those of the path, or of ``split``.
+
+    Args:
+        rows: name the files.
+        folders: those that paths may start from, the likeliest first, each one there.
+        kind: what the files are.
+        split: the split of the rows, where it is known.
+
+    Raises:
+        InputError: a folder is not there, a path is empty or leads out of the folders, or may be one of several files.
+    """
+    for folder in folders:
+        if not os.path.isdir(folder):
+            way_out = f"give the one that the paths of {shown(rows.file)} start from"
+            raise InputError(f"{shown(folder)}: no such folder; {way_out}")
+    inner = _inner_paths(rows, folders)
+    found: list[str | None] = [None] * len(inner)
+    waiting = [i for i, path in enumerate(inner) if path is not None]
+    for folder in folders:
+        paths = [os.path.join(folder, str(inner[i])) for i in waiting]
+        missing = {waiting[at] for at in missing_files(paths, kind.folders)}
+        for i, path in zip(waiting, paths, strict=True):
+            if i not in missing:
+                found[i] = path
+        waiting = sorted(missing)
+    lost = [i for i, path in enumerate(found) if path is None]
+    if lost:
+        names = _Names(folders, kind, split)
+        for i in lost if names.files else []:
+            found[i] = names.find(rows, i)
+        if by_name := len({rows.paths[i] for i in lost if found[i] is not None}):
+            where, total = shown(folders[-1]), plural(len(set(rows.paths)), kind.noun)
+            logger.info(f"{by_name} of {total} of {shown(rows.file)} found by their names in {where}")
+    return found
+
+
+def unnamed(paths: Collection[str], kind: Kind = IMAGES) -> list[str]:
+    """The files of a kind beside those of some paths that are not among these."""
+    named = set(paths)
+    folders = {path.rpartition(os.sep)[0] or os.sep for path in named}
+    beside = (entry for folder in sorted(folders) for entry in entries(folder))
+    return [
+        entry.path
+        for entry in beside
+        if entry.name[0] != "." and entry.path not in named and kind.has(entry.path) and is_file(entry)
+    ]
+
+
+def _inner_paths(rows: Rows, folders: Sequence[str]) -> list[str | None]:
+    """The paths as they start from a folder, without detours; None for one that starts elsewhere."""
+    tops = {os.path.join(top, "") for folder in folders for top in (os.path.abspath(folder), os.path.realpath(folder))}
+    inner: list[str | None] = []
+    for i, path in enumerate(rows.paths):
+        if not path:
+            raise rows.error(i, "the path is empty; fill it in or remove the row")
+        plain = os.path.normpath(path)
+        start: str | None = plain
+        elsewhere = False
+        if os.path.isabs(plain):
+            start = next((plain[len(top) :] for top in tops if plain.startswith(top)), None)
+            elsewhere = start is None and os.path.lexists(plain)
+        if elsewhere or plain in (os.curdir, os.pardir) or plain.startswith(os.pardir + os.sep):
+            raise rows.error(
+                i, f"path {shown(path)} is not inside {shown(folders[-1])}; correct it or give another root"
+            )
+        inner.append(start)
+    return inner
+
+
+class _Names:
+    """The files below some folders, by their names."""
+
+    def __init__(self, folders: Sequence[str], kind: Kind, split: str | None) -> None:
+        self.kind, self.split = kind, split
+        self.files: dict[str, list[str]] = defaultdict(list)
+        self.stems: dict[str, list[str]] = defaultdict(list)
+        for path in dict.fromkeys(path for folder in folders for path in _below(folder, kind)):
+            name = os.path.basename(path)
+            self.files[name].append(path)
+            self.stems[self._stem(name)].append(path)
+
+    def _stem(self, name: str) -> str:
+        stem, suffix = os.path.splitext(name)
+        return stem if suffix.lower() in self.kind.suffixes else name
+
+    def find(self, rows: Rows, row: int) -> str | None:
+        *folders, name = re.split(r"[/\\]+", rows.paths[row].rstrip("/\\")) or [""]
+        found: list[str] = []
+        for word in (name, _UPLOAD.sub("", name)):
+            found = found or self.files.get(word, []) or self.stems.get(word, [])
+            found = found or self.stems.get(self._stem(word), [])
+        if len(found) > 1:
+            found = self._nearest(found, folders)
+        if len(found) > 1:
+            raise rows.error(
+                row,
+                f"{shown(rows.paths[row])} may be {some(found)}; write the path, or give the folder of the "
+                f"{self.kind.noun}s by --data.root",
+            )
+        return found[0] if found else None
+
+    def _nearest(self, paths: list[str], folders: Sequence[str]) -> list[str]:
+        """Of several paths those that have the most of the folders, else those in a folder of the split."""
+        shared = [_shared(path, folders) for path in paths]
+        nearest = [path for path, count in zip(paths, shared, strict=True) if count == max(shared)]
+        if len(nearest) == 1 or self.split is None:
+            return nearest
+        splits = [{split_in(part) for part in path.split(os.sep)[:-1]} for path in nearest]
+        return [path for path, names in zip(nearest, splits, strict=True) if self.split in names] or nearest
+
+
+def _shared(path: str, folders: Sequence[str]) -> int:
+    """How many of the last folders of a path are those given."""
+    pairs = zip(reversed(path.split(os.sep)[:-1]), reversed(folders), strict=False)
+    return next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), len(folders))
+
+
+def _below(folder: str, kind: Kind) -> Iterator[str]:
+    """The paths of what may be samples below a folder, each folder entered once."""
+    seen: set[str] = set()
+    for current, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(current)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if name[0] != "." and name != "__MACOSX")
+        yield from (os.path.join(current, name) for name in folders if kind.folders)
+        for name in sorted(names):
+            path = os.path.join(current, name)
+            if name[0] != "." and kind.has(path) and os.path.isfile(path):
+                yield path
+
+
+def placed(path: str, folders: Sequence[str | os.PathLike[str]]) -> str | None:
+    """Where a file lies that a row names, in one of some folders; None where it is not there, never in another folder
+    that has one of its name."""
+    plain = os.path.normpath(path)
+    if not path or os.path.isabs(plain) or plain.startswith(os.pardir):
+        return None
+    return next((whole for folder in folders if os.path.isfile(whole := os.path.join(folder, plain))), None)
