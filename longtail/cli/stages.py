@@ -1,6 +1,6 @@
 """Second stages: what a recipe takes from the run that it goes on from."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -56,19 +56,19 @@ def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
     return recipe
 
 
-def check_can_freeze(backbone: str, options: Mapping[str, Any], run: Path) -> None:
+def check_can_freeze(backbone: str, options: Collection[str], run: Path) -> None:
     """Check that a network starts from weights and can stay as they are.
 
     Args:
         backbone: import path of its class.
-        options: those that the run has of it.
+        options: names of those that the run has of it.
         run: its folder, for the message.
 
     Raises:
         InputError: if the class lacks one of the two options for that.
     """
     kind = class_at(backbone, object)
-    takes = options.keys() | (set() if kind is None else signature(kind).parameters.keys())
+    takes = set(options) | (set() if kind is None else signature(kind).parameters.keys())
     if lacking := sorted({"weights", "tuning"} - takes):
         raise InputError(
             f"{shown(run)} has a network of another kind, {shown(backbone)}: a second stage gives it the weights of "
