@@ -168,7 +168,7 @@ def make_sized(name: str, pretrained: bool, size: int) -> Any:  # timm has no ty
 
 def any_size(name: str) -> dict[str, Any]:  # for timm
     """The option of timm by which a network that is made for one size takes any, where it has one; else none."""
-    option = {"strict_img_size": False}
+    name, option = name.split(".")[0], {"strict_img_size": False}  # an unknown tag is told where the network is made
     if not timm_input(name, False).fixed:
         return {}
     try:

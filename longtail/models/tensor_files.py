@@ -70,7 +70,7 @@ def _tensors(content: Any, file: Path) -> dict[str, Tensor]:  # as it was saved
             logger.info(f'{shown(file)}: the weights under "{wrapper}" are taken')
     named = content if isinstance(content, dict) else {}
     tensors = {name: value for name, value in named.items() if isinstance(name, str) and isinstance(value, Tensor)}
-    if not tensors:
+    if not isinstance(content, dict) or (named and not tensors):
         raise InputError(f"cannot read weights from {shown(file)}: it is not a file of named tensors")
     if len(tensors) < len(named):
         logger.info(f"{shown(file)}: left out, as no tensors: {some([name for name in named if name not in tensors])}")
@@ -79,7 +79,7 @@ def _tensors(content: Any, file: Path) -> dict[str, Tensor]:  # as it was saved
 
 def _has_tensors(content: Any, name: str) -> bool:  # as it was saved
     inside = content.get(name) if isinstance(content, dict) else None
-    return isinstance(inside, dict) and any(isinstance(value, Tensor) for value in inside.values())
+    return isinstance(inside, dict) and (not inside or any(isinstance(value, Tensor) for value in inside.values()))
 
 
 def _is_safetensors(file: Path) -> bool:

@@ -152,7 +152,7 @@ class LoRA(Tuning):
         else:
             raise InputError(
                 f"LoRA finds no projections to queries and values in {type(attention).__name__}: "
-                "take longtail.models.AdaptFormer"
+                "take longtail.models.AdaptFormer or longtail.models.Norms"
             )
 
     def _add(self, layer: nn.Linear, parts: int, trained: tuple[int, ...]) -> None:
