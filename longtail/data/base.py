@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from longtail.data.introduction import Introduction, Located, not_read
+from longtail.data.introduction import Introduction, Located
 from longtail.data.loader import EpochBatches, Loader, collate_lists
 from longtail.data.record import Recall, SplitFiles, SplitRecord
 from longtail.data.sampling import Sampling
@@ -24,7 +24,6 @@ from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archive
 from longtail.files.formats.layouts import refuse_boxes
-from longtail.files.formats.readers import Reader
 from longtail.files.images.passed_over import Why
 from longtail.messages import plural, shown
 from longtail.plain import Input
@@ -82,15 +81,6 @@ class LongTailData(Introduction, pl.LightningDataModule, ABC):
             refuse_boxes(path)
             raise InputError(f"{shown(path)} is no folder, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"root": path})
-
-    @classmethod
-    def at_address(cls, address: str) -> Located:
-        """What the address of a set in a store means when it is given to ``--data``.
-
-        Raises:
-            InputError: here, as hardly a class reads from stores.
-        """
-        raise not_read(cls, Reader.SHARDS.path, {"root": address})
 
     @abstractmethod
     def read(self) -> Splits:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from longtail.errors import InputError
+from longtail.files.formats.readers import Reader
 from longtail.messages import command, shown
 
 if TYPE_CHECKING:
@@ -48,6 +49,15 @@ class Introduction:
     skips: ClassVar[str | None] = None
     looks: ClassVar[Mapping[str, bool]] = {}
     picks_recipe: ClassVar[bool] = False
+
+    @classmethod
+    def at_address(cls, address: str) -> Located:
+        """What the address of a set in a store means when it is given to ``--data``.
+
+        Raises:
+            InputError: here, as hardly a class reads from stores.
+        """
+        raise not_read(cls, Reader.SHARDS.path, {"root": address})
 
 
 def not_read(data: type[Introduction], other: str, options: Mapping[str, Path | str]) -> InputError:

@@ -118,6 +118,19 @@ class Pictures(TypedDict, total=False):
     examples: list[Example]
 
 
+class Measured(Pictures):
+    """A split as a task has measured it; NaN where a figure is not defined. ``per_class`` holds lists with an entry for
+    each class, of which "images" counts the images that have it.
+
+    With the checkpoint it was measured of, it is an ``Evaluation`` of the results.
+    """
+
+    split: str
+    images: int
+    metrics: dict[str, float]
+    per_class: dict[str, Sequence[float]]
+
+
 class Evaluation(Pictures):
     """One checkpoint measured on one split."""
 

@@ -26,7 +26,7 @@ from longtail.messages import plural
 from longtail.models.classifiers import TauClassifier
 from longtail.plain import JSON, Input
 from longtail.reports.grains import Grain
-from longtail.reports.results import Pictures
+from longtail.reports.results import Measured
 from longtail.reports.wording import group_summary
 from longtail.tasks.layer_rates import EQUAL, Rates, set_rates
 from longtail.tasks.limits import checked_limits
@@ -39,31 +39,6 @@ CONFUSIONS = 50  # pairs of classes in the results
 def sgd(parameters: Any) -> torch.optim.Optimizer:  # tensors, or groups of them
     """The optimizer of most papers of the field."""
     return torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=5e-4)
-
-
-def ordered(values: Tensor, channels_last: bool) -> Tensor:
-    """Images, clips or weights of convolutions in the memory format that is wanted; others as they are."""
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d} if channels_last else {}
-    return values.contiguous(memory_format=formats.get(values.ndim, torch.contiguous_format))
-
-
-def order_weights(method: nn.Module, channels_last: bool) -> None:
-    """Bring the weights of all convolutions into that memory format; ``to`` does so for those of images alone."""
-    for parameter in method.parameters():
-        parameter.data = ordered(parameter.data, channels_last)
-
-
-class Measured(Pictures):
-    """A split as a task has measured it; NaN where a figure is not defined. ``per_class`` holds lists with an entry for
-    each class, of which "images" counts the images that have it.
-
-    With the checkpoint it was measured of, it is an ``Evaluation`` of the results.
-    """
-
-    split: str
-    images: int
-    metrics: dict[str, float]
-    per_class: dict[str, Sequence[float]]
 
 
 Batch = TypeVar("Batch")

@@ -25,7 +25,7 @@ from longtail.files.cache import alone
 from longtail.files.progress import progress_bar
 from longtail.messages import plural, shown
 from longtail.models.trained_state import full_state, state_hash, structure_hash
-from longtail.tasks.base import ordered
+from longtail.tasks.memory_format import ordered
 from longtail.writing import WAYS_OUT
 
 logger = logging.getLogger(__name__)

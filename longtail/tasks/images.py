@@ -20,10 +20,11 @@ from longtail.methods.probe import Probe
 from longtail.models.backbones import Backbone
 from longtail.models.tuning import BATCH_NORM
 from longtail.models.video import FrameMean, VideoBackbone
-from longtail.tasks.base import Task, order_weights, ordered
+from longtail.tasks.base import Task
 from longtail.tasks.features import Extraction
 from longtail.tasks.layer_rates import EQUAL, Rates
 from longtail.tasks.meeting import start_processes
+from longtail.tasks.memory_format import order_weights, ordered
 from longtail.tasks.schedules import Schedule
 
 

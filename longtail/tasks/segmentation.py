@@ -18,8 +18,9 @@ from longtail.methods.pixels import PixelMethod, labels_at
 from longtail.metrics.segmentation import SCALARS
 from longtail.plain import JSON
 from longtail.reports.grains import PIXELS
-from longtail.tasks.base import Task, order_weights, ordered, sgd
+from longtail.tasks.base import Task, sgd
 from longtail.tasks.limits import group_limits
+from longtail.tasks.memory_format import order_weights, ordered
 from longtail.tasks.schedules import Schedule
 from longtail.tasks.segmentation_evaluator import SegmentationEvaluator
 
