@@ -27,6 +27,8 @@ class GrowingCrop(ResizedCrop):
     """
 
     def __init__(self, least: float = 0.08) -> None:
+        if not 0 < least <= 1:
+            raise ValueError(f"expected least above 0 and at most 1, got {least}")
         self._area = torch.tensor([least, 1.0], dtype=torch.float64).share_memory_()  # type: ignore[no-untyped-call]
         self.least = least
         super().__init__(scale=(least, 1.0), ratio=(1.0, 1.0))

@@ -32,7 +32,7 @@ def test_without_a_number_of_epochs_it_stays_at_the_least(epoch, epochs):
 
 @pytest.mark.parametrize("least", [0.0, -1.0, 1.5])
 def test_the_least_area_is_a_part_of_the_image(least):
-    with pytest.raises(ValueError, match="scale with 0 < low <= high <= 1"):
+    with pytest.raises(ValueError, match="least above 0 and at most 1"):
         GrowingCrop(least)
 
 

@@ -51,6 +51,21 @@ def make(kind: str = "softmax", masks: bool = True, counts: Sequence[int] = COUN
     return RCNN(counts, BACKBONE, masks, **{"boxes": KINDS[kind], **sizes, **options})
 
 
+LEAST = {"min_size": 1, "max_size": 1, "detections": 1, "boxes_per_image": 1, "score_threshold": 0.0}
+
+
+def test_the_least_of_every_option_is_taken() -> None:
+    make(**LEAST)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [*((name, 0) for name in list(LEAST)[:4]), ("score_threshold", -0.1), ("score_threshold", 1.0)]
+)
+def test_less_is_refused(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"{name} {value}"):
+        make(**{**LEAST, name: value})
+
+
 def spread(method: RCNN) -> RCNN:
     """In evaluation mode, with class logits that differ from box to box around 0."""
     layer, features = method.network.roi_heads.box_predictor.cls_score, []
