@@ -10,13 +10,10 @@ import torch
 
 from longtail import augment, counts, data, losses, methods, metrics, models, posthoc, samplers, tasks
 from longtail.augment.preprocessing import Resize
-from longtail.cli.kinds import KINDS
 from longtail.data.boxes.base import DetectionData
 from longtail.data.clips.folder import ClipData
-from longtail.data.images.base import ImageData
 from longtail.data.images.cifar import CifarLT
 from longtail.data.images.files import FileData
-from longtail.data.images.several_labels import SeveralLabels
 from longtail.data.pixels.base import SegmentationData
 from longtail.difficulty import ClassDifficulty
 from longtail.losses.cibl import instance_share
@@ -234,18 +231,3 @@ def test_the_optimizer_is_that_of_most_papers() -> None:
     assert isinstance(made, torch.optim.SGD)
     options = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "nesterov": False, "dampening": 0}
     assert {name: made.defaults[name] for name in options} == options
-
-
-@pytest.mark.parametrize(
-    ("of_data", "task"),
-    [
-        (ImageData, tasks.Classification),
-        (ClipData, tasks.Classification),
-        (SeveralLabels, tasks.MultiLabel),
-        (DetectionData, tasks.Detection),
-        (SegmentationData, tasks.Segmentation),
-    ],
-)
-def test_a_look_at_a_set_goes_by_the_groups_of_its_task(of_data: type, task: Callable[..., Any]) -> None:
-    parameters = inspect.signature(task).parameters
-    assert KINDS[of_data].limits == (parameters["many"].default, parameters["few"].default)
