@@ -20,7 +20,7 @@ from longtail.files.formats.hugging_face import packed_files, read_packed
 from longtail.files.formats.label_studio import JSON, TABLE
 from longtail.files.formats.open_images import OPEN_IMAGES
 from longtail.files.formats.webdataset import has_index, read_shards, tars_of_images
-from longtail.files.labels import Rows
+from longtail.files.labels import Draft, Rows
 from longtail.files.layouts import find_layouts
 from longtail.files.listing import Listing, entries, is_file, is_folder
 from longtail.files.places import find_files
@@ -215,13 +215,12 @@ def _read_tables(chosen: Configuration, reading: Reading, classes: Sequence[str]
 def _read_named(chosen: Configuration, reading: Reading, classes: Sequence[str] | None) -> dict[str, Listing]:
     """The images that a configuration itself names, whose classes are their folders; nothing where these are not
     several."""
-    parts: dict[str, Rows] = {}
+    drafts: dict[str, Draft] = {}
     for file, split in sorted((chosen.splits or {}).items()):
         if reading.kind.has(str(file)):
-            rows = parts.setdefault(split, Rows(chosen.folder / "README.md", [], [], [], "file"))
-            rows.paths.append(str(file.relative_to(chosen.folder)))
-            rows.labels.append(file.parent.name)
-            rows.numbers.append(len(rows.paths))
+            rows = drafts.setdefault(split, Draft())
+            rows.add(len(rows) + 1, str(file.relative_to(chosen.folder)), file.parent.name)
+    parts = {split: rows.rows(chosen.folder / "README.md", "file") for split, rows in drafts.items()}
     if len({label for rows in parts.values() for label in rows.labels}) < 2:
         return {}
     logger.info(f"{chosen.words}read as folders of classes, with the splits of README.md: {', '.join(parts)}")
