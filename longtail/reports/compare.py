@@ -34,13 +34,22 @@ CLASSES_SHOWN = 10
 
 def write_comparison(runs: Sequence[Path], output: Path) -> Path:
     """Write the page that compares runs with the first of them, and return where it is."""
-    write_atomically(output, comparison_page(load_columns(runs)))
+    return write_columns(load_columns(runs), output)
+
+
+def write_columns(columns: Sequence[Column], output: Path) -> Path:
+    """Write the page that compares columns with the first of them, and return where it is."""
+    write_atomically(output, comparison_page(columns))
     return output
 
 
 def comparison_text(runs: Sequence[Path]) -> terminal.Table:
     """Return the metrics of the runs, with the change against the first of them."""
-    columns = load_columns(runs)
+    return columns_text(load_columns(runs))
+
+
+def columns_text(columns: Sequence[Column]) -> terminal.Table:
+    """Return the metrics of the columns, with the change against the first of them."""
     rows, words = [], _words(columns)
     for key in _keys(columns, words):
         values = [column.metric(key) for column in columns]
@@ -52,11 +61,6 @@ def comparison_text(runs: Sequence[Path]) -> terminal.Table:
     table = metrics_table("Comparison", [column.title for column in columns], rows)
     table.caption = "In brackets: change against the first column; that of percentages in percentage points."
     return table
-
-
-def comparison_notes(runs: Sequence[Path]) -> list[str]:
-    """Return what the reader must know before believing the numbers."""
-    return _notes(load_columns(runs))
 
 
 def comparison_page(columns: Sequence[Column]) -> str:
@@ -73,7 +77,7 @@ def comparison_page(columns: Sequence[Column]) -> str:
         figure_name=inside(grain.label),
         base=base.label,
         headlines=[_headline(base, other, grain, words) for other in others],
-        remarks=_notes(columns),
+        remarks=comparison_notes(columns),
         group_bars=group_bars(bars, results["train_counts"], results["thresholds"], grain),
         ranges=group_ranges(results["thresholds"], grain),
         several_seeds=any(len(column.runs) > 1 for column in columns),
@@ -102,7 +106,7 @@ def _doubt(value: Value, base: Value) -> str:
     return ", within the spread of the seeds" if spread and abs(value.mean - base.mean) <= sum(spread) else ""
 
 
-def _notes(columns: Sequence[Column]) -> list[str]:
+def comparison_notes(columns: Sequence[Column]) -> list[str]:
     """Say what the reader must know before believing the numbers."""
     notes = []
     runs = [run for column in columns for run in column.runs]
