@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import logging
 import math
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from longtail.errors import InputError
 from longtail.messages import command
+from longtail.plain import JSON
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +179,20 @@ def finite(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
+        if {*map(type, value)} <= {float} and all(map(math.isfinite, value)):
+            return value  # at once, as there are millions
         return [finite(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def json_text(value: JSON, start: str = "\n") -> str:
+    """A value as JSON, an entry a line; a list of plain values stands in one."""
+    inner = f"{start} "
+    if isinstance(value, dict) and value:
+        entries = (f"{inner}{json.dumps(key)}: {json_text(entry, inner)}" for key, entry in value.items())
+        return f"{{{','.join(entries)}{start}}}"
+    if isinstance(value, list) and {*map(type, value)} & {dict, list}:
+        return f"[{','.join(f'{inner}{json_text(entry, inner)}' for entry in value)}{start}]"
+    return json.dumps(value, allow_nan=False)

@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "distributed": {"errors", "launch", "roll_call"},
     "messages": set(),
     "checkpoint": {"errors"},
-    "writing": {"errors", "messages"},
+    "writing": {"errors", "messages", "plain"},
     "trust": {"errors", "own_modules", "writing"},
     "recipes": {"errors", "plain", "configuration"},
     "samplers": {"checks", "difficulty", "distributed"},

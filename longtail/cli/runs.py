@@ -139,10 +139,12 @@ def compare(args: list[str]) -> int:
     parser.add_argument("runs", type=Path, nargs="+", help="folders of runs; changes are against the first")
     parser.add_argument("--output", type=Path, default=Path("compare.html"), help="default compare.html")
     options = parser.parse_args(args)
-    from longtail.reports.compare import comparison_notes, comparison_text, write_comparison
+    from longtail.reports.compare import columns_text, comparison_notes, write_columns
+    from longtail.reports.seeds import load_columns
     from longtail.reports.terminal import show
 
-    show(comparison_text(options.runs))
-    sys.stdout.write("".join(f"{note}\n" for note in comparison_notes(options.runs)))
-    sys.stdout.write(f"{write_comparison(options.runs, options.output)}\n")
+    columns = load_columns(options.runs)
+    show(columns_text(columns))
+    sys.stdout.write("".join(f"{note}\n" for note in comparison_notes(columns)))
+    sys.stdout.write(f"{write_columns(columns, options.output)}\n")
     return 0

@@ -1,6 +1,7 @@
 """Seeded, sharded, resumable batches, the same for images in memory and in files."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol, cast
@@ -79,13 +80,14 @@ class EpochBatches(Sampler[Draws]):
         """Choose the epoch of the next iteration."""
         self.epoch = epoch
 
-    def _rows(self) -> int:
-        """Rows of the epoch over all processes, before they are filled up."""
+    @cached_property
+    def _size(self) -> int:
+        """Rows of an epoch over all processes, before they are filled up."""
         return self.rows if self.sampler is None else self.sampler.size(0)
 
     def _shard(self) -> int:
         """Rows of each process, of a new order."""
-        return -(-self._rows() // self.world)
+        return -(-self._size // self.world)
 
     def __len__(self) -> int:
         if not self.shuffle:
@@ -95,7 +97,7 @@ class EpochBatches(Sampler[Draws]):
 
     def _places(self, random: torch.Generator) -> torch.Tensor:
         """Places of the rows of this process in the epoch, in order."""
-        rows = self._rows()
+        rows = self._size
         if not self.shuffle:
             places = torch.arange(rows)
             return places[places // self.batch_size % self.world == self.rank]
@@ -107,19 +109,19 @@ class EpochBatches(Sampler[Draws]):
             self.begin(self.epoch)
         random = epoch_generator(self.seed, self.epoch)
         places = indices = self._places(random)
-        draws = torch.randint(2**62, (self._rows(),), generator=random)
+        draws = torch.randint(2**62, (self._size,), generator=random)
         if self.sampler is not None:
             indices = self.sampler.order(self.epoch)
             indices = indices[places % len(indices)]
-        pairs = list(zip(indices.tolist(), draws[places].tolist(), strict=True))
-        others: Draws = []
+        parts = [(indices, draws[places])]
         if self.partners is not None:
             rest, draws = self.partners.order(self.epoch), torch.randint(2**62, draws.shape, generator=random)
-            others = list(zip(rest[places % len(rest)].tolist(), draws[places].tolist(), strict=True))
+            parts.append((rest[places % len(rest)], draws[places]))
         start, self.start = self.start, 0
         for batch in range(start, len(self)):
             own = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
-            yield pairs[own] + others[own]
+            columns = ((rows[own].tolist(), its[own].tolist()) for rows, its in parts)
+            yield [pair for rows, its in columns for pair in zip(rows, its, strict=True)]
 
 
 class Loader:

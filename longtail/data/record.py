@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -18,8 +18,8 @@ from longtail.errors import InputError
 from longtail.files.listing import IntArray
 from longtail.files.members import member_names
 from longtail.files.states import file_ends, file_sizes
+from longtail.files.texts import Block, places_of, taken
 from longtail.messages import SPLITS, plural, shown, some
-from longtail.plain import JSON
 from longtail.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ BoolArray = np.ndarray[Any, np.dtype[np.bool_]]  # of any shape
 
 FILE_NAME = "splits.json.gz"
 FORMAT = 1
+_CHUNK = 2**16  # files that are written at a time
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ class SplitFiles:
         look: gives ``sizes`` and ``ends``, by a look at the files when it is first called.
     """
 
-    names: list[str]
+    names: Sequence[str]
     labels: IntArray
     look: Callable[[], tuple[IntArray, IntArray | None]]
 
     @classmethod
-    def of(cls, names: list[str], labels: IntArray, paths: Sequence[str], ends: bool) -> "SplitFiles":
+    def of(cls, names: Sequence[str], labels: IntArray, paths: Sequence[str], ends: bool) -> "SplitFiles":
         """Those at some paths, and whether to look into them."""
         return cls(names, labels, cache(lambda: (file_sizes(paths), file_ends(paths) if ends else None)))
 
@@ -97,13 +98,20 @@ class SplitRecord:
 
     def write(self, run: Path) -> None:
         """Write it into the folder of the run."""
-        files = {
-            name: {key: _plain(getattr(each, key)) for key in ("names", "labels", "sizes", "ends")}
-            for name, each in self.files.items()
-        }
-        content = {"format": FORMAT, **asdict(self.trained), "files": files}
-        text = json.dumps(content, separators=(",", ":"))
-        write_atomically(run / FILE_NAME, gzip.compress(text.encode(), 1, mtime=0))
+        packer = zlib.compressobj(1, wbits=31)  # of gzip
+        parts = [packer.compress(text.encode()) for text in self._json()]
+        write_atomically(run / FILE_NAME, b"".join([*parts, packer.flush()]))
+
+    def _json(self) -> Iterator[str]:
+        """The record piece by piece: the columns of millions of files would stand in memory several times over."""
+        yield f'{_compact({"format": FORMAT, **asdict(self.trained)})[:-1]},"files":'
+        for at, (split, files) in enumerate(self.files.items()):
+            yield f'{",{"[at == 0]}"{split}":'
+            for key in ("names", "labels", "sizes", "ends"):
+                yield f'{"{" if key == "names" else ","}"{key}":'
+                yield from _column(getattr(files, key))
+            yield "}"
+        yield "}}"
 
     @classmethod
     def read(cls, run: Path) -> "SplitRecord | None":
@@ -131,19 +139,29 @@ class SplitRecord:
         return cls(trained, files)
 
 
-def _plain(values: IntArray | list[str] | None) -> list[JSON] | None:
-    plain: list[Any] | None = values.tolist() if isinstance(values, np.ndarray) else values
-    return plain
+def _compact(values: object) -> str:
+    return json.dumps(values, separators=(",", ":"))
+
+
+def _column(values: IntArray | Sequence[str] | None) -> Iterator[str]:
+    """A list as JSON, or null."""
+    if values is None:
+        yield "null"
+        return
+    for start in range(0, len(values), _CHUNK):
+        some = values[start : start + _CHUNK]
+        yield f"{',['[start == 0]}{_compact(some.tolist() if isinstance(some, np.ndarray) else list(some))[1:-1]}"
+    yield "]" if len(values) else "[]"
 
 
 def _files(names: list[str], labels: list[int], sizes: list[int], ends: list[int] | None) -> SplitFiles:
     columns = [np.array(column, dtype=np.int64) for column in (labels, sizes, *([] if ends is None else [ends]))]
     if any(column.shape != (len(names),) for column in columns):
         raise ValueError("columns of other lengths")
-    return SplitFiles(names, columns[0], lambda: (columns[1], None if ends is None else columns[2]))
+    return SplitFiles(Block.of(names), columns[0], lambda: (columns[1], None if ends is None else columns[2]))
 
 
-def names_below(paths: Sequence[str], root: Path, split: str, own: Path) -> list[str]:
+def names_below(paths: Sequence[str], root: Path, split: str, own: Path) -> Sequence[str]:
     """What files are called wherever their set lies: their paths below its root, else below a folder of the split; in
     shards as these have it.
 
@@ -156,6 +174,8 @@ def names_below(paths: Sequence[str], root: Path, split: str, own: Path) -> list
     start = f"{root}{os.sep}"
     if names := member_names(paths):
         return names
+    if os.sep == "/" and isinstance(paths, Block) and (below := paths.without(start)) is not None:
+        return below
     names = [path.removeprefix(start) if path.startswith(start) else _beside(path, root, split, own) for path in paths]
     return names if os.sep == "/" else [name.replace(os.sep, "/") for name in names]
 
@@ -190,12 +210,13 @@ class Recall:
             now: the files of each split as they are now; where a split is not among them, its files are looked for
                 in those of "train".
         """
-        self._new = {name for files in now.values() for name in files.names}
+        is_new = {split: np.ones(len(files.names), dtype=np.bool_) for split, files in now.items()}
         rows = {}
         for split, then in self.record.files.items():
-            files = now.get(split, now["train"])
-            place = {name: row for row, name in enumerate(files.names)}
-            places = np.array([place.get(name, -1) for name in then.names], dtype=np.int64)
+            own = split if split in now else "train"
+            files = now[own]
+            places = places_of(then.names, files.names)
+            is_new[own][places[places >= 0]] = False
             there = np.flatnonzero(places >= 0)
             same = then.same(there, files, places[there])
             for why, lost in (("gone", np.flatnonzero(places < 0)), ("changed", there[~same])):
@@ -203,6 +224,8 @@ class Recall:
                     self.told.append((split, why, [then.names[row] for row in lost.tolist()]))
             rows[split] = places[there[same]]
             self._left += len(rows[split])
+        self._new = {name for split, new in is_new.items() for name in taken(now[split].names, np.flatnonzero(new))}
+        for then in self.record.files.values() if self._new else ():
             self._new.difference_update(then.names)
         return rows
 

@@ -1,14 +1,14 @@
 """A data set as rows of (path, class), and what its two readers, folders and tables, share."""
 
-# ruff: noqa: PTH112 - paths are plain strings: objects are slow in their thousands
+# ruff: noqa: PTH112, PTH118, PTH119 - paths are plain strings: objects are slow in their thousands
 
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.errors import InputError
+from longtail.files.texts import Block, Memo, taken
 from longtail.messages import shown, some
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
@@ -39,10 +40,10 @@ class Listing:
         ValueError: the lengths differ, or a target is not an index of ``classes``.
     """
 
-    paths: list[str]
+    paths: Sequence[str]
     targets: NDArray[np.int64]
     classes: list[str]
-    groups: list[str] | None = None
+    groups: Sequence[str] | None = None
     home: Path | None = None
 
     def __post_init__(self) -> None:
@@ -61,9 +62,8 @@ class Listing:
 
     def subset(self, indices: NDArray[np.int64]) -> Listing:
         """The rows at ``indices`` (any number of int64, in that order), with the same classes."""
-        groups = None if self.groups is None else [self.groups[i] for i in indices.tolist()]
-        paths = [self.paths[i] for i in indices.tolist()]
-        return replace(self, paths=paths, targets=self.targets[indices], groups=groups)
+        groups = None if self.groups is None else taken(self.groups, indices)
+        return replace(self, paths=taken(self.paths, indices), targets=self.targets[indices], groups=groups)
 
     def class_counts(self) -> NDArray[np.int64]:
         """(C,) int64, the number of rows of every class."""
@@ -143,20 +143,49 @@ def is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def missing_files(paths: list[str], folders: bool = False) -> list[int]:
+def by_folder(paths: Block) -> Iterator[tuple[str, IntArray]]:
+    """The folders of some paths, in the order in which they come, each with the rows in it."""
+    folders: dict[str, int] = {}
+
+    def number(head: str) -> int:  # of the folder that is written so
+        return folders.setdefault(os.path.split(head)[0], len(folders))
+
+    known = Memo(number)
+    heads = ([path[: path.rfind(os.sep) + 1] for path in some] for some in paths.chunks())
+    owner = np.fromiter(map(known.__getitem__, chain.from_iterable(heads)), np.int32, len(paths))
+    order = np.argsort(owner, kind="stable")
+    ends = np.cumsum(np.bincount(owner, minlength=len(folders)))
+    return zip(folders, np.split(order, ends[:-1]), strict=False)  # of no paths there is one piece, and no folder
+
+
+def names_in(folder: str, paths: Block) -> list[str]:
+    """What the files at some paths are called in the folder in which all are."""
+    names = paths.without(os.path.join(folder, ""))
+    return [os.path.basename(path) for path in paths] if names is None else list(names)
+
+
+def missing_files(paths: Sequence[str], folders: bool = False) -> list[int]:
     """Indices of the paths that lead to no file, or with ``folders`` to nothing at all.
 
     Every folder is read once, which is faster than asking for each path.
     """
     exists = os.path.exists if folders else os.path.isfile
-    inside = defaultdict(list)
-    for i, path in enumerate(paths):
-        folder, name = os.path.split(path)
-        inside[folder].append((i, name))
-    missing = []
-    for folder, files in inside.items():
+    paths = Block.of(paths)
+    missing: list[int] = []
+    for folder, rows in by_folder(paths):
         is_there = os.path.isdir(folder)
-        names = {entry.name for entry in entries(folder) if is_file(entry)} if is_there else set()
-        # Asked for again, as some file systems do not tell upper from lower case.
-        missing += [i for i, name in files if name not in names and not (is_there and exists(paths[i]))]
+        there, names = _files_in(folder) if is_there else set(), names_in(folder, paths.take(rows))
+        if not there.issuperset(names):
+            lost = [row for row, name in zip(rows.tolist(), names, strict=True) if name not in there]
+            # Asked for again, as some file systems do not tell upper from lower case.
+            missing += [row for row in lost if not (is_there and exists(paths[row]))]
     return sorted(missing)
+
+
+def _files_in(folder: str) -> set[str]:
+    """The names of the files in a folder, and of links to some."""
+    with reading(folder), os.scandir(folder) as scan:
+        known = list(scan)
+    with suppress(OSError):  # there is a link that leads to itself
+        return {entry.name for entry in known if entry.is_file()}
+    return {entry.name for entry in known if is_file(entry)}

@@ -7,11 +7,16 @@ an image can, needs no index to be opened, and says in a message where the image
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
+
+from longtail.files.listing import IntArray
 from longtail.files.stores import base_name, read_bytes
+from longtail.files.texts import Texts, repeated
 
 _MARK = ".tar["
 
@@ -34,6 +39,34 @@ class Member(NamedTuple):
         return f"{self.shard}[{self.start}:{self.end}]/{self.name}"
 
 
+class Members(Texts):
+    """The paths of N files in shards, which are made as they are asked for.
+
+    Args:
+        shards: paths or addresses of the shards.
+        shard: (N,) which of them has each file.
+        start, end: (N,) the bytes of it that are the file.
+        names: of the files.
+    """
+
+    def __init__(self, shards: list[str], shard: IntArray, start: IntArray, end: IntArray, names: Texts) -> None:
+        self.shards, self.shard, self.start, self.end, self.names = shards, shard, start, end, names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def strings(self, start: int, stop: int) -> list[str]:
+        """Some of the paths."""
+        some = slice(start, stop)
+        columns = (self.shard[some].tolist(), self.start[some].tolist(), self.end[some].tolist())
+        shards, names = self.shards, self.names.strings(start, stop)
+        return [str(Member(shards[shard], *rest)) for shard, *rest in zip(*columns, names, strict=True)]
+
+    def take(self, rows: IntArray) -> Members:
+        """The paths at ``rows``."""
+        return Members(self.shards, self.shard[rows], self.start[rows], self.end[rows], self.names.take(rows))
+
+
 def member_of(path: str) -> Member | None:
     """The file in a shard that a path leads to; None for a file of its own."""
     shard, mark, rest = path.partition(_MARK)  # not by a regular expression, as there are millions
@@ -54,15 +87,24 @@ def open_binary(path: str) -> BinaryIO:
     return io.BytesIO(read_bytes(member.shard, member.start, member.end))
 
 
-def member_names(paths: Sequence[str]) -> list[str] | None:
+def folders_of(paths: Sequence[str]) -> set[str]:
+    """The folders of some files; of those in shards the ones that the shards lie in."""
+    if isinstance(paths, Members):
+        paths = [paths.shards[shard] for shard in np.unique(paths.shard)]
+    return {os.path.dirname(path) for path in paths}  # noqa: PTH120 - of millions
+
+
+def member_names(paths: Sequence[str]) -> Sequence[str] | None:
     """What the files at some paths are called in their shards, with the shard where that is not enough to tell them
     apart; None where they are files of their own."""
     if not paths or member_of(paths[0]) is None:
         return None
-    names = [path.partition(_MARK)[2].partition("]/")[2] for path in paths]
+    names: Sequence[str] = (
+        paths.names if isinstance(paths, Members) else [path.partition(_MARK)[2].partition("]/")[2] for path in paths]
+    )
     if not all(names):
         return None
-    if len(set(names)) < len(names):
+    if repeated(names):
         shards = (f"{base_name(path.partition(_MARK)[0])}.tar" for path in paths)
         names = [f"{shard}/{name}" for shard, name in zip(shards, names, strict=True)]
     return names

@@ -9,7 +9,7 @@ from stat import S_ISDIR
 import numpy as np
 
 from longtail.files.listing import IntArray
-from longtail.files.members import member_of
+from longtail.files.members import Members, member_of
 from longtail.files.stores import read_bytes, state
 
 _END = 1024  # bytes: they hold the checksum of a PNG, and follow from all before them in a JPEG
@@ -17,7 +17,9 @@ _END = 1024  # bytes: they hold the checksum of a PNG, and follow from all befor
 
 def file_sizes(paths: Sequence[str]) -> IntArray:
     """Bytes of each file (N,), of a folder those of the files in it; -1 for one that cannot be asked for."""
-    return np.fromiter((_size(path) for path in paths), dtype=np.int64, count=len(paths))
+    if isinstance(paths, Members):
+        return paths.end - paths.start
+    return np.fromiter(map(_size, paths), dtype=np.int64, count=len(paths))
 
 
 def file_ends(paths: Sequence[str]) -> IntArray:
@@ -54,7 +56,7 @@ def _size(path: str) -> int:
         return member.end - member.start
     try:
         status = os.stat(path)  # noqa: PTH116 - millions of paths, as strings
-        if not os.path.isdir(path):  # noqa: PTH112 - as above
+        if not S_ISDIR(status.st_mode):
             return status.st_size
         with os.scandir(path) as entries:
             return sum(entry.stat().st_size for entry in entries if entry.is_file())

@@ -34,13 +34,22 @@ CLASSES_SHOWN = 10
 
 def write_comparison(runs: Sequence[Path], output: Path) -> Path:
     """Write the page that compares runs with the first of them, and return where it is."""
-    write_atomically(output, comparison_page(load_columns(runs)))
+    return write_columns(load_columns(runs), output)
+
+
+def write_columns(columns: Sequence[Column], output: Path) -> Path:
+    """Write the page that compares columns with the first of them, and return where it is."""
+    write_atomically(output, comparison_page(columns))
     return output
 
 
 def comparison_text(runs: Sequence[Path], checkpoint: str = "last") -> terminal.Table:
     """Return the metrics of the runs, with the change against the first of them; ``checkpoint`` as ``load_columns``."""
-    columns = load_columns(runs, checkpoint)
+    return columns_text(load_columns(runs, checkpoint))
+
+
+def columns_text(columns: Sequence[Column]) -> terminal.Table:
+    """Return the metrics of the columns, with the change against the first of them."""
     rows, words = [], _words(columns)
     for key in _keys(columns, words):
         values = [column.metric(key) for column in columns]
@@ -54,11 +63,6 @@ def comparison_text(runs: Sequence[Path], checkpoint: str = "last") -> terminal.
     if all(run.evaluation["checkpoint"] == "best" for column in columns for run in column.runs):
         table.caption += " Both of the epoch that is best on validation."
     return table
-
-
-def comparison_notes(runs: Sequence[Path]) -> list[str]:
-    """Return what the reader must know before believing the numbers."""
-    return _notes(load_columns(runs))
 
 
 def comparison_page(columns: Sequence[Column]) -> str:
@@ -75,7 +79,7 @@ def comparison_page(columns: Sequence[Column]) -> str:
         figure_name=inside(grain.label),
         base=base.label,
         headlines=[_headline(base, other, grain, words) for other in others],
-        remarks=_notes(columns),
+        remarks=comparison_notes(columns),
         group_bars=group_bars(bars, results["train_counts"], results["thresholds"], grain),
         ranges=group_ranges(results["thresholds"], grain),
         several_seeds=any(len(column.runs) > 1 for column in columns),
@@ -104,7 +108,7 @@ def _doubt(value: Value, base: Value) -> str:
     return ", within the spread of the seeds" if spread and abs(value.mean - base.mean) <= sum(spread) else ""
 
 
-def _notes(columns: Sequence[Column]) -> list[str]:
+def comparison_notes(columns: Sequence[Column]) -> list[str]:
     """Say what the reader must know before believing the numbers."""
     notes = []
     runs = [run for column in columns for run in column.runs]

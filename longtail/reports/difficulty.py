@@ -32,12 +32,13 @@ class Snapshot:
 
 def snapshots(history: Sequence[Epoch]) -> list[Snapshot]:
     """Return the first, the middle and the last validated epoch; fewer where fewer were validated."""
-    epochs = []
-    for epoch in history:
-        accuracy = epoch.get("class_accuracy") or []
-        if any(value is not None for value in accuracy):
-            epochs.append(Snapshot(epoch["epoch"], tuple(None if value is None else 1 - value for value in accuracy)))
-    return [epochs[place] for place in sorted({0, (len(epochs) - 1) // 2, len(epochs) - 1})] if epochs else []
+    known = [(epoch["epoch"], epoch.get("class_accuracy") or []) for epoch in history]
+    known = [(epoch, accuracy) for epoch, accuracy in known if any(value is not None for value in accuracy)]
+    places = sorted({0, (len(known) - 1) // 2, len(known) - 1}) if known else []
+    return [
+        Snapshot(epoch, tuple(None if value is None else 1 - value for value in accuracy))
+        for epoch, accuracy in (known[place] for place in places)
+    ]
 
 
 def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float | None:

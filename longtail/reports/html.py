@@ -114,6 +114,7 @@ def _source(file: str) -> Markup:
     return Markup((TEMPLATES / file).read_text(encoding="utf-8").strip())
 
 
+@functools.cache
 def _classes(*names: str | None) -> Markup:
     """The attribute with those of the names that are not empty, or nothing."""
     known = [name for name in names if name]

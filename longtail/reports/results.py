@@ -8,7 +8,7 @@ from typing import TypedDict, cast
 from longtail.errors import InputError
 from longtail.plain import JSON, Input
 from longtail.reports.schema import misfit
-from longtail.writing import finite, is_held, write_atomically
+from longtail.writing import finite, is_held, json_text, write_atomically
 
 FORMAT = 1
 FILE_NAME = "results.json"
@@ -218,8 +218,7 @@ def load_results(run: Path) -> Results:
 
 def save_results(run: Path, results: Results) -> None:
     """Write the results of the run in the folder ``run``, whole or not at all; NaN and infinity become null."""
-    text = json.dumps(finite(results), allow_nan=False, indent=1)
-    write_atomically(run / FILE_NAME, text + "\n")
+    write_atomically(run / FILE_NAME, json_text(finite(results)) + "\n")
 
 
 def class_figures(evaluation: Evaluation, key: str) -> list[float | None]:

@@ -146,6 +146,8 @@ def split_name(evaluation: Evaluation) -> str:
 
 def printable(text: str) -> str:
     """Return ``text`` with a mark in place of every control character and lone surrogate."""
+    if text.isprintable():
+        return text
     return "".join("\N{REPLACEMENT CHARACTER}" if category(letter) in ("Cc", "Cs") else letter for letter in text)
 
 

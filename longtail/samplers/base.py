@@ -140,7 +140,8 @@ def check_samples(num_samples: int | None, images: Tensor) -> int:
         ValueError: if it is below 1.
     """
     if num_samples is None:
-        return len(torch.unique(images))
+        rising = bool((images[1:] > images[:-1]).all())  # as they are where each has one target
+        return len(images) if rising else len(torch.unique(images))
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
     return num_samples

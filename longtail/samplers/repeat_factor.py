@@ -52,8 +52,10 @@ class RepeatFactorSampler(EpochSampler):
             raise ValueError(f"images must lie in 0..{num_images - 1}, got {largest}")
         num_images = largest + 1 if num_images is None else num_images
 
-        pairs = torch.unique(rows * num_classes + labels)  # each class of an image once
-        image, label = pairs // num_classes, pairs % num_classes
+        image, label = rows, labels
+        if images is not None:
+            pairs = torch.unique(rows * num_classes + labels)  # each class of an image once
+            image, label = pairs // num_classes, pairs % num_classes
         self.shares = torch.bincount(label, minlength=num_classes).double() / num_images
         class_factors = (threshold / self.shares).sqrt().clamp_min(1)
         ones = torch.ones(num_images, dtype=torch.float64)

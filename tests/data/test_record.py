@@ -14,8 +14,10 @@ from PIL import Image
 from longtail.augment.instances import MultiScale
 from longtail.augment.pixels import ScaleCropFlip
 from longtail.data import COCO, DigitsLT, Folder, SegmentationFolder, Table, VideoFolder
+from longtail.data import record as record_module
 from longtail.data.base import LongTailData
-from longtail.data.record import FILE_NAME, SplitRecord
+from longtail.data.record import FILE_NAME, SplitFiles, SplitRecord
+from longtail.data.trained import Trained
 from longtail.errors import InputError
 from tests.data.test_modules import make_photos
 
@@ -252,3 +254,16 @@ def test_another_folder_is_refused_and_a_damaged_record_too(tmp_path: Path) -> N
 
 def test_a_set_without_files_needs_no_record() -> None:
     assert SplitRecord.of(DigitsLT()) is None
+
+
+def test_the_record_is_written_as_one_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_module, "_CHUNK", 2)
+    names, counts = ["a/ä.jpg", 'b"\udcff.jpg', "c", "d", "e"], np.arange(5)
+    none = counts[:0]
+    files = {"train": SplitFiles(names, counts, counts + 7, None), "val": SplitFiles([], none, none, none)}
+    SplitRecord(Trained(["x"], [5], [5], {"size": 3}), files).write(tmp_path)
+    of_train = {"names": names, "labels": [0, 1, 2, 3, 4], "sizes": [7, 8, 9, 10, 11], "ends": None}
+    of_val: dict[str, list[int]] = {"names": [], "labels": [], "sizes": [], "ends": []}
+    about = {"format": 1, "classes": ["x"], "label_counts": [5], "group_counts": [5], "input": {"size": 3}}
+    text = json.dumps({**about, "files": {"train": of_train, "val": of_val}}, separators=(",", ":"))
+    assert gzip.decompress((tmp_path / FILE_NAME).read_bytes()).decode() == text

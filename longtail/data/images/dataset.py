@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TypedDict
 
@@ -21,6 +20,7 @@ from longtail.files.images.crops import STANDARD, evaluation_crops, prepare, ran
 from longtail.files.images.decoded import Pixels
 from longtail.files.images.reading import decode
 from longtail.files.listing import Listing
+from longtail.files.texts import Block, Texts
 
 
 class Sample(TypedDict):
@@ -71,9 +71,8 @@ class ImageFiles(Dataset[Sample]):
     ) -> None:
         if size < 1 or (crops is not None and not crops):
             raise ValueError(f"size must be at least 1, and crops have one entry or more, not {size} and {crops}")
-        # One block of bytes: a list of strings would be copied into every worker, page by page, as it is read.
-        self._names = os.fsencode("\0".join(["", *listing.paths, ""]))
-        self._marks = np.flatnonzero(np.frombuffer(self._names, dtype=np.uint8) == 0)
+        # A list of strings would be copied into every worker, page by page, as it is read.
+        self._paths = listing.paths if isinstance(listing.paths, Texts) else Block.of(listing.paths)
         self._targets = listing.targets
         self._size = size
         self._crops, self._resize = crops, resize
@@ -84,7 +83,7 @@ class ImageFiles(Dataset[Sample]):
 
     def path(self, row: int) -> str:
         """The file of an image."""
-        return os.fsdecode(self._names[self._marks[row] + 1 : self._marks[row + 1]])
+        return self._paths[row]
 
     def __getitem__(self, index: tuple[int, int]) -> Sample:
         row, draw = index

@@ -34,6 +34,7 @@ from longtail.files.images.folder import IMAGES, Kind
 from longtail.files.images.passed_over import Why
 from longtail.files.images.reading import decode, few, tell_depth
 from longtail.files.listing import Listing, class_rows
+from longtail.files.members import folders_of
 from longtail.files.states import fingerprint
 from longtail.files.stores import is_address
 from longtail.messages import and_more, some
@@ -131,8 +132,7 @@ class FileData(ImageData):
         elif self.check_images:
             listings = {name: self.without_bad(listing) for name, listing in listings.items()}
         if self.recall is None:
-            fractions = {"test": self.test_fraction, "val": self.val_fraction}
-            listings, self.ways_out = self.hold_out(listings, fractions)
+            listings, self.ways_out = self.hold_out(listings, {"test": self.test_fraction, "val": self.val_fraction})
         return {name: listing for name, listing in listings.items() if len(listing) or name == "train"}
 
     def hold_out(
@@ -141,7 +141,7 @@ class FileData(ImageData):
         """Hold out the splits that are not there; see ``holding_out.hold_out``."""
         return hold_out(listings, fractions, self.split_seed)
 
-    def file_names(self, split: str, listing: Listing) -> list[str]:
+    def file_names(self, split: str, listing: Listing) -> Sequence[str]:
         """What the files of a split are called wherever the set lies."""
         return names_below(listing.paths, listing.home or self.home(listing), split, self.home_of(split, listing))
 
@@ -155,7 +155,7 @@ class FileData(ImageData):
 
     def home(self, listing: Listing) -> Path:
         """Folder in which a run finds its files again wherever the set lies; here that of all files of a listing."""
-        return Path(os.path.commonpath([str(Path(path).parent) for path in listing.paths] or ["."]))
+        return Path(os.path.commonpath(folders_of(listing.paths) or ["."]))
 
     def home_of(self, split: str, listing: Listing) -> Path:
         """The same for the files of a split that lie in none of that."""
@@ -184,8 +184,8 @@ class FileData(ImageData):
 
     @cached_property
     def _common(self) -> str:
-        folders = {Path(path).parent for listing in self._listings.values() for path in listing.paths}
-        return os.path.commonpath([folder.absolute() for folder in folders])
+        folders = {folder for listing in self._listings.values() for folder in folders_of(listing.paths)}
+        return os.path.commonpath([Path(folder).absolute() for folder in folders])
 
     def find_bad(self, paths: Sequence[str]) -> list[tuple[str, str]]:
         """Files that cannot be read, with the reasons."""

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -80,7 +81,8 @@ class OwnFiles(FileData):
         """Say how many images lie beside those that files name, and are in no row that is used."""
         if self.recall is not None:
             return
-        paths = [path for listing in listings.values() if listing.home is None for path in listing.paths]
+        parts = [listing.paths for listing in listings.values() if listing.home is None]
+        paths = parts[0] if len(parts) == 1 else dict.fromkeys(chain.from_iterable(parts))
         if others := unnamed(paths, self.kind):
             files = plural(len(others), self.noun)
             logger.info(f"{self.source}: left out {files} that no row in use names, such as {shown(others[0])}")

@@ -13,7 +13,7 @@ from longtail.files.formats.base import Format, load, start
 from longtail.files.formats.layouts import boxes_in_file
 from longtail.files.split_names import split_of
 from longtail.files.tables.groups import TIES, is_pattern, tell_ties, values_of_field
-from longtail.files.tables.labels import Rows, text
+from longtail.files.tables.labels import Draft, Rows, text
 from longtail.messages import plural, shown, some
 from longtail.plain import JSON
 
@@ -55,23 +55,18 @@ def _read(file: Path, group: str | None) -> Rows:
         raise InputError(f"{shown(file)}: annotations of images that it does not list: {some(sorted(unknown))}")
     twice = {name for name, count in Counter(names.values()).items() if count > 1}
     names = {key: f"{name} ({key})" if name in twice else name for key, name in names.items()}
-    rows = Rows(file, [], [], [], "image", classes=_in_order(names), several=True)
+    rows = Draft()
     groups = [] if group is None or is_pattern(group) else values_of_field(file, usable, group)
     places, where = _places(file, usable)
     for i, image_id in enumerate(ids):
         for category in dict.fromkeys(labels.get(image_id, [""])):
-            rows.paths.append(paths[i])
-            rows.labels.append(names[category] if category else "")
-            rows.numbers.append(i + 1)
-            if groups:
-                rows.groups.append(groups[i])
-            if places:
-                rows.splits.append(places[i])
+            group_of, split = groups[i] if groups else None, places[i] if places else None
+            rows.add(i + 1, paths[i], names[category] if category else "", group_of, split)
     if where is not None:
         logger.info(f"splits by location are those of {shown(where)}")
     elif group is None:
         tell_ties([name for name in TIES if any(name in image for image in usable)])
-    return rows
+    return rows.rows(file, "image", classes=_in_order(names), several=True)
 
 
 def _in_order(names: dict[str, str]) -> list[str]:

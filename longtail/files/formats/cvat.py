@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from longtail.errors import InputError
 from longtail.files.formats.base import Format, start
 from longtail.files.split_names import split_of
-from longtail.files.tables.labels import Rows
+from longtail.files.tables.labels import Draft, Rows
 from longtail.messages import plural, shown
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ def _is_file(file: Path) -> bool:
 
 
 def _read(file: Path, group: str | None) -> Rows:
-    rows = Rows(file, [], [], [], "image", several=True)
+    rows = Draft()
     number = 0
     try:
         for _, element in ElementTree.iterparse(file):
@@ -29,10 +29,7 @@ def _read(file: Path, group: str | None) -> Rows:
                 continue
             number += 1
             for label in dict.fromkeys(tag.get("label", "") for tag in element.iter("tag")) or [""]:
-                rows.paths.append(element.get("name", ""))
-                rows.labels.append(label)
-                rows.numbers.append(number)
-                rows.splits.append(split_of(element.get("subset", "")) or "")
+                rows.add(number, element.get("name", ""), label, split=split_of(element.get("subset", "")) or "")
             element.clear()
     except (ElementTree.ParseError, OSError, LookupError) as error:
         raise InputError(f"{shown(file)}: cannot be read as XML ({error}); export it again") from error
@@ -40,7 +37,7 @@ def _read(file: Path, group: str | None) -> Rows:
         rows.splits.clear()
     elif lost := rows.splits.count(""):
         logger.info(f"{shown(file)}: left out {plural(lost, 'tag')} of a subset that is no split")
-    return rows
+    return rows.rows(file, "image", several=True)
 
 
 CVAT = Format("tags in CVAT's XML", _is_file, _read)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from longtail.errors import InputError
@@ -22,10 +21,9 @@ def _read(file: Path, group: str | None) -> Rows:
     classes, labels = content.get("classes"), content.get("labels")
     if not isinstance(labels, dict) or not (classes is None or isinstance(classes, list)):
         raise InputError(f'{shown(file)}: wants "labels" of each image by its name; export it from FiftyOne again')
-    rows = Rows(file, list(labels), [], list(range(1, len(labels) + 1)), "image", several=True)
-    for number, (name, value) in enumerate(labels.items(), start=1):
-        rows.labels.append(_label(file, number, name, value, classes))
-    return rows if classes is None else replace(rows, classes=[str(name) for name in classes])
+    own = [_label(file, number, name, value, classes) for number, (name, value) in enumerate(labels.items(), start=1)]
+    names = None if classes is None else [str(name) for name in classes]
+    return Rows(file, list(labels), own, range(1, len(labels) + 1), "image", classes=names, several=True)
 
 
 def _label(file: Path, number: int, name: str, value: JSON, classes: list[JSON] | None) -> str:

@@ -23,7 +23,7 @@ from longtail.files.listing import Listing, entries, is_file, is_folder
 from longtail.files.split_names import folder_splits
 from longtail.files.tables.configurations import Configuration, configuration
 from longtail.files.tables.entries import Reading, listings_of
-from longtail.files.tables.labels import Rows
+from longtail.files.tables.labels import Draft, Rows
 from longtail.files.tables.places import find_files
 from longtail.files.tables.table import is_table, read_rows
 from longtail.messages import command, shown, some
@@ -215,13 +215,12 @@ def _read_tables(chosen: Configuration, reading: Reading, classes: Sequence[str]
 def _read_named(chosen: Configuration, reading: Reading, classes: Sequence[str] | None) -> dict[str, Listing]:
     """The images that a configuration itself names, whose classes are their folders; nothing where these are not
     several."""
-    parts: dict[str, Rows] = {}
+    drafts: dict[str, Draft] = {}
     for file, split in sorted((chosen.splits or {}).items()):
         if reading.kind.has(str(file)):
-            rows = parts.setdefault(split, Rows(chosen.folder / "README.md", [], [], [], "file"))
-            rows.paths.append(str(file.relative_to(chosen.folder)))
-            rows.labels.append(file.parent.name)
-            rows.numbers.append(len(rows.paths))
+            rows = drafts.setdefault(split, Draft())
+            rows.add(len(rows) + 1, str(file.relative_to(chosen.folder)), file.parent.name)
+    parts = {split: rows.rows(chosen.folder / "README.md", "file") for split, rows in drafts.items()}
     if len({label for rows in parts.values() for label in rows.labels}) < 2:
         return {}
     logger.info(f"{chosen.words}read as folders of classes, with the splits of README.md: {', '.join(parts)}")

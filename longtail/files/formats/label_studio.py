@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from longtail.errors import InputError
 from longtail.files.formats.base import Format, load, start
-from longtail.files.tables.labels import Rows, text
+from longtail.files.tables.labels import Draft, Rows, text
 from longtail.files.tables.table import file_text
 from longtail.messages import shown, some
 
@@ -32,7 +32,7 @@ def _is_table(file: Path) -> bool:
 
 
 def _read_json(file: Path, group: str | None) -> Rows:
-    rows = Rows(file, [], [], [], "task", several=True)
+    rows = Draft()
     for number, task in enumerate(load(file), start=1):
         try:
             data = task.get("data", task)
@@ -40,11 +40,11 @@ def _read_json(file: Path, group: str | None) -> Rows:
             _add(rows, number, _image(data, file, number), labels, data, group)
         except (AttributeError, TypeError, KeyError) as error:
             raise InputError(f"{shown(file)}, task {number}: no task of Label Studio; export it again") from error
-    return rows
+    return rows.rows(file, "task", several=True)
 
 
 def _read_table(file: Path, group: str | None) -> Rows:
-    rows = Rows(file, [], [], [], several=True)
+    rows = Draft()
     reader = csv.DictReader(
         io.StringIO(file_text(file), newline=""), delimiter="\t" if file.suffix.lower() == ".tsv" else ","
     )
@@ -54,16 +54,12 @@ def _read_table(file: Path, group: str | None) -> Rows:
             _add(rows, number, _image(task, file, number), _labels(task), task, group)
     except csv.Error as error:
         raise InputError(f"{shown(file)}, line {reader.line_num}: {error}; export it again") from error
-    return rows
+    return rows.rows(file, several=True)
 
 
-def _add(rows: Rows, number: int, image: str, labels: list[str], fields: dict[str, Any], group: str | None) -> None:
+def _add(rows: Draft, number: int, image: str, labels: list[str], fields: dict[str, Any], group: str | None) -> None:
     for label in dict.fromkeys(labels or [""]):
-        rows.paths.append(image)
-        rows.labels.append(label)
-        rows.numbers.append(number)
-        if group is not None and group in fields:
-            rows.groups.append(text(fields[group]))
+        rows.add(number, image, label, text(fields[group]) if group is not None and group in fields else None)
 
 
 def _choices(task: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from longtail.errors import InputError
 from longtail.files.formats.base import Format, start
-from longtail.files.tables.labels import Rows
+from longtail.files.tables.labels import Draft, Rows
 from longtail.files.tables.table import file_text
 from longtail.messages import plural, shown
 
@@ -24,7 +24,7 @@ def _is_file(file: Path) -> bool:
 
 def _read(file: Path, group: str | None) -> Rows:
     names = _class_names(file)
-    rows = Rows(file, [], [], [], several=True)
+    rows = Draft()
     reader = csv.reader(io.StringIO(file_text(file), newline=""))
     absent = 0
     next(reader)
@@ -37,9 +37,7 @@ def _read(file: Path, group: str | None) -> Rows:
             if float(confidence) <= 0:  # it was verified that the image has none
                 absent += 1
                 continue
-            rows.paths.append(image)
-            rows.labels.append(names.get(label, label))
-            rows.numbers.append(reader.line_num)
+            rows.add(reader.line_num, image, names.get(label, label))
     except (csv.Error, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -47,7 +45,7 @@ def _read(file: Path, group: str | None) -> Rows:
     if absent:
         labels = plural(absent, "label")
         logger.info(f"{shown(file)}: left out {labels} of confidence 0, of what an image does not show")
-    return rows
+    return rows.rows(file, several=True)
 
 
 def _class_names(file: Path) -> dict[str, str]:

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from longtail.errors import InputError
 from longtail.files.images.passed_over import Why
 from longtail.files.listing import Listing
-from longtail.files.members import Member
+from longtail.files.members import Members
 from longtail.files.stores import is_there, joined, read_bytes, read_file, state
 from longtail.files.tables.entries import Reading
 from longtail.files.tables.labels import Rows, indices_among, own_indices
+from longtail.files.texts import Block, taken
 from longtail.files.threads import in_threads
 from longtail.messages import shown
 from longtail.writing import write_atomically
@@ -78,8 +79,8 @@ class Index:
     start: NDArray[np.int64]
     length: NDArray[np.int64]
     label: NDArray[np.int64]
-    names: list[str]
-    groups: list[str]
+    names: Sequence[str]
+    groups: Sequence[str]
 
     def write(self, folder: Path) -> None:
         """Write it as ``index.npz`` and ``index.json`` into a folder."""
@@ -122,7 +123,7 @@ class Index:
                 raise ValueError(f"{ARRAYS} beside it is of another packing")
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 shard, start, length, label = (arrays[name].astype(np.int64) for name in _COLUMNS)
-                names, groups = (_lines(arrays[name]) for name in ("names", "groups"))
+                names, groups = (Block.of_lines(arrays[name].tobytes()) for name in ("names", "groups"))
             shards, labels = [Shard(**entry) for entry in about["shards"]], list(about["labels"])
             index = cls(shards, labels, about["ordered"], about["group"], shard, start, length, label, names, groups)
             index._check(about["images"])
@@ -194,18 +195,14 @@ class Index:
         labelled = Rows(Path(place), texts, texts, self.start[rows[first]].tolist(), "byte", classes=order, files=files)
         targets, names = own_indices(labelled) if classes is None else indices_among(labelled, classes)
         grouped = self.groups and group in (None, self.group)
-        groups = [self.groups[row] for row in rows.tolist()] if grouped else None
+        groups = taken(self.groups, rows) if grouped else None
         return Listing(self._paths(place, rows), targets[inverse], names, groups, Path(place))
 
-    def _paths(self, place: str, rows: NDArray[np.int64]) -> list[str]:
+    def _paths(self, place: str, rows: NDArray[np.int64]) -> Members:
         shards = [joined(place, shard.name) for shard in self.shards]
         starts = self.start[rows]
-        ends = starts + self.length[rows]
-        columns = (self.shard[rows].tolist(), starts.tolist(), ends.tolist(), rows.tolist())
-        return [
-            str(Member(shards[shard], start, end, self.names[row]))
-            for shard, start, end, row in zip(*columns, strict=True)
-        ]
+        names = Block.of(self.names).take(rows)
+        return Members(shards, self.shard[rows], starts, starts + self.length[rows], names)
 
 
 def ends_of(place: str, size: int) -> int:
@@ -229,7 +226,3 @@ def _fault(place: str, shard: Shard) -> str:
 def _block(texts: Sequence[str]) -> NDArray[np.uint8]:
     """Texts as one array of bytes, which packs better and is read faster than an array of texts."""
     return np.frombuffer("\0".join(texts).encode("utf-8", "surrogateescape"), dtype=np.uint8)
-
-
-def _lines(block: NDArray[np.uint8]) -> list[str]:
-    return block.tobytes().decode("utf-8", "surrogateescape").split("\0") if len(block) else []

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from longtail.errors import InputError
 from longtail.files.images.folder import VIDEO_SUFFIXES
 from longtail.files.images.reading import SUFFIXES
 from longtail.files.split_names import split_of
-from longtail.files.tables.labels import Rows
+from longtail.files.tables.labels import Draft, Rows, row_error
+from longtail.files.texts import Memo
 from longtail.messages import command, shown, some
 
 SAMPLE = 200  # rows that tell the columns
@@ -66,6 +68,11 @@ class Places(NamedTuple):
         labels = f"classes in {len(self.labels)} columns of 0 and 1" if more else f"classes in column {header[one]}"
         split = "" if self.split is None else f", splits in column {header[self.split]}"
         return f"paths in column {header[self.path]}, {labels}{split}"
+
+    @property
+    def used(self) -> list[int]:
+        """All of them."""
+        return [at for at in (self.path, *self.labels, self.group, self.split) if at is not None]
 
     def about(self, header: Sequence[str], wanted: Columns) -> dict[str, Any]:  # of ``Rows``, each of its own type
         """What ``Rows`` say of themselves beside their columns; of classes in columns of 0 and 1 their order, where an
@@ -226,30 +233,54 @@ def labels_in(field: str) -> list[str]:
     return [name for part in field.split("|") if (name := part.strip())] or [""]
 
 
-def fill(
-    rows: Rows, body: Iterable[tuple[int, Sequence[str]]], places: Places, header: Sequence[str], several: bool
-) -> None:
-    """Add what stands in the columns; of several columns of classes a row for each that has a 1, or one without. With
-    ``several`` a field of classes is one of those between its ``|``."""
-    single = places.labels[0] if len(places.labels) == 1 else None
-    for number, row in body:
-        labels = [""]
-        if single is not None:
-            labels = labels_in(row[single]) if several else [row[single].strip()]
-        elif places.labels:
-            try:
-                labels = [header[at] for at in places.labels if _flag(row[at])] or [""]
-            except ValueError as error:
-                rows.numbers.append(number)
-                raise rows.error(-1, str(error)) from error
-        for label in labels:
-            rows.paths.append(row[places.path])
-            rows.labels.append(label)
-            rows.numbers.append(number)
-            if places.group is not None:
-                rows.groups.append(row[places.group].strip())
-            if places.split is not None:
-                rows.splits.append(split_of(row[places.split].strip()) or "")
+class Body:
+    """The rows of a table, as far as they were read.
+
+    Args:
+        file: the table.
+        unit: what the numbers of its rows count.
+        header: names of the columns.
+        places: the columns that are wanted.
+        several: whether a field of classes has several, between its ``|``.
+    """
+
+    def __init__(self, file: Path, unit: str, header: Sequence[str], places: Places, several: bool) -> None:
+        self.file, self.unit, self.header, self.places, self.several = file, unit, header, places, several
+        self._draft = Draft()
+        self._words = Memo(str.strip)
+        self._splits = Memo(lambda field: split_of(field.strip()) or "")
+
+    def add(self, numbers: Sequence[int], columns: Mapping[int, Sequence[str]]) -> None:
+        """Add rows by the fields of each column; of several columns of classes a row for each that has a 1, or one
+        without. What is wrong with one is raised as its error."""
+        places, single = self.places, len(self.places.labels) == 1 and not self.several
+        if not places.labels:
+            labels = [""] * len(numbers)
+        elif single:
+            labels = [*map(self._words.__getitem__, columns[places.labels[0]])]
+        else:
+            each = [self._classes(number, row, columns) for row, number in enumerate(numbers)]
+            again = [row for row, classes in enumerate(each) for _ in classes]
+            labels, numbers = [name for classes in each for name in classes], [numbers[row] for row in again]
+            others = [at for at in (places.path, places.group, places.split) if at is not None]
+            columns = {at: [columns[at][row] for row in again] for at in others}
+        groups = [] if places.group is None else [*map(self._words.__getitem__, columns[places.group])]
+        splits = [] if places.split is None else [*map(self._splits.__getitem__, columns[places.split])]
+        self._draft.extend(numbers, columns[places.path], labels, groups, splits)
+
+    def _classes(self, number: int, row: int, columns: Mapping[int, Sequence[str]]) -> list[str]:
+        """The classes of a row of some, of which one is empty where there are none."""
+        first, *more = self.places.labels
+        if not more:
+            return labels_in(columns[first][row])
+        try:
+            return [self.header[at] for at in self.places.labels if _flag(columns[at][row])] or [""]
+        except ValueError as error:
+            raise row_error(self.file, number, str(error), self.unit) from error
+
+    def rows(self, **about: Any) -> Rows:  # see ``Rows``, each of its own type
+        """All that was added."""
+        return self._draft.rows(self.file, self.unit, **about)
 
 
 def _split(header: Sequence[str], sample: Sequence[Sequence[str]]) -> int | None:

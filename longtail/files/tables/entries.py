@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from longtail.errors import InputError
 from longtail.files.images.folder import IMAGES, Kind
 from longtail.files.images.passed_over import PassedOver, Why
@@ -15,6 +17,7 @@ from longtail.files.tables.columns import SEVERAL, Columns
 from longtail.files.tables.label_sets import label_sets
 from longtail.files.tables.labels import Rows, indices_among, own_indices
 from longtail.files.tables.places import find_files
+from longtail.files.texts import Block, all_but, repeated
 from longtail.messages import shown, some
 
 logger = logging.getLogger(__name__)
@@ -81,7 +84,7 @@ def listing_of(
 
 def _tell_bars(rows: Rows) -> None:
     """Say that labels look like several in one."""
-    barred = list(dict.fromkeys(label for label in rows.labels if "|" in label))
+    barred = [label for label in dict.fromkeys(rows.labels) if "|" in label]
     if barred:
         logger.info(f"{shown(rows.file)}: labels such as {shown(barred[0])} are taken for one class each; {SEVERAL}")
 
@@ -140,26 +143,25 @@ def _check_splits(rows: Rows, listings: Mapping[str, Listing]) -> None:
 
 def _with_path(rows: Rows, reading: Reading) -> Rows:
     """Rows that name an image, or had one in them."""
-    kept = [i for i, path in enumerate(rows.paths) if path]
-    if len(kept) == len(rows.paths):
+    bare = Block.of(rows.paths).blank()
+    if not len(bare):
         return rows
     noun = reading.kind.noun
     if not reading.skip:
-        bare = next(i for i, path in enumerate(rows.paths) if not path)
         problem = "the path is empty" if rows.home is None else f"there is no {noun}"
-        raise rows.error(bare, f"{problem}; fill it in or remove the row{reading.way_out}")
-    if not kept:
+        raise rows.error(int(bare[0]), f"{problem}; fill it in or remove the row{reading.way_out}")
+    if len(bare) == len(rows.paths):
         raise InputError(f"{shown(rows.file)}: no row has {noun}s")
     words = f"of {shown(rows.file.name)} without {noun}"
-    reading.passed.leave_out(len(rows.paths) - len(kept), "row", words, Why.GONE)
-    return rows.subset(kept)
+    reading.passed.leave_out(len(bare), "row", words, Why.GONE)
+    return rows.subset(all_but(bare, len(rows.paths)).tolist())
 
 
 def _labelled(rows: Rows, reading: Reading) -> Rows:
     """Rows that have a class."""
-    bare = {i for i, label in enumerate(rows.labels) if not label}
-    if not bare:
+    if all(rows.labels):
         return rows
+    bare = {i for i, label in enumerate(rows.labels) if not label}
     if not (rows.several or reading.skip):
         raise rows.error(min(bare), f"the label is empty; fill it in or remove the row{reading.way_out}")
     if len(bare) == len(rows.labels):
@@ -169,10 +171,10 @@ def _labelled(rows: Rows, reading: Reading) -> Rows:
     return rows.subset([i for i in range(len(rows.labels)) if i not in bare])
 
 
-def _placed(rows: Rows, folders: Sequence[str], reading: Reading, split: str | None) -> tuple[Rows, list[str]]:
+def _placed(rows: Rows, folders: Sequence[str], reading: Reading, split: str | None) -> tuple[Rows, Block]:
     """Rows whose image is there, and the path of each."""
     found = find_files(rows, folders, reading.kind, split)
-    missing = [i for i, path in enumerate(found) if path is None]
+    missing = found.blank().tolist()
     if missing and (not reading.skip or len(missing) == len(found)):
         first = folders[0] if len(folders) == 1 else folders[-1]
         names = some([f"{first}/{rows.paths[i]}" for i in missing])
@@ -181,22 +183,24 @@ def _placed(rows: Rows, folders: Sequence[str], reading: Reading, split: str | N
     if missing:
         words = f"of {shown(rows.file.name)} without {reading.kind.noun}"
         reading.passed.leave_out(len(missing), "row", words, Why.GONE)
-    kept = [(i, path) for i, path in enumerate(found) if path is not None]
-    return (rows.subset([i for i, _ in kept]) if missing else rows), [path for _, path in kept]
+        there = all_but(missing, len(found))
+        rows, found = rows.subset(there.tolist()), found.take(there)
+    return rows, found
 
 
-def _single(rows: Rows, paths: list[str], reading: Reading) -> tuple[Rows, list[str]]:
+def _single(rows: Rows, paths: Block, reading: Reading) -> tuple[Rows, Block]:
     """Rows of which each is another image."""
-    if len(set(paths)) == len(paths):
+    again = repeated(paths)
+    if not again:
         return rows, paths
     of_path: dict[str, list[int]] = defaultdict(list)
-    for i, path in enumerate(paths):
-        of_path[path].append(i)
+    for i in again:
+        of_path[paths[i]].append(i)
     several = 0
-    kept = []
+    kept = all_but(again, len(paths)).tolist()
     for same in of_path.values():
         labels = list(dict.fromkeys(rows.labels[i] for i in same))
-        if len(same) > 1 and not (rows.several or reading.skip):
+        if not (rows.several or reading.skip):
             first, second = same[:2]
             raise rows.error(
                 second,
@@ -214,4 +218,5 @@ def _single(rows: Rows, paths: list[str], reading: Reading) -> tuple[Rows, list[
     if several:
         words = f"of several classes in {shown(rows.file.name)}"
         reading.passed.leave_out(several, reading.kind.noun, words, Why.FAULTY)
-    return rows.subset(kept), [paths[i] for i in kept]
+    kept.sort()
+    return rows.subset(kept), paths.take(np.array(kept, dtype=np.int64))

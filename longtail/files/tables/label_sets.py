@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from longtail.errors import InputError
 from longtail.files.listing import Listing
 from longtail.files.tables.labels import Rows, indices_among, own_indices
+from longtail.files.texts import Block
 from longtail.messages import plural, shown, some
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def label_sets(rows: Rows, paths: Sequence[str], classes: Sequence[str] | None) 
     images = np.array([places.setdefault(path, len(places)) for path in paths], dtype=np.int64)
     table = np.zeros((len(places), len(names)), dtype=np.bool_)
     table[images[labelled], targets] = True
-    return LabelSets(list(places), table, names, _groups(rows, paths), rows.home)
+    return LabelSets(Block.of(places), table, names, _groups(rows, paths), rows.home)
 
 
 def _groups(rows: Rows, paths: Sequence[str]) -> list[str] | None:

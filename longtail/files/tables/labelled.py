@@ -1,6 +1,7 @@
 """Files that are given beside others: those of another split, and lists of files without labels."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ def start_of_paths(table: Path, folder: Path, columns: Columns) -> Path | None:
     return folder if (folder / first).exists() and not (table.parent / first).exists() else None
 
 
-def without_files(listing: Listing, others: list[str]) -> Listing:
+def without_files(listing: Listing, others: Sequence[str]) -> Listing:
     """A listing less the files that are among others, whatever path leads to them."""
     held = {os.path.realpath(path) for path in others}
     kept = [row for row, path in enumerate(listing.paths) if os.path.realpath(path) not in held]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import re
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longtail.errors import InputError
+from longtail.files.texts import Block, taken
 from longtail.messages import plural, shown, some
 
 T = TypeVar("T")
@@ -44,12 +46,12 @@ class Rows:
     """
 
     file: Path
-    paths: list[str]
-    labels: list[str]
-    numbers: list[int]
+    paths: Sequence[str]
+    labels: Sequence[str]
+    numbers: Sequence[int]
     unit: str = "line"
-    groups: list[str] = field(default_factory=list)
-    splits: list[str] = field(default_factory=list)
+    groups: Sequence[str] = ()
+    splits: Sequence[str] = ()
     classes: list[str] | None = None
     several: bool = False
     home: Path | None = None
@@ -59,34 +61,87 @@ class Rows:
     def subset(self, rows: Sequence[int]) -> Rows:
         """Some of the rows, in the order given."""
 
-        def taken(values: list[T]) -> list[T]:
+        def some_of(values: Sequence[T]) -> list[T]:
             return [values[row] for row in rows] if values else []
 
         return replace(
             self,
-            paths=taken(self.paths),
-            labels=taken(self.labels),
-            numbers=taken(self.numbers),
-            groups=taken(self.groups),
-            splits=taken(self.splits),
-            files=taken(self.files),
+            paths=taken(self.paths, np.asarray(rows, dtype=np.int64)),
+            labels=some_of(self.labels),
+            numbers=some_of(self.numbers),
+            groups=some_of(self.groups),
+            splits=some_of(self.splits),
+            files=some_of(self.files),
         )
 
     def error(self, index: int, message: str) -> InputError:
-        file = self.files[index] if self.files else self.file
-        return InputError(f"{shown(file)}, {self.unit} {self.numbers[index]}: {message}")
+        return row_error(self.files[index] if self.files else self.file, self.numbers[index], message, self.unit)
+
+
+def row_error(file: Path, number: int, message: str, unit: str = "line") -> InputError:
+    """What is wrong with a row of a file."""
+    return InputError(f"{shown(file)}, {unit} {number}: {message}")
+
+
+class Draft:
+    """Rows as they are read. A label, group or split is kept once however many rows have it, and the paths as
+    ``Texts``."""
+
+    def __init__(self) -> None:
+        self._packed: list[Block] = []
+        self._paths: list[str] = []  # not packed yet
+        self._labels, self._groups, self.splits = list[str](), list[str](), list[str]()
+        self._numbers = array("q")
+        self._known: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def add(self, number: int, path: str, label: str, group: str | None = None, split: str | None = None) -> None:
+        """Add a row; one with a group, or with a split, wants all to have one."""
+        self._numbers.append(number)
+        self._paths.append(path)
+        for own, value in ((self._labels, label), (self._groups, group), (self.splits, split)):
+            if value is not None:
+                own.append(self._known.setdefault(value, value))
+        self._pack()
+
+    def extend(
+        self,
+        numbers: Iterable[int],
+        paths: Iterable[str],
+        labels: Sequence[str],
+        groups: Sequence[str] = (),
+        splits: Sequence[str] = (),
+    ) -> None:
+        """Add many rows."""
+        self._numbers.extend(numbers)
+        self._paths.extend(paths)
+        for own, values in ((self._labels, labels), (self._groups, groups), (self.splits, splits)):
+            own.extend(map(self._known.setdefault, values, values))
+        self._pack()
+
+    def _pack(self) -> None:
+        if len(self._paths) >= 2**16:
+            self._packed.append(Block.of(self._paths))
+            self._paths = []
+
+    def rows(self, file: Path, unit: str = "line", **about: Any) -> Rows:  # see ``Rows``, each of its own type
+        """All that was added."""
+        paths = Block.joined([*self._packed, Block.of(self._paths)])
+        return Rows(file, paths, self._labels, self._numbers, unit, self._groups, self.splits, **about)
 
 
 def joined(parts: Sequence[Rows], file: Path) -> Rows:
     """The rows of several files, which say the same of all else, as those of one."""
 
-    def chained(values: Iterable[list[T]]) -> list[T]:
+    def chained(values: Iterable[Sequence[T]]) -> list[T]:
         return list(chain.from_iterable(values))
 
     return replace(
         parts[0],
         file=file,
-        paths=chained(part.paths for part in parts),
+        paths=Block.joined([Block.of(part.paths) for part in parts]),
         labels=chained(part.labels for part in parts),
         numbers=chained(part.numbers for part in parts),
         groups=chained(part.groups for part in parts),
@@ -191,4 +246,4 @@ def _first(rows: Rows, labels: set[str]) -> int:
 
 
 def _targets(rows: Rows, index: dict[str, int]) -> NDArray[np.int64]:
-    return np.fromiter((index[label] for label in rows.labels), dtype=np.int64, count=len(rows.labels))
+    return np.fromiter(map(index.__getitem__, rows.labels), dtype=np.int64, count=len(rows.labels))

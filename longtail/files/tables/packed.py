@@ -10,9 +10,9 @@ from typing import Any
 from longtail.errors import InputError
 from longtail.files.cache import kept_in
 from longtail.files.tables.columnar import arrow, columnar, first_rows
-from longtail.files.tables.columns import SAMPLE, Columns, as_text, fill, find_columns, likeliest_path
+from longtail.files.tables.columns import SAMPLE, Body, Columns, as_text, find_columns, likeliest_path
 from longtail.files.tables.features import Features, features_of
-from longtail.files.tables.labels import Rows
+from longtail.files.tables.labels import Rows, row_error
 from longtail.files.tables.unpacking import image_suffix, unpacked
 from longtail.messages import command, shown, some
 
@@ -51,24 +51,18 @@ def read_columnar(file: Path, columns: Columns, root: Path | None = None, config
     texts = [name for name in header if name != image]
     sample = [[as_text(row.get(name)) for name in header] for row in first_rows(file, texts, SAMPLE)]
     places = find_columns(shown(file), header, sample, columns)
-    used = [at for at in (places.path, *places.labels, places.group, places.split) if at is not None]
-    rows = Rows(file, [], [], [], "row", **places.about(header, columns))
-    values = _values(file, {at: header[at] for at in used if header[at] != image})
+    about, home = places.about(header, columns), None
+    values = _values(file, {at: header[at] for at in places.used if header[at] != image})
     for at in set(values) & {places.path, *places.labels}:
-        values[at] = _checked(rows, values[at], header[at], at == places.path, features)
+        values[at] = _checked(file, values[at], header[at], at == places.path, features)
     if image is not None:
         home = kept_in(root or file.parent, "images")
         values[places.path] = unpacked(file, image, home, file.relative_to(root or file.parent))
-        rows = replace(rows, home=home)
     if places.labels and (names := features.classes.get(header[places.labels[0]])):
-        rows = replace(rows, classes=[*names, *sorted(set(map(as_text, values[places.labels[0]])) - {*names, ""})])
-    columns_of_text = {at: list(map(as_text, column)) for at, column in values.items()}
-    body = (
-        (i + 1, [columns_of_text[at][i] if at in columns_of_text else "" for at in range(max(used) + 1)])
-        for i in range(len(values[places.path]))
-    )
-    fill(rows, body, places, header, columns.several)
-    return rows
+        about["classes"] = [*names, *sorted(set(map(as_text, values[places.labels[0]])) - {*names, ""})]
+    body = Body(file, "row", header, places, columns.several)
+    body.add(range(1, len(values[places.path]) + 1), {at: list(map(as_text, its)) for at, its in values.items()})
+    return body.rows(home=home, **about)
 
 
 def _values(file: Path, names: dict[int, str]) -> dict[int, list[Any]]:  # Python's, of any type
@@ -81,7 +75,7 @@ def _values(file: Path, names: dict[int, str]) -> dict[int, list[Any]]:  # Pytho
     return values
 
 
-def _checked(rows: Rows, values: list[Any], name: str, is_path: bool, features: Features) -> list[Any]:
+def _checked(file: Path, values: list[Any], name: str, is_path: bool, features: Features) -> list[Any]:
     """The values of a column, if they can be paths or classes; class numbers by their names."""
     kind, words = (str | None, "text") if is_path else (str | int | float | None, "text or whole numbers")
     classes = None if is_path else features.classes.get(name)
@@ -92,8 +86,7 @@ def _checked(rows: Rows, values: list[Any], name: str, is_path: bool, features: 
         elif classes is not None and isinstance(value, int) and value >= len(classes):
             problem = f"{shown(name)} is {value}, and there are {len(classes)} names from 0; correct it"
         if problem:
-            rows.numbers.append(row + 1)
-            raise rows.error(-1, problem)
+            raise row_error(file, row + 1, problem, "row")
     if classes is None:
         return values
     return [(classes[value] if value >= 0 else "") if isinstance(value, int) else value for value in values]

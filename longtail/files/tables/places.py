@@ -1,6 +1,6 @@
 """Where the images or videos lie that a file names: by their paths, or by their names anywhere below a folder."""
 
-# ruff: noqa: PTH100, PTH112, PTH113, PTH117, PTH118, PTH119, PTH122, PTH206 - paths are plain strings: objects are slow in their thousands
+# ruff: noqa: PTH100, PTH112, PTH113, PTH117, PTH118, PTH119, PTH122, PTH206, PTH208 - paths are plain strings: objects are slow in their thousands
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import logging
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+import numpy as np
 
 from longtail.errors import InputError
 from longtail.files.images.folder import IMAGES, Kind
-from longtail.files.listing import entries, is_file, missing_files
+from longtail.files.listing import by_folder, entries, is_file, missing_files, names_in, reading
 from longtail.files.split_names import split_in
 from longtail.files.tables.labels import Rows
+from longtail.files.texts import Block, all_but
 from longtail.messages import plural, shown, some
 
 logger = logging.getLogger(__name__)
@@ -22,8 +25,8 @@ logger = logging.getLogger(__name__)
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts before the names of uploads
 
 
-def find_files(rows: Rows, folders: Sequence[str], kind: Kind, split: str | None = None) -> list[str | None]:
-    """The path of each row's file, None where there is none.
+def find_files(rows: Rows, folders: Sequence[str], kind: Kind, split: str | None = None) -> Block:
+    """The path of each row's file, empty where there is none.
 
     A path leads from one of ``folders``. One that leads nowhere, as it is an id, has leading folders of another machine
     or another suffix, is looked for by its name, then by its name without suffix, anywhere below the folders; of
@@ -43,57 +46,71 @@ def find_files(rows: Rows, folders: Sequence[str], kind: Kind, split: str | None
             way_out = f"give the one that the paths of {shown(rows.file)} start from"
             raise InputError(f"{shown(folder)}: no such folder; {way_out}")
     inner = _inner_paths(rows, folders)
-    found: list[str | None] = [None] * len(inner)
-    waiting = [i for i, path in enumerate(inner) if path is not None]
+    waiting = all_but(inner.blank(), len(inner))
+    parts = [Block.of([""])]  # and the places in them
+    place = np.zeros(len(inner), dtype=np.int64)
     for folder in folders:
-        paths = [os.path.join(folder, str(inner[i])) for i in waiting]
-        missing = {waiting[at] for at in missing_files(paths, kind.folders)}
-        for i, path in zip(waiting, paths, strict=True):
-            if i not in missing:
-                found[i] = path
-        waiting = sorted(missing)
-    lost = [i for i, path in enumerate(found) if path is None]
-    if lost:
-        names = _Names(folders, kind, split)
-        for i in lost if names.files else []:
-            found[i] = names.find(rows, i)
-        if by_name := len({rows.paths[i] for i in lost if found[i] is not None}):
+        paths = inner.take(waiting).prefixed(os.path.join(folder, ""))
+        missing = np.array(missing_files(paths, kind.folders), dtype=np.int64)
+        if len(paths) == len(inner) and not len(missing):
+            return paths
+        there = all_but(missing, len(waiting))
+        place[waiting[there]] = sum(map(len, parts)) + np.arange(len(there))
+        parts.append(paths.take(there))
+        waiting = waiting[missing]
+    lost = np.flatnonzero(place == 0).tolist()
+    if lost and (names := _Names(folders, kind, split)).files:
+        found = {i: path for i in lost if (path := names.find(rows, i))}
+        place[list(found)] = sum(map(len, parts)) + np.arange(len(found))
+        parts.append(Block.of(found.values()))
+        if found:
             where, total = shown(folders[-1]), plural(len(set(rows.paths)), kind.noun)
+            by_name = len({rows.paths[i] for i in found})
             logger.info(f"{by_name} of {total} of {shown(rows.file)} found by their names in {where}")
-    return found
+    return Block.joined(parts).take(place)
 
 
-def unnamed(paths: Collection[str], kind: Kind = IMAGES) -> list[str]:
-    """The files of a kind beside those of some paths that are not among these."""
-    named = set(paths)
-    folders = {path.rpartition(os.sep)[0] or os.sep for path in named}
-    beside = (entry for folder in sorted(folders) for entry in entries(folder))
-    return [
-        entry.path
-        for entry in beside
-        if entry.name[0] != "." and entry.path not in named and kind.has(entry.path) and is_file(entry)
-    ]
+def unnamed(paths: Iterable[str], kind: Kind = IMAGES) -> list[str]:
+    """The files of a kind beside those of some paths, of which none comes twice, that are not among these."""
+    paths = Block.of(paths)
+    found: dict[str, list[str]] = {}
+    for folder, rows in by_folder(paths):
+        with reading(folder):
+            count = len(os.listdir(folder))
+        if count > len(rows):
+            named = set(names_in(folder, paths.take(rows)))
+            others = [entry for entry in entries(folder) if entry.name not in named and entry.name[0] != "."]
+            found[folder] = [entry.path for entry in others if kind.has(entry.path) and is_file(entry)]
+    return [path for folder in sorted(found) for path in found[folder]]
 
 
-def _inner_paths(rows: Rows, folders: Sequence[str]) -> list[str | None]:
-    """The paths as they start from a folder, without detours; None for one that starts elsewhere."""
+def _inner_paths(rows: Rows, folders: Sequence[str]) -> Block:
+    """The paths as they start from a folder, without detours; empty for one that starts elsewhere."""
+    paths = Block.of(rows.paths)
+    if all(map(_are_plain, paths.pieces())):
+        return paths
     tops = {os.path.join(top, "") for folder in folders for top in (os.path.abspath(folder), os.path.realpath(folder))}
-    inner: list[str | None] = []
-    for i, path in enumerate(rows.paths):
-        if not path:
-            raise rows.error(i, "the path is empty; fill it in or remove the row")
-        plain = os.path.normpath(path)
-        start: str | None = plain
-        elsewhere = False
-        if os.path.isabs(plain):
-            start = next((plain[len(top) :] for top in tops if plain.startswith(top)), None)
-            elsewhere = start is None and os.path.lexists(plain)
-        if elsewhere or plain in (os.curdir, os.pardir) or plain.startswith(os.pardir + os.sep):
-            raise rows.error(
-                i, f"path {shown(path)} is not inside {shown(folders[-1])}; correct it or give another root"
-            )
-        inner.append(start)
-    return inner
+    return Block.of(_inner_path(rows, i, path, tops, folders[-1]) for i, path in enumerate(paths))
+
+
+def _are_plain(paths: bytes) -> bool:
+    """Whether all paths, with NULs between, are relative ones without detours, by one look at them together."""
+    whole = b"/%b/" % paths.replace(b"\0", b"/")
+    return os.sep == "/" and not any(mark in whole for mark in (b"//", b"/./", b"/../"))
+
+
+def _inner_path(rows: Rows, i: int, path: str, tops: Collection[str], folder: str) -> str:
+    if not path:
+        raise rows.error(i, "the path is empty; fill it in or remove the row")
+    plain = os.path.normpath(path)
+    start = plain
+    elsewhere = False
+    if os.path.isabs(plain):
+        start = next((plain[len(top) :] for top in tops if plain.startswith(top)), "")
+        elsewhere = not start and os.path.lexists(plain)
+    if elsewhere or plain in (os.curdir, os.pardir) or plain.startswith(os.pardir + os.sep):
+        raise rows.error(i, f"path {shown(path)} is not inside {shown(folder)}; correct it or give another root")
+    return start
 
 
 class _Names:

@@ -9,8 +9,7 @@ import io
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +19,24 @@ from longtail.files.listing import Listing
 from longtail.files.tables.columns import (
     SAMPLE,
     SEVERAL,
+    Body,
     Columns,
     as_text,
-    fill,
     find_columns,
     is_data,
     labels_in,
     likeliest_label,
 )
 from longtail.files.tables.entries import Reading, listing_of
-from longtail.files.tables.labels import Rows
+from longtail.files.tables.labels import Draft, Rows, row_error
 from longtail.files.tables.nested import json_lines
 from longtail.files.tables.packed import read_columnar
+from longtail.files.texts import is_utf8
 from longtail.messages import command, plural, shown
 
 logger = logging.getLogger(__name__)
 
+_ROWS = 2**9  # that are lists at a time: of more, the garbage collector would look at all objects again and again
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".arrow", ".txt", ".lst")
 
 
@@ -110,80 +111,109 @@ def _read(file: Path, columns: Columns) -> Rows:
 
 
 def file_text(file: Path) -> str:
+    """A file of UTF-8."""
+    return _utf8(file).decode("utf-8-sig")
+
+
+def text_lines(file: Path, newline: str | None = "") -> io.TextIOWrapper:
+    """The lines of a file of UTF-8, each a string as it is asked for."""
+    return io.TextIOWrapper(io.BytesIO(_utf8(file)), "utf-8-sig", newline=newline)
+
+
+def _utf8(file: Path) -> bytes:
     try:
-        return file.read_bytes().decode("utf-8-sig")
+        data = file.read_bytes()
+        if not is_utf8(data):
+            data.decode("utf-8-sig")  # tells where it is not
     except OSError as error:
         raise InputError(f"{shown(file)}: cannot read it ({error.strerror}); check its permissions") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(f"{shown(file)}, line {line}: not UTF-8 text; save the table as UTF-8") from error
+    return data
 
 
 def _read_csv(file: Path, delimiter: str, columns: Columns) -> Rows:
-    text = file_text(file)
-    first = next(filter(str.strip, text.splitlines()), "")
+    lines = text_lines(file)
+    first = next((part for line in lines for part in line.splitlines() if part.strip()), "")
     if delimiter not in first:
         delimiter = next((mark for mark in ",;\t|" if mark in first), delimiter)
-    rows = Rows(file, [], [], [])
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines.seek(0)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         header = [name.strip() for name in next(filter(None, reader), [])]
         if not header:
-            return rows
+            return Rows(file, [], [], [])
         if is_data(header) and columns.path is None:
             if len(header) == 1:
                 return _read_lines(file, columns)
             if len(header) != 2:
                 raise InputError(f"{shown(file)}, line {reader.line_num}: no header; write one, such as path,label")
-            reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+            lines.seek(0)
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
             header = ["path", "label"]
         place = f"{shown(file)}, line {max(reader.line_num, 1)}"
-        body = _of_length(rows, reader, len(header))
-        sample = list(islice(body, SAMPLE))
-        places = find_columns(place, header, [row for _, row in sample], columns)
-        fill(rows, chain(sample, body), places, header, columns.several)
+        blocks = _blocks(file, reader, len(header))
+        sample = next(blocks, ([], []))
+        places = find_columns(place, header, sample[1], columns)
+        body = Body(file, "line", header, places, columns.several)
+        for numbers, rows in chain([sample], blocks):
+            body.add(numbers, {at: [row[at] for row in rows] for at in places.used})
     except csv.Error as error:
         raise InputError(f"{shown(file)}, line {reader.line_num}: {error}; correct the quotes of this row") from error
-    return replace(rows, **places.about(header, columns))
+    return body.rows(**places.about(header, columns))
 
 
-def _of_length(
-    rows: Rows,
+def _blocks(
+    file: Path,
     reader: Any,  # of csv, which has no public name for it
     length: int,
-) -> Iterator[tuple[int, list[str]]]:
-    """The rows that follow, each with its line; all have so many fields."""
-    for row in filter(None, reader):
-        if len(row) != length:
-            rows.numbers.append(reader.line_num)
-            message = f"{plural(len(row), 'field')} where the header has {length}; correct the row"
-            raise rows.error(-1, f"{message}, with quotes around text that contains the separator")
-        yield reader.line_num, row
+) -> Iterator[tuple[list[int], list[list[str]]]]:
+    """The rows that follow, each with its line, many at a time, ``SAMPLE`` first; all have so many fields. A fault is
+    raised once those before it have gone out, in the sample at once."""
+    for most in chain([SAMPLE], repeat(_ROWS)):
+        numbers: list[int] = []
+        rows: list[list[str]] = []
+        fault: Exception | None = None
+        try:
+            for row in islice(filter(None, reader), most):
+                numbers.append(reader.line_num)
+                rows.append(row)
+        except csv.Error as error:
+            fault = error
+        if not {*map(len, rows)} <= {length}:
+            odd = next(at for at, row in enumerate(rows) if len(row) != length)
+            message = f"{plural(len(rows[odd]), 'field')} where the header has {length}; correct the row"
+            fault = row_error(file, numbers[odd], f"{message}, with quotes around text that contains the separator")
+            del numbers[odd:], rows[odd:]
+        if rows and (fault is None or most == _ROWS):
+            yield numbers, rows
+        if fault is not None:
+            raise fault
+        if not rows:
+            return
 
 
 def _read_lines(file: Path, columns: Columns) -> Rows:
-    rows = Rows(file, [], [], [])
-    for number, line in enumerate(io.StringIO(file_text(file), newline=None), start=1):
+    rows = Draft()
+    for number, line in enumerate(text_lines(file, None), start=1):
         fields = line.strip().rsplit(maxsplit=1) if columns.labelled else [line.strip(), ""]
         if not any(fields):
             continue
         if len(fields) < 2:
-            rows.numbers.append(number)
-            raise rows.error(-1, f"only one field, {shown(fields[0])}; write a path, a space and a label")
+            raise row_error(file, number, f"only one field, {shown(fields[0])}; write a path, a space and a label")
         for label in labels_in(fields[1]) if columns.several else fields[1:]:
-            rows.paths.append(fields[0])
-            rows.labels.append(label)
-            rows.numbers.append(number)
-    return rows
+            rows.add(number, fields[0], label)
+    return rows.rows(file)
 
 
 def _read_json_lines(file: Path, columns: Columns) -> Rows:
     """A JSON object in each line; lists of labels are taken where an image may have several, and other fields that are
     lists or objects themselves are passed over."""
-    rows = Rows(file, [], [], [])
+    numbers: list[int] = []
     entries: list[dict[str, Any]] = []
     for number, entry in json_lines(file, file_text(file).split("\n")):
-        rows.numbers.append(number)
+        numbers.append(number)
         entries.append(entry)
     names = list(dict.fromkeys(name for entry in entries[:SAMPLE] for name in entry))
     nested = {name for name in names if any(isinstance(entry.get(name), (dict, list)) for entry in entries)}
@@ -191,20 +221,20 @@ def _read_json_lines(file: Path, columns: Columns) -> Rows:
     for name in sorted(nested) if columns.labelled else ():
         if columns.several and _are_labels([entry.get(name) for entry in entries], name == label):
             for i, entry in enumerate(entries):
-                entry[name] = _barred(rows, i, entry.get(name))
+                entry[name] = _barred(file, numbers[i], entry.get(name))
             nested.remove(name)
         elif name == label:
             problem = "is not a list of names in each line; write one" if columns.several else f"has lists; {SEVERAL}"
             way_out = f"{problem}, or {command('--data.label_column', 'NAME')} for another column"
-            raise rows.error(0, f"{shown(name)} {way_out}")
+            raise row_error(file, numbers[0], f"{shown(name)} {way_out}")
     header = [name for name in names if name not in nested]
     if not header:
-        return rows
-    body = [[as_text(entry.get(name)) for name in header] for entry in entries]
-    places = find_columns(f"{shown(file)}, line {rows.numbers[0]}", header, body[:SAMPLE], columns)
-    filled = Rows(file, [], [], [], **places.about(header, columns))
-    fill(filled, zip(rows.numbers, body, strict=True), places, header, columns.several)
-    return filled
+        return Rows(file, [], [], numbers)
+    sample = [[as_text(entry.get(name)) for name in header] for entry in entries[:SAMPLE]]
+    places = find_columns(f"{shown(file)}, line {numbers[0]}", header, sample, columns)
+    body = Body(file, "line", header, places, columns.several)
+    body.add(numbers, {at: [as_text(entry.get(header[at])) for entry in entries] for at in places.used})
+    return body.rows(**places.about(header, columns))
 
 
 def _are_labels(values: Sequence[object], likely: bool) -> bool:
@@ -214,13 +244,13 @@ def _are_labels(values: Sequence[object], likely: bool) -> bool:
     return all(isinstance(part, kinds) for part in parts)
 
 
-def _barred(rows: Rows, index: int, value: object) -> object:
+def _barred(file: Path, number: int, value: object) -> object:
     """The labels of a list with ``|`` between them; another value as it is."""
     if not isinstance(value, list):
         return value
     parts = [as_text(part) for part in value]
     if odd := next((part for part in parts if "|" in part), None):
-        raise rows.error(index, f"label {shown(odd)} has a |, which separates labels; rename it")
+        raise row_error(file, number, f"label {shown(odd)} has a |, which separates labels; rename it")
     return "|".join(parts)
 
 

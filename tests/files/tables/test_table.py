@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from longtail.errors import InputError
+from longtail.files import columns, table
 from longtail.files.tables.table import read_table
 
 
@@ -166,6 +167,34 @@ def test_padded_indices(root):
 def test_refusals(root, text, expected):
     file = write(root, text)
     assert refusal(file).startswith(f"{file}{expected}")
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (["1,0"] * 9 + ["1"], "line 11: 2 fields where the header has 3"),
+        (["1,0"] * 8 + ["1", "2,0"], "line 10: 2 fields"),
+        (["1,0"] * 8 + ["2,0", "1"], "line 10: 2 in a column of 0 and 1"),
+        (["1,0"] * 8 + ["2,0", '1,"'], "line 10: 2 in a column of 0 and 1"),
+        (["1,0"] * 8 + ['1,"', "2,0"], "line 11: unexpected end of data"),
+        (["0,1", '1,"0\n"', "", "1,0", "1,0", "1"], "line 8: 2 fields"),
+    ],
+)
+def test_faults_behind_the_first_rows(root, monkeypatch, rows, expected):
+    """What is wrong first is told, with its line, though rows are taken many at a time."""
+    monkeypatch.setattr(table, "SAMPLE", 2)
+    monkeypatch.setattr(columns, "SAMPLE", 2)
+    monkeypatch.setattr(table, "_ROWS", 4)
+    lines = [f"{i}.jpg,{row}" if row else "" for i, row in enumerate(rows)]
+    file = write(root, "\n".join(["path,cat,dog", *lines]) + "\n")
+    assert refusal(file).startswith(f"{file}, {expected}")
+
+
+def test_lines_of_rows_with_breaks_in_them(root, monkeypatch):
+    monkeypatch.setattr(table, "SAMPLE", 1)
+    monkeypatch.setattr(table, "_ROWS", 2)
+    text = 'path,label,note\na.jpg,0,"x\ny"\n\nb.jpg,1,\nc.jpg,1,"\r\n"\nsub/d.jpg,0,\nb.jpg,1,\n'
+    assert refusal(write(root, text)).endswith("t.csv, line 9: path b.jpg is also in line 5; remove one of the two")
 
 
 def test_list_file_refusals(root):
