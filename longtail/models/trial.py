@@ -16,7 +16,7 @@ Change = Callable[[Any], None]  # of a block of timm, which has no type
 Call = tuple[tuple[Any, ...], dict[str, Any]]  # as the network calls the block
 
 
-def try_change(body: nn.Module, blocks: list[Any], change: Change, what: str) -> None:
+def try_change(body: nn.Module, blocks: list[Any], change: Change, what: str) -> None:  # blocks of timm have no type
     """Try a change on a copy of a block of each class, whose scales, shifts and biases are drawn.
 
     The network runs up to the first block of a class, whose input is kept. Neither the network nor the random state of

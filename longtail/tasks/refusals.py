@@ -29,9 +29,10 @@ def building() -> Iterator[None]:
         while packages(cause)[-1:] == ["jsonargparse"] and cause.__cause__ is not None:
             said = refused_by_class(str(cause)) or said
             cause = cause.__cause__
-        if said is not None and isinstance(cause, ValueError):
+        from_builders = isinstance(cause, ValueError) and not {*packages(cause)} - BUILDERS
+        if said is not None and from_builders:
             raise InputError(said) from error
-        refused = isinstance(cause, ValueError) and not {*packages(cause)} - BUILDERS and not _is_ours(cause)
+        refused = from_builders and not _is_ours(cause)
         if isinstance(cause, MisconfigurationException) or (refused and not isinstance(cause, InputError)):
             raise InputError(explain(str(cause))) from error
         raise cause from cause.__cause__
@@ -45,7 +46,7 @@ def refused_by_class(message: str) -> str | None:
     return lines[0] if len(lines) == 1 else None
 
 
-def _is_ours(error: ValueError) -> bool:
+def _is_ours(error: BaseException) -> bool:
     """Whether it is a fault of this package: no check raised it."""
     return packages(error)[-1:] == ["longtail"] and not is_checked(error)
 

@@ -41,7 +41,7 @@ def test_processes_are_gone_when_nobody_listens_any_more() -> None:
 
 def test_torch_is_not_loaded_to_look_at_files() -> None:
     pytest.importorskip("av")
-    modules = ["image_checks", "video.reading", "video.pyav"]
+    modules = ["images.checks", "video.reading", "video.pyav"]
     assert set(apart(loads, [[f"longtail.files.{name}"] for name in modules])) == {(False, "")}
 
 

@@ -208,7 +208,9 @@ def test_classes_of_the_package_are_named_in_one_place() -> None:
     package = Path(longtail.__file__).parent
     strings = re.compile(rf"""(['"])(longtail\.data\.)?({"|".join(shipped())})\1""")
     naming = {file.relative_to(package) for file in package.rglob("*.py") if strings.search(file.read_text())}
-    assert {file for file in naming if file.parts[0] != "reports"} == {Path("files", "readers.py")}, "heads of tables"
+    assert {file for file in naming if file.parts[0] != "reports"} == {Path("files", "formats", "readers.py")}, (
+        "heads of tables"
+    )
     for layout in (value for value in vars(layouts).values() if isinstance(value, layouts.Layout)):
         options = dict(pairs(layout.way_out.removeprefix("give ").split()))
         assert options["--recipe"] in recipe_names()
