@@ -148,10 +148,14 @@ def _column(values: IntArray | Sequence[str] | None) -> Iterator[str]:
     if values is None:
         yield "null"
         return
-    for start in range(0, len(values), _CHUNK):
-        some = values[start : start + _CHUNK]
-        yield f"{',['[start == 0]}{_compact(some.tolist() if isinstance(some, np.ndarray) else list(some))[1:-1]}"
-    yield "]" if len(values) else "[]"
+    parts: Iterator[str]
+    if isinstance(values, np.ndarray):
+        parts = (_compact(values[at : at + _CHUNK].tolist())[1:-1] for at in range(0, len(values), _CHUNK))
+    else:
+        parts = Block.of(values).json()
+    yield f"[{next(parts, '')}"
+    yield from (f",{part}" for part in parts)
+    yield "]"
 
 
 def _files(names: list[str], labels: list[int], sizes: list[int], ends: list[int] | None) -> SplitFiles:
@@ -172,8 +176,8 @@ def names_below(paths: Sequence[str], root: Path, split: str, own: Path) -> Sequ
         own: folder of what the split was given by.
     """
     start = f"{root}{os.sep}"
-    if names := member_names(paths):
-        return names
+    if members := member_names(paths):
+        return members
     if os.sep == "/" and isinstance(paths, Block) and (below := paths.without(start)) is not None:
         return below
     names = [path.removeprefix(start) if path.startswith(start) else _beside(path, root, split, own) for path in paths]

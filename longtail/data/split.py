@@ -51,15 +51,24 @@ def stratified_split(
         InputError: ``fraction`` is outside [0, 1).
     """
     check_fraction("fraction", fraction)
-    order = np.argsort(targets, kind="stable")  # row numbers, class by class
+    order = _in_order(targets)  # row numbers, class by class
     classes, starts, counts = np.unique(targets[order], return_index=True, return_counts=True)
     held_out = np.minimum(np.rint(fraction * (counts if sizes is None else sizes[classes])), counts - 1)
     if fraction and not held_out.any() and len(counts):
         held_out[counts.argmax()] = min(1, counts.max() - 1)
     of_class = np.repeat(np.arange(len(counts)), counts)
-    shuffled = order[np.lexsort((np.random.default_rng(seed).random(len(order)), of_class))]
-    is_held_out = np.arange(len(order)) - starts[of_class] < held_out[of_class]
-    return np.sort(shuffled[~is_held_out]).astype(np.int64), np.sort(shuffled[is_held_out]).astype(np.int64)
+    drawn = np.argsort(np.random.default_rng(seed).random(len(order)), kind="stable")
+    shuffled = order[drawn[_in_order(of_class[drawn])]]  # class by class, each in the order that is drawn
+    is_held_out = np.zeros(len(order), dtype=np.bool_)
+    is_held_out[shuffled[np.arange(len(order)) - starts[of_class] < held_out[of_class]]] = True
+    return np.flatnonzero(~is_held_out).astype(np.int64), np.flatnonzero(is_held_out).astype(np.int64)
+
+
+def _in_order(numbers: IntegerArray) -> NDArray[np.int64]:
+    """Row numbers by the numbers in the rows, those of equal ones in order; small numbers are sorted in one pass."""
+    if len(numbers) and numbers.min() >= 0 and numbers.max() < 2**16:
+        numbers = numbers.astype(np.uint16)
+    return np.argsort(numbers, kind="stable")
 
 
 def grouped_split(

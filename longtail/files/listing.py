@@ -8,7 +8,6 @@ import os
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.errors import InputError
-from longtail.files.texts import Block, Memo, taken
+from longtail.files.texts import Block, taken
 from longtail.messages import shown, some
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
@@ -145,14 +144,7 @@ def is_file(entry: os.DirEntry[str]) -> bool:
 
 def by_folder(paths: Block) -> Iterator[tuple[str, IntArray]]:
     """The folders of some paths, in the order in which they come, each with the rows in it."""
-    folders: dict[str, int] = {}
-
-    def number(head: str) -> int:  # of the folder that is written so
-        return folders.setdefault(os.path.split(head)[0], len(folders))
-
-    known = Memo(number)
-    heads = ([path[: path.rfind(os.sep) + 1] for path in some] for some in paths.chunks())
-    owner = np.fromiter(map(known.__getitem__, chain.from_iterable(heads)), np.int32, len(paths))
+    folders, owner = paths.folders
     order = np.argsort(owner, kind="stable")
     ends = np.cumsum(np.bincount(owner, minlength=len(folders)))
     return zip(folders, np.split(order, ends[:-1]), strict=False)  # of no paths there is one piece, and no folder

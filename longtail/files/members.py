@@ -16,7 +16,7 @@ import numpy as np
 
 from longtail.files.listing import IntArray
 from longtail.files.stores import base_name, read_bytes
-from longtail.files.texts import Texts, repeated
+from longtail.files.texts import Block, Texts, repeated
 
 _MARK = ".tar["
 
@@ -94,17 +94,16 @@ def folders_of(paths: Sequence[str]) -> set[str]:
     return {os.path.dirname(path) for path in paths}  # noqa: PTH120 - of millions
 
 
-def member_names(paths: Sequence[str]) -> Sequence[str] | None:
+def member_names(paths: Sequence[str]) -> Block | None:
     """What the files at some paths are called in their shards, with the shard where that is not enough to tell them
     apart; None where they are files of their own."""
     if not paths or member_of(paths[0]) is None:
         return None
-    names: Sequence[str] = (
-        paths.names if isinstance(paths, Members) else [path.partition(_MARK)[2].partition("]/")[2] for path in paths]
-    )
-    if not all(names):
+    within = (path.partition(_MARK)[2].partition("]/")[2] for path in paths)
+    names = Block.of(paths.names if isinstance(paths, Members) else within)
+    if len(names.blank()):
         return None
     if repeated(names):
         shards = (f"{base_name(path.partition(_MARK)[0])}.tar" for path in paths)
-        names = [f"{shard}/{name}" for shard, name in zip(shards, names, strict=True)]
+        names = Block.of(f"{shard}/{name}" for shard, name in zip(shards, names, strict=True))
     return names

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 from abc import ABC, abstractmethod
 from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain, islice
 from typing import Any, TypeVar, overload
 
@@ -126,9 +129,33 @@ class Block(Texts):
         """Those at ``rows`` (any number of int64, in that order)."""
         return Block(self.block, self.starts[rows], self.ends[rows])
 
+    def json(self) -> Iterator[str]:
+        """Their JSON, some thousands at a time, as it stands in a list."""
+        for start, piece in zip(range(0, len(self), _CHUNK), self.pieces(), strict=True):
+            text, count = piece.decode(*_CODEC), min(_CHUNK, len(self) - start)
+            joined = text.replace("\0", '","')
+            plain = text.isascii() and joined.isprintable() and piece.count(b"\0") == count - 1
+            if plain and not (b'"' in piece or b"\\" in piece):
+                yield f'"{joined}"'
+            else:
+                yield json.dumps(self.strings(start, start + count), separators=(",", ":"))[1:-1]
+
     def blank(self) -> NDArray[np.int64]:
         """The rows of empty ones."""
         return np.flatnonzero(self.starts == self.ends)
+
+    @cached_property
+    def folders(self) -> tuple[list[str], NDArray[np.int32]]:
+        """The folders of paths, in the order in which they come, and which of them each path is in."""
+        folders: dict[str, int] = {}
+
+        def number(head: str) -> int:  # of the folder that is written so
+            return folders.setdefault(os.path.split(head)[0], len(folders))
+
+        known = Memo(number)
+        heads = ([path[: path.rfind(os.sep) + 1] for path in some] for some in self.chunks())
+        owner = np.fromiter(map(known.__getitem__, chain.from_iterable(heads)), np.int32, len(self))
+        return list(folders), owner
 
     def prefixed(self, prefix: str) -> Block:
         """Each behind a prefix."""
@@ -159,11 +186,11 @@ class Block(Texts):
         return [block[at:end] for at, end in places]
 
     def _piece(self, start: int, stop: int) -> bytes:
-        """Some of them with NULs between."""
-        starts, ends = self.starts[start:stop], self.ends[start:stop]
-        if (starts[1:] == ends[:-1] + 1).all():  # as they stand in the block
-            return self.block[starts[0] : ends[-1]]
-        return b"\0".join(self._each(start, stop))
+        """Some of them with NULs between; those that stand so in the block at a time."""
+        starts, ends, block = self.starts[start:stop], self.ends[start:stop], self.block
+        cuts = np.flatnonzero(starts[1:] != ends[:-1] + 1)
+        runs = zip(starts[np.append(0, cuts + 1)].tolist(), ends[np.append(cuts, -1)].tolist(), strict=True)
+        return b"\0".join([block[at:end] for at, end in runs])
 
     def pieces(self) -> Iterator[bytes]:
         """All of them as bytes with NULs between, some thousands at a time."""

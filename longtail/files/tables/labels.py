@@ -114,11 +114,11 @@ class Draft:
         groups: Sequence[str] = (),
         splits: Sequence[str] = (),
     ) -> None:
-        """Add many rows."""
+        """Add many rows; of equal labels, groups or splits the caller keeps one."""
         self._numbers.extend(numbers)
         self._paths.extend(paths)
         for own, values in ((self._labels, labels), (self._groups, groups), (self.splits, splits)):
-            own.extend(map(self._known.setdefault, values, values))
+            own.extend(values)
         self._pack()
 
     def _pack(self) -> None:

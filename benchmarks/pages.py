@@ -1,0 +1,143 @@
+"""Processor seconds, memory and size of the record and the pages of runs with many classes."""
+
+import argparse
+import contextlib
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from benchmarks.measure import CPU, save, status, table
+from longtail.cli import runs
+from longtail.reports.grains import IMAGES
+from longtail.reports.results import FILE_NAME, Results, load_results, save_results
+
+RUNS = ("one", "other")
+
+
+def results_of(classes: int, epochs: int, seed: int) -> Results:
+    """The results of a run that never happened: validated in every epoch, and measured on validation and test by its
+    last checkpoint and its best."""
+    random = np.random.default_rng(seed)
+    counts = [max(1, round(1000 * 0.001 ** (c / classes))) for c in range(classes)]
+    groups = dict.fromkeys(("top1", "top5", "balanced_accuracy", "many", "medium", "few"), 0.5)
+
+    def accuracy() -> list[float]:  # shares of 30 images
+        return cast(list[float], (random.integers(0, 31, classes) / 30).tolist())
+
+    history = [
+        {
+            "epoch": epoch + 1,
+            "seconds": 3000.0,
+            "images_per_second": 400.0,
+            "learning_rate": 0.1,
+            "train": {"loss": 1 / (epoch + 1), "top1": 0.5},
+            "val": groups,
+            "class_accuracy": accuracy(),
+        }
+        for epoch in range(epochs)
+    ]
+    evaluations = [
+        {
+            "split": split,
+            "checkpoint": checkpoint,
+            "epoch": epochs,
+            "images": 30 * classes,
+            "metrics": groups,
+            "per_class": {"images": [30] * classes, "accuracy": accuracy(), "precision": accuracy()},
+            "confusions": [{"true": c, "predicted": c + 1, "images": 9} for c in range(100)],
+            "mistakes": [],
+        }
+        for split in ("val", "test")
+        for checkpoint in ("last", "best")
+    ]
+    results: dict[str, Any] = {
+        "format": 1,
+        "task": "classification",
+        "predictor": "longtail.inference.classification.Classifier",
+        "grain": asdict(IMAGES),
+        "name": RUNS[seed],
+        "recipe": RUNS[seed],
+        "status": "finished",
+        "seed": seed,
+        "data": {
+            "name": "Folder",
+            "source": "photos",
+            "images": {"train": sum(counts), "val": 9, "test": 9},
+            "input": {},
+        },
+        "classes": [f"n{c:08}" for c in range(classes)],
+        "train_counts": counts,
+        "thresholds": {"many": 100, "few": 20},
+        "versions": {"python": "3.11"},
+        "hardware": {"device": "cpu", "name": "CPU", "processes": 1, "threads": 2, "precision": "32-true"},
+        "started": "2026-01-01T00:00:00+00:00",
+        "seconds": 3000.0 * epochs,
+        "epochs": epochs,
+        "images_per_second": 400.0,
+        "parameters": 30_000_000,
+        "history": history,
+        "best_epoch": epochs,
+        "evaluations": evaluations,
+        "config": f"seed: {seed}\n",
+    }
+    return cast(Results, results)
+
+
+def steps(folder: Path) -> dict[str, tuple[Callable[[], object], Path]]:
+    """What is measured, and the file that it writes."""
+    one, other = (folder / name for name in RUNS)
+    report, page = folder / "report.html", folder / "compare.html"
+    return {
+        "results.json, written": (lambda: None, one / FILE_NAME),
+        "results.json, read": (lambda: load_results(one), one / FILE_NAME),
+        "report": (lambda: runs.report([str(one), "--output", str(report)]), report),
+        "compare": (lambda: runs.compare([str(one), str(other), "--output", str(page)]), page),
+    }
+
+
+def one(step: str, folder: Path) -> None:
+    """The figures of a step, as JSON."""
+    run, file = steps(folder)[step]
+    if step == "results.json, written":
+        results = load_results(folder / RUNS[0])
+        run = lambda: save_results(folder / RUNS[0], results)  # noqa: E731
+    before, start = status("VmRSS"), time.process_time()
+    with contextlib.redirect_stdout(io.StringIO()):
+        run()
+    seconds, memory = time.process_time() - start, status("VmHWM") - before
+    print(json.dumps({"seconds": seconds, "MB": file.stat().st_size / 1e6, "GiB": memory / 2**30}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--classes", type=int, default=20_000)
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        return one(options.one[0], Path(options.one[1]))
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        for seed, run in enumerate(RUNS):
+            (Path(name) / run).mkdir()
+            save_results(Path(name) / run, results_of(options.classes, options.epochs, seed))
+        for step in steps(Path(name)):
+            command = [sys.executable, "-m", "benchmarks.pages", "--one", step, name]
+            found[step] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    save(options.json, CPU, classes=options.classes, epochs=options.epochs, **found)
+    rows = [[step, *(f"{value:,.1f}" for value in its.values())] for step, its in found.items()]
+    print(table([f"{options.classes:,} classes, {options.epochs:,} epochs", "s", "MB", "GiB"], rows))
+
+
+if __name__ == "__main__":
+    main()
