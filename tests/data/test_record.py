@@ -260,7 +260,10 @@ def test_the_record_is_written_as_one_text(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(record_module, "_CHUNK", 2)
     names, counts = ["a/ä.jpg", 'b"\udcff.jpg', "c", "d", "e"], np.arange(5)
     none = counts[:0]
-    files = {"train": SplitFiles(names, counts, counts + 7, None), "val": SplitFiles([], none, none, none)}
+    files = {
+        "train": SplitFiles(names, counts, lambda: (counts + 7, None)),
+        "val": SplitFiles([], none, lambda: (none, none)),
+    }
     SplitRecord(Trained(["x"], [5], [5], {"size": 3}), files).write(tmp_path)
     of_train = {"names": names, "labels": [0, 1, 2, 3, 4], "sizes": [7, 8, 9, 10, 11], "ends": None}
     of_val: dict[str, list[int]] = {"names": [], "labels": [], "sizes": [], "ends": []}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from longtail.errors import InputError
-from longtail.files import columns, table
+from longtail.files.tables import columns, table
 from longtail.files.tables.table import read_table
 
 
