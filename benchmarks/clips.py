@@ -82,7 +82,7 @@ def main() -> None:
         videos: Sequence[Path] = options.videos or [write_video(Path(folder) / "generated.mp4")]
         records = [measure(path, options.frames, options.repeats) for path in videos]
     save(options.json, CPU, clips=records)
-    print(table(["Video", "Wanted", "Wanted only, ms", "Every frame, ms", "Ratio"], [line(each) for each in records]))
+    print(table(["Video", "Wanted", "Wanted only, ms", "Every frame, ms", "Ratio"], [line(clip) for clip in records]))
 
 
 if __name__ == "__main__":

@@ -91,13 +91,13 @@ def main() -> None:
     ]
     print(machine(device))
     rows = [
-        [each["boxes"], f"{each['milliseconds']:.0f}", f"{each['ratio']:.2f}", f"{each['peak_mib'] or math.nan:.0f}"]
-        for each in records
+        [step["boxes"], f"{step['milliseconds']:.0f}", f"{step['ratio']:.2f}", f"{step['peak_mib'] or math.nan:.0f}"]
+        for step in records
     ]
     print(table(["Boxes classified by", "ms a step", "Times torchvision's", "Peak MiB"], rows))
     if known.json:
-        found = {"machine": machine(device), "images": len(images), "steps": records}
-        known.json.write_text(json.dumps(found, indent=1) + "\n")
+        figures = {"machine": machine(device), "images": len(images), "steps": records}
+        known.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

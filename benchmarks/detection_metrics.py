@@ -40,13 +40,16 @@ def scene(images: int, seed: int = 0) -> tuple[Record, list[Record]]:
     truth: Record = {"images": [], "annotations": []}
     detections: list[Record] = []
     for image in range(1, images + 1):
-        shown = np.unique(random.choice(CLASSES, 4, p=share)) + 1
-        negative = np.setdiff1d(random.choice(CLASSES, 8, p=share) + 1, shown)
-        lists = {"neg_category_ids": negative, "not_exhaustive_category_ids": shown[random.random(len(shown)) < 0.2]}
+        present = np.unique(random.choice(CLASSES, 4, p=share)) + 1
+        negative = np.setdiff1d(random.choice(CLASSES, 8, p=share) + 1, present)
+        lists = {
+            "neg_category_ids": negative,
+            "not_exhaustive_category_ids": present[random.random(len(present)) < 0.2],
+        }
         lists = {name: values.tolist() for name, values in lists.items()}
         truth["images"].append({"id": image, "height": HEIGHT, "width": WIDTH, **lists})
 
-        classes = np.repeat(shown, random.integers(1, 6, len(shown)))
+        classes = np.repeat(present, random.integers(1, 6, len(present)))
         objects = boxes(len(classes), random)
         for category, box in zip(classes.tolist(), objects.tolist(), strict=True):
             annotation = {"id": len(truth["annotations"]) + 1, "image_id": image, "category_id": category, "bbox": box}
@@ -56,7 +59,7 @@ def scene(images: int, seed: int = 0) -> tuple[Record, list[Record]]:
         shift, scale = random.normal(0, 0.1, (2, len(moved), 2))
         moved = np.concatenate([moved[:, :2] + shift * moved[:, 2:], moved[:, 2:] * np.exp(scale)], 1)
         rest = LIMIT - len(moved)
-        near = random.choice(np.concatenate([shown, negative]), rest)
+        near = random.choice(np.concatenate([present, negative]), rest)
         others = np.where(random.random(rest) < 0.4, near, random.choice(CLASSES, rest, p=share) + 1)
         labels = np.concatenate([np.tile(classes, 5)[: len(moved)], others])
         scores = np.concatenate([random.random(len(moved)), random.random(rest) ** 3])
@@ -69,13 +72,13 @@ def scene(images: int, seed: int = 0) -> tuple[Record, list[Record]]:
 
 
 def ours(truth: Record, detections: list[Record]) -> Figures:
-    measured = average_precision(truth, detections, "bbox", federated=True)
-    counts = [{"f": 101, "c": 11, "r": 10}[each["frequency"]] for each in truth["categories"]]
-    areas = [measured.ap_small_area, measured.ap_medium_area, measured.ap_large_area]
-    groups = group_ap(measured.class_ap, counts)
+    result = average_precision(truth, detections, "bbox", federated=True)
+    counts = [{"f": 101, "c": 11, "r": 10}[category["frequency"]] for category in truth["categories"]]
+    areas = [result.ap_small_area, result.ap_medium_area, result.ap_large_area]
+    groups = group_ap(result.class_ap, counts)
     return {
-        "overall": [measured.ap, measured.ap50, measured.ap75, *areas, groups["few"], groups["medium"], groups["many"]],
-        "class_ap": measured.class_ap.tolist(),
+        "overall": [result.ap, result.ap50, result.ap75, *areas, groups["few"], groups["medium"], groups["many"]],
+        "class_ap": result.class_ap.tolist(),
     }
 
 
@@ -105,10 +108,10 @@ def race(images: int, repeats: int) -> Record:
         for name, run in contestants.items():
             runs[name].append(alone(run, truth, detections))
     for key in ("overall", "class_ap"):
-        mine, other = (np.array(each[0].figures[key]) for each in runs.values())
+        mine, other = (np.array(series[0].figures[key]) for series in runs.values())
         np.testing.assert_allclose(mine, other, atol=1e-6, rtol=0, err_msg=f"{key} differs")
-    seconds = {name: [run.seconds for run in each] for name, each in runs.items()}
-    cpu_seconds = {name: min(run.cpu_seconds for run in each) for name, each in runs.items()}
+    seconds = {name: [run.seconds for run in series] for name, series in runs.items()}
+    cpu_seconds = {name: min(run.cpu_seconds for run in series) for name, series in runs.items()}
     return {
         "images": images,
         "classes": CLASSES,

@@ -25,10 +25,10 @@ BLOB = 56  # side of a mask in pixels
 
 def instances(detections: list[Record]) -> list[dict[str, torch.Tensor]]:
     """The detections of each image as a network gives them, 300 to an image."""
-    boxes = torch.tensor([each["bbox"] for each in detections])
+    boxes = torch.tensor([detection["bbox"] for detection in detections])
     boxes[:, 2:] += boxes[:, :2]
-    labels = torch.tensor([each["category_id"] - 1 for each in detections])
-    scores = torch.tensor([each["score"] for each in detections])
+    labels = torch.tensor([detection["category_id"] - 1 for detection in detections])
+    scores = torch.tensor([detection["score"] for detection in detections])
     parts = zip(boxes.split(LIMIT), labels.split(LIMIT), scores.split(LIMIT), strict=True)
     return [{"boxes": b, "labels": c, "scores": s} for b, c, s in parts]
 
@@ -47,8 +47,8 @@ def shapes(count: int, seed: int = 0) -> list[Record]:
 
 def as_dictionaries(truth: Record, images: list[dict[str, torch.Tensor]], masks: list[Record] | None) -> list[float]:
     results: list[Record] = []
-    for number, found in enumerate(images, 1):
-        of_image = coco_results(found, number, range(1, CLASSES + 1))
+    for number, outputs in enumerate(images, 1):
+        of_image = coco_results(outputs, number, range(1, CLASSES + 1))
         for place, result in enumerate(of_image if masks is not None else []):
             result["segmentation"] = _copy(masks, place)
         results += of_image
@@ -58,8 +58,8 @@ def as_dictionaries(truth: Record, images: list[dict[str, torch.Tensor]], masks:
 
 def in_arrays(truth: Record, images: list[dict[str, torch.Tensor]], masks: list[Record] | None) -> list[float]:
     parts: list[Detections] = []
-    for number, found in enumerate(images, 1):
-        part = as_arrays(found, number, range(1, CLASSES + 1))
+    for number, outputs in enumerate(images, 1):
+        part = as_arrays(outputs, number, range(1, CLASSES + 1))
         if masks is not None:
             runs = RunLengths.of([_copy(masks, place) for place in range(len(part.images))])
             part = Detections(part.images, part.categories, part.scores, part.boxes, runs)

@@ -78,14 +78,16 @@ def steps_of(recipe: str, compiled: bool, device: torch.device, steps: int) -> d
             "trainer.check_val_every_n_epoch": "1000000",
         }
         cli = command_line(Path(folder) / "run", device, 1000000, 1000000, f"cifar100_lt/{recipe}", **options)
-        cli.trainer.callbacks = [each for each in cli.trainer.callbacks if each not in (cli.recorder, cli.checkpoints)]
+        cli.trainer.callbacks = [
+            callback for callback in cli.trainer.callbacks if callback not in (cli.recorder, cli.checkpoints)
+        ]
         cli.trainer.callbacks.append(watch)
         try:
             cli.trainer.fit(cli.model, datamodule=cli.datamodule)
         finally:
             if device.type == "cuda":
                 torch.cuda.set_sync_debug_mode("default")
-    where = [f"{Path(each.filename).name}:{each.lineno}" for each in caught if WAITS in str(each.message)]
+    where = [f"{Path(warning.filename).name}:{warning.lineno}" for warning in caught if WAITS in str(warning.message)]
     memory = torch.cuda.max_memory_allocated(device) / MIB if device.type == "cuda" else None
     return {
         "milliseconds": watch.seconds * 1e3,

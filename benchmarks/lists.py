@@ -28,9 +28,9 @@ FILES = 1000  # empty ones, which many folders of a table show by links
 
 def labels(rows: int, classes: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Classes by a long tail, of which each has two images at least."""
-    drawn = (classes * np.random.default_rng(0).random(rows) ** 3).astype(np.int64)
-    drawn[: 2 * classes] = np.arange(2 * classes) % classes
-    return drawn
+    numbers = (classes * np.random.default_rng(0).random(rows) ** 3).astype(np.int64)
+    numbers[: 2 * classes] = np.arange(2 * classes) % classes
+    return numbers
 
 
 def write_shards(root: Path, rows: int, classes: int) -> None:
@@ -114,15 +114,15 @@ def one(step: str, kind: str, root: Path) -> None:
     print(json.dumps({"first": first_time, "again": again}[step](data, root)))
 
 
-def measured(kind: str, rows: int, classes: int) -> dict[str, float]:
+def figures_of(kind: str, rows: int, classes: int) -> dict[str, float]:
     """All figures of a kind of set, from a process for each step."""
-    found: dict[str, float] = {"rows": rows, "classes": classes}
+    figures: dict[str, float] = {"rows": rows, "classes": classes}
     with tempfile.TemporaryDirectory() as name:
         {"shards": write_shards, "table": write_table}[kind](Path(name), rows, classes)
         for step in ("first", "again"):
             command = [sys.executable, "-m", "benchmarks.lists", "--one", step, kind, name]
-            found |= json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return found
+            figures |= json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return figures
 
 
 def main() -> None:
@@ -135,11 +135,11 @@ def main() -> None:
     if options.one:
         step, kind, root = options.one
         return one(step, kind, Path(root))
-    sizes = [tuple(map(int, each.split("x"))) for each in options.sets]
-    found = [{"kind": kind, **measured(kind, *size)} for size in sizes for kind in options.kinds]
-    save(options.json, CPU, lists=found)
-    names = list(found[0])
-    rows = [[str(value) if isinstance(value, str) else f"{value:,.1f}" for value in its.values()] for its in found]
+    sizes = [tuple(map(int, size.split("x"))) for size in options.sets]
+    records = [{"kind": kind, **figures_of(kind, *size)} for size in sizes for kind in options.kinds]
+    save(options.json, CPU, lists=records)
+    names = list(records[0])
+    rows = [[str(value) if isinstance(value, str) else f"{value:,.1f}" for value in its.values()] for its in records]
     print(table(names, rows))
 
 

@@ -52,7 +52,7 @@ def race(contestants: Mapping[str, Callable[[], object]], device: torch.device, 
             run()
             synchronise(device)
             seconds[name].append(time.perf_counter() - start)
-    return {name: Time(min(each), statistics.median(each)) for name, each in seconds.items()}
+    return {name: Time(min(times), statistics.median(times)) for name, times in seconds.items()}
 
 
 def synchronise(device: torch.device) -> None:

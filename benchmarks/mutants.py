@@ -65,20 +65,20 @@ def mutant(source: str, number: int) -> tuple[str, str]:
     after = ast.unparse(tree)
     lines = next(pair for pair in zip(before, after.splitlines(), strict=True) if pair[0] != pair[1])
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(*lines, strict=False)))
-    shown = [line[max(0, same - 50) : same + 40].strip() for line in lines]
-    return after, f"{getattr(node, 'lineno', 0)}  {' -> '.join(shown)}"
+    snippets = [line[max(0, same - 50) : same + 40].strip() for line in lines]
+    return after, f"{getattr(node, 'lineno', 0)}  {' -> '.join(snippets)}"
 
 
-def tests_of(module: Path, given: list[Path]) -> list[str]:
+def tests_of(module: Path, paths: list[Path]) -> list[str]:
     """The files to run for a module, that of its name first."""
     tree = ast.parse(module.read_text(encoding="utf-8"))
     names = [node.name for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
     names += ["discovery", re.escape(".".join(module.with_suffix("").parts))]  # the former finds classes by itself
     named = re.compile(rf"\b({'|'.join(names)})\b")
-    inside = [file for path in given if path.is_dir() for file in sorted(path.rglob("test_*.py"))]
+    inside = [file for path in paths if path.is_dir() for file in sorted(path.rglob("test_*.py"))]
     files = [file for file in inside if named.search(file.read_text(encoding="utf-8"))]
     first = sorted(files or inside, key=lambda file: file.stem != f"test_{module.stem}")
-    return [str(file) for file in [*first, *(path for path in given if path.is_file())]]
+    return [str(file) for file in [*first, *(path for path in paths if path.is_file())]]
 
 
 def run(files: list[str], tree: Path, limit: float) -> int | None:
@@ -113,22 +113,22 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=float, default=300, help="seconds for the tests of a mutant")
     args = parser.parse_args()
-    random_of, drawn = random.Random(args.seed), []
+    random_of, mutants = random.Random(args.seed), []
     for room in args.rooms:
-        modules, _, given = room.partition(":")
+        modules, _, places = room.partition(":")
         files = sorted(Path(modules).rglob("*.py")) if Path(modules).is_dir() else [Path(modules)]
         sites = [(file, number) for file in files for number in range(len(changes(ast.parse(file.read_text()))))]
-        tests = [Path(path) for path in given.split(",")]
-        drawn += [(*site, tests_of(site[0], tests)) for site in random_of.sample(sites, min(args.number, len(sites)))]
+        tests = [Path(path) for path in places.split(",")]
+        mutants += [(*site, tests_of(site[0], tests)) for site in random_of.sample(sites, min(args.number, len(sites)))]
     for name in HEAVY:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
         shutil.copytree(Path(), tree, ignore=shutil.ignore_patterns(".*", "__pycache__", "runs", "build", "dist"))
-        if run(sorted({test for _, _, tests in drawn for test in tests}), tree, limit=3600) != 0:
+        if run(sorted({test for _, _, tests in mutants for test in tests}), tree, limit=3600) != 0:
             sys.exit(f"{tree.with_suffix('.txt').read_text()[-5000:]}\nthe tests do not pass as they are")
         fates = []
-        for file, number, tests in drawn:
+        for file, number, tests in mutants:
             place, time = tree / file, (tree / file).stat().st_mtime_ns
             original = place.read_text(encoding="utf-8")
             source, words = mutant(original, number)

@@ -126,16 +126,16 @@ def main() -> None:
     options = parser.parse_args()
     if options.one:
         return one(options.one[0], Path(options.one[1]))
-    found = {}
+    figures = {}
     with tempfile.TemporaryDirectory() as name:
         for seed, run in enumerate(RUNS):
             (Path(name) / run).mkdir()
             save_results(Path(name) / run, results_of(options.classes, options.epochs, seed))
         for step in steps(Path(name)):
             command = [sys.executable, "-m", "benchmarks.pages", "--one", step, name]
-            found[step] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    save(options.json, CPU, classes=options.classes, epochs=options.epochs, **found)
-    rows = [[step, *(f"{value:,.1f}" for value in its.values())] for step, its in found.items()]
+            figures[step] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    save(options.json, CPU, classes=options.classes, epochs=options.epochs, **figures)
+    rows = [[step, *(f"{value:,.1f}" for value in its.values())] for step, its in figures.items()]
     print(table([f"{options.classes:,} classes, {options.epochs:,} epochs", "s", "MB", "GiB"], rows))
 
 

@@ -39,7 +39,7 @@ UNKNOWN, NOT_MEASURED = "-", "not measured"
 
 @dataclass(frozen=True)
 class Run:
-    """A cell of a table with one seed; ``given`` are the options that the user adds, by their full names."""
+    """A cell of a table with one seed; ``settings`` are the options that the user adds, by their full names."""
 
     table: Table
     row: Row
@@ -47,7 +47,7 @@ class Run:
     seed: int
     epochs: int
     with_validation: bool = False
-    given: Options = field(default_factory=dict)
+    settings: Options = field(default_factory=dict)
     runs: Path = Path()  # where the first stage of a second one is
 
     @property
@@ -64,7 +64,7 @@ class Run:
     @property
     def changes(self) -> Options:
         """The given options that change what is computed."""
-        return {name: value for name, value in self.given.items() if name.rsplit(".", 1)[-1] not in MACHINE}
+        return {name: value for name, value in self.settings.items() if name.rsplit(".", 1)[-1] not in MACHINE}
 
     @property
     def name(self) -> str:
@@ -80,7 +80,7 @@ class Run:
         ours = {"--trainer.max_epochs": str(self.epochs), "--seed_everything": str(self.seed), "--trainer.devices": "1"}
         if self.column in self.table.first:
             ours["--from"] = f"{self.runs / self.table.first[self.column]}-seed{self.seed}"
-        options = {**ours, **whole, **self.table.columns[self.column], **self.row.options, **self.given}
+        options = {**ours, **whole, **self.table.columns[self.column], **self.row.options, **self.settings}
         return [f"{name}={value}" for name, value in options.items()]
 
 
@@ -102,9 +102,9 @@ def train(folder: Path, recipe: str, options: Sequence[str]) -> str | None:
     """Bring a run to its end from where it stands; return what went wrong, or None."""
     if finished(folder):
         return None
-    for each in (folder, teacher_of(folder)):
-        if each.exists() and not (each / "last.ckpt").is_file():
-            shutil.rmtree(each)
+    for stage in (folder, teacher_of(folder)):
+        if stage.exists() and not (stage / "last.ckpt").is_file():
+            shutil.rmtree(stage)
     log = folder.with_name(f"{folder.name}.log")
     if folder.exists():
         options = [option for option in options if option.split("=")[0].rsplit(".", 1)[-1] in MACHINE]
@@ -139,13 +139,17 @@ def compact(run: Run, folder: Path, results: Results) -> Record:
         "epochs": results["history"][-1]["epoch"],
         "held_out": run.held_out,
         "changes": tidy([f"{name}={value}" for name, value in run.changes.items()]),
-        "minutes": tidy(sum(each["seconds"] or 0.0 for each in (results, teacher) if each) / 60),
+        "minutes": tidy(sum(part["seconds"] or 0.0 for part in (results, teacher) if part) / 60),
         **{key: tidy(value) for key, value in results.items() if key in PUBLIC},
         "images": results["data"]["images"],
         "evaluations": [
-            {key: tidy(value) for key, value in each.items() if key in EVALUATION}
-            | {f"class_{key}": tidy(each["per_class"][key]) for key in ("accuracy", "iou") if key in each["per_class"]}
-            for each in results["evaluations"]
+            {key: tidy(value) for key, value in evaluation.items() if key in EVALUATION}
+            | {
+                f"class_{key}": tidy(evaluation["per_class"][key])
+                for key in ("accuracy", "iou")
+                if key in evaluation["per_class"]
+            }
+            for evaluation in results["evaluations"]
         ],
         "config": tidy(yaml.safe_load(results["config"])),
     }
@@ -154,9 +158,9 @@ def compact(run: Run, folder: Path, results: Results) -> Record:
 def tidy(value: Any) -> Any:
     """Five digits of every number, and the last part of every absolute path."""
     if isinstance(value, dict):
-        return {key: tidy(each) for key, each in value.items()}
+        return {key: tidy(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [tidy(each) for each in value]
+        return [tidy(item) for item in value]
     if isinstance(value, float):
         return float(f"{value:.5g}")
     return re.sub(r"(?<![^=])/(\S*/)?", "", value) if isinstance(value, str) else value
@@ -184,17 +188,22 @@ class Group:
 
     def figure(self, checkpoint: str, metric: str) -> str:
         """Mean and standard deviation on the test images, in percent."""
-        evaluations = [each for record in self.records for each in record["evaluations"] if each["split"] == "test"]
-        found = [each["metrics"][metric] for each in evaluations if each["checkpoint"] == checkpoint]
-        if len(found) < len(self.records) or None in found:
+        evaluations = [
+            evaluation
+            for record in self.records
+            for evaluation in record["evaluations"]
+            if evaluation["split"] == "test"
+        ]
+        values = [evaluation["metrics"][metric] for evaluation in evaluations if evaluation["checkpoint"] == checkpoint]
+        if len(values) < len(self.records) or None in values:
             return UNKNOWN
-        deviation = f" ± {100 * statistics.stdev(found):.1f}" if len(found) > 1 else ""
-        return f"{100 * statistics.fmean(found):.1f}{deviation}"
+        deviation = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
+        return f"{100 * statistics.fmean(values):.1f}{deviation}"
 
     def figures(self, checkpoint: str) -> str:
         """All figures of a cell."""
-        found = [self.figure(checkpoint, metric) for metric in self.table.figures]
-        return UNKNOWN if UNKNOWN in found else " / ".join(found)
+        texts = [self.figure(checkpoint, metric) for metric in self.table.figures]
+        return UNKNOWN if UNKNOWN in texts else " / ".join(texts)
 
     def cell(self) -> str:
         """What stands beside the published figure."""
@@ -223,18 +232,20 @@ class Group:
 
 def groups(table: Table, results: Path) -> list[Group]:
     """All that was measured of a table, in the order of its rows."""
-    found: dict[str, list[Record]] = {}
+    cells: dict[str, list[Record]] = {}
     for file in sorted((results / table.name).glob("*.json")):
         record = json.loads(file.read_text(encoding="utf-8"))
         same = str([record[key] for key in ("row", "column", "epochs", "held_out", "changes")])
-        found.setdefault(same, []).append(record)
-    return [Group(table, row, each) for row in table.rows for each in found.values() if each[0]["row"] == row.key]
+        cells.setdefault(same, []).append(record)
+    return [
+        Group(table, row, records) for row in table.rows for records in cells.values() if records[0]["row"] == row.key
+    ]
 
 
 def section(table: Table, results: Path) -> str:
     """A table, and the list of its runs."""
-    measured, rerun = groups(table, results), any(row.rerun for row in table.rows)
-    beside = {group.place: group for group in measured if group.place}
+    of_table, rerun = groups(table, results), any(row.rerun for row in table.rows)
+    beside = {group.place: group for group in of_table if group.place}
     lines = []
     for row in table.rows:
         name = f"{row.method} (`{row.key}`)" if row.recipe else row.method
@@ -249,9 +260,9 @@ def section(table: Table, results: Path) -> str:
     figures = ("published", *["rerun by others"] * rerun, "ours")
     header = [f"{column} {whose}".strip() for column in table.columns for whose in figures]
     text = [f"## {table.title}", table.remark, markdown(["Method", "Backbone", "Epochs", *header, "Source"], lines)]
-    if measured:
+    if of_table:
         header = ["Row", "Column", "Epochs", "Settings", "Last epoch", "Best epoch", "Many / medium / few", "Seeds"]
-        runs = markdown([*header, "Hardware", "Minutes a run"], [group.line() for group in measured])
+        runs = markdown([*header, "Hardware", "Minutes a run"], [group.line() for group in of_table])
         text += ["All runs there are:", runs]
     cells = sum(len(table.planned(row)) for row in table.rows)
     whole = len(beside) == cells and all(len(group.records) > 2 for group in beside.values())
@@ -308,11 +319,11 @@ def pairs(words: Sequence[str]) -> Options:
     return options
 
 
-def measure(table: Table, rows: Sequence[Row], known: argparse.Namespace, given: Options) -> dict[str, str]:
+def measure(table: Table, rows: Sequence[Row], known: argparse.Namespace, settings: Options) -> dict[str, str]:
     """Run the rows with every seed, the first seed of all of them first; return what failed, and why."""
     failures = {}
     runs = [
-        Run(table, row, column, seed, known.epochs or row.epochs, known.with_validation, given, known.runs)
+        Run(table, row, column, seed, known.epochs or row.epochs, known.with_validation, settings, known.runs)
         for seed in range(known.seeds)
         for row in rows
         for column in table.planned(row)
@@ -367,9 +378,9 @@ def main(args: Sequence[str]) -> int:
     if unknown := [column for column in known.columns or () if column not in table.columns]:
         parser.error(f"no column {', '.join(unknown)}: choose from {', '.join(table.columns)}")
     ours = {"--data.root": known.data, "--trainer.accelerator": known.device}
-    given = {name: value for name, value in ours.items() if value} | pairs(args[len(own) + 1 :])
+    settings = {name: value for name, value in ours.items() if value} | pairs(args[len(own) + 1 :])
     try:
-        failures = measure(table, [row for row in table.rows if row.key in (known.only or keys)], known, given)
+        failures = measure(table, [row for row in table.rows if row.key in (known.only or keys)], known, settings)
     except KeyboardInterrupt:
         print("stopped: give the same command again to go on")
         return 130

@@ -87,12 +87,12 @@ def steps(device: torch.device, repeats: int) -> list[dict[str, Any]]:
     images = torch.randn(shape, device=device).contiguous(memory_format=torch.channels_last)
     targets = torch.randint(classes, (shape[0], *shape[2:]), device=device)
     counts = torch.randint(1, 10**7, (classes,)).tolist()
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for architecture in ARCHITECTURES:
-        made: dict[str, nn.Module] = {
+        methods: dict[str, nn.Module] = {
             name: PixelPlain(counts, SMP(encoder, architecture), loss) for name, loss in LOSSES.items()
         }
-        made["GML"] = PixelGML(counts, SMP(encoder, architecture))
+        methods["GML"] = PixelGML(counts, SMP(encoder, architecture))
 
         def step(method: nn.Module) -> Callable[[], object]:
             method.to(device, memory_format=torch.channels_last)
@@ -107,10 +107,10 @@ def steps(device: torch.device, repeats: int) -> list[dict[str, Any]]:
 
             return run
 
-        contestants = {name: step(method) for name, method in made.items()}
+        contestants = {name: step(method) for name, method in methods.items()}
         times = race(contestants, device, repeats)
         first = times["cross-entropy"].least
-        found += [
+        records += [
             {
                 "architecture": architecture,
                 "method": name,
@@ -120,7 +120,7 @@ def steps(device: torch.device, repeats: int) -> list[dict[str, Any]]:
             }
             for name in contestants
         ]
-    return found
+    return records
 
 
 def main() -> None:
@@ -134,13 +134,9 @@ def main() -> None:
     torch.manual_seed(0)
     print(machine(device))
     alone, whole = losses(device, known.repeats), steps(device, known.repeats)
-    rows = [
-        [each["loss"], f"{each['milliseconds']:.0f}", f"{each['ratio']:.2f}", f"{each['logits']:.1f}"] for each in alone
-    ]
+    rows = [[row["loss"], f"{row['milliseconds']:.0f}", f"{row['ratio']:.2f}", f"{row['logits']:.1f}"] for row in alone]
     print(table(["Loss", "ms", "Times torch's", "Peak, in sizes of the logits"], rows))
-    rows = [
-        [each["architecture"], each["method"], f"{each['milliseconds']:.0f}", f"{each['ratio']:.2f}"] for each in whole
-    ]
+    rows = [[row["architecture"], row["method"], f"{row['milliseconds']:.0f}", f"{row['ratio']:.2f}"] for row in whole]
     print("\n" + table(["Architecture", "Method", "ms a step", "Times cross-entropy"], rows))
     if known.json:
         known.json.write_text(

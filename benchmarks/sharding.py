@@ -55,10 +55,10 @@ def main() -> None:
             started = time.process_time()
             batches = share(rank, options.world, BATCH)
             seconds.append(time.process_time() - started)
-            drawn = [pair for batch in batches for pair in batch]
+            pairs = [pair for batch in batches for pair in batch]
             expected = whole[rank :: options.world]
-            assert drawn[: len(expected)] == expected[: len(drawn)]
-            assert -1 <= len(drawn) - len(expected) <= 1  # filled up, and without a last batch of a single row
+            assert pairs[: len(expected)] == expected[: len(pairs)]
+            assert -1 <= len(pairs) - len(expected) <= 1  # filled up, and without a last batch of a single row
         middle = len(batches) // 2
         started = time.process_time()
         assert share(rank, options.world, BATCH, middle) == batches[middle:]
@@ -75,9 +75,9 @@ def main() -> None:
         )
     save(options.json, CPU, shares=record)
     rows = []
-    for each in record:
-        figures = [f"{each['seconds']:.2f}", f"{each['resumed_seconds']:.2f}", f"{each['peak_mib']:.0f}"]
-        rows.append([str(each["sampling"]), f"{each['rows']:,}", *figures])
+    for entry in record:
+        figures = [f"{entry['seconds']:.2f}", f"{entry['resumed_seconds']:.2f}", f"{entry['peak_mib']:.0f}"]
+        rows.append([str(entry["sampling"]), f"{entry['rows']:,}", *figures])
     print(table(["Draws", "Rows of an epoch", "s of a rank", "s resumed", "Peak MiB"], rows))
 
 

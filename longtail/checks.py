@@ -84,7 +84,7 @@ def as_tensor(name: str, values: Numbers, *shape: int | str, device: torch.devic
     except (TypeError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(
-            f"{name} must be numbers of shape ({_written(shape)}), as a tensor, an array or a list, got "
+            f"{name} must be numbers of shape ({_shape_text(shape)}), as a tensor, an array or a list, got "
             f"{type(values).__name__} ({reason})"
         ) from error
     whole = not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
@@ -102,14 +102,14 @@ def check_shape(name: str, values: Numbers, *shape: int | str, device: torch.dev
         isinstance(want, str) or have == want for have, want in zip(tensor.shape, shape, strict=True)
     )
     if not fits:
-        raise ValueError(f"{name} must have shape ({_written(shape)}), got {tuple(tensor.shape)}")
+        raise ValueError(f"{name} must have shape ({_shape_text(shape)}), got {tuple(tensor.shape)}")
     if _debug and not torch.compiler.is_compiling() and bool(tensor.isnan().any()):
         first = tensor.isnan().nonzero()[0].tolist()
         raise ValueError(f"{name} holds NaN, first at index {tuple(first)} of shape {tuple(tensor.shape)}")
     return tensor
 
 
-def _written(shape: tuple[int | str, ...]) -> str:
+def _shape_text(shape: tuple[int | str, ...]) -> str:
     return ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
 
 
@@ -143,8 +143,10 @@ def check_targets(
     Raises:
         ValueError: with what was expected and what came.
     """
-    if _soft(given := as_tensor(name, values, rows, device=device)):
-        raise ValueError(f"{name} must be labels (M,), int64, got {tuple(given.shape)}: soft ones have no meaning here")
+    if _soft(labels := as_tensor(name, values, rows, device=device)):
+        raise ValueError(
+            f"{name} must be labels (M,), int64, got {tuple(labels.shape)}: soft ones have no meaning here"
+        )
     targets = check_integers(name, values, rows, device=device)
     if len(targets) and (targets.device.type == "cpu" or _debug) and not torch.compiler.is_compiling():
         least, most = (int(x) for x in targets.aminmax())
@@ -196,17 +198,17 @@ def check_logits(
         ValueError: with what was expected and what came.
     """
     rows = check_shape("logits", logits, "M", "C" if num_classes is None else num_classes)
-    if not soft or not _soft(given := as_tensor("targets", targets, "M", device=rows.device)):
+    if not soft or not _soft(labels := as_tensor("targets", targets, "M", device=rows.device)):
         return rows, check_targets(targets, len(rows), rows.shape[1], device=rows.device)
-    given = check_shape("targets", given, *rows.shape)
-    if given.numel() and (given.device.type == "cpu" or _debug) and not torch.compiler.is_compiling():
-        least, furthest = float(given.amin()), float((given.float().sum(1) - 1).abs().amax())
+    labels = check_shape("targets", labels, *rows.shape)
+    if labels.numel() and (labels.device.type == "cpu" or _debug) and not torch.compiler.is_compiling():
+        least, furthest = float(labels.amin()), float((labels.float().sum(1) - 1).abs().amax())
         if not (least >= 0 and furthest <= 0.01):  # 0.01: rounding of half precision
             raise ValueError(
                 f"soft targets must be distributions, each row not negative with the sum 1, got {least:.4g} as the "
                 f"least and a sum that is {furthest:.4g} off"
             )
-    return rows, given
+    return rows, labels
 
 
 def undefined_outputs(what: str) -> str:

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from longtail.errors import InputError
 from longtail.launch import is_first
-from longtail.roll_call import Facts, checksum, difference, told
+from longtail.roll_call import Facts, checksum, difference, with_host
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -126,7 +126,7 @@ def check_same(facts: Facts) -> None:
     """
     if processes()[1] == 1:
         return
-    everyone = gather_to_first([told(facts)])
+    everyone = gather_to_first([with_host(facts)])
     line: str | None = from_first(None if everyone is None else difference(everyone))
     if line is not None:
         raise InputError(line)
@@ -155,11 +155,11 @@ def share(items: Sequence[T], work: Callable[[T], R], files: Sequence[str]) -> I
     names = checksum(PurePath(path).name for path in files)
     check_same({"reads {} files": f"{len(files):,}", "reads files whose names have the checksum {}": names})
     for start in range(0, len(items), world):
-        made = gather_to_first([_tried(work, item) for item in items[start + rank : start + world : world]])
-        error = from_first(next((each for each in made or [] if isinstance(each, InputError)), None))
+        results = gather_to_first([_tried(work, item) for item in items[start + rank : start + world : world]])
+        error = from_first(next((result for result in results or [] if isinstance(result, InputError)), None))
         if error is not None:
             raise error if rank == 0 else SystemExit(2)
-        yield from (each for each in made or [] if not isinstance(each, InputError))
+        yield from (result for result in results or [] if not isinstance(result, InputError))
 
 
 def _tried(work: Callable[[T], R], item: T) -> R | InputError:
@@ -171,5 +171,5 @@ def _tried(work: Callable[[T], R], item: T) -> R | InputError:
 
 def connection_lost(error: BaseException) -> bool:
     """Whether an error is that of gloo or torch about a process that is gone."""
-    told = isinstance(error, RuntimeError) and not isinstance(error, InputError) and "onnection" in str(error)
-    return told or (dist.is_available() and isinstance(error, dist.DistError))
+    of_gloo = isinstance(error, RuntimeError) and not isinstance(error, InputError) and "onnection" in str(error)
+    return of_gloo or (dist.is_available() and isinstance(error, dist.DistError))

@@ -34,9 +34,9 @@ def is_checked(error: BaseException) -> bool:
 
 def causes(error: BaseException) -> Iterator[BaseException]:
     """An error and what led to it, each once: errors can lead to one another in a circle."""
-    seen: list[BaseException] = []
+    chain: list[BaseException] = []
     cause: BaseException | None = error
-    while cause is not None and all(cause is not other for other in seen):
+    while cause is not None and all(cause is not other for other in chain):
         yield cause
-        seen.append(cause)
+        chain.append(cause)
         cause = cause.__cause__ or cause.__context__

@@ -61,10 +61,10 @@ def class_at(path: str, base: type) -> type[Any] | None:  # whose members depend
     """The class at an import path; None where there is none, or none that is derived from ``base``."""
     module, _, name = path.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name, None)
+        member = getattr(importlib.import_module(module), name, None)
     except (ModuleNotFoundError, ValueError):
         return None
-    return found if isinstance(found, type) and issubclass(found, base) else None
+    return member if isinstance(member, type) and issubclass(member, base) else None
 
 
 class Portable:

@@ -16,7 +16,7 @@ _WAYS_OUT = {
 }
 
 
-def told(facts: Facts) -> Facts:
+def with_host(facts: Facts) -> Facts:
     """The facts with the name of this machine."""
     return {_HOST: socket.gethostname(), **facts}
 

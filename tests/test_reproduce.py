@@ -80,7 +80,7 @@ def test_the_page_is_that_of_the_results() -> None:
 
 def test_a_run_is_named_by_what_sets_it_apart() -> None:
     machine = pairs(["--workers", "8", "--data.root=there", "--precision", "bf16-mixed"])
-    assert Run(CIFAR, BCL, "0.02", 1, 200, given=machine).name == "bcl-0.02-seed1"
+    assert Run(CIFAR, BCL, "0.02", 1, 200, settings=machine).name == "bcl-0.02-seed1"
     other = Run(CIFAR, BCL, "0.02", 1, 20, True, pairs(["--lr=0.1", "--compile"]))
     assert other.name == "bcl-0.02-seed1-20epochs-val-lr0.1"
     assert other.changes == {"--model.optimizer.lr": "0.1"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from longtail.roll_call import checksum, difference, told
+from longtail.roll_call import checksum, difference, with_host
 
 FACTS = {
     "runs longtail {}": "0.4.0",
@@ -58,7 +58,7 @@ def test_a_fact_that_a_process_lacks_is_none_there() -> None:
 
 def test_processes_on_several_machines_that_tell_the_same_agree() -> None:
     assert difference([{"host": host, **FACTS} for host in "abc"]) is None
-    assert difference([told(FACTS)]) is None
+    assert difference([with_host(FACTS)]) is None
 
 
 def test_names_are_told_apart_with_their_order() -> None:

@@ -51,10 +51,10 @@ class InstanceView(ABC):
             annotated["masks"] = tv_tensors.Mask(target["masks"])
         # A resized box can end outside of the image by a rounding error, and would be left out.
         transform = v2.Compose([self.transform(), v2.ClampBoundingBoxes(), v2.SanitizeBoundingBoxes()])
-        seen, found = transform(tv_tensors.Image(image), annotated)
-        plain = {name: value.as_subclass(Tensor) for name, value in found.items()}
+        picture, instances = transform(tv_tensors.Image(image), annotated)
+        plain = {name: value.as_subclass(Tensor) for name, value in instances.items()}
         plain = _fitted(plain) if self.cuts and "masks" in plain else plain
-        return seen.as_subclass(Tensor), cast(BoxTarget, plain)
+        return picture.as_subclass(Tensor), cast(BoxTarget, plain)
 
 
 def _fitted(target: dict[str, Tensor]) -> dict[str, Tensor]:

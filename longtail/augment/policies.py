@@ -175,10 +175,10 @@ class AutoAugment:
         magnitude = torch.tensor(
             [[OPERATIONS[step.operation].magnitude(step.level / 9, height, width) for step in pair] for pair in policy]
         )
-        drawn = torch.randint(len(policy), (n,), generator=generator)
-        skipped = torch.rand(n, 2, generator=generator) >= probability[drawn]
-        choice = index[drawn].masked_fill(skipped, _INDEX["identity"])
-        return choice.T, _with_sign(choice, magnitude[drawn], generator).T
+        rows = torch.randint(len(policy), (n,), generator=generator)
+        skipped = torch.rand(n, 2, generator=generator) >= probability[rows]
+        choice = index[rows].masked_fill(skipped, _INDEX["identity"])
+        return choice.T, _with_sign(choice, magnitude[rows], generator).T
 
     def __repr__(self) -> str:
         return f"AutoAugment({self.policy!r})"

@@ -102,6 +102,6 @@ def trainer_options(options: list[str]) -> list[str]:
     here = launch()
     if not here.is_launched:
         return []
-    wanted = {"--trainer.devices": here.local_world, "--trainer.num_nodes": here.world // here.local_world}
-    given = {option.split("=")[0] for option in options}
-    return [f"{name}={value}" for name, value in wanted.items() if name not in given]
+    defaults = {"--trainer.devices": here.local_world, "--trainer.num_nodes": here.world // here.local_world}
+    names = {option.split("=")[0] for option in options}
+    return [f"{name}={value}" for name, value in defaults.items() if name not in names]

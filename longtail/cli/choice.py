@@ -59,8 +59,8 @@ def choose(options: Sequence[str]) -> Choice:
     Raises:
         InputError: if no data is given, it is a set with recipes of its own, or it cannot be read.
     """
-    given = dict(pairs(options))
-    data = given.get("--data")
+    settings = dict(pairs(options))
+    data = settings.get("--data")
     if data is None:
         raise InputError("give --recipe NAME (longtail recipes lists them), or --data FOLDER to have one picked")
     images, names = _size(data, options)
@@ -71,11 +71,11 @@ def choose(options: Sequence[str]) -> Choice:
 
     from longtail.recipes import load_recipe
 
-    device = str(given.get("--trainer.accelerator", "auto"))
+    device = str(settings.get("--trainer.accelerator", "auto"))
     accelerated = device != "cpu" and (torch.cuda.is_available() or torch.backends.mps.is_available())
     tunes = accelerated and images >= ENOUGH
     recipe = "finetune" if tunes else "probe/logit_adjusted"
-    backbone, weights = given.get(BACKBONE), given.get(WEIGHTS)
+    backbone, weights = settings.get(BACKBONE), settings.get(WEIGHTS)
     own: tuple[str, ...] = ()
     if backbone is None:
         if weights is not None:
@@ -83,15 +83,17 @@ def choose(options: Sequence[str]) -> Choice:
         init = load_recipe(recipe)["model"]["init_args"]["method"]["init_args"]["backbone"]["init_args"]
         backbone = str(init["name"] if accelerated or images < MANY else SMALL)
         own = (f"{BACKBONE}={backbone}",)
-    batch = () if images >= 4 * BATCH or "--data.batch_size" in given else (f"--data.batch_size={max(2, images // 8)}",)
+    batch = (
+        () if images >= 4 * BATCH or "--data.batch_size" in settings else (f"--data.batch_size={max(2, images // 8)}",)
+    )
     size = f"{plural(images, 'training image')} of {plural(classes, 'class', 'classes')}"
     where = "with an accelerator" if accelerated else "on a CPU"
     if weights is None and not _there(backbone):
         scratch = "bcl" if accelerated else "logit_adjusted"
         why = f"{size} {where}, and no pretrained weights: those of {backbone} cannot be fetched from here"
         return Choice(scratch, batch, f"{why}; --weights FILE with --backbone NAME gives others")
-    kept = f"all of {backbone} is tuned" if tunes else f"{backbone} stays as it is and its features are computed once"
-    return Choice(recipe, (*own, *batch), f"{size} {where}, pretrained weights; {kept}")
+    tuning = f"all of {backbone} is tuned" if tunes else f"{backbone} stays as it is and its features are computed once"
+    return Choice(recipe, (*own, *batch), f"{size} {where}, pretrained weights; {tuning}")
 
 
 def baseline(choice: Choice, run: Path, options: Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ def data_options(value: str, named: str | None) -> list[str]:
     """
     if is_address(value):
         return _of_address(value, named)
-    given, (path, configuration) = value, local_place(value)
+    original, (path, configuration) = value, local_place(value)
     value = str(path) if value.startswith(HUB) else value
     must_exist = "/" in value or os.sep in value or ("." in value and not _is_class(value))
     if must_exist and not path.exists():
@@ -54,7 +54,7 @@ def data_options(value: str, named: str | None) -> list[str]:
         if configuration is not None:
             if "configuration" not in place.data.places:
                 way_out = "give a folder of the set, as hf:OWNER/NAME:FOLDER"
-                raise InputError(f"--data {shown(given)}: {place.data.__name__} knows no configurations: {way_out}")
+                raise InputError(f"--data {shown(original)}: {place.data.__name__} knows no configurations: {way_out}")
             options.append(f"--data.configuration={configuration}")
         return options if place.data is own else ["--data", import_path(place.data), *options]
     if "." in value or value in shipped():

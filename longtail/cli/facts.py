@@ -82,16 +82,16 @@ def looks_of(data: LongTailData) -> dict[str, Looks]:
     """
     names = splits_of(data)
     with progress_bar(sum(data.size(name) for name in names), "looking for copies", f" {data.noun}s") as bar:
-        seen = {name: _seen(data, name, bar.update) for name in names}
-    tokens = [token for name in names for token, _ in seen[name]]
+        samples = {name: _samples_of(data, name, bar.update) for name in names}
+    tokens = [token for name in names for token, _ in samples[name]]
     if data_paths := [paths for name in names if (paths := _paths(data, name)) is not None]:
         numbers = contents([path for paths in data_paths for path in paths])
     else:
         numbers = np.unique(tokens, return_inverse=True)[1].astype(np.int64)
-    ends = np.cumsum([len(seen[name]) for name in names])
+    ends = np.cumsum([len(samples[name]) for name in names])
     parts = np.split(numbers, ends[:-1])
     return {
-        name: Looks(part, np.stack([picture for _, picture in seen[name]]))
+        name: Looks(part, np.stack([picture for _, picture in samples[name]]))
         for name, part in zip(names, parts, strict=True)
     }
 
@@ -103,7 +103,7 @@ def _paths(data: LongTailData, name: str) -> list[str] | None:
     return None if path is None else [path(row) for row in range(data.size(name))]
 
 
-def _seen(data: LongTailData, name: str, progress: Callable[[int], object]) -> list[tuple[bytes, Small]]:
+def _samples_of(data: LongTailData, name: str, progress: Callable[[int], object]) -> list[tuple[bytes, Small]]:
     """Of each sample of a split a digest of its picture, where it lies in no file, and the picture made small."""
     paths = _paths(data, name)
     stills = paths is not None and data.noun == "image"
@@ -117,12 +117,12 @@ def _seen(data: LongTailData, name: str, progress: Callable[[int], object]) -> l
             return b"", np.zeros(SIZE[::-1], dtype=np.uint8)
         return b"" if paths is not None else hashlib.blake2b(picture.tobytes()).digest(), small_picture(picture)
 
-    seen = []
+    samples = []
     with ThreadPoolExecutor(_THREADS if stills else 1) as pool:  # other readers need not be made for threads
         for result in pool.map(one, range(data.size(name))):
-            seen.append(result)
+            samples.append(result)
             progress(1)
-    return seen
+    return samples
 
 
 def _reduction(width: int, height: int) -> float:
@@ -159,10 +159,10 @@ def _overlap(data: LongTailData, looks: Mapping[str, Looks], name: str, other: s
 
 def _copy(data: LongTailData, ours: tuple[str, int], other: tuple[str, int], exact: bool, pictures: bool) -> Copy:
     classes = _class_of(data, *ours), _class_of(data, *other)
-    shown = (thumbnail(data.picture, *ours), thumbnail(data.picture, *other)) if pictures else None
+    thumbnails = (thumbnail(data.picture, *ours), thumbnail(data.picture, *other)) if pictures else None
     differ = None not in classes and classes[0] != classes[1]
     names = ours[0], data.file_name(*ours), other[0], data.file_name(*other)
-    return Copy(*names, exact, (str(classes[0]), str(classes[1])) if differ else None, shown)
+    return Copy(*names, exact, (str(classes[0]), str(classes[1])) if differ else None, thumbnails)
 
 
 def _class_of(data: LongTailData, name: str, row: int) -> str | None:

@@ -220,8 +220,8 @@ def _data_of(configs: list[dict[str, JSON]], options: list[str]) -> tuple[str | 
     there, and those among the options of the command."""
     sections = [section for config in configs if isinstance(section := config.get("data"), dict)]
     paths = [str(section["class_path"]) for section in sections if "class_path" in section]
-    given = [item for section in sections for item in (section.get("init_args") or {}).items()]
-    texts = {name: value for name, value in given if isinstance(value, str)}
+    items = [item for section in sections for item in (section.get("init_args") or {}).items()]
+    texts = {name: value for name, value in items if isinstance(value, str)}
     return paths[-1] if paths else None, {**texts, **data_settings(options)}
 
 

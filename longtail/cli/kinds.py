@@ -18,19 +18,19 @@ def first_recipe(data: LongTailData) -> str | None:
     return next((name for name in own if name.endswith("logit_adjusted")), own[0] if own else data.recipe)
 
 
-def limits_of(data: LongTailData, recipe: str | None, given: Mapping[str, float | None]) -> Thresholds:
+def limits_of(data: LongTailData, recipe: str | None, limits: Mapping[str, float | None]) -> Thresholds:
     """The limits of many and few, in what the groups of a set go by, as the task of a recipe has them.
 
     Args:
         data: the set.
         recipe: that is tried first, if there is one.
-        given: "many" and "few", where they are given.
+        limits: "many" and "few", where they are given.
 
     Raises:
         InputError: if few is above many, or the recipe is not there or names no task.
     """
     task, options = (Task, {}) if recipe is None else _task_of(recipe)
-    many, few = (options.get(name) if given[name] is None else given[name] for name in ("many", "few"))
+    many, few = (options.get(name) if limits[name] is None else limits[name] for name in ("many", "few"))
     return group_limits(task, data.group_counts, many, few)
 
 

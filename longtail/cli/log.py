@@ -24,13 +24,13 @@ def escape_output() -> None:
 
     Stderr escapes of itself.
     """
-    told: list[str] = []
+    examples: list[str] = []
 
     def escape(error: UnicodeError) -> tuple[str | bytes, int]:
         escaped = codecs.backslashreplace_errors(error)
-        if not told:
-            told.append(str(escaped[0]))
-            text = f"what {sys.stdout.encoding} has no letter for is written escaped, such as {told[0]}"
+        if not examples:
+            examples.append(str(escaped[0]))
+            text = f"what {sys.stdout.encoding} has no letter for is written escaped, such as {examples[0]}"
             logging.getLogger("longtail").info(f"{text}; PYTHONIOENCODING=utf-8 writes all")
         return escaped
 

@@ -158,10 +158,10 @@ def _notes() -> Iterator[list[str]]:
 def _read(place: Sequence[str], named: str | None, options: Sequence[str]) -> "LongTailData":
     """The set, without what cannot be used unless that is to stop it; the arguments are those of ``build_data``."""
     data = build_data(place, named, options)
-    given = dict(pairs(options))
+    settings = dict(pairs(options))
     data.batch_size = 1  # a set may be smaller than a batch
     for name, value in {**data.looks, **({} if data.skips is None else {data.skips: True})}.items():
-        if f"--data.{name}" not in given:
+        if f"--data.{name}" not in settings:
             setattr(data, name, value)
     return data
 

@@ -93,10 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return 141
     except OSError as error:
-        told = system_error(error)
-        if told is None:
+        reason = system_error(error)
+        if reason is None:
             raise
-        last_word(f"longtail: error: {told}")
+        last_word(f"longtail: error: {reason}")
         if error.filename is None:
             _drop_output()
         return 2

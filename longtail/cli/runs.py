@@ -75,8 +75,8 @@ def calibrate(args: list[str]) -> int:
     from longtail.reports.terminal import show
     from longtail.tasks.calibration import calibrate as fit
 
-    measured = (options.coverage, options.reject_rate, options.class_means, options.outsiders)
-    calibration, file = fit(options.run, options.kind, options.checkpoint, short_options(rest), *measured)
+    settings = (options.coverage, options.reject_rate, options.class_means, options.outsiders)
+    calibration, file = fit(options.run, options.kind, options.checkpoint, short_options(rest), *settings)
     for table, notes in calibration_tables(options.run.name, asdict(calibration)):
         show(table)
         sys.stdout.write("".join(f"{note}\n" for note in notes))

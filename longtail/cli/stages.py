@@ -47,12 +47,12 @@ def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
     head = stage.get("classifier")
     if isinstance(head, dict):  # it goes on from that of the run
         head["init_args"] = {**head.get("init_args", {}), "weights": checkpoint}
-        made = class_at(head["class_path"], object)
-        if made is not None and "classifier" in signature(made).parameters and method.get("classifier"):
+        kind = class_at(head["class_path"], object)
+        if kind is not None and "classifier" in signature(kind).parameters and method.get("classifier"):
             head["init_args"]["classifier"] = method["classifier"]  # it stands on that of the run
-    kept = {key: value for key, value in (data.get("init_args") or {}).items() if key not in OF_RECIPE}
+    settings = {key: value for key, value in (data.get("init_args") or {}).items() if key not in OF_RECIPE}
     own = recipe.get("data", {}).get("init_args", {})
-    recipe["data"] = {"class_path": data["class_path"], "init_args": {**kept, **own}}
+    recipe["data"] = {"class_path": data["class_path"], "init_args": {**settings, **own}}
     return recipe
 
 
@@ -83,7 +83,7 @@ def _parts(config: str, run: Path) -> tuple[dict[str, Any], dict[str, Any]]:  # 
         method, data = tree["model"]["init_args"]["method"]["init_args"], tree["data"]
         classes = [method["backbone"], data]
         sound = all(
-            isinstance(each["class_path"], str) and isinstance(each.get("init_args"), dict | None) for each in classes
+            isinstance(part["class_path"], str) and isinstance(part.get("init_args"), dict | None) for part in classes
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         sound = False

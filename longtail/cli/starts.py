@@ -6,7 +6,7 @@ from typing import Any
 from longtail.option_names import SHORT
 
 
-def start_as_given(config: dict[str, Any], given: Mapping[str, str]) -> None:  # YAML
+def start_as_given(config: dict[str, Any], settings: Mapping[str, str]) -> None:  # YAML
     """Leave out what a recipe says of weights that are not those of the run.
 
     With a file of weights nothing published is loaded. The image size that a recipe gives its backbone is that of its
@@ -14,9 +14,9 @@ def start_as_given(config: dict[str, Any], given: Mapping[str, str]) -> None:  #
 
     Args:
         config: of the recipe, changed in place.
-        given: the options of the command that have a value, written out in full.
+        settings: the options of the command that have a value, written out in full.
     """
-    name, from_file = given.get(str(SHORT["--backbone"])), SHORT["--weights"] in given
+    name, from_file = settings.get(str(SHORT["--backbone"])), SHORT["--weights"] in settings
     own = config.get("name")
     if name is not None and isinstance(own, str) and name.split(".")[0] != own.split(".")[0]:
         config.pop("image_size", None)
@@ -24,4 +24,4 @@ def start_as_given(config: dict[str, Any], given: Mapping[str, str]) -> None:  #
         if key == "pretrained" and from_file:
             config[key] = False
         elif isinstance(value, dict):
-            start_as_given(value, given)
+            start_as_given(value, settings)

@@ -32,8 +32,8 @@ def _facts(known: dict[str, Any]) -> Facts:
     options = {name: value for name, value in known.items() if name != "results"}
     plain = {name: value if isinstance(value, int | float | None) else "given" for name, value in options.items()}
     run = checksum(json.dumps(known["results"], sort_keys=True).encode())
-    told = {f"has the option {name} {{}}": str(value) for name, value in plain.items()}
-    return {**told, "reads results of the run with the checksum {}": run}
+    facts = {f"has the option {name} {{}}": str(value) for name, value in plain.items()}
+    return {**facts, "reads results of the run with the checksum {}": run}
 
 
 def _load(predictor: "type[Predictor]", known: dict[str, Any]) -> "tuple[Path, Predictor]":

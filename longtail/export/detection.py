@@ -76,10 +76,10 @@ class _Detections(nn.Module):
         return tuple(detections[name] for name in ("boxes", "labels", "scores", "masks") if name in detections)
 
 
-def _missing(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+def _missing(outputs: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     """Part of the detections that one of the two lacks. Some may, as those of nearly the same score change places, and
     with them which is left out where only so many are kept."""
-    (boxes, labels, scores, *masks), (boxes_2, labels_2, scores_2, *masks_2) = found, expected
+    (boxes, labels, scores, *masks), (boxes_2, labels_2, scores_2, *masks_2) = outputs, expected
     same = (labels[:, None] == labels_2) & ((scores[:, None] - scores_2).abs() <= TOLERANCE)
     same &= (boxes[:, None] - boxes_2).abs().amax(2) <= TOLERANCE * 100  # pixels
     for i, j in same.nonzero().tolist() if masks else []:

@@ -167,11 +167,11 @@ class Classifier(Predictor):
         device = next(self.method.parameters()).device
         with torch.inference_mode():
             normalised = self.normalise(images.to(device))
-            made = with_features(self.method).features(normalised) if features else None
-            logits = self.method.classify(normalised) if made is None else with_features(self.method).classifier(made)
+            rows = with_features(self.method).features(normalised) if features else None
+            logits = self.method.classify(normalised) if rows is None else with_features(self.method).classifier(rows)
             logits = logits.float().cpu()
             check_outputs(logits)
-            return logits, None if made is None else made.float().cpu()
+            return logits, None if rows is None else rows.float().cpu()
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities (N, C) of images or clips (N, ...), uint8 of `shape`.
@@ -217,10 +217,10 @@ class Classifier(Predictor):
             InputError: on an image that cannot be read, an output that cannot be written, or another number than is
                 allowed.
         """
-        wanted = 5 if top_k is None else top_k
-        if wanted < 1 or batch_size < 1:
-            raise InputError(f"--top-k and --batch-size must be at least 1, got {wanted} and {batch_size}")
-        ranks = min(wanted, len(self.classes))
+        number = 5 if top_k is None else top_k
+        if number < 1 or batch_size < 1:
+            raise InputError(f"--top-k and --batch-size must be at least 1, got {number} and {batch_size}")
+        ranks = min(number, len(self.classes))
         if top_k is not None and ranks < top_k:
             logger.info(f"--top-k {top_k} names all classes: there are {ranks}")
         posterior = self.posterior.adjusted(strength).under(prior)

@@ -103,10 +103,10 @@ class Detector(Predictor):
         Raises:
             InputError: on an image that cannot be read, or an output that cannot be written.
         """
-        found = samples(paths)
-        files, names = [sample.path for sample in found], distinct_names(found)
+        entries = samples(paths)
+        files, names = [sample.path for sample in entries], distinct_names(entries)
         tell_escaped(names)
-        ids = image_ids(found, annotations)
+        ids = image_ids(entries, annotations)
 
         def answer(index: int) -> tuple[list[str], dict[str, bytes]]:
             """Results as JSON, and the picture by its name; neither of a file that cannot be read."""
@@ -168,7 +168,7 @@ class Detector(Predictor):
 _LARGEST = 2**63  # ids are numbers of 64 bits, for whoever reads the results
 
 
-def image_ids(found: Sequence[Listed], annotations: Path | None) -> list[int]:
+def image_ids(images: Sequence[Listed], annotations: Path | None) -> list[int]:
     """An id for every image file: that of its entry in a file of COCO format, or without one the number that is its
     name, or where a name is no number, 1, 2, ... in the order given.
 
@@ -179,10 +179,10 @@ def image_ids(found: Sequence[Listed], annotations: Path | None) -> list[int]:
         InputError: if the file cannot be read, lacks an image, or cannot tell two apart.
     """
     if annotations is None:
-        stems = [Path(sample.path).stem for sample in found]
+        stems = [Path(sample.path).stem for sample in images]
         if all(stem.isdecimal() and len(stem) < 19 for stem in stems) and len(set(map(int, stems))) == len(stems):
             return [int(stem) for stem in stems]
-        return list(range(1, len(found) + 1))
+        return list(range(1, len(images) + 1))
     try:
         content = json.loads(annotations.read_text(encoding="utf-8"))["images"]
         entries = {int(entry["id"]): _ends(entry.get("file_name") or Path(entry["coco_url"]).name) for entry in content}
@@ -198,7 +198,7 @@ def image_ids(found: Sequence[Listed], annotations: Path | None) -> list[int]:
             by_end[end].append(number)
     ids: dict[str, int] = {}
     missing = []
-    for path, name in found:
+    for path, name in images:
         end = next((end for end in _ends(str(Path(path).absolute())) if end in by_end), ())
         numbers = [n for n in by_end.get(end, ()) if len(end) >= min(len(_ends(name)), len(entries[n]))]
         if len(numbers) > 1:
@@ -216,7 +216,7 @@ def image_ids(found: Sequence[Listed], annotations: Path | None) -> list[int]:
         raise InputError(
             f"{annotations} does not tell {lost[0]} and {files[number]} apart: both are {'/'.join(entries[number][0])}"
         )
-    return [ids[path] for path, _ in found]
+    return [ids[path] for path, _ in images]
 
 
 def _ends(path: str) -> list[tuple[str, ...]]:

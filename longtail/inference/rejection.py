@@ -85,14 +85,14 @@ class ClassMeans:
             return None
         try:
             with safe_open(file, "pt") as content:
-                found = cls(content.metadata()["checkpoint"], *map(content.get_tensor, ("means", "distance")))
-            shaped = found.means.shape == shape and found.distance.ndim == 1
-            fits = shaped and all(bool(values.isfinite().all()) for values in (found.means, found.distance))
+                own = cls(content.metadata()["checkpoint"], *map(content.get_tensor, ("means", "distance")))
+            shaped = own.means.shape == shape and own.distance.ndim == 1
+            fits = shaped and all(bool(values.isfinite().all()) for values in (own.means, own.distance))
         except (SafetensorError, OSError, KeyError, TypeError) as error:
             raise InputError(f"{file}: cannot be read ({type(error).__name__}); {WAY_OUT}") from error
         if not fits:
             raise InputError(f"{file}: holds no class means of this run; {WAY_OUT}")
-        return found if found.checkpoint == checkpoint else None
+        return own if own.checkpoint == checkpoint else None
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ class Rejection:
         means, known = None, calibration.energy
         if score == "distance":
             shape = (method.num_classes, with_features(method).num_features)
-            found = ClassMeans.read(checkpoint.parent, shape, checkpoint.stem)
-            if found is None:
+            own = ClassMeans.read(checkpoint.parent, shape, checkpoint.stem)
+            if own is None:
                 raise InputError("--reject distance wants the class means: give longtail calibrate RUN --class-means")
-            means, known = found.means, found.distance.tolist()
+            means, known = own.means, own.distance.tolist()
         if known is None:
             raise InputError("--reject wants a newer calibration of this run: give longtail calibrate RUN again")
         try:

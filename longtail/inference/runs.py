@@ -198,33 +198,33 @@ def samples(paths: Sequence[Path], kind: Kind = IMAGES) -> list[Listed]:
     Raises:
         InputError: if one is missing, or there is none at all.
     """
-    found: list[Listed] = []
+    entries: list[Listed] = []
     for path in paths:
         if path.is_dir() and not is_sample(str(path), kind):
             files = samples_below(str(path), kind)
-            found += [Listed(file, Path(file).relative_to(path).as_posix()) for file in files]
+            entries += [Listed(file, Path(file).relative_to(path).as_posix()) for file in files]
         elif path.is_file() and is_table(path):
-            found += listed_files(path, kind)
+            entries += listed_files(path, kind)
         elif path.exists():
-            found.append(Listed(str(path), path.name))
+            entries.append(Listed(str(path), path.name))
         else:
             raise InputError(f"no {kind.noun} at {path}")
-    if not found:
+    if not entries:
         raise InputError(f"no {kind.noun} files in {', '.join(map(str, paths))}")
-    return found
+    return entries
 
 
-def distinct_names(found: Sequence[Listed]) -> list[str]:
+def distinct_names(entries: Sequence[Listed]) -> list[str]:
     """What the files are called, as paths with "/"; below their common folder where two would be called alike, or one
     has no place below a folder of answers.
 
     Names that differ in nothing but upper and lower case are alike, as some file systems cannot tell them apart.
     """
-    names = [Path(sample.name).as_posix() for sample in found]
+    names = [Path(sample.name).as_posix() for sample in entries]
     outside = any(Path(name).is_absolute() or ".." in Path(name).parts for name in names)
     if not outside and len({name.casefold() for name in names}) == len(names):
         return names
-    paths = [Path(os.path.normpath(Path(sample.path).absolute())) for sample in found]
+    paths = [Path(os.path.normpath(Path(sample.path).absolute())) for sample in entries]
     common = os.path.commonpath([path.parent for path in paths])
     return [path.relative_to(common).as_posix() for path in paths]
 

@@ -106,8 +106,8 @@ class Segmenter(Predictor):
         """
         if output is None:
             raise InputError("give --output FOLDER, for a PNG of each image with the class of its pixels")
-        found = samples(paths)
-        files, names = [sample.path for sample in found], names_of(found)
+        entries = samples(paths)
+        files, names = [sample.path for sample in entries], names_of(entries)
         if overlays is not None:
             one, other = output.resolve(), overlays.resolve()
             if one.is_relative_to(other) or other.is_relative_to(one):
@@ -117,11 +117,11 @@ class Segmenter(Predictor):
 
         def answer(index: int) -> list[bytes]:
             """PNGs of the classes and of the picture; none of a file that cannot be read."""
-            drawn: list[Image.Image] = []
+            pictures: list[Image.Image] = []
             for _, image in readable([files[index]], self.read, skip_bad_images):
                 labels = self.segment(files[index], (image.height, image.width))
-                drawn = [indexed(labels)] + ([] if overlays is None else [draw_labels(image, labels, self.classes)])
-            return [_png(each) for each in drawn]
+                pictures = [indexed(labels)] + ([] if overlays is None else [draw_labels(image, labels, self.classes)])
+            return [_png(picture) for picture in pictures]
 
         answers = share(range(len(files)), answer, files)
         if processes()[0] > 0:
@@ -162,7 +162,7 @@ class Segmenter(Predictor):
         return write_segmenter(self.method, size, metadata, output)
 
 
-def names_of(found: Sequence[Listed]) -> list[str]:
+def names_of(entries: Sequence[Listed]) -> list[str]:
     """A name for the PNG of each image file: what it is called, with another suffix; see ``distinct_names``.
 
     Raises:
@@ -170,10 +170,10 @@ def names_of(found: Sequence[Listed]) -> list[str]:
     """
     names: list[str] = []
     rows: dict[str, int] = {}
-    for row, name in enumerate(distinct_names(found)):
+    for row, name in enumerate(distinct_names(entries)):
         names.append(str(PurePosixPath(name).with_suffix(".png")))
         if (first := rows.setdefault(names[row].casefold(), row)) != row:
-            one, other = found[first].path, found[row].path
+            one, other = entries[first].path, entries[row].path
             raise InputError(f"the answers for {one} and {other} would both be {names[first]}: predict them apart")
     return names
 

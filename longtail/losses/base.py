@@ -112,10 +112,10 @@ def build_loss(
     if isinstance(loss, Loss):
         return loss.with_reduction(reduction)
     make: Callable[[Counts], Loss] = getattr(loss, "from_counts", loss)
-    made = make(class_counts)
+    new_loss = make(class_counts)
     if background is not None:
-        made.set_background(background)
-    return made.with_reduction(reduction)
+        new_loss.set_background(background)
+    return new_loss.with_reduction(reduction)
 
 
 def full_precision(values: Tensor) -> Tensor:

@@ -110,8 +110,8 @@ class _Contrast(torch.autograd.Function):
         anchors, prototypes, classes, key_weights, own_weights, positives, softmax, log_sum = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of the gradient is wanted
             again = _plain(anchors, prototypes, classes, key_weights, own_weights, positives, ctx.temperature)
-            wanted = [tensor for tensor in (anchors, prototypes) if tensor.requires_grad]
-            gradients = iter(torch.autograd.grad(again, wanted, gradient, create_graph=True))
+            inputs = [tensor for tensor in (anchors, prototypes) if tensor.requires_grad]
+            gradients = iter(torch.autograd.grad(again, inputs, gradient, create_graph=True))
             return *(next(gradients) if tensor.requires_grad else None for tensor in (anchors, prototypes)), *[None] * 5
         m = len(anchors)
         rows = torch.where(positives > 0, gradient / ctx.temperature, 0)[:, None]

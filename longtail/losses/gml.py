@@ -123,9 +123,9 @@ class _Mixture(torch.autograd.Function):
         gradient = queries.new_empty(len(queries), len(keys)) if keep else None
         for block in _blocks(queries, keys):
             scores, weighted, own = _scores(block, queries, keys, log_temperature, targets, key_targets, weights)
-            kept, rows[block] = _contrast(weighted, own)
+            slope, rows[block] = _contrast(weighted, own)
             if gradient is not None:
-                gradient[block] = kept
+                gradient[block] = slope
             mine = own & (ids[block, None] == key_ids)  # the sample's own keys
             left = own_counts[block] - mine.sum(1)
             shift = (own_counts[block].clamp(min=1) / left.clamp(min=1)).log()[:, None]

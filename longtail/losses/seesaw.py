@@ -63,10 +63,10 @@ class SeesawLoss(Loss):
         logits, targets = check_logits(logits, targets, self.num_classes)
         if self.training:
             self.observe(targets)
-        seen = self.seen.clamp(min=1)  # as it is now, whenever the gradient is taken
+        counts = self.seen.clamp(min=1)  # as it is now, whenever the gradient is taken
 
         def adjust(logits: Tensor, targets: Tensor) -> Tensor:
-            weight = self.p * seen.to(logits.dtype).log()
+            weight = self.p * counts.to(logits.dtype).log()
             mitigation = (weight - weight[targets, None]).clamp_(max=0)
             x = logits.detach()
             compensation = (x - x.gather(1, targets[:, None])).clamp_(min=0)  # log sigma_j / sigma_y

@@ -98,5 +98,5 @@ def reliability(probabilities: Numbers, targets: Numbers, bins: int = 15) -> tup
     number = max(1, min(bins, len(rows)))
     parts = list(zip(confidence.tensor_split(number), hits.tensor_split(number), strict=True))
     figures = [(part.mean(), hit.mean(), torch.tensor(float(len(part)))) for part, hit in parts if len(part)]
-    columns = [torch.stack([each.to(confidence) for each in column]) for column in zip(*figures, strict=True)]
+    columns = [torch.stack([figure.to(confidence) for figure in column]) for column in zip(*figures, strict=True)]
     return (columns[0], columns[1], columns[2]) if columns else (confidence, hits, hits)

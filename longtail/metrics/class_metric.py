@@ -35,12 +35,12 @@ class ClassMetric(ABC):
         """
 
 
-def by_name(metrics: Sequence[ClassMetric], taken: Collection[str]) -> dict[str, ClassMetric]:
+def by_name(metrics: Sequence[ClassMetric], others: Collection[str]) -> dict[str, ClassMetric]:
     """Metrics of one's own by their names.
 
     Args:
         metrics: each with a name and words.
-        taken: names that other metrics have.
+        others: names that other metrics have.
 
     Raises:
         InputError: on one that does not say its name or its words, or a name that is there already.
@@ -53,7 +53,7 @@ def by_name(metrics: Sequence[ClassMetric], taken: Collection[str]) -> dict[str,
                 f"{type(metric).__name__} does not say what it is called: give the class a text as name and a "
                 "longtail.figures.Metric as words"
             )
-        if name in taken or name in named:
+        if name in others or name in named:
             raise InputError(f"there is a metric {name} already: give your own another name")
         named[name] = metric
     return named

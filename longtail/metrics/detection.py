@@ -105,13 +105,13 @@ def average_precision(
     evaluation = _ClassEvaluation({image["id"]: image for image in truth["images"]}, kind, federated, limit)
     classes = sorted({category["id"] for category in truth["categories"]})
     objects = _objects(truth["annotations"], evaluation.images, set(classes), federated)
-    found = detections if isinstance(detections, Detections) else Detections.of(detections, kind)
+    arrays = detections if isinstance(detections, Detections) else Detections.of(detections, kind)
     judged = _judged(objects, evaluation.images) if federated else None
-    rows = _rows(found, evaluation.images, list(objects), judged, limit)
+    rows = _rows(arrays, evaluation.images, list(objects), judged, limit)
     figures = np.full((len(classes), 6), nan)  # of each class: AP, AP50, AP75, AP of small, medium and large objects
     for row, category in enumerate(classes):
         if category in objects:
-            of_class = found.take(rows.get(category, np.zeros(0, dtype=np.int64)))
+            of_class = arrays.take(rows.get(category, np.zeros(0, dtype=np.int64)))
             precision = evaluation.precision(category, objects[category], of_class)
             any_area, *areas = precision.mean((0, 1))
             figures[row] = any_area, precision[AP50, :, 0].mean(), precision[AP75, :, 0].mean(), *areas
@@ -155,8 +155,8 @@ def _objects(
     """The annotated objects of each class that has any."""
     objects = defaultdict(list)
     for entry in annotations:
-        measured = entry["image_id"] in images and entry["category_id"] in classes
-        if measured and (not federated or 0 < entry["area"] < inf):
+        known = entry["image_id"] in images and entry["category_id"] in classes
+        if known and (not federated or 0 < entry["area"] < inf):
             objects[entry["category_id"]].append(entry)
     return dict(objects)
 
@@ -175,7 +175,7 @@ def _judged(objects: Mapping[int, Sequence[Entry]], images: Mapping[int, Entry])
 
 
 def _rows(
-    found: Detections,
+    results: Detections,
     images: Collection[int],
     classes: Sequence[int],
     judged: Mapping[int, Collection[int]] | None,
@@ -183,25 +183,25 @@ def _rows(
 ) -> dict[int, IntArray]:
     """Rows of the detections of each class, one of ``classes``; with ``judged`` those of the ``limit`` best ones of
     their image that are of a class judged there."""
-    if (nan_scores := np.isnan(found.scores)).any():
-        name = int(found.images[nan_scores][0])
+    if (nan_scores := np.isnan(results.scores)).any():
+        name = int(results.images[nan_scores][0])
         raise InputError(f"detections: the score of a detection in image {name!r} is NaN")
     ids, categories = np.unique(np.array(list(images), dtype=np.int64)), np.unique(np.array(classes, dtype=np.int64))
-    if not (known := np.isin(found.images, ids)).all():
-        name = int(found.images[~known][0])
+    if not (known := np.isin(results.images, ids)).all():
+        name = int(results.images[~known][0])
         raise InputError(f"detections: image_id {name!r} is not among the images of truth")
-    rows = np.arange(len(found.images))
+    rows = np.arange(len(results.images))
     if judged is not None:
-        rows = np.lexsort((-found.scores, found.images))  # of an image by falling score, equal ones as they came
-        ordered = found.images[rows]
+        rows = np.lexsort((-results.scores, results.images))  # of an image by falling score, equal ones as they came
+        ordered = results.images[rows]
         rows = rows[np.arange(len(rows)) - np.searchsorted(ordered, ordered) < limit]
-    rows = rows[np.isin(found.categories[rows], categories)]
+    rows = rows[np.isin(results.categories[rows], categories)]
     if judged is not None:
         pairs = [(image, category) for image, of_image in judged.items() for category in of_image]
-        told = _numbered(np.array(pairs, dtype=np.int64).reshape(-1, 2), ids, categories)
-        rows = rows[np.isin(_numbered(np.stack([found.images, found.categories], 1)[rows], ids, categories), told)]
-    rows = rows[found.categories[rows].argsort(kind="stable")]
-    present, starts = np.unique(found.categories[rows], return_index=True)
+        valid = _numbered(np.array(pairs, dtype=np.int64).reshape(-1, 2), ids, categories)
+        rows = rows[np.isin(_numbered(np.stack([results.images, results.categories], 1)[rows], ids, categories), valid)]
+    rows = rows[results.categories[rows].argsort(kind="stable")]
+    present, starts = np.unique(results.categories[rows], return_index=True)
     return dict(zip(present.tolist(), np.split(rows, starts[1:]), strict=True)) if len(rows) else {}
 
 
@@ -223,9 +223,9 @@ class _ClassEvaluation:
         self.shape = SHAPE[kind]
         self.library = _library()
 
-    def precision(self, category: int, objects: Sequence[Entry], found: Detections) -> FloatArray:
+    def precision(self, category: int, objects: Sequence[Entry], own: Detections) -> FloatArray:
         """Precision (10, 101, 4) at each IoU threshold and recall, of objects of any, small, medium and large area."""
-        ids = sorted({entry["image_id"] for entry in objects} | {*found.images.tolist()})
+        ids = sorted({entry["image_id"] for entry in objects} | {*own.images.tolist()})
         numbers = {image: number for number, image in enumerate(ids, 1)}
         truth = [
             {
@@ -239,8 +239,8 @@ class _ClassEvaluation:
             }
             for number, (entry, shape) in enumerate(zip(objects, self._shapes(objects), strict=True), 1)
         ]
-        shapes = found.shapes(self.kind)
-        parts = (found.images.tolist(), found.scores.tolist(), shapes, self._areas(shapes))
+        shapes = own.shapes(self.kind)
+        parts = (own.images.tolist(), own.scores.tolist(), shapes, self._areas(shapes))
         results = [
             {"id": i, "image_id": numbers[image], "category_id": 1, "area": area, "score": score, self.shape: shape}
             for i, (image, score, shape, area) in enumerate(zip(*parts, strict=True), 1)

@@ -38,10 +38,10 @@ class RunLengths:
     @classmethod
     def of(cls, masks: Sequence[Entry]) -> RunLengths:
         """Of masks with "size" and "counts", as bytes or text."""
-        counts = [each["counts"] for each in masks]
-        parts = [each.encode("ascii") if isinstance(each, str) else each for each in counts]
-        sizes = np.array([each["size"] for each in masks], dtype=np.int64).reshape(-1, 2)
-        lengths = np.array([len(each) for each in parts], dtype=np.int64)
+        counts = [mask["counts"] for mask in masks]
+        parts = [text.encode("ascii") if isinstance(text, str) else text for text in counts]
+        sizes = np.array([mask["size"] for mask in masks], dtype=np.int64).reshape(-1, 2)
+        lengths = np.array([len(part) for part in parts], dtype=np.int64)
         return cls(sizes, lengths.cumsum() - lengths, lengths, np.frombuffer(b"".join(parts), dtype=np.uint8))
 
     @classmethod
@@ -88,10 +88,10 @@ class Detections:
     def of(cls, results: Sequence[Entry], kind: Kind) -> Detections:
         """Of results in COCO's format, with what ``kind`` compares of their shapes."""
         images, categories = (
-            np.array([each[key] for each in results], dtype=np.int64) for key in ("image_id", "category_id")
+            np.array([result[key] for result in results], dtype=np.int64) for key in ("image_id", "category_id")
         )
-        scores = np.array([each["score"] for each in results], dtype=np.float64)
-        shapes = [each[SHAPE[kind]] for each in results]
+        scores = np.array([result["score"] for result in results], dtype=np.float64)
+        shapes = [result[SHAPE[kind]] for result in results]
         if kind == "segm":
             return cls(images, categories, scores, masks=RunLengths.of(shapes))
         return cls(images, categories, scores, np.array(shapes, dtype=np.float64).reshape(-1, 4))

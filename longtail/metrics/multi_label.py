@@ -31,13 +31,13 @@ def average_precision(scores: Numbers, labels: Numbers) -> Tensor:
     Source: as ``sklearn.metrics.average_precision_score``, class by class.
     """
     values, truth = _checked(scores, labels)
-    steps, hits, seen = _ranked(values, truth)
+    steps, hits, ranks = _ranked(values, truth)
     positives = truth.sum(0, dtype=torch.float64)
     # what a step adds to the recall: its hits since the step before
     before = torch.where(steps, hits, 0).cummax(0).values.roll(1, 0)
     if len(before):
         before[0] = 0
-    gains = torch.where(steps, (hits / positives - before / positives) * (hits / seen), 0)
+    gains = torch.where(steps, (hits / positives - before / positives) * (hits / ranks), 0)
     return gains.sum(0).where(positives > 0, torch.nan)
 
 
@@ -58,8 +58,8 @@ def best_thresholds(scores: Numbers, labels: Numbers) -> Tensor:
     positives = truth.sum(0, dtype=torch.float64)
     if not len(values):
         return torch.full_like(positives, torch.nan)
-    steps, hits, seen = _ranked(values, truth)
-    f1 = torch.where(steps, 2 * hits / (seen + positives), -1)
+    steps, hits, ranks = _ranked(values, truth)
+    f1 = torch.where(steps, 2 * hits / (ranks + positives), -1)
     ranked = values.sort(0, descending=True).values
     best = f1.argmax(0, keepdim=True)
     following = ranked.gather(0, (best + 1).clamp(max=len(ranked) - 1))
@@ -76,10 +76,10 @@ def _ranked(values: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """From the largest score of each class down: where a step ends (M, C), and the positives and all images so far."""
     ranked, order = torch.sort(values, dim=0, descending=True, stable=True)
     hits = truth.gather(0, order).cumsum(0).double()
-    seen = torch.arange(1, len(values) + 1, dtype=torch.float64, device=values.device)[:, None]
+    ranks = torch.arange(1, len(values) + 1, dtype=torch.float64, device=values.device)[:, None]
     ends = torch.ones_like(truth)
     ends[:-1] = ranked[:-1] != ranked[1:]
-    return ends, hits, seen
+    return ends, hits, ranks
 
 
 class LabelScores(Metric):

@@ -31,8 +31,8 @@ def separation(known: Numbers, outsiders: Numbers) -> dict[str, float]:
     if not len(own) or not len(others):
         return {"auroc": math.nan, "fpr95": math.nan}
     is_outsider = torch.cat([torch.zeros(len(own)), torch.ones(len(others))])
-    kept = own.sort().values[math.ceil(KEPT * len(own) - 1e-9) - 1]
+    threshold = own.sort().values[math.ceil(KEPT * len(own) - 1e-9) - 1]
     return {
         "auroc": float(roc_auc_score(is_outsider.numpy(), torch.cat([own, others]).numpy())),
-        "fpr95": float((others <= kept).double().mean()),
+        "fpr95": float((others <= threshold).double().mean()),
     }

@@ -194,6 +194,6 @@ def _clusters(scores: Tensor, labels: Tensor, classes: int, coverage: float, see
         own = own if len(own) else scores[labels == c]
         rows.append(own.quantile(levels))
         weights.append(math.sqrt(len(own)))
-    found = KMeans(number, n_init=10, random_state=seed).fit(torch.stack(rows).numpy(), sample_weight=weights)
-    group[enough] = torch.as_tensor(found.labels_, dtype=torch.int64)
+    clusters = KMeans(number, n_init=10, random_state=seed).fit(torch.stack(rows).numpy(), sample_weight=weights)
+    group[enough] = torch.as_tensor(clusters.labels_, dtype=torch.int64)
     return group, ~makes

@@ -83,8 +83,8 @@ def prior_interval(
     """
     ratio = _ratio(logits, source)
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randint(len(ratio), (samples, len(ratio)), generator=generator)
-    weights = torch.stack([rows.bincount(minlength=len(ratio)) for rows in drawn], 1).double()
+    draws = torch.randint(len(ratio), (samples, len(ratio)), generator=generator)
+    weights = torch.stack([rows.bincount(minlength=len(ratio)) for rows in draws], 1).double()
     estimates = _maximise(ratio, weights)
     tail = (1 - level) / 2
     return estimates.quantile(tail, 1), estimates.quantile(1 - tail, 1)

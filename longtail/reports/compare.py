@@ -53,10 +53,12 @@ def columns_text(columns: Sequence[Column]) -> terminal.Table:
     rows, words = [], _words(columns)
     for key in _keys(columns, words):
         values = [column.metric(key) for column in columns]
-        texts = [_shown(key, values[0], words)]
+        texts = [_figure_text(key, values[0], words)]
         for value in values[1:]:
             step = difference(value, values[0])
-            texts.append(_shown(key, value, words) + (f" ({change(key, step, words)})" if step is not None else ""))
+            texts.append(
+                _figure_text(key, value, words) + (f" ({change(key, step, words)})" if step is not None else "")
+            )
         rows.append((metric(key, words).label, texts))
     table = metrics_table("Comparison", [column.title for column in columns], rows)
     table.caption = "In brackets: change against the first column; that of percentages in percentage points."
@@ -97,14 +99,14 @@ def _headline(base: Column, other: Column, grain: Grain, words: Mapping[str, Met
         value, start = other.metric(key), base.metric(key)
         if value is not None and start is not None:
             label, points = inside(metric(key, words).label), change(key, difference(value, start), words)
-            figures = f"{_shown(key, value, words)} against {_shown(key, start, words)}"
+            figures = f"{_figure_text(key, value, words)} against {_figure_text(key, start, words)}"
             parts.append(f"{label} {figures} ({points} points{_doubt(value, start)})")
     return f"{other.label} compared with {base.label}: {'; '.join(parts) or 'no common metric'}."
 
 
 def _doubt(value: Value, base: Value) -> str:
     """Say where a change is no larger than what the seeds alone make."""
-    spread = [measured.deviation for measured in (value, base) if measured.deviation is not None]
+    spread = [figure.deviation for figure in (value, base) if figure.deviation is not None]
     return ", within the spread of the seeds" if spread and abs(value.mean - base.mean) <= sum(spread) else ""
 
 
@@ -155,10 +157,10 @@ def _metrics_table(columns: Sequence[Column], grain: Grain, words: Mapping[str, 
 
 def _metric_row(key: str, columns: Sequence[Column], grain: Grain, words: Mapping[str, Metric]) -> list[Cell]:
     start = columns[0].metric(key)
-    row = [html.metric_name(key, grain.label, words), Cell(_shown(key, start, words))]
+    row = [html.metric_name(key, grain.label, words), Cell(_figure_text(key, start, words))]
     for other in columns[1:]:
         value = other.metric(key)
-        row += [Cell(_shown(key, value, words)), _change_cell(key, difference(value, start), words)]
+        row += [Cell(_figure_text(key, value, words)), _change_cell(key, difference(value, start), words)]
     return row
 
 
@@ -269,12 +271,12 @@ def _bars(column: Column, grain: Grain) -> Bars:
     )
 
 
-def _shown(key: str, value: Value | None, words: Mapping[str, Metric]) -> str:
+def _figure_text(key: str, value: Value | None, words: Mapping[str, Metric]) -> str:
     return number(key, *value, words) if value else number(key, None)
 
 
 def _value_cell(key: str, value: Value | None, words: Mapping[str, Metric]) -> Cell:
-    return Cell(_shown(key, value, words), value.mean if value else None)
+    return Cell(_figure_text(key, value, words), value.mean if value else None)
 
 
 def _change_cell(key: str, step: float | None, words: Mapping[str, Metric]) -> Cell:

@@ -146,7 +146,7 @@ class _Labels:
         self.draw, self.size = ImageDraw.Draw(picture), picture.size
         self.font = _font(max(10, round(max(picture.size) / 32)))
         self.margin = max(1, round(self.font.size / 6))
-        self.taken: list[Area] = []
+        self.areas: list[Area] = []
 
     def at_box(self, text: str, box: Area, paint: Colour) -> None:
         """Write a label above a box, or where there is room."""
@@ -169,8 +169,8 @@ class _Labels:
         for x, y in places(width, height):
             left, top = min(max(x, 0), self.size[0] - width), min(max(y, 0), self.size[1] - height)
             areas.append((left, top, left + width - 1, top + height - 1))
-        area = next((area for area in areas if not any(_overlap(area, other) for other in self.taken)), areas[0])
-        self.taken.append(area)
+        area = next((area for area in areas if not any(_overlap(area, other) for other in self.areas)), areas[0])
+        self.areas.append(area)
         self.draw.rectangle(area, fill=paint)
         ink = "black" if np.dot(paint, LIGHTNESS) > 128 else "white"
         self.draw.text((area[0] + self.margin, area[1]), text, fill=ink, font=self.font)

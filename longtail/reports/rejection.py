@@ -50,11 +50,11 @@ def rejection_lines(figures: RejectionFigures) -> Lines:
     groups = [group for group in ("all", *GROUPS, OUTSIDERS) if group in first and first[group]["images"]]
     rows = []
     for score, by_group in figures["scores"].items():
-        shown = [by_group[group] for group in groups]
-        rows.append((f"Refused by {score}", "", [percent(group["refused"]) for group in shown]))
+        columns = [by_group[group] for group in groups]
+        rows.append((f"Refused by {score}", "", [percent(group["refused"]) for group in columns]))
         if OUTSIDERS in groups:
-            auroc = [NOTHING if group["auroc"] is None else f"{group['auroc']:.3f}" for group in shown]
-            kept = [percent(group["fpr95"]) for group in shown]
+            auroc = [NOTHING if group["auroc"] is None else f"{group['auroc']:.3f}" for group in columns]
+            rates = [percent(group["fpr95"]) for group in columns]
             rows.append((f"AUROC of {score}", "of outsiders against known images; 0.5 is chance", auroc))
-            rows.append((f"FPR of {score}", "outsiders kept where 95 % of the known images are", kept))
+            rows.append((f"FPR of {score}", "outsiders kept where 95 % of the known images are", rates))
     return Lines(groups, [*rows, ("Images", "", [f"{first[group]['images']:,}" for group in groups])])

@@ -283,9 +283,9 @@ def _problem(results: Mapping[str, JSON]) -> str | None:
             return f"has an evaluation whose per_class lacks {figure}"
         if any(not isinstance(values, list) or len(values) != classes for values in evaluation["per_class"].values()):
             return f"has an evaluation whose per_class lists do not have {classes} entries"
-        entries = [each for key in ("confusions", "mistakes", "examples") for each in evaluation.get(key, [])]
+        entries = [entry for key in ("confusions", "mistakes", "examples") for entry in evaluation.get(key, [])]
         indices = [
-            each[key] for each in entries for key in ("true", "predicted", "class") if type(each.get(key)) is int
+            entry[key] for entry in entries for key in ("true", "predicted", "class") if type(entry.get(key)) is int
         ]
         if not all(0 <= index < classes for index in indices):
             return f"has an evaluation with a class that is not one of the {classes}"

@@ -23,7 +23,7 @@ def misfit(value: object, kind: Any, place: str) -> str | None:  # a type of any
         return None
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        faults = [misfit(value, each, place) for each in inner]
+        faults = [misfit(value, member, place) for member in inner]
         return None if None in faults else faults[0]
     if is_typeddict(kind) or is_dataclass(kind):
         return _of_object(value, kind, place)
@@ -34,11 +34,11 @@ def misfit(value: object, kind: Any, place: str) -> str | None:  # a type of any
         if floats and {*map(type, value)} <= {float} and all(map(math.isfinite, value)):
             return None  # at once, as there are millions
         fits = _is_finite if floats else _never
-        return _first(misfit(each, inner[0], f"{place}[{i}]") for i, each in enumerate(value) if not fits(each))
+        return _first(misfit(item, inner[0], f"{place}[{i}]") for i, item in enumerate(value) if not fits(item))
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, dict):
             return f"{place} is no object"
-        return _first(misfit(each, inner[1], f"{place}.{key}") for key, each in value.items())
+        return _first(misfit(item, inner[1], f"{place}.{key}") for key, item in value.items())
     return None if _is_plain(value, kind) else f"{place} is not {_NAMES.get(kind, kind)}"
 
 

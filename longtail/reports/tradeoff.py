@@ -59,7 +59,7 @@ class Curve:
         return max(self.points, key=lambda point: (point.metrics[CHOSEN_BY] or 0, -abs(point.strength)))
 
     @property
-    def measured(self) -> str:
+    def measurement(self) -> str:
         """What was measured."""
         return f"validation, {self.checkpoint}" + (f" (epoch {self.epoch})" if self.epoch is not None else "")
 
@@ -149,7 +149,7 @@ def tradeoff_text(curves: Sequence[Curve]) -> terminal.Table:
             text = strength_text(point.strength) + (f" ({marks})" if marks else "")
             values = [number(key, point.metrics[key]) for key in KEYS]
             rows.append((text if len(curves) == 1 else f"{label}: {text}", values))
-    title = f"{curves[0].results['name']}: {curves[0].measured}" if len(curves) == 1 else "Validation images"
+    title = f"{curves[0].results['name']}: {curves[0].measurement}" if len(curves) == 1 else "Validation images"
     table = metrics_table(title, ["many", "medium", "few", "balanced", "all images"], rows)
     table.columns[0].header = "strength"
     table.caption = "Accuracy on validation images. Larger strengths are for the rare classes."
@@ -281,7 +281,7 @@ def _runs(named: Sequence[tuple[str, Curve]]) -> Table:
             curve.results["name"],
             curve.results["recipe"] or "",
             str(curve.results["seed"]),
-            curve.measured,
+            curve.measurement,
             str(curve.folder),
         ]
         for label, curve in named

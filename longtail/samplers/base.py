@@ -120,8 +120,8 @@ def check_labels(labels: Numbers, rows: Numbers | None, num_classes: int | None 
     images = torch.arange(targets.numel()) if rows is None else as_tensor("images", rows, "M")
     for name, numbers in (("targets", targets), ("images", images)):
         if numbers.ndim != 1 or len(numbers) == 0 or len(numbers) != len(targets):
-            wanted = "have shape (M,) with M >= 1, one for each target"
-            raise ValueError(f"{name} must {wanted}, got {tuple(numbers.shape)}")
+            shape = "have shape (M,) with M >= 1, one for each target"
+            raise ValueError(f"{name} must {shape}, got {tuple(numbers.shape)}")
         if numbers.dtype != torch.int64:
             raise ValueError(f"{name} must be int64, got dtype {numbers.dtype}")
         if int(numbers.min()) < 0:

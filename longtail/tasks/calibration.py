@@ -87,7 +87,7 @@ def calibrate(
     classifier = Classifier.around(opened.task.method, run, results, path, posterior)
     others = [] if outsiders is None else [file.path for file in classifier.files([outsiders])]
     means = measure_means(opened) if class_means or others else None
-    found = {} if means is None or not others else score_outsiders(others, classifier, means)
+    outliers = {} if means is None or not others else score_outsiders(others, classifier, means)
     logits, targets = opened.logits()
     check_outputs(logits)
     images = targets.bincount(minlength=len(counts))
@@ -122,7 +122,8 @@ def calibrate(
         rejection_figures={
             "rate": rate,
             "scores": {
-                name: refused(values, targets, groups, rate, FOLDS, found.get(name)) for name, values in scores.items()
+                name: refused(values, targets, groups, rate, FOLDS, outliers.get(name))
+                for name, values in scores.items()
             },
         },
     )
@@ -171,11 +172,11 @@ def measure_under(
     method = opened.task.method
     assert isinstance(method, Method)  # as of every run that is of such a predictor
     posterior = Posterior.of_run(run, results, method, opened.checkpoint.stem)
-    wanted = posterior.adjusted(strength).under(prior)
+    other = posterior.adjusted(strength).under(prior)
     logits, targets = opened.logits()
-    wanted = wanted.estimated([logits]) if prior == ESTIMATE else wanted
+    other = other.estimated([logits]) if prior == ESTIMATE else other
     columns = []
-    for probabilities in (posterior(logits), wanted(logits)):
+    for probabilities in (posterior(logits), other(logits)):
         metrics = LongTailMetrics(results["train_counts"], **results["thresholds"])
         metrics.update(probabilities.log(), targets)
         columns.append({name: float(value) for name, value in metrics.compute()[0].items()})

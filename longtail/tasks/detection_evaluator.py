@@ -40,7 +40,7 @@ class DetectionEvaluator:
         self.metrics = [f"{kind}_{name}" for kind in reversed(self.kinds) for name in names]
         # Proposals on objects of a class that got it, and all of them. No buffer: averaged weights swap those.
         self._hits = torch.zeros(2, num_classes, dtype=torch.int64)
-        self._found: list[Detections] = []
+        self._parts: list[Detections] = []
 
     def update(
         self,
@@ -58,7 +58,7 @@ class DetectionEvaluator:
             pairs: true and predicted class (M, 2) of the proposals on objects.
         """
         for instances, image_id in zip(detections, image_ids, strict=True):
-            self._found.append(as_arrays(instances, image_id, category_ids))
+            self._parts.append(as_arrays(instances, image_id, category_ids))
         true, predicted = pairs.cpu().unbind(1)
         self._hits[0] += torch.bincount(true[true == predicted], minlength=self._hits.shape[1])
         self._hits[1] += torch.bincount(true, minlength=self._hits.shape[1])
@@ -72,20 +72,20 @@ class DetectionEvaluator:
             device: that the processes share tensors on.
             with_examples: whether to draw pictures of the classes that need help most.
         """
-        own = [Detections.cat(self._found)] if self._found else []
-        self._found = []  # before they are sent, which takes as much again
-        found = gather_to_first(own)
+        own = [Detections.cat(self._parts)] if self._parts else []
+        self._parts = []  # before they are sent, which takes as much again
+        parts = gather_to_first(own)
         hits, matched = sum_over_processes(self._hits.to(device)).cpu().double()
         accuracy = hits / matched  # nan where nothing was matched
         self._hits.zero_()
-        measured = from_first(
-            None if found is None else self._measure(data, split, together(found), accuracy, with_examples)
+        figures = from_first(
+            None if parts is None else self._measure(data, split, together(parts), accuracy, with_examples)
         )
-        assert measured is not None  # the first process has all that was found
-        return measured
+        assert figures is not None  # the first process has all that was found
+        return figures
 
     def _measure(
-        self, data: DetectionData, split: str, found: Detections, accuracy: Tensor, with_examples: bool
+        self, data: DetectionData, split: str, results: Detections, accuracy: Tensor, with_examples: bool
     ) -> Measured:
         labels, owners = data.labels(split)
         classes = len(data.classes)
@@ -99,7 +99,7 @@ class DetectionEvaluator:
         metrics = {"box_accuracy": float(accuracy.nanmean())}
         truth = data.truth(split, "mask" in self.kinds)
         for kind in self.kinds:
-            precision = average_precision(truth, found, KINDS[kind], data.federated(split))
+            precision = average_precision(truth, results, KINDS[kind], data.federated(split))
             metrics |= {f"{kind}_{name}": getattr(precision, attribute) for name, attribute in FIGURES.items()}
             groups = group_ap(precision.class_ap, data.image_counts, **self.thresholds)
             metrics |= {f"{kind}_ap_{group}": value for group, value in groups.items()}
@@ -107,7 +107,7 @@ class DetectionEvaluator:
         evaluation: Measured = {"split": split, "images": data.size(split), "metrics": metrics, "per_class": per_class}
         if with_examples:
             weakest = weakest_classes(per_class[f"{self.kinds[-1]}_ap"], data.image_counts)
-            evaluation["examples"] = examples(data, split, found, weakest, "mask" in self.kinds)
+            evaluation["examples"] = examples(data, split, results, weakest, "mask" in self.kinds)
         return evaluation
 
 
@@ -134,25 +134,27 @@ def as_arrays(instances: dict[str, Tensor], image_id: int, category_ids: Sequenc
 
 def together(parts: Sequence[Detections]) -> Detections:
     """The detections of all processes, in the order of the images."""
-    found = Detections.cat(parts)
-    return found.take(found.images.argsort(kind="stable"))
+    results = Detections.cat(parts)
+    return results.take(results.images.argsort(kind="stable"))
 
 
-def examples(data: DetectionData, split: str, found: Detections, classes: Sequence[int], masks: bool) -> list[Example]:
+def examples(
+    data: DetectionData, split: str, results: Detections, classes: Sequence[int], masks: bool
+) -> list[Example]:
     """Images of some classes, with what is there and what was found."""
     labels, owners = data.labels(split)
     rows_of_class = {c: list(dict.fromkeys(owners[labels == c].tolist()))[:EXAMPLES_EACH] for c in classes}
-    ids, sure = data.image_ids(split), found.scores.astype(np.float64) >= SHOWN_FROM
+    ids, sure = data.image_ids(split), results.scores.astype(np.float64) >= SHOWN_FROM
     entries: list[Example] = []
     for c, of_class in rows_of_class.items():
         for row in of_class:
-            of_image = found.take(np.flatnonzero(sure & (found.images == ids[row])))
+            of_image = results.take(np.flatnonzero(sure & (results.images == ids[row])))
             truth, predicted = pictures(data, split, row, of_image, masks)
             entries.append({"class": c, "name": data.file_name(split, row), "truth": truth, "predicted": predicted})
     return entries
 
 
-def pictures(data: DetectionData, split: str, row: int, found: Detections, masks: bool) -> tuple[str, str]:
+def pictures(data: DetectionData, split: str, row: int, results: Detections, masks: bool) -> tuple[str, str]:
     """One image with its annotations and with its detections drawn in, as data URIs."""
     names, picture, instances = data.classes, data.picture(split, row), data.instances(split, row)
     labels = instances.labels.tolist()
@@ -165,13 +167,13 @@ def pictures(data: DetectionData, split: str, row: int, found: Detections, masks
         [data.mask(split, number).astype(bool) for number in instances.numbers.tolist()] if masks else None,
     )
     index = {category: c for c, category in enumerate(data.category_ids)}
-    classes = [index[category] for category in found.categories.tolist()]
+    classes = [index[category] for category in results.categories.tolist()]
     predicted = draw_instances(
         picture,
-        [(x, y, x + width, y + height) for x, y, width, height in found.shapes("bbox")],
+        [(x, y, x + width, y + height) for x, y, width, height in results.shapes("bbox")],
         [names[c] for c in classes],
         classes,
-        found.scores.tolist(),
-        [decode(mask) for mask in found.shapes("segm")] if masks else None,
+        results.scores.tolist(),
+        [decode(mask) for mask in results.shapes("segm")] if masks else None,
     )
     return data_uri(truth, EXAMPLE_SIDE), data_uri(predicted, EXAMPLE_SIDE)

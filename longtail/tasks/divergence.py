@@ -103,6 +103,6 @@ def diverged(trainer: pl.Trainer, what: str, last: Path) -> InputError:
         helps.append(f"full precision (--precision 32-true, now {trainer.precision})")
     if not trainer.gradient_clip_val:
         helps.append("clipped gradients (--clip 1)")
-    kept = f"{last} is from before it" if last.is_file() else "no checkpoint was written before it"
+    fallback = f"{last} is from before it" if last.is_file() else "no checkpoint was written before it"
     epoch = trainer.current_epoch + 1
-    return InputError(f"training diverged in epoch {epoch}: {what}; {kept}. What helps: {', or '.join(helps)}")
+    return InputError(f"training diverged in epoch {epoch}: {what}; {fallback}. What helps: {', or '.join(helps)}")

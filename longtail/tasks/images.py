@@ -112,10 +112,10 @@ class ImageTask(Task[ImageBatch]):
     def extraction(self, trainer: pl.Trainer, features: Path) -> Extraction:
         """What makes features with the network of the method; those of a frozen one are kept in a folder."""
         start_processes(trainer)
-        kept = features if isinstance(self.method, Probe) else None
+        folder = features if isinstance(self.method, Probe) else None
         device, precision = trainer.strategy.root_device, trainer.precision_plugin.forward_context
         settings = (device, precision, str(trainer.precision), self.channels_last)
-        return Extraction(self.method.get_submodule("backbone"), kept, *settings)
+        return Extraction(self.method.get_submodule("backbone"), folder, *settings)
 
     @property
     def least_batch(self) -> int:

@@ -39,9 +39,9 @@ def fit_to_network(config: Namespace) -> None:
         options.pretrained = False
     expected, any_size = expected_input(backbone), getattr(find_class(config.data.class_path), "any_size", False)
     if "preprocessing" in data:
-        given = Preprocessing(**vars(data.preprocessing)) if data.preprocessing else Preprocessing()
+        of_user = Preprocessing(**vars(data.preprocessing)) if data.preprocessing else Preprocessing()
         of_weights = expected.preprocessing if any_size else replace(expected.preprocessing, crop=None)
-        complete = asdict(given.over(of_weights))
+        complete = asdict(of_user.over(of_weights))
         data.preprocessing = Namespace(**complete)  # type: ignore[no-untyped-call]  # it has no types
     for options in (data, config.get("model.init_args.method.init_args")):
         if isinstance(options, Namespace) and "mean" in options and "std" in options:  # of pixels, and of boxes
@@ -53,8 +53,8 @@ def fit_to_network(config: Namespace) -> None:
         raise InputError(f"--image-size must be at least 1 pixel, got {data.image_size}")
     network = vars(backbone.get("init_args") or Namespace())  # type: ignore[no-untyped-call]  # as above
     # batch statistics and frozen layers are those of images of one size, whatever the size of the set
-    kept = network.get("tuning", "all") != "all" or network.get("frozen_statistics", False)
-    if data.image_size is None and (expected.fixed or any_size or kept):
+    frozen = network.get("tuning", "all") != "all" or network.get("frozen_statistics", False)
+    if data.image_size is None and (expected.fixed or any_size or frozen):
         data.image_size = network.get("image_size") or expected.size
     if expected.fixed:
         backbone.init_args.image_size = data.image_size
@@ -71,8 +71,8 @@ def expected_input(backbone: Namespace) -> NetworkInput:
     run = Path(options["weights"]).parent if options.get("weights") else None
     for folder in () if run is None else (run, run.parent):  # of a checkpoint, or of an export below it
         if (folder / "results.json").is_file():
-            seen: dict[str, Any] = {**network_input(folder, load_results(folder))}
-            names = {field.name for field in fields(Preprocessing)} & seen.keys()
-            preprocessing = Preprocessing(**{name: seen[name] for name in names})
-            return NetworkInput(preprocessing.over(expected.preprocessing), seen.get("size"), expected.fixed)
+            record: dict[str, Any] = {**network_input(folder, load_results(folder))}
+            names = {field.name for field in fields(Preprocessing)} & record.keys()
+            preprocessing = Preprocessing(**{name: record[name] for name in names})
+            return NetworkInput(preprocessing.over(expected.preprocessing), record.get("size"), expected.fixed)
     return expected

@@ -33,11 +33,11 @@ def group_limits(
         InputError: if few is above many.
     """
     unit = task.group_unit(group_counts)
-    given = (_default(task, name) if value is None else value for name, value in (("many", many), ("few", few)))
-    return checked_limits(*(int(value * unit) for value in given))
+    limits = (_default(task, name) if value is None else value for name, value in (("many", many), ("few", few)))
+    return checked_limits(*(int(value * unit) for value in limits))
 
 
 def _default(task: type, name: str) -> float:
     parameters = (signature(base.__init__).parameters.get(name) for base in task.__mro__)  # type: ignore[misc]
-    value: float = next(each.default for each in parameters if each is not None and each.default is not each.empty)
+    value: float = next(own.default for own in parameters if own is not None and own.default is not own.empty)
     return value

@@ -21,7 +21,7 @@ from longtail.distributed import check_same, connection_lost
 from longtail.errors import InputError
 from longtail.launch import Launch, launch
 from longtail.messages import first_line
-from longtail.roll_call import Facts, difference, told
+from longtail.roll_call import Facts, difference, with_host
 
 LATE = 1800.0  # seconds; as one process may need longer than another to start, or to read a set
 OFTEN = 0.2  # seconds between two looks into the store
@@ -77,7 +77,7 @@ class Meeting:
             SystemExit: as in ``agreed``.
         """
         place = f"{self._count}/facts"
-        self._tell(f"{place}/{self.here.rank}", told(facts))
+        self._tell(f"{place}/{self.here.rank}", with_host(facts))
         self.met = True
 
         def decide() -> str | None:

@@ -29,7 +29,7 @@ class Overview(pl.Callback):
         self._clock = clock
         self._last: float | None = None  # end of the step before, in the same epoch
         self._spans: list[float] = []
-        self._told = False
+        self._is_done = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say how it is trained; of what data has been said before."""
@@ -51,9 +51,9 @@ class Overview(pl.Callback):
             self._spans.append(now - self._last)
         self._last = now
         seconds, steps = sum(self._spans), len(self._spans)
-        if self._told or not any(steps >= least and seconds >= span for least, span in ENOUGH):
+        if self._is_done or not any(steps >= least and seconds >= span for least, span in ENOUGH):
             return
-        self._told = True
+        self._is_done = True
         if trainer.is_global_zero and (left := _batches_left(trainer, i)) is not None:
             assert isinstance(pl_module, Task)
             tqdm.write(_expected(pl_module, left * seconds / steps))

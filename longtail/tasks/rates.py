@@ -18,8 +18,8 @@ def about_rate(optimizer: OptimizerCallable, given: bool) -> str | None:
         The line where the rate is that of an adaptive optimizer and was chosen, or looks like one for the other kind
         of optimizer; else None.
     """
-    made = optimizer([nn.Parameter(zeros(1))])
-    name, rate = type(made).__name__, float(made.param_groups[0]["lr"])
+    instance = optimizer([nn.Parameter(zeros(1))])
+    name, rate = type(instance).__name__, float(instance.param_groups[0]["lr"])
     if name in ADAPTIVE:
         means = f"{name} at a rate of {rate:g} changes each weight by about {rate:g} a step, however large its gradient"
         if rate > HIGHEST:

@@ -83,7 +83,7 @@ def explain(message: str) -> str:
     return " ".join(lines)[:400]
 
 
-def _choices(key: str, given: str) -> str:
+def _choices(key: str, path: str) -> str:
     """The classes of this package that fit an option; of metrics those in the module that was given."""
     import longtail.augment
     import longtail.losses
@@ -92,8 +92,8 @@ def _choices(key: str, given: str) -> str:
     rooms = {"method": longtail.methods.__all__, "loss": longtail.losses.__all__, "data": list(shipped())}
     rooms["mixing"] = [name for name in longtail.augment.__all__ if _derived(getattr(longtail.augment, name), Mixing)]
     if key == "metrics":
-        module = sys.modules.get(given.rpartition(".")[0])
-        own = [name for name, each in vars(module).items() if _derived(each, ClassMetric)] if module else []
+        module = sys.modules.get(path.rpartition(".")[0])
+        own = [name for name, member in vars(module).items() if _derived(member, ClassMetric)] if module else []
         return f"choose from {', '.join(own)}" if own else "derive a class from longtail.metrics.ClassMetric"
     if key not in rooms:
         return "give the import path of one"

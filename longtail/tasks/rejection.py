@@ -39,9 +39,9 @@ def measure_means(opened: OpenSplit) -> ClassMeans:
     assert isinstance(opened.task, Classification)
     method, data = with_features(opened.task.method), opened.data
     assert isinstance(data, ImageData)
-    kept = opened.features if isinstance(method, Probe) else None
+    folder = opened.features if isinstance(method, Probe) else None
     settings = (opened.device, nullcontext, PRECISION, opened.task.channels_last)
-    extraction = Extraction(method.backbone, kept, *settings)
+    extraction = Extraction(method.backbone, folder, *settings)
     split = data.split("train")
     assert split is not None
     targets = torch.from_numpy(split.targets)

@@ -24,7 +24,7 @@ class Stops:
 
     def __init__(self) -> None:
         self.training = False
-        self._asked: float | None = None  # when
+        self._signal_time: float | None = None  # when
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -47,10 +47,10 @@ class Stops:
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        again = self._asked is not None and time.monotonic() - self._asked > TWICE
+        again = self._signal_time is not None and time.monotonic() - self._signal_time > TWICE
         if again or not self.training:
             raise KeyboardInterrupt
-        self._asked = self._asked or time.monotonic()
+        self._signal_time = self._signal_time or time.monotonic()
 
     def reason(self, trainer: pl.Trainer) -> str | None:
         """Why the run has to stop: empty for a signal, else what happened to its workers; None if it goes on.
@@ -58,21 +58,21 @@ class Stops:
         It is the same in all processes, whichever of them it came to. Each has to call.
         """
         lost = [loader.lost for loader in loaders(trainer) if loader.lost is not None]
-        reason = lost[0] if lost else None if self._asked is None else ""
+        reason = lost[0] if lost else None if self._signal_time is None else ""
         if trainer.world_size == 1:
             return reason
         if not trainer.strategy.reduce_boolean_decision(reason is not None, all=False):
             return None
         reasons = gather_to_first([reason]) or []
-        return from_first(max((each for each in reasons if each is not None), key=len, default=""))
+        return from_first(max((text for text in reasons if text is not None), key=len, default=""))
 
 
 def loaders(trainer: pl.Trainer) -> list[Loader]:
     """The loaders that a trainer has so far, for training and for evaluation."""
-    found: list[Loader] = []
+    result: list[Loader] = []
     for group in (trainer.train_dataloader, trainer.val_dataloaders):
-        found += [each for each in (group if isinstance(group, list) else [group]) if isinstance(each, Loader)]
-    return found
+        result += [loader for loader in (group if isinstance(group, list) else [group]) if isinstance(loader, Loader)]
+    return result
 
 
 def interval(trainer: pl.Trainer) -> int:

@@ -125,7 +125,7 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
         raise
 
     # Lightning's would put the last average in the place of the weights that are to be measured.
-    trainer.callbacks = [each for each in trainer.callbacks if not isinstance(each, WeightAveraging)]  # type: ignore[attr-defined]
+    trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, WeightAveraging)]  # type: ignore[attr-defined]
     cli.results["best_epoch"] = cli.checkpoints.best_epoch
     epochs = {"last": trainer.current_epoch, "best": cli.checkpoints.best_epoch}
     splits = [name for name in ("val", "test") if data.split(name) is not None and not left_out(trainer, name)]

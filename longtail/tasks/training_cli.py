@@ -93,8 +93,8 @@ class TrainingCLI(LightningCLI):
         try:
             super().parse_arguments(parser, rest)
             if views and self.config.data is not None:
-                given = self.config.as_dict()["data"].get("init_args", {}).get("views")
-                super().parse_arguments(parser, [*rest, f"--data.views={with_options(given, views)}"])
+                defaults = self.config.as_dict()["data"].get("init_args", {}).get("views")
+                super().parse_arguments(parser, [*rest, f"--data.views={with_options(defaults, views)}"])
         except ArgumentError as error:
             raise InputError(explain(str(error))) from error
         if self.config.data is None:

@@ -43,12 +43,11 @@ def loss_curves(history: Sequence[Epoch], words: Mapping[str, Metric] = METRICS)
 
 def validation_curves(history: Sequence[Epoch], grain: Grain = IMAGES) -> str | None:
     """Draw the validation metrics over the epochs, or return None where there is nothing to draw."""
-    measured = [epoch for epoch in history if epoch["val"] is not None]
+    epochs = [epoch for epoch in history if epoch["val"] is not None]
     curves = {
-        label: 100 * numbers([(epoch["val"] or {}).get(key) for epoch in measured])
-        for key, label in grain.curves.items()
+        label: 100 * numbers([(epoch["val"] or {}).get(key) for epoch in epochs]) for key, label in grain.curves.items()
     }
-    return _curves(measured, curves, f"validation {grain.scale} (%)")
+    return _curves(epochs, curves, f"validation {grain.scale} (%)")
 
 
 def head_to_tail(dials: Sequence[Dial], head: Group, tail: Group) -> str:
@@ -76,16 +75,16 @@ def head_to_tail(dials: Sequence[Dial], head: Group, tail: Group) -> str:
                 )
         width = _percent_limits(axes.xaxis, [value for dial in dials for value in dial.head])
         height = _percent_limits(axes.yaxis, [value for dial in dials for value in dial.tail])
-        written: list[tuple[float, float]] = []
+        labels: list[tuple[float, float]] = []
         for dial in dials:
             whole = [place for place, strength in enumerate(dial.strengths) if strength % 1 == 0]
             named = [dial.best, dial.start, *whole] if len(dials) == 1 else [dial.best] * (dial.best != dial.start)
             for place in dict.fromkeys(named):
                 x, y = (100 * (values[place] or 0) for values in (dial.head, dial.tail))
-                if all(abs(x - left) > width / 11 or abs(y - low) > height / 12 for left, low in written):
+                if all(abs(x - left) > width / 11 or abs(y - low) > height / 12 for left, low in labels):
                     text = f"{dial.strengths[place]:g}".replace("-", "\N{MINUS SIGN}")
                     axes.annotate(text, (x, y), (9, 7), textcoords="offset points", fontsize=10)
-                    written.append((x, y))
+                    labels.append((x, y))
         axes.set_xlabel(f"{head}-shot accuracy (%)")
         axes.set_ylabel(f"{tail}-shot accuracy (%)")
         axes.grid()
@@ -100,39 +99,41 @@ def _curves(
     right."""
     from matplotlib.ticker import MaxNLocator
 
-    drawn, right = (
+    left, right = (
         {name: values for name, values in some.items() if np.isfinite(values).any()} for some in (curves, shares or {})
     )
-    if not drawn:
+    if not left:
         return None
     epochs = np.array([epoch["epoch"] for epoch in history])
     with drawing(3.4) as figure:
         axes = figure.subplots()
-        _lines(axes, epochs, drawn)
+        _lines(axes, epochs, left)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
-        axes.set_ylim(bottom=min(0, *(float(np.nanmin(values)) for values in drawn.values())))
+        axes.set_ylim(bottom=min(0, *(float(np.nanmin(values)) for values in left.values())))
         axes.grid(axis="y")
         if right:
             beside = axes.twinx()
-            _lines(beside, epochs, right, first=len(drawn))
+            _lines(beside, epochs, right, first=len(left))
             beside.spines["right"].set_visible(True)
             beside.set_ylim(0, 104)
             beside.set_yticks(range(0, 101, 25))
             beside.set_ylabel(f"training {', '.join(right)} (%)")
-        figure.legend(loc="outside upper center", ncols=3 if all(len(name) <= 15 for name in drawn) else 2)
+        figure.legend(loc="outside upper center", ncols=3 if all(len(name) <= 15 for name in left) else 2)
         return svg(figure, f"{label[:1].upper()}{label[1:]} over the epochs")
 
 
 def by_strength(strengths: Sequence[float], curves: Mapping[str, Sequence[float | None]], best: float) -> str:
     """Draw accuracies of one run over the strengths, with a line at the best and at 0."""
-    drawn = {IMAGES.curves[key]: 100 * numbers(values) for key, values in curves.items()}
+    shares = {IMAGES.curves[key]: 100 * numbers(values) for key, values in curves.items()}
     with drawing(3.7) as figure:
         axes = figure.subplots()
         for place, line in ((0.0, "-"), (best, ":")):
             axes.axvline(place, color="#6b7480", linewidth=1.2, linestyle=line)
-        _lines(axes, np.array(strengths), {name: values for name, values in drawn.items() if np.isfinite(values).any()})
+        _lines(
+            axes, np.array(strengths), {name: values for name, values in shares.items() if np.isfinite(values).any()}
+        )
         axes.set_xlabel("strength")
         percent_axis(axes, "accuracy (%)", top=104)
         figure.legend(loc="outside upper center", ncols=3)
