@@ -46,9 +46,9 @@ def iterative_split(
     counts = np.zeros((owner.max(initial=-1) + 1, labels.shape[1] + 1), dtype=np.int64)  # images, in the last column
     np.add.at(counts, owner, np.column_stack([labels, np.ones(len(labels), dtype=np.bool_)]))
     totals = counts.sum(0)
-    wanted = fraction * np.append(totals[:-1] if sizes is None else sizes, totals[-1])
-    wanted = np.where(totals >= 2, wanted.clip(1 if fraction else 0), wanted)
-    lacking = np.stack([totals - wanted, wanted])  # of the side that is kept, and of the one that is held out
+    quotas = fraction * np.append(totals[:-1] if sizes is None else sizes, totals[-1])
+    quotas = np.where(totals >= 2, quotas.clip(1 if fraction else 0), quotas)
+    lacking = np.stack([totals - quotas, quotas])  # of the side that is kept, and of the one that is held out
     is_held, can_give = np.zeros(len(counts), dtype=np.bool_), totals[:-1].copy()
     waiting = np.random.default_rng(seed).permutation(len(counts))
     left = totals.copy()

@@ -18,7 +18,7 @@ from longtail.errors import InputError
 from longtail.files.listing import IntArray
 from longtail.files.members import member_names
 from longtail.files.states import file_ends, file_sizes
-from longtail.files.texts import Block, places_of, taken
+from longtail.files.texts import Block, at_rows, places_of
 from longtail.messages import SPLITS, plural, shown, some
 from longtail.writing import write_atomically
 
@@ -84,8 +84,8 @@ class SplitRecord:
         """That of a set, which is read for it; None where it has no files."""
         names = [name for name in SPLITS if data.split(name) is not None]
         files = {name: files for name in names if (files := data.split_files(name)) is not None}
-        for each in files.values():
-            each.look()  # at what they are now
+        for of_split in files.values():
+            of_split.look()  # at what they are now
         trained = Trained(data.classes, data.label_counts, data.group_counts, data.input)
         return cls(trained, files) if files else None
 
@@ -198,12 +198,12 @@ class Recall:
 
     Attributes:
         record: of the run.
-        told: what was left out: the split, how many of how many, why, and their names.
+        omissions: what was left out: the split, how many of how many, why, and their names.
     """
 
     def __init__(self, record: SplitRecord) -> None:
         self.record = record
-        self.told: list[tuple[str, str, list[str]]] = []
+        self.omissions: list[tuple[str, str, list[str]]] = []
         self._new: set[str] = set()
         self._left = 0
 
@@ -225,10 +225,10 @@ class Recall:
             same = then.same(there, files, places[there])
             for why, lost in (("gone", np.flatnonzero(places < 0)), ("changed", there[~same])):
                 if len(lost):
-                    self.told.append((split, why, [then.names[row] for row in lost.tolist()]))
+                    self.omissions.append((split, why, [then.names[row] for row in lost.tolist()]))
             rows[split] = places[there[same]]
             self._left += len(rows[split])
-        self._new = {name for split, new in is_new.items() for name in taken(now[split].names, np.flatnonzero(new))}
+        self._new = {name for split, new in is_new.items() for name in at_rows(now[split].names, np.flatnonzero(new))}
         for then in self.record.files.values() if self._new else ():
             self._new.difference_update(then.names)
         return rows
@@ -241,16 +241,16 @@ class Recall:
         """
         if not self._left:
             total = sum(len(files.names) for files in self.record.files.values())
-            names = next((names for _, _, names in self.told), [])
+            names = next((names for _, _, names in self.omissions), [])
             raise InputError(
                 f"{source}: none of the {plural(total, noun)} of the run is there as it was, such as {some(names)}: "
                 "give the folder that has them by --data.root, or another set by --data"
             )
-        for split, why, names in self.told:
+        for split, why, names in self.omissions:
             verb = {"gone": ("is gone", "are gone"), "changed": ("has changed", "have changed")}[why][len(names) > 1]
             whole = plural(len(self.record.files[split].names), f"{SPLITS[split]} {noun}")
             logger.info(f"{source}: {len(names):,} of the {whole} of the run {verb}, left out: {some(names)}")
-        left_out = [(len(names), f"{SPLITS[split]} {noun}", why) for split, why, names in self.told]
+        left_out = [(len(names), f"{SPLITS[split]} {noun}", why) for split, why, names in self.omissions]
         if new := len(self._new):
             logger.info(f"{source}: {plural(new, noun)} in no split of the run, left out")
             left_out.append((new, noun, "in no split of the run"))

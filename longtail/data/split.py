@@ -57,8 +57,8 @@ def stratified_split(
     if fraction and not held_out.any() and len(counts):
         held_out[counts.argmax()] = min(1, counts.max() - 1)
     of_class = np.repeat(np.arange(len(counts)), counts)
-    drawn = np.argsort(np.random.default_rng(seed).random(len(order)), kind="stable")
-    shuffled = order[drawn[_in_order(of_class[drawn])]]  # class by class, each in the order that is drawn
+    draws = np.argsort(np.random.default_rng(seed).random(len(order)), kind="stable")
+    shuffled = order[draws[_in_order(of_class[draws])]]  # class by class, each in the order that is drawn
     is_held_out = np.zeros(len(order), dtype=np.bool_)
     is_held_out[shuffled[np.arange(len(order)) - starts[of_class] < held_out[of_class]]] = True
     return np.flatnonzero(~is_held_out).astype(np.int64), np.flatnonzero(is_held_out).astype(np.int64)
@@ -104,14 +104,14 @@ def grouped_split(
     counts = np.zeros((owner.max(initial=-1) + 1, labels.max(initial=-1) + 1), dtype=np.int64)
     np.add.at(counts, (owner, labels), 1)
     totals = counts.sum(0)
-    wanted = fraction * (totals if sizes is None else sizes[classes])
+    quotas = fraction * (totals if sizes is None else sizes[classes])
     order = np.random.default_rng(seed).permutation(len(counts))
     order = order[np.argsort(-(counts[order] > 0).sum(1), kind="stable")]
     held = np.zeros(len(totals), dtype=np.int64)
     is_held = np.zeros(len(counts), dtype=bool)
     for group in order:
         own = counts[group]
-        before, after = np.abs(held - wanted), np.abs(held + own - wanted)
+        before, after = np.abs(held - quotas), np.abs(held + own - quotas)
         if ((after - before) / totals).sum() < 0 and (held + own < totals)[own > 0].all():
             is_held[group], held = True, held + own
     rows = is_held[owner]
@@ -132,15 +132,15 @@ def groups_of_classes(
 def grouped_fraction_for_one(
     targets: IntegerArray,
     groups: Sequence[str],
-    wanted: IntegerArray,
+    classes: IntegerArray,
     seed: int,
     sizes: IntegerArray | None = None,
 ) -> float | None:
-    """The smallest fraction, in hundredths, by which ``grouped_split`` holds one row at least of each of the ``wanted``
-    classes out; None where none up to a half does. The other arguments are as there."""
+    """The smallest fraction, in hundredths, by which ``grouped_split`` holds one row at least of each of ``classes``
+    out; None where none up to a half does. The other arguments are as there."""
     for hundredths in range(1, 51):
         _, held_out = grouped_split(targets, groups, hundredths / 100, seed, sizes)
-        if np.isin(wanted, targets[held_out]).all():
+        if np.isin(classes, targets[held_out]).all():
             return hundredths / 100
     return None
 
@@ -223,7 +223,7 @@ def random_fraction_for_one(
         return None
     enough, most = int(first[in_several].max()) + 1, int(last[in_several].min())
     fractions = (hundredths / 100 for hundredths in range(1, 51))
-    return next((each for each in fractions if enough <= _held_out(sizes, each) <= most), None)
+    return next((fraction for fraction in fractions if enough <= _held_out(sizes, fraction) <= most), None)
 
 
 def classes_without(targets: IntegerArray, num_classes: int) -> list[int]:

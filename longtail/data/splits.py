@@ -99,13 +99,13 @@ def hold_out_images(
         Rows for training and for validation, and how every class has one of the latter, for people.
     """
     least = random_fraction_for_one(*labels, count, seed, groups)
-    kept, held_out = random_split(count, fraction, seed, groups)
+    rest, held_out = random_split(count, fraction, seed, groups)
     if groups is not None:
-        _tell_sides(groups, kept, held_out, "val")
-    return kept, held_out, way_out(least, "images" if groups is None else "groups")
+        _tell_sides(groups, rest, held_out, "val")
+    return rest, held_out, way_out(least, "images" if groups is None else "groups")
 
 
-def tell_groups(listing: Listing, kept: IntArray, held_out: IntArray, name: str) -> None:
+def tell_groups(listing: Listing, rest: IntArray, held_out: IntArray, name: str) -> None:
     """Say how many groups were held out for a split, and of which classes another part than of the whole."""
     assert listing.groups is not None
     counts = listing.class_counts()
@@ -113,11 +113,11 @@ def tell_groups(listing: Listing, kept: IntArray, held_out: IntArray, name: str)
     part = len(held_out) / max(len(listing), 1)
     odd = [c for c in np.flatnonzero(counts) if abs(shares[c] - part) > max(0.1, 1 / counts[c])]
     words = f": other parts are held out of {some([f'{listing.classes[c]} ({shares[c]:.0%})' for c in odd])}"
-    _tell_sides(listing.groups, kept, held_out, name, words if odd else "")
+    _tell_sides(listing.groups, rest, held_out, name, words if odd else "")
 
 
-def _tell_sides(groups: Sequence[str], kept: IntArray, held_out: IntArray, name: str, more: str = "") -> None:
-    sides = [len({groups[row] for row in rows.tolist()}) for rows in (kept, held_out)]
+def _tell_sides(groups: Sequence[str], rest: IntArray, held_out: IntArray, name: str, more: str = "") -> None:
+    sides = [len({groups[row] for row in rows.tolist()}) for rows in (rest, held_out)]
     part = len(held_out) / max(len(groups), 1)
     logger.info(
         f"{name}: {plural(len(held_out), 'image')} of {plural(sides[1], 'group')}, {part:.0%}; "

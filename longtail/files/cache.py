@@ -69,8 +69,8 @@ def filling(home: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        told = system_error(error, str(home))
-        raise told or InputError(f"{shown(home)}: cannot be written ({error.strerror or error})") from error
+        refusal = system_error(error, str(home))
+        raise refusal or InputError(f"{shown(home)}: cannot be written ({error.strerror or error})") from error
 
 
 def keep(folder: Path, write: Callable[[], None], lost: str = "nothing is kept for next time") -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.errors import InputError
-from longtail.files.texts import Block, taken
+from longtail.files.texts import Block, at_rows
 from longtail.messages import shown, some
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
@@ -61,8 +61,8 @@ class Listing:
 
     def subset(self, indices: NDArray[np.int64]) -> Listing:
         """The rows at ``indices`` (any number of int64, in that order), with the same classes."""
-        groups = None if self.groups is None else taken(self.groups, indices)
-        return replace(self, paths=taken(self.paths, indices), targets=self.targets[indices], groups=groups)
+        groups = None if self.groups is None else at_rows(self.groups, indices)
+        return replace(self, paths=at_rows(self.paths, indices), targets=self.targets[indices], groups=groups)
 
     def class_counts(self) -> NDArray[np.int64]:
         """(C,) int64, the number of rows of every class."""

@@ -49,7 +49,7 @@ def read_bytes(place: str, start: int, end: int) -> bytes:
     """
     if is_address(place):
         parts = [(at, min(at + _BLOCK, end)) for at in range(start, end, _BLOCK)]
-        data = b"".join(asked(place, partial(_part, part)) for part in parts)
+        data = b"".join(answer_of(place, partial(_part, part)) for part in parts)
     else:
         with Path(place).open("rb") as file:
             file.seek(start)
@@ -81,7 +81,7 @@ def state(place: str) -> tuple[int, str]:
     if not is_address(place):
         status = Path(place).stat()
         return status.st_size, str(status.st_mtime_ns)
-    about = asked(place, lambda store, path: store.info(path))
+    about = answer_of(place, lambda store, path: store.info(path))
     if about.get("size") is None:
         raise InputError(f"{shown(place)}: the store does not say how large it is: copy the set from it")
     tags = (about.get(name) for name in ("ETag", "etag", "md5", "mtime", "LastModified", "created"))
@@ -92,7 +92,7 @@ def is_there(place: str) -> bool:
     """Whether a file is there; raises ``NoAnswer`` where the store does not answer."""
     if not is_address(place):
         return Path(place).is_file()
-    return asked(place, _has)
+    return answer_of(place, _has)
 
 
 def _has(store: Any, path: str) -> bool:  # a file system of fsspec, whose ``exists`` takes any error for a no
@@ -111,7 +111,7 @@ def entries(place: str, suffix: str) -> tuple[list[str], list[str]]:
         NoAnswer: the store does not answer.
     """
     if is_address(place):
-        names = asked(place, _names)
+        names = answer_of(place, _names)
         files = [joined(place, name) for name, folder in names if not folder and name.endswith(suffix)]
         folders = [joined(place, name) for name, folder in names if folder]
     else:
@@ -119,10 +119,10 @@ def entries(place: str, suffix: str) -> tuple[list[str], list[str]]:
             known = list(scan)
         files = [entry.path for entry in known if entry.name.endswith(suffix) and is_file(entry)]
         folders = [entry.path for entry in known if is_folder(entry)]
-    return _seen(files), _seen(folders)
+    return _visible(files), _visible(folders)
 
 
-def _seen(places: list[str]) -> list[str]:
+def _visible(places: list[str]) -> list[str]:
     return sorted(place for place in places if not base_name(place).startswith("."))
 
 
@@ -134,7 +134,7 @@ def _names(store: Any, path: str) -> list[tuple[str, bool]]:  # a file system of
     return [(name, folder) for name, folder in names if "/" not in name]
 
 
-def asked(address: str, question: Callable[[Any, str], T]) -> T:  # of a file system of fsspec
+def answer_of(address: str, question: Callable[[Any, str], T]) -> T:  # of a file system of fsspec
     """What a store answers, which is asked three times where it does not, or says that it cannot.
 
     Args:

@@ -123,7 +123,7 @@ class Block(Texts):
         strings = self._piece(start, stop).decode(*_CODEC).split("\0") if start < stop else []
         if len(strings) == stop - start:
             return strings
-        return [text.decode(*_CODEC) for text in self._each(start, stop)]  # there is a NUL in one
+        return [text.decode(*_CODEC) for text in self._rows(start, stop)]  # there is a NUL in one
 
     def take(self, rows: NDArray[np.int64]) -> Block:
         """Those at ``rows`` (any number of int64, in that order)."""
@@ -166,7 +166,7 @@ class Block(Texts):
             if piece.count(b"\0") == stop - start - 1:
                 parts.append(head + piece.replace(b"\0", b"\0" + head))
             else:
-                parts.append(b"\0".join(head + text for text in self._each(start, stop)))
+                parts.append(b"\0".join(head + text for text in self._rows(start, stop)))
         return Block._of_lengths(parts, [self.ends - self.starts + len(head)])
 
     def without(self, prefix: str) -> Block | None:
@@ -180,7 +180,7 @@ class Block(Texts):
             parts.append(whole.replace(mark, b"\0")[1:])
         return Block._of_lengths(parts, [self.ends - self.starts - len(mark) + 1])
 
-    def _each(self, start: int, stop: int) -> list[bytes]:
+    def _rows(self, start: int, stop: int) -> list[bytes]:
         block = self.block
         places = zip(self.starts[start:stop].tolist(), self.ends[start:stop].tolist(), strict=True)
         return [block[at:end] for at, end in places]
@@ -217,11 +217,11 @@ class Memo(dict[str, T]):
         self._function = function
 
     def __missing__(self, text: str) -> T:
-        made = self[text] = self._function(text)
-        return made
+        value = self[text] = self._function(text)
+        return value
 
 
-def taken(texts: Sequence[str], rows: NDArray[np.int64]) -> Sequence[str]:
+def at_rows(texts: Sequence[str], rows: NDArray[np.int64]) -> Sequence[str]:
     """Those at ``rows``, as a list of a list."""
     return texts.take(rows) if isinstance(texts, Texts) else [texts[row] for row in rows.tolist()]
 
@@ -247,18 +247,18 @@ def repeated(texts: Sequence[str]) -> list[int]:
 
 def places_of(texts: Sequence[str], others: Sequence[str]) -> NDArray[np.int64]:
     """The row of each text among others (N,), the last of several; -1 where it is not there."""
-    hashes, wanted = _hashes(others), _hashes(texts)
+    hashes, own = _hashes(others), _hashes(texts)
     order = np.argsort(hashes, kind="stable")
     in_order = hashes[order]
     if not len(order) or (in_order[1:] == in_order[:-1]).any():  # or two texts of one hash
         rows = {other: row for row, other in enumerate(others)}
         return np.fromiter((rows.get(text, -1) for text in texts), np.int64, len(texts))
-    at = np.searchsorted(in_order, wanted) % len(order)
-    there = np.flatnonzero(in_order[at] == wanted)
-    found = order[at[there]]
-    same = np.fromiter(map(str.__eq__, taken(texts, there), taken(others, found)), np.bool_, len(there))
+    at = np.searchsorted(in_order, own) % len(order)
+    there = np.flatnonzero(in_order[at] == own)
+    candidates = order[at[there]]
+    same = np.fromiter(map(str.__eq__, at_rows(texts, there), at_rows(others, candidates)), np.bool_, len(there))
     places = np.full(len(texts), -1)
-    places[there[same]] = found[same]
+    places[there[same]] = candidates[same]
     return places
 
 

@@ -8,7 +8,7 @@ import pytest
 from longtail.files import texts
 from longtail.files.members import Member, Members, folders_of, member_names
 from longtail.files.states import file_sizes
-from longtail.files.texts import Block, all_but, places_of, repeated, taken
+from longtail.files.texts import Block, all_but, at_rows, places_of, repeated
 
 ODD = ["a/b.jpg", "", "ä/猫.jpg", "b\0.jpg", "\udcff \ud800", "a/b.jpg", "x" * 30]
 
@@ -72,7 +72,7 @@ def test_texts_that_come_again(monkeypatch: pytest.MonkeyPatch, one_hash: bool) 
 def test_rows() -> None:
     assert all_but([1, 3], 5).tolist() == [0, 2, 4]
     assert all_but([], 2).tolist() == [0, 1]
-    assert taken(["a", "b"], np.array([1, 0])) == ["b", "a"]
+    assert at_rows(["a", "b"], np.array([1, 0])) == ["b", "a"]
 
 
 def test_paths_in_shards_are_made_as_they_are_asked_for() -> None:

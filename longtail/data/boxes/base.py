@@ -194,7 +194,7 @@ class DetectionData(LongTailData):
         """The set as it lies in its folder."""
         files = self.open({split: place for split, place in self.given.items() if place is not None})
         if "train" not in files.places and (self.trained is None or self.recall is not None):
-            refuse_missing(self.reader, self.root, files.wanted, "train")
+            refuse_missing(self.reader, self.root, files.needs, "train")
         logger.info(f"{self.source}: {files.where()}")
         return files
 
@@ -266,7 +266,7 @@ class DetectionData(LongTailData):
         names = dict.fromkeys((split, "test", "val", "train"))
         name = next((name for name in names if name in self.files.places), None)
         if name is None:
-            refuse_missing(self.reader, self.root, self.files.wanted, split)
+            refuse_missing(self.reader, self.root, self.files.needs, split)
         logger.info(f"evaluated on the images of {shown(self.files.places[name])}")
         part = self._part(name)
         part = replace(part, annotations=part.annotations.of_classes(classes, self.category_ids))

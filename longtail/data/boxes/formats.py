@@ -29,7 +29,8 @@ def refuse_annotations(path: Path) -> None:
 
 def of_table(data: type[LongTailData], file: Path) -> Located | None:
     """What a table with boxes means as the training images of the set in its folder; None of another file."""
-    reader = next((each.reader for each in in_file(file) if each.grain == "boxes"), None) if file.is_file() else None
+    layouts = in_file(file) if file.is_file() else []
+    reader = next((layout.reader for layout in layouts if layout.grain == "boxes"), None)
     if reader is None:
         return None
     kind = find_class(reader)
@@ -67,7 +68,7 @@ def has_shapes(root: Path) -> bool:
     return any(layout.shapes for layout in find_layouts(root))
 
 
-def refuse_missing(reader: type[BoxSet], root: Path, wanted: str, split: str) -> NoReturn:
+def refuse_missing(reader: type[BoxSet], root: Path, needs: str, split: str) -> NoReturn:
     """Say that what holds a split is missing, and what is there.
 
     Raises:
@@ -76,7 +77,7 @@ def refuse_missing(reader: type[BoxSet], root: Path, wanted: str, split: str) ->
     check_layout(root, "boxes")
     refuse_other_format(reader, root)
     refuse_archives(root)
-    raise InputError(f"{root} has no {wanted}: give --data.{split} FILE")
+    raise InputError(f"{root} has no {needs}: give --data.{split} FILE")
 
 
 def refuse_other_format(reader: type[BoxSet], root: Path) -> None:

@@ -36,5 +36,5 @@ def parts_of_run(parts: Mapping[str, Part], recall: Recall, root: Path, ends: bo
     }
     rows = recall.rows({name: files_of(part, root, name, ends) for name, part in now.items()})
     origins = {name: now.get(name, now["train"]) for name in rows}
-    kept = {name: replace(part, rows=part.rows[rows[name]]) for name, part in origins.items()}
-    return {name: part for name, part in kept.items() if len(part.rows) or name == "train"}
+    own = {name: replace(part, rows=part.rows[rows[name]]) for name, part in origins.items()}
+    return {name: part for name, part in own.items() if len(part.rows) or name == "train"}

@@ -34,7 +34,7 @@ class ClipFiles(Dataset[Sample]):
         frame_counts: frames of the videos by path, as far as they are known; others are counted when they are read.
         resize: how frames are brought to their size.
         bit_depth: how many bits of frames of 16 count, where they do not say it.
-        shown: crops of every clip for evaluation, 1 or 5.
+        test_crops: crops of every clip for evaluation, 1 or 5.
         pattern: what the names of frames in a folder are like.
     """
 
@@ -48,13 +48,13 @@ class ClipFiles(Dataset[Sample]):
         frame_counts: Mapping[str, int] | None = None,
         resize: Resize = STANDARD,
         bit_depth: int | None = None,
-        shown: int = 1,
+        test_crops: int = 1,
         pattern: str | None = None,
     ) -> None:
         self.listing, self.frames, self.size = listing, frames, size
         self.crops, self.clips = crops, clips
         self.frame_counts, self.resize, self.bit_depth = frame_counts or {}, resize, bit_depth
-        self.shown, self.pattern = shown, pattern
+        self.test_crops, self.pattern = test_crops, pattern
 
     def __len__(self) -> int:
         return len(self.listing)
@@ -68,7 +68,7 @@ class ClipFiles(Dataset[Sample]):
         path = self.listing.paths[row]
         count = self.frame_counts.get(path)
         if self.crops is None:
-            how_shown = (self.resize, self.bit_depth, self.shown, self.pattern)
+            how_shown = (self.resize, self.bit_depth, self.test_crops, self.pattern)
             images = read_clips(path, self.frames, self.size, self.clips, count, *how_shown)
         else:
             random = np.random.default_rng(draw)

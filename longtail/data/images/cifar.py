@@ -125,8 +125,8 @@ class CifarLT(MemoryData):
         counts = PROFILES[self.profile](largest, len(classes), self.factor)
         rows = rows[long_tail_subset(targets[rows], counts, self.subset_seed)]
         if not self.val_per_class and self.val_fraction:
-            kept, held = stratified_split(targets[rows], self.val_fraction, self.subset_seed)
-            rows, val_rows = rows[kept], rows[held]
+            rest, held = stratified_split(targets[rows], self.val_fraction, self.subset_seed)
+            rows, val_rows = rows[rest], rows[held]
 
         val = _split(images[val_rows], targets[val_rows]) if len(val_rows) else None
         return Splits(

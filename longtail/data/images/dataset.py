@@ -51,7 +51,7 @@ class ImageFiles(Dataset[Sample]):
             out for evaluation.
         resize: how images are brought to their size.
         bit_depth: how many bits of images of 16 count, where they do not say it.
-        shown: crops for evaluation, 1 or 5.
+        test_crops: crops for evaluation, 1 or 5.
         pixels: the images as they are kept decoded, in the place of their files.
 
     Raises:
@@ -66,7 +66,7 @@ class ImageFiles(Dataset[Sample]):
         crops: Sequence[ResizedCrop | None] | None = None,
         resize: Resize = STANDARD,
         bit_depth: int | None = None,
-        shown: int = 1,
+        test_crops: int = 1,
         pixels: Pixels | None = None,
     ) -> None:
         if size < 1 or (crops is not None and not crops):
@@ -76,7 +76,7 @@ class ImageFiles(Dataset[Sample]):
         self._targets = listing.targets
         self._size = size
         self._crops, self._resize = crops, resize
-        self._bit_depth, self._shown, self._pixels = bit_depth, shown, pixels
+        self._bit_depth, self._test_crops, self._pixels = bit_depth, test_crops, pixels
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -87,16 +87,16 @@ class ImageFiles(Dataset[Sample]):
 
     def __getitem__(self, index: tuple[int, int]) -> Sample:
         row, draw = index
-        kept = None if self._pixels is None else self._pixels[row]
-        if kept is None:
+        array = None if self._pixels is None else self._pixels[row]
+        if array is None:
             image = decode(self.path(row), self._reduction, self._bit_depth)
         elif self._crops is None or None in self._crops:
-            image = Image.fromarray(kept)
+            image = Image.fromarray(array)
         if self._crops is None:
-            views = evaluation_crops(image, self._size, self._resize, self._shown)
+            views = evaluation_crops(image, self._size, self._resize, self._test_crops)
         else:
             generator = np.random.default_rng(draw)
-            pixels = torch.from_numpy(np.array(image) if kept is None else kept).permute(2, 0, 1)[None]
+            pixels = torch.from_numpy(np.array(image) if array is None else array).permute(2, 0, 1)[None]
             how = self._resize.interpolation
             views = [
                 prepare(image, self._size, self._resize)

@@ -207,9 +207,9 @@ class FileData(ImageData):
     def open(self, listing: Listing, split: str) -> Dataset[Sample]:
         """The images of a split: in training a crop for each view, otherwise the views to evaluate."""
         crops = self.decoder_crops() if split == "train" else None
-        shown = self.test_crops if split == "test" else 1
+        test_crops = self.test_crops if split == "test" else 1
         pixels = None if self._decoded is None else self._decoded.reader(listing.paths)
-        return ImageFiles(listing, self.image_size, crops, self.resize, self.bit_depth, shown, pixels)
+        return ImageFiles(listing, self.image_size, crops, self.resize, self.bit_depth, test_crops, pixels)
 
     def decoder_crops(self) -> list[ResizedCrop | None]:
         """What is cut out of a decoded file for each view, see ``crops_of_files``."""

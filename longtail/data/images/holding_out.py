@@ -36,18 +36,18 @@ def hold_out(
         if name in listings or not fraction:
             continue
         if train.groups is None:
-            kept, held_out = stratified_split(train.targets, fraction, seed, sizes)
+            rest, held_out = stratified_split(train.targets, fraction, seed, sizes)
         else:
-            kept, held_out = grouped_split(train.targets, train.groups, fraction, seed, sizes)
-            tell_groups(train, kept, held_out, name)
+            rest, held_out = grouped_split(train.targets, train.groups, fraction, seed, sizes)
+            tell_groups(train, rest, held_out, name)
         before, can_give = train, train.class_counts() > 1
-        others[name], train = train.subset(held_out), train.subset(kept)
+        others[name], train = train.subset(held_out), train.subset(rest)
         without = others[name].class_counts() == 0
         if before.groups is not None:
             can_give = groups_of_classes(before.targets, before.groups, len(before.classes)) > 1
         if (without & can_give).any() and before.groups is not None:
-            wanted = np.flatnonzero(can_give)
-            least_of_all = grouped_fraction_for_one(before.targets, before.groups, wanted, seed, sizes)
+            classes = np.flatnonzero(can_give)
+            least_of_all = grouped_fraction_for_one(before.targets, before.groups, classes, seed, sizes)
             ways_out[name] = way_out(least_of_all, "groups", name)
         elif (without & can_give).any():
             least = f"--data.{name}_fraction {fraction_for_one(sizes[without & can_give]):g}"
@@ -68,11 +68,11 @@ def hold_out_sets(
     for name, fraction in fractions.items():
         if name in listings or not fraction:
             continue
-        kept, held_out = iterative_split(train.targets, fraction, seed, train.groups, sizes)  # type: ignore[arg-type]
+        rest, held_out = iterative_split(train.targets, fraction, seed, train.groups, sizes)  # type: ignore[arg-type]
         if train.groups is not None:
-            tell_groups(train, kept, held_out, name)
+            tell_groups(train, rest, held_out, name)
         without = train.subset(held_out).class_counts() == 0
         if without.any():
             ways_out[name] = f"an image or group of each is all there is: give {name} images of your own choice"
-        others[name], train = train.subset(held_out), train.subset(kept)
+        others[name], train = train.subset(held_out), train.subset(rest)
     return {**others, "train": train}, ways_out

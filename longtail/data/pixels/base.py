@@ -176,8 +176,8 @@ class SegmentationData(LongTailData):
     def _of_run(self, parts: dict[str, Part], recall: Recall) -> dict[str, Part]:
         """The parts of a run: its images that are as they were, each in its split."""
         rows = recall.rows({name: self._files_of(name, part) for name, part in parts.items()})
-        kept = {name: parts.get(name, parts["train"]).subset(rows[name]) for name in rows}
-        return {name: part for name, part in kept.items() if len(part) or name == "train"}
+        own = {name: parts.get(name, parts["train"]).subset(rows[name]) for name in rows}
+        return {name: part for name, part in own.items() if len(part) or name == "train"}
 
     def _files_of(self, split: str, part: Part) -> SplitFiles:
         names = names_below(part.images, self.home, split, self.home)
@@ -190,10 +190,10 @@ class SegmentationData(LongTailData):
     def labelled(self, split: str, classes: list[str]) -> Split:
         """The images of the split, or all where there are no splits."""
         reader = self.reader(self.names).mapped(class_rows(self.source, self.names, classes))
-        found = self.find()
-        if split not in found and list(found) != ["train"]:
-            raise InputError(f"{self.source} has no {split} split, only {some(list(found))}: add one")
-        pairs = found[split if split in found else "train"]
+        splits = self.find()
+        if split not in splits and list(splits) != ["train"]:
+            raise InputError(f"{self.source} has no {split} split, only {some(list(splits))}: add one")
+        pairs = splits[split if split in splits else "train"]
         counts = count_pixels(pairs, reader, classes, self.root, split, self.full_check)
         part = self._usable(split, Part(pairs.images, pairs.annotations, reader, counts), pairs.alone)
         if not part.pixels.labelled().any():

@@ -147,8 +147,8 @@ class SegmentationFolder(SegmentationData):
             InputError: pixels of a single class are left.
         """
         counted = [part.pixels for part in self.parts.values()]
-        ignored = sum(int(each.ignored.sum()) for each in counted)
-        per_class = np.sum([each.per_class(len(self.names)) for each in counted], axis=0)
+        ignored = sum(int(pixels.ignored.sum()) for pixels in counted)
+        per_class = np.sum([pixels.per_class(len(self.names)) for pixels in counted], axis=0)
         empty = [self.names[c] for c in np.flatnonzero(per_class == 0)]
         if not empty or not ignored or self.colour_file is not None or self.values is not None:
             return

@@ -54,7 +54,7 @@ class ShapeLabels(PixelLabels):
     def __init__(self, images: Mapping[str, tuple[Annotations, int]], labels: Mapping[str, int], outside: int) -> None:
         self._images, self._labels, self._outside = images, labels, outside
         digest = sha256(repr((sorted(labels.items()), outside)).encode())
-        for annotations in {id(each): each for each, _ in images.values()}.values():
+        for annotations in {id(content): content for content, _ in images.values()}.values():
             assert annotations.segments is not None
             for values in (
                 annotations.starts,
@@ -115,7 +115,7 @@ class PolygonFolder(SegmentationData):
         (reader,) = layouts
         files = _READERS[reader](self.root, {})
         if "train" not in files.places and (self.trained is None or self.recall is not None):
-            raise InputError(f"{self.source} has no {files.wanted}: give a folder with training images")
+            raise InputError(f"{self.source} has no {files.needs}: give a folder with training images")
         logger.info(f"{self.source}: {files.where()}; its shapes are drawn")
         return files
 
@@ -150,13 +150,13 @@ class PolygonFolder(SegmentationData):
 
     def groups(self, images: Sequence[str], group: str) -> list[str]:
         """As in the base, or of each image a field of its annotations, where the format has such."""
-        found: dict[str, str] = {}
+        fields: dict[str, str] = {}
         for split, (annotations, folder, _) in self.shapes.items() if not is_pattern(group) else ():
             values = self.files.groups(split, group)
             if values is None:
                 break
-            found |= {str(folder / name): value for name, value in zip(annotations.file_names, values, strict=True)}
-        return [found[image] for image in images] if found else super().groups(images, group)
+            fields |= {str(folder / name): value for name, value in zip(annotations.file_names, values, strict=True)}
+        return [fields[image] for image in images] if fields else super().groups(images, group)
 
     def find(self) -> dict[str, Pairs]:
         pairs = {}

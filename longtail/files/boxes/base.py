@@ -24,23 +24,23 @@ class BoxSet(ABC):
 
     Args:
         root: the folder.
-        given: what holds a split, by its name, where that is not to be looked for.
+        options: what holds a split, by its name, where that is not to be looked for.
 
     Attributes:
         format: what the format is called.
-        wanted: what holds the training images, as a message says that it is missing.
+        needs: what holds the training images, as a message says that it is missing.
         places: the file or folder that holds each split there is.
     """
 
     format: ClassVar[str]
-    wanted: ClassVar[str]
+    needs: ClassVar[str]
 
-    def __init__(self, root: Path, given: Mapping[str, Path]) -> None:
+    def __init__(self, root: Path, options: Mapping[str, Path]) -> None:
         if not root.is_dir():
             raise InputError(f"no folder at {shown(root)}")
         self.root = root
         self.places: dict[str, Path] = {}
-        for split, places in self.find(dict(given)).items():
+        for split, places in self.find(dict(options)).items():
             if len(places) > 1:
                 raise InputError(
                     f"{shown(root)} has several files for {split}, {some(places)}: give --data.{split} FILE"
@@ -48,8 +48,8 @@ class BoxSet(ABC):
             self.places[split] = places[0]
 
     @abstractmethod
-    def find(self, given: dict[str, Path]) -> dict[str, list[Path]]:
-        """What may hold each split, and holds it where it is ``given``."""
+    def find(self, options: dict[str, Path]) -> dict[str, list[Path]]:
+        """What may hold each split, and holds it where it is among ``options``."""
 
     @abstractmethod
     def read(self, split: str, masks: bool, skip_bad: bool) -> Labelled:

@@ -19,10 +19,10 @@ class COCOSet(BoxSet):
     """JSON files in COCO's format, and the images that they name."""
 
     format: ClassVar[str] = "COCO's format"
-    wanted: ClassVar[str] = "annotations/instances_train*.json, instances_train*.json or train/_annotations.coco.json"
+    needs: ClassVar[str] = "annotations/instances_train*.json, instances_train*.json or train/_annotations.coco.json"
 
-    def find(self, given: dict[str, Path]) -> dict[str, list[Path]]:
-        return find_files(self.root) | {split: [file] for split, file in given.items()}
+    def find(self, options: dict[str, Path]) -> dict[str, list[Path]]:
+        return find_files(self.root) | {split: [file] for split, file in options.items()}
 
     def folders(self, file: Path, split: str) -> list[Path]:
         """Where the images of a file may lie, the likeliest first."""
@@ -32,7 +32,7 @@ class COCOSet(BoxSet):
         file = self.places[split]
         annotations, folder = placed(read_annotations(file, masks, skip_bad), self.folders(file, split))
         rows = check_files(annotations, folder, skip_bad)
-        return Labelled(_measured(annotations, folder, rows), folder, rows)
+        return Labelled(_with_sizes(annotations, folder, rows), folder, rows)
 
     def groups(self, split: str, name: str) -> list[str]:
         """A field of the images in the JSON file, such as "location"."""
@@ -46,21 +46,21 @@ class LVISSet(COCOSet):
     """The files of LVIS v1, whose annotations name the folders of the images as well."""
 
     format: ClassVar[str] = "LVIS v1"
-    wanted: ClassVar[str] = "annotations/lvis_v1_train.json or lvis_v1_train.json"
+    needs: ClassVar[str] = "annotations/lvis_v1_train.json or lvis_v1_train.json"
 
-    def find(self, given: dict[str, Path]) -> dict[str, list[Path]]:
-        found = {}
+    def find(self, options: dict[str, Path]) -> dict[str, list[Path]]:
+        splits = {}
         for split in ("train", "val", "test"):
             files = [folder / f"lvis_v1_{split}.json" for folder in (self.root / "annotations", self.root)]
             if there := [file for file in files if file.is_file()]:
-                found[split] = there
-        return found | {split: [file] for split, file in given.items()}
+                splits[split] = there
+        return splits | {split: [file] for split, file in options.items()}
 
     def folders(self, file: Path, split: str) -> list[Path]:
         return [self.root]
 
 
-def _measured(annotations: Annotations, folder: Path, rows: IntArray) -> Annotations:
+def _with_sizes(annotations: Annotations, folder: Path, rows: IntArray) -> Annotations:
     """The same with the sizes of those images, where the file has none, as Label Studio has none without an object."""
     unknown = rows[annotations.sizes[rows, 0] == UNKNOWN]
     if not len(unknown):

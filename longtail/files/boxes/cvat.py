@@ -54,12 +54,12 @@ class CVATSet(BoxSet):
     """
 
     format: ClassVar[str] = "CVAT's XML"
-    wanted: ClassVar[str] = "annotations.xml of CVAT for images 1.1"
+    needs: ClassVar[str] = "annotations.xml of CVAT for images 1.1"
 
-    def find(self, given: dict[str, Path]) -> dict[str, list[Path]]:
+    def find(self, options: dict[str, Path]) -> dict[str, list[Path]]:
         self._images: dict[Path, list[_Image]] = {}
-        places = {split: [file] for split, file in given.items()}
-        if given:
+        places = {split: [file] for split, file in options.items()}
+        if options:
             return places
         for folder in sorted(path for path in self.root.iterdir() if path.is_dir()):
             if (split := split_of(folder.name)) and (files := _files(folder)):

@@ -61,7 +61,7 @@ class BoxForm:
 
 
 def box_form(
-    source: Path, boxes: Sequence[Sequence[float]], sizes: Sequence[tuple[int, int]], given: Form | None = None
+    source: Path, boxes: Sequence[Sequence[float]], sizes: Sequence[tuple[int, int]], choice: Form | None = None
 ) -> BoxForm:
     """How the boxes of a set are to be read.
 
@@ -76,7 +76,7 @@ def box_form(
         source: the set, for messages.
         boxes: M times four numbers; those that are not finite are passed over.
         sizes: of the image of each, width and height.
-        given: what they are, where that is known.
+        choice: what they are, where that is known.
 
     Raises:
         InputError: they are not x, y, width, height, and may be corners as well as centres.
@@ -90,14 +90,14 @@ def box_form(
         limits = np.ones_like(limits)
     broken = {form: _broken(make(values), limits, parts) for form, make in _TO_CORNERS.items()}
     others = [form for form in FORMS if broken["xywh"] and broken[form] <= _FEW * broken["xywh"]]
-    is_other = given is None and len(others) > 0 and broken["xywh"] >= _MANY * len(values)
+    is_other = choice is None and len(others) > 0 and broken["xywh"] >= _MANY * len(values)
     if is_other and len(others) > 1:
         numbers = f"{broken['xywh']} of {plural(len(values), 'box', 'boxes')} are not {_WORDS['xywh']}"
         way_out = "corners, --data.box_form xyxy, or centres, --data.box_form cxcywh"
         raise InputError(f"{shown(source)}: {numbers}, and nothing tells what they are: give {way_out}")
-    form = given or (others[0] if is_other else "xywh")
+    form = choice or (others[0] if is_other else "xywh")
     words = f"boxes read as {_WORDS[form]}{' in parts of the image' if parts else ''}"
-    return BoxForm(form, parts, words + (", as given" if given else _why(form, broken, len(values))))
+    return BoxForm(form, parts, words + (", as given" if choice else _why(form, broken, len(values))))
 
 
 def _broken(corners: Floats, limits: Floats, parts: bool) -> int:

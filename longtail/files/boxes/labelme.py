@@ -38,7 +38,7 @@ class LabelMeSet(FileSet[_Shape]):
     """
 
     format: ClassVar[str] = "LabelMe's format"
-    wanted: ClassVar[str] = "JSON file of LabelMe"
+    needs: ClassVar[str] = "JSON file of LabelMe"
     suffix: ClassVar[str] = ".json"
     ignored: ClassVar[frozenset[str]] = frozenset({BACKGROUND, IGNORED})
 

@@ -68,15 +68,15 @@ class FileSet(BoxSet, Generic[N]):
     def add(self, builder: Builder, entry: N, place: str, label: int, size: tuple[int, int]) -> None:
         """Add an object to its image of a size (width, height); ``place`` is how messages name it."""
 
-    def find(self, given: dict[str, Path]) -> dict[str, list[Path]]:
+    def find(self, options: dict[str, Path]) -> dict[str, list[Path]]:
         lists = self.root / self.lists
-        if self.lists and not given:
+        if self.lists and not options:
             named = {split: lists / f"{split}.txt" for split in ("train", "val", "test")}
             if not named["train"].is_file() and (lists / "trainval.txt").is_file():
                 named["train"] = lists / "trainval.txt"
-            given = {split: file for split, file in named.items() if file.is_file()}
-        if given:
-            return {split: [place] for split, place in given.items()}
+            options = {split: file for split, file in named.items() if file.is_file()}
+        if options:
+            return {split: [place] for split, place in options.items()}
         folders: dict[str, list[Path]] = {}
         outside = []
         for path in files_below(self.root, {self.suffix}):
@@ -95,18 +95,18 @@ class FileSet(BoxSet, Generic[N]):
     def contents(self) -> dict[str, dict[str, Content[N] | str]]:
         """What the files of each split say, by their paths; or why one cannot be used. Of a file that a list names and
         that is not there, nothing."""
-        found: dict[str, dict[str, Content[N] | str]] = {}
+        by_split: dict[str, dict[str, Content[N] | str]] = {}
         for split, place in self.places.items():
-            found[split] = {}
+            by_split[split] = {}
             for path in self._files(place) if place.is_dir() else self._listed(place):
                 try:
                     content = self.parse(Path(path)) if Path(path).exists() else Content[N](there=False)
                 except InputError as error:
-                    found[split][path] = str(error)
+                    by_split[split][path] = str(error)
                 else:
                     if content is not None:
-                        found[split][path] = content
-        return found
+                        by_split[split][path] = content
+        return by_split
 
     @cached_property
     def classes(self) -> list[str]:

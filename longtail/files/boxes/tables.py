@@ -44,30 +44,30 @@ class TableSet(BoxSet):
 
     Args:
         root: the folder.
-        given: as in the base, a table each.
+        options: as in the base, a table each.
         name: of the configuration; None for the default.
         column: of the images, where there are several; None for the likeliest.
         form: what the numbers of a box are; None to have it told from them.
     """
 
     format: ClassVar[str] = "boxes in tables"
-    wanted: ClassVar[str] = "table with images and objects that have a bbox and a category"
+    needs: ClassVar[str] = "table with images and objects that have a bbox and a category"
 
     def __init__(
         self,
         root: Path,
-        given: Mapping[str, Path],
+        options: Mapping[str, Path],
         name: str | None = None,
         column: str | None = None,
         form: Form | None = None,
     ) -> None:
         self._name, self._column, self._form = name, column, form
-        super().__init__(root, given)
+        super().__init__(root, options)
 
-    def find(self, given: dict[str, Path]) -> dict[str, list[Path]]:
+    def find(self, options: dict[str, Path]) -> dict[str, list[Path]]:
         self.chosen = configuration(self.root, self._name)
-        if given:
-            self.tables = {split: [file] for split, file in given.items()}
+        if options:
+            self.tables = {split: [file] for split, file in options.items()}
         else:
             files = [*metadata_files(self.chosen), *table_files(self.chosen)]
             with_objects = [file for file in dict.fromkeys(files) if find_objects(file)]
@@ -104,8 +104,8 @@ class TableSet(BoxSet):
     @cached_property
     def classes(self) -> list[str]:
         """The names that class numbers stand for; else what the objects of all splits have, sorted."""
-        found = {text(entry.label) for image in self._all() for entry in image.objects}
-        return self._names or in_class_order(list(found))
+        labels = {text(entry.label) for image in self._all() for entry in image.objects}
+        return self._names or in_class_order(list(labels))
 
     @cached_property
     def _names(self) -> list[str]:
@@ -141,7 +141,7 @@ class TableSet(BoxSet):
     def _images(self, file: Path) -> Iterator[RowImage]:
         objects = find_objects(file)
         if objects is None:
-            raise InputError(f"{shown(file)} has no {self.wanted}: give another table")
+            raise InputError(f"{shown(file)} has no {self.needs}: give another table")
         rows, paths = self._paths(file)
         for at, (values, path) in enumerate(zip(nested_rows(file, objects.columns), paths, strict=True)):
             image = RowImage(file, at, rows.numbers[at], path)

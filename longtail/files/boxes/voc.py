@@ -47,7 +47,7 @@ class VOCSet(FileSet[_Object]):
     """
 
     format: ClassVar[str] = "Pascal VOC's format"
-    wanted: ClassVar[str] = "XML file with boxes"
+    needs: ClassVar[str] = "XML file with boxes"
     suffix: ClassVar[str] = ".xml"
     lists: ClassVar[str] = "ImageSets/Main"
 

@@ -30,12 +30,12 @@ class YOLOSet(BoxSet):
     """
 
     format: ClassVar[str] = "YOLO's format"
-    wanted: ClassVar[str] = "training images: neither in data.yaml nor in a folder"
+    needs: ClassVar[str] = "training images: neither in data.yaml nor in a folder"
 
-    def find(self, given: dict[str, Path]) -> dict[str, list[Path]]:
+    def find(self, options: dict[str, Path]) -> dict[str, list[Path]]:
         self.names: Names = find_names(self.root)
-        self.images = find_splits(self.root, self.names) if "train" not in given else {}
-        self.images |= {split: [place] for split, place in given.items()}
+        self.images = find_splits(self.root, self.names) if "train" not in options else {}
+        self.images |= {split: [place] for split, place in options.items()}
         return {split: [places[0]] for split, places in self.images.items()}
 
     def where(self) -> str:
@@ -69,12 +69,12 @@ class YOLOSet(BoxSet):
     def _classes(self) -> list[str]:
         """The names; where there are none, the numbers up to the largest in any file."""
         if not self.names.classes:
-            found = [-1]
+            numbers = [-1]
             for places in self.images.values():
                 for labels in {labels_of(path) for place in places for path in images_in(place, self.root)}:
                     lines = read_lines(Path(labels)) if os.path.isfile(labels) else []
-                    found += [int(first) for line in lines if (first := line.split()[0]).isdigit()]
-            self.names.classes = [str(number) for number in range(min(max(found), 10_000) + 1)]
+                    numbers += [int(first) for line in lines if (first := line.split()[0]).isdigit()]
+            self.names.classes = [str(number) for number in range(min(max(numbers), 10_000) + 1)]
         return self.names.classes
 
     def _add(self, builder: Builder, file: str, width: int, height: int) -> None:

@@ -84,12 +84,12 @@ def _by_folders(root: Path) -> dict[str, list[Path]]:
     outside = []
     for path in files_below(root):
         parts = Path(path).relative_to(root).parts[:-1]
-        found = [split_of(part) or (split_in(part) if part.startswith("obj_") else None) for part in parts]
-        at = next((i for i, split in enumerate(found) if split), None)
+        names = [split_of(part) or (split_in(part) if part.startswith("obj_") else None) for part in parts]
+        at = next((i for i, split in enumerate(names) if split), None)
         if at is None:
             outside.append(path)
-        elif (place := root.joinpath(*parts[: at + 1])) not in splits.setdefault(found[at] or "", []):
-            splits[found[at] or ""].append(place)
+        elif (place := root.joinpath(*parts[: at + 1])) not in splits.setdefault(names[at] or "", []):
+            splits[names[at] or ""].append(place)
     if not splits:
         return {"train": [root]}
     if outside:

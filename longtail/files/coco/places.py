@@ -37,10 +37,10 @@ def placed(annotations: Annotations, folders: Sequence[Path]) -> tuple[Annotatio
         raise InputError(f"no folder at {shown(folders[0])}, where the images of {shown(annotations.file)} are to lie")
     best: tuple[int, list[str], Path] | None = None
     for folder in there:
-        names, found = _names_in(str(folder), annotations.file_names)
-        if best is None or found > best[0]:
-            best = (found, names, folder)
-        if found == len(names):
+        names, count = _names_in(str(folder), annotations.file_names)
+        if best is None or count > best[0]:
+            best = (count, names, folder)
+        if count == len(names):
             break
     assert best is not None
     if best[1] == annotations.file_names:
@@ -52,7 +52,7 @@ def _names_in(folder: str, names: list[str]) -> tuple[list[str], int]:
     """The paths as they lie in a folder, and how many of them do."""
     placed = list(names)
     missing = missing_files([os.path.join(folder, name) for name in names])
-    found = len(names) - len(missing)
+    count = len(names) - len(missing)
     for i in missing:
         parts = [
             part for part in PureWindowsPath(names[i]).parts if part not in ("..", "/", "\\") and part[-1:] != "\\"
@@ -60,8 +60,8 @@ def _names_in(folder: str, names: list[str]) -> tuple[list[str], int]:
         ends = (way("/".join(parts[start:])) for way in (str, unquote) for start in range(len(parts)))
         end = next((end for end in ends if os.path.isfile(os.path.join(folder, end))), None)
         if end is not None:
-            placed[i], found = end, found + 1
-    return placed, found
+            placed[i], count = end, count + 1
+    return placed, count
 
 
 def check_files(annotations: Annotations, folder: Path, skip_missing: bool = False) -> IntArray:

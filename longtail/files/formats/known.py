@@ -81,8 +81,8 @@ def read_folder(root: Path, reading: Reading, classes: Sequence[str] | None = No
     """
     if reading.kind == IMAGES and in_shards(root, reading):
         if reading.configuration is not None:
-            given = command("--data.configuration", reading.configuration)
-            raise InputError(f"{given}: {shown(root)} is read as shards, which have none: leave it out")
+            option = command("--data.configuration", reading.configuration)
+            raise InputError(f"{option}: {shown(root)} is read as shards, which have none: leave it out")
         return read_shards(str(root), reading, classes)
     chosen = configuration(root, reading.configuration)
     root = chosen.folder
@@ -149,8 +149,8 @@ def _is_unlabelled(file: Path) -> bool:
 def _first_images(rows: Rows, root: Path, reading: Reading, split: str) -> list[tuple[str, str]]:
     """The images of the first rows of a file that are there and have a label, and that."""
     first = rows.subset(range(min(len(rows.paths), 20)))
-    found = find_files(first, list(dict.fromkeys([str(rows.file.parent), str(root)])), reading.kind, split)
-    return [(path, label) for path, label in zip(found, first.labels, strict=True) if path and label]
+    paths = find_files(first, list(dict.fromkeys([str(rows.file.parent), str(root)])), reading.kind, split)
+    return [(path, label) for path, label in zip(paths, first.labels, strict=True) if path and label]
 
 
 def _packed_files(chosen: Configuration, reading: Reading) -> list[Path]:

@@ -175,12 +175,12 @@ def _tables_in(root: Path, name: str | None = None) -> list[Layout]:
     names: list[str | None] = [name]
     if name is None:
         names = [*configuration_names(root)[:_FEW]] or [None]
-    found = []
-    for each in names:
+    candidates = []
+    for entry in names:
         with suppress(InputError):
-            found += [in_file(file) for file in _tables(configuration(root, each))[:1]]
-    layouts = [layout for its in found for layout in its or [_TABLE]]
-    return list(dict.fromkeys(layouts)) if any(found) else []
+            candidates += [in_file(file) for file in _tables(configuration(root, entry))[:1]]
+    layouts = [layout for its in candidates for layout in its or [_TABLE]]
+    return list(dict.fromkeys(layouts)) if any(candidates) else []
 
 
 def _tables(chosen: Configuration) -> list[Path]:

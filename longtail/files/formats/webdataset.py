@@ -43,12 +43,12 @@ def has_index(place: str) -> bool:
 def tars_of_images(place: str, columns: Columns) -> dict[str, bool]:
     """The tar files in a folder and in its folders of splits that begin with an image, and whether something that tells
     a label lies beside that."""
-    found = {}
+    tars = {}
     for file in _tars(place):
         with suppress(InputError):  # no tar file of any kind
             if first := next(_samples(file, columns.label), None):
-                found[file] = bool(first.texts)
-    return found
+                tars[file] = bool(first.texts)
+    return tars
 
 
 def _tars(place: str) -> list[str]:
@@ -78,14 +78,14 @@ def read_shards(place: str, reading: Reading, classes: Sequence[str] | None = No
         if fault := index.changed(place):
             raise InputError(f"{fault}; copy the whole set again, or pack it again")
     else:
-        index = _kept(place, reading.columns)
+        index = _index_of(place, reading.columns)
     counts = Counter("" if shard.split == "all" else f" of {shard.split}" for shard in index.shards)
     words = ", ".join(plural(count, f"shard{of}", f"shards{of}") for of, count in counts.items())
     logger.info(f"{shown(place)}: read as shards, {words}")
     return index.listings(place, reading, classes)
 
 
-def _kept(place: str, columns: Columns) -> Index:
+def _index_of(place: str, columns: Columns) -> Index:
     """The index of the shards of others, made unless that was done before and they are as they were."""
     files = _tars(place)
     # What is taken for the label and for the image is a matter of the columns, each choice with its own index.
@@ -176,22 +176,22 @@ def _samples(shard: str, label: str | None) -> Iterator[_Sample]:
             yield sample
 
 
-def _image(sample: _Sample, wanted: str | None) -> tuple[str, int, int]:
+def _image(sample: _Sample, end: str | None) -> tuple[str, int, int]:
     """The image of a sample, or of several the one with an ending."""
     images = sample.images
-    if wanted is not None and wanted not in images:
-        raise InputError(f"{sample.place}: there is no {shown(wanted)} beside it, only {some(images)}")
-    if wanted is None and len(images) > 1:
+    if end is not None and end not in images:
+        raise InputError(f"{sample.place}: there is no {shown(end)} beside it, only {some(images)}")
+    if end is None and len(images) > 1:
         way_out = "give one by --data.path_column"
         raise InputError(f"{sample.place}: there are several images of one name, {some(images)}: {way_out}")
-    return next(iter(images.values())) if wanted is None else images[wanted]
+    return next(iter(images.values())) if end is None else images[end]
 
 
-def _label(sample: _Sample, wanted: str | None) -> str:
+def _label(sample: _Sample, field: str | None) -> str:
     """The label in what stands beside an image: the file or the field that is wanted, else .cls, else the likeliest
     field; empty where there is none."""
     texts = sample.texts
-    own = wanted if wanted in texts else "cls" if wanted is None else None
+    own = field if field in texts else "cls" if field is None else None
     try:
         if own in texts:
             return texts[str(own)].decode().strip()
@@ -200,7 +200,7 @@ def _label(sample: _Sample, wanted: str | None) -> str:
         fault = f"the label beside it cannot be read ({shown(first_line(error))})"
         raise InputError(f"{sample.place}: {fault}; write the shard again") from error
     fields = content if isinstance(content, dict) else {}
-    name = likeliest_label(list(fields)) if wanted is None else wanted
+    name = likeliest_label(list(fields)) if field is None else field
     value = None if name is None else fields.get(name)
     return "" if value is None or isinstance(value, (dict, list)) else str(value).strip()
 

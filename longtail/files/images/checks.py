@@ -80,20 +80,20 @@ def _quick(files: Sequence[tuple[str, tuple[int, int] | None]], workers: int) ->
 
 
 def _full(files: Sequence[tuple[str, tuple[int, int] | None]]) -> Generator[str]:
-    for fault, fate in apart(fault_of, [(path, wanted, True) for path, wanted in files]):
+    for fault, fate in apart(fault_of, [(path, size, True) for path, size in files]):
         yield f"cannot be decoded ({fate})" if fate else fault
 
 
-def fault_of(path: str, wanted: Sequence[int] | None = None, full: bool = False) -> str:
+def fault_of(path: str, size: Sequence[int] | None = None, full: bool = False) -> str:
     """What ``check_images`` says of one file, checked here and now; empty where nothing is wrong."""
     with bombs_are_errors():
-        return _fault(path, wanted, full)
+        return _fault(path, size, full)
 
 
-def _fault(path: str, wanted: Sequence[int] | None, full: bool = False) -> str:
+def _fault(path: str, size: Sequence[int] | None, full: bool = False) -> str:
     try:
         with opened(path) as (file, image):
-            if wanted is not None and (other := _other_size(file, image, wanted)):
+            if size is not None and (other := _other_size(file, image, size)):
                 return other
             if full or not _is_complete(file, image.format):
                 rgb(file, image)
@@ -104,13 +104,13 @@ def _fault(path: str, wanted: Sequence[int] | None, full: bool = False) -> str:
         return reason(path, error)
 
 
-def _other_size(file: BinaryIO, image: Image.Image, wanted: Sequence[int]) -> str:
+def _other_size(file: BinaryIO, image: Image.Image, size: Sequence[int]) -> str:
     """Why an image is not of the size that is wanted; empty where it is."""
-    turned = " once its EXIF orientation is applied" if image.size == tuple(wanted) else ""
+    turned = " once its EXIF orientation is applied" if image.size == tuple(size) else ""
     width, height = upright(file, image)
-    if (width, height) == tuple(wanted):
+    if (width, height) == tuple(size):
         return ""
-    return f"is {width} x {height} pixels{turned}, not {wanted[0]} x {wanted[1]}"
+    return f"is {width} x {height} pixels{turned}, not {size[0]} x {size[1]}"
 
 
 def _is_complete(file: BinaryIO, kind: str | None) -> bool:

@@ -216,12 +216,12 @@ def samples_below(
 ) -> list[str]:
     """Paths of the samples in ``folder`` and below, without entering a folder in ``above`` or any folder twice; the
     suffixes of other files are counted in ``others``."""
-    paths, waiting, seen = [], [folder], set(above)
+    paths, waiting, identities = [], [folder], set(above)
     while waiting:
         current = waiting.pop()
-        if (identity := _identity(current)) in seen:
+        if (identity := _identity(current)) in identities:
             continue
-        seen.add(identity)
+        identities.add(identity)
         folders, samples = _contents(current, kind, others)
         paths += [os.path.join(current, name) for name in samples]
         waiting += [os.path.join(current, name) for name in reversed(folders)]

@@ -75,10 +75,10 @@ def _one_of(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 def _listed(file: Path, images: Path, masks: Path) -> Pairs:
     """The pairs that a list names."""
-    pictures, drawn = files_by_name(images, "", SUFFIXES), files_by_name(masks, "", {".png"})
+    pictures, annotations = files_by_name(images, "", SUFFIXES), files_by_name(masks, "", {".png"})
     names = [named_in(line, pictures) for line in read_text(file).splitlines() if line.strip()]
     missing = [images / f"{name}.jpg" for name in names if name not in pictures]
-    missing += [masks / f"{name}.png" for name in names if name not in drawn]
+    missing += [masks / f"{name}.png" for name in names if name not in annotations]
     alone = [f"{shown(path)}: is not there, and {shown(file)} names it" for path in sorted(missing)]
-    whole = [name for name in names if name in pictures and name in drawn]
-    return Pairs([pictures[name][0] for name in whole], [drawn[name][0] for name in whole], alone)
+    whole = [name for name in names if name in pictures and name in annotations]
+    return Pairs([pictures[name][0] for name in whole], [annotations[name][0] for name in whole], alone)

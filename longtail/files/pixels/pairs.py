@@ -136,11 +136,11 @@ def find_pairs(images: Path, annotations: Path, image_end: str = "", annotation_
 def files_by_name(folder: Path, end: str, suffixes: Collection[str]) -> dict[str, list[str]]:
     """Files below a folder, by their path in it without the end and the suffix."""
     files: dict[str, list[str]] = {}
-    seen: set[str] = set()
+    tops: set[str] = set()
     with reading(str(folder)):
         for top, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
-            seen.add(os.path.realpath(top))
-            folders[:] = [name for name in folders if name[0] != "." and os.path.realpath(Path(top, name)) not in seen]
+            tops.add(os.path.realpath(top))
+            folders[:] = [name for name in folders if name[0] != "." and os.path.realpath(Path(top, name)) not in tops]
             for name in sorted(names):
                 path = Path(top, name)
                 if name[0] != "." and path.suffix.lower() in suffixes and path.stem.endswith(end):

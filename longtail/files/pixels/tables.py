@@ -34,15 +34,15 @@ def mask_tables(
     Raises:
         InputError: there are none, or one cannot be used.
     """
-    found = {file: masked for file in table_files(chosen) if (masked := find_masks(file, image, mask))}
-    splits, others = tables_by_split(chosen, list(found))
+    tables = {file: masked for file in table_files(chosen) if (masked := find_masks(file, image, mask))}
+    splits, others = tables_by_split(chosen, list(tables))
     if not splits:
         way_out = "give their column by --data.mask_column"
         raise InputError(f"{shown(chosen.folder)} has no table with a column of images and one of masks: {way_out}")
     if others:
         logger.info(f"{shown(chosen.folder)}: left out {plural(len(others), 'table')} of no split")
     named = {"train" if split == "all" else split: files for split, files in splits.items()}
-    return {split: [(file, found[file]) for file in files] for split, files in named.items()}
+    return {split: [(file, tables[file]) for file in files] for split, files in named.items()}
 
 
 def mask_pairs(chosen: Configuration, tables: Sequence[tuple[Path, Masked]]) -> Pairs:

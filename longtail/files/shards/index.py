@@ -22,7 +22,7 @@ from longtail.files.members import Members
 from longtail.files.stores import is_there, joined, read_bytes, read_file, state
 from longtail.files.tables.entries import Reading
 from longtail.files.tables.labels import Rows, indices_among, own_indices
-from longtail.files.texts import Block, taken
+from longtail.files.texts import Block, at_rows
 from longtail.files.threads import in_threads
 from longtail.messages import shown
 from longtail.writing import write_atomically
@@ -159,14 +159,14 @@ class Index:
             InputError: images have no label, or one that is none of the classes; there is nothing to train on.
         """
         splits = np.array([_SPLITS.index(shard.split) for shard in self.shards], dtype=np.int64)[self.shard]
-        found = {split: np.flatnonzero(splits == at) for at, split in enumerate(_SPLITS)}
-        if classes is None and not len(found["train"]) and not len(found["all"]):
+        by_split = {split: np.flatnonzero(splits == at) for at, split in enumerate(_SPLITS)}
+        if classes is None and not len(by_split["train"]) and not len(by_split["all"]):
             raise InputError(f"{shown(place)}: there are no images to train on; add shards called train-...")
         if self.groups and reading.columns.group is None:
             by = f", by {shown(self.group)}," if self.group else ""
             logger.info(f"{shown(place)}: the packed groups{by} stay on one side of a split each")
         listings: dict[str, Listing] = {}
-        for split, rows in found.items():
+        for split, rows in by_split.items():
             if split == "test" and listings and len(rows) and (self.label[rows] < 0).all():
                 reading.passed.unlabelled += len(rows)
             elif len(rows):
@@ -195,7 +195,7 @@ class Index:
         labelled = Rows(Path(place), texts, texts, self.start[rows[first]].tolist(), "byte", classes=order, files=files)
         targets, names = own_indices(labelled) if classes is None else indices_among(labelled, classes)
         grouped = self.groups and group in (None, self.group)
-        groups = taken(self.groups, rows) if grouped else None
+        groups = at_rows(self.groups, rows) if grouped else None
         return Listing(self._paths(place, rows), targets[inverse], names, groups, Path(place))
 
     def _paths(self, place: str, rows: NDArray[np.int64]) -> Members:

@@ -49,9 +49,9 @@ def pack(
             writer = _Writer(temporary, most)
             for split, listing in listings.items():
                 writer.begin(split, len(listing))
-                taken: set[str] = set()
+                keys: set[str] = set()
                 for row in np.random.default_rng(0).permutation(len(listing)).tolist():
-                    writer.add(row, listing.paths[row], _key(names[split][row], taken), int(listing.targets[row]))
+                    writer.add(row, listing.paths[row], _key(names[split][row], keys), int(listing.targets[row]))
                     bar.update()
                 writer.close()
             shard, start, length = np.concatenate(writer.columns, axis=1)
@@ -117,14 +117,14 @@ class _Writer:
         self._tar, self._number = None, self._number + 1
 
 
-def _key(name: str, taken: set[str]) -> str:
+def _key(name: str, keys: set[str]) -> str:
     """What WebDataset calls a sample: without points in its last part, and each another."""
     folder, _, base = name.replace("\\", "/").rpartition("/")
     parts = [part for part in folder.replace(":", "/").split("/") if part not in ("", ".", "..")]
     key = "/".join([*parts, os.path.splitext(base)[0].replace(".", "_") or "_"])  # noqa: PTH122 - of millions
-    while key in taken:
+    while key in keys:
         key += "_"
-    taken.add(key)
+    keys.add(key)
     return key
 
 

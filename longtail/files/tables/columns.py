@@ -74,15 +74,15 @@ class Places(NamedTuple):
         """All of them."""
         return [at for at in (self.path, *self.labels, self.group, self.split) if at is not None]
 
-    def about(self, header: Sequence[str], wanted: Columns) -> dict[str, Any]:  # of ``Rows``, each of its own type
+    def about(self, header: Sequence[str], options: Columns) -> dict[str, Any]:  # of ``Rows``, each of its own type
         """What ``Rows`` say of themselves beside their columns; of classes in columns of 0 and 1 their order, where an
         image may have several."""
         columns = len(self.labels) > 1
-        classes = [header[at] for at in self.labels] if columns and wanted.several else None
-        return {"several": columns, "classes": classes, "columns": self.words(header) if wanted.labelled else ""}
+        classes = [header[at] for at in self.labels] if columns and options.several else None
+        return {"several": columns, "classes": classes, "columns": self.words(header) if options.labelled else ""}
 
 
-def find_columns(place: str, header: Sequence[str], sample: Sequence[Sequence[str]], wanted: Columns) -> Places:
+def find_columns(place: str, header: Sequence[str], sample: Sequence[Sequence[str]], options: Columns) -> Places:
     """Find the columns of a table.
 
     Paths are those of the likeliest header, such as image_id, else those of the one column in which all end as images
@@ -93,22 +93,22 @@ def find_columns(place: str, header: Sequence[str], sample: Sequence[Sequence[st
         place: the file and the line, for messages.
         header: names of the columns.
         sample: a few rows.
-        wanted: what is known of them.
+        options: what is known of them.
 
     Raises:
         InputError: a column that is wanted is not there once, or it cannot be told which one is.
     """
-    path = _named(place, header, wanted.path, "path_column")
+    path = _named(place, header, options.path, "path_column")
     if path is None:
         path = _path(place, header, sample)
     group = None
-    if wanted.group is not None and wanted.group in header:
-        group = header.index(wanted.group)
-    if not wanted.labelled:
+    if options.group is not None and options.group in header:
+        group = header.index(options.group)
+    if not options.labelled:
         return Places(path, [], group, None)
-    label = _named(place, header, wanted.label, "label_column")
+    label = _named(place, header, options.label, "label_column")
     split = _split(header, sample)
-    labels = [label] if label is not None else _labels(place, header, sample, {path, group, split}, wanted)
+    labels = [label] if label is not None else _labels(place, header, sample, {path, group, split}, options)
     return Places(path, labels, group, None if split in (path, *labels) else split)
 
 
@@ -171,18 +171,18 @@ def _path(place: str, header: Sequence[str], sample: Sequence[Sequence[str]]) ->
 
 
 def _labels(
-    place: str, header: Sequence[str], sample: Sequence[Sequence[str]], but: set[int | None], wanted: Columns
+    place: str, header: Sequence[str], sample: Sequence[Sequence[str]], but: set[int | None], options: Columns
 ) -> list[int]:
     rest = [at for at in range(len(header)) if at not in but]
     flags = [at for at in rest if sample and all(row[at].strip().lower() in _FLAGS for row in sample)]
     at = _likeliest(header, _LABELS, but)
-    if wanted.several:
+    if options.several:
         _refuse_unsaid(place, header, sample, rest, at)
-    if at is not None and not (wanted.several and len(flags) > 1 and at in flags):
+    if at is not None and not (options.several and len(flags) > 1 and at in flags):
         _check_once(place, header, header[at])
         return [at]
     single = sum(sum(_flag(row[at]) for at in flags) == 1 for row in sample)
-    if len(flags) > 1 and (wanted.several or 2 * single >= len(sample)):
+    if len(flags) > 1 and (options.several or 2 * single >= len(sample)):
         return flags
     if len(flags) > 1 and any(sum(_flag(row[at]) for at in flags) > 1 for row in sample):
         raise InputError(
@@ -259,9 +259,9 @@ class Body:
         elif single:
             labels = [*map(self._words.__getitem__, columns[places.labels[0]])]
         else:
-            each = [self._classes(number, row, columns) for row, number in enumerate(numbers)]
-            again = [row for row, classes in enumerate(each) for _ in classes]
-            labels, numbers = [name for classes in each for name in classes], [numbers[row] for row in again]
+            lists = [self._classes(number, row, columns) for row, number in enumerate(numbers)]
+            again = [row for row, classes in enumerate(lists) for _ in classes]
+            labels, numbers = [name for classes in lists for name in classes], [numbers[row] for row in again]
             others = [at for at in (places.path, places.group, places.split) if at is not None]
             columns = {at: [columns[at][row] for row in again] for at in others}
         groups = [] if places.group is None else [*map(self._words.__getitem__, columns[places.group])]

@@ -113,7 +113,7 @@ def _files(root: Path, base: str, name: str, data_files: JSON) -> dict[Path, str
     if not places:
         raise InputError(f"{_place(root, name)}: none of its splits is for training, {some(list(patterns))}")
     paths = _below(root)
-    found: dict[Path, str] = {}
+    splits: dict[Path, str] = {}
     for split, ours in places.items():
         for pattern in patterns[split]:
             expression = _expression(os.path.normpath(os.path.join(base, pattern)))
@@ -122,10 +122,10 @@ def _files(root: Path, base: str, name: str, data_files: JSON) -> dict[Path, str
                 raise InputError(
                     f"{_place(root, name)}: no file fits {shown(pattern)}, of {shown(split)}; copy it there"
                 )
-            if twice := next((file for file in fits if found.get(file, ours) != ours), None):
+            if twice := next((file for file in fits if splits.get(file, ours) != ours), None):
                 raise InputError(f"{_place(root, name)}: {shown(twice.name)} is in two splits; correct its patterns")
-            found |= dict.fromkeys(fits, ours)
-    return found
+            splits |= dict.fromkeys(fits, ours)
+    return splits
 
 
 def _patterns(root: Path, name: str, data_files: JSON) -> dict[str, list[str]]:

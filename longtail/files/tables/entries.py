@@ -173,9 +173,9 @@ def _labelled(rows: Rows, reading: Reading) -> Rows:
 
 def _placed(rows: Rows, folders: Sequence[str], reading: Reading, split: str | None) -> tuple[Rows, Block]:
     """Rows whose image is there, and the path of each."""
-    found = find_files(rows, folders, reading.kind, split)
-    missing = found.blank().tolist()
-    if missing and (not reading.skip or len(missing) == len(found)):
+    paths = find_files(rows, folders, reading.kind, split)
+    missing = paths.blank().tolist()
+    if missing and (not reading.skip or len(missing) == len(paths)):
         first = folders[0] if len(folders) == 1 else folders[-1]
         names = some([f"{first}/{rows.paths[i]}" for i in missing])
         way_out = f"correct the paths, which start from {shown(first)}, or give another root"
@@ -183,9 +183,9 @@ def _placed(rows: Rows, folders: Sequence[str], reading: Reading, split: str | N
     if missing:
         words = f"of {shown(rows.file.name)} without {reading.kind.noun}"
         reading.passed.leave_out(len(missing), "row", words, Why.GONE)
-        there = all_but(missing, len(found))
-        rows, found = rows.subset(there.tolist()), found.take(there)
-    return rows, found
+        there = all_but(missing, len(paths))
+        rows, paths = rows.subset(there.tolist()), paths.take(there)
+    return rows, paths
 
 
 def _single(rows: Rows, paths: Block, reading: Reading) -> tuple[Rows, Block]:
@@ -197,7 +197,7 @@ def _single(rows: Rows, paths: Block, reading: Reading) -> tuple[Rows, Block]:
     for i in again:
         of_path[paths[i]].append(i)
     several = 0
-    kept = all_but(again, len(paths)).tolist()
+    rest = all_but(again, len(paths)).tolist()
     for same in of_path.values():
         labels = list(dict.fromkeys(rows.labels[i] for i in same))
         if not (rows.several or reading.skip):
@@ -207,16 +207,16 @@ def _single(rows: Rows, paths: Block, reading: Reading) -> tuple[Rows, Block]:
                 f"path {shown(rows.paths[second])} is also in {rows.unit} {rows.numbers[first]}; remove one of the two",
             )
         if len(labels) == 1:
-            kept.append(same[0])
+            rest.append(same[0])
         elif reading.skip:
             several += 1
         else:
             words = f"{shown(rows.paths[same[0]])} has several classes, {some(labels)}; each needs one"
             raise rows.error(same[0], f"{words}: {SEVERAL}, or correct it{reading.way_out}")
-    if not kept:
+    if not rest:
         raise InputError(f"{shown(rows.file)}: each {reading.kind.noun} has several classes; {SEVERAL}")
     if several:
         words = f"of several classes in {shown(rows.file.name)}"
         reading.passed.leave_out(several, reading.kind.noun, words, Why.FAULTY)
-    kept.sort()
-    return rows.subset(kept), paths.take(np.array(kept, dtype=np.int64))
+    rest.sort()
+    return rows.subset(rest), paths.take(np.array(rest, dtype=np.int64))

@@ -86,11 +86,11 @@ def _of_readme(head: dict[str, JSON], names: list[str]) -> Features | None:
             about = next((named[name] for name in names if name in named), about[0])
         kinds = {entry["name"]: entry.get("dtype") for entry in about["features"]}
         images = [name for name, kind in kinds.items() if kind in ("image", "video")]
-        found = dict(_yaml_labels(about["features"]))
+        labels = dict(_yaml_labels(about["features"]))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         return None
-    classes = {name: found[name] for name, kind in kinds.items() if name in found and isinstance(kind, dict)}
-    return Features(images, classes, {place: its for place, its in found.items() if place not in classes})
+    classes = {name: labels[name] for name, kind in kinds.items() if name in labels and isinstance(kind, dict)}
+    return Features(images, classes, {place: its for place, its in labels.items() if place not in classes})
 
 
 def _yaml_labels(about: JSON, place: str = "") -> Iterator[tuple[str, list[str]]]:

@@ -49,11 +49,11 @@ def group_names(paths: Sequence[str], pattern: str, start: str = "--data.group "
             f"{start}as a regular expression of the path it needs one group in brackets: give such as "
             "--data.group '(patient[0-9]+)_', or for tables --data.group COLUMN"
         )
-    found = [expression.search(path) for path in paths]
-    if None in found:
-        path = paths[found.index(None)]
+    matches = [expression.search(path) for path in paths]
+    if None in matches:
+        path = paths[matches.index(None)]
         raise InputError(f"--data.group {shown(pattern)} is not found in {shown(path)}: correct the expression")
-    return [match.group(1) or "" for match in found if match is not None]
+    return [match.group(1) or "" for match in matches if match is not None]
 
 
 def is_pattern(group: str) -> bool:

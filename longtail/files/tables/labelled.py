@@ -36,8 +36,8 @@ def start_of_paths(table: Path, folder: Path, columns: Columns) -> Path | None:
 def without_files(listing: Listing, others: Sequence[str]) -> Listing:
     """A listing less the files that are among others, whatever path leads to them."""
     held = {os.path.realpath(path) for path in others}
-    kept = [row for row, path in enumerate(listing.paths) if os.path.realpath(path) not in held]
-    return listing.subset(np.array(kept, dtype=np.int64))
+    rows = [row for row, path in enumerate(listing.paths) if os.path.realpath(path) not in held]
+    return listing.subset(np.array(rows, dtype=np.int64))
 
 
 def listed_files(table: Path, kind: Kind, column: str = "path") -> list[Listed]:

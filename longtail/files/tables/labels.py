@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.errors import InputError
-from longtail.files.texts import Block, taken
+from longtail.files.texts import Block, at_rows
 from longtail.messages import plural, shown, some
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class Rows:
 
         return replace(
             self,
-            paths=taken(self.paths, np.asarray(rows, dtype=np.int64)),
+            paths=at_rows(self.paths, np.asarray(rows, dtype=np.int64)),
             labels=some_of(self.labels),
             numbers=some_of(self.numbers),
             groups=some_of(self.groups),

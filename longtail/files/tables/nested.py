@@ -73,16 +73,16 @@ def nested_rows(file: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def _fields_of_lines(file: Path) -> dict[str, frozenset[str] | None]:
-    found: dict[str, frozenset[str] | None] = {}
+    fields: dict[str, frozenset[str] | None] = {}
     for entry in islice(_lines(file), _SAMPLE):
         for name, value in entry.items():
             parts = value if isinstance(value, list) else [value]
             names = frozenset(key for part in parts if isinstance(part, dict) for key in part)
             if names:
-                found[name] = (found.get(name) or frozenset()) | names
+                fields[name] = (fields.get(name) or frozenset()) | names
             elif isinstance(value, list):
-                found.setdefault(name, None)
-    return found
+                fields.setdefault(name, None)
+    return fields
 
 
 def json_lines(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, JSON]]]:

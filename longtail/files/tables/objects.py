@@ -62,15 +62,15 @@ def find_objects(file: Path) -> Objects | None:
         InputError: it cannot be read, or several columns have objects.
     """
     fields = nested_fields(file)
-    found = [each for name, names in fields.items() if names and (each := _objects(name, names))]
-    if len(found) > 1:
-        likely = [each for name in _COLUMNS for each in found if each.column == name]
+    candidates = [objects for name, names in fields.items() if names and (objects := _objects(name, names))]
+    if len(candidates) > 1:
+        likely = [objects for name in _COLUMNS for objects in candidates if objects.column == name]
         if not likely:
-            names = some([each.column for each in found])
+            names = some([objects.column for objects in candidates])
             raise InputError(f"{shown(file)}: several columns have boxes, {names}: keep one of them")
-        found = likely
-    if found:
-        return found[0]
+        candidates = likely
+    if candidates:
+        return candidates[0]
     return _objects("", {name for name, names in fields.items() if names is None})
 
 
@@ -103,10 +103,10 @@ def find_masks(file: Path, image: str | None = None, mask: str | None = None) ->
     with columnar(file) as table:
         schema = table.schema
     columns = image_columns(file, schema, features_of(file, schema))
-    for option, given in (("path_column", image), ("mask_column", mask)):
-        if given is not None and given not in columns:
+    for option, column in (("path_column", image), ("mask_column", mask)):
+        if column is not None and column not in columns:
             there = f"only {some(columns, 10)}" if columns else "and no other"
-            raise InputError(f"{command(f'--data.{option}', given)}: {shown(file)} has no such images, {there}")
+            raise InputError(f"{command(f'--data.{option}', column)}: {shown(file)} has no such images, {there}")
     mask = mask or next((name for name in _MASKS if name in columns and name != image), None)
     rest = [name for name in columns if name != mask]
     if mask is None or not rest:

@@ -60,12 +60,12 @@ def find_files(rows: Rows, folders: Sequence[str], kind: Kind, split: str | None
         waiting = waiting[missing]
     lost = np.flatnonzero(place == 0).tolist()
     if lost and (names := _Names(folders, kind, split)).files:
-        found = {i: path for i in lost if (path := names.find(rows, i))}
-        place[list(found)] = sum(map(len, parts)) + np.arange(len(found))
-        parts.append(Block.of(found.values()))
-        if found:
+        matches = {i: path for i in lost if (path := names.find(rows, i))}
+        place[list(matches)] = sum(map(len, parts)) + np.arange(len(matches))
+        parts.append(Block.of(matches.values()))
+        if matches:
             where, total = shown(folders[-1]), plural(len(set(rows.paths)), kind.noun)
-            by_name = len({rows.paths[i] for i in found})
+            by_name = len({rows.paths[i] for i in matches})
             logger.info(f"{by_name} of {total} of {shown(rows.file)} found by their names in {where}")
     return Block.joined(parts).take(place)
 
@@ -73,15 +73,15 @@ def find_files(rows: Rows, folders: Sequence[str], kind: Kind, split: str | None
 def unnamed(paths: Iterable[str], kind: Kind = IMAGES) -> list[str]:
     """The files of a kind beside those of some paths, of which none comes twice, that are not among these."""
     paths = Block.of(paths)
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for folder, rows in by_folder(paths):
         with reading(folder):
             count = len(os.listdir(folder))
         if count > len(rows):
             named = set(names_in(folder, paths.take(rows)))
             others = [entry for entry in entries(folder) if entry.name not in named and entry.name[0] != "."]
-            found[folder] = [entry.path for entry in others if kind.has(entry.path) and is_file(entry)]
-    return [path for folder in sorted(found) for path in found[folder]]
+            result[folder] = [entry.path for entry in others if kind.has(entry.path) and is_file(entry)]
+    return [path for folder in sorted(result) for path in result[folder]]
 
 
 def _inner_paths(rows: Rows, folders: Sequence[str]) -> Block:
@@ -131,19 +131,19 @@ class _Names:
 
     def find(self, rows: Rows, row: int) -> str | None:
         *folders, name = re.split(r"[/\\]+", rows.paths[row].rstrip("/\\")) or [""]
-        found: list[str] = []
+        matches: list[str] = []
         for word in (name, _UPLOAD.sub("", name)):
-            found = found or self.files.get(word, []) or self.stems.get(word, [])
-            found = found or self.stems.get(self._stem(word), [])
-        if len(found) > 1:
-            found = self._nearest(found, folders)
-        if len(found) > 1:
+            matches = matches or self.files.get(word, []) or self.stems.get(word, [])
+            matches = matches or self.stems.get(self._stem(word), [])
+        if len(matches) > 1:
+            matches = self._nearest(matches, folders)
+        if len(matches) > 1:
             raise rows.error(
                 row,
-                f"{shown(rows.paths[row])} may be {some(found)}; write the path, or give the folder of the "
+                f"{shown(rows.paths[row])} may be {some(matches)}; write the path, or give the folder of the "
                 f"{self.kind.noun}s by --data.root",
             )
-        return found[0] if found else None
+        return matches[0] if matches else None
 
     def _nearest(self, paths: list[str], folders: Sequence[str]) -> list[str]:
         """Of several paths those that have the most of the folders, else those in a folder of the split."""
@@ -163,12 +163,12 @@ def _shared(path: str, folders: Sequence[str]) -> int:
 
 def _below(folder: str, kind: Kind) -> Iterator[str]:
     """The paths of what may be samples below a folder, each folder entered once."""
-    seen: set[str] = set()
+    real_paths: set[str] = set()
     for current, folders, names in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(current)) in seen:
+        if (real := os.path.realpath(current)) in real_paths:
             folders.clear()
             continue
-        seen.add(real)
+        real_paths.add(real)
         folders[:] = sorted(name for name in folders if name[0] != "." and name != "__MACOSX")
         yield from (os.path.join(current, name) for name in folders if kind.folders)
         for name in sorted(names):

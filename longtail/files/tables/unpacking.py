@@ -54,15 +54,15 @@ def unpacked(file: Path, column: str, home: Path, name: Path) -> list[str]:
     """
     status = file.stat()
     state = [_VERSION, column, status.st_size, status.st_mtime_ns]
-    paths = _kept(home / name, state)
+    paths = _paths_in(home / name, state)
     if paths is not None:
         return paths
     with filling(home), alone(home):
-        paths = _kept(home / name, state)  # of a process that was quicker
+        paths = _paths_in(home / name, state)  # of a process that was quicker
         return _unpack(file, column, home, name, state) if paths is None else paths
 
 
-def _kept(folder: Path, state: list[JSON]) -> list[str] | None:
+def _paths_in(folder: Path, state: list[JSON]) -> list[str] | None:
     """What a folder has of a table in this state; None where it has not."""
     try:
         content = json.loads((folder / _INDEX).read_text())

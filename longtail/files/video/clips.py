@@ -28,5 +28,5 @@ def read_clips(
     """
     count = count or count_frames(path, pattern)
     indices = np.concatenate([segment_indices(count, frames, None, clip, clips) for clip in range(clips)])
-    shown = frame_crops(read_frames(path, indices.tolist(), bit_depth, pattern), size, resize, crops)
-    return shown.reshape(crops * clips, frames, 3, size, size).transpose(1, 2)
+    views = frame_crops(read_frames(path, indices.tolist(), bit_depth, pattern), size, resize, crops)
+    return views.reshape(crops * clips, frames, 3, size, size).transpose(1, 2)

@@ -406,7 +406,7 @@ def test_slow_stores_are_given_up(monkeypatch):
     monkeypatch.setattr(stores, "_PATIENCE", 0.01)
     done = threading.Event()
     with pytest.raises(NoAnswer, match=r"\(TimeoutError\)"):
-        stores.asked("memory://a", lambda *_: done.wait(5))
+        stores.answer_of("memory://a", lambda *_: done.wait(5))
     done.set()
 
 
