@@ -69,17 +69,17 @@ def structure_hash(module: nn.Module) -> str:
     """
     parts = []
     for prefix, part in module.named_modules():
-        options = {name: _told(value) for name, value in vars(part).items() if name != "training"}
-        parts.append((prefix, _name(type(part)), sorted((name, told) for name, told in options.items() if told)))
+        options = {name: _option_text(value) for name, value in vars(part).items() if name != "training"}
+        parts.append((prefix, _name(type(part)), sorted((name, text) for name, text in options.items() if text)))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _told(value: Any) -> str:
+def _option_text(value: Any) -> str:
     """An option of a module as text that is the same in every process; nothing where it is no plain value."""
     if isinstance(value, str | int | float):
         return repr(value)
     if isinstance(value, list | tuple):
-        return repr([_told(each) for each in value])
+        return repr([_option_text(item) for item in value])
     return _name(value) if isinstance(value, FunctionType | BuiltinFunctionType | type) else ""
 
 
@@ -87,9 +87,9 @@ def _name(value: Any) -> str:
     return f"{value.__module__}.{value.__qualname__}"
 
 
-def check_frozen(told: Tensor, digest: Tensor) -> None:
+def check_frozen(hash_of_state: Tensor, digest: Tensor) -> None:
     """Check that frozen weights are those of a state, by their SHA-256; raises InputError."""
-    if not torch.equal(told.cpu(), digest):
+    if not torch.equal(hash_of_state.cpu(), digest):
         raise InputError(
             "the frozen weights are not those that this state was trained beside (another SHA-256): give the file that "
             "the run started from by --weights"

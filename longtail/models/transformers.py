@@ -41,5 +41,5 @@ def from_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             continue
         ours = next((re.sub(f"^{theirs}", own, inner) for theirs, own in NAMES if re.match(theirs, inner)), name)
         renamed[ours] = value
-    whole = {name: torch.cat([each[part] for part in "qkv"]) for name, each in parts.items() if len(each) == len("qkv")}
+    whole = {name: torch.cat([qkv[part] for part in "qkv"]) for name, qkv in parts.items() if len(qkv) == len("qkv")}
     return renamed | whole

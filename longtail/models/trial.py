@@ -72,18 +72,18 @@ def _try_block(body: nn.Module, block: Any, change: Change, what: str) -> None:
 
 def _calls(body: nn.Module, block: nn.Module) -> Iterator[Call]:
     """What the network calls a block with, for images of one size after the other."""
-    kept: list[Call] = []
+    calls: list[Call] = []
 
     def keep(_: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> None:
-        kept.append((args, options))
+        calls.append((args, options))
         raise _ReachedError
 
     some = next(body.parameters())
     for size in _sizes(body):
         with block.register_forward_pre_hook(keep, with_kwargs=True), contextlib.suppress(Exception):
             body(torch.randn(1, 3, *size, dtype=some.dtype, device=some.device))
-        if kept:
-            yield kept.pop()
+        if calls:
+            yield calls.pop()
 
 
 def _sizes(body: nn.Module) -> Iterator[tuple[int, int]]:

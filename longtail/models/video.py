@@ -108,8 +108,8 @@ class VideoBackbone(nn.Module):
         # torchvision's MViT takes some others of as many patches in silence, with their positions mixed up
         fits = [have == want if self._fixed else have >= want for have, want in zip(size, self._least, strict=True)]
         if not all(fits):
-            expected = _written(self._least) + ("" if self._fixed else " or more")
-            raise InputError(f"{self.name} takes clips of {expected}, got {_written(size)}")
+            expected = _size_text(self._least) + ("" if self._fixed else " or more")
+            raise InputError(f"{self.name} takes clips of {expected}, got {_size_text(size)}")
 
 
 class FrameMean(nn.Module):
@@ -171,6 +171,6 @@ def make_video(name: str, pretrained: bool) -> nn.Module:
     return network
 
 
-def _written(size: tuple[int, ...]) -> str:
+def _size_text(size: tuple[int, ...]) -> str:
     frames, height, width = size
     return f"{plural(frames, 'frame')} of {height} x {width} pixels"

@@ -100,16 +100,16 @@ def load_tuned(backbone: nn.Module, file: Path) -> None:
     starts = {name.removesuffix(some_name) for name in tensors if f".{name}".endswith(f".{some_name}")}
     # beside the backbone there may be copies of it, such as a momentum encoder
     start = min(starts, key=lambda start: (not start.startswith("method.backbone."), len(start)), default="")
-    told = tensors.get(start + HASH)
-    wanted = own if told is None else {name: own[name] for name in trained}  # random weights are in the file as well
-    if any(start + name not in tensors or tensors[start + name].shape != value.shape for name, value in wanted.items()):
+    digest = tensors.get(start + HASH)
+    parts = own if digest is None else {name: own[name] for name in trained}  # random weights are in the file as well
+    if any(start + name not in tensors or tensors[start + name].shape != value.shape for name, value in parts.items()):
         raise InputError(
             f"{shown(file)} does not hold what is trained of the network: it is of a run with another network, or with "
             "another part of it trained"
         )
-    if told is not None:
-        check_frozen(told, state_hash({name: own[name] for name in frozen}))
-    for name, value in wanted.items():
+    if digest is not None:
+        check_frozen(digest, state_hash({name: own[name] for name in frozen}))
+    for name, value in parts.items():
         value.copy_(tensors[start + name])
 
 
@@ -126,7 +126,7 @@ def _continued(names: Mapping[str, str], rest: Iterable[str]) -> str | None:
     """The first entry that goes on with a series of what is taken, such as "layer1.2.conv1.weight" beside
     "layer1.1.conv1.weight"; None where there is none. A network of features may leave out the last stages."""
     last: dict[str, int] = {}
-    taken = set(names.values())
+    values = set(names.values())
     for key, name in names.items():
         for number in list(NUMBER.finditer(name))[not name.endswith(key) :]:
             start = name[: number.start()]
@@ -134,7 +134,7 @@ def _continued(names: Mapping[str, str], rest: Iterable[str]) -> str | None:
     for name in sorted(rest):
         for number in NUMBER.finditer(name):
             start, end = name[: number.start()], name[number.end() :]
-            if start in last and int(number[0]) > last[start] and f"{start}{last[start]}{end}" in taken:
+            if start in last and int(number[0]) > last[start] and f"{start}{last[start]}{end}" in values:
                 return name
     return None
 
