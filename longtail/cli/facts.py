@@ -106,7 +106,7 @@ def _paths(data: LongTailData, name: str) -> list[str] | None:
 def _samples_of(data: LongTailData, name: str, progress: Callable[[int], object]) -> list[tuple[bytes, Small]]:
     """Of each sample of a split a digest of its picture, where it lies in no file, and the picture made small."""
     paths = _paths(data, name)
-    stills = paths is not None and data.noun == "image"
+    stills = paths is not None and data.stills
 
     def one(row: int) -> tuple[bytes, Small]:
         try:

@@ -6,6 +6,7 @@ from typing import Any
 from longtail.data.base import LongTailData
 from longtail.errors import InputError
 from longtail.own_modules import class_at, named_in, serve
+from longtail.plain import JSON
 from longtail.recipes import load_recipe, recipe_names
 from longtail.reports.results import Thresholds
 from longtail.tasks.base import Task
@@ -34,7 +35,7 @@ def limits_of(data: LongTailData, recipe: str | None, limits: Mapping[str, float
     return group_limits(task, data.group_counts, many, few)
 
 
-def _task_of(recipe: str) -> tuple[type[Any], dict[str, Any]]:  # YAML
+def _task_of(recipe: str) -> tuple[type[Any], dict[str, JSON]]:  # a task of any method
     """The class of the task that a recipe trains, and its options there."""
     config = load_recipe(recipe)
     serve(named_in(config))

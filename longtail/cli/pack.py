@@ -2,12 +2,16 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from longtail.cli.data import build_data, check_table, data_options, data_settings
 from longtail.cli.options import short_options, take
 from longtail.errors import InputError
 from longtail.files.stores import is_address
 from longtail.messages import command, plural, shown
+
+if TYPE_CHECKING:
+    from longtail.data.images.files import FileData
 
 PACK_HELP = """\
 usage: longtail pack SRC DEST [--shard-size MB] [options]
@@ -45,15 +49,13 @@ def pack(args: list[str]) -> int:
     check_destination(dest, source)
     check_table(source, None, data_settings(options))
     data = build_data(data_options(source, None), None, options)
-    from longtail.data.clips.folder import ClipData
-    from longtail.data.images.files import FileData
-
-    if not isinstance(data, FileData) or isinstance(data, ClipData) or data.several_labels:
+    if not data.packs:
         raise InputError(f"{shown(source)} holds no image files with one class each, which are all that can be packed")
-    listings = data.list_images()
-    if data.check_images:
-        listings = {split: data.without_bad(listing) for split, listing in listings.items()}
-    names = {split: data.file_names(split, listing) for split, listing in listings.items()}
+    files = cast("FileData", data)  # as every set that can be packed is
+    listings = files.list_images()
+    if files.check_images:
+        listings = {split: files.without_bad(listing) for split, listing in listings.items()}
+    names = {split: files.file_names(split, listing) for split, listing in listings.items()}
     group = data_settings(options).get("group") or (Index.read(data.source).group if has_index(data.source) else "")
     index = pack(dest, listings, names, most, group)
     images, shards = plural(len(index.names), "image"), plural(len(index.shards), "shard")

@@ -3,18 +3,18 @@
 from collections.abc import Collection
 from inspect import signature
 from pathlib import Path
-from typing import Any
 
 from longtail.configuration import parse_yaml
 from longtail.errors import InputError
 from longtail.messages import shown
 from longtail.own_modules import class_at
+from longtail.plain import JSON
 
 # Options of the data that are those of the recipe; names are read by a start from text, which a second stage has not.
 OF_RECIPE = {"views", "sampling", "class_names"}
 
 
-def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
+def second_stage(recipe: dict[str, JSON], run: Path) -> dict[str, JSON]:
     """The configuration of a second stage on a finished run: its data, and its network, frozen.
 
     Args:
@@ -42,7 +42,7 @@ def second_stage(recipe: dict[str, Any], run: Path) -> dict[str, Any]:  # YAML
         options |= {"pretrained": False, "weights": checkpoint, "tuning": "none"}
     elif tuning != "none" and not options.get("tuned"):  # the weights stay, and what was trained beside them
         options["tuned"] = checkpoint
-    stage: dict[str, Any] = recipe["model"]["init_args"]["method"]["init_args"]
+    stage: dict[str, JSON] = recipe["model"]["init_args"]["method"]["init_args"]
     stage["backbone"] = {"class_path": backbone, "init_args": options}
     head = stage.get("classifier")
     if isinstance(head, dict):  # it goes on from that of the run
@@ -76,7 +76,7 @@ def check_can_freeze(backbone: str, options: Collection[str], run: Path) -> None
         )
 
 
-def _parts(config: str, run: Path) -> tuple[dict[str, Any], dict[str, Any]]:  # YAML
+def _parts(config: str, run: Path) -> tuple[dict[str, JSON], dict[str, JSON]]:
     """The options of the method, and the data set, in the configuration that the results of a run hold."""
     try:
         tree = parse_yaml(config)

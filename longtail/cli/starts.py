@@ -1,12 +1,12 @@
 """What a recipe says of its network, where another network or a file of weights is given."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from longtail.option_names import SHORT
+from longtail.plain import JSON
 
 
-def start_as_given(config: dict[str, Any], settings: Mapping[str, str]) -> None:  # YAML
+def start_as_given(config: dict[str, JSON], settings: Mapping[str, str]) -> None:
     """Leave out what a recipe says of weights that are not those of the run.
 
     With a file of weights nothing published is loaded. The image size that a recipe gives its backbone is that of its

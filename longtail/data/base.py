@@ -10,9 +10,9 @@ from pathlib import Path
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 
+from longtail.data.appearance import Appearance
 from longtail.data.introduction import Introduction, Located
 from longtail.data.loader import EpochBatches, Loader, collate_lists
 from longtail.data.record import Recall, SplitFiles, SplitRecord
@@ -33,7 +33,7 @@ from longtail.samplers.base import EpochSampler
 logger = logging.getLogger(__name__)
 
 
-class LongTailData(Introduction, pl.LightningDataModule, ABC):
+class LongTailData(Introduction, Appearance, pl.LightningDataModule, ABC):
     """Base of the data modules.
 
     Batches are dicts; "rows" (N,) are the rows of their images in the split, and "targets" has an entry for each.
@@ -99,14 +99,6 @@ class LongTailData(Introduction, pl.LightningDataModule, ABC):
     @abstractmethod
     def input(self) -> Input:
         """What the network takes, for the record and for prediction."""
-
-    def file_name(self, split: str, row: int) -> str:
-        """What an image is called for people: here by its row, as it lies in no file of its own."""
-        return f"{split} image {row}"
-
-    @abstractmethod
-    def picture(self, split: str, row: int) -> Image.Image:
-        """An image as a person would look at it."""
 
     def make_loader(self, images: Dataset[object], batches: EpochBatches) -> Loader:
         """Make the loader of a split, with worker processes; here images and targets of a batch are lists."""

@@ -36,6 +36,7 @@ class Introduction:
         skips: its option that leaves out what cannot be used, which is an error otherwise; None without one.
         looks: its options, and their values, with which a look at the set is enough to tell what is there.
         picks_recipe: whether ``longtail fit`` without a recipe picks one by how many images and classes it lists.
+        packs: whether ``longtail pack`` can write it: a ``FileData`` of images with one class each.
     """
 
     short_name: ClassVar[str | None] = None
@@ -49,6 +50,7 @@ class Introduction:
     skips: ClassVar[str | None] = None
     looks: ClassVar[Mapping[str, bool]] = {}
     picks_recipe: ClassVar[bool] = False
+    packs: ClassVar[bool] = False
 
     @classmethod
     def at_address(cls, address: str) -> Located:

@@ -1,7 +1,7 @@
 """What the data modules for detection and instance segmentation share."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,8 @@ from PIL import Image
 
 from longtail.augment.instances import InstanceView, MultiScale
 from longtail.data.base import LongTailData
-from longtail.data.boxes.dataset import InstanceImages, Instances, Part, check_files, tell_crowds
+from longtail.data.boxes.dataset import InstanceImages, Instances, Part, check_files, tell_crowds, tell_unnamed
+from longtail.data.boxes.example import largest_object
 from longtail.data.boxes.formats import has_shapes, of_table, other_format, refuse_annotations, refuse_missing
 from longtail.data.boxes.groups import groups_of
 from longtail.data.boxes.of_run import files_of, parts_of_run
@@ -27,7 +28,6 @@ from longtail.files.boxes.base import BoxSet
 from longtail.files.images.passed_over import Why
 from longtail.files.images.reading import decode, few, tell_depth
 from longtail.files.listing import IntArray
-from longtail.files.tables.places import unnamed
 from longtail.messages import plural, shown
 from longtail.plain import JSON, Input
 from longtail.reports.grains import BOXES, MASKS, Grain
@@ -68,6 +68,7 @@ class DetectionData(LongTailData):
     places: ClassVar[frozenset[str]] = frozenset({"train", "val", "test"})
     skips: ClassVar[str | None] = "skip_bad_annotations"
     looks: ClassVar[Mapping[str, bool]] = {"masks": False}  # boxes tell the same, and are read sooner
+    stills: ClassVar[bool] = True
     reader: ClassVar[type[BoxSet]]
 
     def __init__(
@@ -212,7 +213,8 @@ class DetectionData(LongTailData):
                 if parts and part.categories != parts["train"].categories:
                     part = replace(part, annotations=part.annotations.of_classes(*parts["train"].categories))
                 parts[split] = part
-        self._tell_unnamed(parts.values())
+        if count := tell_unnamed(parts.values(), self.source):
+            self.leave_out(count, "image", "without an annotation")
         groups = {} if self.recall else groups_of(parts, self.files, self.group, self.source)
         if self.val_as_test:
             if "test" in parts or "val" not in parts:
@@ -253,14 +255,6 @@ class DetectionData(LongTailData):
                 self.leave_out(count, f"{split} {noun}", reason, why)
         return part
 
-    def _tell_unnamed(self, parts: Iterable[Part]) -> None:
-        """Say how many images lie beside those of the set, and are not in it."""
-        paths = {part.path(row) for part in parts for row in range(len(part.rows))}
-        if others := unnamed(paths):
-            images = plural(len(others), "image")
-            logger.info(f"{self.source}: left out {images} without an annotation, such as {shown(others[0])}")
-            self.leave_out(len(others), "image", "without an annotation")
-
     def labelled(self, split: str, classes: list[str]) -> Split:
         """The images of the annotation file of the split, or of another where there is none for it."""
         names = dict.fromkeys((split, "test", "val", "train"))
@@ -295,3 +289,7 @@ class DetectionData(LongTailData):
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as it lies in its file."""
         return decode(self.parts[split].path(row), bit_depth=self.bit_depth)
+
+    def example(self, row: int, label: int) -> Image.Image:
+        """The largest object of a class in a training image, cut out."""
+        return largest_object(self.picture("train", row), self.instances("train", row), label)

@@ -2,6 +2,7 @@
 
 import logging
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypedDict
@@ -18,7 +19,8 @@ from longtail.files.coco.annotations import Annotations
 from longtail.files.images.checks import bad_images
 from longtail.files.images.reading import decode
 from longtail.files.listing import IntArray
-from longtail.messages import and_more
+from longtail.files.tables.places import unnamed
+from longtail.messages import and_more, plural, shown
 from longtail.plain import JSON
 
 logger = logging.getLogger(__name__)
@@ -159,6 +161,15 @@ class InstanceImages(Dataset[BoxSample]):
                 target["masks"] = torch.from_numpy(stacked)
             image, target = with_seed(self.view, image, target, draw)
         return {"image": image, "target": target, "row": row}
+
+
+def tell_unnamed(parts: Iterable[Part], source: str) -> int:
+    """How many images lie beside those of some splits and are in none of them, which is said."""
+    others = unnamed({part.path(row) for part in parts for row in range(len(part.rows))})
+    if others:
+        images = plural(len(others), "image")
+        logger.info(f"{source}: left out {images} without an annotation, such as {shown(others[0])}")
+    return len(others)
 
 
 def tell_crowds(annotations: Annotations) -> None:

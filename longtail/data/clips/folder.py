@@ -49,6 +49,7 @@ class ClipData(FileData):
     grain = CLIPS
     recipe = "clips/logit_adjusted"
     kind = VIDEOS
+    stills = packs = False
     largest_size: ClassVar[int] = 112
     picks_recipe: ClassVar[bool] = False
 

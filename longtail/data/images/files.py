@@ -74,6 +74,7 @@ class FileData(ImageData):
         largest_size: the most that ``image_size`` is by default.
     """
 
+    stills = packs = True
     kind: ClassVar[Kind] = IMAGES
     largest_size: ClassVar[int] = 224
     any_size: ClassVar[bool] = True

@@ -35,6 +35,7 @@ class SeveralLabels(OwnFiles):
     """
 
     several_labels = True
+    packs = False
     grain = LABELS
     recipe = "multilabel/bce"
     picks_recipe: ClassVar[bool] = False

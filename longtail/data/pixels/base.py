@@ -11,14 +11,14 @@ from typing import ClassVar
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from longtail.augment.pixels import IGNORED, PixelView, ScaleCropFlip
 from longtail.augment.preprocessing import STANDARD, Channels, Preprocessing
 from longtail.data.base import LongTailData
 from longtail.data.loader import EpochBatches, Loader, collate_lists
-from longtail.data.pixels.dataset import Part, PixelBatch, SegmentationImages, stacked
+from longtail.data.pixels.dataset import Part, PixelBatch, SegmentationImages, for_network, stacked
+from longtail.data.pixels.example import class_overlay
 from longtail.data.record import Recall, SplitFiles, SplitRecord, names_below
 from longtail.data.sampling import Sampling
 from longtail.data.split import check_fraction
@@ -65,6 +65,7 @@ class SegmentationData(LongTailData):
 
     movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root"}
     skips: ClassVar[str | None] = "skip_bad_images"
+    stills: ClassVar[bool] = True
     grain = PIXELS
     recipe = "segmentation/logit_adjusted"
 
@@ -207,8 +208,7 @@ class SegmentationData(LongTailData):
         if name == "train":
             for row in np.flatnonzero(part.pixels.labelled() == 0):
                 problems[row] = problems[row] or f"{shown(part.annotations[row])}: no pixel has a class"
-        bad = [*alone, *filter(None, problems)]
-        if not bad:
+        if not (bad := [*alone, *filter(None, problems)]):
             return part
         if not self.skip_bad_images:
             more = and_more(bad)
@@ -273,14 +273,7 @@ class SegmentationData(LongTailData):
 
     def on_after_batch_transfer(self, batch: PixelBatch, dataloader_idx: int) -> PixelBatch:
         """Normalise the images of a batch on its device."""
-        images, targets = batch["images"], batch["targets"]
-        normalised: Tensor | list[Tensor] = (
-            self.normalise(images)
-            if isinstance(images, Tensor)
-            else [self.normalise(image[None])[0] for image in images]
-        )
-        labels = targets.long() if isinstance(targets, Tensor) else [target.long() for target in targets]
-        return {"images": normalised, "targets": labels, "rows": batch["rows"]}
+        return for_network(batch, self.normalise)
 
     def picture(self, split: str, row: int) -> Image.Image:
         """An image as it lies in its file."""
@@ -289,6 +282,14 @@ class SegmentationData(LongTailData):
     def file_name(self, split: str, row: int) -> str:
         """Path of an image below the folder of the set."""
         return Path(os.path.relpath(self.parts[split].images[row], self.root)).as_posix()
+
+    def example(self, row: int, label: int) -> Image.Image:
+        """A training image with the pixels of a class painted."""
+        return class_overlay(self.picture("train", row), self.annotation("train", row), label, self.classes)
+
+    def example_rows(self, number: int) -> list[list[int]]:
+        """Those with most pixels of the class."""
+        return [self.rows_with_most("train", label, number) for label in range(len(self.classes))]
 
     def rows_with_most(self, split: str, label: int, number: int) -> list[int]:
         """Rows of the images with most pixels of a class, at most ``number``."""

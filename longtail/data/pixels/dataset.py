@@ -1,6 +1,6 @@
 """Images with the class of each pixel as a torch data set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -65,6 +65,16 @@ def stacked(samples: Sequence[PixelSample]) -> PixelBatch:
         "images": torch.stack([sample["image"] for sample in samples]),
         "targets": torch.stack([sample["target"] for sample in samples]),
         "rows": torch.tensor([sample["row"] for sample in samples]),
+    }
+
+
+def for_network(batch: PixelBatch, normalise: Callable[[Tensor], Tensor]) -> PixelBatch:
+    """A batch as it lies on its device, as the network takes it."""
+    images, targets = batch["images"], batch["targets"]
+    return {
+        "images": normalise(images) if isinstance(images, Tensor) else [normalise(image[None])[0] for image in images],
+        "targets": targets.long() if isinstance(targets, Tensor) else [target.long() for target in targets],
+        "rows": batch["rows"],
     }
 
 
