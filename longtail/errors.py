@@ -1,7 +1,5 @@
 """The one exception for what a user can put right."""
 
-import dis
-import traceback
 from collections.abc import Iterator
 
 
@@ -11,25 +9,6 @@ class InputError(ValueError):
     The message is one line: it names the file or the option and says the way out. The command line prints it and
     exits with code 2; in Python it is an ordinary ``ValueError``.
     """
-
-
-# Packages whose code alone stands between an option and what its value leads to.
-BUILDERS = {"longtail", "jsonargparse", "lightning", "torch", "torchvision", "timm", "segmentation_models_pytorch"}
-
-
-def packages(error: BaseException) -> list[str]:
-    """The packages whose code an error came through, from where it was caught to where it was raised."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return [str(frame.f_globals.get("__name__")).split(".")[0] for frame in frames]
-
-
-def is_checked(error: BaseException) -> bool:
-    """Whether a ``raise`` statement raised an error, as a check does. What Python or a library in C finds wrong by
-    itself, such as too few values to unpack, comes from another instruction."""
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return last is not None and last.tb_frame.f_code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -14,6 +14,7 @@ ROOT = Path(longtail.__file__).parent
 # rows above it, so imports run one way.
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "refusal": {"errors"},
     "signals": set(),
     "own_modules": set(),
     "plain": set(),
@@ -48,13 +49,13 @@ ROOMS: dict[str, set[str]] = {
     "export": {"errors", "checks", "writing", "augment", "models", "methods"},
     "inference": {
         *("errors", "checks", "configuration", "counts", "distributed", "messages", "checkpoint", "writing", "trust"),
-        *("augment", "reports", "files", "methods", "export", "posthoc", "plain"),
+        *("augment", "reports", "files", "methods", "export", "posthoc", "plain", "refusal"),
     },
     "tasks": {
         *("augment", "errors", "signals", "configuration", "difficulty", "distributed", "messages", "checkpoint"),
         *("writing", "plain"),
         *("trust", "losses", "models", "metrics", "reports", "figures", "files", "methods", "data", "inference"),
-        *("checks", "counts", "launch", "option_names", "posthoc", "roll_call"),
+        *("checks", "counts", "launch", "option_names", "posthoc", "refusal", "roll_call"),
     },
     "cli": {
         *("launch", "plain", "option_names", "roll_call"),

@@ -13,7 +13,7 @@ from torch import nn
 
 from longtail.checkpoint import checkpoint_path, load_state, read_method
 from longtail.configuration import parse_yaml
-from longtail.errors import BUILDERS, InputError, packages
+from longtail.errors import InputError
 from longtail.files.images.folder import IMAGES, Kind, is_sample, samples_below
 from longtail.files.tables.labelled import Listed, listed_files
 from longtail.files.tables.table import is_table
@@ -21,6 +21,7 @@ from longtail.inference.base import Predictor
 from longtail.inference.beside import check_beside
 from longtail.messages import plural, retrievable
 from longtail.plain import JSON
+from longtail.refusal import layers, misfit
 from longtail.reports.results import Results, load_results
 from longtail.trust import METHOD, building_from_run, check_path
 
@@ -129,12 +130,15 @@ def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | No
         try:
             method: nn.Module = parser.instantiate(parser.parse_object({"method": config})).method
         except Exception as error:
-            if isinstance(error.__cause__, InputError):  # such as weights beside which a part was trained
-                raise InputError(f"{run}: {error.__cause__}") from error
-            if isinstance(error, InputError) or {*packages(error)} - BUILDERS:  # the code of somebody else
-                raise
-            reason = " ".join(str(error).split())[:300]
-            raise InputError(f"{run}: the method in its results cannot be built: {reason}") from error
+            cause, reason = layers(error)[-1], misfit(error)
+            if isinstance(cause, InputError):  # such as weights beside which a part was trained
+                raise InputError(f"{run}: {cause}") from error
+            if reason is None:  # a fault of ours, or of a class of the user
+                raise cause from cause.__cause__
+            line = " ".join(reason.split())[:300]
+            raise InputError(
+                f"{run}: the method in its results cannot be built ({line}): restore results.json"
+            ) from error
     if not isinstance(method, kind):
         raise InputError(f"{run}: the method {type(method).__name__} is no {kind.__name__}")
     load_state(method, state, path)

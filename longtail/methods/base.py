@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from operator import index
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -57,6 +58,14 @@ class Method(nn.Module, ABC):
             raise ValueError(f"{type(self).__name__} trains on {self.num_views} views, got {len(views)}")
 
 
+def feature_count(network: nn.Module) -> int:
+    """D, the number of features that a backbone says it makes of an image; raises ValueError where it does not."""
+    try:
+        return index(getattr(network, "num_features", None))  # type: ignore[arg-type]  # TypeError where it is no number
+    except TypeError:
+        raise ValueError(f"{type(network).__name__} is no backbone, as it has no whole number num_features") from None
+
+
 class OneNetwork(Method):
     """A method that classifies by one backbone and one classifier.
 
@@ -71,7 +80,7 @@ class OneNetwork(Method):
     ) -> None:
         super().__init__()
         self.num_classes = len(counts_tensor(class_counts))
-        self.num_features = int(backbone.num_features)  # type: ignore[arg-type]
+        self.num_features = feature_count(backbone)
         self.backbone = backbone
         if isinstance(backbone, Backbone | FrameMean | VideoBackbone):
             backbone.tune(self.num_classes)

@@ -17,7 +17,7 @@ from longtail.errors import InputError
 from longtail.losses.base import Loss, build_loss
 from longtail.losses.gml import GaussianMixtureLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
-from longtail.methods.base import OneNetwork
+from longtail.methods.base import OneNetwork, feature_count
 from longtail.models.class_queue import ClassQueue
 from longtail.models.classifiers import CosineClassifier
 from longtail.models.heads import ProjectionHead
@@ -40,7 +40,7 @@ class Teacher(nn.Module):
     def __init__(self, backbone: nn.Module, num_classes: int, scale: float, checkpoint: Path | None) -> None:
         super().__init__()
         self.backbone = backbone
-        self.classifier = CosineClassifier(int(backbone.num_features), num_classes, scale)  # type: ignore[arg-type]
+        self.classifier = CosineClassifier(feature_count(backbone), num_classes, scale)
         if checkpoint is not None:
             state = read_method(checkpoint)
             weights = {key: value for key, value in state.items() if key.startswith(("backbone.", "classifier."))}
@@ -179,7 +179,7 @@ class GML(GaussianMixture):
         momentum: float = 0.999,
         **options: Any,  # those of the base class
     ) -> None:
-        super().__init__(class_counts, backbone, int(backbone.num_features), **options)  # type: ignore[arg-type]
+        super().__init__(class_counts, backbone, feature_count(backbone), **options)
         self.key_encoder = MomentumEncoder(backbone, momentum)
         self.key_projection = MomentumEncoder(self.projection, momentum)
 
@@ -226,7 +226,7 @@ class GMLTeacher(GaussianMixture):
         distillation_weight: float = 1.0,
         **options: Any,  # those of the base class
     ) -> None:
-        features = int(teacher.num_features)  # type: ignore[arg-type]
+        features = feature_count(teacher)
         super().__init__(class_counts, backbone, features, **options)
         self.key_encoder = Teacher(teacher, self.num_classes, self.scale, teacher_checkpoint)
         self.key_projection = ProjectionHead(features, features, self.projection.out_features)

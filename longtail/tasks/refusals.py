@@ -9,46 +9,26 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from longtail.augment.mixing import Mixing
 from longtail.data.names import find_class, shipped
-from longtail.errors import BUILDERS, InputError, is_checked, packages
+from longtail.errors import InputError
 from longtail.metrics.class_metric import ClassMetric
+from longtail.refusal import layers, refusal
 
 
 @contextmanager
 def building() -> Iterator[None]:
-    """What is built by options: says in one line which value was refused.
+    """What is built by options: says in one line which value was refused, see ``refusal``, or what Lightning refuses.
 
-    A value was refused where Lightning says so, or where a ValueError is raised and nobody's code but that of
-    ``BUILDERS`` took part, by a check if it is raised in this package: any other is a fault of ours. That and an error
-    of a user's class come as they are, out of what the parser has wrapped them in.
+    A fault of ours and an error of a user's class come as they are, out of what the parser has wrapped them in.
     """
     try:
         yield
     except Exception as error:
-        cause: BaseException = error
-        said = None
-        while packages(cause)[-1:] == ["jsonargparse"] and cause.__cause__ is not None:
-            said = refused_by_class(str(cause)) or said
-            cause = cause.__cause__
-        from_builders = isinstance(cause, ValueError) and not {*packages(cause)} - BUILDERS
-        if said is not None and from_builders:
-            raise InputError(said) from error
-        refused = from_builders and not _is_ours(cause)
-        if isinstance(cause, MisconfigurationException) or (refused and not isinstance(cause, InputError)):
-            raise InputError(explain(str(cause))) from error
+        cause, reason = layers(error)[-1], refusal(error)
+        if isinstance(cause, MisconfigurationException):
+            reason = str(cause)
+        if reason is not None and not isinstance(cause, InputError):
+            raise InputError(explain(reason)) from error
         raise cause from cause.__cause__
-
-
-def refused_by_class(message: str) -> str | None:
-    """What a class says of its options, where the parser had a choice of it and of plain values, and found none to fit;
-    the error that the message is of goes on from that of the plain values alone."""
-    errors = re.search(r"Union subtypes\n.*^Errors:\n(.*)^Given value type: .*Namespace", message, re.M | re.S)
-    lines = re.findall(r"^ +- (?!Expected an? )(.+)$", errors[1], re.M) if errors else []
-    return lines[0] if len(lines) == 1 else None
-
-
-def _is_ours(error: BaseException) -> bool:
-    """Whether it is a fault of this package: no check raised it."""
-    return packages(error)[-1:] == ["longtail"] and not is_checked(error)
 
 
 def explain(message: str) -> str:

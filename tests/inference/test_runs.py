@@ -1,6 +1,7 @@
 """A run, used: which class does it, what is loaded, and what is imported for it."""
 
 import csv
+import inspect
 import io
 import json
 import os
@@ -24,7 +25,7 @@ from longtail.inference.runs import without_starts
 from longtail.methods import Plain
 from longtail.models import Backbone
 
-METHOD = {
+METHOD: dict[str, Any] = {
     "class_path": "longtail.methods.Plain",
     "init_args": {
         "backbone": {
@@ -124,6 +125,64 @@ def test_a_method_of_another_kind_is_one_line(run: Path, tmp_path: Path) -> None
     (other / "last.ckpt").write_bytes((run / "last.ckpt").read_bytes())
     with pytest.raises(InputError, match="the method Plain is no RCNN"):
         load_run(other)
+
+
+BACKBONE = METHOD["init_args"]["backbone"]
+LINEAR = {"class_path": "torch.nn.Linear", "init_args": {"in_features": -3, "out_features": 2}}
+
+
+def damaged(run: Path, folder: Path, method: object) -> Path:
+    """A run whose configuration has another method."""
+    other = changed(run, folder, config=yaml.safe_dump({"model": {"init_args": {"method": method}}}))
+    (other / "last.ckpt").write_bytes((run / "last.ckpt").read_bytes())
+    return other
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"nope": 3}, "class_path 'longtail.methods.Plain': Option 'nope' is not accepted"),
+        ({"loss": None}, "class_path 'longtail.methods.Plain': "),
+        ({"backbone": BACKBONE["class_path"]}, "required: name"),
+        ({"backbone": {**BACKBONE, "init_args": {"name": "gone"}}}, 'unknown backbone "gone"'),
+        ({"backbone": {**BACKBONE, "init_args": {"name": "resnet20_cifar", "tuning": "some"}}}, 'key "tuning"'),
+        ({"backbone": {**BACKBONE, "class_path": 3}}, ""),
+        ({"backbone": LINEAR}, "built (Trying to create tensor with negative dimension"),
+        ({"backbone": {**LINEAR, "init_args": {"in_features": 3, "out_features": 2}}}, "Linear is no backbone"),
+        (
+            {"loss": {"class_path": "longtail.losses.ClassBalancedLoss", "init_args": {"beta": 2}}},
+            "built (beta must be in 0..1, got 2.0): restore results.json",
+        ),
+    ],
+)
+def test_a_configuration_that_cannot_be_built_is_one_line(
+    run: Path, tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    method = {**METHOD, "init_args": {**METHOD["init_args"], **change}}
+    other = damaged(run, tmp_path / "other", method)
+    with pytest.raises(InputError) as caught:
+        load_run(other)
+    said = str(caught.value)
+    assert said.startswith(f"{other}: ")
+    assert "\n" not in said
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    "method", ["longtail.methods.Plain", {"class_path": "longtail.methods.Plain"}, {"class_path": ""}]
+)
+def test_a_method_without_its_options_is_one_line(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: object
+) -> None:
+    other = damaged(run, tmp_path / "other", method)
+    assert "restore results.json" in fails(capsys, "predict", str(other), str(run / "images"))
+
+
+def test_a_fault_of_ours_keeps_its_traceback(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longtail.methods.plain.build_loss", None)
+    with pytest.raises(TypeError, match="not callable") as caught:
+        load_run(run)
+    assert caught.traceback[-1].path == Path(inspect.getfile(Plain))
 
 
 def test_every_group_of_options_stands_in_the_help(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
