@@ -78,6 +78,15 @@ def test_what_is_not_shared_the_first_process_does(
         assert bool(capsys.readouterr().out) == printed
 
 
+def test_a_process_that_lightning_has_started_says_which_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rank, who in (("1", f"process 1 on {socket.gethostname()}: "), ("0", "")):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        assert main(["report", "runs/none"]) == 2
+        assert capsys.readouterr().err.startswith(f"longtail: error: {who}runs/none: ")
+
+
 def test_what_was_started_is_told_to_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert trainer_options([]) == []
     for name, value in TORCHRUN.items():

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,7 +19,8 @@ from longtail.cli.pack import pack
 from longtail.cli.runs import calibrate, compare, recipes, report, test, validate
 from longtail.cli.use import export, predict, tradeoff
 from longtail.errors import InputError
-from longtail.launch import follows, is_first
+from longtail.launch import follows, is_first, launch
+from longtail.roll_call import named
 from longtail.signals import STOPPED
 from longtail.writing import system_error
 
@@ -78,7 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()  # what does not fit onto a disk is told here, and not as Python ends
         return code
     except InputError as error:
-        last_word(f"longtail: error: {error}")
+        here = launch()  # a process that Lightning has started speaks for itself, and ends the others
+        who = f"{named(here.rank, socket.gethostname())}: " if here.by == "lightning" and here.rank else ""
+        last_word(f"longtail: error: {who}{error}")
         return 2
     except (KeyboardInterrupt, SystemExit) as error:
         if not is_interrupt(error):

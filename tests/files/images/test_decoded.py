@@ -17,9 +17,9 @@ from PIL import Image
 from longtail.augment.views import PlainView
 from longtail.data import Folder, VideoFolder
 from longtail.errors import InputError
+from longtail.files.images import decoded as module
 from longtail.files.images.decoded import decoded, pixel_folder
 from longtail.files.images.reading import decode
-from longtail.files.images.reading import decoded as module
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from longtail.files.images import duplicates
 from longtail.files.images.duplicates import contents, near, small_picture
-from longtail.files.images.reading import duplicates
 
 RANDOM = np.random.default_rng(0)
 
