@@ -12,7 +12,7 @@ from pathlib import PurePath
 SPLITS = {"train": "training", "val": "validation", "test": "test"}  # what each is called in a sentence
 
 
-def shown(name: object) -> str:
+def escape(name: object) -> str:
     """A path or a label as it can stand in a one-line message: escaped where it would not print."""
     text = str(name)
     return text if text.isprintable() else ascii(text)
@@ -38,7 +38,7 @@ def retrievable(name: str) -> str:
 
 def some(names: Collection[object], limit: int = 3) -> str:
     """The first ``limit`` of ``names`` and how many more there are."""
-    listed = ", ".join(shown(name) for name in islice(names, limit))
+    listed = ", ".join(escape(name) for name in islice(names, limit))
     return listed if len(names) <= limit else f"{listed} and {len(names) - limit} more"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from longtail.cli.data import build_data, check_table, data_options, data_settings, quiet
 from longtail.cli.options import pairs
 from longtail.errors import InputError
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def choose(options: Sequence[str]) -> Choice:
     own: tuple[str, ...] = ()
     if backbone is None:
         if weights is not None:
-            raise InputError(f"--weights {shown(weights)}: give the network that they are of too, by --backbone NAME")
+            raise InputError(f"--weights {escape(weights)}: give the network that they are of too, by --backbone NAME")
         init = load_recipe(recipe)["model"]["init_args"]["method"]["init_args"]["backbone"]["init_args"]
         backbone = str(init["name"] if accelerated or images < MANY else SMALL)
         own = (f"{BACKBONE}={backbone}",)
@@ -114,7 +114,7 @@ def about_lists(classes: Sequence[str]) -> str | None:
         parts = [part.strip() for name in lists for part in name.split(mark)]
         if 5 * len(lists) >= len(classes) and 2 * sum(often[part] > 1 for part in parts) > len(parts):
             way = "" if mark == "|" else ", with | between the labels"
-            what = f"classes such as {shown(lists[0])} look like several labels of an image"
+            what = f"classes such as {escape(lists[0])} look like several labels of an image"
             return f"{what}: where they are, give --recipe multilabel/bce{way}"
     return None
 
@@ -131,7 +131,7 @@ def _size(data: str, options: Sequence[str]) -> tuple[int, list[str]]:
     from longtail.data.names import find_class
 
     if not find_class(dict(pairs(place))["--data"]).picks_recipe:
-        raise InputError(f"--data {shown(data)} has recipes of its own: give one by --recipe (longtail recipes)")
+        raise InputError(f"--data {escape(data)} has recipes of its own: give one by --recipe (longtail recipes)")
     texts = [f"--data.{name}={text}" for name, text in settings.items() if name.split(".")[0] != "views"]
     images = build_data(place, None, texts)
     assert isinstance(images, FileData)

@@ -11,7 +11,7 @@ from longtail.cli.hub import HUB, downloaded
 from longtail.cli.options import pairs
 from longtail.errors import InputError
 from longtail.files.stores import is_address
-from longtail.messages import near_names, shown
+from longtail.messages import escape, near_names
 
 if TYPE_CHECKING:
     from longtail.data.base import LongTailData
@@ -40,7 +40,7 @@ def data_options(value: str, named: str | None) -> list[str]:
     value = str(path) if value.startswith(HUB) else value
     must_exist = "/" in value or os.sep in value or ("." in value and not _is_class(value))
     if must_exist and not path.exists():
-        raise InputError(f"no folder or table at {shown(value)}{_near(path)}")
+        raise InputError(f"no folder or table at {escape(value)}{_near(path)}")
     from longtail.data.names import find_class, import_path, shipped, short_names
     from longtail.files.formats.readers import Reader
 
@@ -54,13 +54,13 @@ def data_options(value: str, named: str | None) -> list[str]:
         if configuration is not None:
             if "configuration" not in place.data.places:
                 way_out = "give a folder of the set, as hf:OWNER/NAME:FOLDER"
-                raise InputError(f"--data {shown(original)}: {place.data.__name__} knows no configurations: {way_out}")
+                raise InputError(f"--data {escape(original)}: {place.data.__name__} knows no configurations: {way_out}")
             options.append(f"--data.configuration={configuration}")
         return options if place.data is own else ["--data", import_path(place.data), *options]
     if "." in value or value in shipped():
         return ["--data", value]
     choices = ", ".join(sorted(names))
-    raise InputError(f'no folder or table at "{shown(value)}", and no data set of that name: {choices}')
+    raise InputError(f'no folder or table at "{escape(value)}", and no data set of that name: {choices}')
 
 
 def local_place(value: str) -> tuple[Path, str | None]:
@@ -129,7 +129,7 @@ def _near(path: Path) -> str:
     """How a message about a path that is not there goes on: with the names near it, if there are any."""
     beside = path.parent
     if not beside.is_dir():
-        return f"; {shown(beside)} is no folder"
+        return f"; {escape(beside)} is no folder"
     return near_names(path.name, sorted(entry.name for entry in beside.iterdir()))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from longtail.errors import InputError
 from longtail.files.tables.configurations import configuration_names
-from longtail.messages import first_line, shown, some
+from longtail.messages import escape, first_line, some
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def downloaded(value: str) -> tuple[Path, str | None]:
     match = _NAME.fullmatch(value)
     if match is None:
         raise InputError(
-            f"--data {shown(value)}: write hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:OWNER/NAME:CONFIGURATION"
+            f"--data {escape(value)}: write hf:OWNER/NAME, hf:OWNER/NAME@REVISION or hf:OWNER/NAME:CONFIGURATION"
         )
     name, revision, configuration = match.groups()
     from huggingface_hub import snapshot_download
@@ -47,18 +47,20 @@ def downloaded(value: str) -> tuple[Path, str | None]:
             root = Path(snapshot_download(name, repo_type="dataset", revision=revision))
     except GatedRepoError as error:
         way_out = "accept its terms on its page, and log in by: hf auth login"
-        raise InputError(f"--data {shown(value)}: its owner asks for consent: {way_out}") from error
+        raise InputError(f"--data {escape(value)}: its owner asks for consent: {way_out}") from error
     except RepositoryNotFoundError as error:
         way_out = "correct the name, or log in by hf auth login if it is a private one"
-        raise InputError(f"--data {shown(value)}: there is no data set of this name: {way_out}") from error
+        raise InputError(f"--data {escape(value)}: there is no data set of this name: {way_out}") from error
     except RevisionNotFoundError as error:
-        raise InputError(f"--data {shown(value)}: there is no revision {shown(revision)}: give another one") from error
+        raise InputError(
+            f"--data {escape(value)}: there is no revision {escape(revision)}: give another one"
+        ) from error
     except HFValidationError as error:
-        raise InputError(f"--data {shown(value)}: {shown(first_line(error))}") from error
+        raise InputError(f"--data {escape(value)}: {escape(first_line(error))}") from error
     except (OSError, ValueError) as error:
         way_out = "give a folder on this machine, or try again with a network"
-        raise InputError(f"--data {shown(value)}: {shown(first_line(error))}: {way_out}") from error
-    logger.info(f"{shown(value)} lies in {shown(root)}")
+        raise InputError(f"--data {escape(value)}: {escape(first_line(error))}: {way_out}") from error
+    logger.info(f"{escape(value)} lies in {escape(root)}")
     names = configuration_names(root)
     if configuration is None or configuration in names:
         return root, configuration
@@ -66,6 +68,6 @@ def downloaded(value: str) -> tuple[Path, str | None]:
         names += [path.name for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] != "."]
         there = f"only {some(dict.fromkeys(names), 10)}" if names else "and no other"
         raise InputError(
-            f"--data {shown(value)}: the set has no configuration or folder {shown(configuration)}, {there}: give one"
+            f"--data {escape(value)}: the set has no configuration or folder {escape(configuration)}, {there}: give one"
         )
     return root / configuration, None

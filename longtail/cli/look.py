@@ -14,7 +14,7 @@ from longtail.cli.choice import choose
 from longtail.cli.data import build_data, check_table, data_options, data_settings, local_place
 from longtail.cli.options import pairs, short_options, take, trust_modules
 from longtail.errors import InputError
-from longtail.messages import command, shown
+from longtail.messages import command, escape
 from longtail.own_modules import named_in, serve
 from longtail.writing import write_atomically
 
@@ -102,10 +102,10 @@ def look(args: list[str]) -> int:
 def _check_output(file: Path) -> None:
     """Refuse what cannot be written before any work is done for it."""
     if file.is_dir():
-        raise InputError(f"{shown(file)} is a folder: give the name of a file")
+        raise InputError(f"{escape(file)} is a folder: give the name of a file")
     if not file.absolute().parent.is_dir():
         raise InputError(
-            f"{shown(file.parent)}: no such folder; make it, or choose another place for {shown(file.name)}"
+            f"{escape(file.parent)}: no such folder; make it, or choose another place for {escape(file.name)}"
         )
 
 
@@ -115,7 +115,7 @@ def _number(name: str, text: str | None) -> float | None:
     except ValueError:
         value = math.nan
     if value is not None and not math.isfinite(value):
-        raise InputError(f'--model.{name}: expected a number, got "{shown(text)}"')
+        raise InputError(f'--model.{name}: expected a number, got "{escape(text)}"')
     return value
 
 
@@ -138,7 +138,7 @@ def _recognised(what: str, settings: Mapping[str, str]) -> tuple[str | None, str
 
     recognition = recognise(path, settings.get("configuration", configuration))
     check_table(what, recognition.data, {"skip_bad_images": "true", **settings})
-    return recognition.data.path, f"{shown(what)}: {recognition.words}"
+    return recognition.data.path, f"{escape(what)}: {recognition.words}"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from longtail.cli.data import build_data, check_table, data_options, data_settin
 from longtail.cli.options import short_options, take
 from longtail.errors import InputError
 from longtail.files.stores import is_address
-from longtail.messages import command, plural, shown
+from longtail.messages import command, escape, plural
 
 if TYPE_CHECKING:
     from longtail.data.images.files import FileData
@@ -41,7 +41,7 @@ def pack(args: list[str]) -> int:
     source, dest = places[0], Path(places[1])
     options = short_options(args)
     if is_address(places[1]):
-        raise InputError(f"{shown(places[1])}: pack into a folder here, and copy it to the store")
+        raise InputError(f"{escape(places[1])}: pack into a folder here, and copy it to the store")
     from longtail.files.formats.webdataset import has_index
     from longtail.files.shards.index import Index
     from longtail.files.shards.packing import check_destination, pack
@@ -50,7 +50,7 @@ def pack(args: list[str]) -> int:
     check_table(source, None, data_settings(options))
     data = build_data(data_options(source, None), None, options)
     if not data.packs:
-        raise InputError(f"{shown(source)} holds no image files with one class each, which are all that can be packed")
+        raise InputError(f"{escape(source)} holds no image files with one class each, which are all that can be packed")
     files = cast("FileData", data)  # as every set that can be packed is
     listings = files.list_images()
     if files.check_images:
@@ -59,7 +59,7 @@ def pack(args: list[str]) -> int:
     group = data_settings(options).get("group") or (Index.read(data.source).group if has_index(data.source) else "")
     index = pack(dest, listings, names, most, group)
     images, shards = plural(len(index.names), "image"), plural(len(index.shards), "shard")
-    sys.stdout.write(f"{shown(dest)}: {images} in {shards}\nnext: {command('longtail', 'fit', '--data', dest)}\n")
+    sys.stdout.write(f"{escape(dest)}: {images} in {shards}\nnext: {command('longtail', 'fit', '--data', dest)}\n")
     return 0
 
 
@@ -68,5 +68,5 @@ def _size(text: str | None) -> int:
     if text is None:
         return 512 * 10**6
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise InputError(f"--shard-size takes a number of megabytes, at least 1, got {shown(text)}")
+        raise InputError(f"--shard-size takes a number of megabytes, at least 1, got {escape(text)}")
     return int(text) * 10**6

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from longtail.configuration import parse_yaml
 from longtail.errors import InputError
-from longtail.messages import shown
+from longtail.messages import escape
 from longtail.own_modules import class_at
 from longtail.plain import JSON
 
@@ -31,9 +31,9 @@ def second_stage(recipe: dict[str, JSON], run: Path) -> dict[str, JSON]:
 
     results = load_results(run)
     if results["status"] != "finished":
-        raise InputError(f"{shown(run)} is not finished ({results['status']}): finish it by longtail fit --resume")
+        raise InputError(f"{escape(run)} is not finished ({results['status']}): finish it by longtail fit --resume")
     if not predictor_of(results).second_stages:
-        raise InputError(f"{shown(run)} is a run of {results['task']}: second stages are for classification")
+        raise InputError(f"{escape(run)} is a run of {results['task']}: second stages are for classification")
     method, data = _parts(results["config"], run)
     backbone, options = method["backbone"]["class_path"], method["backbone"].get("init_args") or {}
     check_can_freeze(backbone, options, run)
@@ -71,7 +71,7 @@ def check_can_freeze(backbone: str, options: Collection[str], run: Path) -> None
     takes = set(options) | (set() if kind is None else signature(kind).parameters.keys())
     if lacking := sorted({"weights", "tuning"} - takes):
         raise InputError(
-            f"{shown(run)} has a network of another kind, {shown(backbone)}: a second stage gives it the weights of "
+            f"{escape(run)} has a network of another kind, {escape(backbone)}: a second stage gives it the weights of "
             f"the run and freezes it, and it has no option {' and no '.join(lacking)}"
         )
 
@@ -88,5 +88,5 @@ def _parts(config: str, run: Path) -> tuple[dict[str, JSON], dict[str, JSON]]:
     except (ValueError, KeyError, TypeError, AttributeError):
         sound = False
     if not sound:
-        raise InputError(f"{shown(run)}: its results hold no configuration that can be read: restore results.json")
+        raise InputError(f"{escape(run)}: its results hold no configuration that can be read: restore results.json")
     return method, data

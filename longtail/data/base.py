@@ -25,7 +25,7 @@ from longtail.errors import InputError
 from longtail.files.archives import refuse_archive
 from longtail.files.formats.layouts import refuse_boxes
 from longtail.files.images.passed_over import Why
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 from longtail.plain import Input
 from longtail.reports.grains import IMAGES, Grain
 from longtail.samplers.base import EpochSampler
@@ -79,7 +79,7 @@ class LongTailData(Introduction, Appearance, pl.LightningDataModule, ABC):
         if not path.is_dir():
             refuse_archive(path)
             refuse_boxes(path)
-            raise InputError(f"{shown(path)} is no folder, as {cls.__name__} wants: {cls.needs}")
+            raise InputError(f"{escape(path)} is no folder, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"root": path})
 
     @abstractmethod

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from longtail.errors import InputError
 from longtail.files.formats.readers import Reader
-from longtail.messages import command, shown
+from longtail.messages import command, escape
 
 if TYPE_CHECKING:
     from longtail.data.base import LongTailData
@@ -73,4 +73,4 @@ def not_read(data: type[Introduction], other: str, options: Mapping[str, Path | 
     path = list(options.values())[-1]
     words = [word for option, place in options.items() for word in (f"--data.{option}", place)]
     way_out = command("--data", other, *words)
-    return InputError(f"{shown(path)} is nothing that {data.__name__} reads: give what it does, or {way_out}")
+    return InputError(f"{escape(path)} is nothing that {data.__name__} reads: give what it does, or {way_out}")

@@ -19,7 +19,7 @@ from longtail.files.listing import IntArray
 from longtail.files.members import member_names
 from longtail.files.states import file_ends, file_sizes
 from longtail.files.texts import Block, at_rows, places_of
-from longtail.messages import SPLITS, plural, shown, some
+from longtail.messages import SPLITS, escape, plural, some
 from longtail.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class SplitRecord:
             files = {name: _files(**content["files"][name]) for name in SPLITS if name in content["files"]}
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
             raise InputError(
-                f"{shown(path)}: cannot be read ({shown(error) or type(error).__name__}); restore it, "
+                f"{escape(path)}: cannot be read ({escape(error) or type(error).__name__}); restore it, "
                 "or train the run again"
             ) from error
         return cls(trained, files)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 
 if TYPE_CHECKING:
     from longtail.data.base import LongTailData
@@ -30,5 +30,5 @@ def _range(counts: list[int]) -> tuple[int, int]:
 
 
 def _name(data: "LongTailData", label: int) -> str:
-    name = shown(data.classes[label])
+    name = escape(data.classes[label])
     return name if len(name) <= 40 else f"{name[:39]}…"

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from longtail.files.threads import PATIENCE, WAY_OUT, NoAnswer
-from longtail.messages import shown
+from longtail.messages import escape
 from longtail.signals import SIGNALS
 
 NO_MEMORY = (
@@ -154,7 +154,7 @@ class Watch:
         """
         if self.blocked is not None:
             path = getattr(self.watched.dataset, "path", None)
-            what = f"row {self.blocked}" if path is None else shown(path(self.blocked))
+            what = f"row {self.blocked}" if path is None else escape(path(self.blocked))
             raise NoAnswer(
                 f"{what}: no answer within {PATIENCE} seconds to the worker process that reads it: {WAY_OUT}"
             )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from longtail.errors import InputError
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 
 _ARCHIVES = frozenset(".zip .tar .gz .tgz .bz2 .xz .7z .rar".split())  # noqa: SIM905
 
@@ -16,7 +16,7 @@ def refuse_archive(file: Path) -> None:
     """
     if file.suffix.lower() in _ARCHIVES and not file.is_dir():
         shard = ", or the folder that it lies in if it is a shard" if file.suffix.lower() == ".tar" else ""
-        raise InputError(f"{shown(file)} is an archive: unpack it, and give the folder{shard}")
+        raise InputError(f"{escape(file)} is an archive: unpack it, and give the folder{shard}")
 
 
 def refuse_archives(folder: Path) -> None:
@@ -29,4 +29,4 @@ def refuse_archives(folder: Path) -> None:
         paths = place.iterdir() if place.is_dir() else ()
         archives = sorted(path.name for path in paths if path.suffix.lower() in _ARCHIVES and path.is_file())
         if archives:
-            raise InputError(f"{shown(place)} holds archives, {some(archives)}: unpack them there")
+            raise InputError(f"{escape(place)} holds archives, {some(archives)}: unpack them there")

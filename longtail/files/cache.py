@@ -9,7 +9,7 @@ from pathlib import Path
 
 from longtail.errors import InputError
 from longtail.files.stores import is_address
-from longtail.messages import shown
+from longtail.messages import escape
 from longtail.writing import system_error
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def filling(home: Path) -> Iterator[None]:
         yield
     except OSError as error:
         refusal = system_error(error, str(home))
-        raise refusal or InputError(f"{shown(home)}: cannot be written ({error.strerror or error})") from error
+        raise refusal or InputError(f"{escape(home)}: cannot be written ({error.strerror or error})") from error
 
 
 def keep(folder: Path, write: Callable[[], None], lost: str = "nothing is kept for next time") -> None:
@@ -87,4 +87,4 @@ def keep(folder: Path, write: Callable[[], None], lost: str = "nothing is kept f
     except (OSError, InputError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         reason = getattr(cause, "strerror", None) or type(cause).__name__
-        logger.info(f"{shown(folder)}: cannot be written ({reason}), so {lost}")
+        logger.info(f"{escape(folder)}: cannot be written ({reason}), so {lost}")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from longtail.errors import InputError
 from longtail.files.texts import Block, at_rows
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 IntegerArray = NDArray[np.integer[Any]]  # of any width
@@ -95,7 +95,7 @@ def class_rows(source: object, names: Sequence[str], classes: Sequence[str]) -> 
     places = {name: i for i, name in enumerate(classes)}
     if unknown := in_class_order(list(dict.fromkeys(name for name in names if name not in places))):
         raise InputError(
-            f"{shown(source)} has classes that training lacks: {some(unknown, 10)}; its {len(classes)} classes are "
+            f"{escape(source)} has classes that training lacks: {some(unknown, 10)}; its {len(classes)} classes are "
             f"{some(classes, 10)}"
         )
     return np.array([places[name] for name in names], dtype=np.int64)
@@ -116,7 +116,7 @@ def reading(folder: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"{shown(folder)}: cannot read the folder ({error.strerror}); check that it exists and its permissions"
+            f"{escape(folder)}: cannot read the folder ({error.strerror}); check that it exists and its permissions"
         ) from error
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from longtail.errors import InputError
 from longtail.files.listing import is_file, is_folder
 from longtail.files.threads import NoAnswer
-from longtail.messages import first_line, shown
+from longtail.messages import escape, first_line
 
 T = TypeVar("T")
 
@@ -55,9 +55,9 @@ def read_bytes(place: str, start: int, end: int) -> bytes:
             file.seek(start)
             data = file.read(end - start)
     if len(data) > end - start:
-        raise InputError(f"{shown(place)}: the store gives whole files and no parts of them: copy the set from it")
+        raise InputError(f"{escape(place)}: the store gives whole files and no parts of them: copy the set from it")
     if len(data) < end - start:
-        raise InputError(f"{shown(place)}: is cut, it ends before byte {end}: copy it again")
+        raise InputError(f"{escape(place)}: is cut, it ends before byte {end}: copy it again")
     return data
 
 
@@ -83,7 +83,7 @@ def state(place: str) -> tuple[int, str]:
         return status.st_size, str(status.st_mtime_ns)
     about = answer_of(place, lambda store, path: store.info(path))
     if about.get("size") is None:
-        raise InputError(f"{shown(place)}: the store does not say how large it is: copy the set from it")
+        raise InputError(f"{escape(place)}: the store does not say how large it is: copy the set from it")
     tags = (about.get(name) for name in ("ETag", "etag", "md5", "mtime", "LastModified", "created"))
     return int(about["size"]), str(next((tag for tag in tags if tag), ""))
 
@@ -148,22 +148,24 @@ def answer_of(address: str, question: Callable[[Any, str], T]) -> T:  # of a fil
     try:
         import fsspec
     except ImportError as error:
-        raise InputError(f'{shown(address)}: needs fsspec; pip install "longtail[remote]"') from error
+        raise InputError(f'{escape(address)}: needs fsspec; pip install "longtail[remote]"') from error
     for pause in (*_PAUSES, None):
         try:
             return _within(lambda: question(*fsspec.core.url_to_fs(address)))
         except FileNotFoundError as error:
-            raise InputError(f"{shown(address)}: not there; correct the address, or copy it there") from error
+            raise InputError(f"{escape(address)}: not there; correct the address, or copy it there") from error
         except (ImportError, ValueError) as error:  # its package is missing, or nobody knows such stores
-            raise InputError(f"{shown(address)}: {shown(first_line(error))}") from error
+            raise InputError(f"{escape(address)}: {escape(first_line(error))}") from error
         except PermissionError as error:
             way_out = "log in as the package of the store wants it"
-            raise InputError(f"{shown(address)}: access is refused ({shown(first_line(error))}); {way_out}") from error
+            raise InputError(
+                f"{escape(address)}: access is refused ({escape(first_line(error))}); {way_out}"
+            ) from error
         except Exception as error:  # each kind of store has its own
             if pause is None:
-                reason = shown(first_line(error))
+                reason = escape(first_line(error))
                 raise NoAnswer(
-                    f"{shown(address)}: the store does not answer after {len(_PAUSES) + 1} tries ({reason}); check "
+                    f"{escape(address)}: the store does not answer after {len(_PAUSES) + 1} tries ({reason}); check "
                     "the network and the address"
                 ) from error
             time.sleep(pause)

@@ -7,7 +7,7 @@ import yaml
 
 from longtail.configuration import parse_yaml
 from longtail.errors import InputError
-from longtail.messages import shown
+from longtail.messages import escape
 from longtail.plain import JSON
 from longtail.reports.results import Results
 
@@ -32,15 +32,15 @@ def check_beside(run: Path, method: Mapping[str, JSON]) -> None:
     weights = (frozen_options(method) or {}).get("weights")
     if weights is not None and not Path(weights).is_file():
         raise InputError(
-            f"{shown(run)} was trained beside the weights in {shown(weights)}, and there is no such file: say where it "
-            "is now by --weights FILE"
+            f"{escape(run)} was trained beside the weights in {escape(weights)}, and there is no such file: say where "
+            "it is now by --weights FILE"
         )
 
 
 def check_needs(run: Path, method: Mapping[str, JSON]) -> None:
     """Check that a run needs weights beside its checkpoint; raises InputError where that holds all."""
     if frozen_options(method) is None:
-        raise InputError(f"the checkpoints of {shown(run)} hold all of its weights: leave out --weights")
+        raise InputError(f"the checkpoints of {escape(run)} hold all of its weights: leave out --weights")
 
 
 def with_weights(run: Path, results: Results, file: Path) -> Results:
@@ -58,7 +58,7 @@ def with_weights(run: Path, results: Results, file: Path) -> Results:
         config = parse_yaml(results["config"])
         method = config["model"]["init_args"]["method"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{shown(run)} holds no configuration of a method: restore its results.json") from error
+        raise InputError(f"{escape(run)} holds no configuration of a method: restore its results.json") from error
     check_needs(run, method)
     method["init_args"]["backbone"]["init_args"] |= {"pretrained": False, "weights": str(file)}
     return {**results, "config": yaml.safe_dump(config)}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longtail.errors import InputError
-from longtail.messages import first_line, shown
+from longtail.messages import escape, first_line
 from longtail.methods.start import HeadStart
 
 PLACE = "{class}"
@@ -58,7 +58,7 @@ class TextFeatures(HeadStart):
         projection = image_projection(model)
         if projection.shape[0] != features.shape[1]:
             raise InputError(
-                f"the image tower of {shown(self.model)} makes {projection.shape[0]} features, the backbone "
+                f"the image tower of {escape(self.model)} makes {projection.shape[0]} features, the backbone "
                 f"{features.shape[1]}: give --model.start.model the CLIP model of the backbone"
             )
         total = torch.zeros(len(classes), projection.shape[1])
@@ -85,7 +85,7 @@ class TextFeatures(HeadStart):
             return model.eval(), open_clip.get_tokenizer(self.model)
         except Exception as error:
             raise InputError(
-                f"cannot have the text tower of {shown(self.model)} ({first_line(error)}): give "
+                f"cannot have the text tower of {escape(self.model)} ({first_line(error)}): give "
                 "--model.start.pretrained a local file, or --model.start.model local-dir:FOLDER"
             ) from error
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from longtail.errors import InputError
-from longtail.messages import shown
+from longtail.messages import escape
 from longtail.models.tensor_files import read_tensors
 
 
@@ -128,7 +128,7 @@ def load_classifier(classifier: nn.Module, checkpoint: Path) -> None:
     own = {key: value.shape for key, value in classifier.state_dict().items()}
     if {key: value.shape for key, value in state.items()} != own:
         raise InputError(
-            f"{shown(checkpoint)} holds no classifier of the kind {type(classifier).__name__} for features of this "
+            f"{escape(checkpoint)} holds no classifier of the kind {type(classifier).__name__} for features of this "
             "length and this many classes: take another second stage, such as second/crt"
         )
     classifier.load_state_dict(state)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from longtail.augment.preprocessing import Interpolation, Preprocessing
 from longtail.errors import InputError
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 from longtail.models.inputs import NetworkInput
 from longtail.plain import JSON
 
@@ -23,25 +23,27 @@ def resolved(name: str, weights: Path | None) -> tuple[str, Path | None]:
     if not name.startswith(PREFIX):
         return name, weights
     if weights is not None:
-        raise InputError(f"{shown(name)} brings its weights: leave out --weights")
+        raise InputError(f"{escape(name)} brings its weights: leave out --weights")
     folder = Path(name.removeprefix(PREFIX))
     config = _read(folder)
     architecture, about = config.get("architecture"), config.get("pretrained_cfg")
     file = next((folder / part for part in WEIGHTS if (folder / part).is_file()), None)
     if not isinstance(architecture, str) or file is None:
         raise InputError(
-            f"{shown(folder)} is no folder of timm: it wants config.json with an architecture, and {WEIGHTS[0]}"
+            f"{escape(folder)} is no folder of timm: it wants config.json with an architecture, and {WEIGHTS[0]}"
         )
     more = sorted((config.get("model_args") or {}).keys() - {"img_size"})  # the size is that of the images
     if more:
         raise InputError(
-            f"{shown(folder / 'config.json')} changes the network by model_args ({some(more)}), which a backbone does "
+            f"{escape(folder / 'config.json')} changes the network by model_args ({some(more)}), which a backbone does "
             "not take: give the weights to the network that it is by --backbone and --weights"
         )
     for key in ("mean", "std"):
         values = about.get(key) if isinstance(about, dict) else None
         if values is not None and not (isinstance(values, list) and len(values) == 3):
-            raise InputError(f"{shown(folder / 'config.json')}: {key} wants three values, those of red, green and blue")
+            raise InputError(
+                f"{escape(folder / 'config.json')}: {key} wants three values, those of red, green and blue"
+            )
     return architecture, file
 
 
@@ -67,7 +69,7 @@ def _read(folder: Path) -> dict[str, JSON]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{shown(file)}: cannot read it; give local-dir: a folder that export wrote") from error
+        raise InputError(f"{escape(file)}: cannot read it; give local-dir: a folder that export wrote") from error
     if not isinstance(content, dict):
-        raise InputError(f"{shown(file)}: not the configuration of a network; give the folder of one")
+        raise InputError(f"{escape(file)}: not the configuration of a network; give the folder of one")
     return content

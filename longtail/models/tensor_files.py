@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from longtail.errors import InputError
-from longtail.messages import first_line, shown, some
+from longtail.messages import escape, first_line, some
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     """
     if file.is_dir():
         raise InputError(
-            f"cannot read weights from {shown(file)}: it is a folder; give a file in it, such as best.ckpt"
+            f"cannot read weights from {escape(file)}: it is a folder; give a file in it, such as best.ckpt"
         )
     try:
         if _is_safetensors(file):
@@ -39,7 +39,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
             return dict(load_file(file))
         if _is_torchscript(file):
             raise InputError(
-                f"cannot read weights from {shown(file)}: it is a TorchScript archive, which is a program, "
+                f"cannot read weights from {escape(file)}: it is a TorchScript archive, which is a program, "
                 "as OpenAI ships CLIP; where you trust it, write its weights to a file by "
                 "torch.save(torch.jit.load(FILE, map_location='cpu').float().state_dict(), 'weights.pt') in "
                 "Python, and give that"
@@ -51,13 +51,15 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         raise
     except OSError as error:
         reason = error.strerror or first_line(error)
-        raise InputError(f"cannot read weights from {shown(file)}: {reason}; give another file by --weights") from error
+        raise InputError(
+            f"cannot read weights from {escape(file)}: {reason}; give another file by --weights"
+        ) from error
     except UnpicklingError as error:
-        raise InputError(f"cannot read weights from {shown(file)}: it is not a file of named tensors") from error
+        raise InputError(f"cannot read weights from {escape(file)}: it is not a file of named tensors") from error
     except Exception as error:
         reason = first_line(error).partition(". ")[0]
         raise InputError(
-            f"cannot read weights from {shown(file)}: it is cut or damaged ({reason}); copy or download it again"
+            f"cannot read weights from {escape(file)}: it is cut or damaged ({reason}); copy or download it again"
         ) from error
     return _tensors(content, file)
 
@@ -67,13 +69,13 @@ def _tensors(content: Any, file: Path) -> dict[str, Tensor]:  # as it was saved
     if wrapper is not None:
         content = content[wrapper]
         if wrapper != "state_dict":
-            logger.info(f'{shown(file)}: the weights under "{wrapper}" are taken')
+            logger.info(f'{escape(file)}: the weights under "{wrapper}" are taken')
     named = content if isinstance(content, dict) else {}
     tensors = {name: value for name, value in named.items() if isinstance(name, str) and isinstance(value, Tensor)}
     if not isinstance(content, dict) or (named and not tensors):
-        raise InputError(f"cannot read weights from {shown(file)}: it is not a file of named tensors")
+        raise InputError(f"cannot read weights from {escape(file)}: it is not a file of named tensors")
     if len(tensors) < len(named):
-        logger.info(f"{shown(file)}: left out, as no tensors: {some([name for name in named if name not in tensors])}")
+        logger.info(f"{escape(file)}: left out, as no tensors: {some([name for name in named if name not in tensors])}")
     return tensors
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from longtail.errors import InputError
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 from longtail.models.tensor_files import read_tensors
 from longtail.models.trained_state import HASH, check_frozen, frozen_names, full_state, state_hash
 from longtail.models.transformers import from_transformers
@@ -46,7 +46,7 @@ def load_weights(body: nn.Module, file: Path, native: int | None = None) -> None
     own, tensors = body.state_dict(), from_transformers(read_tensors(file))
     if any(name.endswith(HASH) for name in tensors):
         raise InputError(
-            f"{shown(file)} holds what was trained beside frozen weights, and not these: give the model.safetensors "
+            f"{escape(file)} holds what was trained beside frozen weights, and not these: give the model.safetensors "
             "that longtail export writes of the run"
         )
     names, faults = _fit(own, tensors)
@@ -65,23 +65,23 @@ def load_weights(body: nn.Module, file: Path, native: int | None = None) -> None
         sized = native is not None and all(key in names for key in faults)
         way_out = f"give --image-size {native}, the size of its published weights, or " if sized else ""
         raise InputError(
-            f"{shown(file)} does not fit the backbone: {fitting} of {len(own)} tensors do, and it {fault}; {way_out}"
+            f"{escape(file)} does not fit the backbone: {fitting} of {len(own)} tensors do, and it {fault}; {way_out}"
             "name the network that it was saved from, as by --backbone"
         )
     rest = tensors.keys() - set(names.values())
     if (more := _continued(names, rest)) is not None:
         raise InputError(
-            f"{shown(file)} does not fit the backbone: it is of a larger network, and goes on with {shown(more)}; name "
-            "the network that it was saved from, as by --backbone"
+            f"{escape(file)} does not fit the backbone: it is of a larger network, and goes on with {escape(more)}; "
+            "name the network that it was saved from, as by --backbone"
         )
     parameters = dict(body.named_parameters())
     for key, name in names.items():
         value = tensors[name]
         if (key in parameters or key.endswith(STATISTICS)) and not bool(value.isfinite().all()):
-            raise InputError(f"{shown(file)} holds NaN or infinite weights, such as {shown(name)}: give another file")
+            raise InputError(f"{escape(file)} holds NaN or infinite weights, such as {escape(name)}: give another file")
     body.load_state_dict({key: tensors[names[key]] if key in names else value for key, value in own.items()})
     others = f", the other {len(rest)} are left out: {some(sorted(rest))}" if rest else ""
-    logger.info(f"{shown(file)}: {len(names)} tensors fit the backbone{others}")
+    logger.info(f"{escape(file)}: {len(names)} tensors fit the backbone{others}")
 
 
 def load_tuned(backbone: nn.Module, file: Path) -> None:
@@ -104,8 +104,8 @@ def load_tuned(backbone: nn.Module, file: Path) -> None:
     parts = own if digest is None else {name: own[name] for name in trained}  # random weights are in the file as well
     if any(start + name not in tensors or tensors[start + name].shape != value.shape for name, value in parts.items()):
         raise InputError(
-            f"{shown(file)} does not hold what is trained of the network: it is of a run with another network, or with "
-            "another part of it trained"
+            f"{escape(file)} does not hold what is trained of the network: it is of a run with another network, or "
+            "with another part of it trained"
         )
     if digest is not None:
         check_frozen(digest, state_hash({name: own[name] for name in frozen}))

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 
-from longtail.messages import SPLITS, plural, shown
+from longtail.messages import SPLITS, escape, plural
 from longtail.plain import JSON
 from longtail.reports.grains import Grain
 from longtail.reports.results import Thresholds
@@ -112,7 +112,7 @@ def validation_words(dataset: Dataset) -> str:
     few = sorted((c for c, count in enumerate(counts) if count < ENOUGH), key=lambda c: (counts[c], dataset.counts[c]))
     if not few:
         return f"every class has {ENOUGH} {noun}s or more"
-    named = ", ".join(f"{shown(dataset.classes[c])} ({counts[c]})" for c in few[:NAMED])
+    named = ", ".join(f"{escape(dataset.classes[c])} ({counts[c]})" for c in few[:NAMED])
     more = f" and {len(few) - NAMED} more" if len(few) > NAMED else ""
     text = f"{len(few)} of {len(counts)} classes have fewer than {ENOUGH} {noun}s: {named}{more}"
     return f"{text}; {dataset.way_out}" if dataset.way_out else text
@@ -145,4 +145,4 @@ def _overlap_words(overlap: Overlap, noun: str) -> str:
     copies = "copy" if overlap.exact + overlap.near == 1 else "copies"
     where = f"of {SPLITS[overlap.other_split]} {noun}s among the {overlap.size:,} {SPLITS[overlap.split]} {noun}s"
     first = overlap.copies[0]
-    return f"{counts} {copies} {where}, such as {shown(first.name)} of {shown(first.other_name)}"
+    return f"{counts} {copies} {where}, such as {escape(first.name)} of {escape(first.other_name)}"

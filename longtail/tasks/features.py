@@ -23,7 +23,7 @@ from longtail.distributed import from_first, gather, is_first_process, processes
 from longtail.errors import InputError
 from longtail.files.cache import alone
 from longtail.files.progress import progress_bar
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 from longtail.models.trained_state import full_state, state_hash, structure_hash
 from longtail.tasks.memory_format import ordered
 from longtail.writing import WAYS_OUT
@@ -150,7 +150,7 @@ class Extraction:
         except OSError as error:
             way_out = f"{WAYS_OUT[error.errno]}, or " if error.errno in WAYS_OUT else ""
             raise InputError(
-                f"{shown(part)}: cannot keep the features ({error.strerror}); {way_out}give another folder by "
+                f"{escape(part)}: cannot keep the features ({error.strerror}); {way_out}give another folder by "
                 "--features; the extraction goes on where it was"
             ) from error
 
@@ -202,7 +202,7 @@ def _is_whole(file: Path, size: int) -> bool:
     with file.open("rb") as stream:
         whole = _checksum(stream, size) == stream.read(CHECKSUM)
     if not whole:
-        logger.warning(f"{shown(file)}: the features in it are not those that were written; they are computed anew")
+        logger.warning(f"{escape(file)}: the features in it are not those that were written; they are computed anew")
     return whole
 
 
@@ -235,5 +235,5 @@ def _see(file: Path) -> None:
             return
         time.sleep(0.2)
     raise InputError(
-        f"{shown(file)} is not there in process {processes()[0]}: give a folder that all machines share by --features"
+        f"{escape(file)} is not there in process {processes()[0]}: give a folder that all machines share by --features"
     )

@@ -28,7 +28,7 @@ from longtail.files.boxes.base import BoxSet
 from longtail.files.images.passed_over import Why
 from longtail.files.images.reading import decode, few, tell_depth
 from longtail.files.listing import IntArray
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 from longtail.plain import JSON, Input
 from longtail.reports.grains import BOXES, MASKS, Grain
 
@@ -261,7 +261,7 @@ class DetectionData(LongTailData):
         name = next((name for name in names if name in self.files.places), None)
         if name is None:
             refuse_missing(self.reader, self.root, self.files.needs, split)
-        logger.info(f"evaluated on the images of {shown(self.files.places[name])}")
+        logger.info(f"evaluated on the images of {escape(self.files.places[name])}")
         part = self._part(name)
         part = replace(part, annotations=part.annotations.of_classes(classes, self.category_ids))
         self.parts = {split: part}

@@ -20,7 +20,7 @@ from longtail.files.images.checks import bad_images
 from longtail.files.images.reading import decode
 from longtail.files.listing import IntArray
 from longtail.files.tables.places import unnamed
-from longtail.messages import and_more, plural, shown
+from longtail.messages import and_more, escape, plural
 from longtail.plain import JSON
 
 logger = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ def tell_unnamed(parts: Iterable[Part], source: str) -> int:
     others = unnamed({part.path(row) for part in parts for row in range(len(part.rows))})
     if others:
         images = plural(len(others), "image")
-        logger.info(f"{source}: left out {images} without an annotation, such as {shown(others[0])}")
+        logger.info(f"{source}: left out {images} without an annotation, such as {escape(others[0])}")
     return len(others)
 
 

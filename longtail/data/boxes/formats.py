@@ -10,7 +10,7 @@ from longtail.errors import InputError
 from longtail.files.archives import refuse_archives
 from longtail.files.boxes.base import BoxSet
 from longtail.files.formats.layouts import box_readers, check_layout, find_layouts, in_file
-from longtail.messages import command, shown
+from longtail.messages import command, escape
 
 
 def refuse_annotations(path: Path) -> None:
@@ -21,10 +21,10 @@ def refuse_annotations(path: Path) -> None:
     """
     if path.suffix.lower() == ".json":
         way_out = f"give --data FOLDER, that of the images, and {command('--data.train', path)}"
-        raise InputError(f"{shown(path)} holds annotations alone: {way_out}")
+        raise InputError(f"{escape(path)} holds annotations alone: {way_out}")
     if path.suffix.lower() in (".yaml", ".yml"):
         way_out = f"give {command('--data', path.parent)}; names and splits are read from it there"
-        raise InputError(f"{shown(path)}: {way_out}")
+        raise InputError(f"{escape(path)}: {way_out}")
 
 
 def of_table(data: type[LongTailData], file: Path) -> Located | None:
@@ -55,7 +55,7 @@ def other_format(data: type[LongTailData], reader: type[BoxSet], root: Path) -> 
     if len(kinds) > 1:
         words = " and ".join(layout.words for layout in layouts.values())
         ways = " or ".join(_named(kind, root) for kind in kinds.values())
-        raise InputError(f"{shown(root)} holds {words}: give {ways}")
+        raise InputError(f"{escape(root)} holds {words}: give {ways}")
     for kind in kinds.values():
         if not issubclass(reader, kind.reader):  # type: ignore[attr-defined]  # the layouts name classes of boxes alone
             ours = shipped().get(data.__name__, LongTailData)
@@ -89,7 +89,7 @@ def refuse_other_format(reader: type[BoxSet], root: Path) -> None:
     for name, layout in box_readers(root).items():
         kind = find_class(name)
         if not issubclass(reader, kind.reader):  # type: ignore[attr-defined]  # as above
-            raise InputError(f"{shown(root)} holds {layout.words}: give {_named(kind, root)}")
+            raise InputError(f"{escape(root)} holds {layout.words}: give {_named(kind, root)}")
 
 
 def _named(kind: type[LongTailData], root: Path) -> str:

@@ -10,7 +10,7 @@ from longtail.data.clips.folder import ClipData
 from longtail.errors import InputError
 from longtail.files.listing import Listing
 from longtail.files.tables.table import file_text
-from longtail.messages import shown
+from longtail.messages import escape
 
 
 class EGTEA(ClipData):
@@ -61,7 +61,7 @@ class EGTEA(ClipData):
     def list_images(self) -> dict[str, Listing]:
         """Read the split files."""
         if not self.root.is_dir():
-            raise InputError(f"no folder at {shown(self.root)}: give --data.root FOLDER with the clips of EGTEA")
+            raise InputError(f"no folder at {escape(self.root)}: give --data.root FOLDER with the clips of EGTEA")
         rows = {split: self._rows(self.lists / name) for split, name in self.files.items()}
         numbers = sorted({number for clips in rows.values() for _, number in clips})
         names = [f"{self.label} {number}" for number in numbers]
@@ -82,11 +82,11 @@ class EGTEA(ClipData):
             words = line.split()
             if len(words) < 4 or not all(word.isdecimal() for word in words[1:]):
                 raise InputError(
-                    f"{shown(file)}, line {number}: expected a clip and at least three numbers, got {shown(line)}"
+                    f"{escape(file)}, line {number}: expected a clip and at least three numbers, got {escape(line)}"
                 )
             if not 1 <= int(words[column]) <= size:
                 raise InputError(
-                    f"{shown(file)}, line {number}: {self.label} {words[column]} is not one of 1 to {size}"
+                    f"{escape(file)}, line {number}: {self.label} {words[column]} is not one of 1 to {size}"
                 )
             rows.append((self._path(file, number, words[0]), int(words[column])))
         return rows
@@ -98,6 +98,6 @@ class EGTEA(ClipData):
                 if os.path.exists(path):  # noqa: PTH110 - false for a name that no file can have
                     return str(path)
         raise InputError(
-            f"{shown(file)}, line {number}: there is no {session}/{clip}.mp4 in {shown(self.root)}: give the folder of "
-            "the clips by --data.root"
+            f"{escape(file)}, line {number}: there is no {session}/{clip}.mp4 in {escape(self.root)}: give the folder "
+            "of the clips by --data.root"
         )

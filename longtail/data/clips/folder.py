@@ -24,7 +24,7 @@ from longtail.files.images.folder import VIDEOS
 from longtail.files.listing import Listing
 from longtail.files.video.checks import checked_videos
 from longtail.files.video.reading import count_frames, frame_files, other_images, read_frames, segment_indices
-from longtail.messages import plural, shown, some
+from longtail.messages import escape, plural, some
 from longtail.plain import Input
 from longtail.reports.grains import CLIPS
 
@@ -90,7 +90,7 @@ class ClipData(FileData):
         known = checked_videos(paths, self.folder, self.frame_pattern, self.full_check)
         checks = dict(zip(paths, known, strict=True))
         frame_counts = {path: frames for path, (frames, reason) in checks.items() if not reason}
-        if short := [f"{shown(path)} ({count})" for path, count in frame_counts.items() if count < self.frames]:
+        if short := [f"{escape(path)} ({count})" for path, count in frame_counts.items() if count < self.frames]:
             logger.info(
                 f"{plural(len(short), 'video')} of fewer than {self.frames} frames, some come twice: {some(short)}"
             )
@@ -98,7 +98,7 @@ class ClipData(FileData):
             what = "of optical flow" if self.frame_pattern is None else f"of other names than {self.frame_pattern}"
             logger.info(
                 f"left out {plural(sum(others.values()), 'image')} {what}, which are no frames, beside those of "
-                f"{plural(len(others), 'video')}: {some([shown(path) for path in others])}"
+                f"{plural(len(others), 'video')}: {some([escape(path) for path in others])}"
             )
         self._frame_counts |= frame_counts
         return sorted((path, reason) for path, (_, reason) in checks.items() if reason)

@@ -23,7 +23,7 @@ from longtail.files.tables.entries import Reading
 from longtail.files.tables.groups import tell_shared, with_groups
 from longtail.files.tables.labelled import start_of_paths, without_files
 from longtail.files.tables.places import unnamed
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class OwnFiles(FileData):
         paths = parts[0] if len(parts) == 1 else dict.fromkeys(chain.from_iterable(parts))
         if others := unnamed(paths, self.kind):
             files = plural(len(others), self.noun)
-            logger.info(f"{self.source}: left out {files} that no row in use names, such as {shown(others[0])}")
+            logger.info(f"{self.source}: left out {files} that no row in use names, such as {escape(others[0])}")
             self.leave_out(len(others), self.noun, "that no row in use names")
 
     def home_of(self, split: str, listing: Listing) -> Path:
@@ -156,12 +156,14 @@ class Folder(OwnFiles):
         first = next(iter(listings))
         for name, place in self.apart.items():
             if name in listings:
-                raise InputError(f"{shown(self.root)} has a {name} folder: leave it or --data.{name} out")
+                raise InputError(f"{escape(self.root)} has a {name} folder: leave it or --data.{name} out")
             start = start_of_paths(place, self.root, self.columns)
             listings[name] = read_labelled(place, listings[first].classes, name, reading, start)
             rest = without_files(listings[first], listings[name].paths)
             if held := len(listings[first]) - len(rest):
-                logger.info(f"not trained on {plural(held, self.noun)} of {shown(self.root)}, named by {shown(place)}")
+                logger.info(
+                    f"not trained on {plural(held, self.noun)} of {escape(self.root)}, named by {escape(place)}"
+                )
             listings[first] = rest
         if by_files:
             self.tell_unnamed(listings)
@@ -195,7 +197,7 @@ class Table(OwnFiles):
             return handed_on(cls, Table, Located(Folder, {"root": path}))
         refuse_boxes(path)
         if not is_labels(path):
-            raise InputError(f"{shown(path)} is no table, as {cls.__name__} wants: {cls.needs}")
+            raise InputError(f"{escape(path)} is no table, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"table": path})
 
     @classmethod
@@ -221,7 +223,7 @@ class Table(OwnFiles):
         first = next(iter(listings))
         for name, place in self.apart.items():
             if name in listings:
-                raise InputError(f"{shown(self.table)} has {name} {self.noun}s: leave out --data.{name}")
+                raise InputError(f"{escape(self.table)} has {name} {self.noun}s: leave out --data.{name}")
             listings[name] = read_labelled(place, listings[first].classes, name, reading, self.root)
         self.tell_unnamed(listings)
         return self.finished(listings, reading.passed)

@@ -13,7 +13,7 @@ from longtail.errors import InputError
 from longtail.files.listing import Listing, missing_files
 from longtail.files.tables.labels import Rows
 from longtail.files.tables.table import below
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 from longtail.plain import JSON
 
 
@@ -59,15 +59,15 @@ class INaturalist2018(PublishedLT):
         if not train.is_file():
             if not (self.lists / self.files["train"]).is_file():
                 raise InputError(
-                    f"{shown(self.lists)}: has neither {train.name} nor {self.files['train']}; "
+                    f"{escape(self.lists)}: has neither {train.name} nor {self.files['train']}; "
                     f"put the files of {self.title} there, or give their folder by --data.lists"
                 )
             return super().read_lists()
         listings = {name: read_annotations(file, self.root) for name, file in self.find(self.annotations).items()}
         if len(listings["test"].classes) != len(listings["train"].classes):
             raise InputError(
-                f"{shown(self.lists / self.annotations['test'])}: has {len(listings['test'].classes)} categories where "
-                f"{train.name} has {len(listings['train'].classes)}; give two files of the same set"
+                f"{escape(self.lists / self.annotations['test'])}: has {len(listings['test'].classes)} categories "
+                f"where {train.name} has {len(listings['train'].classes)}; give two files of the same set"
             )
         names = self.class_names(listings["train"])
         return {name: replace(listing, classes=names) for name, listing in listings.items()}
@@ -83,7 +83,7 @@ class INaturalist2018(PublishedLT):
             raise _not_ours(file, error, "categories.json") from error
         if len(names) != len(train.classes):
             raise InputError(
-                f"{shown(file)}: has {len(names)} categories where the training images have {len(train.classes)}; "
+                f"{escape(file)}: has {len(names)} categories where the training images have {len(train.classes)}; "
                 "replace or remove it"
             )
         return names
@@ -124,7 +124,7 @@ def read_annotations(file: Path, root: Path) -> Listing:
         raise rows.error(
             missing[0],
             f"no such file: {some([paths[i] for i in missing])}; "
-            f"unpack the images below {shown(root)}, or give another root",
+            f"unpack the images below {escape(root)}, or give another root",
         )
     return Listing(paths, np.fromiter((labels[i] for i in files), dtype=np.int64, count=len(files)), classes)
 
@@ -134,9 +134,9 @@ def _load(file: Path) -> Any:
         with file.open(encoding="utf-8-sig") as stream:
             return json.load(stream, object_hook=_slim)
     except OSError as error:
-        raise InputError(f"{shown(file)}: cannot read it ({error.strerror}); check its permissions") from error
+        raise InputError(f"{escape(file)}: cannot read it ({error.strerror}); check its permissions") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{shown(file)}: not a JSON file ({error}); unpack its archive again") from error
+        raise InputError(f"{escape(file)}: not a JSON file ({error}); unpack its archive again") from error
 
 
 def _slim(entry: dict[str, JSON]) -> Any:
@@ -169,4 +169,4 @@ def _names(categories: Sequence[dict[str, JSON]]) -> list[str]:
 
 def _not_ours(file: Path, error: Exception, content: str) -> InputError:
     reason = {KeyError: f"no {error}", TypeError: "another structure"}.get(type(error), str(error))
-    return InputError(f"{shown(file)}: not a file of iNaturalist 2018 ({reason}); give {content} as published")
+    return InputError(f"{escape(file)}: not a file of iNaturalist 2018 ({reason}); give {content} as published")

@@ -10,7 +10,7 @@ from longtail.data.images.files import FileData
 from longtail.errors import InputError
 from longtail.files.listing import Listing
 from longtail.files.tables.table import read_table
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class PublishedLT(FileData):
             if totals[name] != self.published[name]
         ]
         if differences:
-            logger.info(f"{shown(self.lists)} is not {self.title} as published: {'; '.join(differences)}")
+            logger.info(f"{escape(self.lists)} is not {self.title} as published: {'; '.join(differences)}")
         return listings
 
     def read_lists(self) -> dict[str, Listing]:

@@ -18,7 +18,7 @@ from longtail.files.formats.known import is_labels
 from longtail.files.images.passed_over import PassedOver
 from longtail.files.listing import Listing
 from longtail.files.tables.label_sets import LabelSets
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 from longtail.reports.grains import LABELS
 
 
@@ -65,7 +65,7 @@ class SeveralLabels(OwnFiles):
 
     def _check(self, listing: Listing, where: Path | str) -> None:
         if not isinstance(listing, LabelSets):
-            raise InputError(f"{shown(where)} has folders for classes, and each image one label: {self.needs}")
+            raise InputError(f"{escape(where)} has folders for classes, and each image one label: {self.needs}")
 
     def hold_out(
         self, listings: dict[str, Listing], fractions: dict[str, float]
@@ -113,5 +113,5 @@ class MultiLabelTable(SeveralLabels, Table):
         if path.is_dir():
             return handed_on(cls, MultiLabelTable, Located(MultiLabelFolder, {"root": path}))
         if not is_labels(path, several=True):
-            raise InputError(f"{shown(path)} is no table, as {cls.__name__} wants: {cls.needs}")
+            raise InputError(f"{escape(path)} is no table, as {cls.__name__} wants: {cls.needs}")
         return Located(cls, {"table": path})

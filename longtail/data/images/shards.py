@@ -10,7 +10,7 @@ from longtail.errors import InputError
 from longtail.files.formats.known import read_labelled
 from longtail.files.formats.webdataset import read_shards
 from longtail.files.listing import Listing
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 
 
 class Shards(OwnFiles):
@@ -64,7 +64,7 @@ class Shards(OwnFiles):
         first = next(iter(listings))
         for name, place in self.apart.items():
             if name in listings:
-                raise InputError(f"{shown(self.root)} has {name} {self.noun}s: leave out --data.{name}")
+                raise InputError(f"{escape(self.root)} has {name} {self.noun}s: leave out --data.{name}")
             listings[name] = read_labelled(place, listings[first].classes, name, reading)
         return self.finished(listings, reading.passed)
 
@@ -72,5 +72,5 @@ class Shards(OwnFiles):
         """The images of the split, or all where the set is not split."""
         listings = read_shards(self.root, self.reading, classes)
         if not {split, "all"} & listings.keys():
-            raise InputError(f"{shown(self.root)}: has {some(list(listings))} and no {split} images; give another set")
+            raise InputError(f"{escape(self.root)}: has {some(list(listings))} and no {split} images; give another set")
         return listings[split if split in listings else "all"]

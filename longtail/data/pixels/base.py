@@ -31,7 +31,7 @@ from longtail.files.pixels.counts import count_pixels
 from longtail.files.pixels.labels import IndexLabels, PixelLabels, check_names
 from longtail.files.pixels.pairs import ByteArray, Pairs, lookup_table
 from longtail.files.tables.groups import group_names, tell_shared
-from longtail.messages import and_more, plural, shown, some
+from longtail.messages import and_more, escape, plural, some
 from longtail.plain import Input
 from longtail.reports.grains import PIXELS
 
@@ -131,7 +131,7 @@ class SegmentationData(LongTailData):
     def names(self) -> list[str]:
         """The class names, checked."""
         if not self.root.is_dir():
-            raise InputError(f"no folder at {shown(self.root)}")
+            raise InputError(f"no folder at {escape(self.root)}")
         names = self.read_classes()
         check_names(names, self.source)
         return names
@@ -207,7 +207,7 @@ class SegmentationData(LongTailData):
         problems = list(part.pixels.problems)
         if name == "train":
             for row in np.flatnonzero(part.pixels.labelled() == 0):
-                problems[row] = problems[row] or f"{shown(part.annotations[row])}: no pixel has a class"
+                problems[row] = problems[row] or f"{escape(part.annotations[row])}: no pixel has a class"
         if not (bad := [*alone, *filter(None, problems)]):
             return part
         if not self.skip_bad_images:

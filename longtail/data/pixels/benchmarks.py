@@ -11,7 +11,7 @@ from longtail.augment.pixels import IGNORED
 from longtail.data.pixels.base import SegmentationData
 from longtail.errors import InputError
 from longtail.files.pixels.pairs import ByteArray, Pairs, find_pairs, find_splits, lookup_table, read_text
-from longtail.messages import shown
+from longtail.messages import escape
 
 _CAMVID = "Sky Building Pole Road Pavement Tree SignSymbol Fence Car Pedestrian Bicyclist"
 _CITYSCAPES = {  # id: name of the classes that are evaluated, in the order of their train ids
@@ -114,7 +114,7 @@ class ADE20K(_Benchmark):
         rows = list(csv.DictReader(read_text(file).splitlines(), delimiter="\t"))
         names = [(row.get("Name") or "").strip() for row in rows]
         if len(names) != 150 or not all(names):
-            raise InputError(f"{shown(file)}: has no 150 names in a column Name; give the file of the challenge")
+            raise InputError(f"{escape(file)}: has no 150 names in a column Name; give the file of the challenge")
         return names
 
     def table(self, classes: Sequence[str]) -> ByteArray:

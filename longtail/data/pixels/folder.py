@@ -21,7 +21,7 @@ from longtail.files.formats.readers import Reader
 from longtail.files.pixels.labels import ColourLabels, IndexLabels, PixelLabels, is_pascal_palette, read_colour_table
 from longtail.files.pixels.layout import find_masks
 from longtail.files.pixels.pairs import ByteArray, Pairs, lookup_table, read_text
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class SegmentationFolder(SegmentationData):
             return _PASCAL.split()
         names = [line.strip() for line in read_text(self.class_file).rstrip().splitlines()]
         if "" in names:
-            raise InputError(f"{shown(self.class_file)}, line {names.index('') + 1}: a class without a name")
+            raise InputError(f"{escape(self.class_file)}, line {names.index('') + 1}: a class without a name")
         return names
 
     def _has_pascal_palette(self) -> bool:

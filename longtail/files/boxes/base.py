@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 from longtail.errors import InputError
 from longtail.files.coco.annotations import Annotations
 from longtail.files.listing import IntArray
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 
 
 class Labelled(NamedTuple):
@@ -37,13 +37,13 @@ class BoxSet(ABC):
 
     def __init__(self, root: Path, options: Mapping[str, Path]) -> None:
         if not root.is_dir():
-            raise InputError(f"no folder at {shown(root)}")
+            raise InputError(f"no folder at {escape(root)}")
         self.root = root
         self.places: dict[str, Path] = {}
         for split, places in self.find(dict(options)).items():
             if len(places) > 1:
                 raise InputError(
-                    f"{shown(root)} has several files for {split}, {some(places)}: give --data.{split} FILE"
+                    f"{escape(root)} has several files for {split}, {some(places)}: give --data.{split} FILE"
                 )
             self.places[split] = places[0]
 
@@ -84,7 +84,7 @@ class BoxSet(ABC):
 
     def where(self) -> str:
         """What was recognised, for people."""
-        places = ", ".join(f"{split} in {shown(self._short(place))}" for split, place in self.places.items())
+        places = ", ".join(f"{split} in {escape(self._short(place))}" for split, place in self.places.items())
         return f"read as {self.format}: {places}"
 
     def _short(self, place: Path) -> Path:

@@ -11,7 +11,7 @@ from longtail.files.coco.reader import content_of
 from longtail.files.coco.results import codec
 from longtail.files.images.checks import fault_of
 from longtail.files.images.reading import upright_size
-from longtail.messages import shown
+from longtail.messages import escape
 from longtail.plain import JSON
 
 _REASONS = 3  # why objects are bad, of as many
@@ -28,7 +28,7 @@ def image_size(path: str) -> tuple[int, int]:
     except MemoryError:
         raise
     except Exception as error:  # on damaged files, decoders raise nearly anything
-        raise InputError(f"{shown(path)}: {fault_of(path) or 'cannot be read'}; replace or remove it") from error
+        raise InputError(f"{escape(path)}: {fault_of(path) or 'cannot be read'}; replace or remove it") from error
 
 
 class Builder:
@@ -93,13 +93,13 @@ class Builder:
             InputError: there is no image or no class, or an object cannot be used and is not to be left out.
         """
         if not self._images.ids:
-            raise InputError(f"{shown(self.source)} has no annotated image: is it the right folder?")
+            raise InputError(f"{escape(self.source)} has no annotated image: is it the right folder?")
         if not self._categories.ids:
-            raise InputError(f"{shown(self.source)}: no object in it has a class")
+            raise InputError(f"{escape(self.source)}: no object in it has a class")
         try:
             content = content_of(self._images, self._categories, self._instances)
         except OddError as error:
-            raise InputError(f"{shown(self.source)}: {error}; correct it") from error
+            raise InputError(f"{escape(self.source)}: {error}; correct it") from error
         about = content.about
         if self._bad:
             about["alike"] = 1 if about["bad"] else len(self._bad)

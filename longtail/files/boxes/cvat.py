@@ -19,7 +19,7 @@ from longtail.files.boxes.shapes import ellipse, run_lengths, turned
 from longtail.files.coco.places import check_files, placed
 from longtail.files.listing import in_class_order
 from longtail.files.split_names import split_of
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class CVATSet(BoxSet):
         images = self._read(file)
         rest = [image for image in images if image.subset is None]
         if rest and any(image.subset == "train" for image in images):
-            logger.info(f"{shown(file)}: left out {plural(len(rest), 'image')} of a subset that is no split")
+            logger.info(f"{escape(file)}: left out {plural(len(rest), 'image')} of a subset that is no split")
         else:
             for image in rest:
                 image.subset = "train"
@@ -95,10 +95,10 @@ class CVATSet(BoxSet):
         for image in self._of(split):
             builder.add_image(image.name, *image.size)
             for place, reason in image.bad:
-                builder.add_bad(f"{shown(image.name)}, {place}", reason)
+                builder.add_bad(f"{escape(image.name)}, {place}", reason)
             for entry in sorted(image.objects, key=lambda entry: entry.depth):
                 shape = [entry.polygon] if entry.mask is None else run_lengths(*entry.mask, *image.size)
-                place = f"{shown(image.name)}, {entry.place} ({shown(entry.name)})"
+                place = f"{escape(image.name)}, {entry.place} ({escape(entry.name)})"
                 builder.add_object(place, labels[entry.name], entry.box, None if shape == [None] else shape)
         annotations, folder = placed(builder.annotations(skip_bad), image_folders(self.root, file, split))
         return Labelled(annotations, folder, check_files(annotations, folder, skip_bad))
@@ -115,7 +115,7 @@ class CVATSet(BoxSet):
             self._images[file] = list(_parsed(file, left_out))
             if left_out:
                 words = ", ".join(plural(count, noun) for noun, count in sorted(left_out.items()))
-                logger.info(f"{shown(file)}: left out what has no area: {words}")
+                logger.info(f"{escape(file)}: left out what has no area: {words}")
         return self._images[file]
 
 
@@ -134,12 +134,12 @@ def _parsed(file: Path, left_out: Counter[str]) -> Iterator[_Image]:
         for _, element in ElementTree.iterparse(file):
             if element.tag == "track":
                 problem = "has tracks, as of a video"
-                raise InputError(f"{shown(file)}: {problem}; export it from CVAT as CVAT for images 1.1")
+                raise InputError(f"{escape(file)}: {problem}; export it from CVAT as CVAT for images 1.1")
             if element.tag == "image":
                 yield _image(file, element, left_out)
                 element.clear()
     except (ElementTree.ParseError, OSError, LookupError) as error:
-        raise InputError(f"{shown(file)}: cannot be read as XML ({error}); export it again") from error
+        raise InputError(f"{escape(file)}: cannot be read as XML ({error}); export it again") from error
 
 
 def _image(file: Path, element: ElementTree.Element, left_out: Counter[str]) -> _Image:
@@ -147,7 +147,7 @@ def _image(file: Path, element: ElementTree.Element, left_out: Counter[str]) -> 
     try:
         size = int(element.get("width", "")), int(element.get("height", ""))
     except ValueError as error:
-        raise InputError(f"{shown(file)}, {shown(name)}: has no width and height; export it again") from error
+        raise InputError(f"{escape(file)}, {escape(name)}: has no width and height; export it again") from error
     image = _Image(name, split_of(element.get("subset", "")), size)
     for number, entry in enumerate(element, start=1):
         place = f"object {number}"

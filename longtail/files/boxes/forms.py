@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.errors import InputError
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 
 Form = Literal["xywh", "xyxy", "cxcywh"]
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -94,7 +94,7 @@ def box_form(
     if is_other and len(others) > 1:
         numbers = f"{broken['xywh']} of {plural(len(values), 'box', 'boxes')} are not {_WORDS['xywh']}"
         way_out = "corners, --data.box_form xyxy, or centres, --data.box_form cxcywh"
-        raise InputError(f"{shown(source)}: {numbers}, and nothing tells what they are: give {way_out}")
+        raise InputError(f"{escape(source)}: {numbers}, and nothing tells what they are: give {way_out}")
     form = choice or (others[0] if is_other else "xywh")
     words = f"boxes read as {_WORDS[form]}{' in parts of the image' if parts else ''}"
     return BoxForm(form, parts, words + (", as given" if choice else _why(form, broken, len(values))))

@@ -16,7 +16,7 @@ from longtail.errors import InputError
 from longtail.files.boxes.builder import Builder
 from longtail.files.boxes.perfile import Content, FileSet
 from longtail.files.boxes.shapes import ellipse, run_lengths
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 from longtail.plain import JSON
 
 BACKGROUND, IGNORED = "_background_", "__ignore__"  # what LabelMe calls what is no object, and what does not count
@@ -46,7 +46,7 @@ class LabelMeSet(FileSet[_Shape]):
         try:
             content = json.loads(file.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"{shown(file)}: cannot be read as JSON ({error}); repair or remove it") from error
+            raise InputError(f"{escape(file)}: cannot be read as JSON ({error}); repair or remove it") from error
         if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
             return None
         name, width, height = (content.get(key) for key in ("imagePath", "imageWidth", "imageHeight"))
@@ -104,4 +104,4 @@ def _shape(entry: JSON, place: str) -> _Shape:
             pixels = np.asarray(mask) > 0
         x, y = points.min(0).round().astype(int).tolist()
         return _Shape(name, place, [], (x, y, pixels))
-    raise ValueError(f"is a {shown(kind)}, which has no area")
+    raise ValueError(f"is a {escape(kind)}, which has no area")

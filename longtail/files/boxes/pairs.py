@@ -9,7 +9,7 @@ from pathlib import Path
 from longtail.errors import InputError
 from longtail.files.images.reading import SUFFIXES
 from longtail.files.listing import is_file, is_folder, reading
-from longtail.messages import shown
+from longtail.messages import escape
 
 
 def files_below(folder: Path, suffixes: Collection[str] = SUFFIXES, deep: bool = True) -> list[str]:
@@ -38,7 +38,7 @@ def by_stem(files: list[str], top: Path) -> dict[str, str]:
         stem = os.path.splitext(os.path.relpath(path, top))[0]
         if stem in stems:
             raise InputError(
-                f"{shown(path)} has the same name as {shown(stems[stem])}: annotations tell them not apart"
+                f"{escape(path)} has the same name as {escape(stems[stem])}: annotations tell them not apart"
             )
         stems[stem] = path
     return stems
@@ -53,9 +53,9 @@ def read_text(file: Path | str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(f"{shown(file)}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{escape(file)}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{shown(file)}: not text in UTF-8; save it again as such") from error
+        raise InputError(f"{escape(file)}: not text in UTF-8; save it again as such") from error
 
 
 def read_lines(file: Path) -> list[str]:

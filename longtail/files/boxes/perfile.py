@@ -17,7 +17,7 @@ from longtail.files.boxes.pairs import by_stem, files_below, read_lines
 from longtail.files.boxes.partners import Partners
 from longtail.files.listing import in_class_order, named_in
 from longtail.files.split_names import split_of
-from longtail.messages import plural, shown, some
+from longtail.messages import escape, plural, some
 
 logger = logging.getLogger(__name__)
 
@@ -126,19 +126,21 @@ class FileSet(BoxSet, Generic[N]):
                 builder.add_bad(content, "")
             elif (path := partners.image(Path(file), content.file_name)) is None:
                 problem = f"has no image of its name{_named(content.file_name)}"
-                builder.add_bad(shown(short), problem if content.there else "is not there, nor is an image of its name")
+                builder.add_bad(
+                    escape(short), problem if content.there else "is not there, nor is an image of its name"
+                )
             else:
                 bare += not content.there
                 size = content.size or image_size(path)
                 builder.add_image(os.path.relpath(path, self.root), *size)
                 for place, reason in content.bad:
-                    builder.add_bad(f"{shown(short)}, {place}", reason)
+                    builder.add_bad(f"{escape(short)}, {place}", reason)
                 for entry in content.objects:
                     if entry.name in labels:
-                        place = f"{shown(short)}, {entry.place} ({shown(entry.name)})"
+                        place = f"{escape(short)}, {entry.place} ({escape(entry.name)})"
                         self.add(builder, entry, place, labels[entry.name], size)
         if bare and bare == len(self.contents[split]):
-            raise InputError(f"{shown(self.places[split])}: none of what it names has a {self.suffix} file: add them")
+            raise InputError(f"{escape(self.places[split])}: none of what it names has a {self.suffix} file: add them")
         if bare:
             words = f"{plural(bare, f'{split} image')} without a {self.suffix} file"
             logger.info(f"{words}: counted as without an object")
@@ -159,4 +161,4 @@ class FileSet(BoxSet, Generic[N]):
 
 
 def _named(file_name: str | None) -> str:
-    return f", nor is there {shown(file_name)}" if file_name else ""
+    return f", nor is there {escape(file_name)}" if file_name else ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from longtail.files.tables.labels import text
 from longtail.files.tables.objects import Objects
-from longtail.messages import shown
+from longtail.messages import escape
 
 
 @dataclass(slots=True)
@@ -47,19 +47,19 @@ def add_objects(image: RowImage, value: Any, objects: Objects) -> None:  # of a 
         if not counts:
             return
         if len(set(counts.values())) > 1 or not {objects.box, objects.label} <= counts.keys():
-            words = ", ".join(f"{counts.get(name, 0)} of {shown(name)}" for name in names)
+            words = ", ".join(f"{counts.get(name, 0)} of {escape(name)}" for name in names)
             image.bad.append(("", f"has lists of several lengths: {words}"))
             return
         value = [dict(zip(lists, parts, strict=True)) for parts in zip(*lists.values(), strict=True)]
     if not isinstance(value, list):
-        image.bad.append(("", f"has {shown(value)} in the place of objects"))
+        image.bad.append(("", f"has {escape(value)} in the place of objects"))
         return
     for number, entry in enumerate(value, start=1):
         place = f"object {number}"
         entry = entry if isinstance(entry, dict) else {}
         numbers, label = _four_numbers(entry.get(objects.box)), entry.get(objects.label)
         if numbers is None:
-            image.bad.append((f", {place}", f"has a {shown(objects.box)} that is not four numbers"))
+            image.bad.append((f", {place}", f"has a {escape(objects.box)} that is not four numbers"))
         elif text(label) == "":
             image.bad.append((f", {place}", "has no class"))
         else:

@@ -30,7 +30,7 @@ from longtail.files.tables.objects import find_objects
 from longtail.files.tables.packed import read_columnar
 from longtail.files.tables.places import placed
 from longtail.files.tables.table import read_rows
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class TableSet(BoxSet):
             with_objects = [file for file in dict.fromkeys(files) if find_objects(file)]
             self.tables, others = tables_by_split(self.chosen, with_objects)
             if others:
-                logger.info(f"{shown(self.root)}: left out {plural(len(others), 'table')} of no split")
+                logger.info(f"{escape(self.root)}: left out {plural(len(others), 'table')} of no split")
             if "all" in self.tables:
                 self.tables = {"train": self.tables.pop("all"), **self.tables}
             self._leave_out_unlabelled()
@@ -84,7 +84,7 @@ class TableSet(BoxSet):
         images = self.contents.get("test", [])
         if images and len(self.tables) > 1 and not any(image.objects or image.bad for image in images):
             logger.info(
-                f"{shown(self.root)}: left out {plural(len(images), 'test image')}, of which none has an object"
+                f"{escape(self.root)}: left out {plural(len(images), 'test image')}, of which none has an object"
             )
             del self.tables["test"], self.contents["test"]
 
@@ -141,7 +141,7 @@ class TableSet(BoxSet):
     def _images(self, file: Path) -> Iterator[RowImage]:
         objects = find_objects(file)
         if objects is None:
-            raise InputError(f"{shown(file)} has no {self.needs}: give another table")
+            raise InputError(f"{escape(file)} has no {self.needs}: give another table")
         rows, paths = self._paths(file)
         for at, (values, path) in enumerate(zip(nested_rows(file, objects.columns), paths, strict=True)):
             image = RowImage(file, at, rows.numbers[at], path)
@@ -165,7 +165,7 @@ class TableSet(BoxSet):
         images = self.contents[split]
         folder = self.home
         for image in images:
-            place = f"{shown(os.path.relpath(image.file, self.root))}, row {image.row}"
+            place = f"{escape(os.path.relpath(image.file, self.root))}, row {image.row}"
             if image.path is None:
                 builder.add_bad(place, "has no image, or one that is not there")
                 continue
@@ -177,7 +177,7 @@ class TableSet(BoxSet):
                 label = labels.get(self._name_of(entry.label))
                 if label is None:
                     count = plural(len(self._names), "name")
-                    builder.add_bad(where, f"has class {shown(entry.label)}, which is none of the {count}, from 0 on")
+                    builder.add_bad(where, f"has class {escape(entry.label)}, which is none of the {count}, from 0 on")
                 else:
                     box = self.form.xywh(entry.numbers, image.size)
                     builder.add_object(where, label, box, entry.shape, entry.crowd, entry.area)

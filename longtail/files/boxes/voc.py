@@ -17,7 +17,7 @@ from longtail.files.boxes.builder import Builder
 from longtail.files.boxes.perfile import Content, FileSet
 from longtail.files.boxes.shapes import run_lengths
 from longtail.files.images.palette import pascal_indices
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 from longtail.plain import JSON
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class VOCSet(FileSet[_Object]):
         try:
             top = ElementTree.parse(file).getroot()
         except (ElementTree.ParseError, OSError, LookupError, ValueError) as error:
-            raise InputError(f"{shown(file)}: cannot be read as XML ({error}); repair or remove it") from error
+            raise InputError(f"{escape(file)}: cannot be read as XML ({error}); repair or remove it") from error
         if top.tag != "annotation":
             return None
         image = Content[_Object](top.findtext("filename"))
@@ -90,7 +90,7 @@ class VOCSet(FileSet[_Object]):
         if masks and (self.root / _MASKS).is_dir():
             there = {file: its for file, its in self.contents[split].items() if self._masks(file).is_file()}
             if not there:
-                raise InputError(f"{shown(self.root / _MASKS)} has no PNG for an image of {split}: add some")
+                raise InputError(f"{escape(self.root / _MASKS)} has no PNG for an image of {split}: add some")
             lost = plural(len(self.contents[split]) - len(there), "image")
             logger.info(f"{split}: masks are those of {_MASKS}/, left out {lost} without")
             self.contents[split] = there
@@ -117,9 +117,9 @@ def _values(file: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         with Image.open(file, formats=["PNG"]) as image:
             values = pascal_indices(np.array(image)) if image.mode == "RGB" else np.array(image)
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{shown(file)}: cannot be read as a PNG ({error}); repair or remove it") from error
+        raise InputError(f"{escape(file)}: cannot be read as a PNG ({error}); repair or remove it") from error
     if values.shape != (size[1], size[0]):
-        raise InputError(f"{shown(file)}: is no PNG of {size[0]} x {size[1]} values, one for each pixel; correct it")
+        raise InputError(f"{escape(file)}: is no PNG of {size[0]} x {size[1]} values, one for each pixel; correct it")
     return values
 
 

@@ -15,7 +15,7 @@ from longtail.files.boxes.builder import Builder, image_size
 from longtail.files.boxes.pairs import by_stem, files_below, read_lines
 from longtail.files.boxes.yolo_names import Names, find_names
 from longtail.files.boxes.yolo_splits import find_splits, images_in
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,9 @@ class YOLOSet(BoxSet):
 
     def where(self) -> str:
         names = (
-            f"names of {shown(self._short(self.names.file))}" if self.names.file else "no names, so classes are numbers"
+            f"names of {escape(self._short(self.names.file))}"
+            if self.names.file
+            else "no names, so classes are numbers"
         )
         return f"{super().where()}; {names}"
 
@@ -61,7 +63,7 @@ class YOLOSet(BoxSet):
         if without:
             logger.info(f"{plural(without, f'{split} image')} without a text file: counted as without an object")
         for path in self._alone(paths):
-            builder.add_bad(shown(os.path.relpath(path, self.root)), "has no image of its name")
+            builder.add_bad(escape(os.path.relpath(path, self.root)), "has no image of its name")
         annotations = builder.annotations(skip_bad)
         return Labelled(annotations, self.root, np.arange(len(annotations)))
 
@@ -79,13 +81,13 @@ class YOLOSet(BoxSet):
 
     def _add(self, builder: Builder, file: str, width: int, height: int) -> None:
         """The objects of a text file."""
-        short = shown(os.path.relpath(file, self.root))
+        short = escape(os.path.relpath(file, self.root))
         for number, line in enumerate(read_lines(Path(file)), start=1):
             place = f"{short}, line {number}"
             try:
                 label, *values = map(float, line.split())
             except ValueError:
-                builder.add_bad(place, f"is not a class and numbers: {shown(line[:40])}")
+                builder.add_bad(place, f"is not a class and numbers: {escape(line[:40])}")
                 continue
             if self.names.poses:
                 values = values[:4]

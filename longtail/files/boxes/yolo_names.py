@@ -7,7 +7,7 @@ import yaml
 
 from longtail.errors import InputError
 from longtail.files.boxes.pairs import read_lines, read_text
-from longtail.messages import shown
+from longtail.messages import escape
 from longtail.plain import JSON
 
 _LISTS = (
@@ -49,7 +49,7 @@ def find_names(root: Path) -> Names:
     described = [names for file in files if (names := _described(file)) is not None]
     named = [names for names in described if names.file and names.file.stem == "data"] or described
     if len(named) > 1:
-        raise InputError(f"{shown(root)} has {named[0].file} and {named[1].file}, both with names: keep one of them")
+        raise InputError(f"{escape(root)} has {named[0].file} and {named[1].file}, both with names: keep one of them")
     if named:
         return named[0]
     for name in (*_LISTS, *(path.name for path in sorted(root.glob("*.names")))):
@@ -65,7 +65,7 @@ def _described(file: Path) -> Names | None:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"{shown(file)}{line}: not YAML ({getattr(error, 'problem', error)}); correct it") from error
+        raise InputError(f"{escape(file)}{line}: not YAML ({getattr(error, 'problem', error)}); correct it") from error
     if not isinstance(content, dict) or "names" not in content:
         return None
     splits: dict[str, list[str]] = {}
@@ -73,7 +73,7 @@ def _described(file: Path) -> Names | None:
         values = [content[key] for key in keys if content.get(key)]
         paths = [path for value in values for path in (value if isinstance(value, list) else [value])]
         if not all(isinstance(path, str) for path in paths):
-            raise InputError(f"{shown(file)}, {split}: not a path or a list of paths")
+            raise InputError(f"{escape(file)}, {split}: not a path or a list of paths")
         splits |= {split: paths} if paths else {}
     return Names(file, _classes(file, content), splits, str(content.get("path") or ""), "kpt_shape" in content)
 
@@ -83,11 +83,11 @@ def _classes(file: Path, content: dict[str, JSON]) -> list[str]:
     if isinstance(names, dict):
         numbers = [int(key) if str(key).isdigit() else -1 for key in names]
         if sorted(numbers) != list(range(len(numbers))):
-            raise InputError(f"{shown(file)}, names: the numbers of the classes are not 0, 1, 2, ... to the last")
+            raise InputError(f"{escape(file)}, names: the numbers of the classes are not 0, 1, 2, ... to the last")
         names = [name for _, name in sorted(zip(numbers, names.values(), strict=True))]
     if not isinstance(names, list) or not names:
-        raise InputError(f"{shown(file)}, names: neither a list of names nor a name for each number")
+        raise InputError(f"{escape(file)}, names: neither a list of names nor a name for each number")
     count = content.get("nc", len(names))
     if count != len(names):
-        raise InputError(f"{shown(file)}: nc is {count}, and there are {len(names)} names; correct one of them")
+        raise InputError(f"{escape(file)}: nc is {count}, and there are {len(names)} names; correct one of them")
     return [str(name) for name in names]

@@ -8,7 +8,7 @@ from longtail.files.boxes.pairs import files_below, read_lines
 from longtail.files.boxes.yolo_names import Names
 from longtail.files.images.reading import SUFFIXES
 from longtail.files.split_names import split_in, split_of
-from longtail.messages import plural, shown, some
+from longtail.messages import escape, plural, some
 
 logger = logging.getLogger(__name__)
 
@@ -28,13 +28,13 @@ def find_splits(root: Path, names: Names) -> dict[str, list[Path]]:
             missing = values[places.index(None)]
             if split == "train":
                 raise InputError(
-                    f"{shown(names.file)}, {split}: no folder or list at {shown(missing)}; correct the path"
+                    f"{escape(names.file)}, {split}: no folder or list at {escape(missing)}; correct the path"
                 )
-            logger.info(f"{shown(names.file)}, {split}: there is nothing at {shown(missing)}, so no {split} split")
+            logger.info(f"{escape(names.file)}, {split}: there is nothing at {escape(missing)}, so no {split} split")
         else:
             splits[split] = [place for place in places if place is not None]
     for split in [split for split in splits if split != "train" and splits[split] == splits.get("train")]:
-        logger.info(f"{shown(names.file)}: the images of {split} are those of train, so it is left out")
+        logger.info(f"{escape(names.file)}: the images of {split} are those of train, so it is left out")
         del splits[split]
     return splits
 
@@ -53,7 +53,7 @@ def images_in(place: Path, root: Path) -> list[str]:
     for number, line in enumerate(read_lines(place), start=1):
         path = _resolved(place.parent, "", line) or _resolved(root, "", line)
         if path is None:
-            raise InputError(f"{shown(place)}, line {number}: no image at {shown(line)}; correct or remove it")
+            raise InputError(f"{escape(place)}, line {number}: no image at {escape(line)}; correct or remove it")
         paths.append(str(path))
     return paths
 
@@ -96,5 +96,5 @@ def _by_folders(root: Path) -> dict[str, list[Path]]:
         logger.info(f"passed over {plural(len(outside), 'image')} beside the folders of the splits: {some(outside)}")
     for split, places in splits.items():
         if len(places) > 1:
-            raise InputError(f"{shown(places[0])} and {shown(places[1])} both stand for {split}: keep one of them")
+            raise InputError(f"{escape(places[0])} and {escape(places[1])} both stand for {split}: keep one of them")
     return splits

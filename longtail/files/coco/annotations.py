@@ -16,7 +16,7 @@ from longtail.files.coco.reader import Content
 from longtail.files.coco.results import codec
 from longtail.files.coco.segments import Rle, Segments
 from longtail.files.listing import IntArray, class_rows
-from longtail.messages import plural, shown, some
+from longtail.messages import escape, plural, some
 from longtail.plain import JSON
 
 logger = logging.getLogger(__name__)
@@ -218,7 +218,7 @@ def read_annotations(file: Path, masks: bool = False, skip_bad: bool = False) ->
         content = cached(file, masks)
     except OSError as error:
         raise InputError(
-            f"{shown(file)}: cannot read it ({error.strerror}); give the path of a JSON file of COCO format"
+            f"{escape(file)}: cannot read it ({error.strerror}); give the path of a JSON file of COCO format"
         ) from error
     return annotations_of(file, content, skip_bad)
 
@@ -232,20 +232,20 @@ def annotations_of(file: Path, content: Content, skip_bad: bool) -> Annotations:
     about = content.about
     if about["total"] and about["shapeless"] == about["total"]:
         raise InputError(
-            f"{shown(file)} gives boxes without shapes: give a recipe that needs none, such as --recipe fasterrcnn_ce"
+            f"{escape(file)} gives boxes without shapes: give a recipe that needs none, such as --recipe fasterrcnn_ce"
         )
     _refuse_or_tell(file, about, skip_bad)
     if about["short"]:
         polygons, owners, first = about["short"]
         logger.info(
-            f"{shown(file)}: left out {plural(polygons, 'polygon')} of fewer than three points, of "
+            f"{escape(file)}: left out {plural(polygons, 'polygon')} of fewer than three points, of "
             f"{plural(owners, 'annotation')}, such as {first}, whose other polygons stay"
         )
     if about["clipped"]:
         boxes = plural(about["clipped"], "box that reaches beyond its image", "boxes that reach beyond their images")
-        logger.info(f"{shown(file)}: clipped {boxes}")
+        logger.info(f"{escape(file)}: clipped {boxes}")
     if about["idle"]:
-        logger.info(f"{shown(file)}: no annotation is of the categories {some(about['idle'])}; they are left out")
+        logger.info(f"{escape(file)}: no annotation is of the categories {some(about['idle'])}; they are left out")
     return _annotations(file, content)
 
 
@@ -269,7 +269,7 @@ def _annotations(file: Path, content: Content) -> Annotations:
 def _reopened(file: Path, folder: Path) -> Annotations:
     content = mapped(folder, check=False)  # by the process that opened it
     if content is None:
-        raise InputError(f"{shown(folder)}: the cache of {shown(file)} was removed in the meantime; start again")
+        raise InputError(f"{escape(folder)}: the cache of {escape(file)} was removed in the meantime; start again")
     return _annotations(file, content)
 
 
@@ -282,12 +282,12 @@ def _refuse_or_tell(file: Path, about: dict[str, JSON], skip_bad: bool) -> None:
         others = ((alike - 1, "more such"), (bad - alike, "bad in other ways"))
         also = ", ".join(f"{count} {what}" for count, what in others if count)
         raise InputError(
-            f"{shown(file)}: {reasons[0]}{f' (and {also})' if also else ''}; "
+            f"{escape(file)}: {reasons[0]}{f' (and {also})' if also else ''}; "
             "repair or remove it, or leave such annotations out by --data.skip_bad_annotations true"
         )
     if bad == total:
         raise InputError(
-            f"{shown(file)}: none of the {plural(total, 'annotation')} can be used ({reasons[0]}); repair the file"
+            f"{escape(file)}: none of the {plural(total, 'annotation')} can be used ({reasons[0]}); repair the file"
         )
     more = f" and {bad - len(reasons)} more" if bad > len(reasons) else ""
-    logger.info(f"{shown(file)}: left out {bad} of {plural(total, 'annotation')}: {'; '.join(reasons)}{more}")
+    logger.info(f"{escape(file)}: left out {bad} of {plural(total, 'annotation')}: {'; '.join(reasons)}{more}")

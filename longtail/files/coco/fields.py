@@ -6,7 +6,7 @@ from pathlib import Path
 from longtail.errors import InputError
 from longtail.files.coco.stream import JSONStream
 from longtail.files.tables.groups import TIES, values_of_field
-from longtail.messages import shown
+from longtail.messages import escape
 from longtail.plain import JSON
 
 _LOOKED_AT = 2**18  # characters at the beginning of a file
@@ -34,7 +34,7 @@ def image_field(file: Path, name: str) -> list[str]:
         with file.open(encoding="utf-8-sig") as stream:
             entries = _images(JSONStream(stream))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{shown(file)}: cannot be read as JSON ({error}); export it again") from error
+        raise InputError(f"{escape(file)}: cannot be read as JSON ({error}); export it again") from error
     return values_of_field(file, entries, name)
 
 

@@ -6,7 +6,7 @@ import re
 from array import array
 from collections.abc import Callable
 
-from longtail.messages import shown
+from longtail.messages import escape
 from longtail.plain import JSON
 
 _TEXTS_FROM = 2**40  # ids that are text are numbered from here on, as files have no such ids
@@ -39,7 +39,7 @@ class Ids:
         """The id as it is in the file."""
         texts = list(self._numbers)
         place = number - self._first
-        return shown(texts[place]) if 0 <= place < len(texts) else number
+        return escape(texts[place]) if 0 <= place < len(texts) else number
 
 
 def put(

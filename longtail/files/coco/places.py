@@ -15,7 +15,7 @@ from longtail.files.coco.annotations import Annotations
 from longtail.files.listing import IntArray, missing_files
 from longtail.files.tables.labels import Rows
 from longtail.files.tables.table import below
-from longtail.messages import shown
+from longtail.messages import escape
 
 
 def placed(annotations: Annotations, folders: Sequence[Path]) -> tuple[Annotations, Path]:
@@ -34,7 +34,9 @@ def placed(annotations: Annotations, folders: Sequence[Path]) -> tuple[Annotatio
     """
     there = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
     if not there:
-        raise InputError(f"no folder at {shown(folders[0])}, where the images of {shown(annotations.file)} are to lie")
+        raise InputError(
+            f"no folder at {escape(folders[0])}, where the images of {escape(annotations.file)} are to lie"
+        )
     best: tuple[int, list[str], Path] | None = None
     for folder in there:
         names, count = _names_in(str(folder), annotations.file_names)
@@ -79,7 +81,7 @@ def check_files(annotations: Annotations, folder: Path, skip_missing: bool = Fal
     if missing and (not skip_missing or len(missing) == len(paths)):
         raise rows.error(
             missing[0],
-            f"no such file: {shown(paths[missing[0]])}; {len(missing)} of {len(paths)} images are missing: "
-            f"put them below {shown(folder)}, or leave such images out by --data.skip_bad_annotations true",
+            f"no such file: {escape(paths[missing[0]])}; {len(missing)} of {len(paths)} images are missing: "
+            f"put them below {escape(folder)}, or leave such images out by --data.skip_bad_annotations true",
         )
     return np.setdiff1d(np.arange(len(paths)), missing)

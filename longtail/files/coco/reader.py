@@ -13,7 +13,7 @@ from longtail.files.coco.ids import OddError
 from longtail.files.coco.results import codec
 from longtail.files.coco.stream import JSONStream
 from longtail.files.listing import IntArray
-from longtail.messages import shown
+from longtail.messages import escape
 from longtail.plain import JSON
 
 _BEYOND = 0.5  # pixels by which rounding takes a box beyond its image
@@ -52,11 +52,11 @@ def parse(file: Path, masks: bool) -> Content:
             try:
                 _walk(JSONStream(stream), {"images": images, "categories": categories, "annotations": instances})
             except (ValueError, RecursionError) as error:
-                raise InputError(f"{shown(file)}: not a JSON file ({error}); unpack or export it again") from error
+                raise InputError(f"{escape(file)}: not a JSON file ({error}); unpack or export it again") from error
         return content_of(images, categories, instances)
     except OddError as error:
         raise InputError(
-            f"{shown(file)}: not annotations of COCO format ({error}); "
+            f"{escape(file)}: not annotations of COCO format ({error}); "
             "correct it, or give a JSON file of COCO instances or LVIS v1"
         ) from error
 
@@ -109,7 +109,7 @@ def _checked_categories(categories: Categories, used: set[int]) -> tuple[Arrays,
     names = [categories.names[i] for i in rows]
     if len(set(names)) < len(names):
         name, count = Counter(names).most_common(1)[0]
-        raise OddError(f"{count} categories are called {shown(name)}")
+        raise OddError(f"{count} categories are called {escape(name)}")
     frequencies = [categories.frequencies[i] for i in rows]
     if None in frequencies and any(frequencies):
         raise OddError(f'category {ids[rows[frequencies.index(None)]]} has no "frequency", but others have')

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from longtail.errors import InputError
 from longtail.files.tables.labels import Rows
 from longtail.files.tables.table import file_text
-from longtail.messages import shown
+from longtail.messages import escape
 from longtail.plain import JSON
 
 _LOOKED_AT = 2**20  # bytes
@@ -50,6 +50,6 @@ def load(file: Path) -> JSON:
     try:
         return json.loads(file_text(file))
     except json.JSONDecodeError as error:
-        raise InputError(f"{shown(file)}, line {error.lineno}: no JSON ({error.msg}); write it again") from error
+        raise InputError(f"{escape(file)}, line {error.lineno}: no JSON ({error.msg}); write it again") from error
     except RecursionError as error:
-        raise InputError(f"{shown(file)}: no JSON of such a set; give another file") from error
+        raise InputError(f"{escape(file)}: no JSON of such a set; give another file") from error

@@ -14,7 +14,7 @@ from longtail.files.formats.layouts import boxes_in_file
 from longtail.files.split_names import split_of
 from longtail.files.tables.groups import TIES, is_pattern, tell_ties, values_of_field
 from longtail.files.tables.labels import Draft, Rows, text
-from longtail.messages import plural, shown, some
+from longtail.messages import escape, plural, some
 from longtail.plain import JSON
 
 logger = logging.getLogger(__name__)
@@ -41,18 +41,18 @@ def _read(file: Path, group: str | None) -> Rows:
         for number, annotation in enumerate(content["annotations"]):
             category = text(annotation["category_id"])
             if category not in names:
-                raise InputError(f"{shown(file)}, annotation {number + 1}: there is no category {shown(category)}")
+                raise InputError(f"{escape(file)}, annotation {number + 1}: there is no category {escape(category)}")
             labels.setdefault(text(annotation["image_id"]), []).append(category)
         usable = [image for image in images if not image.get("corrupt")]
         ids = [text(image["id"]) for image in usable]
         paths = [str(image["file_name"]) for image in usable]
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{shown(file)}: no images with classes in COCO's form (no {error}); correct it") from error
+        raise InputError(f"{escape(file)}: no images with classes in COCO's form (no {error}); correct it") from error
     if len(usable) < len(images):
         lost = plural(len(images) - len(usable), "image")
-        logger.info(f"{shown(file)}: left out {lost} that it calls corrupt")
+        logger.info(f"{escape(file)}: left out {lost} that it calls corrupt")
     if unknown := labels.keys() - {text(image["id"]) for image in images}:
-        raise InputError(f"{shown(file)}: annotations of images that it does not list: {some(sorted(unknown))}")
+        raise InputError(f"{escape(file)}: annotations of images that it does not list: {some(sorted(unknown))}")
     twice = {name for name, count in Counter(names.values()).items() if count > 1}
     names = {key: f"{name} ({key})" if name in twice else name for key, name in names.items()}
     rows = Draft()
@@ -63,7 +63,7 @@ def _read(file: Path, group: str | None) -> Rows:
             group_of, split = groups[i] if groups else None, places[i] if places else None
             rows.add(i + 1, paths[i], names[category] if category else "", group_of, split)
     if where is not None:
-        logger.info(f"splits by location are those of {shown(where)}")
+        logger.info(f"splits by location are those of {escape(where)}")
     elif group is None:
         tell_ties([name for name in TIES if any(name in image for image in usable)])
     return rows.rows(file, "image", classes=_in_order(names), several=True)
@@ -87,7 +87,7 @@ def _places(file: Path, images: list[dict[str, JSON]]) -> tuple[list[str], Path 
         own = [split.get(text(image.get("location")), "") for image in images]
         if any(own):
             if lost := own.count(""):
-                logger.info(f"{shown(other)}: left out {plural(lost, 'image')} of other locations")
+                logger.info(f"{escape(other)}: left out {plural(lost, 'image')} of other locations")
             return own, other
     return [], None
 

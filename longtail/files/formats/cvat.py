@@ -10,7 +10,7 @@ from longtail.errors import InputError
 from longtail.files.formats.base import Format, start
 from longtail.files.split_names import split_of
 from longtail.files.tables.labels import Draft, Rows
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +32,11 @@ def _read(file: Path, group: str | None) -> Rows:
                 rows.add(number, element.get("name", ""), label, split=split_of(element.get("subset", "")) or "")
             element.clear()
     except (ElementTree.ParseError, OSError, LookupError) as error:
-        raise InputError(f"{shown(file)}: cannot be read as XML ({error}); export it again") from error
+        raise InputError(f"{escape(file)}: cannot be read as XML ({error}); export it again") from error
     if "train" not in rows.splits:
         rows.splits.clear()
     elif lost := rows.splits.count(""):
-        logger.info(f"{shown(file)}: left out {plural(lost, 'tag')} of a subset that is no split")
+        logger.info(f"{escape(file)}: left out {plural(lost, 'tag')} of a subset that is no split")
     return rows.rows(file, "image", several=True)
 
 

@@ -13,7 +13,7 @@ from longtail.files.tables.entries import Reading
 from longtail.files.tables.files import shards_name, shards_words, table_files, tables_by_split
 from longtail.files.tables.labels import Rows, joined
 from longtail.files.tables.packed import has_images, read_columnar
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +63,6 @@ def _joined(parts: list[Rows]) -> Rows:
     for part in others:
         if (part.columns, part.classes) != (first.columns, first.classes):
             raise InputError(
-                f"{shown(part.file)} has other columns or classes than {shown(first.file)}: give files of one set"
+                f"{escape(part.file)} has other columns or classes than {escape(first.file)}: give files of one set"
             )
     return joined(parts, shards_name([part.file for part in parts])) if others else first

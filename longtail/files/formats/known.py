@@ -26,7 +26,7 @@ from longtail.files.tables.entries import Reading, listings_of
 from longtail.files.tables.labels import Draft, Rows
 from longtail.files.tables.places import find_files
 from longtail.files.tables.table import is_table, read_rows
-from longtail.messages import command, shown, some
+from longtail.messages import command, escape, some
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def read_folder(root: Path, reading: Reading, classes: Sequence[str] | None = No
     if reading.kind == IMAGES and in_shards(root, reading):
         if reading.configuration is not None:
             option = command("--data.configuration", reading.configuration)
-            raise InputError(f"{option}: {shown(root)} is read as shards, which have none: leave it out")
+            raise InputError(f"{option}: {escape(root)} is read as shards, which have none: leave it out")
         return read_shards(str(root), reading, classes)
     chosen = configuration(root, reading.configuration)
     root = chosen.folder
@@ -91,7 +91,7 @@ def read_folder(root: Path, reading: Reading, classes: Sequence[str] | None = No
     files = [(file, known) for file in _candidates(chosen) if (known := format_of(file, reading.columns.several))]
     kinds = list(dict.fromkeys(known.name for _, known in files))
     if len(kinds) > 1:
-        raise InputError(f"{shown(root)} holds {' and '.join(kinds)}: give the file, by --data FILE")
+        raise InputError(f"{escape(root)} holds {' and '.join(kinds)}: give the file, by --data FILE")
     if not files:
         return _read_tables(chosen, reading, classes) or _read_named(chosen, reading, classes)
     places: dict[str, list[Path]] = {}
@@ -119,7 +119,9 @@ def in_shards(root: Path, reading: Reading) -> bool:
         return False
     if not any(tars.values()):
         way_out = "unpack it, and give the folder"
-        raise InputError(f"{shown(next(iter(tars)))} is an archive of images without labels (.cls or .json): {way_out}")
+        raise InputError(
+            f"{escape(next(iter(tars)))} is an archive of images without labels (.cls or .json): {way_out}"
+        )
     return True
 
 
@@ -164,7 +166,7 @@ def _packed_files(chosen: Configuration, reading: Reading) -> list[Path]:
         raise
     if files and chosen.splits is None and (folders := _class_folders(root, reading)):
         both = f"folders of images, {some(folders)}, and tables with images"
-        raise InputError(f"{shown(root)} has {both}: give one of them, by --data")
+        raise InputError(f"{escape(root)} has {both}: give one of them, by --data")
     return files
 
 
@@ -174,7 +176,7 @@ def _single(chosen: Configuration, places: dict[str, list[Path]], kind: str) -> 
     for split, claims in places.items():
         if len(claims) > 1:
             names = some([os.path.relpath(file, root) for file in claims])
-            raise InputError(f"{shown(root)} has several files for {split}, {names}: give one, by --data FILE")
+            raise InputError(f"{escape(root)} has several files for {split}, {names}: give one, by --data FILE")
     words = ", ".join(f"{split} in {os.path.relpath(claims[0], root)}" for split, claims in places.items())
     logger.info(f"{chosen.words}read as {kind}: {words}")
     return {split: claims[0] for split, claims in places.items()}
@@ -205,7 +207,7 @@ def _read_tables(chosen: Configuration, reading: Reading, classes: Sequence[str]
     if chosen.splits is None and (folders := _class_folders(root, reading)):
         file = next(iter(tables.values()))[0]
         raise InputError(
-            f"{shown(root)} has folders of images, {some(folders)}, and {shown(file.name)} with other classes: give "
+            f"{escape(root)} has folders of images, {some(folders)}, and {escape(file.name)} with other classes: give "
             f"{command('--data', file)}, or move the table elsewhere to take the folders for the classes"
         )
     places = _single(chosen, tables, "a table")
@@ -244,7 +246,7 @@ def read_labelled(place: Path, classes: list[str], split: str, reading: Reading,
     if not listings:
         return scan_labelled(place, classes, split, reading.kind)
     if not {split, "all"} & listings.keys():
-        raise InputError(f"{shown(place)}: has {some(list(listings))} and no {split} images; give a set with some")
+        raise InputError(f"{escape(place)}: has {some(list(listings))} and no {split} images; give a set with some")
     return listings[split if split in listings else "all"]
 
 
@@ -268,7 +270,7 @@ def _rows(file: Path, reading: Reading) -> Rows:
     if known is None:
         return read_rows(file, reading.columns)
     rows = known.read(file, reading.columns.group)
-    logger.info(f"{shown(file)}: read as {known.name}")
+    logger.info(f"{escape(file)}: read as {known.name}")
     return rows
 
 

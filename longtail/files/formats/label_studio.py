@@ -13,7 +13,7 @@ from longtail.errors import InputError
 from longtail.files.formats.base import Format, load, start
 from longtail.files.tables.labels import Draft, Rows, text
 from longtail.files.tables.table import file_text
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 
 _OF_TABLES = frozenset({"annotation_id", "annotator", "created_at", "lead_time", "updated_at"})
 _NOT_CLASSES = _OF_TABLES | {"id", "sentiment", "agreement", "comment"}
@@ -39,7 +39,7 @@ def _read_json(file: Path, group: str | None) -> Rows:
             labels = _choices(task) if "annotations" in task else _labels(task)
             _add(rows, number, _image(data, file, number), labels, data, group)
         except (AttributeError, TypeError, KeyError) as error:
-            raise InputError(f"{shown(file)}, task {number}: no task of Label Studio; export it again") from error
+            raise InputError(f"{escape(file)}, task {number}: no task of Label Studio; export it again") from error
     return rows.rows(file, "task", several=True)
 
 
@@ -53,7 +53,7 @@ def _read_table(file: Path, group: str | None) -> Rows:
             number = reader.line_num
             _add(rows, number, _image(task, file, number), _labels(task), task, group)
     except csv.Error as error:
-        raise InputError(f"{shown(file)}, line {reader.line_num}: {error}; export it again") from error
+        raise InputError(f"{escape(file)}, line {reader.line_num}: {error}; export it again") from error
     return rows.rows(file, several=True)
 
 
@@ -93,7 +93,7 @@ def _image(fields: dict[str, Any], file: Path, number: int) -> str:
     """Where the image of a task lies, as it was uploaded or served."""
     places = [value for name, value in fields.items() if name in ("image", "img", "video") or _is_place(value)]
     if not places:
-        raise InputError(f"{shown(file)}, task {number}: no image among its fields, {some(list(fields), 10)}")
+        raise InputError(f"{escape(file)}, task {number}: no image among its fields, {some(list(fields), 10)}")
     url = urlsplit(str(places[0]))
     local = parse_qs(url.query).get("d")
     path = unquote(local[0] if local else url.path).lstrip("/")

@@ -21,7 +21,7 @@ from longtail.files.tables.configurations import Configuration, configuration, c
 from longtail.files.tables.files import metadata_files, table_files
 from longtail.files.tables.nested import LINES
 from longtail.files.tables.objects import find_masks, find_objects, has_classes
-from longtail.messages import shown
+from longtail.messages import escape
 
 _ENDS = 2**20  # bytes looked at at each end of a file
 _SHAPES = rb'"segmentation"\s*:\s*(\[\s*\[|\{)'
@@ -111,7 +111,7 @@ def check_layout(root: Path, grain: str) -> None:
         for file in _tables(configuration(root))[:1]:
             find_objects(file)
     if layouts and grain not in {layout.grain for layout in layouts}:
-        raise InputError(f"{shown(root)} holds {layouts[0].words}: {layouts[0].way_out}")
+        raise InputError(f"{escape(root)} holds {layouts[0].words}: {layouts[0].way_out}")
 
 
 def check_tables(place: Path, grain: str, configuration: str | None = None) -> None:
@@ -122,8 +122,8 @@ def check_tables(place: Path, grain: str, configuration: str | None = None) -> N
     """
     layouts = _tables_in(place, configuration) if place.is_dir() else in_file(place)
     if layouts and grain not in {layout.grain for layout in layouts}:
-        folder = f" --data {shown(place.parent)}" if layouts[0].grain == "pixels" and place.is_file() else ""
-        raise InputError(f"{shown(place)} holds {layouts[0].words}: {layouts[0].way_out}{folder}")
+        folder = f" --data {escape(place.parent)}" if layouts[0].grain == "pixels" and place.is_file() else ""
+        raise InputError(f"{escape(place)} holds {layouts[0].words}: {layouts[0].way_out}{folder}")
 
 
 def refuse_boxes(file: Path) -> None:
@@ -135,8 +135,8 @@ def refuse_boxes(file: Path) -> None:
     refuse_unread(file)
     layout = boxes_in_file(file) if file.suffix.lower() == ".json" else None
     if layout is not None:
-        options = f"{layout.way_out} --data FOLDER, that of the images, and --data.train {shown(file)}"
-        raise InputError(f"{shown(file)} holds {layout.words}: {options}")
+        options = f"{layout.way_out} --data FOLDER, that of the images, and --data.train {escape(file)}"
+        raise InputError(f"{escape(file)} holds {layout.words}: {options}")
 
 
 def refuse_unread(file: Path) -> None:
@@ -146,7 +146,7 @@ def refuse_unread(file: Path) -> None:
         InputError: it is.
     """
     if words := unread_format({file.name: _ends(file)} if file.suffix.lower() in ENDINGS else {}):
-        raise InputError(f"{shown(file)} holds {words}: {WAY_OUT}")
+        raise InputError(f"{escape(file)} holds {words}: {WAY_OUT}")
 
 
 def find_layouts(root: Path, configuration: str | None = None) -> list[Layout]:

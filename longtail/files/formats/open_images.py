@@ -11,7 +11,7 @@ from longtail.errors import InputError
 from longtail.files.formats.base import Format, start
 from longtail.files.tables.labels import Draft, Rows
 from longtail.files.tables.table import file_text
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def _read(file: Path, group: str | None) -> Rows:
         for fields in filter(None, reader):
             if len(fields) < len(_HEADER):
                 message = f"{plural(len(fields), 'field')} where the header has {len(_HEADER)}; correct the row"
-                raise InputError(f"{shown(file)}, line {reader.line_num}: {message}")
+                raise InputError(f"{escape(file)}, line {reader.line_num}: {message}")
             image, _, label, confidence = fields[:4]
             if float(confidence) <= 0:  # it was verified that the image has none
                 absent += 1
@@ -41,10 +41,10 @@ def _read(file: Path, group: str | None) -> Rows:
     except (csv.Error, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{shown(file)}, line {reader.line_num}: {error}; correct the row") from error
+        raise InputError(f"{escape(file)}, line {reader.line_num}: {error}; correct the row") from error
     if absent:
         labels = plural(absent, "label")
-        logger.info(f"{shown(file)}: left out {labels} of confidence 0, of what an image does not show")
+        logger.info(f"{escape(file)}: left out {labels} of confidence 0, of what an image does not show")
     return rows.rows(file, several=True)
 
 
@@ -54,7 +54,7 @@ def _class_names(file: Path) -> dict[str, str]:
         for other in sorted([*folder.glob("*class-descriptions*.csv"), *folder.glob("classes.csv")]):
             table = csv.reader(io.StringIO(file_text(other), newline=""))
             return {row[0]: row[1].strip() for row in table if len(row) > 1}
-    logger.info(f"{shown(file)}: no class-descriptions*.csv beside it, so classes are called by their codes")
+    logger.info(f"{escape(file)}: no class-descriptions*.csv beside it, so classes are called by their codes")
     return {}
 
 

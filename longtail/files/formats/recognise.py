@@ -19,7 +19,7 @@ from longtail.files.images.reading import SUFFIXES
 from longtail.files.listing import entries
 from longtail.files.tables.columnar import SUFFIXES as COLUMNAR
 from longtail.files.tables.entries import Reading
-from longtail.messages import command, shown
+from longtail.messages import command, escape
 
 _FILES = 2000  # of a folder that are looked at to tell videos from images
 _TEXT = 2**16  # bytes of a table that are looked at for it
@@ -55,17 +55,17 @@ def recognise(path: Path, configuration: str | None = None) -> Recognition:
 
 def _in_folder(folder: Path, configuration: str | None) -> Recognition:
     if not any(entry.name[0] != "." for entry in entries(str(folder))):
-        raise InputError(f"{shown(folder)} is empty: give a folder with images, videos or annotations")
+        raise InputError(f"{escape(folder)} is empty: give a folder with images, videos or annotations")
     if in_shards(folder, Reading()):
         return Recognition(Reader.FOLDER, "images in shards")
     layouts = find_layouts(folder, configuration)
     if unread := next((layout for layout in layouts if layout.reader is None), None):
-        raise InputError(f"{shown(folder)} holds {unread.words}: {unread.way_out}")
+        raise InputError(f"{escape(folder)} holds {unread.words}: {unread.way_out}")
     words = " and ".join(dict.fromkeys(layout.words for layout in layouts))
     readers = list(dict.fromkeys(layout.reader for layout in layouts if layout.reader))
     if len(readers) > 1:
         ways = " or ".join(command("longtail", "data", reader.value, "--data.root", folder) for reader in readers)
-        raise InputError(f"{shown(folder)} holds {words}: choose by {ways}")
+        raise InputError(f"{escape(folder)} holds {words}: choose by {ways}")
     names = chain.from_iterable(names for _, _, names in os.walk(folder, followlinks=True))
     suffixes = [os.path.splitext(name)[1].lower() for name in islice(names, _FILES)]  # noqa: PTH122 - thousands
     if readers in ([], [Reader.FOLDER]) and _more_videos(suffixes):
@@ -78,12 +78,14 @@ def _in_folder(folder: Path, configuration: str | None) -> Recognition:
 def _in_file(file: Path) -> Recognition:
     if file.suffix.lower() == ".json" and (layout := boxes_in_file(file)):
         way_out = f"give the folder of the images, and {command('--data.train', file)}"
-        raise InputError(f"{shown(file)} holds {layout.words}: {way_out}")
+        raise InputError(f"{escape(file)} holds {layout.words}: {way_out}")
     refuse_unread(file)
     if file.suffix.lower() in (".yaml", ".yml"):
-        raise InputError(f"{shown(file)}: give {command(file.parent)}; names and splits are read from it there")
+        raise InputError(f"{escape(file)}: give {command(file.parent)}; names and splits are read from it there")
     if not is_labels(file):
-        raise InputError(f"{shown(file)} is no table and no file of a known tool: give a table, or the folder of a set")
+        raise InputError(
+            f"{escape(file)} is no table and no file of a known tool: give a table, or the folder of a set"
+        )
     layouts = in_file(file)
     if layouts and layouts[0].grain == "pixels":
         check_tables(file, "images")

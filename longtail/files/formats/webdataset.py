@@ -27,7 +27,7 @@ from longtail.files.split_names import split_of, split_of_file
 from longtail.files.stores import base_name, entries, is_address, is_there, joined, read_bytes, state
 from longtail.files.tables.columns import Columns, likeliest_label
 from longtail.files.tables.entries import Reading
-from longtail.messages import first_line, plural, shown, some
+from longtail.messages import escape, first_line, plural, some
 from longtail.writing import whole_folder
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def read_shards(place: str, reading: Reading, classes: Sequence[str] | None = No
         index = _index_of(place, reading.columns)
     counts = Counter("" if shard.split == "all" else f" of {shard.split}" for shard in index.shards)
     words = ", ".join(plural(count, f"shard{of}", f"shards{of}") for of, count in counts.items())
-    logger.info(f"{shown(place)}: read as shards, {words}")
+    logger.info(f"{escape(place)}: read as shards, {words}")
     return index.listings(place, reading, classes)
 
 
@@ -98,7 +98,7 @@ def _index_of(place: str, columns: Columns) -> Index:
         if index := _finished(place, folder, files):  # of a process that was quicker
             return index
         if (folder / INDEX).is_file():
-            logger.info(f"{shown(place)}: the shards are not those that were indexed, and are read again")
+            logger.info(f"{escape(place)}: the shards are not those that were indexed, and are read again")
             shutil.rmtree(folder, ignore_errors=True)
         index = _index(place, files, columns)
         with whole_folder(folder) as temporary:
@@ -135,7 +135,7 @@ def _index(place: str, files: list[str], columns: Columns) -> Index:
             shards.append(Shard(below, split, size, ends_of(file, size), stamp))
             bar.update()
     if not rows:
-        raise InputError(f"{shown(place)}: there are no images in the shards, such as {shown(files[0])}")
+        raise InputError(f"{escape(place)}: there are no images in the shards, such as {escape(files[0])}")
     shard, start, length, label = np.array(rows, dtype=np.int64).T
     return Index(shards, list(labels), False, "", shard, start, length, label, names, [])
 
@@ -150,7 +150,7 @@ class _Sample(NamedTuple):
 
     @property
     def place(self) -> str:
-        return f"{shown(self.shard)}, {shown(next(iter(self.images.values()))[0])}"
+        return f"{escape(self.shard)}, {escape(next(iter(self.images.values()))[0])}"
 
 
 def _samples(shard: str, label: str | None) -> Iterator[_Sample]:
@@ -180,7 +180,7 @@ def _image(sample: _Sample, end: str | None) -> tuple[str, int, int]:
     """The image of a sample, or of several the one with an ending."""
     images = sample.images
     if end is not None and end not in images:
-        raise InputError(f"{sample.place}: there is no {shown(end)} beside it, only {some(images)}")
+        raise InputError(f"{sample.place}: there is no {escape(end)} beside it, only {some(images)}")
     if end is None and len(images) > 1:
         way_out = "give one by --data.path_column"
         raise InputError(f"{sample.place}: there are several images of one name, {some(images)}: {way_out}")
@@ -197,7 +197,7 @@ def _label(sample: _Sample, field: str | None) -> str:
             return texts[str(own)].decode().strip()
         content = json.loads(texts["json"]) if "json" in texts else {}
     except ValueError as error:
-        fault = f"the label beside it cannot be read ({shown(first_line(error))})"
+        fault = f"the label beside it cannot be read ({escape(first_line(error))})"
         raise InputError(f"{sample.place}: {fault}; write the shard again") from error
     fields = content if isinstance(content, dict) else {}
     name = likeliest_label(list(fields)) if field is None else field
@@ -219,16 +219,16 @@ def _members(shard: str, stream: BinaryIO) -> Iterator[tuple[str, int, int]]:
             while (info := tar.next()) is not None:
                 end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
                 if end > size:
-                    raise InputError(f"{shown(shard)}: is cut in {shown(info.name)}; copy it again")
+                    raise InputError(f"{escape(shard)}: is cut in {escape(info.name)}; copy it again")
                 if info.isfile():
                     yield info.name, info.offset_data, info.size
                 tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
     except tarfile.TarError as error:
-        reason = shown(first_line(error))
-        raise InputError(f"{shown(shard)}: is no plain tar file, or damaged ({reason}); write it again") from error
+        reason = escape(first_line(error))
+        raise InputError(f"{escape(shard)}: is no plain tar file, or damaged ({reason}); write it again") from error
     stream.seek(end)
     if not stream.read(tarfile.BLOCKSIZE):
-        raise InputError(f"{shown(shard)}: is cut, the end of the archive is missing; copy it again")
+        raise InputError(f"{escape(shard)}: is cut, the end of the archive is missing; copy it again")
 
 
 def _opened(shard: str) -> BinaryIO:

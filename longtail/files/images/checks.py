@@ -14,7 +14,7 @@ from longtail.files.apart import apart
 from longtail.files.images.reading import bombs_are_errors, opened, reason, rgb, upright
 from longtail.files.progress import progress_bar
 from longtail.files.threads import NoAnswer, in_threads
-from longtail.messages import shown
+from longtail.messages import escape
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def check_images(
 
 def _quick(files: Sequence[tuple[str, tuple[int, int] | None]], workers: int) -> Generator[str]:
     with bombs_are_errors():
-        yield from in_threads(lambda file: _fault(*file), files, workers, lambda file: shown(file[0]))
+        yield from in_threads(lambda file: _fault(*file), files, workers, lambda file: escape(file[0]))
 
 
 def _full(files: Sequence[tuple[str, tuple[int, int] | None]]) -> Generator[str]:

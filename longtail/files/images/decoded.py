@@ -21,7 +21,7 @@ from longtail.files.images.reading import decode
 from longtail.files.progress import progress_bar
 from longtail.files.states import fingerprint
 from longtail.files.threads import in_threads
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ def decoded(paths: Sequence[str], side: int, bit_depth: int | None, home: Path) 
                 name = f"{folder.name}.part" if locked else f"{folder.name}.{uuid4().hex}"
                 _write(distinct, side, bit_depth, folder, home / name)
     size = (folder / _PIXELS).stat().st_size / 1e9
-    logger.info(f"pixels of {plural(len(distinct), 'image')} in {shown(folder)}, {size:.1f} GB, kept for later runs")
+    logger.info(f"pixels of {plural(len(distinct), 'image')} in {escape(folder)}, {size:.1f} GB, kept for later runs")
     return Decoded(folder, rows)
 
 
@@ -139,7 +139,7 @@ def _write(paths: Sequence[str], side: int, bit_depth: int | None, folder: Path,
             bar,
         ):
             for start in range(done, len(paths), _BLOCK):
-                block = list(in_threads(pixels_of, paths[start : start + _BLOCK], os.cpu_count() or 1, shown))
+                block = list(in_threads(pixels_of, paths[start : start + _BLOCK], os.cpu_count() or 1, escape))
                 if start == done:
                     _check_room(part, sum(image.nbytes for image in block) / len(block) * (len(paths) - start))
                 pixels.writelines(image.data for image in block)
@@ -189,6 +189,6 @@ def _check_room(folder: Path, needed: float) -> None:
     if needed > free:
         shutil.rmtree(folder, ignore_errors=True)
         raise InputError(
-            f"{shown(folder.parent)}: the pixels need about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: "
+            f"{escape(folder.parent)}: the pixels need about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: "
             "give a smaller --data.cache_size, or leave --data.cache out"
         )

@@ -20,7 +20,7 @@ from longtail.files.images.passed_over import PassedOver, named_suffixes
 from longtail.files.images.reading import SUFFIXES
 from longtail.files.listing import Listing, class_rows, entries, in_class_order, is_file, is_folder, reading
 from longtail.files.split_names import folder_splits
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 
 logger = logging.getLogger(__name__)
 
@@ -79,24 +79,24 @@ def scan_folder(root: Path, kind: Kind = IMAGES, passed: PassedOver | None = Non
             a class that ``train`` lacks; two folders stand for one split; a link to an image is broken.
     """
     if os.path.isfile(root):
-        raise InputError(f"{shown(root)}: is a file; give the folder that holds the class folders")
+        raise InputError(f"{escape(root)}: is a file; give the folder that holds the class folders")
     passed = PassedOver() if passed is None else passed
     places = _splits(str(root), kind, passed)
     splits = {split: _classes(folder, kind, passed) for split, folder in places.items()}
     if "all" not in places:
-        words = ", ".join(f"{split} in {shown(os.path.relpath(folder, root))}" for split, folder in places.items())
+        words = ", ".join(f"{split} in {escape(os.path.relpath(folder, root))}" for split, folder in places.items())
         logger.info(f"read as a folder for each class: {words}")
 
     main = next(iter(splits))  # "train" or "all"
     classes = in_class_order(list(splits[main]))
     if empty := [name for name in classes if not splits[main][name]]:
         raise InputError(
-            f"{shown(root)}: classes without any {kind.noun}{_within(main)}: {some(empty)}; "
+            f"{escape(root)}: classes without any {kind.noun}{_within(main)}: {some(empty)}; "
             f"add {kind.noun}s to these folders or remove them"
         )
     if len(classes) < 2:
         raise InputError(
-            f"{shown(root)}: only one class{_within(main)} ({shown(classes[0])}), at least two are needed; "
+            f"{escape(root)}: only one class{_within(main)} ({escape(classes[0])}), at least two are needed; "
             "if that folder holds the classes, give its path instead"
         )
 
@@ -104,7 +104,7 @@ def scan_folder(root: Path, kind: Kind = IMAGES, passed: PassedOver | None = Non
     for split, images in splits.items():
         if unknown := [name for name in in_class_order(list(images)) if images[name] and name not in splits[main]]:
             raise InputError(
-                f"{shown(root)}: {split} has classes that train lacks: {some(unknown)}; "
+                f"{escape(root)}: {split} has classes that train lacks: {some(unknown)}; "
                 "rename or remove these folders, or add them to train"
             )
         per_class = [images.get(name, []) for name in classes]
@@ -130,8 +130,8 @@ def scan_labelled(root: Path, classes: Sequence[str], split: str, kind: Kind = I
     chosen = [name for name, its in of_splits.items() if its == split]
     if of_splits and len(chosen) != 1:
         raise InputError(
-            f"{shown(root)}: has {some(of_splits)} and not one {split} folder; give the folder that holds the class "
-            f"folders, such as {shown(root / next(iter(of_splits)))}"
+            f"{escape(root)}: has {some(of_splits)} and not one {split} folder; give the folder that holds the class "
+            f"folders, such as {escape(root / next(iter(of_splits)))}"
         )
     folder = _innermost(os.path.join(root, chosen[0]), split, kind) if chosen else str(root)
     images = {name: paths for name, paths in _classes(folder, kind).items() if paths}
@@ -156,11 +156,11 @@ def _splits(root: str, kind: Kind, passed: PassedOver) -> dict[str, str]:
         return {"all": root}
     if not split_folders["train"]:
         raise InputError(
-            f"{shown(root)}: has {some(folders)} but no train folder; add one with the training {kind.noun}s"
+            f"{escape(root)}: has {some(folders)} but no train folder; add one with the training {kind.noun}s"
         )
     for split, names in split_folders.items():
         if len(names) > 1:
-            raise InputError(f"{shown(root)}: {' and '.join(names)} both stand for {split}; keep one of them")
+            raise InputError(f"{escape(root)}: {' and '.join(names)} both stand for {split}; keep one of them")
     passed.folders += [name for name in folders if name not in of_splits]
     places = {
         split: _innermost(os.path.join(root, names[0]), split, kind) for split, names in split_folders.items() if names
@@ -191,12 +191,12 @@ def _classes(folder: str, kind: Kind, passed: PassedOver | None = None) -> dict[
     folders, samples = _contents(folder, kind)
     if lone := [path for name in samples if os.path.isdir(path := os.path.join(folder, name))]:
         raise InputError(
-            f"{shown(lone[0])}: its images are the frames of one {kind.noun}; put it in the folder of its class, or, "
+            f"{escape(lone[0])}: its images are the frames of one {kind.noun}; put it in the folder of its class, or, "
             f"if it is a class, give every {kind.noun} in it a folder of its own"
         )
     if samples and not folders:
         raise InputError(
-            f"{shown(folder)}: no class folders; put the {kind.noun}s of every class in a folder of its own"
+            f"{escape(folder)}: no class folders; put the {kind.noun}s of every class in a folder of its own"
         )
     above = {_identity(str(path)) for path in (Path(folder).resolve(), *Path(folder).resolve().parents)}
     others = None if passed is None else passed.suffixes
@@ -205,7 +205,7 @@ def _classes(folder: str, kind: Kind, passed: PassedOver | None = None) -> dict[
         refuse_archives(Path(folder))
         suffixes = ", ".join(sorted(kind.suffixes))
         instead = f"; there are {named_suffixes(others)}" if others else ""
-        raise InputError(f"{shown(folder)}: no {kind.noun}s ({suffixes}) in class folders below it{instead}")
+        raise InputError(f"{escape(folder)}: no {kind.noun}s ({suffixes}) in class folders below it{instead}")
     if passed is not None:
         passed.beside += len(samples)
     return classes
@@ -250,7 +250,7 @@ def _contents(folder: str, kind: Kind, others: Counter[str] | None = None) -> tu
         elif is_file(entry):
             samples.append(entry.name)
         elif entry.is_symlink():
-            raise InputError(f"{shown(entry.path)}: a link to a file that is missing; restore or remove it")
+            raise InputError(f"{escape(entry.path)}: a link to a file that is missing; restore or remove it")
     return folders, samples
 
 

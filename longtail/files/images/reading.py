@@ -17,7 +17,7 @@ from longtail.files.images.depth import FULL, deep_values, eight_bits, header, s
 from longtail.files.images.formats import AVIF, HEIF, HEIF_BRANDS, HEIF_SUFFIXES, NEEDS_HEIF, formats
 from longtail.files.members import open_binary
 from longtail.files.threads import NoAnswer
-from longtail.messages import shown
+from longtail.messages import escape
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ def decode(
     except (MemoryError, NoAnswer):
         raise
     except Exception as error:  # on damaged files, decoders raise nearly anything
-        raise InputError(f"{shown(path)}: {reason(path, error)}; replace or remove the file") from error
+        raise InputError(f"{escape(path)}: {reason(path, error)}; replace or remove the file") from error
 
 
 def upright(file: BinaryIO, image: Image.Image) -> tuple[int, int]:
@@ -124,7 +124,7 @@ def tell_depth(paths: Sequence[str], bit_depth: int | None) -> None:
     elif needed > bit_depth:
         path = max(largest, key=lambda path: largest[path])
         raise InputError(
-            f"{shown(path)}: has the value {largest[path]}, over the {2**bit_depth - 1} of bit_depth {bit_depth}: "
+            f"{escape(path)}: has the value {largest[path]}, over the {2**bit_depth - 1} of bit_depth {bit_depth}: "
             f"{f'give --data.bit_depth {needed}' if needed <= FULL else 'leave it out'}"
         )
 
@@ -143,7 +143,7 @@ def _largest_value(path: str, of_more_bits: bool) -> int | None:
     except (MemoryError, NoAnswer):
         raise
     except InputError as error:
-        raise InputError(f"{shown(path)}: {error}") from error
+        raise InputError(f"{escape(path)}: {error}") from error
     except Exception:  # a bad file is told where it is decoded
         return None
 
@@ -198,7 +198,7 @@ def reason(path: str, error: Exception) -> str:
         return "empty file" if not start else f"not an image in a known format ({', '.join(formats())})"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()  # such as: no such file or directory
-    return f"cannot be decoded ({shown(error)})"
+    return f"cannot be decoded ({escape(error)})"
 
 
 def rgb(file: BinaryIO, image: Image.Image, bit_depth: int | None = None) -> Image.Image:

@@ -25,7 +25,7 @@ from longtail.files.pixels.labels import PixelLabels
 from longtail.files.pixels.pairs import INVALID, Pairs
 from longtail.files.progress import progress_bar
 from longtail.files.threads import in_threads
-from longtail.messages import plural, shown
+from longtail.messages import escape, plural
 from longtail.writing import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -147,13 +147,13 @@ def _scan(pairs: Pairs, labels: PixelLabels, num_classes: int, full: bool) -> Pi
     def count(pair: tuple[str, str]) -> _Counted:
         for path in pair:
             if path in bad:
-                return _unusable(f"{shown(path)}: {bad[path]}")
+                return _unusable(f"{escape(path)}: {bad[path]}")
         return _count(*pair, labels)
 
     files = list(zip(pairs.images, pairs.annotations, strict=True))
     results = []
     with progress_bar(len(files), "counting pixels", " files") as bar, bombs_are_errors():
-        for result in in_threads(count, files, _THREADS, lambda pair: shown(pair[1])):
+        for result in in_threads(count, files, _THREADS, lambda pair: escape(pair[1])):
             results.append(result)
             bar.update()
     pixels = np.array([result.pixels for result in results], dtype=np.int64).reshape(-1, 256)
@@ -171,11 +171,11 @@ def _count(image: str, annotation: str, labels: PixelLabels) -> _Counted:
         return _unusable(str(error))
     (height, width), size = values.shape, upright_size(image)
     if size != (width, height):
-        sizes = f"is {width} x {height} pixels, and {shown(image)} is {size[0]} x {size[1]}"
-        return _unusable(f"{shown(annotation)}: {sizes}")
+        sizes = f"is {width} x {height} pixels, and {escape(image)} is {size[0]} x {size[1]}"
+        return _unusable(f"{escape(annotation)}: {sizes}")
     pixels = np.array(Image.fromarray(values).histogram(), dtype=np.int64)
     if pixels[INVALID]:
-        return _unusable(f"{shown(annotation)}: {labels.fault(annotation)}")
+        return _unusable(f"{escape(annotation)}: {labels.fault(annotation)}")
     return _Counted((width, height), pixels, "")
 
 

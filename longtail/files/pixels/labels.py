@@ -15,7 +15,7 @@ from longtail.errors import InputError
 from longtail.files.images.palette import pascal_colours
 from longtail.files.listing import IntArray, IntegerArray
 from longtail.files.pixels.pairs import INVALID, ByteArray, read_colours, read_text, read_values
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 
 _BORDER = (224, 224, 192)  # Pascal VOC's colour of pixels that do not count
 _NUMBERS = r"\s*[,;\s]\s*".join(rf"(?P<{name}>\d{{1,3}})" for name in "rgb")
@@ -114,7 +114,7 @@ class ColourLabels(PixelLabels):
     def fault(self, annotation: str) -> str:
         colours = np.unique(read_colours(annotation).reshape(-1, 3), axis=0)
         odd = [tuple(colour.tolist()) for colour in colours if _codes(colour) not in self._codes]
-        return f"has the colour {some(odd)}, which is not in {shown(self._file)}"
+        return f"has the colour {some(odd)}, which is not in {escape(self._file)}"
 
     def mapped(self, rows: IntArray) -> PixelLabels:
         return ColourLabels(self._colours, _replaced(self._labels, rows), self._file)
@@ -143,14 +143,18 @@ def read_colour_table(file: Path) -> tuple[list[str], IntArray]:
             continue
         colour = tuple(int(match[channel]) for channel in "rgb") if match else ()
         if match is None or max(colour) > 255:
-            raise InputError(f"{shown(file)}, line {number}: not a name and a colour: {shown(line)}; write name,r,g,b")
+            raise InputError(
+                f"{escape(file)}, line {number}: not a name and a colour: {escape(line)}; write name,r,g,b"
+            )
         if colour in colours:
             other = names[colours.index(colour)]
-            raise InputError(f"{shown(file)}, line {number}: {shown(match['name'])} has the colour of {shown(other)}")
+            raise InputError(
+                f"{escape(file)}, line {number}: {escape(match['name'])} has the colour of {escape(other)}"
+            )
         names.append(match["name"])
         colours.append(colour)
     if not names:
-        raise InputError(f"{shown(file)} has no colour of a class: write name,r,g,b in each line")
+        raise InputError(f"{escape(file)} has no colour of a class: write name,r,g,b in each line")
     return names, np.array(colours, dtype=np.int64)
 
 

@@ -7,7 +7,7 @@ from longtail.files.images.reading import SUFFIXES
 from longtail.files.listing import named_in
 from longtail.files.pixels.pairs import Pairs, files_by_name, find_pairs, find_splits, read_text
 from longtail.files.split_names import SPLIT_NAMES, split_of
-from longtail.messages import shown
+from longtail.messages import escape
 
 IMAGES = ("images", "imgs", "img", "JPEGImages", "image_2")
 _OBJECTS = "SegmentationObject"  # masks that number the objects of an image, and say nothing of classes
@@ -31,7 +31,7 @@ def find_masks(root: Path, needs_train: bool = True) -> dict[str, Pairs]:
         return benchmark
     images, masks = _one_of(root, IMAGES), _one_of(root, MASKS)
     if images and not masks and (root / _OBJECTS).is_dir():
-        raise InputError(f"{shown(root)} has {_OBJECTS}/ alone, which tells objects apart: add SegmentationClass/")
+        raise InputError(f"{escape(root)} has {_OBJECTS}/ alone, which tells objects apart: add SegmentationClass/")
     lists = {split: root / "ImageSets" / "Segmentation" / f"{split}.txt" for split in SPLIT_NAMES}
     if images and masks and lists["train"].is_file():
         return {split: _listed(file, images, masks) for split, file in lists.items() if file.is_file()}
@@ -43,10 +43,10 @@ def find_masks(root: Path, needs_train: bool = True) -> dict[str, Pairs]:
         split = _split(top) or ""
         images, masks = _one_of(top, IMAGES), _one_of(top, MASKS)
         if split in splits:
-            raise InputError(f"{shown(root)} has several folders for {split}, such as {shown(top)}: keep one of them")
+            raise InputError(f"{escape(root)} has several folders for {split}, such as {escape(top)}: keep one of them")
         splits[split] = find_pairs(images, masks) if images and masks else find_pairs(top, top, annotation_end="_mask")
     if needs_train and "train" not in splits:
-        raise InputError(f"{shown(root)} has no train folder: add one with the training images and masks")
+        raise InputError(f"{escape(root)} has no train folder: add one with the training images and masks")
     return splits
 
 
@@ -79,6 +79,6 @@ def _listed(file: Path, images: Path, masks: Path) -> Pairs:
     names = [named_in(line, pictures) for line in read_text(file).splitlines() if line.strip()]
     missing = [images / f"{name}.jpg" for name in names if name not in pictures]
     missing += [masks / f"{name}.png" for name in names if name not in annotations]
-    alone = [f"{shown(path)}: is not there, and {shown(file)} names it" for path in sorted(missing)]
+    alone = [f"{escape(path)}: is not there, and {escape(file)} names it" for path in sorted(missing)]
     whole = [name for name in names if name in pictures and name in annotations]
     return Pairs([pictures[name][0] for name in whole], [annotations[name][0] for name in whole], alone)

@@ -16,7 +16,7 @@ from longtail.errors import InputError
 from longtail.files.images.reading import SUFFIXES, decode
 from longtail.files.listing import reading
 from longtail.files.split_names import SPLIT_NAMES
-from longtail.messages import shown
+from longtail.messages import escape
 
 ByteArray = NDArray[np.uint8]
 
@@ -51,9 +51,9 @@ def read_text(file: Path) -> str:
         return file.read_text(encoding="utf-8-sig")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{shown(file)}: {reason}; it has the names of the classes") from error
+        raise InputError(f"{escape(file)}: {reason}; it has the names of the classes") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{shown(file)}: not text in UTF-8; it has the names of the classes") from error
+        raise InputError(f"{escape(file)}: not text in UTF-8; it has the names of the classes") from error
 
 
 def find_splits(images: Path, annotations: Path, needs_train: bool = True) -> dict[str, Pairs]:
@@ -71,7 +71,7 @@ def find_splits(images: Path, annotations: Path, needs_train: bool = True) -> di
     """
     folders = _split_folders(images, annotations)
     if needs_train and "train" not in folders:
-        raise InputError(f"{shown(images)} has no train folder: add one with the training images")
+        raise InputError(f"{escape(images)} has no train folder: add one with the training images")
     return {split: find_pairs(*pair) for split, pair in folders.items()}
 
 
@@ -79,21 +79,21 @@ def _split_folders(images: Path, annotations: Path) -> dict[str, tuple[Path, Pat
     """The folder of images and that of annotations of every split."""
     for folder in (images, annotations):
         if not folder.is_dir():
-            raise InputError(f"no folder at {shown(folder)}")
+            raise InputError(f"no folder at {escape(folder)}")
     splits: dict[str, tuple[Path, Path]] = {}
     for split, names in SPLIT_NAMES.items():
         sides = [[folder / name for name in names if (folder / name).is_dir()] for folder in (images, annotations)]
         for folders in sides:
             if len(folders) > 1:
                 raise InputError(
-                    f"{shown(folders[0])} and {shown(folders[1])} both stand for {split}: keep one of them"
+                    f"{escape(folders[0])} and {escape(folders[1])} both stand for {split}: keep one of them"
                 )
         if sides[0] and sides[1]:
             splits[split] = (sides[0][0], sides[1][0])
         elif sides[0] or sides[1]:
             folder = (sides[0] or sides[1])[0]
             other = annotations if sides[0] else images
-            raise InputError(f"{shown(folder)} has no counterpart in {shown(other)}: add it, or take the folder away")
+            raise InputError(f"{escape(folder)} has no counterpart in {escape(other)}: add it, or take the folder away")
     if not splits:
         return {"train": (images, annotations)}
     return splits
@@ -120,15 +120,15 @@ def find_pairs(images: Path, annotations: Path, image_end: str = "", annotation_
         (annotations, masks, f"{annotation_end}.png"),
     ):
         if not files:
-            raise InputError(f"{shown(folder)} has no {kind.strip()} file: is it the right folder?")
+            raise InputError(f"{escape(folder)} has no {kind.strip()} file: is it the right folder?")
     alone = []
     for files, others, missing in (
         (pictures, masks, f"annotation in {annotations}"),
         (masks, pictures, f"image in {images}"),
     ):
         for name, (first, *more) in files.items():
-            alone += [f"{shown(path)}: has the same name as {shown(first)}" for path in more]
-            alone += [f"{shown(first)}: has no {shown(missing)}"] if name not in others else []
+            alone += [f"{escape(path)}: has the same name as {escape(first)}" for path in more]
+            alone += [f"{escape(first)}: has no {escape(missing)}"] if name not in others else []
     names = sorted(pictures.keys() & masks.keys())
     return Pairs([pictures[name][0] for name in names], [masks[name][0] for name in names], sorted(alone))
 
@@ -184,14 +184,14 @@ def read_values(path: str) -> ByteArray:
     except MemoryError:
         raise
     except Exception as error:  # on damaged files, decoders raise nearly anything
-        raise InputError(f"{shown(path)}: {_reason(error)}") from error
+        raise InputError(f"{escape(path)}: {_reason(error)}") from error
     bits, kind = header[24:]
     if kind not in (_GREY, _PALETTE):
-        raise InputError(f"{shown(path)}: is a colour picture, not class indices")
+        raise InputError(f"{escape(path)}: is a colour picture, not class indices")
     if kind == _GREY and bits in (2, 4):  # scaled to 0..255 by Pillow
         values = values // (255 // (2**bits - 1))
     if values.max() > 255:
-        raise InputError(f"{shown(path)}: has the value {values.max()}; labels go up to 255")
+        raise InputError(f"{escape(path)}: has the value {values.max()}; labels go up to 255")
     return values.astype(np.uint8)
 
 
@@ -207,7 +207,7 @@ def read_colours(path: str) -> ByteArray:
     except MemoryError:
         raise
     except Exception as error:  # as above
-        raise InputError(f"{shown(path)}: {_reason(error)}") from error
+        raise InputError(f"{escape(path)}: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -215,4 +215,4 @@ def _reason(error: Exception) -> str:
         return "not a PNG image"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    return f"cannot be decoded ({shown(error)})"
+    return f"cannot be decoded ({escape(error)})"

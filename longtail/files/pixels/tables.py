@@ -15,7 +15,7 @@ from longtail.files.tables.files import table_files, tables_by_split
 from longtail.files.tables.objects import Masked, find_masks
 from longtail.files.tables.places import placed
 from longtail.files.tables.unpacking import unpacked
-from longtail.messages import plural, shown, some
+from longtail.messages import escape, plural, some
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +38,9 @@ def mask_tables(
     splits, others = tables_by_split(chosen, list(tables))
     if not splits:
         way_out = "give their column by --data.mask_column"
-        raise InputError(f"{shown(chosen.folder)} has no table with a column of images and one of masks: {way_out}")
+        raise InputError(f"{escape(chosen.folder)} has no table with a column of images and one of masks: {way_out}")
     if others:
-        logger.info(f"{shown(chosen.folder)}: left out {plural(len(others), 'table')} of no split")
+        logger.info(f"{escape(chosen.folder)}: left out {plural(len(others), 'table')} of no split")
     named = {"train" if split == "all" else split: files for split, files in splits.items()}
     return {split: [(file, tables[file]) for file in files] for split, files in named.items()}
 
@@ -63,12 +63,12 @@ def mask_pairs(chosen: Configuration, tables: Sequence[tuple[Path, Masked]]) -> 
         for row, paths in enumerate(zip(*columns, strict=True), start=1):
             if "" in paths:
                 lacks = "image" if not paths[0] else "mask"
-                pairs.alone.append(f"{shown(file)}, row {row}: has no {lacks}")
+                pairs.alone.append(f"{escape(file)}, row {row}: has no {lacks}")
                 continue
             image, mask = (placed(path, [home, file.parent]) for home, path in zip(homes, paths, strict=True))
             if image is None or mask is None:
                 pairs.alone.append(
-                    f"{shown(file)}, row {row}: {shown(paths[0] if image is None else paths[1])} is not there"
+                    f"{escape(file)}, row {row}: {escape(paths[0] if image is None else paths[1])} is not there"
                 )
                 continue
             pairs.images.append(image)
@@ -89,7 +89,7 @@ def names_by_value(root: Path) -> dict[int, str]:
     try:
         names = {int(value): str(name) for value, name in json.loads(text).items()}
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise InputError(f"{shown(file)}: no name for each number of a class ({error}); correct it") from error
+        raise InputError(f"{escape(file)}: no name for each number of a class ({error}); correct it") from error
     if odd := [value for value in names if not 0 <= value <= 255]:
-        raise InputError(f"{shown(file)}: values of pixels go from 0 to 255, not {some(odd)}; correct it")
+        raise InputError(f"{escape(file)}: values of pixels go from 0 to 255, not {some(odd)}; correct it")
     return dict(sorted(names.items()))

@@ -24,7 +24,7 @@ from longtail.files.tables.entries import Reading
 from longtail.files.tables.labels import Rows, indices_among, own_indices
 from longtail.files.texts import Block, at_rows
 from longtail.files.threads import in_threads
-from longtail.messages import shown
+from longtail.messages import escape
 from longtail.writing import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -130,8 +130,8 @@ class Index:
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
             if isinstance(error, InputError):
                 raise
-            reason = shown(error) or type(error).__name__
-            raise InputError(f"{shown(file)}: cannot be read ({reason}); copy or pack the set again") from error
+            reason = escape(error) or type(error).__name__
+            raise InputError(f"{escape(file)}: cannot be read ({reason}); copy or pack the set again") from error
         return index
 
     def _check(self, images: int) -> None:
@@ -144,7 +144,7 @@ class Index:
 
     def changed(self, place: str) -> str:
         """What is wrong with the first shard at a place that is not as it was indexed; empty where all are."""
-        faults = in_threads(partial(_fault, place), self.shards, 8, lambda shard: shown(joined(place, shard.name)))
+        faults = in_threads(partial(_fault, place), self.shards, 8, lambda shard: escape(joined(place, shard.name)))
         return next(filter(None, faults), "")
 
     def listings(self, place: str, reading: Reading, classes: Sequence[str] | None = None) -> dict[str, Listing]:
@@ -161,10 +161,10 @@ class Index:
         splits = np.array([_SPLITS.index(shard.split) for shard in self.shards], dtype=np.int64)[self.shard]
         by_split = {split: np.flatnonzero(splits == at) for at, split in enumerate(_SPLITS)}
         if classes is None and not len(by_split["train"]) and not len(by_split["all"]):
-            raise InputError(f"{shown(place)}: there are no images to train on; add shards called train-...")
+            raise InputError(f"{escape(place)}: there are no images to train on; add shards called train-...")
         if self.groups and reading.columns.group is None:
-            by = f", by {shown(self.group)}," if self.group else ""
-            logger.info(f"{shown(place)}: the packed groups{by} stay on one side of a split each")
+            by = f", by {escape(self.group)}," if self.group else ""
+            logger.info(f"{escape(place)}: the packed groups{by} stay on one side of a split each")
         listings: dict[str, Listing] = {}
         for split, rows in by_split.items():
             if split == "test" and listings and len(rows) and (self.label[rows] < 0).all():
@@ -180,7 +180,7 @@ class Index:
         if not len(bare):
             return rows
         if not reading.skip or len(bare) == len(rows):
-            path = shown(self._paths(place, bare[:1])[0])
+            path = escape(self._paths(place, bare[:1])[0])
             raise InputError(f"{path}: there is no label (.cls or .json) beside it{reading.way_out}")
         reading.passed.leave_out(len(bare), reading.kind.noun, "without a label beside it", Why.FAULTY)
         return rows[self.label[rows] >= 0]
@@ -214,12 +214,12 @@ def ends_of(place: str, size: int) -> int:
 def _fault(place: str, shard: Shard) -> str:
     path = joined(place, shard.name)
     if not is_there(path):
-        return f"{shown(path)}: is missing"
+        return f"{escape(path)}: is missing"
     size, stamp = state(path)
     if size != shard.size:
-        return f"{shown(path)}: has {size} bytes, not the {shard.size} of its index"
+        return f"{escape(path)}: has {size} bytes, not the {shard.size} of its index"
     if shard.stamp not in ("", stamp) or ends_of(path, size) != shard.ends:
-        return f"{shown(path)}: is another shard than that of its index"
+        return f"{escape(path)}: is another shard than that of its index"
     return ""
 
 

@@ -18,7 +18,7 @@ from longtail.files.members import open_binary
 from longtail.files.progress import progress_bar
 from longtail.files.shards.index import Index, Shard, ends_of
 from longtail.files.tables.unpacking import image_suffix
-from longtail.messages import shown
+from longtail.messages import escape
 from longtail.writing import is_held, is_unused, locked, whole_folder
 
 
@@ -86,7 +86,7 @@ class _Writer:
                 data = file.read()
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            raise InputError(f"{shown(path)}: cannot be read ({reason}); repair it, and pack again") from error
+            raise InputError(f"{escape(path)}: cannot be read ({reason}); repair it, and pack again") from error
         if self._tar is None:
             self._name = f"{self._split}-{self._number:06}.tar"
             self._tar = tarfile.open(self.folder / self._name, "w", format=tarfile.GNU_FORMAT)  # noqa: SIM115 - see close
@@ -135,6 +135,8 @@ def check_destination(folder: Path, source: str) -> None:
         InputError: it lies in the folder of the set, or is not empty.
     """
     if Path(source).is_dir() and folder.resolve().is_relative_to(Path(source).resolve()):
-        raise InputError(f"{shown(folder)} lies in {shown(source)}, which it is packed from: choose a folder beside it")
+        raise InputError(
+            f"{escape(folder)} lies in {escape(source)}, which it is packed from: choose a folder beside it"
+        )
     if folder.exists() and not is_unused(folder):
-        raise InputError(f"{shown(folder)} is not an empty folder: choose a new one")
+        raise InputError(f"{escape(folder)} is not an empty folder: choose a new one")

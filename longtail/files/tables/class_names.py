@@ -7,7 +7,7 @@ from pathlib import Path
 from longtail.errors import InputError
 from longtail.files.tables.columns import Columns
 from longtail.files.tables.table import SUFFIXES, file_text, read_rows
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 
 
 def read_class_names(file: Path, classes: list[str]) -> list[str]:
@@ -25,22 +25,22 @@ def read_class_names(file: Path, classes: list[str]) -> list[str]:
         InputError: if the file cannot be read, does not name every class, names one twice or all alike.
     """
     if not file.is_file():
-        raise InputError(f"{shown(file)}: no such file; give one with a name for each class by --data.class_names")
+        raise InputError(f"{escape(file)}: no such file; give one with a name for each class by --data.class_names")
     names = _read(file)
     if isinstance(names, dict):
         if missing := [name for name in classes if name not in names]:
             others = [name for name in names if name not in classes]
             instead = f"; it has {some(others)} instead" if others else ""
             raise InputError(
-                f"{shown(file)} does not name {len(missing)} of {len(classes)} classes: {some(missing)}{instead}"
+                f"{escape(file)} does not name {len(missing)} of {len(classes)} classes: {some(missing)}{instead}"
             )
         names = [names[name] for name in classes]
     if len(names) != len(classes):
-        raise InputError(f"{shown(file)} has {len(names)} names and the set {len(classes)} classes: give one for each")
+        raise InputError(f"{escape(file)} has {len(names)} names and the set {len(classes)} classes: give one for each")
     if empty := [name for name, text in zip(classes, names, strict=True) if not text.strip()]:
-        raise InputError(f"{shown(file)} has no name for {some(empty)}: give one for each class")
+        raise InputError(f"{escape(file)} has no name for {some(empty)}: give one for each class")
     if len(names) > 1 and len(set(names)) == 1:  # some may share one: ImageNet has two cranes
-        raise InputError(f"{shown(file)} calls every class {shown(names[0])}: give each a name of its own")
+        raise InputError(f"{escape(file)} calls every class {escape(names[0])}: give each a name of its own")
     return names
 
 
@@ -50,14 +50,14 @@ def _read(file: Path) -> dict[str, str] | list[str]:
         try:
             content = json.loads(file_text(file))
         except ValueError as error:
-            raise InputError(f"{shown(file)}: no JSON ({error}); correct it") from error
+            raise InputError(f"{escape(file)}: no JSON ({error}); correct it") from error
         values = list(content.values()) if isinstance(content, dict) else content
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise InputError(f"{shown(file)}: wants an object of class and name, or a list of names")
+            raise InputError(f"{escape(file)}: wants an object of class and name, or a list of names")
         return content  # type: ignore[no-any-return]  # one of the two
     if suffix in SUFFIXES[:-2]:
         rows = read_rows(file, Columns("class", "name"))
         if twice := [name for name, count in Counter(rows.paths).items() if count > 1]:
-            raise InputError(f"{shown(file)} names a class more than once: {some(twice)}; leave one row for each")
+            raise InputError(f"{escape(file)} names a class more than once: {some(twice)}; leave one row for each")
         return dict(zip(rows.paths, map(str, rows.labels), strict=True))
     return [line.strip() for line in file_text(file).strip().splitlines()]

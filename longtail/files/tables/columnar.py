@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from longtail.errors import InputError
-from longtail.messages import shown
+from longtail.messages import escape
 
 SUFFIXES = (".parquet", ".arrow")
 _BATCH = 256  # rows that are held in memory, as each may have an image
@@ -64,7 +64,7 @@ def arrow(file: Path) -> ModuleType:
         import pyarrow.parquet
     except ImportError as error:
         kind = file.suffix[1:].title()
-        raise InputError(f'{shown(file)}: {kind} needs pyarrow; pip install "longtail[parquet]"') from error
+        raise InputError(f'{escape(file)}: {kind} needs pyarrow; pip install "longtail[parquet]"') from error
     module: ModuleType = pyarrow
     return module
 
@@ -84,8 +84,8 @@ def columnar(file: Path) -> Iterator[Columnar]:
             with pa.parquet.ParquetFile(file) as source:
                 yield _Parquet(source)
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
-        reason = shown(str(error).partition("\n")[0])
-        raise InputError(f"{shown(file)}: not a readable {kind} file ({reason}); write it again") from error
+        reason = escape(str(error).partition("\n")[0])
+        raise InputError(f"{escape(file)}: not a readable {kind} file ({reason}); write it again") from error
 
 
 def first_rows(file: Path, columns: Sequence[str], count: int) -> list[dict[str, Any]]:  # Python's, of any type

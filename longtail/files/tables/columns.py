@@ -15,7 +15,7 @@ from longtail.files.images.reading import SUFFIXES
 from longtail.files.split_names import split_of
 from longtail.files.tables.labels import Draft, Rows, row_error
 from longtail.files.texts import Memo
-from longtail.messages import command, shown, some
+from longtail.messages import command, escape, some
 
 SAMPLE = 200  # rows that tell the columns
 
@@ -127,7 +127,7 @@ def _named(place: str, header: Sequence[str], name: str | None, option: str) -> 
     if name not in header:
         alike = next((other for other in header if other.lower() == name.lower()), None)
         raise InputError(
-            f"{place}: no column called {shown(name)}, only {some(header, 10)}; "
+            f"{place}: no column called {escape(name)}, only {some(header, 10)}; "
             f"rename one, or give {command(f'--data.{option}', alike or 'NAME')}"
         )
     _check_once(place, header, name)
@@ -136,7 +136,7 @@ def _named(place: str, header: Sequence[str], name: str | None, option: str) -> 
 
 def _check_once(place: str, header: Sequence[str], name: str) -> None:
     if header.count(name) > 1:
-        raise InputError(f"{place}: two columns are called {shown(name)}; rename one of them")
+        raise InputError(f"{place}: two columns are called {escape(name)}; rename one of them")
 
 
 def _likeliest(header: Sequence[str], names: Sequence[str], but: set[int | None]) -> int | None:
@@ -220,7 +220,7 @@ def _flag(field: str) -> bool:
     try:
         return _FLAGS[field.strip().lower()]
     except KeyError:
-        raise ValueError(f"{shown(field)} in a column of 0 and 1; correct it, or give --data.label_column") from None
+        raise ValueError(f"{escape(field)} in a column of 0 and 1; correct it, or give --data.label_column") from None
 
 
 def as_text(value: object) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from longtail.errors import InputError
 from longtail.files.split_names import SPLIT_NAMES, split_of_file
 from longtail.files.tables.readme import head_of
-from longtail.messages import command, shown, some
+from longtail.messages import command, escape, some
 from longtail.plain import JSON
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Configuration:
         if not self.others:
             return ""
         ways = command("--data.configuration", self.others[0])
-        return f"configuration {shown(self.name)} taken, not {some(self.others)} ({ways}); "
+        return f"configuration {escape(self.name)} taken, not {some(self.others)} ({ways}); "
 
 
 def configuration_names(root: Path) -> list[str]:
@@ -69,7 +69,7 @@ def configuration(root: Path, name: str | None = None) -> Configuration:
     known = _configurations(root)
     if name is not None and name not in known:
         there = f"only {some(list(known), 10)}: give one" if known else "and README.md there has none: leave it out"
-        raise InputError(f"{command('--data.configuration', name)}: {shown(root)} has no such configuration, {there}")
+        raise InputError(f"{command('--data.configuration', name)}: {escape(root)} has no such configuration, {there}")
     if not known:
         return Configuration(root)
     chosen = _default(root, known) if name is None else name
@@ -77,7 +77,7 @@ def configuration(root: Path, name: str | None = None) -> Configuration:
     others = tuple(other for other in known if other != chosen) if name is None else ()
     base = os.path.normpath(str(about.get("data_dir") or ""))
     if not (root / base).is_dir() or os.path.isabs(base) or base.startswith(os.pardir):
-        raise InputError(f"{_place(root, chosen)}: no folder {shown(base)} in the set; copy it there")
+        raise InputError(f"{_place(root, chosen)}: no folder {escape(base)} in the set; copy it there")
     if about.get("data_files") is None:
         return Configuration(root / base, chosen, None, others)
     return Configuration(root, chosen, _files(root, base, chosen, about["data_files"]), others)
@@ -94,7 +94,7 @@ def _default(root: Path, known: dict[str, dict[str, JSON]]) -> str:
     chosen = marked or [name for name in known if name == "default" or len(known) == 1]
     if len(chosen) != 1:
         ways = command("--data.configuration", next(iter(known)))
-        raise InputError(f"{shown(root)} has several configurations, {some(list(known), 10)}: give one, by {ways}")
+        raise InputError(f"{escape(root)} has several configurations, {some(list(known), 10)}: give one, by {ways}")
     return chosen[0]
 
 
@@ -105,7 +105,7 @@ def _files(root: Path, base: str, name: str, data_files: JSON) -> dict[Path, str
     for split in patterns:
         ours = next((ours for ours, names in SPLIT_NAMES.items() if split.lower() in names), None)
         if ours is None and len(patterns) > 1:
-            logger.info(f"{_place(root, name)}: {shown(split)} is neither train, val nor test, and left out")
+            logger.info(f"{_place(root, name)}: {escape(split)} is neither train, val nor test, and left out")
         elif ours in places.values():
             raise InputError(f"{_place(root, name)}: two splits stand for {ours}, {some(list(patterns))}: keep one")
         else:
@@ -120,10 +120,10 @@ def _files(root: Path, base: str, name: str, data_files: JSON) -> dict[Path, str
             fits = [root / path for path in paths if re.fullmatch(expression, path)]
             if not fits:
                 raise InputError(
-                    f"{_place(root, name)}: no file fits {shown(pattern)}, of {shown(split)}; copy it there"
+                    f"{_place(root, name)}: no file fits {escape(pattern)}, of {escape(split)}; copy it there"
                 )
             if twice := next((file for file in fits if splits.get(file, ours) != ours), None):
-                raise InputError(f"{_place(root, name)}: {shown(twice.name)} is in two splits; correct its patterns")
+                raise InputError(f"{_place(root, name)}: {escape(twice.name)} is in two splits; correct its patterns")
             splits |= dict.fromkeys(fits, ours)
     return splits
 
@@ -162,4 +162,4 @@ def _below(root: Path) -> list[str]:
 
 
 def _place(root: Path, name: str) -> str:
-    return f"{shown(root / 'README.md')}, configuration {shown(name)}"
+    return f"{escape(root / 'README.md')}, configuration {escape(name)}"

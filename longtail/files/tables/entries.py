@@ -18,7 +18,7 @@ from longtail.files.tables.label_sets import label_sets
 from longtail.files.tables.labels import Rows, indices_among, own_indices
 from longtail.files.tables.places import find_files
 from longtail.files.texts import Block, all_but, repeated
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def listing_of(
     """
     reading = reading or Reading()
     if not rows.paths:
-        raise InputError(f"{shown(rows.file)}: the table is empty; add a row for every {reading.kind.noun}")
+        raise InputError(f"{escape(rows.file)}: the table is empty; add a row for every {reading.kind.noun}")
     rows, several = _with_path(rows, reading), reading.columns.several
     if not several:
         _tell_bars(rows)
@@ -86,7 +86,7 @@ def _tell_bars(rows: Rows) -> None:
     """Say that labels look like several in one."""
     barred = [label for label in dict.fromkeys(rows.labels) if "|" in label]
     if barred:
-        logger.info(f"{shown(rows.file)}: labels such as {shown(barred[0])} are taken for one class each; {SEVERAL}")
+        logger.info(f"{escape(rows.file)}: labels such as {escape(barred[0])} are taken for one class each; {SEVERAL}")
 
 
 def listings_of(
@@ -137,8 +137,8 @@ def _check_splits(rows: Rows, listings: Mapping[str, Listing]) -> None:
     for name, listing in listings.items():
         for path in listing.paths:
             if (before := splits.setdefault(path, name)) != name:
-                problem = f"rows of {shown(path)} are of {before} and of {name}"
-                raise InputError(f"{shown(rows.file)}: {problem}; give all the same split")
+                problem = f"rows of {escape(path)} are of {before} and of {name}"
+                raise InputError(f"{escape(rows.file)}: {problem}; give all the same split")
 
 
 def _with_path(rows: Rows, reading: Reading) -> Rows:
@@ -151,8 +151,8 @@ def _with_path(rows: Rows, reading: Reading) -> Rows:
         problem = "the path is empty" if rows.home is None else f"there is no {noun}"
         raise rows.error(int(bare[0]), f"{problem}; fill it in or remove the row{reading.way_out}")
     if len(bare) == len(rows.paths):
-        raise InputError(f"{shown(rows.file)}: no row has {noun}s")
-    words = f"of {shown(rows.file.name)} without {noun}"
+        raise InputError(f"{escape(rows.file)}: no row has {noun}s")
+    words = f"of {escape(rows.file.name)} without {noun}"
     reading.passed.leave_out(len(bare), "row", words, Why.GONE)
     return rows.subset(all_but(bare, len(rows.paths)).tolist())
 
@@ -165,9 +165,9 @@ def _labelled(rows: Rows, reading: Reading) -> Rows:
     if not (rows.several or reading.skip):
         raise rows.error(min(bare), f"the label is empty; fill it in or remove the row{reading.way_out}")
     if len(bare) == len(rows.labels):
-        raise InputError(f"{shown(rows.file)}: no {reading.kind.noun} has a class")
+        raise InputError(f"{escape(rows.file)}: no {reading.kind.noun} has a class")
     why = Why.OTHER if rows.several else Why.FAULTY
-    reading.passed.leave_out(len(bare), reading.kind.noun, f"without a class in {shown(rows.file.name)}", why)
+    reading.passed.leave_out(len(bare), reading.kind.noun, f"without a class in {escape(rows.file.name)}", why)
     return rows.subset([i for i in range(len(rows.labels)) if i not in bare])
 
 
@@ -178,10 +178,10 @@ def _placed(rows: Rows, folders: Sequence[str], reading: Reading, split: str | N
     if missing and (not reading.skip or len(missing) == len(paths)):
         first = folders[0] if len(folders) == 1 else folders[-1]
         names = some([f"{first}/{rows.paths[i]}" for i in missing])
-        way_out = f"correct the paths, which start from {shown(first)}, or give another root"
+        way_out = f"correct the paths, which start from {escape(first)}, or give another root"
         raise rows.error(missing[0], f"no such file: {names}; {way_out}{reading.way_out}")
     if missing:
-        words = f"of {shown(rows.file.name)} without {reading.kind.noun}"
+        words = f"of {escape(rows.file.name)} without {reading.kind.noun}"
         reading.passed.leave_out(len(missing), "row", words, Why.GONE)
         there = all_but(missing, len(paths))
         rows, paths = rows.subset(there.tolist()), paths.take(there)
@@ -202,21 +202,19 @@ def _single(rows: Rows, paths: Block, reading: Reading) -> tuple[Rows, Block]:
         labels = list(dict.fromkeys(rows.labels[i] for i in same))
         if not (rows.several or reading.skip):
             first, second = same[:2]
-            raise rows.error(
-                second,
-                f"path {shown(rows.paths[second])} is also in {rows.unit} {rows.numbers[first]}; remove one of the two",
-            )
+            other = f"{rows.unit} {rows.numbers[first]}"
+            raise rows.error(second, f"path {escape(rows.paths[second])} is also in {other}; remove one of the two")
         if len(labels) == 1:
             rest.append(same[0])
         elif reading.skip:
             several += 1
         else:
-            words = f"{shown(rows.paths[same[0]])} has several classes, {some(labels)}; each needs one"
+            words = f"{escape(rows.paths[same[0]])} has several classes, {some(labels)}; each needs one"
             raise rows.error(same[0], f"{words}: {SEVERAL}, or correct it{reading.way_out}")
     if not rest:
-        raise InputError(f"{shown(rows.file)}: each {reading.kind.noun} has several classes; {SEVERAL}")
+        raise InputError(f"{escape(rows.file)}: each {reading.kind.noun} has several classes; {SEVERAL}")
     if several:
-        words = f"of several classes in {shown(rows.file.name)}"
+        words = f"of several classes in {escape(rows.file.name)}"
         reading.passed.leave_out(several, reading.kind.noun, words, Why.FAULTY)
     rest.sort()
     return rows.subset(rest), paths.take(np.array(rest, dtype=np.int64))

@@ -16,7 +16,7 @@ from longtail.files.listing import reading as scanning
 from longtail.files.split_names import split_of
 from longtail.files.tables.columnar import SUFFIXES
 from longtail.files.tables.configurations import Configuration
-from longtail.messages import plural, shown, some
+from longtail.messages import escape, plural, some
 
 _DEPTH = 2  # of the folders in which the files of a split lie
 _SHARD = re.compile(r"(.*?)-?(\d+)(?:-of-(\d+)(?:-[0-9a-f]{16})?)?")  # the number of a file, and how many there are
@@ -72,7 +72,7 @@ def tables_by_split(chosen: Configuration, files: Sequence[Path]) -> tuple[dict[
 def shards_words(root: Path, files: Sequence[Path]) -> str:
     """The files of a split for people: the first, and how many more."""
     first = os.path.relpath(files[0], root)
-    return shown(first) if len(files) == 1 else f"{shown(first)} and {plural(len(files) - 1, 'more file')}"
+    return escape(first) if len(files) == 1 else f"{escape(first)} and {plural(len(files) - 1, 'more file')}"
 
 
 def shards_name(files: Sequence[Path]) -> Path:
@@ -108,19 +108,19 @@ def _saved(folder: Path) -> list[Path]:
         names = [str(entry["filename"]) for entry in content["_data_files"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{shown(folder / _STATE)}: does not name the files of the set ({error}); save it again"
+            f"{escape(folder / _STATE)}: does not name the files of the set ({error}); save it again"
         ) from error
     if missing := [name for name in names if not (folder / name).is_file()]:
-        raise InputError(f"{shown(folder)}: {some(missing)} of {_STATE} is not there; copy the whole folder")
+        raise InputError(f"{escape(folder)}: {some(missing)} of {_STATE} is not there; copy the whole folder")
     return [folder / name for name in names]
 
 
 def _refuse_several(root: Path, split: str, files: Sequence[Path]) -> None:
     claims = some([os.path.relpath(file, root) for file in files], 4)
     folders = list(dict.fromkeys(file.parent for file in files))
-    way_out = f"such as --data {shown(folders[0])}" if len(folders) > 1 else "or one file"
+    way_out = f"such as --data {escape(folders[0])}" if len(folders) > 1 else "or one file"
     raise InputError(
-        f"{shown(root)} has several sets of files for {split}, {claims}: give the folder of one, {way_out}"
+        f"{escape(root)} has several sets of files for {split}, {claims}: give the folder of one, {way_out}"
     )
 
 
@@ -133,6 +133,6 @@ def _check_shards(split: str, files: Sequence[Path]) -> None:
         first = matches[0]
         name = f"{first[1]}-{missing[0]:0{len(first[2])}d}-of-{total}{files[0].suffix}"
         raise InputError(
-            f"{shown(files[0].parent)}: {plural(len(missing), 'file')} of {int(total)} for {split} missing, such as "
-            f"{shown(name)}; copy it there"
+            f"{escape(files[0].parent)}: {plural(len(missing), 'file')} of {int(total)} for {split} missing, such as "
+            f"{escape(name)}; copy it there"
         )

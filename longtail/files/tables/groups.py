@@ -9,7 +9,7 @@ from pathlib import Path
 from longtail.errors import InputError
 from longtail.files.listing import Listing
 from longtail.files.tables.labels import text
-from longtail.messages import plural, shown, some
+from longtail.messages import escape, plural, some
 from longtail.plain import JSON
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def with_groups(listing: Listing, pattern: str, source: str) -> Listing:
     """
     if listing.groups is not None:
         return listing
-    start = f"{shown(source)} has no column {shown(pattern)}, and "
+    start = f"{escape(source)} has no column {escape(pattern)}, and "
     return replace(listing, groups=group_names(listing.paths, pattern, start))
 
 
@@ -43,7 +43,7 @@ def group_names(paths: Sequence[str], pattern: str, start: str = "--data.group "
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise InputError(f"--data.group {shown(pattern)} is no regular expression ({error})") from error
+        raise InputError(f"--data.group {escape(pattern)} is no regular expression ({error})") from error
     if expression.groups != 1:
         raise InputError(
             f"{start}as a regular expression of the path it needs one group in brackets: give such as "
@@ -52,7 +52,7 @@ def group_names(paths: Sequence[str], pattern: str, start: str = "--data.group "
     matches = [expression.search(path) for path in paths]
     if None in matches:
         path = paths[matches.index(None)]
-        raise InputError(f"--data.group {shown(pattern)} is not found in {shown(path)}: correct the expression")
+        raise InputError(f"--data.group {escape(pattern)} is not found in {escape(path)}: correct the expression")
     return [match.group(1) or "" for match in matches if match is not None]
 
 
@@ -81,7 +81,7 @@ def values_of_field(
     if not any(name in entry for entry in entries):
         fields = sorted({key for entry in entries[:100] for key in entry}) if fields is None else fields
         there = some(fields, 12)
-        raise InputError(f"{shown(file)}: no image has a {shown(name)}, they have {there}: give one as --data.group")
+        raise InputError(f"{escape(file)}: no image has a {escape(name)}, they have {there}: give one as --data.group")
     return [text(entry.get(name)) for entry in entries]
 
 

@@ -14,7 +14,7 @@ from longtail.errors import InputError
 from longtail.files.listing import Listing
 from longtail.files.tables.labels import Rows, indices_among, own_indices
 from longtail.files.texts import Block
-from longtail.messages import plural, shown, some
+from longtail.messages import escape, plural, some
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def label_sets(rows: Rows, paths: Sequence[str], classes: Sequence[str] | None) 
     if rows.classes is not None and classes is not None:
         labelled = _known(rows, labelled, set(classes))
     if not labelled and classes is None:
-        raise InputError(f"{shown(rows.file)}: no image has a class; fill in the labels")
+        raise InputError(f"{escape(rows.file)}: no image has a class; fill in the labels")
     named = rows.subset(labelled)
     if labelled:
         targets, names = own_indices(named) if classes is None else indices_among(named, classes)
@@ -103,7 +103,7 @@ def _groups(rows: Rows, paths: Sequence[str]) -> list[str] | None:
     for i, group in enumerate(rows.groups):
         if (before := rows.groups[first.setdefault(paths[i], i)]) != group:
             line = f"{rows.unit} {rows.numbers[first[paths[i]]]}"
-            problem = f"the group of {shown(rows.paths[i])} is {shown(group)}, and {shown(before)} in {line}"
+            problem = f"the group of {escape(rows.paths[i])} is {escape(group)}, and {escape(before)} in {line}"
             raise rows.error(i, f"{problem}; give all rows of it the same one")
     return [rows.groups[i] for i in first.values()] or None
 
@@ -113,5 +113,5 @@ def _known(rows: Rows, labelled: list[int], classes: set[str]) -> list[int]:
     known = [i for i in labelled if rows.labels[i] in classes]
     if lost := sorted({rows.labels[i] for i in labelled} - classes):
         labels, names = plural(len(labelled) - len(known), "label"), plural(len(lost), "class", "classes")
-        logger.info(f"{shown(rows.file)}: left out {labels} of {names} that training lacks: {some(lost)}")
+        logger.info(f"{escape(rows.file)}: left out {labels} of {names} that training lacks: {some(lost)}")
     return known

@@ -14,7 +14,7 @@ from longtail.files.tables.columnar import SUFFIXES as COLUMNAR
 from longtail.files.tables.columns import Columns
 from longtail.files.tables.packed import has_images
 from longtail.files.tables.table import SUFFIXES, is_table, read_rows
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 
 
 class Listed(NamedTuple):
@@ -54,7 +54,7 @@ def listed_files(table: Path, kind: Kind, column: str = "path") -> list[Listed]:
         return [Listed(str(inside.home / path), path) for path in inside.paths if inside.home and path]
     rows = read_rows(table, Columns(path=column, labelled=False))
     if not rows.paths:
-        raise InputError(f"{shown(table)}: the table is empty; add a row for every {kind.noun}")
+        raise InputError(f"{escape(table)}: the table is empty; add a row for every {kind.noun}")
     names = list(rows.paths)
     if table.suffix.lower() in SUFFIXES[-2:]:  # lines of a path, and perhaps a label
         names = [name if (table.parent / name).exists() else name.rsplit(maxsplit=1)[0] for name in names]

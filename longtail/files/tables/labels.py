@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from longtail.errors import InputError
 from longtail.files.texts import Block, at_rows
-from longtail.messages import plural, shown, some
+from longtail.messages import escape, plural, some
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class Rows:
 
 def row_error(file: Path, number: int, message: str, unit: str = "line") -> InputError:
     """What is wrong with a row of a file."""
-    return InputError(f"{shown(file)}, {unit} {number}: {message}")
+    return InputError(f"{escape(file)}, {unit} {number}: {message}")
 
 
 class Draft:
@@ -168,13 +168,13 @@ def own_indices(rows: Rows) -> tuple[NDArray[np.int64], list[str]]:
     _refuse_empty(rows, distinct)
     if len(distinct) < 2:
         raise InputError(
-            f"{shown(rows.file)}: all rows have the label {shown(rows.labels[0])}; at least two classes are needed"
+            f"{escape(rows.file)}: all rows have the label {escape(rows.labels[0])}; at least two classes are needed"
         )
     if rows.classes is not None:
         names = [name for name in rows.classes if name in distinct]
         if unused := [name for name in rows.classes if name not in distinct]:
             words = plural(len(unused), "class", "classes")
-            logger.info(f"{shown(rows.file)}: left out {words} without an image: {some(unused)}")
+            logger.info(f"{escape(rows.file)}: left out {words} without an image: {some(unused)}")
         return _targets(rows, {name: i for i, name in enumerate(names)}), names
     if not all(_NUMBER.fullmatch(label) for label in distinct):
         names = sorted(distinct)
@@ -182,7 +182,7 @@ def own_indices(rows: Rows) -> tuple[NDArray[np.int64], list[str]]:
     names = sorted({_plain(label) for label in distinct}, key=float)
     if names != [str(i) for i in range(len(names))]:
         logger.info(
-            f"{shown(rows.file)}: labels are {len(names)} numbers from {names[0]} to {names[-1]}, which are the names "
+            f"{escape(rows.file)}: labels are {len(names)} numbers from {names[0]} to {names[-1]}, which are the names "
             "of the classes in this order"
         )
     places = {name: i for i, name in enumerate(names)}
@@ -205,7 +205,7 @@ def indices_among(rows: Rows, classes: Sequence[str]) -> tuple[NDArray[np.int64]
         others = sorted(unknown - {rows.labels[odd]})
         raise rows.error(
             odd,
-            f"label {shown(rows.labels[odd])} is not one of the {len(names)} known classes ({some(names)})"
+            f"label {escape(rows.labels[odd])} is not one of the {len(names)} known classes ({some(names)})"
             f"{f', nor is {some(others, 10)}' if others else ''}; correct it or remove the row",
         )
     index = {label: int(plain[label]) for label in distinct}

@@ -10,7 +10,7 @@ from typing import Any
 
 from longtail.errors import InputError
 from longtail.files.tables.columnar import arrow, columnar
-from longtail.messages import shown
+from longtail.messages import escape
 from longtail.plain import JSON
 
 LINES = ".jsonl"
@@ -99,7 +99,7 @@ def json_lines(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str
         except (ValueError, RecursionError):
             entry = None
         if not isinstance(entry, dict):
-            raise InputError(f"{shown(file)}, line {number}: no JSON object; write one in each line")
+            raise InputError(f"{escape(file)}, line {number}: no JSON object; write one in each line")
         yield number, entry
 
 
@@ -109,6 +109,6 @@ def _lines(file: Path) -> Iterator[dict[str, JSON]]:
             for _, entry in json_lines(file, iter(lambda: stream.readline(_LONG), "")):
                 yield entry
     except UnicodeDecodeError as error:
-        raise InputError(f"{shown(file)}: not UTF-8 text; save the table as UTF-8") from error
+        raise InputError(f"{escape(file)}: not UTF-8 text; save the table as UTF-8") from error
     except OSError as error:
-        raise InputError(f"{shown(file)}: cannot read it ({error.strerror}); check its permissions") from error
+        raise InputError(f"{escape(file)}: cannot read it ({error.strerror}); check its permissions") from error

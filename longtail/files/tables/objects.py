@@ -12,7 +12,7 @@ from longtail.files.tables.columns import likeliest_label, likeliest_path
 from longtail.files.tables.features import features_of
 from longtail.files.tables.nested import LINES, nested_fields, plain_columns
 from longtail.files.tables.packed import image_columns
-from longtail.messages import command, shown, some
+from longtail.messages import command, escape, some
 
 # Names of columns and fields, the likelier first.
 _COLUMNS = ("objects", "annotations", "instances", "labels")
@@ -67,7 +67,7 @@ def find_objects(file: Path) -> Objects | None:
         likely = [objects for name in _COLUMNS for objects in candidates if objects.column == name]
         if not likely:
             names = some([objects.column for objects in candidates])
-            raise InputError(f"{shown(file)}: several columns have boxes, {names}: keep one of them")
+            raise InputError(f"{escape(file)}: several columns have boxes, {names}: keep one of them")
         candidates = likely
     if candidates:
         return candidates[0]
@@ -106,7 +106,7 @@ def find_masks(file: Path, image: str | None = None, mask: str | None = None) ->
     for option, column in (("path_column", image), ("mask_column", mask)):
         if column is not None and column not in columns:
             there = f"only {some(columns, 10)}" if columns else "and no other"
-            raise InputError(f"{command(f'--data.{option}', column)}: {shown(file)} has no such images, {there}")
+            raise InputError(f"{command(f'--data.{option}', column)}: {escape(file)} has no such images, {there}")
     mask = mask or next((name for name in _MASKS if name in columns and name != image), None)
     rest = [name for name in columns if name != mask]
     if mask is None or not rest:
@@ -114,7 +114,7 @@ def find_masks(file: Path, image: str | None = None, mask: str | None = None) ->
     image = image or (rest[0] if len(rest) == 1 else likeliest_path(rest))
     if image is None:
         way_out = command("--data.path_column", rest[0])
-        raise InputError(f"{shown(file)}: which column has the images? There are {some(rest, 10)}: give {way_out}")
+        raise InputError(f"{escape(file)}: which column has the images? There are {some(rest, 10)}: give {way_out}")
     return Masked(image, mask)
 
 

@@ -14,7 +14,7 @@ from longtail.files.tables.columns import SAMPLE, Body, Columns, as_text, find_c
 from longtail.files.tables.features import Features, features_of
 from longtail.files.tables.labels import Rows, row_error
 from longtail.files.tables.unpacking import image_suffix, unpacked
-from longtail.messages import command, shown, some
+from longtail.messages import command, escape, some
 
 
 def has_images(file: Path) -> bool:
@@ -50,7 +50,7 @@ def read_columnar(file: Path, columns: Columns, root: Path | None = None, config
         columns = replace(columns, path=image, label=columns.label or (named[0] if len(named) == 1 else None))
     texts = [name for name in header if name != image]
     sample = [[as_text(row.get(name)) for name in header] for row in first_rows(file, texts, SAMPLE)]
-    places = find_columns(shown(file), header, sample, columns)
+    places = find_columns(escape(file), header, sample, columns)
     about, home = places.about(header, columns), None
     values = _values(file, {at: header[at] for at in places.used if header[at] != image})
     for at in set(values) & {places.path, *places.labels}:
@@ -82,9 +82,9 @@ def _checked(file: Path, values: list[Any], name: str, is_path: bool, features: 
     for row, value in enumerate(values):
         problem = ""
         if not isinstance(value, kind):
-            problem = f"{shown(name)} is of type {type(value).__name__}; store it as {words}"
+            problem = f"{escape(name)} is of type {type(value).__name__}; store it as {words}"
         elif classes is not None and isinstance(value, int) and value >= len(classes):
-            problem = f"{shown(name)} is {value}, and there are {len(classes)} names from 0; correct it"
+            problem = f"{escape(name)} is {value}, and there are {len(classes)} names from 0; correct it"
         if problem:
             raise row_error(file, row + 1, problem, "row")
     if classes is None:
@@ -124,5 +124,5 @@ def _chosen(file: Path, packed: Sequence[str], columns: Columns) -> str | None:
     likely = likeliest_path(packed)
     if likely is None:
         way_out = command("--data.path_column", packed[0])
-        raise InputError(f"{shown(file)}: which column has the images? There are {some(packed, 10)}: give {way_out}")
+        raise InputError(f"{escape(file)}: which column has the images? There are {some(packed, 10)}: give {way_out}")
     return likely

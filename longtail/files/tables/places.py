@@ -18,7 +18,7 @@ from longtail.files.listing import by_folder, entries, is_file, missing_files, n
 from longtail.files.split_names import split_in
 from longtail.files.tables.labels import Rows
 from longtail.files.texts import Block, all_but
-from longtail.messages import plural, shown, some
+from longtail.messages import escape, plural, some
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ def find_files(rows: Rows, folders: Sequence[str], kind: Kind, split: str | None
     """
     for folder in folders:
         if not os.path.isdir(folder):
-            way_out = f"give the one that the paths of {shown(rows.file)} start from"
-            raise InputError(f"{shown(folder)}: no such folder; {way_out}")
+            way_out = f"give the one that the paths of {escape(rows.file)} start from"
+            raise InputError(f"{escape(folder)}: no such folder; {way_out}")
     inner = _inner_paths(rows, folders)
     waiting = all_but(inner.blank(), len(inner))
     parts = [Block.of([""])]  # and the places in them
@@ -64,9 +64,9 @@ def find_files(rows: Rows, folders: Sequence[str], kind: Kind, split: str | None
         place[list(matches)] = sum(map(len, parts)) + np.arange(len(matches))
         parts.append(Block.of(matches.values()))
         if matches:
-            where, total = shown(folders[-1]), plural(len(set(rows.paths)), kind.noun)
+            where, total = escape(folders[-1]), plural(len(set(rows.paths)), kind.noun)
             by_name = len({rows.paths[i] for i in matches})
-            logger.info(f"{by_name} of {total} of {shown(rows.file)} found by their names in {where}")
+            logger.info(f"{by_name} of {total} of {escape(rows.file)} found by their names in {where}")
     return Block.joined(parts).take(place)
 
 
@@ -109,7 +109,7 @@ def _inner_path(rows: Rows, i: int, path: str, tops: Collection[str], folder: st
         start = next((plain[len(top) :] for top in tops if plain.startswith(top)), "")
         elsewhere = not start and os.path.lexists(plain)
     if elsewhere or plain in (os.curdir, os.pardir) or plain.startswith(os.pardir + os.sep):
-        raise rows.error(i, f"path {shown(path)} is not inside {shown(folder)}; correct it or give another root")
+        raise rows.error(i, f"path {escape(path)} is not inside {escape(folder)}; correct it or give another root")
     return start
 
 
@@ -140,7 +140,7 @@ class _Names:
         if len(matches) > 1:
             raise rows.error(
                 row,
-                f"{shown(rows.paths[row])} may be {some(matches)}; write the path, or give the folder of the "
+                f"{escape(rows.paths[row])} may be {some(matches)}; write the path, or give the folder of the "
                 f"{self.kind.noun}s by --data.root",
             )
         return matches[0] if matches else None

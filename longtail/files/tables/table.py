@@ -32,7 +32,7 @@ from longtail.files.tables.labels import Draft, Rows, row_error
 from longtail.files.tables.nested import json_lines
 from longtail.files.tables.packed import read_columnar
 from longtail.files.texts import is_utf8
-from longtail.messages import command, plural, shown
+from longtail.messages import command, escape, plural
 
 logger = logging.getLogger(__name__)
 
@@ -86,10 +86,10 @@ def read_rows(file: Path, columns: Columns) -> Rows:
     """The columns of a table as text; of a list file without labels each line is a path."""
     if not os.path.isfile(file):
         problem = "is a folder" if os.path.isdir(file) else "no such file"
-        raise InputError(f"{shown(file)}: {problem}; give the path of a table")
+        raise InputError(f"{escape(file)}: {problem}; give the path of a table")
     rows = _read(file, columns)
     if rows.columns:
-        logger.info(f"{shown(file)}: read as a table, {rows.columns}")
+        logger.info(f"{escape(file)}: read as a table, {rows.columns}")
     return rows
 
 
@@ -107,7 +107,7 @@ def _read(file: Path, columns: Columns) -> Rows:
             return _read_lines(file, columns)
         case _:
             suffixes = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-            raise InputError(f"{shown(file)}: unknown kind of table; rename it to end in {suffixes}")
+            raise InputError(f"{escape(file)}: unknown kind of table; rename it to end in {suffixes}")
 
 
 def file_text(file: Path) -> str:
@@ -126,10 +126,10 @@ def _utf8(file: Path) -> bytes:
         if not is_utf8(data):
             data.decode("utf-8-sig")  # tells where it is not
     except OSError as error:
-        raise InputError(f"{shown(file)}: cannot read it ({error.strerror}); check its permissions") from error
+        raise InputError(f"{escape(file)}: cannot read it ({error.strerror}); check its permissions") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{shown(file)}, line {line}: not UTF-8 text; save the table as UTF-8") from error
+        raise InputError(f"{escape(file)}, line {line}: not UTF-8 text; save the table as UTF-8") from error
     return data
 
 
@@ -148,11 +148,11 @@ def _read_csv(file: Path, delimiter: str, columns: Columns) -> Rows:
             if len(header) == 1:
                 return _read_lines(file, columns)
             if len(header) != 2:
-                raise InputError(f"{shown(file)}, line {reader.line_num}: no header; write one, such as path,label")
+                raise InputError(f"{escape(file)}, line {reader.line_num}: no header; write one, such as path,label")
             lines.seek(0)
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
             header = ["path", "label"]
-        place = f"{shown(file)}, line {max(reader.line_num, 1)}"
+        place = f"{escape(file)}, line {max(reader.line_num, 1)}"
         blocks = _blocks(file, reader, len(header))
         sample = next(blocks, ([], []))
         places = find_columns(place, header, sample[1], columns)
@@ -160,7 +160,7 @@ def _read_csv(file: Path, delimiter: str, columns: Columns) -> Rows:
         for numbers, rows in chain([sample], blocks):
             body.add(numbers, {at: [row[at] for row in rows] for at in places.used})
     except csv.Error as error:
-        raise InputError(f"{shown(file)}, line {reader.line_num}: {error}; correct the quotes of this row") from error
+        raise InputError(f"{escape(file)}, line {reader.line_num}: {error}; correct the quotes of this row") from error
     return body.rows(**places.about(header, columns))
 
 
@@ -201,7 +201,7 @@ def _read_lines(file: Path, columns: Columns) -> Rows:
         if not any(fields):
             continue
         if len(fields) < 2:
-            raise row_error(file, number, f"only one field, {shown(fields[0])}; write a path, a space and a label")
+            raise row_error(file, number, f"only one field, {escape(fields[0])}; write a path, a space and a label")
         for label in labels_in(fields[1]) if columns.several else fields[1:]:
             rows.add(number, fields[0], label)
     return rows.rows(file)
@@ -226,12 +226,12 @@ def _read_json_lines(file: Path, columns: Columns) -> Rows:
         elif name == label:
             problem = "is not a list of names in each line; write one" if columns.several else f"has lists; {SEVERAL}"
             way_out = f"{problem}, or {command('--data.label_column', 'NAME')} for another column"
-            raise row_error(file, numbers[0], f"{shown(name)} {way_out}")
+            raise row_error(file, numbers[0], f"{escape(name)} {way_out}")
     header = [name for name in names if name not in nested]
     if not header:
         return Rows(file, [], [], numbers)
     sample = [[as_text(entry.get(name)) for name in header] for entry in entries[:SAMPLE]]
-    places = find_columns(f"{shown(file)}, line {numbers[0]}", header, sample, columns)
+    places = find_columns(f"{escape(file)}, line {numbers[0]}", header, sample, columns)
     body = Body(file, "line", header, places, columns.several)
     body.add(numbers, {at: [as_text(entry.get(header[at])) for entry in entries] for at in places.used})
     return body.rows(**places.about(header, columns))
@@ -250,14 +250,16 @@ def _barred(file: Path, number: int, value: object) -> object:
         return value
     parts = [as_text(part) for part in value]
     if odd := next((part for part in parts if "|" in part), None):
-        raise row_error(file, number, f"label {shown(odd)} has a |, which separates labels; rename it")
+        raise row_error(file, number, f"label {escape(odd)} has a |, which separates labels; rename it")
     return "|".join(parts)
 
 
 def below(root: str, rows: Rows) -> list[str]:
     """The paths joined to ``root``, without detours; refuses those outside and those that come twice."""
     if not os.path.isdir(root):
-        raise InputError(f"{shown(root)}: no such folder; give the one that the paths of {shown(rows.file)} start from")
+        raise InputError(
+            f"{escape(root)}: no such folder; give the one that the paths of {escape(rows.file)} start from"
+        )
     tops = [os.path.join(top, "") for top in (os.path.abspath(root), os.path.realpath(root))]
     first: dict[str, int] = {}
     for i, path in enumerate(rows.paths):
@@ -267,9 +269,9 @@ def below(root: str, rows: Rows) -> list[str]:
         if os.path.isabs(inner):
             inner = next((inner[len(top) :] for top in tops if inner.startswith(top)), os.pardir)
         if inner in (os.curdir, os.pardir) or inner.startswith(os.pardir + os.sep):
-            raise rows.error(i, f"path {shown(path)} is not inside {shown(root)}; correct it or give another root")
+            raise rows.error(i, f"path {escape(path)} is not inside {escape(root)}; correct it or give another root")
         if (before := first.setdefault(inner, i)) != i:
             raise rows.error(
-                i, f"path {shown(path)} is also in {rows.unit} {rows.numbers[before]}; remove one of the two"
+                i, f"path {escape(path)} is also in {rows.unit} {rows.numbers[before]}; remove one of the two"
             )
     return [os.path.join(root, inner) for inner in first]

@@ -15,7 +15,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from longtail.errors import InputError
-from longtail.messages import shown
+from longtail.messages import escape
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def opened(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     except av.FFmpegError as error:
         raise InputError(f"cannot be decoded ({reason(error)})") from error
     except Exception as error:  # on damaged files, PyAV raises nearly anything
-        raise InputError(f"cannot be decoded ({shown(error)})") from error
+        raise InputError(f"cannot be decoded ({escape(error)})") from error
 
 
 def _container(path: str) -> InputContainer:
@@ -68,4 +68,4 @@ def decoding(where: str) -> Iterator[None]:
 
 def reason(error: av.FFmpegError) -> str:
     """What FFmpeg says, in lower case."""
-    return shown(error.strerror).lower()
+    return escape(error.strerror).lower()

@@ -24,7 +24,7 @@ from longtail.files.listing import is_file
 from longtail.files.video import webp
 from longtail.files.video.flow import without_flow
 from longtail.files.video.frames import check_last, stacked
-from longtail.messages import shown
+from longtail.messages import escape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -196,7 +196,7 @@ def _naming(path: str) -> Iterator[None]:
         with _reasoning(path):
             yield
     except InputError as error:
-        raise InputError(f"{shown(path)}: {error}; replace or remove the file") from error
+        raise InputError(f"{escape(path)}: {error}; replace or remove the file") from error
 
 
 @contextmanager
@@ -260,10 +260,10 @@ def _check_folder(folder: str, pattern: str | None, full: bool) -> int:
     for path in files:
         beat()
         if reason := fault_of(path, None, full):
-            raise InputError(f"{shown(Path(path).name)}: {reason}")
+            raise InputError(f"{escape(Path(path).name)}: {reason}")
     sizes = [upright_size(path) for path in files]
     if (odd := next((i for i, size in enumerate(sizes) if size != sizes[0]), None)) is not None:
-        names = [f"{shown(Path(files[i]).name)} is {sizes[i][0]} x {sizes[i][1]}" for i in (0, odd)]
+        names = [f"{escape(Path(files[i]).name)} is {sizes[i][0]} x {sizes[i][1]}" for i in (0, odd)]
         raise InputError(f"its frames differ in size ({', '.join(names)})")
     return len(files)
 

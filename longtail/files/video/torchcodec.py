@@ -14,7 +14,7 @@ from torchcodec.decoders import VideoDecoder
 
 from longtail.errors import InputError
 from longtail.files.video.frames import check_last
-from longtail.messages import shown
+from longtail.messages import escape
 
 if getattr(torchcodec, "ffmpeg_major_version", 0) is None:  # some versions tell a missing library only here
     raise ImportError("torchcodec finds no FFmpeg")
@@ -62,4 +62,4 @@ def _opened(path: str) -> VideoDecoder:
 
 
 def _reason(error: Exception) -> str:
-    return shown(str(error).strip().split("\n")[0])
+    return escape(str(error).strip().split("\n")[0])

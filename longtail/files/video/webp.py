@@ -16,7 +16,7 @@ from PIL import Image
 
 from longtail.errors import InputError
 from longtail.files.video.frames import check_last, stacked
-from longtail.messages import shown
+from longtail.messages import escape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +59,7 @@ def _opened(path: str) -> Iterator[Any]:  # an image with frames, which the type
         except (InputError, MemoryError):
             raise
         except Exception as error:  # on damaged files, decoders raise nearly anything
-            raise InputError(f"cannot be decoded ({shown(error)})") from error
+            raise InputError(f"cannot be decoded ({escape(error)})") from error
 
 
 def _rgb(image: Any, number: int) -> NDArray[np.uint8]:  # of Pillow, with frames

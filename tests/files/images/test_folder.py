@@ -8,7 +8,7 @@ from longtail.errors import InputError
 from longtail.files.images.folder import IMAGES, VIDEOS, Kind, is_sample, samples_below, scan_folder
 from longtail.files.images.passed_over import PassedOver
 from longtail.files.listing import Listing, in_class_order
-from longtail.messages import shown, some
+from longtail.messages import escape, some
 
 
 def fill(root: Path, *files: str) -> Path:
@@ -297,7 +297,7 @@ def test_listing_refuses_other_targets(targets):
 
 
 def test_names_in_messages_stay_on_one_line():
-    assert shown("a b/ü.jpg") == "a b/ü.jpg"
-    assert shown("a\nb") == "'a\\nb'"
+    assert escape("a b/ü.jpg") == "a b/ü.jpg"
+    assert escape("a\nb") == "'a\\nb'"
     assert some(["a", "b", "c"]) == "a, b, c"
     assert some(list("abcde")) == "a, b, c and 2 more"
