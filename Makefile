@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOWEST := .venv-lowest
+# The tests start many processes, which would all compile the package where this is set to anything.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test docs lint types wheel lowest clean
 

@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,16 +51,26 @@ def distributions(node: ast.AST, own: set[str]) -> set[str]:
     return {NAMES.get(top, top.replace("_", "-")) for top in tops}
 
 
+@cache
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def dotted(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
+
+
 def everything(file: Path, own: set[str]) -> set[str]:
-    return set().union(*(distributions(node, own) for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))))
+    return set().union(*(distributions(node, own) for node in ast.walk(tree(file))))
 
 
-TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
-IMPORTED = {  # by each module
-    ".".join(file.relative_to(ROOT).with_suffix("").parts): set().union(*(modules(node) for node in ast.walk(tree)))
-    for file, tree in TREES.items()
-}
-NAMED = set().union(*(names for module, names in IMPORTED.items() if not module.endswith("video.pyav")))
+@cache
+def loaded_by_others() -> set[str]:
+    """What the modules of the package import, but for the one that is chosen by name."""
+    nodes = (node for file in FILES if not dotted(file).endswith("video.pyav") for node in ast.walk(tree(file)))
+    return set().union(*map(modules, nodes))
+
+
 every_file = pytest.mark.parametrize("file", FILES, ids=[file.relative_to(PACKAGE).as_posix() for file in FILES])
 
 
@@ -70,18 +81,16 @@ def test_imports_are_declared(file: Path) -> None:
     A module that no other imports is loaded by name, where its package is installed: there the import is the try, for
     what it alone imports as well.
     """
-    tree = TREES[file]
     said: dict[ast.AST, str] = {}  # for an import that is tried, the code that follows where it fails
-    for node in ast.walk(tree):
+    for node in ast.walk(tree(file)):
         if isinstance(node, ast.Try):
             excepted = "\n".join(ast.unparse(handler) for handler in node.handlers)
             if "ImportError" in excepted:
                 said |= dict.fromkeys(node.body, excepted)
-    dotted = ".".join(file.relative_to(ROOT).with_suffix("").parts)
-    for node in ast.walk(tree):
+    for node in ast.walk(tree(file)):
         for name in distributions(node, {"longtail"}) - DECLARED[""]:
             where = f"{file}:{getattr(node, 'lineno', 0)}: {name}"
-            if dotted not in NAMED and node in tree.body:
+            if dotted(file) not in loaded_by_others() and node in tree(file).body:
                 assert name in EXTRA or name in UNDECLARED, f"{where} is not declared"
                 continue
             assert name in EXTRA, f"{where} is not declared"
