@@ -87,10 +87,9 @@ class Backbone(nn.Module):
         """The images that the network and the weights it starts from expect; the options are those of the class."""
         name, weights = resolved(options["name"], options.get("weights"))
         published = timm_input(name, bool(options.get("pretrained") or weights))
-        recorded = recorded_input(name, None if weights is None else Path(weights)) or NetworkInput()
-        return NetworkInput(
-            recorded.preprocessing.over(published.preprocessing), recorded.size or published.size, published.fixed
-        )
+        recorded = recorded_input(name, None if weights is None else Path(weights)) or published
+        preprocessing = recorded.preprocessing.over(published.preprocessing)
+        return NetworkInput(preprocessing, recorded.size or published.size, published.fixed, recorded.border)
 
     def tune(self, num_classes: int) -> None:
         """Put in what is trained of the network, for C classes; raises InputError where it has no place for it."""

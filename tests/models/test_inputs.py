@@ -19,9 +19,29 @@ from longtail.tasks.inputs import fit_to_network
 def test_the_values_are_those_of_the_weights():
     clip = timm_input("vit_base_patch16_clip_224.openai", True)
     mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of OpenAI's code
-    assert clip == NetworkInput(Preprocessing(mean, std, "bicubic", 0.9), 224, True)
+    assert clip == NetworkInput(Preprocessing(mean, std, "bicubic", 0.9, "center"), 224, True)
     half = (0.5, 0.5, 0.5)
-    assert timm_input("tf_efficientnet_lite0", True) == NetworkInput(Preprocessing(half, half, "bicubic", 0.875), 224)
+    preprocessing = Preprocessing(half, half, "bicubic", 0.875, "center")
+    assert timm_input("tf_efficientnet_lite0", True) == NetworkInput(preprocessing, 224)
+
+
+def test_images_are_squashed_or_in_a_border_where_the_weights_were_trained_so():
+    squashed = timm_input("convnext_tiny.fb_in22k_ft_in1k_384", True)
+    assert (squashed.preprocessing.crop_mode, squashed.preprocessing.crop, squashed.border) == ("squash", 1.0, False)
+    name = next(name for name in timm.list_pretrained() if timm.get_pretrained_cfg(name).crop_mode == "border")
+    init_args = Namespace(name=name, pretrained=True)
+    backbone = Namespace(class_path="longtail.models.Backbone", init_args=init_args)
+    method = Namespace(class_path="longtail.methods.Plain", init_args=Namespace(backbone=backbone))
+    data = Namespace(image_size=None, preprocessing=None)
+    config = Namespace(
+        model=Namespace(init_args=Namespace(method=method)),
+        data=Namespace(class_path="longtail.data.Folder", init_args=data),
+    )
+    with pytest.raises(InputError, match=r"in a border .*: give --data\.preprocessing\.crop_mode squash or center"):
+        fit_to_network(config)
+    data.preprocessing = Namespace(crop_mode="squash")
+    fit_to_network(config)
+    assert data.preprocessing.crop_mode == "squash"
 
 
 def test_random_weights_expect_nothing_but_the_size_they_are_made_for():
