@@ -128,6 +128,31 @@ def test_a_size_that_a_network_cannot_have_is_refused_with_the_nearest_that_fit(
         Backbone(name, image_size=size)
 
 
+def test_sizes_are_named_that_the_weights_fit(monkeypatch):
+    """Levit's positions are not interpolated: of a random network 96 and 128 would do."""
+    make = timm.create_model
+
+    def published(name, pretrained=False, **options):
+        if pretrained:
+            raise RuntimeError("Error(s) in loading state_dict")
+        return make(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", published)
+    with pytest.raises(InputError, match=r"takes no images of 100 pixels: give --image-size 224$"):
+        Backbone("levit_128s", pretrained=True, image_size=100)
+
+
+def test_a_size_that_a_network_of_any_size_does_not_take_is_refused():
+    backbone = Backbone("lambda_resnet26t", tuning="none")
+    backbone.tune(2)
+    with pytest.raises(
+        InputError, match=r"lambda_resnet26t takes no images of 100 pixels: give --image-size 96, 1.* or 256"
+    ):
+        backbone.check_size(100)
+    assert not any(module.training for module in backbone.body.modules())
+    Backbone("resnet8_cifar").check_size(1)
+
+
 def test_weights_whose_positions_do_not_fit_are_answered_with_the_native_size(tmp_path):
     torch.save(timm.create_model("levit_128s").state_dict(), tmp_path / "weights.pt")
     with pytest.raises(InputError, match=r"in place of .*; give --image-size 224, the size of its published weights"):
