@@ -9,15 +9,16 @@ JSON: TypeAlias = Any
 
 class Input(TypedDict, total=False):
     """What the network takes: the side of the images in pixels, mean and deviation of the channels in [0, 1], how
-    images are resized, and the part of them that the central crop takes; how many bits of images of 16 count, where
-    that was given; of clips their frames, and what these are called in folders, where that was given; of a detector,
-    the category id of each class; of segmentation, the label that does not count."""
+    images are resized, the part of them that the central crop takes, and how it takes it; how many bits of images of 16
+    count, where that was given; of clips their frames, and what these are called in folders, where that was given; of a
+    detector, the category id of each class; of segmentation, the label that does not count."""
 
     size: int
     mean: list[float]
     std: list[float]
     interpolation: str
     crop: float
+    crop_mode: str
     bit_depth: int
     frames: int
     frame_pattern: str

@@ -141,7 +141,7 @@ PUBLISHED: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (augment.GrowingCrop, {"least": 0.08}, LIFT),
     (augment.PadCrop, {"padding": 4}, f"{RESNET}, on CIFAR"),
     (augment.HorizontalFlip, {"p": 0.5}, RESNET),
-    (Resize, {"interpolation": "bilinear", "crop": 0.875}, f"{RESNET}: 224 of 256 pixels"),
+    (Resize, {"interpolation": "bilinear", "crop": 0.875, "crop_mode": "center"}, f"{RESNET}: 224 of 256 pixels"),
     (augment.Cutout, {"size": 0.5, "value": 0}, "DeVries and Taylor, 2017: 16 of 32 pixels on CIFAR-10"),
     (augment.GaussianBlur, {"sigma": (0.1, 2.0), "p": 0.5}, SIMCLR),
     (augment.Greyscale, {"p": 0.2}, SIMCLR),

@@ -11,6 +11,7 @@ from longtail.errors import InputError
 from longtail.plain import JSON
 
 Interpolation = Literal["bilinear", "bicubic"]
+CropMode = Literal["center", "squash"]
 Channels = tuple[float, float, float]
 
 
@@ -21,14 +22,23 @@ class Resize:
     Args:
         interpolation: with antialiasing.
         crop: part of the shorter side that the central crop takes.
+        crop_mode: "center" keeps the shape of what is shown; "squash" brings both sides to ``size / crop``.
     """
 
     interpolation: Interpolation = "bilinear"
     crop: float = 0.875
+    crop_mode: CropMode = "center"
 
     def shorter(self, size: int) -> int:
         """The shorter side from which the central crop of ``size`` is cut."""
         return round(size / self.crop)
+
+    def sides(self, width: int, height: int, size: int) -> tuple[int, int]:
+        """Width and height that an image of this width and height is brought to, the longer one rounded down."""
+        shorter = self.shorter(size)
+        if self.crop_mode == "squash":
+            return shorter, shorter
+        return shorter * width // min(width, height), shorter * height // min(width, height)
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,8 @@ class Preprocessing:
         mean, std: of red, green and blue, on the scale of 0 ... 1.
         interpolation: how images are resized, with antialiasing.
         crop: part of the shorter side that the central crop of evaluation takes.
+        crop_mode: "center" keeps the shape of what the central crop shows; "squash" brings both sides of an image to
+            one length before it, so that with a crop of 1 all of the image is seen.
 
     Raises:
         InputError: if a deviation is not positive, or the crop outside (0, 1].
@@ -49,6 +61,7 @@ class Preprocessing:
     std: Channels | None = None
     interpolation: Interpolation | None = None
     crop: float | None = None
+    crop_mode: CropMode | None = None
 
     def __post_init__(self) -> None:
         if self.std is not None and not all(value > 0 for value in self.std):
@@ -65,11 +78,11 @@ class Preprocessing:
         """Normalisation and resizing.
 
         Raises:
-            ValueError: if a value is missing.
+            ValueError: if a value is missing, but for the mode of the crop, which is then "center".
         """
         if self.mean is None or self.std is None or self.interpolation is None or self.crop is None:
             raise ValueError(f"every value has to be given, got {self}")
-        return Normalise(self.mean, self.std), Resize(self.interpolation, self.crop)
+        return Normalise(self.mean, self.std), Resize(self.interpolation, self.crop, self.crop_mode or "center")
 
 
 STANDARD = Preprocessing(IMAGENET_MEAN, IMAGENET_STD, "bilinear", 0.875)
@@ -77,4 +90,5 @@ STANDARD = Preprocessing(IMAGENET_MEAN, IMAGENET_STD, "bilinear", 0.875)
 
 def input_parts(record: Mapping[str, JSON]) -> tuple[Normalise, Resize]:
     """Normalisation and resizing, out of the record of what a network takes."""
-    return Normalise(record["mean"], record["std"]), Resize(record["interpolation"], record["crop"])
+    resize = Resize(record["interpolation"], record["crop"], record.get("crop_mode", "center"))
+    return Normalise(record["mean"], record["std"]), resize

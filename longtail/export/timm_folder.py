@@ -98,7 +98,7 @@ def write_timm_folder(
             "std": list(normalise.std),
             "interpolation": resize.interpolation,
             "crop_pct": resize.crop,
-            "crop_mode": "center",
+            "crop_mode": resize.crop_mode,
         },
     }
     try:

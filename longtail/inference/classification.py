@@ -295,6 +295,7 @@ class Classifier(Predictor):
             "std": json.dumps(list(self.normalise.std)),
             "interpolation": self.resize.interpolation,
             "crop": str(self.resize.crop),
+            "crop_mode": self.resize.crop_mode,
             "checkpoint": self.source.name,
             **bits,
         }

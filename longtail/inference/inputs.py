@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
-from longtail.augment.preprocessing import Interpolation, Preprocessing
+from longtail.augment.preprocessing import CropMode, Interpolation, Preprocessing
 from longtail.errors import InputError
 from longtail.files.images.depth import FULL
 from longtail.plain import JSON, Input
@@ -40,8 +40,9 @@ def _problem(inputs: dict[str, JSON], classes: int) -> str | None:
     for key, least, most in (("size", 1, LARGEST_SIDE), ("frames", 1, MOST_FRAMES), ("bit_depth", 8, FULL)):
         if not least <= inputs.get(key, least) <= most:
             return f"has a {key} that is not from {least} to {most}"
-    if inputs.get("interpolation", "bilinear") not in get_args(Interpolation):
-        return "has an unknown interpolation"
+    for key, known in (("interpolation", get_args(Interpolation)), ("crop_mode", get_args(CropMode))):
+        if inputs.get(key, known[0]) not in known:
+            return f"has an unknown {key}"
     try:
         red, green, blue = inputs.get("std", (1.0, 1.0, 1.0))
         Preprocessing(std=(red, green, blue), crop=inputs.get("crop"))

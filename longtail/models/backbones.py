@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from longtail.models.local_dir import recorded_input, resolved
 from longtail.models.resnet_cifar import CifarResNet
 from longtail.models.trained_state import keep_trained_state
 from longtail.models.tuning import BATCH_NORM, Frozen, Tuning
-from longtail.models.weights import check_start, load_tuned, load_weights
+from longtail.models.weights import carries_over, check_start, load_tuned, load_weights
 from longtail.plain import JSON
 
 CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (8, 20, 32, 56)}
@@ -75,7 +75,7 @@ class Backbone(nn.Module):
             body = (
                 make_timm(name, pretrained, num_classes=0)
                 if image_size is None
-                else make_sized(name, pretrained, image_size)
+                else make_sized(name, pretrained, image_size, self.starts_from_weights)
             )
             self.body, self.num_features = body, getattr(body, "head_hidden_size", None) or body.num_features
         if weights is not None:
@@ -87,10 +87,23 @@ class Backbone(nn.Module):
         """The images that the network and the weights it starts from expect; the options are those of the class."""
         name, weights = resolved(options["name"], options.get("weights"))
         published = timm_input(name, bool(options.get("pretrained") or weights))
-        recorded = recorded_input(name, None if weights is None else Path(weights)) or NetworkInput()
-        return NetworkInput(
-            recorded.preprocessing.over(published.preprocessing), recorded.size or published.size, published.fixed
-        )
+        recorded = recorded_input(name, None if weights is None else Path(weights)) or published
+        preprocessing = recorded.preprocessing.over(published.preprocessing)
+        return NetworkInput(preprocessing, recorded.size or published.size, published.fixed, recorded.border)
+
+    def check_size(self, size: int) -> None:
+        """Check that the network takes images of a size, where it is not made for one; raises InputError with those
+        near it that it takes."""
+        if self.name in CIFAR_RESNETS:
+            return
+        published = timm_input(self.name, True)
+        if published.fixed or published.size == size:
+            return
+        taken = takes(self.body, size)
+        refusal = None if taken else _no_size(self.name, size, functools.partial(takes, self.body))
+        self.train(self.training)  # as what is frozen has it
+        if refusal is not None:
+            raise refusal
 
     def tune(self, num_classes: int) -> None:
         """Put in what is trained of the network, for C classes; raises InputError where it has no place for it."""
@@ -144,8 +157,14 @@ def make_timm(name: str, pretrained: bool, **options: Any) -> Any:  # timm has n
         ) from error
 
 
-def make_sized(name: str, pretrained: bool, size: int) -> Any:  # timm has no types
+def make_sized(name: str, pretrained: bool, size: int, from_weights: bool) -> Any:  # timm has no types
     """A network of timm without classifier for images of one size, where it takes them at one size alone.
+
+    Args:
+        name: of the network.
+        pretrained: whether its published weights are loaded.
+        size: side of the images in pixels.
+        from_weights: whether it starts from them, or from a file of their kind: then sizes are named that these fit.
 
     Raises:
         InputError: as ``make_timm``; if it takes any size, or not this one, the nearest that fit named.
@@ -155,14 +174,11 @@ def make_sized(name: str, pretrained: bool, size: int) -> Any:  # timm has no ty
     try:
         body = make_timm(name, pretrained, num_classes=0, img_size=size)
     except InputError:
-        if _fits(name, size):
+        if _fits(name, pretrained, size):
             raise  # the size is not the reason
         body = None
     if body is None or not takes(body, size):
-        near = [next((other for other in others if _fits(name, other)), None) for others in _nearby(name, size)]
-        sizes = {other for other in [*near, timm_input(name, True).size] if other is not None}
-        choices = " or ".join(", ".join(map(str, sorted(sizes))).rsplit(", ", 1))
-        raise InputError(f"{name} takes no images of {size} pixels: give --image-size {choices}")
+        raise _no_size(name, size, functools.partial(_fits, name, from_weights))
     return body
 
 
@@ -207,11 +223,23 @@ def takes(body: nn.Module, size: int) -> bool:
     return True
 
 
-def _fits(name: str, size: int) -> bool:
+def _no_size(name: str, size: int, fits: Callable[[int], bool]) -> InputError:
+    """What is said of a size that a network does not take, with those near it that fit, and that of its weights."""
+    near = [next((other for other in others if fits(other)), None) for others in _nearby(name, size)]
+    sizes = {other for other in [*near, timm_input(name, True).size] if other is not None}
+    choices = " or ".join(", ".join(map(str, sorted(sizes))).rsplit(", ", 1))
+    return InputError(f"{name} takes no images of {size} pixels: give --image-size {choices}")
+
+
+def _fits(name: str, from_weights: bool, size: int) -> bool:
+    """Whether a network can be made for a size, and where it starts from weights, whether these fit it then."""
     try:
-        return takes(make_timm(name, False, num_classes=0, img_size=size), size)
+        body = make_timm(name, False, num_classes=0, img_size=size)
     except InputError:
         return False
+    if not takes(body, size):
+        return False
+    return not from_weights or carries_over(make_timm(name, False, num_classes=0).state_dict(), body)
 
 
 def _nearby(name: str, size: int) -> tuple[range, range]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import cast
 
-from longtail.augment.preprocessing import Channels, Interpolation, Preprocessing
+from longtail.augment.preprocessing import Channels, CropMode, Interpolation, Preprocessing
 
 UNKNOWN = Preprocessing()
 
@@ -16,11 +16,13 @@ class NetworkInput:
         preprocessing: that which its weights were trained with; empty for random weights.
         size: side of the images that its weights were trained at, in pixels; None where any will do.
         fixed: whether it has to be made for another size.
+        border: whether its weights were trained on whole images in a border, which are not made here.
     """
 
     preprocessing: Preprocessing = UNKNOWN
     size: int | None = None
     fixed: bool = False
+    border: bool = False
 
 
 def timm_input(name: str, from_weights: bool) -> NetworkInput:
@@ -40,5 +42,11 @@ def timm_input(name: str, from_weights: bool) -> NetworkInput:
         return NetworkInput(size=size if published.fixed_input_size else None, fixed=published.fixed_input_size)
     mean, std = cast(tuple[Channels, Channels], (published.mean, published.std))
     interpolation: Interpolation = "bilinear" if published.interpolation == "bilinear" else "bicubic"
-    preprocessing = Preprocessing(mean, std, interpolation, min(1.0, published.crop_pct))
-    return NetworkInput(preprocessing, size, published.fixed_input_size)
+    crop_mode, border = of_timm(published.crop_mode)
+    preprocessing = Preprocessing(mean, std, interpolation, min(1.0, published.crop_pct), crop_mode)
+    return NetworkInput(preprocessing, size, published.fixed_input_size, border)
+
+
+def of_timm(crop_mode: str | None) -> tuple[CropMode, bool]:
+    """How the central crop is taken, by what timm's records say of it, and whether that is of an image in a border."""
+    return "squash" if crop_mode == "squash" else "center", crop_mode == "border"

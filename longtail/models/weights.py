@@ -49,11 +49,7 @@ def load_weights(body: nn.Module, file: Path, native: int | None = None) -> None
             f"{escape(file)} holds what was trained beside frozen weights, and not these: give the model.safetensors "
             "that longtail export writes of the run"
         )
-    names, faults = _fit(own, tensors)
-    if faults and (translated := _translated(body, tensors)) is not None:
-        names_2, faults_2 = _fit(own, translated)
-        if len(faults_2) < len(faults):
-            tensors, names, faults = translated, names_2, faults_2
+    tensors, names, faults = _fitted(body, tensors)
     if faults:
         key = faults[0]
         if key in names:
@@ -84,6 +80,11 @@ def load_weights(body: nn.Module, file: Path, native: int | None = None) -> None
     logger.info(f"{escape(file)}: {len(names)} tensors fit the backbone{others}")
 
 
+def carries_over(state: Mapping[str, Tensor], body: nn.Module) -> bool:
+    """Whether the weights of a network fit the same one made for another image size, as far as timm translates them."""
+    return not _fitted(body, dict(state))[2]
+
+
 def load_tuned(backbone: nn.Module, file: Path) -> None:
     """Load what a run trained of a backbone beside its frozen weights.
 
@@ -111,6 +112,16 @@ def load_tuned(backbone: nn.Module, file: Path) -> None:
         check_frozen(digest, state_hash({name: own[name] for name in frozen}))
     for name, value in parts.items():
         value.copy_(tensors[start + name])
+
+
+def _fitted(body: nn.Module, tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
+    """The tensors of a file, translated where more of them fit then; and of these what ``_fit`` gives."""
+    names, faults = _fit(body.state_dict(), tensors)
+    if faults and (translated := _translated(body, tensors)) is not None:
+        others = _fit(body.state_dict(), translated)
+        if len(others[1]) < len(faults):
+            return translated, *others
+    return tensors, names, faults
 
 
 def _fit(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> tuple[dict[str, str], list[str]]:

@@ -5,12 +5,11 @@ import json
 import logging
 import math
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from longtail.files.cache import alone
 from longtail.files.progress import progress_bar
 from longtail.messages import escape, plural
 from longtail.models.trained_state import full_state, state_hash, structure_hash
+from longtail.tasks.feature_files import Part, is_whole, part_of
 from longtail.tasks.memory_format import ordered
 from longtail.writing import WAYS_OUT
 
@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
 BATCH = 64  # images at a time
-CHECKSUM = 4  # bytes
-CHUNK = 2**24  # bytes that are read at a time
 
 
 class Extraction:
@@ -41,8 +39,8 @@ class Extraction:
 
     A file of features is named after all that they follow from: the network and its weights, the preprocessing, the
     images, the views. It ends in the CRC-32 of what is before: one that does not fit it is made anew. One that was
-    interrupted goes on where it was. The processes of a group share the batches, which are those of one
-    process; every process has to call.
+    interrupted goes on where it was, or starts over where its part is damaged. The processes of a group share the
+    batches, which are those of one process; every process has to call.
 
     Args:
         network: images (N, 3, H, W), or clips, to features (N, D).
@@ -100,7 +98,7 @@ class Extraction:
         if file is None:
             features = torch.cat(list(self._compute(data, name, copies, 0))).view(shape)
         else:
-            if not from_first(is_first_process() and _is_whole(file, 4 * math.prod(shape))):
+            if not from_first(is_first_process() and is_whole(file, 4 * math.prod(shape))):
                 self._write(data, name, copies, file)
             _see(file)
             features = torch.from_numpy(np.memmap(file, dtype=np.float32, mode="c", shape=shape))
@@ -126,7 +124,7 @@ class Extraction:
 
     def _write(self, data: ImageData, name: str, copies: int, file: Path) -> None:
         """Compute what is missing of a file, which the first process writes."""
-        part = file.with_suffix(".part")
+        part: Part | None = None
         row, all_rows = 4 * data.views_shown(name) * self.width, copies * data.size(name)
         try:
             if not is_first_process():
@@ -135,23 +133,19 @@ class Extraction:
                 from_first(None)
                 return
             with alone(file.parent, f".{file.stem}.lock"):
-                if _is_whole(file, all_rows * row):  # by another run that was quicker
+                if is_whole(file, all_rows * row):  # by another run that was quicker
                     from_first(all_rows)
                 else:
-                    with part.open("a+b") as stream:
-                        done = min(stream.tell() // row, all_rows)
-                        done -= done % data.size(name) % BATCH  # whole batches
-                        stream.truncate(done * row)
-                        for features in self._compute(data, name, copies, from_first(done)):
-                            stream.write(features.numpy().tobytes())
-                        stream.write(_checksum(stream, all_rows * row))
-                    part.replace(file)
+                    with part_of(file) as part:
+                        for features in self._compute(data, name, copies, from_first(part.size // row)):
+                            part.append(features.numpy().tobytes())
             from_first(None)  # it is there: nobody looks for it before
         except OSError as error:
             way_out = f"{WAYS_OUT[error.errno]}, or " if error.errno in WAYS_OUT else ""
+            goes_on = "; the extraction goes on where it was" if part is not None and part.size else ""
             raise InputError(
-                f"{escape(part)}: cannot keep the features ({error.strerror}); {way_out}give another folder by "
-                "--features; the extraction goes on where it was"
+                f"{escape(file)}: cannot keep the features ({error.strerror}); {way_out}give another folder by "
+                f"--features{goes_on}"
             ) from error
 
     def _compute(self, data: ImageData, name: str, copies: int, done: int) -> Iterator[Tensor]:
@@ -193,26 +187,6 @@ class Extraction:
                 views = data.make_views(cast(LoadedImages, on_device), training, testing)["views"]
                 features = [self.network(ordered(view, self.channels_last)) for view in views]
                 yield torch.stack(features, 1).float()
-
-
-def _is_whole(file: Path, size: int) -> bool:
-    """Whether a file is there with features of so many bytes, and these are what was written."""
-    if not file.is_file() or file.stat().st_size != size + CHECKSUM:
-        return False
-    with file.open("rb") as stream:
-        whole = _checksum(stream, size) == stream.read(CHECKSUM)
-    if not whole:
-        logger.warning(f"{escape(file)}: the features in it are not those that were written; they are computed anew")
-    return whole
-
-
-def _checksum(stream: BinaryIO, size: int) -> bytes:
-    """The CRC-32 of the first bytes of a file, which is then read up to there."""
-    stream.seek(0)
-    value = 0
-    for start in range(0, size, CHUNK):
-        value = zlib.crc32(stream.read(min(CHUNK, size - start)), value)
-    return value.to_bytes(CHECKSUM, "little")
 
 
 class _Rows(EpochBatches):

@@ -74,8 +74,8 @@ class ImageTask(Task[ImageBatch]):
         """Check that a data set and the method fit.
 
         Raises:
-            InputError: on data of another kind, another number of classes or of views, clips of a size that the network
-                does not take, or clips for a network of images and the other way round.
+            InputError: on data of another kind, another number of classes or of views, images or clips of a size that
+                the network does not take, or clips for a network of images and the other way round.
         """
         if isinstance(data, FeatureData):  # its images were checked
             return
@@ -92,6 +92,8 @@ class ImageTask(Task[ImageBatch]):
             raise InputError(
                 f"{type(networks[0]).__name__} takes {takes}, and {data.source} has {has}: give a recipe for {has}"
             )
+        if (network := next((each for each in networks if isinstance(each, Backbone)), None)) is not None:
+            network.check_size(data.image_size)
         if networks and isinstance(networks[0], VideoBackbone):
             side = data.input["size"]
             networks[0].check_size((data.input["frames"], side, side))

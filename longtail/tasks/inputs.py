@@ -27,7 +27,7 @@ def fit_to_network(config: Namespace) -> None:
         config: of the run, parsed and not yet built.
 
     Raises:
-        InputError: for a size of images below one pixel.
+        InputError: for a size of images below one pixel, or weights that expect images in a border.
     """
     data, backbone = config.data.get("init_args"), config.get("model.init_args.method.init_args.backbone")
     if data is None or not isinstance(backbone, Namespace) or "class_path" not in backbone:
@@ -40,7 +40,12 @@ def fit_to_network(config: Namespace) -> None:
     expected, any_size = expected_input(backbone), getattr(find_class(config.data.class_path), "any_size", False)
     if "preprocessing" in data:
         of_user = Preprocessing(**vars(data.preprocessing)) if data.preprocessing else Preprocessing()
-        of_weights = expected.preprocessing if any_size else replace(expected.preprocessing, crop=None)
+        if expected.border and any_size and of_user.crop_mode is None:
+            raise InputError(
+                "the weights expect whole images in a border (crop_mode border), which are not made here: give "
+                "--data.preprocessing.crop_mode squash or center"
+            )
+        of_weights = expected.preprocessing if any_size else replace(expected.preprocessing, crop=None, crop_mode=None)
         complete = asdict(of_user.over(of_weights))
         data.preprocessing = Namespace(**complete)  # type: ignore[no-untyped-call]  # it has no types
     for options in (data, config.get("model.init_args.method.init_args")):
@@ -71,7 +76,7 @@ def expected_input(backbone: Namespace) -> NetworkInput:
     run = Path(options["weights"]).parent if options.get("weights") else None
     for folder in () if run is None else (run, run.parent):  # of a checkpoint, or of an export below it
         if (folder / "results.json").is_file():
-            record: dict[str, Any] = {**network_input(folder, load_results(folder))}
+            record: dict[str, Any] = {"crop_mode": "center", **network_input(folder, load_results(folder))}
             names = {field.name for field in fields(Preprocessing)} & record.keys()
             preprocessing = Preprocessing(**{name: record[name] for name in names})
             return NetworkInput(preprocessing.over(expected.preprocessing), record.get("size"), expected.fixed)

@@ -19,9 +19,29 @@ from longtail.tasks.inputs import fit_to_network
 def test_the_values_are_those_of_the_weights():
     clip = timm_input("vit_base_patch16_clip_224.openai", True)
     mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of OpenAI's code
-    assert clip == NetworkInput(Preprocessing(mean, std, "bicubic", 0.9), 224, True)
+    assert clip == NetworkInput(Preprocessing(mean, std, "bicubic", 0.9, "center"), 224, True)
     half = (0.5, 0.5, 0.5)
-    assert timm_input("tf_efficientnet_lite0", True) == NetworkInput(Preprocessing(half, half, "bicubic", 0.875), 224)
+    preprocessing = Preprocessing(half, half, "bicubic", 0.875, "center")
+    assert timm_input("tf_efficientnet_lite0", True) == NetworkInput(preprocessing, 224)
+
+
+def test_images_are_squashed_or_in_a_border_where_the_weights_were_trained_so():
+    squashed = timm_input("convnext_tiny.fb_in22k_ft_in1k_384", True)
+    assert (squashed.preprocessing.crop_mode, squashed.preprocessing.crop, squashed.border) == ("squash", 1.0, False)
+    name = next(name for name in timm.list_pretrained() if timm.get_pretrained_cfg(name).crop_mode == "border")
+    init_args = Namespace(name=name, pretrained=True)
+    backbone = Namespace(class_path="longtail.models.Backbone", init_args=init_args)
+    method = Namespace(class_path="longtail.methods.Plain", init_args=Namespace(backbone=backbone))
+    data = Namespace(image_size=None, preprocessing=None)
+    config = Namespace(
+        model=Namespace(init_args=Namespace(method=method)),
+        data=Namespace(class_path="longtail.data.Folder", init_args=data),
+    )
+    with pytest.raises(InputError, match=r"in a border .*: give --data\.preprocessing\.crop_mode squash or center"):
+        fit_to_network(config)
+    data.preprocessing = Namespace(crop_mode="squash")
+    fit_to_network(config)
+    assert data.preprocessing.crop_mode == "squash"
 
 
 def test_random_weights_expect_nothing_but_the_size_they_are_made_for():
@@ -106,6 +126,31 @@ def test_positions_of_a_file_are_interpolated(tmp_path):
 def test_a_size_that_a_network_cannot_have_is_refused_with_the_nearest_that_fit(name, size, words):
     with pytest.raises(InputError, match=words):
         Backbone(name, image_size=size)
+
+
+def test_sizes_are_named_that_the_weights_fit(monkeypatch):
+    """Levit's positions are not interpolated: of a random network 96 and 128 would do."""
+    make = timm.create_model
+
+    def published(name, pretrained=False, **options):
+        if pretrained:
+            raise RuntimeError("Error(s) in loading state_dict")
+        return make(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", published)
+    with pytest.raises(InputError, match=r"takes no images of 100 pixels: give --image-size 224$"):
+        Backbone("levit_128s", pretrained=True, image_size=100)
+
+
+def test_a_size_that_a_network_of_any_size_does_not_take_is_refused():
+    backbone = Backbone("lambda_resnet26t", tuning="none")
+    backbone.tune(2)
+    with pytest.raises(
+        InputError, match=r"lambda_resnet26t takes no images of 100 pixels: give --image-size 96, 1.* or 256"
+    ):
+        backbone.check_size(100)
+    assert not any(module.training for module in backbone.body.modules())
+    Backbone("resnet8_cifar").check_size(1)
 
 
 def test_weights_whose_positions_do_not_fit_are_answered_with_the_native_size(tmp_path):

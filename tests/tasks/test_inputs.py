@@ -61,6 +61,7 @@ def test_weights_bring_their_preprocessing_and_their_size(place):
         "std": half,
         "interpolation": "bicubic",
         "crop": 0.95,
+        "crop_mode": "center",
     }
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["model"]["init_args"]["method"]["init_args"]["backbone"]["init_args"]["image_size"] == 80

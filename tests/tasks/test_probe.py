@@ -1,6 +1,6 @@
 """Heads on frozen features, and second stages: the same figures as by the images, from features computed once."""
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from longtail.models import Backbone, ScaledClassifier, TauClassifier
 from longtail.models.trained_state import structure_hash
 from longtail.recipes import load_recipe
 from longtail.tasks import features
+from longtail.tasks.feature_files import CHECKSUM, Part, part_of
 from longtail.tasks.features import Extraction
 
 CLASSES = {"red": 12, "green": 8, "blue": 5}
@@ -91,14 +92,47 @@ def test_other_images_weights_or_sizes_have_features_of_their_own(place, adjuste
     assert more < stages(place)
 
 
-def test_features_that_were_cut_go_on_where_they_were(place, adjusted):
-    files = [file for file in (place / "features").iterdir() if file.name.startswith("train")]
-    file = min(files, key=lambda file: file.stat().st_mtime_ns)  # that of the fixture
-    whole = file.read_bytes()
-    file.unlink()
-    file.with_suffix(".part").write_bytes(whole[:-4000])
-    probe(place, "probe/ce", "cut", "--epochs", "1")
-    assert file.read_bytes() == whole
+@pytest.mark.parametrize(
+    ("damage", "kept"),
+    [
+        (lambda content: content, 3),
+        (lambda content: content + b"half of a batch", 3),
+        (lambda content: content[:-4], 0),
+        (lambda content: content[:8] + b"\xff\xff" + content[10:], 0),
+    ],
+    ids=["whole", "cut short", "truncated", "changed"],
+)
+def test_features_that_were_interrupted_go_on_unless_they_are_damaged(place, told, monkeypatch, damage, kept, request):
+    monkeypatch.setattr(features, "BATCH", 4)
+    extraction, data = extracting(place, request.node.callspec.id, Backbone("test_efficientnet"))
+    batches, append, written = [*range(3)], Part.append, []
+
+    def count(part: Part, content: bytes) -> None:
+        if not batches:
+            raise KeyboardInterrupt
+        batches.pop()
+        written.append(len(content))
+        append(part, content)
+
+    monkeypatch.setattr(Part, "append", count)
+    with pytest.raises(KeyboardInterrupt):
+        extraction.of_split(data, "train", 1)
+    (part,) = extraction.folder.glob("*.part")
+    part.write_bytes(damage(part.read_bytes()))
+    batches += range(9)
+    again = extraction.of_split(data, "train", 1).clone()
+    assert sum(written[3:]) == again.numel() * 4 - kept * 4 * 4 * extraction.width
+    assert ("the extraction starts over" in told.text) == (kept == 0)
+    assert {file.suffix for file in extraction.folder.iterdir()} <= {".f32", ".lock"}
+    extraction.folder = None
+    assert torch.equal(again, extraction.of_split(data, "train", 1))
+
+
+def test_what_cannot_be_kept_is_not_promised_to_go_on(place):
+    (place / "file").touch()
+    extraction, data = extracting(place, "file/below", Backbone("test_efficientnet"))
+    with pytest.raises(InputError, match=r"cannot keep the features \(.*by --features$"):
+        extraction.of_split(data, "val", 1)
 
 
 @pytest.mark.parametrize("broken", [b"\0", b"\xff"], ids=["zeros", "NaN"])
@@ -107,7 +141,7 @@ def test_features_that_are_not_those_written_are_computed_anew(place, broken, to
     expected = extraction.of_split(data, "val", 1).clone()
     (file,) = (place / f"broken{broken[0]}").glob("val*.f32")
     whole = file.read_bytes()
-    file.write_bytes(broken * (len(whole) - features.CHECKSUM) + whole[-features.CHECKSUM :])
+    file.write_bytes(broken * (len(whole) - CHECKSUM) + whole[-CHECKSUM:])
     assert torch.equal(extraction.of_split(data, "val", 1), expected)
     assert file.read_bytes() == whole
     assert "are computed anew" in told.text
@@ -153,8 +187,11 @@ def test_two_processes_share_the_images_of_features(place):
     alone = extract(place, "one", 0)
     whole = {file.name: file.read_bytes() for file in (place / "one").glob("*.f32")}
     (place / "both").mkdir()
+    rest = min(map(len, whole.values())) - CHECKSUM - 2 * 4 * 4 * 256  # but for two batches of the last copy
     for name, content in whole.items():
-        (place / "both" / name).with_suffix(".part").write_bytes(content[: len(content) * 2 // 3])
+        with suppress(KeyboardInterrupt), part_of(place / "both" / name) as part:
+            part.append(content[: len(content) - CHECKSUM - rest])
+            raise KeyboardInterrupt
     for together in two_processes(partial(extract, place, "both"), place):
         assert all(torch.equal(one, other) for one, other in zip(together, alone, strict=True))
     assert {file.name: file.read_bytes() for file in (place / "both").glob("*.f32")} == whole
@@ -167,7 +204,7 @@ def test_a_test_image_has_the_mean_of_five_crops(place):
     before = {e["checkpoint"]: e["metrics"] for e in results(run)["evaluations"] if e["split"] == "test"}
     width, images = load_run(run).method.num_features, results(run)["data"]["images"]["test"]
     sizes = {file.stat().st_size for file in (place / "features").iterdir() if file.name.startswith("test")}
-    assert 5 * images * width * 4 + features.CHECKSUM in sizes
+    assert 5 * images * width * 4 + CHECKSUM in sizes
     assert main(["test", str(run)]) == 0
     after = {e["checkpoint"]: e["metrics"] for e in results(run)["evaluations"] if e["split"] == "test"}
     assert after == {name: pytest.approx(metrics, abs=1e-4) for name, metrics in before.items()}
@@ -189,7 +226,7 @@ def test_augmented_copies_are_drawn(place):
     rows = sum(results(run)["train_counts"])
     size = max(file.stat().st_size for file in (place / "features").iterdir())
     width = load_run(run).method.num_features
-    assert size == 3 * rows * width * 4 + features.CHECKSUM
+    assert size == 3 * rows * width * 4 + CHECKSUM
 
 
 def test_a_checkpoint_holds_the_head_and_finds_the_rest(place, adjusted, capsys):

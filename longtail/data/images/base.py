@@ -138,6 +138,7 @@ class ImageData(LongTailData):
             "std": list(self.normalise.std),
             "interpolation": self.resize.interpolation,
             "crop": self.resize.crop,
+            "crop_mode": self.resize.crop_mode,
         }
 
     def check(self, splits: Splits) -> None:

@@ -20,8 +20,8 @@ _OF_PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling
 def prepare(image: Image.Image, size: int, resize: Resize = STANDARD) -> Tensor:
     """The central crop for evaluation and prediction.
 
-    As if the shorter side of ``image``, in RGB, were resized to ``size / resize.crop`` and the centre of ``size`` ×
-    ``size`` then cut out, but in one step.
+    As if the shorter side of ``image``, in RGB, were resized to ``size / resize.crop``, or both sides where the mode of
+    the crop is "squash", and the centre of ``size`` × ``size`` then cut out, but in one step.
 
     Returns:
         (3, size, size) uint8.
@@ -32,8 +32,7 @@ def prepare(image: Image.Image, size: int, resize: Resize = STANDARD) -> Tensor:
 def evaluation_crops(image: Image.Image, size: int, resize: Resize = STANDARD, crops: int = 1) -> list[Tensor]:
     """The central crop of ``prepare``, and with ``crops`` = 5 after it those of the four corners."""
     width, height = image.size
-    shorter = min(width, height)
-    new_width, new_height = (resize.shorter(size) * side // shorter for side in (width, height))
+    new_width, new_height = resize.sides(width, height, size)
     centre = (round((new_width - size) / 2), round((new_height - size) / 2))
     views = []
     for left, top in [centre, *corners(new_width, new_height, size)][:crops]:
@@ -62,7 +61,7 @@ def frame_crops(pixels: Tensor, size: int, resize: Resize = STANDARD, crops: int
     """The central crop of ``central_crop``, and with ``crops`` = 5 after it those of the four corners: uint8
     (crops, T, 3, size, size)."""
     height, width = pixels.shape[2:]
-    new_height, new_width = (resize.shorter(size) * side // min(height, width) for side in (height, width))
+    new_width, new_height = resize.sides(width, height, size)
     pixels = F.interpolate(pixels, (new_height, new_width), mode=resize.interpolation, antialias=True)
     places = [((new_width - size) // 2, (new_height - size) // 2), *corners(new_width, new_height, size)][:crops]
     return torch.stack([pixels[..., top : top + size, left : left + size] for left, top in places])

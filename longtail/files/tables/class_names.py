@@ -48,7 +48,9 @@ def _read(file: Path) -> dict[str, str] | list[str]:
     suffix = file.suffix.lower()
     if suffix == ".json":
         try:
-            content = json.loads(file_text(file))
+            content = json.loads(file_text(file), object_pairs_hook=lambda pairs: _named_once(file, pairs))
+        except InputError:
+            raise
         except ValueError as error:
             raise InputError(f"{escape(file)}: no JSON ({error}); correct it") from error
         values = list(content.values()) if isinstance(content, dict) else content
@@ -57,7 +59,11 @@ def _read(file: Path) -> dict[str, str] | list[str]:
         return content  # type: ignore[no-any-return]  # one of the two
     if suffix in SUFFIXES[:-2]:
         rows = read_rows(file, Columns("class", "name"))
-        if twice := [name for name, count in Counter(rows.paths).items() if count > 1]:
-            raise InputError(f"{escape(file)} names a class more than once: {some(twice)}; leave one row for each")
-        return dict(zip(rows.paths, map(str, rows.labels), strict=True))
+        return _named_once(file, [*zip(rows.paths, map(str, rows.labels), strict=True)])
     return [line.strip() for line in file_text(file).strip().splitlines()]
+
+
+def _named_once(file: Path, pairs: list[tuple[str, str]]) -> dict[str, str]:
+    if twice := [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]:
+        raise InputError(f"{escape(file)} names a class more than once: {some(twice)}; leave one name for each")
+    return dict(pairs)

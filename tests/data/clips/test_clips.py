@@ -216,7 +216,14 @@ def test_views_of_a_batch_are_clips(store: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"batch_size": 3, "num_workers": 0, "image_size": 16, "frames": 4, "val_fraction": 0}
     data = VideoFolder(root=root, views=[PlainView(), PlainView()], **options)
     channels = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-    assert data.input == {"size": 16, **channels, "interpolation": "bilinear", "crop": 0.875, "frames": 4}
+    assert data.input == {
+        "size": 16,
+        **channels,
+        "interpolation": "bilinear",
+        "crop": 0.875,
+        "crop_mode": "center",
+        "frames": 4,
+    }
 
     class Training:
         world_size, global_rank, training, testing = 1, 0, True, False

@@ -6,9 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from timm.data import create_transform
 from torch.utils.data import DataLoader
 
 from longtail.augment import ResizedCrop
+from longtail.augment.preprocessing import Resize
 from longtail.data.images import dataset
 from longtail.data.images.dataset import ImageFiles
 from longtail.errors import InputError
@@ -223,3 +225,12 @@ def test_empty_listing():
 def test_arguments_out_of_range(options):
     with pytest.raises(ValueError, match="must be"):
         ImageFiles(listing(), **{"size": 8, **options})
+
+
+@pytest.mark.parametrize(("crop", "most"), [(1.0, 0), (0.95, 1)])
+def test_squash_is_that_of_timm(crop, most):
+    """An image whose sides are both resized, and cut in the same step."""
+    image = Image.fromarray(NOISE)
+    of_timm = create_transform((3, 64, 64), interpolation="bicubic", crop_pct=crop, crop_mode="squash", normalize=False)
+    difference = prepare(image, 64, Resize("bicubic", crop, "squash")).int() - of_timm(image).int()
+    assert difference.abs().max() <= most

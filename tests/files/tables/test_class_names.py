@@ -37,7 +37,8 @@ def test_names_come_in_the_order_of_the_classes(name: str, content: str, tmp_pat
         ("names.json", "{", "no JSON"),
         ("names.csv", "class,name\nn01,tench\n", "does not name 2 of 3 classes: n02, n03$"),
         ("names.csv", "a,b\nn01,tench\n", "class"),
-        ("names.csv", "class,name\nn01,a\nn01,b\nn02,c\nn03,d\n", "names a class more than once: n01; leave one row"),
+        ("names.csv", "class,name\nn01,a\nn01,b\nn02,c\nn03,d\n", "names a class more than once: n01; leave one name"),
+        ("names.json", '{"n01": "a", "n02": "c", "n03": "d", "n01": "b"}', "more than once: n01; leave one name"),
         ("names.json", '["fish", "fish", "fish"]', "calls every class fish: give each a name of its own"),
     ],
 )
