@@ -280,8 +280,7 @@ class Classifier(Predictor):
         posterior = self.posterior.adjusted(strength).under(prior)
         changes = (posterior.scale, posterior.adjustment)
         if layout == "timm":
-            about = (self.classes, self.size, self.normalise, self.resize)
-            return write_timm_folder(self.method, *about, *changes, output)
+            return write_timm_folder(self.method, self.classes, self.size, self.normalise, self.resize, *changes, output)
         return write_classifier(self.method, self.shape, *changes, {**self.metadata, "strength": str(strength)}, output)
 
     @property
