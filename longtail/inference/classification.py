@@ -88,8 +88,7 @@ class Classifier(Predictor):
             "--sets",
             choices=SETS,
             default="marginal",
-            help="promised over all images (marginal, default; prevalence is fair to rare classes), for every class,"
-            " or for every cluster of classes",
+            help="promised over all images (marginal, default; prevalence is fair to rare classes), classes, or clusters",
         )
         add_rejection(group)
         group.add_argument("--batch-size", type=int, default=64)
@@ -280,7 +279,8 @@ class Classifier(Predictor):
         posterior = self.posterior.adjusted(strength).under(prior)
         changes = (posterior.scale, posterior.adjustment)
         if layout == "timm":
-            return write_timm_folder(self.method, self.classes, self.size, self.normalise, self.resize, *changes, output)
+            about = (self.classes, self.size, self.normalise, self.resize)
+            return write_timm_folder(self.method, *about, *changes, output)
         return write_classifier(self.method, self.shape, *changes, {**self.metadata, "strength": str(strength)}, output)
 
     @property
