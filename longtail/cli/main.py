@@ -1,6 +1,7 @@
 """The command ``longtail``. Heavy imports wait until needed, here and in the modules beside it."""
 
 import contextlib
+import gc
 import os
 import socket
 import sys
@@ -69,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"longtail {__version__}\n")
         return 0
     if argv is None:
+        gc.set_threshold(50_000, 10, 10)  # the 4,500 modules of a training are made of objects that all stay
         insist()
     show_log()
     escape_output()
