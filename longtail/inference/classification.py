@@ -88,7 +88,7 @@ class Classifier(Predictor):
             "--sets",
             choices=SETS,
             default="marginal",
-            help="promised over all (marginal, default; prevalence is fair to rare classes), each class or each cluster",
+            help="promised over all (marginal, default; prevalence is fair to rare classes), by class or by cluster",
         )
         add_rejection(group)
         group.add_argument("--batch-size", type=int, default=64)
