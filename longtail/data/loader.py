@@ -188,7 +188,7 @@ class Loader:
             try:
                 batches: Iterable[Any] = self._inner
                 if not self._processes:
-                    with starting() as self._processes:
+                    with starting(self) as self._processes:
                         batches = iter(self._inner)
                 with watch.watching():
                     yield from batches

@@ -9,10 +9,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
@@ -82,9 +82,9 @@ def _end_with(parent: int) -> None:
 
 
 @contextlib.contextmanager
-def starting() -> Iterator[list[BaseProcess]]:
+def starting(owner: object) -> Iterator[list[BaseProcess]]:
     """Start worker processes, which are in the list at the end: no signal reaches them before they can ignore it, and
-    none of their deaths is told in the middle of a step."""
+    none of their deaths is told in the middle of a step. They are ended with the owner, and at exit."""
     processes: list[BaseProcess] = []
     before = set(multiprocessing.active_children())
     main = threading.current_thread() is threading.main_thread()
@@ -95,19 +95,23 @@ def starting() -> Iterator[list[BaseProcess]]:
     finally:
         processes += [process for process in multiprocessing.active_children() if process not in before]
         _started.update(processes)
+        finalize(owner, _kill, processes).atexit = False
         if children is not None:
             signal.signal(signal.SIGCHLD, children)  # torch's would raise wherever the run is
         if mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-@atexit.register
-def _kill() -> None:
-    """End the workers that are left: as they ignore SIGTERM, Python would wait for them."""
-    for process in list(_started):
+def _kill(processes: Iterable[BaseProcess]) -> None:
+    """End workers: they ignore SIGTERM, so Python would wait for them at exit, and torch's loader, whose own word does
+    not reach them where it is collected as a part of a cycle, for ten seconds each."""
+    for process in list(processes):
         with contextlib.suppress(AssertionError):  # it is of the process that this one was forked from
             if process.is_alive():
                 process.kill()
+
+
+atexit.register(_kill, _started)
 
 
 class Watch:

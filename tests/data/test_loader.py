@@ -1,8 +1,10 @@
 """Seeded, sharded, resumable batches."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,25 @@ def test_a_loader_goes_on_without_a_worker_that_was_killed() -> None:
 def test_a_killed_worker_is_an_error_where_nothing_is_to_be_saved() -> None:
     with pytest.raises(InputError, match=r"killed by SIGKILL.*--workers"):
         list(with_workers(kill))
+
+
+def test_workers_end_with_their_loader_though_it_is_part_of_a_cycle() -> None:
+    def act() -> None:
+        raise InputError("row 7")
+
+    def read() -> list[BaseProcess]:
+        loader = with_workers(act)
+        loader.itself = loader  # type: ignore[attr-defined]
+        with pytest.raises(InputError, match="row 7"):
+            list(loader)
+        return loader._processes
+
+    processes = read()
+    assert all(process.is_alive() for process in processes)
+    gc.collect()
+    for process in processes:
+        process.join()  # it never ends where nobody ends it
+        assert process.exitcode
 
 
 def test_workers_do_not_hear_what_stops_a_run() -> None:

@@ -338,7 +338,8 @@ def test_a_network_that_takes_one_size_is_exported_for_it(
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     run, output = tmp_path / "run", tmp_path / "output"
-    network = ["--model.method.backbone.architecture", "PSPNet", "--model.method.backbone.options", "{}"]
+    small = json.dumps({"encoder_depth": 3, "psp_out_channels": 16})
+    network = ["--model.method.backbone.architecture", "PSPNet", "--model.method.backbone.options", small]
     assert fit(run, "ce", shapes, "--trainer.max_steps", "1", *network) == 0
     export = ["export", str(run), "--output", str(output)]
     assert "give --size HEIGHT WIDTH" in fails(capsys, *export)
