@@ -3,6 +3,7 @@
 import dis
 import re
 import traceback
+from collections.abc import Sequence
 
 from longtail.errors import InputError
 
@@ -19,14 +20,14 @@ def layers(error: BaseException) -> list[BaseException]:
     return inner
 
 
-def refusal(error: BaseException) -> str | None:
-    """Why a value was refused; None where the error says nothing of a value.
+def refusal(inner: Sequence[BaseException]) -> str | None:
+    """Why a value was refused, by the layers of an error; None where that says nothing of a value.
 
     A value was refused where an InputError or another ValueError was raised and nobody's code but that of the libraries
     that build took part, by a check if it was raised in this package. Any other error is a fault of ours or of a user's
     class.
     """
-    *wraps, cause = layers(error)
+    *wraps, cause = inner
     if isinstance(cause, InputError):
         return str(cause)
     if not isinstance(cause, ValueError) or {*_packages(cause)} - _BUILDERS:
@@ -36,17 +37,17 @@ def refusal(error: BaseException) -> str | None:
     return str(cause) if _packages(cause)[-1:] != ["longtail"] or _is_checked(cause) else None
 
 
-def misfit(error: BaseException) -> str | None:
-    """Why a configuration cannot be built, also where the parser or a library says so that it alone has called.
+def misfit(inner: Sequence[BaseException]) -> str | None:
+    """Why a configuration cannot be built, by the layers of an error.
 
-    No code of this package had to do with that, so it is no fault of ours, whatever the type of the error.
+    Also where the parser says so, or a library that it alone has called: no code of this package had to do with that,
+    so it is no fault of ours, whatever the type of the error.
     """
-    reason, inner = refusal(error), layers(error)
-    places, last = _packages(inner[-1]), str(inner[-1])
+    reason, places, last = refusal(inner), _packages(inner[-1]), str(inner[-1])
     of_parser = places[-1:] == [_PARSER]
     if reason is not None and not (of_parser and reason == last):
         return reason
-    if {*places} - _BUILDERS or not (of_parser or "longtail" not in places):
+    if {*places} - _BUILDERS or ("longtail" in places and not of_parser):
         return None
     with_class = (str(layer) for layer in reversed(inner) if str(layer).startswith("Problem with given class_path"))
     return next(with_class, last)

@@ -44,6 +44,11 @@ def difference(processes: Sequence[Facts]) -> str | None:
     return None
 
 
+def named_here(rank: int) -> str:
+    """What this process is called in messages."""
+    return named(rank, socket.gethostname())
+
+
 def named(rank: int, host: str) -> str:
     """What a process is called in messages; ranks count from 0."""
     return f"process {rank} on {host}"

@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "samplers": {"checks", "difficulty", "distributed"},
     "losses": {"checks", "counts", "difficulty", "distributed"},
     "augment": {"errors", "plain"},
-    "models": {"errors", "plain", "checks", "counts", "messages", "augment"},
+    "models": {"errors", "plain", "checks", "counts", "messages", "checkpoint", "augment"},
     "metrics": {"errors", "plain", "checks", "counts", "figures"},
     "posthoc": {"checks", "counts"},
     "reports": {"errors", "plain", "figures", "messages", "configuration", "writing"},

@@ -11,7 +11,7 @@ from longtail.cli.log import is_interrupt
 from longtail.errors import InputError, causes
 from longtail.launch import launch
 from longtail.plain import JSON
-from longtail.roll_call import Facts, named
+from longtail.roll_call import Facts, named_here
 
 PATIENCE = timedelta(days=7)  # of processes that share work; a launcher ends all as soon as one ends with an error
 
@@ -55,7 +55,7 @@ def in_one_voice(name: str, command: Callable[[], int]) -> int:
     except KeyboardInterrupt:  # the launcher ends this one, as another has ended
         return 2
     if isinstance(failure, InputError) and (here.rank or not meets.met):
-        raise InputError(f"{named(here.rank, socket.gethostname())}: {failure}") from failure
+        raise InputError(f"{named_here(here.rank)}: {failure}") from failure
     raise failure
 
 
@@ -79,7 +79,7 @@ def meet_anew() -> None:
         os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"  # the first process serves there
 
 
-def grouped(facts: Facts) -> AbstractContextManager[None]:
+def grouped(facts: Callable[[], Facts]) -> AbstractContextManager[None]:
     """What the processes of a launcher share the work of a command in that trains nothing, where all tell the same of
     themselves."""
     here = launch()
@@ -88,7 +88,7 @@ def grouped(facts: Facts) -> AbstractContextManager[None]:
     from longtail.tasks.meeting import meeting, together
 
     meet_anew()
-    meeting(here).compare(facts)
+    meeting(here).compare(facts())
     return together(here, PATIENCE)
 
 

@@ -15,7 +15,7 @@ from longtail.messages import escape, near_names
 
 if TYPE_CHECKING:
     from longtail.data.base import LongTailData
-from longtail.data.introduction import Located
+    from longtail.data.introduction import Located
 
 # Of files, in any case: `photos.ZIP` is no class.
 _ENDINGS = frozenset(

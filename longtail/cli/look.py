@@ -69,9 +69,9 @@ def look(args: list[str]) -> int:
     with _notes() as notes:
         data = _read(data_options(what, named), named, options)
         lines = data.summary()
-    from longtail.cli import facts
+    from longtail.cli import findings
 
-    dataset = facts.dataset_of(data, what, words, limits)
+    dataset = findings.dataset_of(data, what, words, limits)
     said = [note for note in dict.fromkeys(notes) if not (dataset.way_out and note.endswith(dataset.way_out))]
     dataset = replace(dataset, notes=said, lines=lines)
     _say([*(("note", note) for note in dataset.notes), *lines, ("groups", dataset.groups)])
@@ -82,7 +82,7 @@ def look(args: list[str]) -> int:
     show(tail_table(dataset))
     _say([("validation", validation_words(dataset))])
     if compares:
-        dataset = facts.with_copies(dataset, data, pictures=page is not None)
+        dataset = findings.with_copies(dataset, data, pictures=page is not None)
     _say([("duplicates", duplicate_words(dataset))])
     dataset = _with_recipe(dataset, data, what, options)
     _say([("recipe", dataset.recipe)])

@@ -3,7 +3,6 @@
 import contextlib
 import gc
 import os
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,7 +20,7 @@ from longtail.cli.runs import calibrate, compare, recipes, report, test, validat
 from longtail.cli.use import export, predict, tradeoff
 from longtail.errors import InputError
 from longtail.launch import follows, is_first, launch
-from longtail.roll_call import named
+from longtail.roll_call import named_here
 from longtail.signals import STOPPED
 from longtail.writing import system_error
 
@@ -83,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except InputError as error:
         here = launch()  # a process that Lightning has started speaks for itself, and ends the others
-        who = f"{named(here.rank, socket.gethostname())}: " if here.by == "lightning" and here.rank else ""
+        who = f"{named_here(here.rank)}: " if here.by == "lightning" and here.rank else ""
         last_word(f"longtail: error: {who}{error}")
         return 2
     except (KeyboardInterrupt, SystemExit) as error:
@@ -127,9 +126,8 @@ def _limit_pixels(args: list[str]) -> None:
     if most is not None:
         if not (most.isascii() and most.isdigit() and 0 < int(most) < 2**31):
             raise InputError(f"--max-pixels takes the largest number of pixels of an image, below 2^31, got {most}")
-        os.environ["LONGTAIL_MAX_PIXELS"] = (
-            most  # longtail.files.images.reading.MOST_PIXELS, which takes long to import
-        )
+        # the name is longtail.files.images.reading.MOST_PIXELS, which takes long to import
+        os.environ["LONGTAIL_MAX_PIXELS"] = most
 
 
 TOGETHER = ("fit", "validate", "test", "predict")  # what the processes of a launcher share

@@ -2,16 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 from longtail.cli.data import build_data, check_table, data_options, data_settings
 from longtail.cli.options import short_options, take
 from longtail.errors import InputError
 from longtail.files.stores import is_address
 from longtail.messages import command, escape, plural
-
-if TYPE_CHECKING:
-    from longtail.data.images.files import FileData
 
 PACK_HELP = """\
 usage: longtail pack SRC DEST [--shard-size MB] [options]
@@ -42,21 +38,23 @@ def pack(args: list[str]) -> int:
     options = short_options(args)
     if is_address(places[1]):
         raise InputError(f"{escape(places[1])}: pack into a folder here, and copy it to the store")
+    from longtail.data.images.files import FileData
     from longtail.files.formats.webdataset import has_index
     from longtail.files.shards.index import Index
     from longtail.files.shards.packing import check_destination, pack
 
     check_destination(dest, source)
-    check_table(source, None, data_settings(options))
+    settings = data_settings(options)
+    check_table(source, None, settings)
     data = build_data(data_options(source, None), None, options)
     if not data.packs:
         raise InputError(f"{escape(source)} holds no image files with one class each, which are all that can be packed")
-    files = cast("FileData", data)  # as every set that can be packed is
-    listings = files.list_images()
-    if files.check_images:
-        listings = {split: files.without_bad(listing) for split, listing in listings.items()}
-    names = {split: files.file_names(split, listing) for split, listing in listings.items()}
-    group = data_settings(options).get("group") or (Index.read(data.source).group if has_index(data.source) else "")
+    assert isinstance(data, FileData)  # as every set that can be packed is
+    listings = data.list_images()
+    if data.check_images:
+        listings = {split: data.without_bad(listing) for split, listing in listings.items()}
+    names = {split: data.file_names(split, listing) for split, listing in listings.items()}
+    group = settings.get("group") or (Index.read(data.source).group if has_index(data.source) else "")
     index = pack(dest, listings, names, most, group)
     images, shards = plural(len(index.names), "image"), plural(len(index.shards), "shard")
     sys.stdout.write(f"{escape(dest)}: {images} in {shards}\nnext: {command('longtail', 'fit', '--data', dest)}\n")

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def predict(args: list[str]) -> int:
     """Classify images or videos, find objects in images, or give their pixels classes."""
     predictor, known = _parse(PREDICT, args)
-    with grouped(_facts(known)):
+    with grouped(partial(_facts, known)):
         _, run = _load(predictor, known)
         run.predict(known.pop("images"), known.pop("output"), known.pop("skip_bad_images"), **known)
     return 0

@@ -25,7 +25,7 @@ from longtail.errors import InputError
 from longtail.files.archives import refuse_archive
 from longtail.files.formats.layouts import refuse_boxes
 from longtail.files.images.passed_over import Why
-from longtail.messages import escape, plural
+from longtail.messages import SPLITS, escape, plural
 from longtail.plain import Input
 from longtail.reports.grains import IMAGES, Grain
 from longtail.samplers.base import EpochSampler
@@ -238,6 +238,11 @@ class LongTailData(Introduction, Appearance, pl.LightningDataModule, ABC):
     def split(self, name: str) -> Split | None:
         """The split called "train", "val" or "test"."""
         return {"train": self.splits.train, "val": self.splits.val, "test": self.splits.test}[name]
+
+    @property
+    def split_names(self) -> list[str]:
+        """Those of "train", "val" and "test" that are there."""
+        return [name for name in SPLITS if self.split(name) is not None]
 
     def size(self, name: str) -> int:
         """Number of images of a split that is there."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Located:
-    """What a path given to ``--data`` means: the class that reads it, and the options of it that name the path."""
+    """What ``--data PATH``, or an address, means: the class that reads it, and its options that name the place."""
 
     data: type[LongTailData]
     options: dict[str, Path | str]

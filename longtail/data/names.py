@@ -63,4 +63,4 @@ def handed_on(data: type[LongTailData], ours: type[LongTailData], other: Located
     """
     if data is ours:
         return other
-    raise not_read(data, f"longtail.data.{other.data.__name__}", other.options)
+    raise not_read(data, import_path(other.data), other.options)

@@ -82,8 +82,7 @@ class SplitRecord:
     @classmethod
     def of(cls, data: "LongTailData") -> "SplitRecord | None":
         """That of a set, which is read for it; None where it has no files."""
-        names = [name for name in SPLITS if data.split(name) is not None]
-        files = {name: files for name in names if (files := data.split_files(name)) is not None}
+        files = {name: files for name in data.split_names if (files := data.split_files(name)) is not None}
         for of_split in files.values():
             of_split.look()  # at what they are now
         trained = Trained(data.classes, data.label_counts, data.group_counts, data.input)

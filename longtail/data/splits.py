@@ -131,7 +131,7 @@ def depth_input(bit_depth: int | None) -> Input:
 
 
 def way_out(fraction: float | None, owners: str, split: str = "val") -> str:
-    """How every class that several ``owners`` have gets an image of a split; None where it cannot."""
+    """How every class that several ``owners`` have gets an image of a split."""
     if fraction is None:
         return f"no fraction up to a half gives them one: give {split} images of your own choice"
     return (

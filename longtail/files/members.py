@@ -7,7 +7,6 @@ an image can, needs no index to be opened, and says in a message where the image
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -91,7 +90,7 @@ def folders_of(paths: Sequence[str]) -> set[str]:
     """The folders of some files; of those in shards the ones that the shards lie in."""
     if isinstance(paths, Members):
         paths = [paths.shards[shard] for shard in np.unique(paths.shard)]
-    return {os.path.dirname(path) for path in paths}  # noqa: PTH120 - of millions
+    return {*Block.of(paths).folders[0]}
 
 
 def member_names(paths: Sequence[str]) -> Block | None:

@@ -22,15 +22,13 @@ class ProgressLines:
     Args:
         total: how many there are, where that is known.
         what: is done.
-        unit: of the number.
+        unit: of the number, in the singular.
+        done: how many were counted at an earlier time, which are no part of the rate.
     """
 
-    def __init__(self, total: int | None, what: str, unit: str) -> None:
-        self.total, self.what, self.unit, self.done = total, what, unit.strip().removesuffix("s"), 0
-        self._begin()
-
-    def _begin(self) -> None:
-        self.started, self.before, self.wait = time.perf_counter(), self.done, FIRST
+    def __init__(self, total: int | None, what: str, unit: str, done: int = 0) -> None:
+        self.total, self.what, self.unit, self.done, self.before = total, what, unit, done, done
+        self.started, self.wait = time.perf_counter(), FIRST
         self.next = self.started + self.wait
 
     def update(self, n: int = 1) -> None:
@@ -47,20 +45,18 @@ class ProgressLines:
         self.next = now + self.wait
 
     def __enter__(self) -> "ProgressLines":
-        """What was counted before is of an earlier time, and no part of the rate."""
-        self._begin()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Nothing is left to close."""
 
 
-def progress_bar(total: int | None, what: str, unit: str) -> "tqdm[Any] | ProgressLines":  # of no items
+def progress_bar(total: int | None, what: str, unit: str, done: int = 0) -> "tqdm[Any] | ProgressLines":  # of no items
     """A bar on the terminal of the first process, gone when it is done; without a terminal lines, for which see
-    ``ProgressLines``; nothing in other processes. ``total`` is how many there are, where that is known."""
+    ``ProgressLines``, which has the same arguments; nothing in other processes."""
     if is_first() and not sys.stderr.isatty():
-        return ProgressLines(total, what, unit)
-    return tqdm(total=total, desc=what, unit=unit, disable=not is_first(), leave=False)
+        return ProgressLines(total, what, unit, done)
+    return tqdm(total=total, desc=what, unit=f" {unit}s", initial=done, disable=not is_first(), leave=False)
 
 
 def _duration(seconds: float) -> str:

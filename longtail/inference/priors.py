@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -98,7 +99,7 @@ def _table(text: str) -> dict[str, float]:
     return frequencies
 
 
-def add_adjustments(group: JSON, about_prior: str) -> None:  # argparse does not name the type of a group
+def add_adjustments(group: Any, about_prior: str) -> None:  # argparse does not name the type of a group
     """Add the options that say how frequent the classes are, with the help of one of them."""
     group.add_argument(
         "--strength", type=float, default=0.0, help="of the logit adjustment; above 0 for the rare classes (default 0)"

@@ -130,7 +130,8 @@ def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | No
         try:
             method: nn.Module = parser.instantiate(parser.parse_object({"method": config})).method
         except Exception as error:
-            cause, reason = layers(error)[-1], misfit(error)
+            inner = layers(error)
+            cause, reason = inner[-1], misfit(inner)
             if isinstance(cause, InputError):  # such as weights beside which a part was trained
                 raise InputError(f"{run}: {cause}") from error
             if reason is None:  # a fault of ours, or of a class of the user

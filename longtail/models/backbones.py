@@ -100,7 +100,7 @@ class Backbone(nn.Module):
         if published.fixed or published.size == size:
             return
         taken = takes(self.body, size)
-        refusal = None if taken else _no_size(self.name, size, functools.partial(takes, self.body))
+        refusal = None if taken else _no_size(self.name, self.body, size, functools.partial(takes, self.body))
         self.train(self.training)  # as what is frozen has it
         if refusal is not None:
             raise refusal
@@ -171,15 +171,19 @@ def make_sized(name: str, pretrained: bool, size: int, from_weights: bool) -> An
     """
     if not timm_input(name, False).fixed:
         raise InputError(f"{name} takes images of any size: leave out the image_size of the backbone")
+    failure = None
     try:
         body = make_timm(name, pretrained, num_classes=0, img_size=size)
-    except InputError:
-        if _fits(name, pretrained, size):
-            raise  # the size is not the reason
-        body = None
-    if body is None or not takes(body, size):
-        raise _no_size(name, size, functools.partial(_fits, name, from_weights))
-    return body
+    except InputError as error:
+        failure = error
+    else:
+        if takes(body, size):
+            return body
+    whole = make_timm(name, False, num_classes=0)
+    fits = functools.partial(_fits, name, whole.state_dict() if from_weights else None)
+    if failure is not None and fits(size):
+        raise failure  # the size is not the reason
+    raise _no_size(name, whole, size, fits)
 
 
 def any_size(name: str) -> dict[str, Any]:  # for timm
@@ -210,8 +214,7 @@ def check_any_size(network: nn.Module, name: str) -> None:
 
 def takes(body: nn.Module, size: int) -> bool:
     """Whether a network takes images of a size, and all of them: a whole number of patches."""
-    patches = getattr(getattr(body, "patch_embed", None), "patch_size", (1, 1))
-    if any(size % side for side in ((patches,) if isinstance(patches, int) else patches)):
+    if any(size % side for side in _patches(body)):
         return False
     try:
         with torch.no_grad():
@@ -223,15 +226,21 @@ def takes(body: nn.Module, size: int) -> bool:
     return True
 
 
-def _no_size(name: str, size: int, fits: Callable[[int], bool]) -> InputError:
+def _patches(body: nn.Module) -> tuple[int, ...]:
+    """Sides of the patches that a network takes images apart into; empty where it has none."""
+    sides = getattr(getattr(body, "patch_embed", None), "patch_size", ())
+    return (sides,) if isinstance(sides, int) else tuple(sides)
+
+
+def _no_size(name: str, body: nn.Module, size: int, fits: Callable[[int], bool]) -> InputError:
     """What is said of a size that a network does not take, with those near it that fit, and that of its weights."""
-    near = [next((other for other in others if fits(other)), None) for others in _nearby(name, size)]
+    near = [next((other for other in others if fits(other)), None) for others in _nearby(body, size)]
     sizes = {other for other in [*near, timm_input(name, True).size] if other is not None}
     choices = " or ".join(", ".join(map(str, sorted(sizes))).rsplit(", ", 1))
     return InputError(f"{name} takes no images of {size} pixels: give --image-size {choices}")
 
 
-def _fits(name: str, from_weights: bool, size: int) -> bool:
+def _fits(name: str, weights: Mapping[str, Tensor] | None, size: int) -> bool:
     """Whether a network can be made for a size, and where it starts from weights, whether these fit it then."""
     try:
         body = make_timm(name, False, num_classes=0, img_size=size)
@@ -239,13 +248,12 @@ def _fits(name: str, from_weights: bool, size: int) -> bool:
         return False
     if not takes(body, size):
         return False
-    return not from_weights or carries_over(make_timm(name, False, num_classes=0).state_dict(), body)
+    return weights is None or carries_over(weights, body)
 
 
-def _nearby(name: str, size: int) -> tuple[range, range]:
+def _nearby(body: nn.Module, size: int) -> tuple[range, range]:
     """Three sizes below, and three above, from the nearest on: whole numbers of patches, or of the usual stride."""
-    patches = getattr(getattr(make_timm(name, False, num_classes=0), "patch_embed", None), "patch_size", 32)
-    step = patches if isinstance(patches, int) else max(patches)
+    step = max(_patches(body), default=32)
     below, above = (size - 1) // step * step, (size // step + 1) * step
     return range(below, max(0, below - 3 * step), -step), range(above, above + 3 * step, step)
 

@@ -1,9 +1,11 @@
 """What the published weights of a network expect of images."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from longtail.augment.preprocessing import Channels, CropMode, Interpolation, Preprocessing
+from longtail.plain import JSON
 
 UNKNOWN = Preprocessing()
 
@@ -40,13 +42,19 @@ def timm_input(name: str, from_weights: bool) -> NetworkInput:
     size = published.input_size[-1]
     if not from_weights:
         return NetworkInput(size=size if published.fixed_input_size else None, fixed=published.fixed_input_size)
-    mean, std = cast(tuple[Channels, Channels], (published.mean, published.std))
-    interpolation: Interpolation = "bilinear" if published.interpolation == "bilinear" else "bicubic"
-    crop_mode, border = of_timm(published.crop_mode)
-    preprocessing = Preprocessing(mean, std, interpolation, min(1.0, published.crop_pct), crop_mode)
-    return NetworkInput(preprocessing, size, published.fixed_input_size, border)
+    return of_record(published.to_dict())  # type: ignore[no-untyped-call]  # it has no types
 
 
-def of_timm(crop_mode: str | None) -> tuple[CropMode, bool]:
-    """How the central crop is taken, by what timm's records say of it, and whether that is of an image in a border."""
-    return "squash" if crop_mode == "squash" else "center", crop_mode == "border"
+def of_record(record: Mapping[str, JSON]) -> NetworkInput:
+    """The images that weights expect by timm's record of them, its ``pretrained_cfg``.
+
+    Raises:
+        KeyError, TypeError, ValueError: if it is no such record.
+    """
+    mean, std = (cast(Channels, tuple(map(float, record[key]))) for key in ("mean", "std"))
+    interpolation: Interpolation = "bilinear" if record["interpolation"] == "bilinear" else "bicubic"
+    how = record.get("crop_mode")
+    crop_mode: CropMode = "squash" if how == "squash" else "center"
+    preprocessing = Preprocessing(mean, std, interpolation, min(1.0, float(record["crop_pct"])), crop_mode)
+    fixed = bool(record.get("fixed_input_size"))
+    return NetworkInput(preprocessing, int(record["input_size"][-1]), fixed, border=how == "border")

@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-from longtail.augment.preprocessing import Interpolation, Preprocessing
 from longtail.errors import InputError
 from longtail.messages import escape, some
-from longtail.models.inputs import NetworkInput, of_timm
+from longtail.models.inputs import NetworkInput, of_record
 from longtail.plain import JSON
 
 PREFIX = "local-dir:"
@@ -53,17 +52,9 @@ def recorded_input(name: str, weights: Path | None) -> NetworkInput | None:
         return None
     try:
         config = _read(weights.parent)
-        about = config["pretrained_cfg"]
-        if config["architecture"] != name.split(".")[0]:
-            return None
-        interpolation: Interpolation = "bilinear" if about["interpolation"] == "bilinear" else "bicubic"
-        mean, std = (tuple(map(float, about[key])) for key in ("mean", "std"))
-        crop, size = min(1.0, float(about["crop_pct"])), int(about["input_size"][-1])
-        crop_mode, border = of_timm(about.get("crop_mode"))
+        return of_record(config["pretrained_cfg"]) if config["architecture"] == name.split(".")[0] else None
     except (InputError, KeyError, TypeError, ValueError):  # a file of something else
         return None
-    preprocessing = Preprocessing(mean, std, interpolation, crop, crop_mode)  # type: ignore[arg-type]  # of three
-    return NetworkInput(preprocessing, size, border=border)
 
 
 def _read(folder: Path) -> dict[str, JSON]:

@@ -1,4 +1,4 @@
-"""Local files of weights: read without executing anything in them, and fitted to a network."""
+"""Local files of weights, fitted to a network."""
 
 import difflib
 import logging
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from longtail.checkpoint import first_not_finite
 from longtail.errors import InputError
 from longtail.messages import escape, some
 from longtail.models.tensor_files import read_tensors
@@ -18,7 +19,6 @@ from longtail.models.transformers import from_transformers
 logger = logging.getLogger(__name__)
 
 NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
-STATISTICS = ("running_mean", "running_var")
 STAGE = re.compile(r"^([a-z]+)_(\d+)\.")
 
 
@@ -70,12 +70,10 @@ def load_weights(body: nn.Module, file: Path, native: int | None = None) -> None
             f"{escape(file)} does not fit the backbone: it is of a larger network, and goes on with {escape(more)}; "
             "name the network that it was saved from, as by --backbone"
         )
-    parameters = dict(body.named_parameters())
-    for key, name in names.items():
-        value = tensors[name]
-        if (key in parameters or key.endswith(STATISTICS)) and not bool(value.isfinite().all()):
-            raise InputError(f"{escape(file)} holds NaN or infinite weights, such as {escape(name)}: give another file")
     body.load_state_dict({key: tensors[names[key]] if key in names else value for key, value in own.items()})
+    if (bad := first_not_finite(body)) is not None:
+        name = escape(names.get(bad, bad))
+        raise InputError(f"{escape(file)} holds NaN or infinite weights, such as {name}: give another file")
     others = f", the other {len(rest)} are left out: {some(sorted(rest))}" if rest else ""
     logger.info(f"{escape(file)}: {len(names)} tensors fit the backbone{others}")
 

@@ -275,7 +275,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         """Turn what was counted on a split into figures: `log_figures`, then `measured` in training, else
         ``evaluation``."""
 
-    def log_figures(self, split: str, scalars: dict[str, Tensor]) -> None:
+    def log_figures(self, split: str, scalars: Mapping[str, Tensor | float]) -> None:
         """Log the figures of a split; they are the same on every process."""
         values = {f"{split}/{name}": torch.as_tensor(value).float() for name, value in scalars.items()}
         self.log_dict(values, batch_size=1, rank_zero_only=False)

@@ -13,7 +13,6 @@ from torchmetrics.aggregation import CatMetric
 
 from longtail.augment.mixing import Mixing
 from longtail.data.base import LongTailData
-from longtail.data.clips.folder import ClipData
 from longtail.data.images.base import ImageBatch, ImageData
 from longtail.data.images.features import FeatureData
 from longtail.difficulty import ClassDifficulty
@@ -26,7 +25,7 @@ from longtail.methods.start import HeadStart, first_rows
 from longtail.metrics.class_metric import ClassMetric, by_name, measure
 from longtail.metrics.long_tail import SCALARS, LongTailMetrics
 from longtail.models.classifiers import CosineClassifier, TauClassifier
-from longtail.reports.grains import CLIPS, IMAGES, Grain
+from longtail.reports.grains import IMAGES, Grain
 from longtail.reports.results import Confusion, Mistake, weakest_classes
 from longtail.tasks.base import CONFUSIONS, sgd
 from longtail.tasks.features import Extraction
@@ -112,8 +111,7 @@ class Classification(ImageTask):
                 "longtail.methods.TextFeatures, or leave it out"
             )
         super().check(data)
-        if not isinstance(data, FeatureData):  # its images were checked
-            self.grain = CLIPS if isinstance(data, ClipData) else IMAGES
+        self.grain = data.grain
 
     def by_validation(self, data: LongTailData) -> str | None:
         """As in the base; tau is chosen so too."""

@@ -124,7 +124,7 @@ class Detection(Task[BoxBatch]):
     def finish(self, split: str) -> None:
         self.evaluation = self.evaluator.compute(self.data, split, self.device, with_examples=not self.fitting)
         metrics, per_class = self.evaluation["metrics"], self.evaluation["per_class"]
-        self.log_figures(split, {name: torch.tensor(value) for name, value in metrics.items()})
+        self.log_figures(split, metrics)
         if self.fitting:
             figures = {"accuracy": per_class["accuracy"], "ap50": per_class["box_ap50"]}[self.difficulty_from]
             self.measured(torch.tensor(figures))

@@ -87,13 +87,12 @@ class DetectionEvaluator:
     def _measure(
         self, data: DetectionData, split: str, results: Detections, accuracy: Tensor, with_examples: bool
     ) -> Measured:
-        labels, owners = data.labels(split)
+        part = data.split(split)
+        assert part is not None
         classes = len(data.classes)
-        instances = torch.bincount(torch.from_numpy(labels), minlength=classes)
-        pairs = torch.unique(torch.from_numpy(owners * classes + labels)) % classes
         per_class: dict[str, Sequence[float]] = {
-            "images": torch.bincount(pairs, minlength=classes).tolist(),
-            "instances": instances.tolist(),
+            "images": part.class_sizes(classes),
+            "instances": np.bincount(part.targets, minlength=classes).tolist(),
             "accuracy": accuracy.tolist(),
         }
         metrics = {"box_accuracy": float(accuracy.nanmean())}

@@ -79,10 +79,7 @@ def is_whole(file: Path, size: int) -> bool:
     if not file.is_file() or file.stat().st_size != size + CHECKSUM:
         return False
     with file.open("rb") as stream:
-        whole = _bytes(_crc(stream, size)) == stream.read(CHECKSUM)
-    if not whole:
-        logger.warning(f"{escape(file)}: the features in it are not those that were written; they are computed anew")
-    return whole
+        return _bytes(_crc(stream, size)) == stream.read(CHECKSUM)
 
 
 def _crc(stream: BinaryIO, size: int) -> int:

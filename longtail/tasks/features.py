@@ -30,7 +30,6 @@ from longtail.writing import WAYS_OUT
 
 logger = logging.getLogger(__name__)
 
-SPLITS = ("train", "val", "test")
 BATCH = 64  # images at a time
 
 
@@ -71,9 +70,8 @@ class Extraction:
             data: the images.
             copies: augmented views of each training image, K; 1 for the image as evaluation shows it.
         """
-        names = [name for name in SPLITS if data.split(name) is not None]
         started = time.perf_counter()
-        features = {name: self.of_split(data, name, copies if name == "train" else 1) for name in names}
+        features = {name: self.of_split(data, name, copies if name == "train" else 1) for name in data.split_names}
         logger.info(
             f"features of {plural(sum(map(len, features.values())), 'image')} in {time.perf_counter() - started:.1f} s"
         )
@@ -136,6 +134,9 @@ class Extraction:
                 if is_whole(file, all_rows * row):  # by another run that was quicker
                     from_first(all_rows)
                 else:
+                    if file.is_file():
+                        what = "the features in it are not those that were written"
+                        logger.warning(f"{escape(file)}: {what}; they are computed anew")
                     with part_of(file) as part:
                         for features in self._compute(data, name, copies, from_first(part.size // row)):
                             part.append(features.numpy().tobytes())
@@ -155,9 +156,7 @@ class Extraction:
         assert split is not None
         images = split.images if copies > 1 else data.fixed_images(name)
         rank, world = processes()
-        bar = progress_bar(copies * len(split), f"features of the {name} split", data.noun)
-        bar.update(done)
-        with bar:
+        with progress_bar(copies * len(split), f"features of the {name} split", data.noun, done) as bar:
             for copy in range(done // len(split), copies):
                 first = (done - copy * len(split)) // BATCH if copy == done // len(split) else 0
                 batches = EpochBatches(len(split), BATCH, False, data.seed, rank, world)

@@ -23,7 +23,8 @@ def building() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        cause, reason = layers(error)[-1], refusal(error)
+        inner = layers(error)
+        cause, reason = inner[-1], refusal(inner)
         if isinstance(cause, MisconfigurationException):
             reason = str(cause)
         if reason is not None and not isinstance(cause, InputError):

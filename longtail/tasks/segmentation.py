@@ -129,6 +129,6 @@ class Segmentation(Task[PixelBatch]):
     def finish(self, split: str) -> None:
         self.evaluation = self.evaluator.compute(self.data, split, self.segment, with_examples=not self.fitting)
         metrics, per_class = self.evaluation["metrics"], self.evaluation["per_class"]
-        self.log_figures(split, {name: torch.tensor(value) for name, value in metrics.items()})
+        self.log_figures(split, metrics)
         if self.fitting:
             self.measured(torch.tensor(per_class[self.difficulty_from]))

@@ -15,8 +15,8 @@ from PIL import Image
 
 import longtail.data
 from longtail.cli.data import data_options
+from longtail.cli.first_recipe import first_recipe
 from longtail.cli.fit import FIT_HELP
-from longtail.cli.kinds import first_recipe
 from longtail.cli.main import main
 from longtail.data.base import LongTailData
 from longtail.data.names import find_class, import_path, shipped, short_names
@@ -282,7 +282,7 @@ def test_a_set_of_the_package_is_two_files_and_a_line_where_names_are_read(
     monkeypatch.setattr(longtail.data, "Digits", digits, raising=False)
     assert data_options("my_digits", None) == ["--data", OURS + "Digits"]
     assert first_recipe(digits()) == "logit_adjusted"
-    monkeypatch.setattr("longtail.cli.kinds.recipe_names", lambda: ["my_digits/bcl", "my_digits/ce"])
+    monkeypatch.setattr("longtail.cli.first_recipe.recipe_names", lambda: ["my_digits/bcl", "my_digits/ce"])
     assert first_recipe(digits()) == "my_digits/bcl"
 
     texts = {file: file.read_text(encoding="utf-8") for file in (root / "longtail").rglob("*.py")}

@@ -19,7 +19,7 @@ from PIL import Image
 from reports.sample import HOSTILE, Tags
 
 import longtail
-from longtail.cli.kinds import limits_of
+from longtail.cli.first_recipe import limits_of
 from longtail.cli.look import DATA_HELP
 from longtail.cli.main import main
 from longtail.data.base import LongTailData

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from longtail.cli.examples import examples_of
-from longtail.cli.facts import looks_of
+from longtail.cli.findings import looks_of
 from longtail.data.base import LongTailData
 from longtail.data.boxes.dataset import Instances
 from longtail.data.boxes.example import largest_object

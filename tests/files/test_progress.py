@@ -9,10 +9,8 @@ from longtail.files.progress import ProgressLines, progress_bar
 def test_lines_come_at_growing_intervals_with_rate_and_time_left(monkeypatch, told):
     now = 0.0
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now)
-    bar = progress_bar(1000, "features of the train split", "image")
-    assert isinstance(bar, ProgressLines)  # the tests have no terminal
-    bar.update(100)  # there from before, and no part of the rate
-    with bar:
+    with progress_bar(1000, "features of the train split", "image", 100) as bar:  # the 100 are no part of the rate
+        assert isinstance(bar, ProgressLines)  # the tests have no terminal
         for second in range(1, 41):
             now = float(second)
             bar.update(10)
@@ -35,7 +33,7 @@ def test_other_processes_tell_nothing(monkeypatch, told, first, terminal):
 
 def test_where_no_total_is_known_there_is_no_time_left(monkeypatch, told):
     monkeypatch.setattr(progress, "FIRST", 0.0)
-    with progress_bar(None, "unpacking", " images") as bar:
+    with progress_bar(None, "unpacking", "image") as bar:
         bar.update(3)
     assert told.messages[0].startswith("unpacking: 3 images, ")
     assert "left" not in told.messages[0]

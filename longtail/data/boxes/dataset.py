@@ -38,6 +38,10 @@ class Part:
         """File of an image of the split."""
         return str(self.folder / self.annotations.file_names[self.rows[row]])
 
+    def paths(self) -> list[str]:
+        """Files of all images of the split (N,)."""
+        return [self.path(row) for row in range(len(self.rows))]
+
     def instances(self, row: int) -> IntArray:
         """Annotations of an image of the split that are trained on: all but crowds."""
         of_image = self.annotations.rows(int(self.rows[row]))
@@ -85,7 +89,7 @@ def check_files(part: Part, full_check: bool) -> None:
         InputError: one cannot, or is not.
     """
     sizes = [(width, height) for height, width in part.annotations.sizes[part.rows].tolist()]
-    bad = bad_images([part.path(row) for row in range(len(part.rows))], full_check, sizes)
+    bad = bad_images(part.paths(), full_check, sizes)
     if bad:
         path, reason = bad[0]
         way_out = f"repair it or its entry in {part.annotations.file}, or take it out of both"
@@ -165,7 +169,7 @@ class InstanceImages(Dataset[BoxSample]):
 
 def tell_unnamed(parts: Iterable[Part], source: str) -> int:
     """How many images lie beside those of some splits and are in none of them, which is said."""
-    others = unnamed({part.path(row) for part in parts for row in range(len(part.rows))})
+    others = unnamed({path for part in parts for path in part.paths()})
     if others:
         images = plural(len(others), "image")
         logger.info(f"{source}: left out {images} without an annotation, such as {escape(others[0])}")

@@ -28,7 +28,7 @@ def groups_of(parts: Mapping[str, Part], files: BoxSet, group: str | None, sourc
         values = None if is_pattern(group) else files.groups(name, group)
         if values is None:
             start = f"{source}: {files.format} has no fields of images, and --data.group "
-            groups[name] = group_names([part.path(row) for row in range(len(part.rows))], group, start)
+            groups[name] = group_names(part.paths(), group, start)
         else:
             groups[name] = [values[row] for row in part.rows.tolist()]
     tell_shared(groups, "image")

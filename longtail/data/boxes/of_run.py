@@ -10,7 +10,7 @@ from longtail.data.record import Recall, SplitFiles, names_below
 
 def files_of(part: Part, root: Path, split: str, ends: bool) -> SplitFiles:
     """The images of a split of the set in ``root``, and checksums of their annotations; see ``SplitFiles``."""
-    paths = [part.path(row) for row in range(len(part.rows))]
+    paths = part.paths()
     return SplitFiles.of(names_below(paths, root, split, part.folder), part.checksums(), paths, ends)
 
 

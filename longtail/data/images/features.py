@@ -57,6 +57,7 @@ class FeatureData(ImageData):
         super().__init__(None, data.batch_size, 0, data.sampling)
         self.images, self.features, self.seed, self.trained = data, features, data.seed, data.trained
         self.noun = data.noun  # type: ignore[misc]  # as the set has it
+        self.grain = data.grain
         self.several_labels = data.several_labels  # type: ignore[misc]  # as above
 
     def read(self) -> Splits:

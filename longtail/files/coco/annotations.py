@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -250,7 +251,7 @@ def annotations_of(file: Path, content: Content, skip_bad: bool) -> Annotations:
 
 
 def _annotations(file: Path, content: Content) -> Annotations:
-    arrays: dict[str, JSON] = dict(content.arrays)
+    arrays: dict[str, Any] = dict(content.arrays)  # some of them are put together
     for values in arrays.values():
         values.setflags(write=False)
     for name in ("absent", "incomplete"):

@@ -30,7 +30,7 @@ def bad_images(
     """As ``check_images``, which is said and shown."""
     if not full:
         logger.info(HEADERS_ONLY)
-    with progress_bar(len(paths), "checking images", " images") as bar:
+    with progress_bar(len(paths), "checking images", "image") as bar:
         return check_images(paths, progress=bar.update, sizes=sizes, full=full)
 
 

@@ -130,13 +130,11 @@ def _write(paths: Sequence[str], side: int, bit_depth: int | None, folder: Path,
     def pixels_of(path: str) -> NDArray[np.uint8]:
         return np.asarray(_small(decode(path, lambda *size: min(size) / side, bit_depth), side))
 
-    bar = progress_bar(len(paths), "decoding images", " images")
-    bar.update(done)
     try:
         with (
             (part / _PIXELS).open("ab") as pixels,
             (part / _SHAPES).open("ab") as shapes,
-            bar,
+            progress_bar(len(paths), "decoding images", "image", done) as bar,
         ):
             for start in range(done, len(paths), _BLOCK):
                 block = list(in_threads(pixels_of, paths[start : start + _BLOCK], os.cpu_count() or 1, escape))

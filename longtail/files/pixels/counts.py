@@ -152,7 +152,7 @@ def _scan(pairs: Pairs, labels: PixelLabels, num_classes: int, full: bool) -> Pi
 
     files = list(zip(pairs.images, pairs.annotations, strict=True))
     results = []
-    with progress_bar(len(files), "counting pixels", " files") as bar, bombs_are_errors():
+    with progress_bar(len(files), "counting pixels", "file") as bar, bombs_are_errors():
         for result in in_threads(count, files, _THREADS, lambda pair: escape(pair[1])):
             results.append(result)
             bar.update()

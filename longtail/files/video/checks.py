@@ -44,7 +44,7 @@ def checked_videos(
     rest = [row for row, result in enumerate(results) if result is None]
     if rest:
         try:
-            with progress_bar(len(rest), "checking videos", " videos") as bar:
+            with progress_bar(len(rest), "checking videos", "video") as bar:
                 for row, result in zip(rest, check_videos([paths[row] for row in rest], pattern, full), strict=True):
                     results[row] = result
                     good[names[row]] = (states[row], result[0])

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from longtail.cli.examples import thumbnail
-from longtail.cli.kinds import first_recipe, limits_of
+from longtail.cli.first_recipe import first_recipe, limits_of
 from longtail.data.base import LongTailData
 from longtail.errors import InputError
 from longtail.files.images.duplicates import SIZE, Small, contents, near, small_picture
 from longtail.files.images.reading import decode
 from longtail.files.listing import IntArray
 from longtail.files.progress import progress_bar
-from longtail.messages import SPLITS
 from longtail.reports.dataset import Copy, Dataset, Overlap
 
 _THREADS = 8
@@ -32,7 +31,7 @@ def dataset_of(data: LongTailData, name: str, recognised: str, limits: Mapping[s
         limits: of "many" and "few", where they are given.
     """
     recipe = first_recipe(data)
-    splits = splits_of(data)
+    splits = data.split_names
     samples = {name: split.class_sizes(len(data.classes)) for name in splits if (split := data.split(name)) is not None}
     return Dataset(
         name,
@@ -61,11 +60,6 @@ def with_copies(dataset: Dataset, data: LongTailData, pictures: bool) -> Dataset
     )
 
 
-def splits_of(data: LongTailData) -> list[str]:
-    """The names of the splits that are there."""
-    return [name for name in SPLITS if data.split(name) is not None]
-
-
 @dataclass(frozen=True)
 class Looks:
     """The N samples of a split: what their content is (N,), the same number for what is equal; and small pictures of
@@ -80,12 +74,13 @@ def looks_of(data: LongTailData) -> dict[str, Looks]:
 
     A sample that cannot be decoded looks like no other.
     """
-    names = splits_of(data)
-    with progress_bar(sum(data.size(name) for name in names), "looking for copies", f" {data.noun}s") as bar:
-        samples = {name: _samples_of(data, name, bar.update) for name in names}
+    names = data.split_names
+    with progress_bar(sum(data.size(name) for name in names), "looking for copies", data.noun) as bar:
+        files = {name: _paths(data, name) for name in names}
+        samples = {name: _samples_of(data, name, files[name], bar.update) for name in names}
     tokens = [token for name in names for token, _ in samples[name]]
-    if data_paths := [paths for name in names if (paths := _paths(data, name)) is not None]:
-        numbers = contents([path for paths in data_paths for path in paths])
+    if in_files := [paths for paths in files.values() if paths is not None]:
+        numbers = contents([path for paths in in_files for path in paths])
     else:
         numbers = np.unique(tokens, return_inverse=True)[1].astype(np.int64)
     ends = np.cumsum([len(samples[name]) for name in names])
@@ -103,9 +98,10 @@ def _paths(data: LongTailData, name: str) -> list[str] | None:
     return None if path is None else [path(row) for row in range(data.size(name))]
 
 
-def _samples_of(data: LongTailData, name: str, progress: Callable[[int], object]) -> list[tuple[bytes, Small]]:
+def _samples_of(
+    data: LongTailData, name: str, paths: list[str] | None, progress: Callable[[int], object]
+) -> list[tuple[bytes, Small]]:
     """Of each sample of a split a digest of its picture, where it lies in no file, and the picture made small."""
-    paths = _paths(data, name)
     stills = paths is not None and data.stills
 
     def one(row: int) -> tuple[bytes, Small]:
