@@ -99,6 +99,14 @@ def test_training_evaluation_and_pictures_have_all_levels(
         assert (seen.int() - central.int()).abs().max() <= 1
 
 
+@every_grain
+def test_a_set_that_is_only_evaluated_on_is_scaled_alike(make: Callable[[Path], LongTailData], tmp_path: Path) -> None:
+    data = make(tmp_path / "set")
+    sample = data.labelled("test", data.classes).images[0, 0]
+    image = sample["image"] if make in (boxes, pixels) else sample[0]["images"]
+    assert len(image.unique()) > 150, "17 levels where the scale is that of 16 bits"
+
+
 def used(monkeypatch: pytest.MonkeyPatch, module: Any, predictor: Any, data: LongTailData) -> Any:
     """What a run on some data becomes for prediction, its network left out."""
     monkeypatch.setattr(module, "load_method", lambda *args: (nn.Identity(), Path("last.ckpt")))

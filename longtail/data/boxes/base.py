@@ -265,15 +265,17 @@ class DetectionData(LongTailData):
         part = self._part(name)
         part = replace(part, annotations=part.annotations.of_classes(classes, self.category_ids))
         self.parts = {split: part}
-        return Split(InstanceImages(part, self.masks, None), *part.labels(), len(part.rows))
+        return self._split_of(part, None)
 
     def read(self) -> Splits:
         """Read the annotations, and find the images."""
-        splits = {}
-        for name, part in self.parts.items():
-            images = InstanceImages(part, self.masks, self.view if name == "train" else None, self.bit_depth)
-            splits[name] = Split(images, *part.labels(), len(part.rows))
+        splits = {
+            name: self._split_of(part, self.view if name == "train" else None) for name, part in self.parts.items()
+        }
         return Splits.of(self.parts["train"].annotations.classes, splits)
+
+    def _split_of(self, part: Part, view: InstanceView | None) -> Split:
+        return Split(InstanceImages(part, self.masks, view, self.bit_depth), *part.labels(), len(part.rows))
 
     def check(self, splits: Splits) -> None:
         """There are instances to train on; classes without any are told, and images of 16 bits that are not as deep."""

@@ -200,7 +200,7 @@ class SegmentationData(LongTailData):
         if not part.pixels.labelled().any():
             raise InputError(f"{self.source}: no pixel of the images has a class: give their annotations")
         self.parts = {split: part}
-        return Split(SegmentationImages(part, self.image_size, None), part.pixels.labels, part.pixels.owners, len(part))
+        return self._split_of(part, None)
 
     def _usable(self, name: str, part: Part, alone: list[str]) -> Part:
         """The pairs of a split that nothing is wrong with, if others are to be left out."""
@@ -222,11 +222,14 @@ class SegmentationData(LongTailData):
 
     def read(self) -> Splits:
         """Find the files, and count the pixels."""
-        splits = {}
-        for name, part in self.parts.items():
-            images = SegmentationImages(part, self.image_size, self.view if name == "train" else None, self.bit_depth)
-            splits[name] = Split(images, part.pixels.labels, part.pixels.owners, len(part))
+        splits = {
+            name: self._split_of(part, self.view if name == "train" else None) for name, part in self.parts.items()
+        }
         return Splits.of(self.names, splits)
+
+    def _split_of(self, part: Part, view: PixelView | None) -> Split:
+        images = SegmentationImages(part, self.image_size, view, self.bit_depth)
+        return Split(images, part.pixels.labels, part.pixels.owners, len(part))
 
     def check(self, splits: Splits) -> None:
         """Classes without training pixels are told."""
