@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -149,6 +150,19 @@ def test_processes_that_differ_all_know_it(meetings: list[Meeting]) -> None:
     assert str(errors[0]) == str(errors[1])
     assert "runs longtail 0.3.0, process 0 on" in str(errors[0])
     assert in_threads(*(partial(each.compare, {"runs torch {}": "2.14"}) for each in meetings)) == [None, None]
+
+
+@pytest.mark.parametrize("versions", [("0.4.0", "0.4.0"), ("0.4.0", "0.3.0")])
+def test_where_the_first_is_gone_another_speaks_but_of_what_all_know(
+    versions: tuple[str, str], meetings: list[Meeting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise RuntimeError("Connection reset by peer")
+
+    facts = ({"runs longtail {}": version} for version in versions)
+    in_threads(*(partial(each.compare, fact) for each, fact in zip(meetings, facts, strict=True)))
+    monkeypatch.setattr(meetings[1], "store", SimpleNamespace(check=gone, compare_set=gone))
+    assert meetings[1].speaks(1) == (versions[0] == versions[1])
 
 
 def test_a_process_that_does_not_come_is_named(meetings: list[Meeting], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,11 +41,12 @@ class Meeting:
 
     Attributes:
         met: whether they have compared what they were told and have read, so that the first one speaks for all.
+        differ: whether they were found to differ, which each of them then knows.
     """
 
     def __init__(self, here: Launch, store: Store) -> None:
         self.here, self.store = here, PrefixStore(f"longtail/{here.restarts}", store)
-        self.met = False
+        self.met = self.differ = False
         self._count = 0
 
     def agreed(self, matter: str, decide: Callable[[], Any]) -> Any:  # JSON
@@ -83,7 +84,9 @@ class Meeting:
         def decide() -> str | None:
             return difference([self._wait(f"{place}/{rank}", rank, LATE) for rank in range(self.here.world)])
 
-        if (line := self.agreed("comparison", decide)) is not None:
+        line = self.agreed("comparison", decide)
+        self.differ = line is not None
+        if self.differ:
             raise InputError(line)
 
     def speaks(self, patience: float) -> bool:
@@ -96,7 +99,8 @@ class Meeting:
         except RuntimeError as error:
             if not connection_lost(error):
                 raise
-            return self.met  # the first one, which served the store, is gone; before they met it has said why
+            # the first one, which served the store, is gone: it has said why where they differ, or before they met
+            return self.met and not self.differ
 
     def has_failed(self) -> bool:
         """Whether any process has failed, as far as that can still be known."""
