@@ -29,19 +29,20 @@ def answers(
     "set": the classes in it, most probable first, and with a rejection its score by name, and "rejected"."""
     for names, logits, scores in batches:
         probabilities = posterior(logits)
-        top = probabilities.topk(top_k)
+        ranks = probabilities.argsort(descending=True, stable=True)  # of equals the first class first, as in the sets
+        top = ranks[:, :top_k]
+        values = probabilities.gather(1, top)
         inside = None
         if sets is not None and posterior.calibration is not None:
             inside = sets(posterior.calibration.log_probabilities(logits).exp())
         for row, name in enumerate(names):
-            ranked = zip(top.indices[row].tolist(), top.values[row].tolist(), strict=True)
+            ranked = zip(top[row].tolist(), values[row].tolist(), strict=True)
             answer: dict[str, JSON] = {
                 "path": name,
                 "top": [{"class": posterior.classes[c], "probability": round(p, 6)} for c, p in ranked],
             }
             if inside is not None:
-                order = probabilities[row].argsort(descending=True, stable=True).tolist()
-                answer["set"] = [posterior.classes[c] for c in order if inside[row, c]]
+                answer["set"] = [posterior.classes[c] for c in ranks[row].tolist() if inside[row, c]]
             if rejection is not None and scores is not None:
                 score = float(scores[row])
                 answer |= {rejection.score: round(score, 6), "rejected": score > rejection.threshold}

@@ -22,7 +22,7 @@ from longtail.reports.results import Results
 logger = logging.getLogger(__name__)
 
 MAX_STRENGTH = 100  # of the logit adjustment; beyond it nothing but the class counts would decide
-LEAST = 1e-9  # class frequency in the logits, so that a class of 0 has a finite one
+LEAST = 1e-300  # class frequency in the logits, so that a class of 0 has a finite one
 NAMED = 3  # classes in the line about estimated frequencies, from either end
 UNCERTAIN = 0.1  # half the width of the intervals, summed over the classes and halved: that much may be elsewhere
 
@@ -173,7 +173,7 @@ class Posterior:
 
 def _log(prior: Tensor) -> Tensor:
     """Its logarithm, finite for a class that is not there."""
-    return prior.clamp_min(LEAST).log()
+    return prior.double().clamp_min(LEAST).log()
 
 
 def _trained_prior(method: Method, results: Results) -> Tensor | None:

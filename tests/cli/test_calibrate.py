@@ -88,12 +88,18 @@ def test_sets_hold_the_most_probable_classes(calibrated: Path, images: Path, tmp
     sizes = []
     for coverage in ("0.5", "0.9"):
         out.unlink(missing_ok=True)
-        assert main([*command, "--coverage", coverage]) == 0
+        assert main([*command, "--coverage", coverage, "--sets", "marginal"]) == 0
         inside = [row["set"].split("|") for row in rows(out)]
         sizes.append(sum(map(len, inside)))
         for row, names in zip(rows(out), inside, strict=True):
             assert names == [row[f"class_{rank + 1}"] for rank in range(len(names))]
     assert 30 <= sizes[0] < sizes[1]
+    out.unlink()
+    assert main([*command, "--coverage", "0.9"]) == 0  # by prevalence: rare classes before more probable ones
+    for row in rows(out):
+        ranks = {row[f"class_{rank}"]: rank for rank in range(1, 11)}
+        assert row["class_1"] in row["set"].split("|")
+        assert [ranks[name] for name in row["set"].split("|")] == sorted(ranks[name] for name in row["set"].split("|"))
     out.unlink()
     assert main([*command, "--coverage", "0.9", "--sets", "class", "--format", "jsonl"]) == 0
     assert all("set" in json.loads(line) for line in out.read_text().splitlines())
