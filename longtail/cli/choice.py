@@ -14,8 +14,11 @@ from longtail.messages import escape, plural
 logger = logging.getLogger(__name__)
 
 BACKBONE, WEIGHTS = "--model.method.backbone.name", "--model.method.backbone.weights"
-ENOUGH = 2000  # training images for which a whole network is tuned; fewer make too few steps in the epochs of a recipe
+ENOUGH = 1000  # training images for which a whole network is tuned; what fewer would give has not been measured
 MANY = 10_000  # images from which a CPU gets the small network: the transformer needs minutes for fewer
+# Floating-point operations that a CPU tunes a whole network for: half an hour of two cores at 20 GFLOP/s each, which is
+# what EfficientNet-Lite0 was measured to train at. Dense convolutions and matrix products are up to five times as fast.
+HALF_AN_HOUR = 7.2e13
 SMALL = "tf_efficientnet_lite0.in1k"
 BATCH = 128  # of the recipes; a set with fewer than a few of these gets smaller ones
 PLAIN_STAGE = "second/ce"  # which others are compared with
@@ -49,9 +52,10 @@ class Choice:
 def choose(options: Sequence[str]) -> Choice:
     """The recipe for the images that ``--data`` names.
 
-    Pretrained weights, where they are given or can be had, are worth more than any loss, so they come first. A network
-    is tuned as a whole where there is an accelerator and enough images; else a classifier on its frozen features trains
-    in minutes on a CPU. Without weights a network is trained from random ones.
+    Pretrained weights, where they are given or can be had, are worth more than any loss, so they come first. To tune
+    the whole network gives the most and costs ten times as much as a classifier on its frozen features, so it is picked
+    where there are enough images, and an accelerator or little enough work for a CPU. Without weights a network is
+    trained from random ones.
 
     Args:
         options: of ``longtail fit``, written out in full.
@@ -63,7 +67,7 @@ def choose(options: Sequence[str]) -> Choice:
     data = settings.get("--data")
     if data is None:
         raise InputError("give --recipe NAME (longtail recipes lists them), or --data FOLDER to have one picked")
-    images, names = _size(data, options)
+    images, names, side = _size(data, options)
     if (line := about_lists(names)) is not None:
         logger.info(line)
     classes = len(names)
@@ -73,13 +77,13 @@ def choose(options: Sequence[str]) -> Choice:
 
     device = str(settings.get("--trainer.accelerator", "auto"))
     accelerated = device != "cpu" and (torch.cuda.is_available() or torch.backends.mps.is_available())
-    tunes = accelerated and images >= ENOUGH
-    recipe = "finetune" if tunes else "probe/logit_adjusted"
     backbone, weights = settings.get(BACKBONE), settings.get(WEIGHTS)
+    if backbone is None and weights is not None:
+        raise InputError(f"--weights {escape(weights)}: give the network that they are of too, by --backbone NAME")
+    tunes = images >= ENOUGH and (accelerated or images * _tuning_work(backbone or SMALL, side) <= HALF_AN_HOUR)
+    recipe = "finetune" if tunes else "probe/logit_adjusted"
     own: tuple[str, ...] = ()
     if backbone is None:
-        if weights is not None:
-            raise InputError(f"--weights {escape(weights)}: give the network that they are of too, by --backbone NAME")
         init = load_recipe(recipe)["model"]["init_args"]["method"]["init_args"]["backbone"]["init_args"]
         backbone = str(init["name"] if accelerated or images < MANY else SMALL)
         own = (f"{BACKBONE}={backbone}",)
@@ -92,7 +96,10 @@ def choose(options: Sequence[str]) -> Choice:
         scratch = "bcl" if accelerated else "logit_adjusted"
         why = f"{size} {where}, and no pretrained weights: those of {backbone} cannot be fetched from here"
         return Choice(scratch, batch, f"{why}; --weights FILE with --backbone NAME gives others")
-    tuning = f"all of {backbone} is tuned" if tunes else f"{backbone} stays as it is and its features are computed once"
+    frozen = f"{backbone} stays as it is and its features are computed once"
+    if images >= ENOUGH:
+        frozen += ", as the tuning of a whole network would take more than half an hour"
+    tuning = f"all of {backbone} is tuned" if tunes else frozen
     return Choice(recipe, (*own, *batch), f"{size} {where}, pretrained weights; {tuning}")
 
 
@@ -119,8 +126,8 @@ def about_lists(classes: Sequence[str]) -> str | None:
     return None
 
 
-def _size(data: str, options: Sequence[str]) -> tuple[int, list[str]]:
-    """Number of training images, before any are held out, and the classes.
+def _size(data: str, options: Sequence[str]) -> tuple[int, list[str], int | None]:
+    """Number of training images, before any are held out, the classes, and the side of the images, where it is given.
 
     The options of the data are parsed before its images are listed; those of its views go with the recipe.
     """
@@ -138,7 +145,17 @@ def _size(data: str, options: Sequence[str]) -> tuple[int, list[str]]:
     with quiet():
         listings = images.list_images()
     first = next(iter(listings.values()))
-    return len(first), list(first.classes)
+    side = settings.get("image_size", "")
+    return len(first), list(first.classes), int(side) if side.isdigit() else None
+
+
+def _tuning_work(backbone: str, size: int | None) -> float:
+    """Floating-point operations for an image in all epochs of ``finetune``."""
+    from longtail.models.effort import training_work
+    from longtail.recipes import load_recipe
+
+    epochs: int = load_recipe("finetune")["trainer"]["max_epochs"]
+    return epochs * training_work(backbone, size)
 
 
 def _there(backbone: str) -> bool:
