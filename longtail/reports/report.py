@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.messages import plural
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 from longtail.reports import html
 from longtail.reports.calibration import read_calibration
 from longtail.reports.difficulty import Snapshot, exceptions, in_words, no_correlation, rarity_correlation, snapshots
@@ -47,10 +47,10 @@ from longtail.writing import write_atomically
 FILE_NAME = "report.html"
 
 
-def write_report(run: Path, output: Path | None = None) -> Path:
+def write_report(run: AnyPath, output: AnyPath | None = None) -> Path:
     """Write the page about the run in the folder ``run`` and return where it is (by default within the run)."""
     results = load_results(run)
-    output = output or run / FILE_NAME
+    output = Path(run, FILE_NAME) if output is None else Path(output)
     write_atomically(output, report_page(results, read_calibration(run)))
     return output
 

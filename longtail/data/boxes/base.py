@@ -29,7 +29,7 @@ from longtail.files.images.passed_over import Why
 from longtail.files.images.reading import decode, few, tell_depth
 from longtail.files.listing import IntArray
 from longtail.messages import escape, plural
-from longtail.plain import JSON, Input
+from longtail.plain import JSON, AnyPath, Input
 from longtail.reports.grains import BOXES, MASKS, Grain
 
 logger = logging.getLogger(__name__)
@@ -73,10 +73,10 @@ class DetectionData(LongTailData):
 
     def __init__(
         self,
-        root: Path,
-        train: Path | None = None,
-        val: Path | None = None,
-        test: Path | None = None,
+        root: AnyPath,
+        train: AnyPath | None = None,
+        val: AnyPath | None = None,
+        test: AnyPath | None = None,
         masks: bool = True,
         view: InstanceView | None = None,
         batch_size: int = 2,
@@ -93,7 +93,9 @@ class DetectionData(LongTailData):
     ) -> None:
         super().__init__(batch_size, num_workers, sampling)
         check_fraction("val_fraction", val_fraction)
-        self.root, self.given = root, {"train": train, "val": val, "test": test}
+        places = {"train": train, "val": val, "test": test}
+        self.root = Path(root)
+        self.given = {split: Path(place) for split, place in places.items() if place is not None}
         if val_as_test and test is not None:
             raise InputError("val_as_test makes a test set of the validation file: leave out it or the test file")
         self.masks, self.val_as_test = masks, val_as_test
@@ -193,7 +195,7 @@ class DetectionData(LongTailData):
     @cached_property
     def files(self) -> BoxSet:
         """The set as it lies in its folder."""
-        files = self.open({split: place for split, place in self.given.items() if place is not None})
+        files = self.open(self.given)
         if "train" not in files.places and (self.trained is None or self.recall is not None):
             refuse_missing(self.reader, self.root, files.needs, "train")
         logger.info(f"{self.source}: {files.where()}")
