@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longtail.messages import plural
+from longtail.messages import duration, plural
 from longtail.plain import JSON, AnyPath
 from longtail.reports import html
 from longtail.reports.calibration import read_calibration
@@ -27,7 +27,6 @@ from longtail.reports.results import (
 )
 from longtail.reports.wording import (
     NOTHING,
-    duration,
     empty_groups,
     evaluation_title,
     fill,
@@ -262,7 +261,7 @@ def _facts(results: Results, grain: Grain) -> list[tuple[str, object]]:
         ("Classes", f"{len(counts):,}, with {least:,} to {most:,} training {grain.nouns}"),
         *([("Training instances", f"{sum(results['instance_counts']):,}")] if "instance_counts" in results else []),
         ("Started", results["started"]),
-        ("Time", duration(results["seconds"])),
+        ("Time", NOTHING if results["seconds"] is None else duration(results["seconds"])),
         ("Epochs", _progress(results)),
         ("Throughput", NOTHING if rate is None else f"{rate:,.1f} {grain.samples} per second"),
         ("Parameters", f"{results['parameters']:,}"),
