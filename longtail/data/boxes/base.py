@@ -151,7 +151,7 @@ class DetectionData(LongTailData):
         """``instance_counts``: what carries a label is an instance."""
         return self.instance_counts
 
-    @property
+    @cached_property
     def grain(self) -> Grain:
         """That of masks where there are some."""
         return MASKS if has_shapes(self.root) else BOXES
@@ -159,7 +159,7 @@ class DetectionData(LongTailData):
     @property
     def recipe(self) -> str:
         """One for masks where there are some."""
-        return f"{'maskrcnn' if has_shapes(self.root) else 'fasterrcnn'}_logit_adjusted"
+        return f"{'maskrcnn' if self.grain is MASKS else 'fasterrcnn'}_logit_adjusted"
 
     def image_ids(self, split: str) -> IntArray:
         """Ids of the images of a split (N,), as in the file."""
@@ -215,8 +215,7 @@ class DetectionData(LongTailData):
                 if parts and part.categories != parts["train"].categories:
                     part = replace(part, annotations=part.annotations.of_classes(*parts["train"].categories))
                 parts[split] = part
-        if count := tell_unnamed(parts.values(), self.source):
-            self.leave_out(count, "image", "without an annotation")
+        self.leave_out(tell_unnamed(parts.values(), self.source), "image", "without an annotation")
         groups = {} if self.recall else groups_of(parts, self.files, self.group, self.source)
         if self.val_as_test:
             if "test" in parts or "val" not in parts:
@@ -248,13 +247,9 @@ class DetectionData(LongTailData):
         if self.check_images and self.recall is None:  # those of a run were good, and are as they were
             check_files(part, self.full_check)
         tell_crowds(annotations)
-        for count, noun, reason, why in (
-            (annotations.bad, "annotation", "that cannot be used", Why.FAULTY),
-            (int(annotations.crowd.sum()), "annotation", "of a crowd", Why.OTHER),
-            (len(annotations) - len(rows), "image", "that is not there", Why.GONE),
-        ):
-            if count:
-                self.leave_out(count, f"{split} {noun}", reason, why)
+        self.leave_out(annotations.bad, f"{split} annotation", "that cannot be used", Why.FAULTY)
+        self.leave_out(int(annotations.crowd.sum()), f"{split} annotation", "of a crowd")
+        self.leave_out(len(annotations) - len(rows), f"{split} image", "that is not there", Why.GONE)
         return part
 
     def labelled(self, split: str, classes: list[str]) -> Split:

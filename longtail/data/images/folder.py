@@ -68,8 +68,7 @@ class OwnFiles(FileData):
 
     def finished(self, listings: dict[str, Listing], passed: PassedOver) -> dict[str, Listing]:
         """The listings, with groups where they are wanted or packed; what was passed over is told."""
-        for count, noun, reason in passed.counts(self.noun):
-            why = passed.whys.get((noun, reason), Why.OTHER)
+        for count, noun, reason, why in passed.counts(self.noun):
             if why is not Why.GONE or self.recall is None:
                 self.leave_out(count, noun, reason, why)
         group = self.columns.group

@@ -161,12 +161,8 @@ class PolygonFolder(SegmentationData):
     def find(self) -> dict[str, Pairs]:
         pairs = {}
         for split, (annotations, folder, rows) in self.shapes.items():
-            for count, noun, reason, why in (
-                (annotations.bad, "annotation", "that cannot be used", Why.FAULTY),
-                (len(annotations) - len(rows), "image", "that is not there", Why.GONE),
-            ):
-                if count:
-                    self.leave_out(count, f"{split} {noun}", reason, why)
+            self.leave_out(annotations.bad, f"{split} annotation", "that cannot be used", Why.FAULTY)
+            self.leave_out(len(annotations) - len(rows), f"{split} image", "that is not there", Why.GONE)
             images = [str(folder / annotations.file_names[row]) for row in rows.tolist()]
             pairs[split] = Pairs(images, [str(self.files.places[split])] * len(images), [])
         return pairs
