@@ -3,19 +3,15 @@
 import argparse
 import contextlib
 import io
-import json
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from benchmarks.measure import CPU, save, status, table
+from benchmarks.measure import CPU, alone, save, table
 from longtail.cli import runs
 from longtail.reports.grains import IMAGES
 from longtail.reports.results import FILE_NAME, Results, load_results, save_results
@@ -92,29 +88,28 @@ def results_of(classes: int, epochs: int, seed: int) -> Results:
     return cast(Results, results)
 
 
-def steps(folder: Path) -> dict[str, tuple[Callable[[], object], Path]]:
-    """What is measured, and the file that it writes."""
+def write(folder: Path, classes: int, epochs: int) -> None:
+    """Two runs."""
+    for seed, run in enumerate(RUNS):
+        (folder / run).mkdir()
+        save_results(folder / run, results_of(classes, epochs, seed))
+
+
+def steps(folder: Path) -> Iterator[tuple[str, Callable[[], object], Path]]:
+    """What is measured, and the file that it reads or writes."""
     one, other = (folder / name for name in RUNS)
     report, page = folder / "report.html", folder / "compare.html"
-    return {
-        "results.json, written": (lambda: None, one / FILE_NAME),
-        "results.json, read": (lambda: load_results(one), one / FILE_NAME),
-        "report": (lambda: runs.report([str(one), "--output", str(report)]), report),
-        "compare": (lambda: runs.compare([str(one), str(other), "--output", str(page)]), page),
-    }
+    yield "results.json, read", lambda: load_results(one), one / FILE_NAME
+    yield "report", lambda: runs.report([str(one), "--output", str(report)]), report
+    yield "compare", lambda: runs.compare([str(one), str(other), "--output", str(page)]), page
+    results = load_results(one)  # last, as its memory would be in the processes of the others
+    yield "results.json, written", lambda: save_results(one, results), one / FILE_NAME
 
 
-def one(step: str, folder: Path) -> None:
-    """The figures of a step, as JSON."""
-    run, file = steps(folder)[step]
-    if step == "results.json, written":
-        results = load_results(folder / RUNS[0])
-        run = lambda: save_results(folder / RUNS[0], results)  # noqa: E731
-    before, start = status("VmRSS"), time.process_time()
+def quietly(run: Callable[[], object]) -> None:
+    """Run without a word, and keep nothing of it."""
     with contextlib.redirect_stdout(io.StringIO()):
         run()
-    seconds, memory = time.process_time() - start, status("VmHWM") - before
-    print(json.dumps({"seconds": seconds, "MB": file.stat().st_size / 1e6, "GiB": memory / 2**30}))
 
 
 def main() -> None:
@@ -122,18 +117,14 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=20_000)
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--json", type=Path, help="file to write the figures to")
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        return one(options.one[0], Path(options.one[1]))
     figures = {}
     with tempfile.TemporaryDirectory() as name:
-        for seed, run in enumerate(RUNS):
-            (Path(name) / run).mkdir()
-            save_results(Path(name) / run, results_of(options.classes, options.epochs, seed))
-        for step in steps(Path(name)):
-            command = [sys.executable, "-m", "benchmarks.pages", "--one", step, name]
-            figures[step] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        alone(write, Path(name), options.classes, options.epochs)
+        for step, run, file in steps(Path(name)):
+            cost = alone(quietly, run)
+            size = file.stat().st_size / 1e6
+            figures[step] = {"seconds": cost.cpu_seconds, "MB": size, "GiB": cost.peak / 2**30}
     save(options.json, CPU, classes=options.classes, epochs=options.epochs, **figures)
     rows = [[step, *(f"{value:,.1f}" for value in its.values())] for step, its in figures.items()]
     print(table([f"{options.classes:,} classes, {options.epochs:,} epochs", "s", "MB", "GiB"], rows))

@@ -1,4 +1,4 @@
-"""How names, lists and reasons are worded in messages."""
+"""How names, lists, times and reasons are worded in messages."""
 
 from __future__ import annotations
 
@@ -61,3 +61,14 @@ def first_line(error: Exception) -> str:
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
     """Show a count with its noun."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Show a time span with the two units that matter."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"

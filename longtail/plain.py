@@ -1,10 +1,19 @@
 """Plain values, as files of JSON and YAML hold them."""
 
-from typing import Any, TypeAlias, TypedDict
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 # What such a file may hold, which is anything. It is Any by another name: whoever takes a part of it checks that part,
 # where it can say what is wrong with the file, and a type of all that may stand there would ask for more at every step.
 JSON: TypeAlias = Any
+
+# A path as people give it, made a Path where it comes in. When the package runs it is Path alone, which the options are
+# read as: of a union with a text jsonargparse may keep the text, and the records of runs have the paths as Path.
+if TYPE_CHECKING:
+    AnyPath: TypeAlias = str | os.PathLike[str]
+else:
+    AnyPath = Path
 
 
 class Input(TypedDict, total=False):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from longtail.errors import InputError
 from longtail.messages import command
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ def is_held(folder: Path) -> bool:
         return True
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: AnyPath, content: str | bytes) -> None:
     """Replace ``path`` by ``content``: readers see the old file or the new one, never a part.
 
     The content goes to a temporary file beside ``path``, reaches the disk and then takes its name. On failure the
@@ -132,6 +132,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Raises:
         InputError: if it cannot be written.
     """
+    path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -149,12 +150,13 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 @contextlib.contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: AnyPath) -> Iterator[Path]:
     """A temporary folder beside ``folder`` that takes its name at the end, or is removed on failure.
 
     Raises:
         InputError: if the folder is not empty, or cannot be written.
     """
+    folder = Path(folder)
     target = folder.resolve()
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     try:

@@ -41,12 +41,15 @@ ROOMS: dict[str, set[str]] = {
     "reports": {"errors", "plain", "figures", "messages", "configuration", "writing"},
     "files": {"errors", "plain", "launch", "messages", "writing", "augment"},
     "generated": {"errors", "plain", "counts", "writing"},
-    "methods": {"errors", "checks", "counts", "distributed", "messages", "checkpoint", "losses", "augment", "models"},
+    "methods": {
+        *("errors", "plain", "checks", "counts", "distributed", "messages", "checkpoint", "losses", "augment"),
+        "models",
+    },
     "data": {
         *("errors", "signals", "own_modules", "counts", "difficulty", "messages", "samplers", "augment", "files"),
         *("writing", "reports", "plain"),
     },
-    "export": {"errors", "checks", "writing", "augment", "models", "methods"},
+    "export": {"errors", "plain", "checks", "writing", "augment", "models", "methods"},
     "inference": {
         *("errors", "checks", "configuration", "counts", "distributed", "messages", "checkpoint", "writing", "trust"),
         *("augment", "reports", "files", "methods", "export", "posthoc", "plain", "refusal"),

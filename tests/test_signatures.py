@@ -65,3 +65,19 @@ def test_any_in_a_public_signature_has_its_reason_beside_it(file: Path) -> None:
         reasons = [comments[line] for line in range(first, max(first, last) + 1) if line in comments]
         assert reasons, f"line {first}: why Any?"
         assert not any(re.match(r"# as (above|in the base)", reason) for reason in reasons), f"line {first}: why?"
+
+
+def constructors(tree: ast.AST) -> Iterator[ast.arg]:
+    """The arguments that public classes are made with."""
+    for function in public_functions(tree):
+        if function.name == "__init__":
+            yield from (*function.args.args, *function.args.kwonlyargs)
+
+
+@pytest.mark.parametrize("room", ["data", "models", "methods"])
+def test_a_path_that_people_give_may_be_a_text(room: str) -> None:
+    for file in FILES:
+        if file.relative_to(FILES[0].parent).parts[0] == room:
+            for argument in constructors(ast.parse(file.read_text(encoding="utf-8"))):
+                names = {getattr(node, "id", None) for node in ast.walk(argument.annotation or argument)}
+                assert "Path" not in names, f"{file}, line {argument.lineno}: AnyPath"

@@ -219,8 +219,9 @@ class LongTailData(Introduction, Appearance, pl.LightningDataModule, ABC):
 
     def leave_out(self, count: int, noun: str, reason: str, why: Why = Why.OTHER) -> None:
         """Note that ``count`` of something were left out of the set, such as of "image file", "that cannot be read"."""
-        self.left_out[noun, reason] = self.left_out.get((noun, reason), 0) + count
-        self.whys.add(why)
+        if count:
+            self.left_out[noun, reason] = self.left_out.get((noun, reason), 0) + count
+            self.whys.add(why)
 
     def class_size(self, label: int) -> str:
         """How much there is of a class for training, for people."""

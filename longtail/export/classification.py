@@ -13,6 +13,7 @@ from longtail.export.model import compare, packages, save_tensors, write_checked
 from longtail.methods.base import Method
 from longtail.models.trained_state import full_state
 from longtail.models.tuning import merge_low_rank
+from longtail.plain import AnyPath
 
 
 def write_classifier(
@@ -21,7 +22,7 @@ def write_classifier(
     scale: Tensor | None,
     adjustment: Tensor | None,
     metadata: dict[str, str],
-    output: Path,
+    output: AnyPath,
 ) -> list[Path]:
     """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.
 

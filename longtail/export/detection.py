@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from longtail.errors import InputError
 from longtail.export.model import TOLERANCE, packages, save_tensors, write_checked
 from longtail.methods.rcnn import RCNN
+from longtail.plain import AnyPath
 
 
-def write_detector(method: RCNN, metadata: dict[str, str], output: Path) -> list[Path]:
+def write_detector(method: RCNN, metadata: dict[str, str], output: AnyPath) -> list[Path]:
     """Write ``model.onnx`` and ``model.safetensors`` of a detector, and check the first against torch by onnxruntime.
 
     The network takes "image", float32 (3, H, W) in 0..1, of any size, and gives "boxes" (n, 4) as x1, y1, x2, y2 in its

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from longtail.checks import check_outputs
 from longtail.errors import InputError
+from longtail.plain import AnyPath
 from longtail.writing import write_atomically
 
 TOLERANCE = 1e-3  # of an output, relative to its largest value, between onnxruntime and torch in float32
@@ -36,17 +37,17 @@ def packages() -> tuple[ModuleType, ModuleType]:
 def write_checked(
     onnx: ModuleType,
     onnxruntime: ModuleType,
-    output: Path,
+    output: AnyPath,
     write: Callable[[Path], None],
     check: Callable[[Any], None],  # of a session of onnxruntime, which has no types
     metadata: dict[str, str],
 ) -> Path:
     """Write ``model.onnx``, checked, or nothing."""
+    file = Path(output, "model.onnx")
     try:
-        output.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{output}: cannot write there ({error.strerror}); give another --output") from error
-    file = output / "model.onnx"
+        raise InputError(f"{file.parent}: cannot write there ({error.strerror}); give another --output") from error
     part = file.with_name("model.part.onnx")
     try:
         with _silence():
@@ -88,10 +89,10 @@ def compare(actual: Tensor, expected: Tensor, what: str = "ONNX model") -> None:
         raise InputError(f"the {what} differs from torch by {difference:.2g}: it was not written")
 
 
-def save_tensors(output: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Path:
+def save_tensors(output: AnyPath, state: dict[str, Tensor], metadata: dict[str, str]) -> Path:
     """Write ``model.safetensors``."""
     from safetensors.torch import save
 
-    file = output / "model.safetensors"
+    file = Path(output, "model.safetensors")
     write_atomically(file, save(state, metadata))
     return file

@@ -13,10 +13,11 @@ from longtail.checks import check_outputs
 from longtail.errors import InputError
 from longtail.export.model import compare, packages, save_tensors, write_checked
 from longtail.methods.pixels import PixelMethod
+from longtail.plain import AnyPath
 
 
 def write_segmenter(
-    method: PixelMethod, size: tuple[int, int] | None, metadata: dict[str, str], output: Path
+    method: PixelMethod, size: tuple[int, int] | None, metadata: dict[str, str], output: AnyPath
 ) -> list[Path]:
     """Write ``model.onnx`` and ``model.safetensors`` of a segmenter, and check the first against torch by onnxruntime.
 

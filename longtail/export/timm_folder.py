@@ -17,6 +17,7 @@ from longtail.models.adapters import AdaptedMLP, PromptedBlock
 from longtail.models.backbones import CIFAR_RESNETS, Backbone, make_timm
 from longtail.models.inputs import timm_input
 from longtail.models.tuning import merge_low_rank
+from longtail.plain import AnyPath
 from longtail.writing import write_atomically
 
 INSTEAD = "export without --format timm, to ONNX and safetensors"
@@ -30,7 +31,7 @@ def write_timm_folder(
     resize: Resize,
     scale: Tensor | None,
     adjustment: Tensor | None,
-    output: Path,
+    output: AnyPath,
 ) -> list[Path]:
     """Write ``config.json`` and ``model.safetensors`` as ``timm.create_model("local-dir:FOLDER")`` reads them, checked.
 
@@ -101,6 +102,7 @@ def write_timm_folder(
             "crop_mode": resize.crop_mode,
         },
     }
+    output = Path(output)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

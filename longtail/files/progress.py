@@ -9,6 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from longtail.launch import is_first
+from longtail.messages import duration
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class ProgressLines:
         if now < self.next:
             return
         rate = (self.done - self.before) / (now - self.started)
-        left = f", {_duration((self.total - self.done) / rate)} left" if self.total is not None and rate > 0 else ""
+        left = f", {duration((self.total - self.done) / rate)} left" if self.total is not None and rate > 0 else ""
         of = "" if self.total is None else f" of {self.total:,}"
         logger.info(f"{self.what}: {self.done:,}{of} {self.unit}s, {rate:.3g} a second{left}")
         self.wait = min(2 * self.wait, LONGEST)
@@ -57,10 +58,3 @@ def progress_bar(total: int | None, what: str, unit: str, done: int = 0) -> "tqd
     if is_first() and not sys.stderr.isatty():
         return ProgressLines(total, what, unit, done)
     return tqdm(total=total, desc=what, unit=f" {unit}s", initial=done, disable=not is_first(), leave=False)
-
-
-def _duration(seconds: float) -> str:
-    """A time in its largest unit."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

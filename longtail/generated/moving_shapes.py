@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from longtail.counts import exponential_counts
 from longtail.errors import InputError
 from longtail.generated import drawing
+from longtail.plain import AnyPath
 from longtail.writing import whole_folder
 
 # From the most frequent class to the rarest: a shape, and the way it moves. Each shape is frequent with one way of
@@ -35,7 +36,7 @@ _SPLITS = ("train", "val", "test")
 
 
 def write_moving_shapes(
-    folder: Path,
+    folder: AnyPath,
     train: int = 100,
     val: int = 10,
     test: int = 20,

@@ -14,12 +14,12 @@ from PIL import Image
 from longtail.errors import InputError
 from longtail.generated.drawing import CLASSES, Scene, SplitName, scenes
 from longtail.generated.masks import box, segmentation
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 from longtail.writing import whole_folder
 
 
 def write_shapes(
-    folder: Path, train: int = 120, val: int = 40, size: int = 96, factor: float = 0.05, seed: int = 0
+    folder: AnyPath, train: int = 120, val: int = 40, size: int = 96, factor: float = 0.05, seed: int = 0
 ) -> None:
     """Write a long-tailed set of images of shapes, in COCO's layout.
 

@@ -5,13 +5,12 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 from torch import Tensor
 
 from longtail.inference.posterior import Posterior
 from longtail.inference.rejection import Rejection
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 from longtail.posthoc.conformal import ConformalSets
 from longtail.writing import write_atomically
 
@@ -65,7 +64,7 @@ def write_answers(
     rows: Iterator[dict[str, JSON]],
     table: Callable[[Iterator[dict[str, JSON]]], Iterable[list[JSON]]],
     style: str,
-    output: Path | None,
+    output: AnyPath | None,
 ) -> None:
     """Write answers, as they come where no file is given; a file is written whole or not at all.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from longtail.errors import InputError
+from longtail.plain import AnyPath
 from longtail.reports.results import Results
 
 P = TypeVar("P", bound="Predictor")
@@ -47,7 +48,7 @@ class Predictor(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls: type[P], run: Path, results: Results, checkpoint: str | None = None) -> P:
+    def load(cls: type[P], run: AnyPath, results: Results, checkpoint: str | None = None) -> P:
         """Load a run.
 
         Args:
@@ -61,7 +62,7 @@ class Predictor(ABC):
 
     @abstractmethod
     def predict(  # the options are those that a class added to the parser, by their names and types
-        self, paths: Sequence[Path], output: Path | None, skip_bad_images: bool, *args: Any, **options: Any
+        self, paths: Sequence[AnyPath], output: AnyPath | None, skip_bad_images: bool, *args: Any, **options: Any
     ) -> None:
         """Use the run on files and folders.
 
@@ -77,7 +78,7 @@ class Predictor(ABC):
         """
 
     @abstractmethod
-    def export(self, output: Path, *args: Any, **options: Any) -> list[Path]:  # each task has its own
+    def export(self, output: AnyPath, *args: Any, **options: Any) -> list[Path]:  # each task has its own
         """Write the run for use without this package, and return the files.
 
         Args:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from longtail.errors import InputError
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 from longtail.posthoc.conformal import ConformalSets, fit_sets
 from longtail.posthoc.scaling import SCALINGS, Scaling
 from longtail.reports.calibration import FILE_NAME, WAY_OUT, Figures, read_calibration
@@ -68,7 +68,7 @@ class Calibration:
         return run / FILE_NAME
 
     @classmethod
-    def read(cls, run: Path, classes: int, checkpoint: str) -> "Calibration | None":
+    def read(cls, run: AnyPath, classes: int, checkpoint: str) -> "Calibration | None":
         """The calibration of a run's checkpoint, or None where there is none.
 
         Args:
@@ -88,7 +88,7 @@ class Calibration:
         except (KeyError, TypeError, ValueError, OverflowError, RuntimeError):
             fits = False
         if not fits:
-            raise InputError(f"{run / FILE_NAME}: is not a calibration of this run; {WAY_OUT}")
+            raise InputError(f"{Path(run, FILE_NAME)}: is not a calibration of this run; {WAY_OUT}")
         return calibration if calibration.checkpoint == checkpoint else None
 
     @classmethod

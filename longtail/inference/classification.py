@@ -33,6 +33,7 @@ from longtail.inference.rejection import Rejection, add_rejection, with_features
 from longtail.inference.runs import load_method, readable, samples, tell_escaped
 from longtail.messages import retrievable
 from longtail.methods.base import Method
+from longtail.plain import AnyPath
 from longtail.posthoc.conformal import SETS
 from longtail.reports.results import Results
 
@@ -107,19 +108,18 @@ class Classifier(Predictor):
         )
 
     @classmethod
-    def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Classifier":
+    def load(cls, run: AnyPath, results: Results, checkpoint: str | None = None) -> "Classifier":
         """Load a run of classification, of images or of clips; see ``Predictor.load``."""
         method, path = load_method(run, results, Method, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
         return cls.around(method, run, results, path, Posterior.of_run(run, results, method, path.stem))
 
     @classmethod
     def around(
-        cls, method: Method, run: Path, results: Results, checkpoint: Path, posterior: Posterior
+        cls, method: Method, run: AnyPath, results: Results, checkpoint: Path, posterior: Posterior
     ) -> "Classifier":
         """That of a run whose method is there, with the weights of a checkpoint."""
-        needed = ("size", *NORMALISATION, "interpolation", "crop")
-        inputs, counts = network_input(run, results, *needed), results["train_counts"]
-        parts, frames = input_parts(inputs), inputs.get("frames")
+        inputs = network_input(run, results, "size", *NORMALISATION, "interpolation", "crop")
+        parts, frames, counts = input_parts(inputs), inputs.get("frames"), results["train_counts"]
         files = (inputs.get("bit_depth"), inputs.get("frame_pattern"))
         return cls(method, results["classes"], counts, inputs["size"], *parts, checkpoint, posterior, frames, *files)
 
@@ -133,21 +133,19 @@ class Classifier(Predictor):
         """What it classifies: images or videos."""
         return IMAGES if self.frames is None else VIDEOS
 
-    def files(self, paths: Sequence[Path]) -> list[Listed]:
+    def files(self, paths: Sequence[AnyPath]) -> list[Listed]:
         """The image files, or the videos, in some files, folders and lists; those of a list are called as there."""
-        listed = [path for path in paths if path.is_file() and is_table(path)]
         return [
-            sample if path in listed else Listed(sample.path, sample.path)
-            for path in paths
-            for sample in samples([path], self.kind)
+            sample if is_table(place) and place.is_file() else Listed(sample.path, sample.path)
+            for place in map(Path, paths)
+            for sample in samples([place], self.kind)
         ]
 
     def read(self, file: str) -> Tensor:
         """An image or a video as the method was trained on, uint8 of `shape`."""
         if self.frames is None:
             return prepare(decode(file, bit_depth=self.bit_depth), self.size, self.resize)
-        how = (self.resize, self.bit_depth, 1, self.frame_pattern)
-        return read_clips(file, self.frames, self.size, 1, None, *how)[0]
+        return read_clips(file, self.frames, self.size, 1, None, self.resize, self.bit_depth, 1, self.frame_pattern)[0]
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits (N, C) of images or clips (N, ...), uint8 of `shape`, as the network gives them.
@@ -182,8 +180,8 @@ class Classifier(Predictor):
 
     def predict(
         self,
-        paths: Sequence[Path],
-        output: Path | None = None,
+        paths: Sequence[AnyPath],
+        output: AnyPath | None = None,
         skip_bad_images: bool = False,
         style: str = "csv",
         top_k: int | None = None,
@@ -257,7 +255,9 @@ class Classifier(Predictor):
         paths = [sample.path for sample in files]
         return (batch for batch in share(range(0, len(files), batch_size), outputs, paths) if batch is not None)
 
-    def export(self, output: Path, strength: float = 0.0, prior: str | None = None, layout: str = "onnx") -> list[Path]:
+    def export(
+        self, output: AnyPath, strength: float = 0.0, prior: str | None = None, layout: str = "onnx"
+    ) -> list[Path]:
         """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.
 
         The network takes "images", float32 (N, 3, size, size), normalised, N free, and gives "logits" (N, C). Size,

@@ -26,6 +26,7 @@ from longtail.inference.inputs import network_input
 from longtail.inference.runs import distinct_names, load_method, readable, samples, tell_escaped
 from longtail.messages import retrievable, some
 from longtail.methods.rcnn import RCNN
+from longtail.plain import AnyPath
 from longtail.reports.overlays import draw_instances
 from longtail.reports.results import Results
 from longtail.writing import write_atomically
@@ -60,7 +61,7 @@ class Detector(Predictor):
         group.add_argument("--annotations", type=Path, help="COCO file with the ids of the images")
 
     @classmethod
-    def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Detector":
+    def load(cls, run: AnyPath, results: Results, checkpoint: str | None = None) -> "Detector":
         """Load a run of detection; see ``Predictor.load``."""
         method, path = load_method(run, results, RCNN, checkpoint)
         inputs = network_input(run, results, "category_ids")
@@ -83,12 +84,12 @@ class Detector(Predictor):
 
     def predict(
         self,
-        paths: Sequence[Path],
-        output: Path | None = None,
+        paths: Sequence[AnyPath],
+        output: AnyPath | None = None,
         skip_bad_images: bool = False,
-        overlays: Path | None = None,
+        overlays: AnyPath | None = None,
         score: float = 0.5,
-        annotations: Path | None = None,
+        annotations: AnyPath | None = None,
     ) -> None:
         """Find objects in files and folders, and write them as results in COCO's format; each also names its file.
 
@@ -128,14 +129,15 @@ class Detector(Predictor):
         if processes()[0] > 0:
             return
         if overlays is not None:
+            folder = Path(overlays)
             try:
-                overlays.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(parents=True, exist_ok=True)
                 for _, pictures in answers:
                     for name, content in pictures.items():
-                        (overlays / name).write_bytes(content)
+                        (folder / name).write_bytes(content)
             except OSError as error:
                 raise InputError(
-                    f"{overlays}: cannot write pictures there ({error.strerror}); give another folder"
+                    f"{folder}: cannot write pictures there ({error.strerror}); give another folder"
                 ) from error
         text = f"[{', '.join(result for results, _ in answers for result in results)}]\n"
         if output is None:
@@ -143,7 +145,7 @@ class Detector(Predictor):
         else:
             write_atomically(output, text)
 
-    def export(self, output: Path) -> list[Path]:
+    def export(self, output: AnyPath) -> list[Path]:
         """Write ``model.onnx`` and ``model.safetensors`` of a detector, and check the first against torch.
 
         The network takes "image", float32 (3, H, W) in 0..1, of any size, and gives "boxes" (n, 4) as x1, y1, x2, y2 in
@@ -168,7 +170,7 @@ class Detector(Predictor):
 _LARGEST = 2**63  # ids are numbers of 64 bits, for whoever reads the results
 
 
-def image_ids(images: Sequence[Listed], annotations: Path | None) -> list[int]:
+def image_ids(images: Sequence[Listed], annotations: AnyPath | None) -> list[int]:
     """An id for every image file: that of its entry in a file of COCO format, or without one the number that is its
     name, or where a name is no number, 1, 2, ... in the order given.
 
@@ -183,6 +185,7 @@ def image_ids(images: Sequence[Listed], annotations: Path | None) -> list[int]:
         if all(stem.isdecimal() and len(stem) < 19 for stem in stems) and len(set(map(int, stems))) == len(stems):
             return [int(stem) for stem in stems]
         return list(range(1, len(images) + 1))
+    annotations = Path(annotations)
     try:
         content = json.loads(annotations.read_text(encoding="utf-8"))["images"]
         entries = {int(entry["id"]): _ends(entry.get("file_name") or Path(entry["coco_url"]).name) for entry in content}

@@ -6,14 +6,14 @@ from typing import get_args
 from longtail.augment.preprocessing import CropMode, Interpolation, Preprocessing
 from longtail.errors import InputError
 from longtail.files.images.depth import FULL
-from longtail.plain import JSON, Input
+from longtail.plain import JSON, AnyPath, Input
 from longtail.reports.results import FILE_NAME, Results
 
 NORMALISATION = ("mean", "std")
 LARGEST_SIDE, MOST_FRAMES = 2**14, 2**12  # far beyond any network
 
 
-def network_input(run: Path, results: Results, *needed: str) -> Input:
+def network_input(run: AnyPath, results: Results, *needed: str) -> Input:
     """What the network of a run takes.
 
     Args:
@@ -28,7 +28,7 @@ def network_input(run: Path, results: Results, *needed: str) -> Input:
     missing = [key for key in needed if key not in inputs]
     problem = f"lacks {', '.join(missing)}" if missing else _problem(dict(inputs), len(results["classes"]))
     if problem:
-        raise InputError(f"{run / FILE_NAME}: data.input {problem}; restore the file or train the run again")
+        raise InputError(f"{Path(run, FILE_NAME)}: data.input {problem}; restore the file or train the run again")
     return inputs
 
 

@@ -17,7 +17,7 @@ from longtail.inference.answers import Batch, write_answers
 from longtail.inference.base import Predictor
 from longtail.inference.classification import Classifier
 from longtail.inference.runs import tell_escaped
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 from longtail.reports.results import Results
 
 
@@ -48,7 +48,7 @@ class Labeller(Predictor):
         group.add_argument("--batch-size", type=int, default=64)
 
     @classmethod
-    def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Labeller":
+    def load(cls, run: AnyPath, results: Results, checkpoint: str | None = None) -> "Labeller":
         """Load a run of several labels; see ``Predictor.load``."""
         network = Classifier.load(run, results, checkpoint)
         limits = read_checkpoint(network.source)["state_dict"].get("limits")
@@ -58,8 +58,8 @@ class Labeller(Predictor):
 
     def predict(
         self,
-        paths: Sequence[Path],
-        output: Path | None = None,
+        paths: Sequence[AnyPath],
+        output: AnyPath | None = None,
         skip_bad_images: bool = False,
         threshold: float | None = None,
         style: str = "csv",
@@ -101,7 +101,7 @@ class Labeller(Predictor):
                 labels = [{"class": self.network.classes[c], "probability": round(float(row[c]), 6)} for c in order]
                 yield {"path": name, "labels": labels}
 
-    def export(self, output: Path) -> list[Path]:
+    def export(self, output: AnyPath) -> list[Path]:
         """Write ``model.onnx`` and ``model.safetensors``, and check the ONNX model against torch by onnxruntime.
 
         The network takes and gives what that of a ``Classifier`` does; the probability of a class is the sigmoid of its

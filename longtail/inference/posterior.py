@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from longtail.inference.calibration import Calibration
 from longtail.inference.priors import prior_of
 from longtail.messages import plural
 from longtail.methods.base import Method
+from longtail.plain import AnyPath
 from longtail.posthoc.conformal import ConformalSets, check_coverage
 from longtail.posthoc.prior import estimate_prior, prior_interval
 from longtail.reports.results import Results
@@ -48,7 +48,7 @@ class Posterior:
     prior: Tensor | None = None
 
     @classmethod
-    def of_run(cls, run: Path, results: Results, method: Method, checkpoint: str) -> "Posterior":
+    def of_run(cls, run: AnyPath, results: Results, method: Method, checkpoint: str) -> "Posterior":
         """That of a checkpoint of a run, "best" or "last", as its calibration and its loss have it."""
         calibration = Calibration.read(run, len(results["train_counts"]), checkpoint)
         return cls(results["classes"], results["train_counts"], _trained_prior(method, results), calibration)

@@ -20,7 +20,7 @@ from longtail.files.tables.table import is_table
 from longtail.inference.base import Predictor
 from longtail.inference.beside import check_beside
 from longtail.messages import plural, retrievable
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 from longtail.refusal import layers, misfit
 from longtail.reports.results import Results, load_results
 from longtail.trust import METHOD, building_from_run, check_path
@@ -33,7 +33,7 @@ M = TypeVar("M", bound=nn.Module)
 STARTS = {"pretrained": False, "weights": None}  # options of a backbone that name weights to start from
 
 
-def load_run(run: Path, checkpoint: str | None = None) -> Predictor:
+def load_run(run: AnyPath, checkpoint: str | None = None) -> Predictor:
     """Load a run of any task.
 
     Args:
@@ -47,12 +47,12 @@ def load_run(run: Path, checkpoint: str | None = None) -> Predictor:
         InputError: if the run, its checkpoint or the class that uses it is not there or damaged.
     """
     results = load_results(run)
-    return predictor_of(results).load(run, results, checkpoint)
+    return predictor_of(results).load(Path(run), results, checkpoint)
 
 
 def export_run(
-    run: Path,
-    output: Path | None = None,
+    run: AnyPath,
+    output: AnyPath | None = None,
     checkpoint: str | None = None,
     **options: Any,  # as the predictor of the run takes them
 ) -> list[Path]:
@@ -70,7 +70,8 @@ def export_run(
     Raises:
         InputError: as `load_run`; or if something that is needed is not installed, or the outputs differ from torch's.
     """
-    return load_run(run, checkpoint).export(output or export_folder(run, options.get("layout")), **options)
+    folder = export_folder(Path(run), options.get("layout")) if output is None else Path(output)
+    return load_run(run, checkpoint).export(folder, **options)
 
 
 def export_folder(run: Path, layout: str | None) -> Path:
@@ -106,7 +107,7 @@ def _shipped() -> list[str]:
     return [*defined, *(f"{package.__name__}.{name}" for name in classes)]
 
 
-def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | None = None) -> tuple[M, Path]:
+def load_method(run: AnyPath, results: Results, kind: type[M], checkpoint: str | None = None) -> tuple[M, Path]:
     """The method of a run in evaluation mode, on the GPU if there is one, and the checkpoint it came from.
 
     Args:
@@ -120,6 +121,7 @@ def load_method(run: Path, results: Results, kind: type[M], checkpoint: str | No
     """
     from jsonargparse import ArgumentParser
 
+    run = Path(run)
     path = checkpoint_path(run, checkpoint)
     state = read_method(path)
     config = _method_config(run, results)
@@ -189,12 +191,12 @@ def without_starts(config: dict[str, JSON], of_backbone: bool = False) -> dict[s
     }
 
 
-def sample_files(paths: Sequence[Path], kind: Kind = IMAGES) -> list[str]:
+def sample_files(paths: Sequence[AnyPath], kind: Kind = IMAGES) -> list[str]:
     """The paths of ``samples``."""
     return [sample.path for sample in samples(paths, kind)]
 
 
-def samples(paths: Sequence[Path], kind: Kind = IMAGES) -> list[Listed]:
+def samples(paths: Sequence[AnyPath], kind: Kind = IMAGES) -> list[Listed]:
     """The files given, the images in the folders given, and those that the tables given list in a column "path"; or
     the videos, of which a folder of images is one.
 
@@ -204,7 +206,7 @@ def samples(paths: Sequence[Path], kind: Kind = IMAGES) -> list[Listed]:
         InputError: if one is missing, or there is none at all.
     """
     entries: list[Listed] = []
-    for path in paths:
+    for path in map(Path, paths):
         if path.is_dir() and not is_sample(str(path), kind):
             files = samples_below(str(path), kind)
             entries += [Listed(file, Path(file).relative_to(path).as_posix()) for file in files]

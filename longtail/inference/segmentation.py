@@ -24,6 +24,7 @@ from longtail.inference.base import Predictor
 from longtail.inference.inputs import NORMALISATION, network_input
 from longtail.inference.runs import distinct_names, load_method, readable, samples
 from longtail.methods.pixels import PixelMethod, labels_at
+from longtail.plain import AnyPath
 from longtail.reports.overlays import COLOURS, colour, draw_labels
 from longtail.reports.results import Results
 from longtail.writing import whole_folder
@@ -65,7 +66,7 @@ class Segmenter(Predictor):
         group.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help=help)
 
     @classmethod
-    def load(cls, run: Path, results: Results, checkpoint: str | None = None) -> "Segmenter":
+    def load(cls, run: AnyPath, results: Results, checkpoint: str | None = None) -> "Segmenter":
         """Load a run of segmentation; see ``Predictor.load``."""
         method, path = load_method(run, results, PixelMethod, checkpoint)  # type: ignore[type-abstract] # asked by isinstance
         inputs = network_input(run, results, *NORMALISATION)
@@ -86,10 +87,10 @@ class Segmenter(Predictor):
 
     def predict(
         self,
-        paths: Sequence[Path],
-        output: Path | None = None,
+        paths: Sequence[AnyPath],
+        output: AnyPath | None = None,
         skip_bad_images: bool = False,
-        overlays: Path | None = None,
+        overlays: AnyPath | None = None,
     ) -> None:
         """Write a PNG for each image of files and folders, of its size, whose palette indices are the classes of its
         pixels; see ``names_of`` for its name. The folders are written whole or not at all.
@@ -109,6 +110,7 @@ class Segmenter(Predictor):
         entries = samples(paths)
         files, names = [sample.path for sample in entries], names_of(entries)
         if overlays is not None:
+            output, overlays = Path(output), Path(overlays)
             one, other = output.resolve(), overlays.resolve()
             if one.is_relative_to(other) or other.is_relative_to(one):
                 raise InputError(
@@ -135,7 +137,7 @@ class Segmenter(Predictor):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_bytes(content)
 
-    def export(self, output: Path, size: tuple[int, int] | None = None) -> list[Path]:
+    def export(self, output: AnyPath, size: tuple[int, int] | None = None) -> list[Path]:
         """Write ``model.onnx`` and ``model.safetensors`` of a segmenter, and check the first against torch by
         onnxruntime; see ``longtail.export.segmentation.write_segmenter`` for what it takes and gives.
 

@@ -22,6 +22,7 @@ from longtail.models.class_queue import ClassQueue
 from longtail.models.classifiers import CosineClassifier
 from longtail.models.heads import ProjectionHead
 from longtail.models.momentum import MomentumEncoder
+from longtail.plain import AnyPath
 
 
 class Teacher(nn.Module):
@@ -37,11 +38,12 @@ class Teacher(nn.Module):
         InputError: if the checkpoint is missing, damaged, or of another network.
     """
 
-    def __init__(self, backbone: nn.Module, num_classes: int, scale: float, checkpoint: Path | None) -> None:
+    def __init__(self, backbone: nn.Module, num_classes: int, scale: float, checkpoint: AnyPath | None) -> None:
         super().__init__()
         self.backbone = backbone
         self.classifier = CosineClassifier(feature_count(backbone), num_classes, scale)
         if checkpoint is not None:
+            checkpoint = Path(checkpoint)
             state = read_method(checkpoint)
             weights = {key: value for key, value in state.items() if key.startswith(("backbone.", "classifier."))}
             load_state(self, weights, checkpoint)
@@ -222,7 +224,7 @@ class GMLTeacher(GaussianMixture):
         class_counts: Counts,
         backbone: nn.Module,
         teacher: nn.Module,
-        teacher_checkpoint: Path | None = None,
+        teacher_checkpoint: AnyPath | None = None,
         distillation_weight: float = 1.0,
         **options: Any,  # those of the base class
     ) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -18,7 +17,7 @@ from longtail.models.resnet_cifar import CifarResNet
 from longtail.models.trained_state import keep_trained_state
 from longtail.models.tuning import BATCH_NORM, Frozen, Tuning
 from longtail.models.weights import carries_over, check_start, load_tuned, load_weights
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 
 CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (8, 20, 32, 56)}
 
@@ -54,18 +53,18 @@ class Backbone(nn.Module):
         self,
         name: str,
         pretrained: bool = False,
-        weights: Path | None = None,
+        weights: AnyPath | None = None,
         image_size: int | None = None,
         tuning: Literal["all", "none"] | Tuning = "all",
         frozen_statistics: bool = False,
-        tuned: Path | None = None,
+        tuned: AnyPath | None = None,
     ) -> None:
         super().__init__()
-        name, weights = resolved(name, weights)
+        name, file = resolved(name, weights)
         self.name, self.frozen_statistics, self.tuned = name, frozen_statistics, tuned
         self.tuning = {"all": None, "none": Frozen()}[tuning] if isinstance(tuning, str) else tuning
-        self.starts_from_weights = pretrained or weights is not None
-        check_start(pretrained, weights)
+        self.starts_from_weights = pretrained or file is not None
+        check_start(pretrained, file)
         if name in CIFAR_RESNETS:
             if pretrained:
                 raise InputError(f"there are no published weights for {name}: leave out pretrained, or give weights")
@@ -78,16 +77,16 @@ class Backbone(nn.Module):
                 else make_sized(name, pretrained, image_size, self.starts_from_weights)
             )
             self.body, self.num_features = body, getattr(body, "head_hidden_size", None) or body.num_features
-        if weights is not None:
+        if file is not None:
             published = None if image_size is None else timm_input(name, True).size
-            load_weights(self.body, weights, published if published != image_size else None)
+            load_weights(self.body, file, published if published != image_size else None)
 
     @classmethod
     def expected(cls, options: Mapping[str, JSON]) -> NetworkInput:
         """The images that the network and the weights it starts from expect; the options are those of the class."""
         name, weights = resolved(options["name"], options.get("weights"))
         published = timm_input(name, bool(options.get("pretrained") or weights))
-        recorded = recorded_input(name, None if weights is None else Path(weights)) or published
+        recorded = recorded_input(name, weights) or published
         preprocessing = recorded.preprocessing.over(published.preprocessing)
         return NetworkInput(preprocessing, recorded.size or published.size, published.fixed, recorded.border)
 

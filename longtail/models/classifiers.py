@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from longtail.errors import InputError
 from longtail.messages import escape
 from longtail.models.tensor_files import read_tensors
+from longtail.plain import AnyPath
 
 
 class CosineClassifier(nn.Module):
@@ -64,7 +65,7 @@ class ScaledClassifier(nn.Module):
         in_features: int,
         num_classes: int,
         classifier: Callable[[int, int], nn.Module] = nn.Linear,
-        weights: Path | None = None,
+        weights: AnyPath | None = None,
     ) -> None:
         super().__init__()
         self.first = classifier(in_features, num_classes).requires_grad_(False)
@@ -100,7 +101,9 @@ class TauClassifier(nn.Module):
 
     tau: Tensor
 
-    def __init__(self, in_features: int, num_classes: int, weights: Path | None = None, largest: float = 1.0) -> None:
+    def __init__(
+        self, in_features: int, num_classes: int, weights: AnyPath | None = None, largest: float = 1.0
+    ) -> None:
         super().__init__()
         self.first = nn.Linear(in_features, num_classes).requires_grad_(False)
         self.largest = largest
@@ -117,13 +120,13 @@ class TauClassifier(nn.Module):
         return F.linear(features, self.first.weight / norms**self.tau)
 
 
-def load_classifier(classifier: nn.Module, checkpoint: Path) -> None:
+def load_classifier(classifier: nn.Module, checkpoint: AnyPath) -> None:
     """Load the classifier of a run's checkpoint.
 
     Raises:
         InputError: if it holds none of this kind.
     """
-    start = "method.classifier."
+    checkpoint, start = Path(checkpoint), "method.classifier."
     state = {key.removeprefix(start): v for key, v in read_tensors(checkpoint).items() if key.startswith(start)}
     own = {key: value.shape for key, value in classifier.state_dict().items()}
     if {key: value.shape for key, value in state.items()} != own:

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -29,7 +28,7 @@ from longtail.models.backbones import any_size, check_any_size, freeze_norms, ma
 from longtail.models.downloads import impatient
 from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.weights import check_start, load_weights
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 
 
 @dataclass
@@ -43,7 +42,7 @@ class DetectorBackbone(ABC):
     """
 
     pretrained: bool = False
-    weights: Path | None = None
+    weights: AnyPath | None = None
 
     def __post_init__(self) -> None:
         check_start(self.pretrained, self.weights)

@@ -6,13 +6,13 @@ from pathlib import Path
 from longtail.errors import InputError
 from longtail.messages import escape, some
 from longtail.models.inputs import NetworkInput, of_record
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 
 PREFIX = "local-dir:"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
-def resolved(name: str, weights: Path | None) -> tuple[str, Path | None]:
+def resolved(name: str, weights: AnyPath | None) -> tuple[str, Path | None]:
     """Name and weights of a backbone, where the name may be "local-dir:FOLDER", which brings both.
 
     Raises:
@@ -20,7 +20,7 @@ def resolved(name: str, weights: Path | None) -> tuple[str, Path | None]:
             beside it.
     """
     if not name.startswith(PREFIX):
-        return name, weights
+        return name, None if weights is None else Path(weights)
     if weights is not None:
         raise InputError(f"{escape(name)} brings its weights: leave out --weights")
     folder = Path(name.removeprefix(PREFIX))

@@ -4,7 +4,6 @@ import contextlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +17,7 @@ from longtail.models.backbones import any_size, check_any_size
 from longtail.models.downloads import from_hub
 from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.weights import check_start, load_weights
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 
 Size = tuple[int, int]
 
@@ -83,7 +82,7 @@ class SMP(PixelBackbone):
         name: str = "resnet50",
         architecture: str = "DeepLabV3Plus",
         pretrained: bool = False,
-        weights: Path | None = None,
+        weights: AnyPath | None = None,
         options: dict[str, Any] | None = None,  # of the architecture, for its library
     ) -> None:
         super().__init__()

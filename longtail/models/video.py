@@ -1,7 +1,6 @@
 """Backbones for clips: torchvision's video networks by name, and image networks averaged over the frames."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -17,7 +16,7 @@ from longtail.models.downloads import impatient
 from longtail.models.inputs import NetworkInput
 from longtail.models.trained_state import keep_trained_state
 from longtail.models.weights import check_start, load_weights
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 
 
 class VideoBackbone(nn.Module):
@@ -48,7 +47,7 @@ class VideoBackbone(nn.Module):
         self,
         name: str,
         pretrained: bool = False,
-        weights: Path | None = None,
+        weights: AnyPath | None = None,
         tuning: Literal["all", "none"] = "all",
     ) -> None:
         super().__init__()

@@ -15,6 +15,7 @@ from longtail.messages import escape, some
 from longtail.models.tensor_files import read_tensors
 from longtail.models.trained_state import HASH, check_frozen, frozen_names, full_state, state_hash
 from longtail.models.transformers import from_transformers
+from longtail.plain import AnyPath
 
 logger = logging.getLogger(__name__)
 
@@ -22,13 +23,13 @@ NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 STAGE = re.compile(r"^([a-z]+)_(\d+)\.")
 
 
-def check_start(pretrained: bool, weights: Path | None) -> None:
+def check_start(pretrained: bool, weights: AnyPath | None) -> None:
     """Check that a network starts from one kind of weights at most; raises InputError."""
     if pretrained and weights is not None:
         raise InputError("pretrained and weights exclude each other: give one of them")
 
 
-def load_weights(body: nn.Module, file: Path, native: int | None = None) -> None:
+def load_weights(body: nn.Module, file: AnyPath, native: int | None = None) -> None:
     """Load a local weight file into a backbone, and say what fits.
 
     In a checkpoint of a run or in its ``model.safetensors`` the names of the backbone begin with those of the modules
@@ -43,6 +44,7 @@ def load_weights(body: nn.Module, file: Path, native: int | None = None) -> None
     Raises:
         InputError: if the file is missing, damaged, holds anything but tensors, or does not fit.
     """
+    file = Path(file)
     own, tensors = body.state_dict(), from_transformers(read_tensors(file))
     if any(name.endswith(HASH) for name in tensors):
         raise InputError(
@@ -83,7 +85,7 @@ def carries_over(state: Mapping[str, Tensor], body: nn.Module) -> bool:
     return not _fitted(body, dict(state))[2]
 
 
-def load_tuned(backbone: nn.Module, file: Path) -> None:
+def load_tuned(backbone: nn.Module, file: AnyPath) -> None:
     """Load what a run trained of a backbone beside its frozen weights.
 
     Args:
@@ -93,6 +95,7 @@ def load_tuned(backbone: nn.Module, file: Path) -> None:
     Raises:
         InputError: if the file cannot be read, holds no such part, or one that was trained beside other weights.
     """
+    file = Path(file)
     own, frozen, tensors = full_state(backbone), frozen_names(backbone), read_tensors(file)
     trained = own.keys() - frozen
     some_name = min(trained)

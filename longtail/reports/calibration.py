@@ -9,7 +9,7 @@ from rich import table as terminal
 
 from longtail.errors import InputError
 from longtail.figures import PROBABILITIES
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 from longtail.reports.groups import GROUPS
 from longtail.reports.lines import Lines
 from longtail.reports.rejection import are_refused, rejection_lines, rejection_notes
@@ -41,13 +41,13 @@ class Figures(TypedDict):
 Worth = Mapping[str, Mapping[str, Figures]]  # by group ("all", "many", "medium", "few"), before and after
 
 
-def read_calibration(run: Path) -> dict[str, JSON] | None:
+def read_calibration(run: AnyPath) -> dict[str, JSON] | None:
     """The content of the file of a run, with what is shown of it checked; None where there is no file.
 
     Raises:
         InputError: if it cannot be read, or is something else.
     """
-    file = run / FILE_NAME
+    file = Path(run, FILE_NAME)
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

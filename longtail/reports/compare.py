@@ -8,6 +8,7 @@ from rich import table as terminal
 
 from longtail.figures import Metric
 from longtail.messages import plural
+from longtail.plain import AnyPath
 from longtail.reports import html
 from longtail.reports.grains import Grain, grain_of
 from longtail.reports.groups import group_of
@@ -32,18 +33,18 @@ from longtail.writing import write_atomically
 CLASSES_SHOWN = 10
 
 
-def write_comparison(runs: Sequence[Path], output: Path) -> Path:
+def write_comparison(runs: Sequence[AnyPath], output: AnyPath) -> Path:
     """Write the page that compares runs with the first of them, and return where it is."""
     return write_columns(load_columns(runs), output)
 
 
-def write_columns(columns: Sequence[Column], output: Path) -> Path:
+def write_columns(columns: Sequence[Column], output: AnyPath) -> Path:
     """Write the page that compares columns with the first of them, and return where it is."""
     write_atomically(output, comparison_page(columns))
-    return output
+    return Path(output)
 
 
-def comparison_text(runs: Sequence[Path], checkpoint: str = "last") -> terminal.Table:
+def comparison_text(runs: Sequence[AnyPath], checkpoint: str = "last") -> terminal.Table:
     """Return the metrics of the runs, with the change against the first of them; ``checkpoint`` as ``load_columns``."""
     return columns_text(load_columns(runs, checkpoint))
 

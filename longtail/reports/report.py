@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longtail.messages import plural
-from longtail.plain import JSON
+from longtail.messages import duration, plural
+from longtail.plain import JSON, AnyPath
 from longtail.reports import html
 from longtail.reports.calibration import read_calibration
 from longtail.reports.difficulty import Snapshot, exceptions, in_words, no_correlation, rarity_correlation, snapshots
@@ -27,7 +27,6 @@ from longtail.reports.results import (
 )
 from longtail.reports.wording import (
     NOTHING,
-    duration,
     empty_groups,
     evaluation_title,
     fill,
@@ -47,10 +46,10 @@ from longtail.writing import write_atomically
 FILE_NAME = "report.html"
 
 
-def write_report(run: Path, output: Path | None = None) -> Path:
+def write_report(run: AnyPath, output: AnyPath | None = None) -> Path:
     """Write the page about the run in the folder ``run`` and return where it is (by default within the run)."""
     results = load_results(run)
-    output = output or run / FILE_NAME
+    output = Path(run, FILE_NAME) if output is None else Path(output)
     write_atomically(output, report_page(results, read_calibration(run)))
     return output
 
@@ -262,7 +261,7 @@ def _facts(results: Results, grain: Grain) -> list[tuple[str, object]]:
         ("Classes", f"{len(counts):,}, with {least:,} to {most:,} training {grain.nouns}"),
         *([("Training instances", f"{sum(results['instance_counts']):,}")] if "instance_counts" in results else []),
         ("Started", results["started"]),
-        ("Time", duration(results["seconds"])),
+        ("Time", NOTHING if results["seconds"] is None else duration(results["seconds"])),
         ("Epochs", _progress(results)),
         ("Throughput", NOTHING if rate is None else f"{rate:,.1f} {grain.samples} per second"),
         ("Parameters", f"{results['parameters']:,}"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from longtail.errors import InputError
-from longtail.plain import JSON, Input
+from longtail.plain import JSON, AnyPath, Input
 from longtail.reports.schema import misfit
 from longtail.writing import finite, is_held, json_text, write_atomically
 
@@ -185,8 +185,9 @@ class Results(_OfSomeRuns):
     config: str
 
 
-def load_results(run: Path) -> Results:
+def load_results(run: AnyPath) -> Results:
     """Read the results of the run in the folder ``run``; one that runs no more, as after a kill, is "interrupted"."""
+    run = Path(run)
     path = run / FILE_NAME
     if not run.is_dir():
         raise InputError(f"{run}: no such folder; give the folder of a run, the one that contains {FILE_NAME}")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from longtail.errors import InputError
 from longtail.messages import command
+from longtail.plain import AnyPath
 from longtail.reports.config import same_but_seed
 from longtail.reports.results import (
     FILE_NAME,
@@ -69,7 +70,7 @@ def difference(value: Value | None, base: Value | None) -> float | None:
     return None if value is None or base is None else value.mean - base.mean
 
 
-def load_columns(folders: Sequence[Path], checkpoint: str = "last") -> list[Column]:
+def load_columns(folders: Sequence[AnyPath], checkpoint: str = "last") -> list[Column]:
     """Read runs that can be compared and merge those that differ only by their seed, in the order given.
 
     Args:
@@ -78,7 +79,7 @@ def load_columns(folders: Sequence[Path], checkpoint: str = "last") -> list[Colu
     """
     if len(folders) < 2:
         raise InputError(f"a comparison needs at least two runs, got {len(folders)}; give more run folders")
-    runs = [_load(folder, checkpoint) for folder in folders]
+    runs = [_load(Path(folder), checkpoint) for folder in folders]
     for run in runs[1:]:
         tasks = [other.results["task"] for other in (runs[0], run)]
         if tasks[0] != tasks[1]:

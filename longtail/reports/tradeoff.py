@@ -10,7 +10,7 @@ from rich import table as terminal
 
 from longtail.errors import InputError
 from longtail.messages import plural
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 from longtail.reports import html
 from longtail.reports.config import differing_setting
 from longtail.reports.grains import IMAGES
@@ -100,8 +100,9 @@ def check_runs(runs: Sequence[Results]) -> None:
             )
 
 
-def check_output(output: Path) -> Path:
+def check_output(output: AnyPath) -> Path:
     """Return the place of the JSON beside the page, or refuse a place where the two cannot be written."""
+    output = Path(output)
     beside = output.with_suffix(".json")
     if output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{output}: the page needs a name that ends in .html")
@@ -112,13 +113,13 @@ def check_output(output: Path) -> Path:
     return beside
 
 
-def write_tradeoff(curves: Sequence[Curve], output: Path) -> list[Path]:
+def write_tradeoff(curves: Sequence[Curve], output: AnyPath) -> list[Path]:
     """Write the page and the JSON beside it, and return where they are."""
     beside = check_output(output)
     text = tradeoff_page(curves)
     write_atomically(beside, json.dumps(tradeoff_record(curves), allow_nan=False, indent=1) + "\n")
     write_atomically(output, text)
-    return [output, beside]
+    return [Path(output), beside]
 
 
 def tradeoff_record(curves: Sequence[Curve]) -> dict[str, JSON]:

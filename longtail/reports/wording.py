@@ -88,19 +88,6 @@ def with_prefix(value: float) -> str:
     return f"{value / size:g}{prefix}"
 
 
-def duration(seconds: float | None) -> str:
-    """Show a time span with the two units that matter."""
-    if seconds is None:
-        return NOTHING
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
-
-
 def group_range(group: Group, thresholds: Thresholds) -> str:
     """Say how many training images, or what else is counted, the classes of a group have."""
     if group == "many":

@@ -8,8 +8,8 @@ from typing import Any
 import lightning.pytorch as pl
 from tqdm import tqdm
 
+from longtail.messages import duration
 from longtail.reports.terminal import said
-from longtail.reports.wording import duration
 from longtail.tasks.base import Task
 
 HOUR = 3600.0

@@ -19,9 +19,10 @@ from tqdm import tqdm
 from longtail.data.base import LongTailData
 from longtail.distributed import gather_to_first
 from longtail.errors import InputError
+from longtail.messages import duration
 from longtail.plain import JSON
 from longtail.reports.results import Results, save_results
-from longtail.reports.wording import duration, words_of
+from longtail.reports.wording import words_of
 from longtail.tasks.base import Task
 
 PACKAGES = ("longtail", "lightning", "timm", "numpy")

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -304,10 +305,12 @@ def test_bad_paths_are_told_before_torch_is_imported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", shipped().values())
 def test_recipe_and_grain_of_a_set_are_those_of_a_task(data: type[LongTailData], tmp_path: Path) -> None:
-    recipe, grain = (
-        said.fget(SimpleNamespace(root=tmp_path)) if isinstance(said := getattr(data, name), property) else said
-        for name in ("recipe", "grain")
-    )
+    place: Any = SimpleNamespace(root=tmp_path)
+    for name in ("grain", "recipe"):  # the latter may follow from the former
+        said = getattr(data, name)
+        read = said.func if isinstance(said, cached_property) else getattr(said, "fget", None)
+        setattr(place, name, said if read is None else read(place))
+    recipe, grain = place.recipe, place.grain
     task = class_at(load_recipe(recipe)["model"]["class_path"], Task)
     assert task is not None
     assert getattr(task, "grain", grain).key == grain.key

@@ -15,9 +15,9 @@ def test_lines_come_at_growing_intervals_with_rate_and_time_left(monkeypatch, to
             now = float(second)
             bar.update(10)
     assert told.messages == [
-        "features of the train split: 150 of 1,000 images, 10 a second, 85 s left",
-        "features of the train split: 250 of 1,000 images, 10 a second, 75 s left",
-        "features of the train split: 450 of 1,000 images, 10 a second, 55 s left",
+        "features of the train split: 150 of 1,000 images, 10 a second, 1 min 25 s left",
+        "features of the train split: 250 of 1,000 images, 10 a second, 1 min 15 s left",
+        "features of the train split: 450 of 1,000 images, 10 a second, 55.0 s left",
     ]
 
 

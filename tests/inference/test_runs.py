@@ -20,10 +20,11 @@ from reports.sample import make_detection, make_results, write_run
 
 from longtail.cli.main import main
 from longtail.errors import InputError
-from longtail.inference import Classifier, load_run
+from longtail.inference import Classifier, export_run, load_run
 from longtail.inference.runs import without_starts
 from longtail.methods import Plain
 from longtail.models import Backbone
+from longtail.reports.results import load_results
 
 METHOD: dict[str, Any] = {
     "class_path": "longtail.methods.Plain",
@@ -240,6 +241,17 @@ def test_using_a_run_loads_no_lightning(run: Path, command: list[str], imported:
     words = [sys.executable, "-c", HEAVY, name, ".", *rest]
     done = subprocess.run(words, cwd=run, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == imported
+
+
+def test_paths_may_be_given_as_text(run: Path, tmp_path: Path) -> None:
+    classifier = load_run(run)
+    classifier.predict([run / "images", run / "images" / "3.png"], tmp_path / "a.csv")
+    for loaded in (load_run(str(run)), Classifier.load(str(run), load_results(str(run)))):
+        loaded.predict([str(run / "images"), str(run / "images" / "3.png")], str(tmp_path / "b.csv"))
+        assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
+    pytest.importorskip("onnxruntime")
+    output = tmp_path / "export"
+    assert export_run(str(run), str(output)) == [output / "model.onnx", output / "model.safetensors"]
 
 
 @pytest.mark.parametrize("style", ["csv", "jsonl"])

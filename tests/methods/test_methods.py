@@ -240,6 +240,9 @@ def test_a_teacher_stays_as_it_is_and_comes_from_its_checkpoint(tmp_path: Path) 
     state = {f"method.{name}": value for name, value in trained.state_dict().items()}
     torch.save({"state_dict": state}, tmp_path / "last.ckpt")
     method = GMLTeacher(COUNTS, TinyBackbone(), TinyBackbone(), tmp_path / "last.ckpt", queue_size=12)
+    by_text = GMLTeacher(COUNTS, TinyBackbone(), TinyBackbone(), str(tmp_path / "last.ckpt"), queue_size=12)
+    for name, value in by_text.key_encoder.state_dict().items():
+        assert torch.equal(value, method.key_encoder.state_dict()[name]), name
     views = Case(GMLTeacher).views()
     trained.eval()
     assert not any(each.training for each in method.key_encoder.modules()), "from the start"

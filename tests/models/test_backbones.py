@@ -112,6 +112,14 @@ def test_weights_from_a_local_file(name: str, suffix: str, tmp_path: Path) -> No
     assert torch.equal(Backbone(name, weights=file).eval()(IMAGES), source(IMAGES))
 
 
+def test_a_file_of_weights_may_be_given_as_text(tmp_path: Path) -> None:
+    source, file = Backbone("test_resnet"), tmp_path / "weights.pt"
+    torch.save(source.body.state_dict(), file)
+    assert_taken(Backbone("test_resnet", weights=str(file)).body, source.body)
+    detector = TimmFPN(name="test_resnet", weights=str(file), features=16, frozen_norms=False)(3, masks=False)
+    assert_taken(detector.backbone.body, source.body)
+
+
 def saved(network: torch.nn.Module, file: Path) -> Path:
     """As a run keeps it, ``best.ckpt``, or exports it, ``model.safetensors``."""
     state = {name: value.contiguous() for name, value in network.state_dict().items()}

@@ -1,9 +1,11 @@
-"""The cosine classifier."""
+"""Classifiers on pooled features."""
+
+from pathlib import Path
 
 import pytest
 import torch
 
-from longtail.models.classifiers import CosineClassifier
+from longtail.models.classifiers import CosineClassifier, ScaledClassifier, TauClassifier
 
 
 def test_logits_are_scaled_cosines() -> None:
@@ -37,3 +39,12 @@ def test_a_feature_of_zeros_is_finite() -> None:
 
 def test_weight_starts_on_the_sphere() -> None:
     torch.testing.assert_close(CosineClassifier(5, 300).weight.norm(dim=1), torch.ones(300))
+
+
+@pytest.mark.parametrize("kind", [ScaledClassifier, TauClassifier])
+def test_the_checkpoint_of_a_trained_classifier_may_be_given_as_text(kind: type, tmp_path: Path) -> None:
+    trained = torch.nn.Linear(5, 3)
+    state = {f"method.classifier.{name}": value for name, value in trained.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "last.ckpt")
+    for weights in (tmp_path / "last.ckpt", str(tmp_path / "last.ckpt")):
+        assert torch.equal(kind(5, 3, weights=weights).first.weight, trained.weight)

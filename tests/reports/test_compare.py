@@ -193,3 +193,13 @@ def test_final_table_in_the_terminal() -> None:
     assert lines[2].index("test, last") < lines[2].index("test, best")
     assert any("Top-5 accuracy" in line and line.count("90.0%") == 2 for line in lines)
     assert any("Geometric mean" in line and line.count("–") == 2 for line in lines)  # noqa: RUF001
+
+
+def test_folders_and_page_may_be_given_as_text(tmp_path: Path) -> None:
+    folders = [run(tmp_path, "ce", 0, 0.5), run(tmp_path, "bcl", 0, 0.45, recipe="x")]
+    texts = [str(folder) for folder in folders]
+    page = write_comparison(folders, tmp_path / "page.html")
+    again = write_comparison(texts, str(tmp_path / "again.html"))
+    assert again == tmp_path / "again.html"
+    assert again.read_bytes() == page.read_bytes()
+    assert load_columns(texts) == load_columns(folders)

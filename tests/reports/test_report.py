@@ -223,3 +223,11 @@ def test_output_and_errors(tmp_path: Path) -> None:
     assert write_report(run, tmp_path / "page.html").is_file()
     with pytest.raises(InputError, match=r"gone/page\.html: cannot be written"):
         write_report(run, tmp_path / "gone" / "page.html")
+
+
+def test_folder_and_page_may_be_given_as_text(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", make_results())
+    text = write_report(folder).read_text(encoding="utf-8")
+    assert write_report(str(folder)) == folder / "report.html"
+    assert write_report(str(folder), str(tmp_path / "page.html")) == tmp_path / "page.html"
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == text

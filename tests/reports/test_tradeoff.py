@@ -171,6 +171,7 @@ def test_record_beside_the_page(tmp_path: Path) -> None:
     points = tuple(Point(strength, metrics(many=None)) for strength in (0.0, 1.0))
     written = write_tradeoff([curve(points=points)], tmp_path / "page.html")
     assert written == [tmp_path / "page.html", tmp_path / "page.json"]
+    assert write_tradeoff([curve(points=points)], str(tmp_path / "page.html")) == written
     assert sorted(tmp_path.iterdir()) == sorted(written)
     record = json.loads((tmp_path / "page.json").read_text())
     assert record == tradeoff_record([curve(points=points)])

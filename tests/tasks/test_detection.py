@@ -101,6 +101,10 @@ def test_predictions_are_results_of_coco_with_pictures(run: Path, shapes: Path, 
     ids = ["--annotations", str(shapes / "annotations/instances_val.json")]
     assert main(["predict", str(run), str(shapes / "val"), "--output", str(tmp_path / "again.json"), *ids]) == 0
     assert (tmp_path / "again.json").read_bytes() == answer.read_bytes()
+    texts = {"overlays": str(tmp_path / "drawn"), "annotations": ids[1]}
+    load_run(str(run)).predict([str(shapes / "val")], str(tmp_path / "text.json"), score=0.05, **texts)
+    assert (tmp_path / "text.json").read_bytes() == answer.read_bytes()
+    assert {file.name for file in (tmp_path / "drawn").iterdir()} == {file.name for file in pictures.iterdir()}
 
 
 def test_images_of_one_name_in_several_folders_have_the_ids_of_their_entries(

@@ -121,8 +121,10 @@ def pictures(tmp_path: Path) -> Path:
 def test_it_names_the_labels_above_their_thresholds(run: Path, pictures: Path, tmp_path: Path) -> None:
     assert main(["predict", str(run), str(pictures), "--output", str(tmp_path / "a.csv")]) == 0
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
-    loaded = load_run(run)
+    loaded = load_run(str(run))
     assert isinstance(loaded, Labeller)
+    loaded.predict([str(pictures)], str(tmp_path / "b.csv"))
+    assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
     logits = loaded.network.logits(torch.stack([loaded.network.read(str(pictures / f"{i}.png")) for i in range(3)]))
     for row, values in zip(rows, logits, strict=True):
         said = {loaded.network.classes[c] for c in torch.nonzero(values >= loaded.limits)[:, 0].tolist()}

@@ -232,6 +232,10 @@ def test_predictions_can_be_read_as_annotations(run: Path, shapes: Path, tmp_pat
         assert labels.max() < 9
         with Image.open(pictures / Path(file).name) as picture:
             assert (picture.mode, picture.size) == ("RGB", (SIDE, SIDE))
+    again = tmp_path / "again"
+    load_run(str(run)).predict([given], str(again / "masks"), overlays=str(again / "pictures"))
+    for first, second in ((output, again / "masks"), (pictures, again / "pictures")):
+        assert {f.name: f.read_bytes() for f in second.iterdir()} == {f.name: f.read_bytes() for f in first.iterdir()}
     with Image.open(output / "0.png") as image:
         assert image.mode == "P"
         painted = np.asarray(image.convert("RGB"))

@@ -29,7 +29,7 @@ from longtail.files.images.passed_over import Why
 from longtail.files.images.reading import decode, few, tell_depth
 from longtail.files.listing import IntArray
 from longtail.messages import escape, plural
-from longtail.plain import JSON, Input
+from longtail.plain import JSON, AnyPath, Input
 from longtail.reports.grains import BOXES, MASKS, Grain
 
 logger = logging.getLogger(__name__)
@@ -73,10 +73,10 @@ class DetectionData(LongTailData):
 
     def __init__(
         self,
-        root: Path,
-        train: Path | None = None,
-        val: Path | None = None,
-        test: Path | None = None,
+        root: AnyPath,
+        train: AnyPath | None = None,
+        val: AnyPath | None = None,
+        test: AnyPath | None = None,
         masks: bool = True,
         view: InstanceView | None = None,
         batch_size: int = 2,
@@ -93,7 +93,9 @@ class DetectionData(LongTailData):
     ) -> None:
         super().__init__(batch_size, num_workers, sampling)
         check_fraction("val_fraction", val_fraction)
-        self.root, self.given = root, {"train": train, "val": val, "test": test}
+        places = {"train": train, "val": val, "test": test}
+        self.root = Path(root)
+        self.given = {split: Path(place) for split, place in places.items() if place is not None}
         if val_as_test and test is not None:
             raise InputError("val_as_test makes a test set of the validation file: leave out it or the test file")
         self.masks, self.val_as_test = masks, val_as_test
@@ -149,7 +151,7 @@ class DetectionData(LongTailData):
         """``instance_counts``: what carries a label is an instance."""
         return self.instance_counts
 
-    @property
+    @cached_property
     def grain(self) -> Grain:
         """That of masks where there are some."""
         return MASKS if has_shapes(self.root) else BOXES
@@ -157,7 +159,7 @@ class DetectionData(LongTailData):
     @property
     def recipe(self) -> str:
         """One for masks where there are some."""
-        return f"{'maskrcnn' if has_shapes(self.root) else 'fasterrcnn'}_logit_adjusted"
+        return f"{'maskrcnn' if self.grain is MASKS else 'fasterrcnn'}_logit_adjusted"
 
     def image_ids(self, split: str) -> IntArray:
         """Ids of the images of a split (N,), as in the file."""
@@ -193,7 +195,7 @@ class DetectionData(LongTailData):
     @cached_property
     def files(self) -> BoxSet:
         """The set as it lies in its folder."""
-        files = self.open({split: place for split, place in self.given.items() if place is not None})
+        files = self.open(self.given)
         if "train" not in files.places and (self.trained is None or self.recall is not None):
             refuse_missing(self.reader, self.root, files.needs, "train")
         logger.info(f"{self.source}: {files.where()}")
@@ -213,8 +215,7 @@ class DetectionData(LongTailData):
                 if parts and part.categories != parts["train"].categories:
                     part = replace(part, annotations=part.annotations.of_classes(*parts["train"].categories))
                 parts[split] = part
-        if count := tell_unnamed(parts.values(), self.source):
-            self.leave_out(count, "image", "without an annotation")
+        self.leave_out(tell_unnamed(parts.values(), self.source), "image", "without an annotation")
         groups = {} if self.recall else groups_of(parts, self.files, self.group, self.source)
         if self.val_as_test:
             if "test" in parts or "val" not in parts:
@@ -246,13 +247,9 @@ class DetectionData(LongTailData):
         if self.check_images and self.recall is None:  # those of a run were good, and are as they were
             check_files(part, self.full_check)
         tell_crowds(annotations)
-        for count, noun, reason, why in (
-            (annotations.bad, "annotation", "that cannot be used", Why.FAULTY),
-            (int(annotations.crowd.sum()), "annotation", "of a crowd", Why.OTHER),
-            (len(annotations) - len(rows), "image", "that is not there", Why.GONE),
-        ):
-            if count:
-                self.leave_out(count, f"{split} {noun}", reason, why)
+        self.leave_out(annotations.bad, f"{split} annotation", "that cannot be used", Why.FAULTY)
+        self.leave_out(int(annotations.crowd.sum()), f"{split} annotation", "of a crowd")
+        self.leave_out(len(annotations) - len(rows), f"{split} image", "that is not there", Why.GONE)
         return part
 
     def labelled(self, split: str, classes: list[str]) -> Split:

@@ -8,6 +8,7 @@ from longtail.data.boxes.base import DetectionData
 from longtail.files.boxes.base import BoxSet
 from longtail.files.boxes.forms import Form
 from longtail.files.boxes.tables import TableSet
+from longtail.plain import AnyPath
 
 
 class BoxTables(DetectionData):
@@ -33,7 +34,7 @@ class BoxTables(DetectionData):
 
     def __init__(
         self,
-        root: Path,
+        root: AnyPath,
         configuration: str | None = None,
         path_column: str | None = None,
         box_form: Form | None = None,

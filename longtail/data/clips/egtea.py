@@ -11,6 +11,7 @@ from longtail.errors import InputError
 from longtail.files.listing import Listing
 from longtail.files.tables.table import file_text
 from longtail.messages import escape
+from longtail.plain import AnyPath
 
 
 class EGTEA(ClipData):
@@ -36,13 +37,14 @@ class EGTEA(ClipData):
 
     def __init__(
         self,
-        root: Path,
-        lists: Path | None = None,
+        root: AnyPath,
+        lists: AnyPath | None = None,
         label: Literal["action", "verb", "noun"] = "verb",
         **kwargs: Any,  # the options of the base class
     ) -> None:
         super().__init__(**kwargs)
-        self.root, self.lists, self.label = root, lists or root, label
+        self.root, self.label = Path(root), label
+        self.lists = self.root if lists is None else Path(lists)
 
     @property
     def folder(self) -> Path:

@@ -22,7 +22,7 @@ from longtail.data.splits import Splits
 from longtail.errors import InputError
 from longtail.files.tables.class_names import read_class_names
 from longtail.messages import some
-from longtail.plain import Input
+from longtail.plain import AnyPath, Input
 from longtail.reports.grains import IMAGES
 from longtail.samplers.power import PowerSampler
 
@@ -89,7 +89,7 @@ class ImageData(LongTailData):
         sampling: Sampling | None = None,
         preprocessing: Preprocessing | None = None,
         test_crops: int = 1,
-        class_names: Path | None = None,
+        class_names: AnyPath | None = None,
     ) -> None:
         super().__init__(batch_size, num_workers, sampling)
         self.views: list[View] = [PlainView()] if views is None else list(views)
@@ -98,7 +98,7 @@ class ImageData(LongTailData):
             raise InputError(f"test_crops must be 1 or 5, got {test_crops}")
         if test_crops > 1 and self.resize.crop == 1:
             raise InputError("five test crops of whole images would be one: give --data.preprocessing.crop 0.9")
-        self.test_crops, self.names_file = test_crops, class_names
+        self.test_crops, self.names_file = test_crops, None if class_names is None else Path(class_names)
 
     def begin_epoch(self, epoch: int) -> None:
         """Tell the crops of the views which epoch begins."""

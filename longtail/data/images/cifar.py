@@ -20,6 +20,7 @@ from longtail.data.split import check_fraction, stratified_split
 from longtail.data.splits import Split, Splits
 from longtail.errors import InputError
 from longtail.files.pickles import Array, read_pickle
+from longtail.plain import AnyPath
 
 PROFILES: dict[str, Callable[[int, int, float], torch.Tensor]] = {
     "exponential": exponential_counts,
@@ -63,7 +64,7 @@ class CifarLT(MemoryData):
 
     def __init__(
         self,
-        root: Path = Path("data"),
+        root: AnyPath = Path("data"),
         factor: float = 0.01,
         profile: str = "exponential",
         subset_seed: int = 0,
@@ -77,7 +78,7 @@ class CifarLT(MemoryData):
         image_size: int | None = None,
         preprocessing: Preprocessing | None = None,
         test_crops: int = 1,
-        class_names: Path | None = None,
+        class_names: AnyPath | None = None,
     ) -> None:
         super().__init__(views, batch_size, padding, sampling, image_size, preprocessing, test_crops, class_names)
         if profile not in PROFILES:
@@ -85,7 +86,7 @@ class CifarLT(MemoryData):
         if not 0 < factor <= 1:
             raise InputError(f"factor must be in (0, 1], got {factor}")
         check_fraction("val_fraction", val_fraction)
-        self.root, self.factor, self.profile, self.subset_seed = root, factor, profile, subset_seed
+        self.root, self.factor, self.profile, self.subset_seed = Path(root), factor, profile, subset_seed
         self.val_per_class, self.val_fraction, self.download = val_per_class, val_fraction, download
 
     @property

@@ -15,6 +15,7 @@ from longtail.data.introduction import Located
 from longtail.data.sampling import Sampling
 from longtail.data.splits import Split, Splits
 from longtail.errors import InputError
+from longtail.plain import AnyPath
 
 
 class DigitsLT(MemoryData):
@@ -51,7 +52,7 @@ class DigitsLT(MemoryData):
         image_size: int | None = None,
         preprocessing: Preprocessing | None = None,
         test_crops: int = 1,
-        class_names: Path | None = None,
+        class_names: AnyPath | None = None,
     ) -> None:
         super().__init__(views, batch_size, padding, sampling, image_size, preprocessing, test_crops, class_names)
         if not 0 < factor <= 1:

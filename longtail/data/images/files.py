@@ -38,7 +38,7 @@ from longtail.files.members import folders_of
 from longtail.files.states import fingerprint
 from longtail.files.stores import is_address
 from longtail.messages import and_more, some
-from longtail.plain import Input
+from longtail.plain import AnyPath, Input
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class FileData(ImageData):
         preprocessing: Preprocessing | None = None,
         bit_depth: int | None = None,
         test_crops: int = 1,
-        class_names: Path | None = None,
+        class_names: AnyPath | None = None,
         cache: Literal["disk", "ram"] | None = None,
         cache_size: int | None = None,
     ) -> None:

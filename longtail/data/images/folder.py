@@ -24,6 +24,7 @@ from longtail.files.tables.groups import tell_shared, with_groups
 from longtail.files.tables.labelled import start_of_paths, without_files
 from longtail.files.tables.places import unnamed
 from longtail.messages import escape, plural
+from longtail.plain import AnyPath
 
 logger = logging.getLogger(__name__)
 
@@ -49,15 +50,15 @@ class OwnFiles(FileData):
 
     def __init__(
         self,
-        val: Path | None = None,
-        test: Path | None = None,
+        val: AnyPath | None = None,
+        test: AnyPath | None = None,
         path_column: str | None = None,
         label_column: str | None = None,
         group: str | None = None,
         **kwargs: Any,  # the options of the base class
     ) -> None:
         super().__init__(**kwargs)
-        self.apart = {name: place for name, place in (("val", val), ("test", test)) if place is not None}
+        self.apart = {name: Path(place) for name, place in (("val", val), ("test", test)) if place is not None}
         self.columns = Columns(path_column, label_column, group)
 
     @property
@@ -67,8 +68,7 @@ class OwnFiles(FileData):
 
     def finished(self, listings: dict[str, Listing], passed: PassedOver) -> dict[str, Listing]:
         """The listings, with groups where they are wanted or packed; what was passed over is told."""
-        for count, noun, reason in passed.counts(self.noun):
-            why = passed.whys.get((noun, reason), Why.OTHER)
+        for count, noun, reason, why in passed.counts(self.noun):
             if why is not Why.GONE or self.recall is None:
                 self.leave_out(count, noun, reason, why)
         group = self.columns.group
@@ -112,9 +112,9 @@ class Folder(OwnFiles):
     movable: ClassVar[frozenset[str]] = OwnFiles.movable | {"root", "val", "test"}
     places: ClassVar[frozenset[str]] = OwnFiles.places | {"configuration"}
 
-    def __init__(self, root: Path, configuration: str | None = None, **kwargs: Any) -> None:  # options of the base
+    def __init__(self, root: AnyPath, configuration: str | None = None, **kwargs: Any) -> None:  # options of the base
         super().__init__(**kwargs)
-        self.root, self.configuration = root, configuration
+        self.root, self.configuration = Path(root), configuration
 
     @property
     def reading(self) -> Reading:
@@ -186,9 +186,9 @@ class Table(OwnFiles):
     movable: ClassVar[frozenset[str]] = OwnFiles.movable | {"table", "root", "val", "test"}
     places: ClassVar[frozenset[str]] = OwnFiles.places | {"root"}
 
-    def __init__(self, table: Path, root: Path | None = None, **kwargs: Any) -> None:  # the options of the base class
+    def __init__(self, table: AnyPath, root: AnyPath | None = None, **kwargs: Any) -> None:  # options of the base
         super().__init__(**kwargs)
-        self.table, self.root = table, root
+        self.table, self.root = Path(table), None if root is None else Path(root)
 
     @classmethod
     def located(cls, path: Path) -> Located:

@@ -14,7 +14,7 @@ from longtail.files.listing import Listing, missing_files
 from longtail.files.tables.labels import Rows
 from longtail.files.tables.table import below
 from longtail.messages import escape, some
-from longtail.plain import JSON
+from longtail.plain import JSON, AnyPath
 
 
 class INaturalist2018(PublishedLT):
@@ -49,7 +49,7 @@ class INaturalist2018(PublishedLT):
     mean, std = (0.466, 0.471, 0.380), (0.195, 0.194, 0.192)
 
     def __init__(
-        self, root: Path = Path("data"), lists: Path | None = None, val_fraction: float = 0.1, **kwargs: Any
+        self, root: AnyPath = Path("data"), lists: AnyPath | None = None, val_fraction: float = 0.1, **kwargs: Any
     ) -> None:  # the options of the base class
         super().__init__(root, lists, val_fraction=val_fraction, test_fraction=0.0, **kwargs)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import lightning.pytorch as pl
@@ -21,6 +20,7 @@ from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
 from longtail.errors import InputError
 from longtail.files.images.crops import corners
+from longtail.plain import AnyPath
 
 T = TypeVar("T", bound="TensorImages")
 
@@ -100,7 +100,7 @@ class MemoryData(ImageData):
         image_size: int | None = None,
         preprocessing: Preprocessing | None = None,
         test_crops: int = 1,
-        class_names: Path | None = None,
+        class_names: AnyPath | None = None,
     ) -> None:
         super().__init__(views, batch_size, 0, sampling, preprocessing, test_crops, class_names)
         self._crop = PadCrop(padding)

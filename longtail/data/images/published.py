@@ -11,6 +11,7 @@ from longtail.errors import InputError
 from longtail.files.listing import Listing
 from longtail.files.tables.table import read_table
 from longtail.messages import escape, some
+from longtail.plain import AnyPath
 
 logger = logging.getLogger(__name__)
 
@@ -57,16 +58,16 @@ class PublishedLT(FileData):
 
     def __init__(
         self,
-        root: Path = Path("data"),
-        lists: Path | None = None,
+        root: AnyPath = Path("data"),
+        lists: AnyPath | None = None,
         check_images: bool | None = None,
         skip_bad_images: bool = False,
         **kwargs: Any,  # the options of the base class
     ) -> None:
         check = skip_bad_images if check_images is None else check_images
         super().__init__(check_images=check, skip_bad_images=skip_bad_images, **kwargs)
-        self.root = root
-        self.lists = root if lists is None else lists
+        self.root = Path(root)
+        self.lists = self.root if lists is None else Path(lists)
 
     @property
     def source(self) -> str:
@@ -154,7 +155,7 @@ class ImageNetLT(PublishedLT):
     }
 
     def __init__(
-        self, root: Path = Path("data"), lists: Path | None = None, **kwargs: Any
+        self, root: AnyPath = Path("data"), lists: AnyPath | None = None, **kwargs: Any
     ) -> None:  # the options of the base class
         super().__init__(root, lists, val_fraction=0.0, test_fraction=0.0, split_seed=0, **kwargs)
 
@@ -187,7 +188,7 @@ class PlacesLT(PublishedLT):
     }
 
     def __init__(
-        self, root: Path = Path("data"), lists: Path | None = None, **kwargs: Any
+        self, root: AnyPath = Path("data"), lists: AnyPath | None = None, **kwargs: Any
     ) -> None:  # the options of the base class
         super().__init__(root, lists, val_fraction=0.0, test_fraction=0.0, split_seed=0, **kwargs)
 

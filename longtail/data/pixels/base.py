@@ -32,7 +32,7 @@ from longtail.files.pixels.labels import IndexLabels, PixelLabels, check_names
 from longtail.files.pixels.pairs import ByteArray, Pairs, lookup_table
 from longtail.files.tables.groups import group_names, tell_shared
 from longtail.messages import and_more, escape, plural, some
-from longtail.plain import Input
+from longtail.plain import AnyPath, Input
 from longtail.reports.grains import PIXELS
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class SegmentationData(LongTailData):
 
     def __init__(
         self,
-        root: Path,
+        root: AnyPath,
         view: PixelView | None = None,
         batch_size: int = 8,
         num_workers: int | None = None,
@@ -90,8 +90,8 @@ class SegmentationData(LongTailData):
         check_fraction("val_fraction", val_fraction)
         if image_size is not None and image_size < 1:
             raise InputError(f"image_size must be at least 1 pixel, got {image_size}")
-        self.root, self.image_size = root, image_size
-        self.home = root  # below which files are what a run calls them by, wherever the set lies
+        self.root, self.image_size = Path(root), image_size
+        self.home = self.root  # below which files are what a run calls them by, wherever the set lies
         self.view = view or ScaleCropFlip()
         self.val_fraction, self.split_seed, self.group = val_fraction, split_seed, group
         self.skip_bad_images, self.full_check, self.bit_depth = skip_bad_images, full_check, bit_depth

@@ -4,7 +4,6 @@ import csv
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 from longtail.augment.pixels import IGNORED
@@ -12,6 +11,7 @@ from longtail.data.pixels.base import SegmentationData
 from longtail.errors import InputError
 from longtail.files.pixels.pairs import ByteArray, Pairs, find_pairs, find_splits, lookup_table, read_text
 from longtail.messages import escape
+from longtail.plain import AnyPath
 
 _CAMVID = "Sky Building Pole Road Pavement Tree SignSymbol Fence Car Pedestrian Bicyclist"
 _CITYSCAPES = {  # id: name of the classes that are evaluated, in the order of their train ids
@@ -77,7 +77,7 @@ class _Benchmark(SegmentationData):
         kwargs: see ``SegmentationData``.
     """
 
-    def __init__(self, root: Path, val_as_test: bool = False, **kwargs: Any) -> None:
+    def __init__(self, root: AnyPath, val_as_test: bool = False, **kwargs: Any) -> None:
         super().__init__(root, **kwargs)
         self.val_as_test = val_as_test
 

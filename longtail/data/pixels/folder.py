@@ -22,6 +22,7 @@ from longtail.files.pixels.labels import ColourLabels, IndexLabels, PixelLabels,
 from longtail.files.pixels.layout import find_masks
 from longtail.files.pixels.pairs import ByteArray, Pairs, lookup_table, read_text
 from longtail.messages import escape, some
+from longtail.plain import AnyPath
 
 logger = logging.getLogger(__name__)
 
@@ -56,11 +57,11 @@ class SegmentationFolder(SegmentationData):
 
     def __init__(
         self,
-        root: Path,
-        classes: Path | None = None,
+        root: AnyPath,
+        classes: AnyPath | None = None,
         ignore_index: int = 255,
         values: list[int] | None = None,
-        colours: Path | None = None,
+        colours: AnyPath | None = None,
         **kwargs: Any,  # the options of the base class
     ) -> None:
         super().__init__(root, **kwargs)
@@ -70,8 +71,9 @@ class SegmentationFolder(SegmentationData):
             raise InputError(f"values are those of pixels, from 0 to 255, another for each class, got {values}")
         if colours is not None and (values is not None or classes is not None):
             raise InputError("colours has the names of the classes and stands for values: leave out --data.classes")
-        self.class_file, self.ignore_index, self.values = classes or root / "classes.txt", ignore_index, values
-        self.given_colours = colours
+        self.class_file = self.root / "classes.txt" if classes is None else Path(classes)
+        self.given_colours = None if colours is None else Path(colours)
+        self.ignore_index, self.values = ignore_index, values
 
     @classmethod
     def located(cls, path: Path) -> Located:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +27,7 @@ from longtail.files.listing import IntArray
 from longtail.files.pixels.labels import PixelLabels
 from longtail.files.pixels.pairs import ByteArray, Pairs
 from longtail.files.tables.groups import is_pattern
+from longtail.plain import AnyPath
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class PolygonFolder(SegmentationData):
     short_name: ClassVar[str | None] = "polygons"
     needs: ClassVar[str] = "give --data FOLDER, or --data polygons --data.root FOLDER, with images and shapes"
 
-    def __init__(self, root: Path, background: bool = True, **kwargs: Any) -> None:  # the options of the base class
+    def __init__(self, root: AnyPath, background: bool = True, **kwargs: Any) -> None:  # the options of the base class
         super().__init__(root, **kwargs)
         self.background = background
 
@@ -161,12 +161,8 @@ class PolygonFolder(SegmentationData):
     def find(self) -> dict[str, Pairs]:
         pairs = {}
         for split, (annotations, folder, rows) in self.shapes.items():
-            for count, noun, reason, why in (
-                (annotations.bad, "annotation", "that cannot be used", Why.FAULTY),
-                (len(annotations) - len(rows), "image", "that is not there", Why.GONE),
-            ):
-                if count:
-                    self.leave_out(count, f"{split} {noun}", reason, why)
+            self.leave_out(annotations.bad, f"{split} annotation", "that cannot be used", Why.FAULTY)
+            self.leave_out(len(annotations) - len(rows), f"{split} image", "that is not there", Why.GONE)
             images = [str(folder / annotations.file_names[row]) for row in rows.tolist()]
             pairs[split] = Pairs(images, [str(self.files.places[split])] * len(images), [])
         return pairs

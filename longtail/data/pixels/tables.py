@@ -14,6 +14,7 @@ from longtail.files.pixels.pairs import ByteArray, Pairs, lookup_table
 from longtail.files.pixels.tables import mask_pairs, mask_tables, names_by_value
 from longtail.files.tables.configurations import configuration
 from longtail.files.tables.files import shards_words
+from longtail.plain import AnyPath
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class MaskTables(SegmentationFolder):
 
     def __init__(
         self,
-        root: Path,
+        root: AnyPath,
         configuration: str | None = None,
         path_column: str | None = None,
         mask_column: str | None = None,

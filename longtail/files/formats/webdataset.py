@@ -28,6 +28,7 @@ from longtail.files.stores import base_name, entries, is_address, is_there, join
 from longtail.files.tables.columns import Columns, likeliest_label
 from longtail.files.tables.entries import Reading
 from longtail.messages import escape, first_line, plural, some
+from longtail.plain import AnyPath
 from longtail.writing import whole_folder
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def _tars(place: str) -> list[str]:
     return files
 
 
-def read_shards(place: str, reading: Reading, classes: Sequence[str] | None = None) -> dict[str, Listing]:
+def read_shards(place: AnyPath, reading: Reading, classes: Sequence[str] | None = None) -> dict[str, Listing]:
     """The images in the shards at a place, by split.
 
     Shards without an index are read once for theirs, which is kept; other processes wait.
@@ -73,6 +74,7 @@ def read_shards(place: str, reading: Reading, classes: Sequence[str] | None = No
     Raises:
         InputError: a shard is missing, cut, or another than that of the index, or see ``Index``.
     """
+    place = os.fspath(place)
     if has_index(place):
         index = Index.read(place)
         if fault := index.changed(place):

@@ -32,30 +32,26 @@ class PassedOver:
         folders: the names of folders beside those of splits.
         unlabelled: the number of images of a test folder that has no classes.
         others: how many of what else were left out, with the words for why.
-        whys: of these the reasons other than ``Why.OTHER``.
     """
 
     suffixes: Counter[str] = field(default_factory=Counter)
     beside: int = 0
     folders: list[str] = field(default_factory=list)
     unlabelled: int = 0
-    others: Counter[tuple[str, str]] = field(default_factory=Counter)
-    whys: dict[tuple[str, str], Why] = field(default_factory=dict)
+    others: Counter[tuple[str, str, Why]] = field(default_factory=Counter)
 
     def leave_out(self, count: int, noun: str, reason: str, why: Why = Why.OTHER) -> None:
         """Note that so many of something were left out, such as of "row", "without image"."""
-        self.others[noun, reason] += count
-        if why is not Why.OTHER:
-            self.whys[noun, reason] = why
+        self.others[noun, reason, why] += count
 
-    def counts(self, noun: str) -> list[tuple[int, str, str]]:
+    def counts(self, noun: str) -> list[tuple[int, str, str, Why]]:
         """How many of what were passed over, and why, as a summary says it."""
         counts = [
-            (self.suffixes.total(), "file", f"of another kind ({named_suffixes(self.suffixes)})"),
-            (self.beside, noun, "beside the class folders"),
-            (len(self.folders), "folder", f"beside those of the splits ({some(self.folders)})"),
-            (self.unlabelled, noun, "of a test split without classes"),
-            *((count, thing, reason) for (thing, reason), count in self.others.items()),
+            (self.suffixes.total(), "file", f"of another kind ({named_suffixes(self.suffixes)})", Why.OTHER),
+            (self.beside, noun, "beside the class folders", Why.OTHER),
+            (len(self.folders), "folder", f"beside those of the splits ({some(self.folders)})", Why.OTHER),
+            (self.unlabelled, noun, "of a test split without classes", Why.OTHER),
+            *((count, *what) for what, count in self.others.items()),
         ]
         return [count for count in counts if count[0]]
 

@@ -18,6 +18,7 @@ from longtail.files.images.formats import AVIF, HEIF, HEIF_BRANDS, HEIF_SUFFIXES
 from longtail.files.members import open_binary
 from longtail.files.threads import NoAnswer
 from longtail.messages import escape
+from longtail.plain import AnyPath
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ _UPRIGHT = {  # EXIF orientation: what undoes it
 
 
 def decode(
-    path: str, reduction: Callable[[int, int], float] | None = None, bit_depth: int | None = None
+    path: AnyPath, reduction: Callable[[int, int], float] | None = None, bit_depth: int | None = None
 ) -> Image.Image:
     """Decode an image file to RGB with 8 bits per channel.
 
@@ -66,6 +67,7 @@ def decode(
             of pixels.
         NoAnswer: the store of the shard does not answer.
     """
+    path = os.fspath(path)
     try:
         with bombs_are_errors(), opened(path) as (file, image):
             if reduction is not None:

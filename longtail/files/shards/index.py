@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from longtail.files.tables.labels import Rows, indices_among, own_indices
 from longtail.files.texts import Block, at_rows
 from longtail.files.threads import in_threads
 from longtail.messages import escape
+from longtail.plain import AnyPath
 from longtail.writing import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -107,12 +109,13 @@ class Index:
         write_atomically(folder / INDEX, json.dumps(about, indent=1) + "\n")
 
     @classmethod
-    def read(cls, place: str) -> Index:
+    def read(cls, place: AnyPath) -> Index:
         """That in a folder or at an address.
 
         Raises:
             InputError: it cannot be read.
         """
+        place = os.fspath(place)
         file = joined(place, INDEX)
         try:
             about = json.loads(read_file(file))

@@ -19,11 +19,12 @@ from longtail.files.progress import progress_bar
 from longtail.files.shards.index import Index, Shard, ends_of
 from longtail.files.tables.unpacking import image_suffix
 from longtail.messages import escape
+from longtail.plain import AnyPath
 from longtail.writing import is_held, is_unused, locked, whole_folder
 
 
 def pack(
-    folder: Path, listings: Mapping[str, Listing], names: Mapping[str, Sequence[str]], most: int, group: str = ""
+    folder: AnyPath, listings: Mapping[str, Listing], names: Mapping[str, Sequence[str]], most: int, group: str = ""
 ) -> Index:
     """Write shards ``SPLIT-000000.tar`` and their index into a folder, whole or not at all.
 
@@ -41,6 +42,7 @@ def pack(
     Raises:
         InputError: a file cannot be read, or the folder is not empty or cannot be written.
     """
+    folder = Path(folder)
     for left in folder.absolute().parent.glob(f".{folder.name}.*.tmp"):  # of a process that was killed
         if left.is_dir() and not is_held(left):
             shutil.rmtree(left, ignore_errors=True)

@@ -33,6 +33,7 @@ from longtail.files.tables.nested import json_lines
 from longtail.files.tables.packed import read_columnar
 from longtail.files.texts import is_utf8
 from longtail.messages import command, escape, plural
+from longtail.plain import AnyPath
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,8 @@ def is_table(file: Path) -> bool:
 
 
 def read_table(
-    file: Path,
-    root: Path | None = None,
+    file: AnyPath,
+    root: AnyPath | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
     classes: Sequence[str] | None = None,
@@ -77,7 +78,8 @@ def read_table(
             counted from 1.
         ValueError: a name is twice in ``classes``.
     """
-    folder = str(file.parent if root is None else root)
+    file = Path(file)
+    folder = str(file.parent if root is None else Path(root))
     rows = read_rows(file, Columns(path_column, label_column))
     return listing_of(rows, [folder], classes, Reading(VIDEOS if folders else IMAGES, skip=None))
 

@@ -6,10 +6,11 @@ from torch import Tensor
 from longtail.augment.preprocessing import Resize
 from longtail.files.images.crops import STANDARD, frame_crops
 from longtail.files.video.reading import count_frames, read_frames, segment_indices
+from longtail.plain import AnyPath
 
 
 def read_clips(
-    path: str,
+    path: AnyPath,
     frames: int,
     size: int,
     clips: int = 1,

@@ -25,12 +25,13 @@ from longtail.files.video import webp
 from longtail.files.video.flow import without_flow
 from longtail.files.video.frames import check_last, stacked
 from longtail.messages import escape
+from longtail.plain import AnyPath
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def count_frames(path: str, pattern: str | None = None) -> int:
+def count_frames(path: AnyPath, pattern: str | None = None) -> int:
     """Number of frames of a video that can be shown, at least 1.
 
     Args:
@@ -40,6 +41,7 @@ def count_frames(path: str, pattern: str | None = None) -> int:
     Raises:
         InputError: the file or folder holds no frames or cannot be read, or no decoder is installed.
     """
+    path = os.fspath(path)
     if Path(path).is_dir():
         with _naming(path):
             return len(frame_files(path, pattern))
@@ -48,7 +50,9 @@ def count_frames(path: str, pattern: str | None = None) -> int:
         return exact.count(path)
 
 
-def read_frames(path: str, indices: Sequence[int], bit_depth: int | None = None, pattern: str | None = None) -> Tensor:
+def read_frames(
+    path: AnyPath, indices: Sequence[int], bit_depth: int | None = None, pattern: str | None = None
+) -> Tensor:
     """Decode frames of a video, and as little else as its compression allows.
 
     Frames are numbered from 0 in the order in which they are shown, whatever time each stays on the screen: in a video
@@ -70,7 +74,7 @@ def read_frames(path: str, indices: Sequence[int], bit_depth: int | None = None,
             differ in size, or no decoder is installed.
         ValueError: ``indices`` is empty, or an index is not one of a frame.
     """
-    numbers = [int(index) for index in indices]
+    path, numbers = os.fspath(path), [int(index) for index in indices]
     if not numbers or min(numbers) < 0:
         raise ValueError(f"indices must be one or more numbers from 0 on, got {numbers}")
     if Path(path).is_dir():

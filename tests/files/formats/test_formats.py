@@ -9,6 +9,7 @@ import pytest
 from refusal import refusal
 
 from longtail.files.formats.known import is_labels, read_file, read_folder
+from longtail.files.images.passed_over import Why
 from longtail.files.listing import Listing
 from longtail.files.tables.columns import Columns
 from longtail.files.tables.entries import Reading
@@ -66,7 +67,7 @@ def test_a_column_for_each_class(tmp_path: Path) -> None:
     assert "or correct it, or leave such rows out by --skip-bad-images" in message
     reading = Reading(skip=True)
     assert len(read_file(file, None, reading)["all"]) == 2
-    assert reading.passed.counts("image") == [(1, "image", "of several classes in truth.csv")]
+    assert reading.passed.counts("image") == [(1, "image", "of several classes in truth.csv", Why.FAULTY)]
 
 
 def test_semicolons_no_header_and_a_column_of_splits(tmp_path: Path) -> None:
@@ -230,7 +231,7 @@ def test_label_studio(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: st
     assert pairs(read_folder(tmp_path, reading)["all"], tmp_path) == expected
     assert pairs(read_file(file, None, Reading())["all"], tmp_path) == expected
     assert f"read as {kind}" in caplog.text
-    left = [(1, "image", "without a class in project-1.json")] if content is TASKS else []
+    left = [(1, "image", "without a class in project-1.json", Why.OTHER)] if content is TASKS else []
     assert reading.passed.counts("image") == left, "a task that was skipped has none"
 
 
@@ -251,7 +252,7 @@ def test_fiftyone(tmp_path: Path, caplog: pytest.LogCaptureFixture, classes: lis
     reading = Reading()
     assert pairs(read_folder(tmp_path, reading)["all"], tmp_path) == [("data/a.1.jpg", "dog"), ("data/b.jpg", "cat")]
     assert "read as FiftyOne's export: all in labels.json" in caplog.text
-    assert reading.passed.counts("image") == [(1, "image", "without a class in labels.json")]
+    assert reading.passed.counts("image") == [(1, "image", "without a class in labels.json", Why.OTHER)]
     write(tmp_path / "labels.json", {"classes": ["cat"], "labels": {"b": 1}})
     assert "labels.json, image 1: b has the class 1, there are 1" in refusal(tmp_path)
 

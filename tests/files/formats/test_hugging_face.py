@@ -22,6 +22,7 @@ from longtail.data.record import Recall, SplitRecord
 from longtail.errors import InputError
 from longtail.files.formats.known import read_file, read_folder
 from longtail.files.images.folder import IMAGES
+from longtail.files.images.passed_over import Why
 from longtail.files.images.reading import decode
 from longtail.files.listing import Listing
 from longtail.files.tables.columns import Columns
@@ -102,7 +103,7 @@ def test_push_to_hub(hub: Path, caplog: pytest.LogCaptureFixture) -> None:
         "val": [(40, "cat")],
     }
     assert listings["train"].classes == ["cat", "dog"]
-    assert reading.passed.counts("image") == [(2, "image", "of a test split without classes")]
+    assert reading.passed.counts("image") == [(2, "image", "of a test split without classes", Why.OTHER)]
     train = Path("data/train-00000-of-00002.parquet")
     assert f"images in tables: train in {train} and 1 more file, val in data/validation-00000-of-00001" in caplog.text
     assert "paths in column image, classes in column label" in caplog.text
@@ -226,8 +227,8 @@ def test_a_row_without_an_image_or_class(tmp_path: Path) -> None:
     reading = Reading(skip=True)
     assert seen(read_file(file, None, reading)["all"]) == [(10, "1"), (20, "0")]
     assert reading.passed.counts("image") == [
-        (1, "row", "of t.parquet without image"),
-        (1, "image", "without a class in t.parquet"),
+        (1, "row", "of t.parquet without image", Why.GONE),
+        (1, "image", "without a class in t.parquet", Why.FAULTY),
     ]
     parquet(file, table([10, 20], [1, None]))
     assert f"{file}, row 2: the label is empty; fill it in" in refusal(file)

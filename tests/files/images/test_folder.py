@@ -6,7 +6,7 @@ import pytest
 
 from longtail.errors import InputError
 from longtail.files.images.folder import IMAGES, VIDEOS, Kind, is_sample, samples_below, scan_folder
-from longtail.files.images.passed_over import PassedOver
+from longtail.files.images.passed_over import PassedOver, Why
 from longtail.files.listing import Listing, in_class_order
 from longtail.messages import escape, some
 
@@ -88,10 +88,10 @@ def test_what_is_passed_over_is_counted(tmp_path):
     passed = PassedOver()
     assert list(scan_folder(tmp_path, IMAGES, passed)) == ["train"]
     assert passed.counts("image") == [
-        (2, "file", "of another kind (.txt, .nef; raw data of cameras, .nef, has to be developed)"),
-        (1, "image", "beside the class folders"),
-        (2, "folder", "beside those of the splits (extra, notes)"),
-        (2, "image", "of a test split without classes"),
+        (2, "file", "of another kind (.txt, .nef; raw data of cameras, .nef, has to be developed)", Why.OTHER),
+        (1, "image", "beside the class folders", Why.OTHER),
+        (2, "folder", "beside those of the splits (extra, notes)", Why.OTHER),
+        (2, "image", "of a test split without classes", Why.OTHER),
     ]
 
 

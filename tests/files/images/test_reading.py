@@ -24,6 +24,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
 
 def pixels(path):
     image = decode(str(path))
+    assert decode(path).tobytes() == image.tobytes()
     assert image.mode == "RGB"
     return np.asarray(image)
 

@@ -25,9 +25,12 @@ from longtail.data.images.files import FileData
 from longtail.errors import InputError
 from longtail.files import stores
 from longtail.files.formats.recognise import recognise
+from longtail.files.formats.webdataset import has_index, read_shards
 from longtail.files.images.reading import decode
 from longtail.files.members import Member, member_names, member_of, open_binary
+from longtail.files.shards.index import Index
 from longtail.files.shards.packing import pack
+from longtail.files.tables.entries import Reading
 from longtail.files.threads import NoAnswer
 
 COUNTS = {"cat": 4, "dog": 3}
@@ -87,6 +90,16 @@ def archive(file: Path, members: dict[str, bytes]) -> Path:
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     return file
+
+
+def test_shards_are_read_and_written_by_path_or_text(shards: Path, tmp_path: Path) -> None:
+    assert Index.read(shards).names == Index.read(str(shards)).names
+    ours, theirs = (read_shards(place, Reading()) for place in (shards, str(shards)))
+    assert {split: list(listing.paths) for split, listing in ours.items()} == {
+        split: list(listing.paths) for split, listing in theirs.items()
+    }
+    pack(str(tmp_path / "again"), ours, {split: [str(i) for i in range(len(its))] for split, its in ours.items()}, 3000)
+    assert has_index(str(tmp_path / "again"))
 
 
 def test_paths_of_members():

@@ -72,9 +72,10 @@ def every_frame(path):
 
 
 def assert_every_frame(path, whole):
-    assert count_frames(str(path)) == len(whole)
+    assert count_frames(str(path)) == count_frames(path) == len(whole)
     shuffled = np.random.default_rng(0).permutation(len(whole)).tolist()
     assert torch.equal(read_frames(str(path), shuffled), whole[shuffled])
+    assert torch.equal(read_frames(path, [0]), whole[[0]])
     for index in range(0, len(whole), 7):
         assert torch.equal(read_frames(str(path), [index]), whole[[index]]), index
     assert list(check_videos([str(path)])) == [(len(whole), "")]
