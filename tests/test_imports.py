@@ -170,6 +170,11 @@ def test_names_come_from_the_module_that_defines_them(file: Path) -> None:
         assert name not in passed_on, f"import {name} from where it is defined, not from {module}"
 
 
+def test_no_module_is_long() -> None:
+    """Above 300 lines it is two."""
+    assert [path for path in ROOT.rglob("*.py") if len(path.read_text(encoding="utf-8").splitlines()) > 300] == []
+
+
 def test_naming_the_data_sets_loads_nothing_heavy() -> None:
     script = (
         "import sys, longtail.data as data; "

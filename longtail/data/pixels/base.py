@@ -59,8 +59,7 @@ class SegmentationData(LongTailData):
         full_check: decode every image and annotation before training in a way that a file cannot hang; otherwise images
             are looked at by their headers.
         bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
-        mean, std: of red, green and blue, which images are normalised by; those of the weights that the network starts
-            from, or ImageNet's.
+        mean, std: of red, green and blue, to normalise images by; those of the network's weights, or ImageNet's.
     """
 
     movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root"}
@@ -222,9 +221,8 @@ class SegmentationData(LongTailData):
 
     def read(self) -> Splits:
         """Find the files, and count the pixels."""
-        splits = {
-            name: self._split_of(part, self.view if name == "train" else None) for name, part in self.parts.items()
-        }
+        views = {"train": self.view}
+        splits = {name: self._split_of(part, views.get(name)) for name, part in self.parts.items()}
         return Splits.of(self.names, splits)
 
     def _split_of(self, part: Part, view: PixelView | None) -> Split:
@@ -242,8 +240,7 @@ class SegmentationData(LongTailData):
         """Training pixels of each class."""
         if self.trained is not None:
             return self.trained.label_counts
-        counts: list[int] = self.parts["train"].pixels.per_class(len(self.classes)).tolist()
-        return counts
+        return [int(count) for count in self.parts["train"].pixels.per_class(len(self.classes))]
 
     @property
     def group_noun(self) -> str:
