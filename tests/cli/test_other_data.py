@@ -154,7 +154,7 @@ def test_lists_are_predicted_as_they_say(run: Path, tmp_path: Path, capsys: pyte
 
 
 @pytest.mark.parametrize("where", ["inside", "beside", "elsewhere"])
-def test_a_folder_with_a_table_for_validation(tmp_path: Path, told: pytest.LogCaptureFixture, where: str) -> None:
+def test_a_folder_with_a_table_for_validation(tmp_path: Path, log: pytest.LogCaptureFixture, where: str) -> None:
     photos = paint(tmp_path / "photos", {"ant": 4, "bee": 3}, 0)
     (tmp_path / "lists").mkdir()
     start = {"inside": photos, "beside": tmp_path, "elsewhere": tmp_path / "lists"}[where]
@@ -168,7 +168,7 @@ def test_a_folder_with_a_table_for_validation(tmp_path: Path, told: pytest.LogCa
     assert data.splits.val is not None
     assert data.splits.val.targets.tolist() == [1, 0]
     assert data.image_counts == [3, 2]
-    assert "not trained on 2 images of" in told.text
+    assert "not trained on 2 images of" in log.text
 
 
 def test_a_folder_or_a_table_with_a_folder_for_validation_and_test(tmp_path: Path) -> None:

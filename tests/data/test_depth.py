@@ -75,13 +75,13 @@ every_grain = pytest.mark.parametrize("make", [folder, table, clips, boxes, pixe
 
 @every_grain
 def test_training_evaluation_and_pictures_have_all_levels(
-    make: Callable[[Path], LongTailData], tmp_path: Path, told: pytest.LogCaptureFixture
+    make: Callable[[Path], LongTailData], tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     torch.manual_seed(0)  # of the crops, whatever ran before: a small one of a ramp has few levels
     data = make(tmp_path / "set")
     assert data.splits.val is not None
     assert data.input["bit_depth"] == 12
-    assert not [line for line in told.messages if "bit" in line]
+    assert not [line for line in log.messages if "bit" in line]
     right = expected(RAMP, 4095)
     picture = np.asarray(data.picture("val", 0))
     assert np.array_equal(picture, right)
@@ -130,10 +130,10 @@ def test_prediction_scales_as_training_did(tmp_path: Path, monkeypatch: pytest.M
 
 @every_grain
 def test_depth_that_is_not_given_is_told(
-    make: Callable[[Path], LongTailData], tmp_path: Path, told: pytest.LogCaptureFixture
+    make: Callable[[Path], LongTailData], tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     data = make(tmp_path / "set")
     data.bit_depth = None  # type: ignore[attr-defined]
     _ = data.splits
     assert "bit_depth" not in data.input
-    assert [line for line in told.messages if "give --data.bit_depth 12 if that is their depth" in line]
+    assert [line for line in log.messages if "give --data.bit_depth 12 if that is their depth" in line]

@@ -87,11 +87,11 @@ def test_each_view_of_files_is_cropped_in_its_own_way(tmp_path: Path) -> None:
 
 
 def test_a_flat_folder_is_split_with_a_training_image_for_every_class(
-    tmp_path: Path, told: pytest.LogCaptureFixture
+    tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     data = Folder(make_photos(tmp_path / "p", {"a": 20, "b": 5, "c": 1}), val_fraction=0.4, batch_size=2)
     assert data.image_counts == [12, 3, 1]
-    assert "1 of 3 classes have no val image: c" in told.text
+    assert "1 of 3 classes have no val image: c" in log.text
     assert data.split("test") is None
     assert data.image_size == 32
     other = Folder(tmp_path / "p", val_fraction=0.4, batch_size=2, split_seed=1)
@@ -106,17 +106,17 @@ def test_a_test_split_is_held_out_on_request(tmp_path: Path) -> None:
 
 
 def test_fractions_are_of_the_whole_set_and_the_smallest_for_every_class_is_told(
-    tmp_path: Path, told: pytest.LogCaptureFixture
+    tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     root = make_photos(tmp_path / "p", {"a": 20, "b": 10, "c": 3, "d": 2, "e": 1})
     data = Folder(root, val_fraction=0.2, test_fraction=0.2, batch_size=2)
     assert data.image_counts == [12, 6, 1, 2, 1]
     assert [data.size(name) for name in ("val", "test")] == [4 + 2 + 1, 4 + 2 + 1]
     way_out = "; --data.val_fraction 0.26 is the smallest that gives one to every class that has two or more to give"
-    assert f"2 of 5 classes have no val image: d, e{way_out}" in told.text
-    told.clear()
+    assert f"2 of 5 classes have no val image: d, e{way_out}" in log.text
+    log.clear()
     assert Folder(root, val_fraction=0.26, batch_size=2).size("val") == 5 + 3 + 1 + 1
-    assert "1 of 5 classes have no val image: e; no fraction gives them one" in told.text
+    assert "1 of 5 classes have no val image: e; no fraction gives them one" in log.text
 
 
 def test_batches_of_files(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def remove(root: Path, stem: str, grain: str) -> None:
 
 
 @pytest.mark.parametrize("grain", GRAINS)
-def test_every_file_stays_in_its_split(grain: str, tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_every_file_stays_in_its_split(grain: str, tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     make(tmp_path)
     read, root = GRAINS[grain], tmp_path / {"table": "photos"}.get(grain, grain)
     first = read(root)
@@ -135,13 +135,13 @@ def test_every_file_stays_in_its_split(grain: str, tmp_path: Path, told: pytest.
     assert read_back is not None
     again = read(moved)
     again.keep_splits(read_back, measured_alone=True)
-    told.clear()
+    log.clear()
     after = files(again)
     assert after == {split: [name for name in names if name not in (gone, changed)] for split, names in before.items()}
     assert again.group_counts == counts  # the groups stay as they were
-    assert f"1 of the {len(before['train'])} training {again.noun}s of the run is gone, left out: {gone}" in told.text
-    assert f"validation {again.noun}s of the run has changed, left out: {changed}" in told.text
-    assert f"4 {again.noun}s in no split of the run, left out" in told.text
+    assert f"1 of the {len(before['train'])} training {again.noun}s of the run is gone, left out: {gone}" in log.text
+    assert f"validation {again.noun}s of the run has changed, left out: {changed}" in log.text
+    assert f"4 {again.noun}s in no split of the run, left out" in log.text
     assert again.left_out[again.noun, "in no split of the run"] == 4
 
 
@@ -179,7 +179,7 @@ def test_a_new_class_is_left_out_and_a_class_that_is_gone_does_not_stop_a_test(t
         _ = further.splits
 
 
-def test_a_table_may_name_files_that_are_gone(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_a_table_may_name_files_that_are_gone(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     make(tmp_path)
     data = table(tmp_path / "photos")
     record = SplitRecord.of(data)
@@ -196,7 +196,7 @@ def test_a_table_may_name_files_that_are_gone(tmp_path: Path, told: pytest.LogCa
 
 @pytest.mark.parametrize("read", [boxes, pixels])
 def test_groups_of_boxes_and_pixels(
-    read: Callable[..., LongTailData], tmp_path: Path, told: pytest.LogCaptureFixture
+    read: Callable[..., LongTailData], tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     make(tmp_path)
     root = tmp_path / read.__name__
@@ -204,7 +204,7 @@ def test_groups_of_boxes_and_pixels(
     names = {name: {Path(file).stem[0] for file in its} for name, its in files(data).items()}
     assert not names["train"] & names["val"]
     sizes = {name: len(its) for name, its in files(data).items()}
-    assert f"val: {sizes['val']} image" in told.text
+    assert f"val: {sizes['val']} image" in log.text
     wrong = {
         boxes: "no image has a patient, they have file_name",
         pixels: "as a regular expression of the path it needs one group in brackets",

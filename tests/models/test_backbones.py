@@ -132,7 +132,7 @@ def assert_taken(network: torch.nn.Module, source: torch.nn.Module) -> None:
 
 @pytest.mark.parametrize("file", ["best.ckpt", "model.safetensors"])
 @pytest.mark.parametrize("method", ["Plain", "BCL", "GML"])
-def test_weights_of_a_run_of_images(tmp_path: Path, method: str, file: str, told: pytest.LogCaptureFixture) -> None:
+def test_weights_of_a_run_of_images(tmp_path: Path, method: str, file: str, log: pytest.LogCaptureFixture) -> None:
     source = Backbone("test_resnet")
     made = {
         "Plain": lambda: Plain([4, 2], source, CrossEntropyLoss()),
@@ -145,8 +145,8 @@ def test_weights_of_a_run_of_images(tmp_path: Path, method: str, file: str, told
     path = saved(made, tmp_path / file)
     assert_taken(Backbone("test_resnet", weights=path).body, source.body)
     entries = len(source.body.state_dict())
-    assert f"{path}: {entries} tensors fit the backbone, the other " in told.text
-    assert "are left out: " in told.text
+    assert f"{path}: {entries} tensors fit the backbone, the other " in log.text
+    assert "are left out: " in log.text
 
 
 def test_weights_of_a_run_of_images_start_the_other_grains(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_weights_that_are_not_finite_are_refused(value: float, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("wrapper", ["model", "model_ema", "state_dict_ema", "teacher", "student", None])
-def test_weights_lie_under_the_names_of_trainers(wrapper: str | None, tmp_path: Path, told) -> None:
+def test_weights_lie_under_the_names_of_trainers(wrapper: str | None, tmp_path: Path, log) -> None:
     state = CifarResNet(8).state_dict()
     if wrapper in ("teacher", "student"):
         state = {f"module.backbone.{name}": value for name, value in state.items()}
@@ -236,7 +236,7 @@ def test_weights_lie_under_the_names_of_trainers(wrapper: str | None, tmp_path: 
     assert all(
         torch.equal(value, other) for value, other in zip(network.state_dict().values(), state.values(), strict=True)
     )
-    assert (f'the weights under "{wrapper}" are taken' if wrapper else "as no tensors: epoch, args") in told.text
+    assert (f'the weights under "{wrapper}" are taken' if wrapper else "as no tensors: epoch, args") in log.text
 
 
 def test_files_are_read_by_their_content(tmp_path: Path) -> None:

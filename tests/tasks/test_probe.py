@@ -72,7 +72,7 @@ def test_a_probe_is_used_as_any_run(place, adjusted, capsys):
     assert again == {e["checkpoint"]: pytest.approx(e["metrics"], abs=1e-4) for e in figures}
 
 
-def test_a_second_method_starts_from_the_features_that_are_there(place, adjusted, told):
+def test_a_second_method_starts_from_the_features_that_are_there(place, adjusted, log):
     kept = stages(place)
     times = {name: (place / "features" / name).stat().st_mtime_ns for name in kept}
     probe(place, "probe/cdb_s", "sampled", "--epochs", "2")
@@ -102,7 +102,7 @@ def test_other_images_weights_or_sizes_have_features_of_their_own(place, adjuste
     ],
     ids=["whole", "cut short", "truncated", "changed"],
 )
-def test_features_that_were_interrupted_go_on_unless_they_are_damaged(place, told, monkeypatch, damage, kept, request):
+def test_features_that_were_interrupted_go_on_unless_they_are_damaged(place, log, monkeypatch, damage, kept, request):
     monkeypatch.setattr(features, "BATCH", 4)
     extraction, data = extracting(place, request.node.callspec.id, Backbone("test_efficientnet"))
     batches, append, written = [*range(3)], Part.append, []
@@ -122,7 +122,7 @@ def test_features_that_were_interrupted_go_on_unless_they_are_damaged(place, tol
     batches += range(9)
     again = extraction.of_split(data, "train", 1).clone()
     assert sum(written[3:]) == again.numel() * 4 - kept * 4 * 4 * extraction.width
-    assert ("the extraction starts over" in told.text) == (kept == 0)
+    assert ("the extraction starts over" in log.text) == (kept == 0)
     assert {file.suffix for file in extraction.folder.iterdir()} <= {".f32", ".lock"}
     extraction.folder = None
     assert torch.equal(again, extraction.of_split(data, "train", 1))
@@ -136,7 +136,7 @@ def test_what_cannot_be_kept_is_not_promised_to_go_on(place):
 
 
 @pytest.mark.parametrize("broken", [b"\0", b"\xff"], ids=["zeros", "NaN"])
-def test_features_that_are_not_those_written_are_computed_anew(place, broken, told):
+def test_features_that_are_not_those_written_are_computed_anew(place, broken, log):
     extraction, data = extracting(place, f"broken{broken[0]}", Backbone("test_efficientnet"))
     expected = extraction.of_split(data, "val", 1).clone()
     (file,) = (place / f"broken{broken[0]}").glob("val*.f32")
@@ -144,7 +144,7 @@ def test_features_that_are_not_those_written_are_computed_anew(place, broken, to
     file.write_bytes(broken * (len(whole) - CHECKSUM) + whole[-CHECKSUM:])
     assert torch.equal(extraction.of_split(data, "val", 1), expected)
     assert file.read_bytes() == whole
-    assert "are computed anew" in told.text
+    assert "are computed anew" in log.text
 
 
 def test_another_network_of_the_same_weights_has_features_of_its_own(place):

@@ -99,13 +99,13 @@ def test_how_many_images_are_repeated_is_told(threshold: float, said: str) -> No
     assert PowerSampling().about(labels, "image") is None
 
 
-def test_it_is_told_before_the_training_alone(told: pytest.LogCaptureFixture) -> None:
+def test_it_is_told_before_the_training_alone(log: pytest.LogCaptureFixture) -> None:
     data = DigitsLT(sampling=RepeatFactorSampling(), batch_size=16)
     data.setup("validate")
-    assert told.messages == []
+    assert log.messages == []
     data.setup("fit")
-    assert len(told.messages) == 1
-    assert "repeats 0 of 294 images" in told.messages[0]
+    assert len(log.messages) == 1
+    assert "repeats 0 of 294 images" in log.messages[0]
 
 
 def test_a_sampling_is_for_training_alone() -> None:

@@ -154,11 +154,11 @@ def test_what_cannot_be_used_is_one_clear_line(
     assert "\n" not in str(caught.value)
 
 
-def test_bad_annotations_are_left_out_on_request(root: Path, told: pytest.LogCaptureFixture) -> None:
+def test_bad_annotations_are_left_out_on_request(root: Path, log: pytest.LogCaptureFixture) -> None:
     bad_box(root)
     data = COCO(root, val_fraction=0, skip_bad_annotations=True, **OPTIONS)
     assert data.instance_counts == [13, 3, 1]
-    assert "left out 1 of 18 annotations: annotation 1 has a box without area" in told.text
+    assert "left out 1 of 18 annotations: annotation 1 has a box without area" in log.text
 
 
 def test_images_are_held_out_where_there_is_no_file(root: Path) -> None:
@@ -187,14 +187,14 @@ def placed(root: Path, split: str, places: Sequence[object]) -> None:
 PLACES = ["26", "26", "26", 33, 33, 33, 40, 40, 40, 51, 51, None]
 
 
-def test_images_of_one_place_stay_together(root: Path, told: pytest.LogCaptureFixture) -> None:
+def test_images_of_one_place_stay_together(root: Path, log: pytest.LogCaptureFixture) -> None:
     placed(root, "train", PLACES)
     data = COCO(root, val_fraction=0.25, group="location", **OPTIONS)
     sides = [{PLACES[id - 10] for id in data.parts[name].image_ids.tolist()} for name in ("train", "val")]
     assert sides[1]
     assert not sides[0] & sides[1]
-    assert "kept" in told.text
-    assert "--data.group location keeps" not in told.text
+    assert "kept" in log.text
+    assert "--data.group location keeps" not in log.text
     _ = COCO(root, group=r"(\d)\.png", **OPTIONS).splits
     with pytest.raises(InputError) as caught:
         _ = COCO(root, group="place", **OPTIONS).splits
@@ -202,15 +202,15 @@ def test_images_of_one_place_stay_together(root: Path, told: pytest.LogCaptureFi
     file = root / "instances_train.json"
     assert str(caught.value) == f"{file}: no image has a place, they have {fields}: give one as --data.group"
     _ = COCO(root, **OPTIONS).splits
-    assert "images have location, seq_id: --data.group location keeps those of one on one side of a split" in told.text
+    assert "images have location, seq_id: --data.group location keeps those of one on one side of a split" in log.text
 
 
-def test_places_of_training_and_validation_images_are_told(root: Path, told: pytest.LogCaptureFixture) -> None:
+def test_places_of_training_and_validation_images_are_told(root: Path, log: pytest.LogCaptureFixture) -> None:
     placed(root, "train", PLACES)
     write(root / "instances_val.json", root / "val", content([[2], [5], [2]]))
     placed(root, "val", [26, 26, 99])
     _ = COCO(root, group="location", **OPTIONS).splits
-    assert "val has 2 images of 1 group that training images have too: 26" in told.text
+    assert "val has 2 images of 1 group that training images have too: 26" in log.text
 
 
 def test_a_part_has_the_labels_and_the_truth_of_its_images(root: Path) -> None:
@@ -235,11 +235,11 @@ def test_counts_are_of_instances_and_of_images(root: Path) -> None:
     assert data.image_counts == [11, 3, 1]
 
 
-def test_classes_without_instances_are_told_in_one_line_and_kept(root: Path, told: pytest.LogCaptureFixture) -> None:
+def test_classes_without_instances_are_told_in_one_line_and_kept(root: Path, log: pytest.LogCaptureFixture) -> None:
     (root / "instances_train.json").write_text(json.dumps(content([[2], [], [2]])))
     data = COCO(root, val_fraction=0, **OPTIONS)
     assert (data.classes, data.instance_counts, data.image_counts) == (["bee", "cat", "ant"], [2, 0, 0], [2, 0, 0])
-    messages = [each.message for each in told.records if "training instance" in each.message]
+    messages = [each.message for each in log.records if "training instance" in each.message]
     assert messages == ["2 of 3 classes have no training instance and will not be found: cat, ant"]
 
 
@@ -253,10 +253,10 @@ def test_crowds_are_not_trained_on_but_are_in_the_truth(root: Path) -> None:
     assert crowds == [1, 3]
 
 
-def test_crowds_are_told(root: Path, told: pytest.LogCaptureFixture) -> None:
+def test_crowds_are_told(root: Path, log: pytest.LogCaptureFixture) -> None:
     (root / "instances_train.json").write_text(json.dumps(content(SHOWN, crowd=(1, 3))))
     _ = COCO(root, **OPTIONS).splits
-    lines = [line for line in told.messages if "are crowds" in line]
+    lines = [line for line in log.messages if "are crowds" in line]
     file = root / "instances_train.json"
     assert lines == [
         f"{file}: 2 of 18 annotations are crowds (iscrowd 1): not trained on, and neither right nor wrong in the "

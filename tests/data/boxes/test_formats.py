@@ -97,7 +97,7 @@ def voc(root: Path) -> None:
     text(root / "ImageSets/Main/cat_train.txt", "2007_000001  1\n2007_000003 -1\n")
 
 
-def test_pascal_voc_with_lists(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_pascal_voc_with_lists(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     voc(tmp_path)
     data = PascalVOC(tmp_path, **BOXES)
     assert boxes(data) == {"2007_000001.jpg": [("cat", [0, 0, 24, 16])], "2007_000003.jpg": []}
@@ -105,7 +105,7 @@ def test_pascal_voc_with_lists(tmp_path: Path, told: pytest.LogCaptureFixture) -
     assert data.classes == ["bird", "cat", "dog"]
     truth = data.truth("train", masks=False)["annotations"]
     assert [(each["bbox"], each["iscrowd"]) for each in truth] == [([0, 0, 24, 16], 0), ([2, 3, 7, 9], 1)]
-    lines = "\n".join(told.messages)
+    lines = "\n".join(log.messages)
     assert "read as Pascal VOC's format: train in ImageSets/Main/train.txt, val in ImageSets/Main/val.txt" in lines
     assert "2 of 3 classes have no training instance and will not be found: bird (in val alone), dog" in lines
 
@@ -117,7 +117,7 @@ def test_pascal_voc_of_labelimg_beside_the_images(tmp_path: Path) -> None:
     assert boxes(PascalVOC(tmp_path, **BOXES)) == {"a b.jpg": [("cat", [0, 1, 3, 4])], "c.PNG": [("dog", [0, 1, 3, 4])]}
 
 
-def test_pascal_voc_has_the_masks_of_its_objects(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_pascal_voc_has_the_masks_of_its_objects(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     voc(tmp_path)
     values = np.zeros((16, 24), np.uint8)
     values[2:5, 3:9], values[2, 3], values[8:12, 4:6] = 1, 255, 2
@@ -127,13 +127,13 @@ def test_pascal_voc_has_the_masks_of_its_objects(tmp_path: Path, told: pytest.Lo
     data = PascalVOC(tmp_path, **OPTIONS)
     assert boxes(data) == {"2007_000001.jpg": [("cat", [0, 0, 24, 16])]}
     assert np.array_equal(data.mask("train", data.instances("train", 0).numbers[0]), values == 1)
-    assert "train: masks are those of SegmentationObject/, left out 1 image without" in told.messages
+    assert "train: masks are those of SegmentationObject/, left out 1 image without" in log.messages
     Image.new("L", (3, 3)).save(tmp_path / "SegmentationObject/2007_000002.png")
     with pytest.raises(InputError, match=r"SegmentationObject/2007_000002\.png: is no PNG of 24 x 16 values"):
         _ = PascalVOC(tmp_path, **OPTIONS).splits
 
 
-def test_pascal_voc_of_datumaro_and_cvat(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_pascal_voc_of_datumaro_and_cvat(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     """Names with blanks, corners counted from 0, no XML file for an image without an object, numbers as colours."""
     for name in ("ä b 1", "Tag/ä b 2", "Tag/ä b 3"):
         image(tmp_path / "JPEGImages" / f"{name}.png")
@@ -146,7 +146,7 @@ def test_pascal_voc_of_datumaro_and_cvat(tmp_path: Path, told: pytest.LogCapture
         "ä b 2.png": [("cat", [3, 4, 9, 12]), ("dog", [5.5, 6, 7, 8])],
         "ä b 3.png": [],
     }
-    assert "1 train image without a .xml file: counted as without an object" in told.messages
+    assert "1 train image without a .xml file: counted as without an object" in log.messages
     colours = np.zeros((16, 24, 3), np.uint8)
     colours[4:12, 3:9], colours[6:8, 5:7], colours[0, 0] = (128, 0, 0), (0, 128, 0), (1, 2, 3)
     (tmp_path / "SegmentationObject/Tag").mkdir(parents=True)
@@ -323,11 +323,11 @@ def test_a_bad_line_of_yolo(line: str, reason: str, tmp_path: Path) -> None:
     assert data.left_out == {("train annotation", "that cannot be used"): 1}
 
 
-def test_yolo_boxes_beyond_their_image_are_clipped_and_told(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_yolo_boxes_beyond_their_image_are_clipped_and_told(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     yolo_roboflow(tmp_path)
     text(tmp_path / "train/labels/1.txt", "0 0.9 0.5 0.5 0.5\n")
     assert boxes(YOLO(tmp_path, **BOXES))["1.jpg"] == [("cat", [pytest.approx(15.6), 4, 24, 12])]
-    assert any("clipped 1 box that reaches beyond its image" in line for line in told.messages)
+    assert any("clipped 1 box that reaches beyond its image" in line for line in log.messages)
 
 
 def test_a_text_file_without_an_image(tmp_path: Path) -> None:
@@ -357,13 +357,13 @@ def test_a_bad_yaml_of_yolo(change: tuple[str, str], message: str, tmp_path: Pat
         _ = YOLO(tmp_path, **BOXES).splits
 
 
-def test_yolo_where_validation_is_training_holds_images_out(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_yolo_where_validation_is_training_holds_images_out(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     yolo_ultralytics(tmp_path)
     text(tmp_path / "pets.yaml", ULTRALYTICS_YAML.replace("val: images/val", "val: images/train"))
     text(tmp_path / "labels/train/2.txt", "0 0.5 0.5 0.25 0.5\n")
     data = YOLO(tmp_path, **BOXES | {"val_fraction": 0.5})
     assert (data.size("train"), data.size("val")) == (1, 1)
-    assert any("the images of val are those of train, so it is left out" in line for line in told.messages)
+    assert any("the images of val are those of train, so it is left out" in line for line in log.messages)
 
 
 # --- COCO's format, as tools write it ---------------------------------------------------------------------------------
@@ -395,7 +395,7 @@ def roboflow(names: list[str], categories: list[int]) -> str:
     return json.dumps(head | {"images": images, "annotations": annotations})
 
 
-def test_coco_of_roboflow(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_coco_of_roboflow(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     for split in ("train", "valid", "test"):
         image(tmp_path / split / "1_jpg.rf.2a.jpg")
         text(
@@ -409,7 +409,7 @@ def test_coco_of_roboflow(tmp_path: Path, told: pytest.LogCaptureFixture) -> Non
     assert boxes(data, "test") == {"1_jpg.rf.2a.jpg": [("dog", [2, 3, 8.5, 11])]}
     assert data.category_ids == [1, 2]
     assert data.parts["val"].path(0) == str(tmp_path / "valid/1_jpg.rf.2a.jpg")
-    lines = "\n".join(told.messages)
+    lines = "\n".join(log.messages)
     assert "no annotation is of the categories pets (0), cat (3); they are left out" in lines
     assert "train in train/_annotations.coco.json, val in valid/_annotations.coco.json" in lines
 
@@ -668,7 +668,7 @@ def cvat_set(root: Path) -> None:
     text(root / "annotations.xml", CVAT_META.format(images=images))
 
 
-def test_cvat(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_cvat(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     cvat_set(tmp_path)
     data = CVAT(tmp_path, **BOXES)
     found = boxes(data)
@@ -678,7 +678,7 @@ def test_cvat(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     assert found["2.png"] == []
     assert boxes(data, "val") == {"1.png": [("cat", [2, 3, 7.5, 9])]}
     assert data.classes == ["cat", "dog", "owl"]
-    lines = "\n".join(told.messages)
+    lines = "\n".join(log.messages)
     assert "read as CVAT's XML: train in annotations.xml, val in annotations.xml" in lines
     assert "left out what has no area: 1 line, 1 point, 1 tag" in lines
 

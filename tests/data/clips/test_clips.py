@@ -103,7 +103,7 @@ def videos(root: Path, store: Path, **classes: list[str]) -> Path:
     return root
 
 
-def test_videos_whose_frames_differ_in_size_and_flow_are_told(tmp_path: Path, store: Path, told: Any) -> None:
+def test_videos_whose_frames_differ_in_size_and_flow_are_told(tmp_path: Path, store: Path, log: Any) -> None:
     root = videos(tmp_path / "set", store, a=["good"] * 4, b=["good"] * 3)
     bad = frame_folder(root / "b" / "bad", 4)
     Image.new("RGB", (8, 8)).save(bad / "5.png")
@@ -115,8 +115,8 @@ def test_videos_whose_frames_differ_in_size_and_flow_are_told(tmp_path: Path, st
     )
     data = VideoFolder(root=root, batch_size=2, skip_bad_images=True)
     assert sum(len(part) for part in (data.splits.train, data.splits.val) if part is not None) == 8
-    assert "left out 1 of 9 video files that cannot be read" in told.text
-    assert f"left out {FRAMES} images of optical flow, which are no frames, beside those of 1 video: " in told.text
+    assert "left out 1 of 9 video files that cannot be read" in log.text
+    assert f"left out {FRAMES} images of optical flow, which are no frames, beside those of 1 video: " in log.text
 
 
 def test_training_draws_one_frame_of_each_part(store: Path) -> None:
@@ -234,7 +234,7 @@ def test_views_of_a_batch_are_clips(store: Path, tmp_path: Path) -> None:
     assert [(view.shape, view.dtype) for view in views] == [((3, 3, 4, 16, 16), torch.float32)] * 2
 
 
-def test_short_videos_repeat_frames_and_are_told(store: Path, tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_short_videos_repeat_frames_and_are_told(store: Path, tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     files = ClipFiles(listing(store / "short.mp4"), 8, 16, [ResizedCrop()])
     for draw in range(5):
         (drawn,) = numbers(files[0, draw]["images"])
@@ -243,7 +243,7 @@ def test_short_videos_repeat_frames_and_are_told(store: Path, tmp_path: Path, to
     assert numbers(read_clips(str(store / "short.mp4"), 6, 16)) == [[0, 0, 1, 1, 2, 2]]
     root = videos(tmp_path / "set", store, a=["good", "short"], b=["good"])
     _ = VideoFolder(root=root, batch_size=2, val_fraction=0).splits
-    assert f"1 video of fewer than 8 frames, some come twice: {root}/a/1-short.mp4 (3)" in told.text
+    assert f"1 video of fewer than 8 frames, some come twice: {root}/a/1-short.mp4 (3)" in log.text
 
 
 def test_class_folders_hold_videos_and_folders_of_frames(store: Path, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_table_names_files_and_folders_of_frames(store: Path, tmp_path: Path) 
     ],
 )
 def test_a_bad_video_gives_one_line(
-    bad: str, reason: str, store: Path, tmp_path: Path, told: pytest.LogCaptureFixture
+    bad: str, reason: str, store: Path, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     root = videos(tmp_path / "set", store, a=["good", bad], b=["good"])
     options: dict[str, Any] = {"batch_size": 2, "val_fraction": 0}
@@ -291,7 +291,7 @@ def test_a_bad_video_gives_one_line(
     assert message.endswith("leave such files out by --skip-bad-videos")
     data = VideoFolder(root=root, skip_bad_images=True, **options)
     assert data.image_counts == [1, 1]
-    assert "left out 1 of 3 video files that cannot be read" in told.text
+    assert "left out 1 of 3 video files that cannot be read" in log.text
 
 
 def test_many_bad_videos_are_counted_and_a_class_may_be_left_without_any(store: Path, tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ def test_damage_in_the_middle_is_one_line(workers: int, store: Path, tmp_path: P
 
 
 def test_what_the_check_has_found_is_kept(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
 ) -> None:
     decoded: list[str] = []
     check = checks.check_videos
@@ -359,7 +359,7 @@ def test_what_the_check_has_found_is_kept(
     kept.unlink()
     kept.mkdir()
     assert checked() == everything
-    assert "the videos will be checked again next time" in told.text
+    assert "the videos will be checked again next time" in log.text
 
 
 def test_a_check_that_is_stopped_goes_on_later(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -486,7 +486,7 @@ def test_egtea_without_a_folder(tmp_path: Path) -> None:
         EGTEA(root=tmp_path / "none").list_images()
 
 
-def test_frames_of_a_pattern_are_counted_and_kept_for_prediction(tmp_path: Path, told: Any) -> None:
+def test_frames_of_a_pattern_are_counted_and_kept_for_prediction(tmp_path: Path, log: Any) -> None:
     root = tmp_path / "set"
     for name in "ab":
         for number in range(2):
@@ -495,6 +495,6 @@ def test_frames_of_a_pattern_are_counted_and_kept_for_prediction(tmp_path: Path,
     data = VideoFolder(root=root, batch_size=1, num_workers=0, frame_pattern="*.png")
     _ = data.splits
     assert set(data._frame_counts.values()) == {3}
-    assert "left out 4 images of other names than *.png, which are no frames, beside those of 4 videos: " in told.text
+    assert "left out 4 images of other names than *.png, which are no frames, beside those of 4 videos: " in log.text
     assert data.input["frame_pattern"] == "*.png"
     assert "(1.png is 40 x 32, poster.jpg is 8 x 8)" in refusal(VideoFolder(root=root, batch_size=1))

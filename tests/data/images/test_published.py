@@ -112,9 +112,9 @@ def refusal(data: PublishedLT) -> str:
 
 
 @pytest.fixture
-def notices(told: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+def notices(log: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """The lines said so far about other totals than the published ones."""
-    return lambda: [line for line in told.messages if "as published" in line]
+    return lambda: [line for line in log.messages if "as published" in line]
 
 
 def test_imagenet_lt(tmp_path: Path) -> None:

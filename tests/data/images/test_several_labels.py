@@ -149,7 +149,7 @@ def coco(place: Path, file: str, images: range, names: list[str]) -> Path:
     return place / file
 
 
-def test_the_classes_of_objects_are_labels(place: Path, told: pytest.LogCaptureFixture) -> None:
+def test_the_classes_of_objects_are_labels(place: Path, log: pytest.LogCaptureFixture) -> None:
     train = coco(place, "instances_train.json", range(4), ["cat", "dog"])
     val = coco(place, "instances_val.json", range(4, 8), CLASSES)
     expected = {name: [c for c in its if c != "bird"] for name, its in EXPECTED.items()}
@@ -157,8 +157,8 @@ def test_the_classes_of_objects_are_labels(place: Path, told: pytest.LogCaptureF
         assert data.classes == ["cat", "dog"]
         assert sets_of(data) == {f"{i}.png": expected[f"{i}.png"] for i in range(4)}
         assert sets_of(data, "val") == {f"{i}.png": expected[f"{i}.png"] for i in range(4, 8)}
-        assert "left out 3 labels of 1 class that training lacks: bird" in told.text
-        told.clear()
+        assert "left out 3 labels of 1 class that training lacks: bird" in log.text
+        log.clear()
 
 
 def test_classes_that_are_given_are_taken_in_their_order(place: Path) -> None:
@@ -199,7 +199,7 @@ def test_rows_of_an_image_that_differ_in_group_or_split_are_refused(place: Path)
         _ = MultiLabelTable(table=table, **FEW).classes
 
 
-def test_a_run_finds_its_splits_again(place: Path, told: pytest.LogCaptureFixture) -> None:
+def test_a_run_finds_its_splits_again(place: Path, log: pytest.LogCaptureFixture) -> None:
     record = SplitRecord.of(MultiLabelTable(table=names(place), val_fraction=0.4, **FEW))
     assert record is not None
     before = MultiLabelTable(table=names(place), val_fraction=0.4, **FEW)
@@ -213,7 +213,7 @@ def test_a_run_finds_its_splits_again(place: Path, told: pytest.LogCaptureFixtur
     other = MultiLabelTable(table=place / "t.csv", **FEW)
     other.keep_splits(record, measured_alone=True)
     assert sets_of(other).keys() == sets_of(before).keys() - {first}
-    assert f"training images of the run has changed, left out: {first}" in told.text
+    assert f"training images of the run has changed, left out: {first}" in log.text
 
 
 @pytest.mark.parametrize(

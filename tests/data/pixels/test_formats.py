@@ -89,7 +89,7 @@ def test_values_that_cannot_be(options: dict[str, Any], message: str, binary: Pa
 
 
 def test_a_class_without_pixels_beside_others_is_told_with_what_is_ignored(
-    binary: Path, told: pytest.LogCaptureFixture
+    binary: Path, log: pytest.LogCaptureFixture
 ) -> None:
     text(binary / "classes.txt", "background\nvessel\nlens\n")
     both = LABELS.copy()
@@ -97,7 +97,7 @@ def test_a_class_without_pixels_beside_others_is_told_with_what_is_ignored(
     mask(binary / "masks" / "a.png", both)
     mask(binary / "masks" / "b.png", both)
     assert len(annotations(SegmentationFolder(binary, **OPTIONS))) == 2
-    assert any("no pixel is lens, and 2 pixels have the value 255" in line for line in told.messages)
+    assert any("no pixel is lens, and 2 pixels have the value 255" in line for line in log.messages)
 
 
 # --- Colours ----------------------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def pascal_palette() -> list[int]:
     return colours
 
 
-def test_pascal_voc_by_its_palette(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_pascal_voc_by_its_palette(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     palette = pascal_palette()
     assert palette[: len(FIRST)] == FIRST
     values = LABELS * 15
@@ -181,7 +181,7 @@ def test_pascal_voc_by_its_palette(tmp_path: Path, told: pytest.LogCaptureFixtur
     assert (data.size("train"), data.size("val"), len(data.classes)) == (2, 1, 21)
     assert data.classes[15] == "person"
     assert all(np.array_equal(each, values) for each in annotations(data))
-    assert any("palette of Pascal VOC, so the classes are its 21" in line for line in told.messages)
+    assert any("palette of Pascal VOC, so the classes are its 21" in line for line in log.messages)
     text(tmp_path / "ImageSets/Segmentation/train.txt", "2007_1\n2007_9\n")
     with pytest.raises(InputError, match=r"2007_9\.jpg: is not there, and .*train\.txt names it"):
         _ = SegmentationFolder(tmp_path, **OPTIONS).splits
@@ -308,7 +308,7 @@ def cvat(root: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [labelme, coco, cvat])
-def test_shapes_are_drawn(write: Callable[[Path], None], tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_shapes_are_drawn(write: Callable[[Path], None], tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     write(tmp_path)
     expected = LABELS.copy()
     expected[4:12, 10:14] = 2
@@ -317,7 +317,7 @@ def test_shapes_are_drawn(write: Callable[[Path], None], tmp_path: Path, told: p
     assert data_options(str(tmp_path), "longtail.data.SegmentationFolder") == named
     data = PolygonFolder(tmp_path, **OPTIONS)
     assert data.classes == ["background", "cat", "dog"]
-    assert any("its shapes are drawn" in line for line in told.messages)
+    assert any("its shapes are drawn" in line for line in log.messages)
     (found,) = annotations(data)
     assert np.array_equal(found, expected)
     sample = data.splits.train.images[0, 0]

@@ -74,7 +74,7 @@ def naive(data: SegmentationData, name: str) -> tuple[list[int], list[int], list
     return pixels, images, pairs
 
 
-def test_a_class_that_training_lacks_is_told_with_where_it_is(root: Path, told: pytest.LogCaptureFixture) -> None:
+def test_a_class_that_training_lacks_is_told_with_where_it_is(root: Path, log: pytest.LogCaptureFixture) -> None:
     birds = scene(0)
     birds[0, 0] = 3
     for split in ("val", "test"):
@@ -83,7 +83,7 @@ def test_a_class_that_training_lacks_is_told_with_where_it_is(root: Path, told: 
     _ = data.splits
     assert sum(int((data.annotation("train", row) == 3).sum()) for row in range(len(data.parts["train"]))) == 0
     said = "1 of 4 classes have no training pixel and will not be found: bird (in val and test alone)"
-    assert said in [record.message for record in told.records]
+    assert said in [record.message for record in log.records]
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
@@ -95,7 +95,7 @@ def test_a_value_that_is_no_class_is_found_before_training(split: str, root: Pat
         _ = SegmentationFolder(root, **OPTIONS).splits
 
 
-def test_a_folder_is_read_and_counted(root: Path, told: pytest.LogCaptureFixture) -> None:
+def test_a_folder_is_read_and_counted(root: Path, log: pytest.LogCaptureFixture) -> None:
     data = SegmentationFolder(root, **OPTIONS)
     assert data.classes == ["sky", "road", "car", "bird"]
     names = [Path(path).relative_to(root / "images").as_posix() for path in data.parts["train"].images]
@@ -119,7 +119,7 @@ def test_a_folder_is_read_and_counted(root: Path, told: pytest.LogCaptureFixture
             assert (data.pixel_counts, data.group_counts, data.image_counts) == (pixels, pixels, images)
             assert images == [5, 4, 1, 0]
             assert all(isinstance(count, int) for count in data.pixel_counts)
-    messages = "\n".join(each.message for each in told.records)
+    messages = "\n".join(each.message for each in log.records)
     assert f"counted the pixels of 5 annotations (train): {sum(data.pixel_counts):,} labelled" in messages
     assert "1 of 4 classes have no training pixel and will not be found: bird" in messages
     assert np.array_equal(data.picture("val", 1), Image.open(root / "images" / "val" / "1.png"))
@@ -224,7 +224,7 @@ BAD_PAIRS = {
 
 @pytest.mark.parametrize(("spoil", "message"), BAD_PAIRS.values(), ids=BAD_PAIRS.keys())
 def test_bad_files_are_refused_or_left_out(
-    spoil: Callable[[Path], None], message: str, root: Path, told: pytest.LogCaptureFixture
+    spoil: Callable[[Path], None], message: str, root: Path, log: pytest.LogCaptureFixture
 ) -> None:
     spoil(root)
     with pytest.raises(InputError, match=message) as error:
@@ -232,12 +232,12 @@ def test_bad_files_are_refused_or_left_out(
     assert "\n" not in str(error.value)
     assert str(error.value).endswith("repair or remove it, or leave such files out by --skip-bad-images")
     for _ in range(2):  # counted, then from the cache
-        told.clear()
+        log.clear()
         data = SegmentationFolder(root, skip_bad_images=True, **OPTIONS)
         pixels, images, _ = naive(data, "train")
         assert (data.pixel_counts, data.image_counts) == (pixels, images)
         assert len(data.parts["train"]) == (5 if "same name" in message else 4)
-        messages = [each.message for each in told.records if "left out" in each.message]
+        messages = [each.message for each in log.records if "left out" in each.message]
         assert len(messages) == 1
         assert messages[0].startswith("left out 1 train file that cannot be used: ")
 
@@ -305,12 +305,12 @@ def test_empty_folders_and_too_few_images_are_refused(tmp_path: Path) -> None:
         SegmentationFolder(tmp_path, **OPTIONS).setup("fit")
 
 
-def test_splits_without_a_labelled_pixel(root: Path, told: pytest.LogCaptureFixture) -> None:
+def test_splits_without_a_labelled_pixel(root: Path, log: pytest.LogCaptureFixture) -> None:
     save(root / "annotations" / "val" / "0.png", np.full((20, 24), 255))
     assert len(SegmentationFolder(root, **OPTIONS).parts["val"]) == 2, "one such image counts nothing"
     save(root / "annotations" / "test" / "0.png", np.full((20, 24), 255))
     assert SegmentationFolder(root, **OPTIONS).splits.test is None
-    assert any("so there is no test split" in each.message for each in told.records)
+    assert any("so there is no test split" in each.message for each in log.records)
     save(root / "annotations" / "val" / "1.png", np.full((20, 24), 255))
     with pytest.raises(InputError, match="no pixel of the val images has a class"):
         SegmentationFolder(root, **OPTIONS).setup("fit")
@@ -471,13 +471,13 @@ def test_counts_of_another_shape_are_made_anew(root: Path, counted: list[str]) -
 
 
 def test_a_folder_that_cannot_be_written_is_told_once_for_each_split(
-    root: Path, counted: list[str], told: pytest.LogCaptureFixture
+    root: Path, counted: list[str], log: pytest.LogCaptureFixture
 ) -> None:
     (root / ".longtail").write_text("a file in the way")
     expected = open_set(root).pixel_counts
     assert open_set(root).pixel_counts == expected
     assert len(counted) == 16
-    messages = {each.message for each in told.records if "cannot be written" in each.message}
+    messages = {each.message for each in log.records if "cannot be written" in each.message}
     assert len(messages) == 1
     assert messages.pop().endswith("so nothing is kept for next time")
 
@@ -568,7 +568,7 @@ def write_cityscapes(root: Path, kind: str, values: Any, test: Any) -> None:
             save(root / "gtFine" / f"{name}_gtFine_instanceIds.png", shown)
 
 
-def test_cityscapes(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_cityscapes(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     values = np.arange(36).reshape(6, 6)
     values[values >= 34] = 255  # of licence plates
     write_cityscapes(tmp_path, "labelIds", values, np.full((6, 6), 3))
@@ -583,7 +583,7 @@ def test_cityscapes(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     assert np.array_equal(data.annotation("train", 0), expected)
     assert data.pixel_counts == [4] * 19
     assert [len(data.parts["train"]), len(data.parts["val"]), data.splits.test] == [4, 2, None]
-    assert any("there is no test split" in each.message for each in told.records)
+    assert any("there is no test split" in each.message for each in log.records)
     data = Cityscapes(tmp_path, val_as_test=True, val_fraction=0.25, **OPTIONS)
     assert {name: len(part) for name, part in data.parts.items()} == {"train": 3, "val": 1, "test": 2}
 

@@ -39,7 +39,7 @@ A, B = [[0, 0, 1], [1, 1, 255]], [[2, 2, 2], [0, 0, 0]]
 @pytest.mark.parametrize(
     ("image", "mask"), [("image", "annotation"), ("pixel_values", "label"), ("picture", "mask"), ("image", "labels")]
 )
-def test_masks_in_tables(tmp_path: Path, image: str, mask: str, told: pytest.LogCaptureFixture) -> None:
+def test_masks_in_tables(tmp_path: Path, image: str, mask: str, log: pytest.LogCaptureFixture) -> None:
     masked(tmp_path / "data/train-00000-of-00002.parquet", [A], image, mask)
     masked(tmp_path / "data/train-00001-of-00002.parquet", [B], image, mask)
     masked(tmp_path / "data/validation-00000-of-00001.parquet", [B, A], image, mask)
@@ -50,7 +50,7 @@ def test_masks_in_tables(tmp_path: Path, image: str, mask: str, told: pytest.Log
     assert (data.size("train"), data.size("val")) == (2, 2)
     assert data.annotation("train", 0).tolist() == A
     assert np.asarray(data.picture("val", 1))[0, 0, 0] == 20
-    assert f"images in column {image}, masks in column {mask}" in told.text
+    assert f"images in column {image}, masks in column {mask}" in log.text
     words = recognise(tmp_path)
     assert (words.data, words.words) == ("MaskTables", "masks in tables")
     expected = ["--data", "longtail.data.MaskTables", f"--data.root={tmp_path}"]
@@ -114,7 +114,7 @@ def test_which_columns(tmp_path: Path) -> None:
         Folder(tmp_path, batch_size=1).setup("fit")
 
 
-def test_a_configuration_and_the_splits_of_a_run(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_a_configuration_and_the_splits_of_a_run(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     masked(tmp_path / "a.parquet", [A, B, A])
     file = masked(tmp_path / "b.parquet", [A, B])
     (tmp_path / "classes.txt").write_text("road\ncar\nsky\n")

@@ -288,13 +288,13 @@ MASKS = [
     ("bad", "reason", "masks"),
     [(*each, False) for each in BAD] + [({"segmentation": shape}, reason, True) for shape, reason in MASKS],
 )
-def test_a_bad_annotation(write, told, bad, reason, masks):
+def test_a_bad_annotation(write, log, bad, reason, masks):
     good = [annotation(1), annotation(3, 7, segmentation=(SQUARE,))]
     file = write(coco(good[0], annotation(2, **bad), good[1]))
     repair = "; repair or remove it, or leave such annotations out by --data.skip_bad_annotations true"
     assert refusal(file, masks=masks) == f"{file}: annotation 2 {reason}{repair}"
     found = read_annotations(file, masks=masks, skip_bad=True)
-    assert told.messages == [f"{file}: left out 1 of 3 annotations: annotation 2 {reason}"]
+    assert log.messages == [f"{file}: left out 1 of 3 annotations: annotation 2 {reason}"]
     assert len(found) == 3
     if masks:
         read_annotations(file)
@@ -305,7 +305,7 @@ def test_a_bad_annotation(write, told, bad, reason, masks):
         assert same(replace(found, bad=0), read_annotations(write(coco(*good))))
 
 
-def test_a_short_polygon_among_others_goes_alone(write, told, cached):
+def test_a_short_polygon_among_others_goes_alone(write, log, cached):
     given = [
         annotation(1, segmentation=(SQUARE,)),
         annotation(2, segmentation=([1, 2, 3, 4], TRIANGLE, [], SQUARE, [5, 5])),
@@ -315,16 +315,16 @@ def test_a_short_polygon_among_others_goes_alone(write, told, cached):
     what = "4 polygons of fewer than three points, of 2 annotations, such as annotation 2, whose other polygons stay"
     said = f"{file}: left out {what}"
     found = [read_annotations(file, masks=True) for _ in range(2)]
-    assert told.messages == [said, said]  # the second from the cache
+    assert log.messages == [said, said]  # the second from the cache
     given[1]["segmentation"], given[2]["segmentation"] = [TRIANGLE, SQUARE], [SQUARE]
     expected = read_annotations(write(coco(*given)), masks=True)
     for each in found:
         assert each.ids.tolist() == expected.ids.tolist()
         for k in range(3):
             np.testing.assert_array_equal(each.mask(k), expected.mask(k))
-    assert len(told.messages) == 2
+    assert len(log.messages) == 2
     read_annotations(file)
-    assert len(told.messages) == 2  # without masks no polygon is read
+    assert len(log.messages) == 2  # without masks no polygon is read
 
 
 def test_a_short_polygon_that_is_all_there_is_makes_the_annotation_bad(write):
@@ -333,7 +333,7 @@ def test_a_short_polygon_that_is_all_there_is_makes_the_annotation_bad(write):
     )
 
 
-def test_many_bad_annotations(write, told):
+def test_many_bad_annotations(write, log):
     flat, lost = [annotation(i, box=(1, 1, 0, 2)) for i in range(4)], annotation(4, 99)
     file = write(coco(*flat, lost, annotation(5)))
     assert (
@@ -341,8 +341,8 @@ def test_many_bad_annotations(write, told):
         in refusal(file)
     )
     assert read_annotations(file, skip_bad=True).ids.tolist() == [5]
-    assert told.messages[0].startswith(f"{file}: left out 5 of 6 annotations: annotation 0 has a box ")
-    assert told.messages[0].endswith("annotation 2 has a box without area, width 0 and height 2 and 2 more")
+    assert log.messages[0].startswith(f"{file}: left out 5 of 6 annotations: annotation 0 has a box ")
+    assert log.messages[0].endswith("annotation 2 has a box without area, width 0 and height 2 and 2 more")
     assert "none of the 5 annotations can be used (annotation 0 has" in refusal(write(coco(*flat, lost)), skip_bad=True)
 
 
@@ -390,11 +390,11 @@ def test_the_cache_of_a_changed_file_is_replaced(write, cached):
     assert len(list((file.parent / ".longtail").iterdir())) == 2
 
 
-def test_the_cache_keeps_what_is_bad(write, told, cached):
+def test_the_cache_keeps_what_is_bad(write, log, cached):
     file = write(coco(annotation(1), annotation(2, 99)))
     assert refusal(file) == refusal(file)
     assert read_annotations(file, skip_bad=True).ids.tolist() == [1]
-    assert len(told.messages) == len(cached) == 1
+    assert len(log.messages) == len(cached) == 1
 
 
 @pytest.mark.parametrize("name", ["about.json", "boxes.npy", "crowd.npy"])
@@ -414,23 +414,23 @@ def test_a_damaged_cache_is_made_anew(write, cached, name, damage):
     assert len(cached) == 2
 
 
-def test_no_cache_where_the_folder_cannot_be_written(write, told, cached, tmp_path):
+def test_no_cache_where_the_folder_cannot_be_written(write, log, cached, tmp_path):
     (tmp_path / ".longtail").touch()
     file = write(coco(annotation(1)))
     for _ in range(2):
         assert read_annotations(file).cache is None
-    assert len(cached) == len(told.messages) == 2
-    assert told.messages[0].startswith(f"{tmp_path}/.longtail: cannot be written (")
+    assert len(cached) == len(log.messages) == 2
+    assert log.messages[0].startswith(f"{tmp_path}/.longtail: cannot be written (")
 
 
-def test_no_part_of_a_cache_is_left(write, told, cached, monkeypatch, tmp_path):
+def test_no_part_of_a_cache_is_left(write, log, cached, monkeypatch, tmp_path):
     def full(file, values):
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
     assert read_annotations(write(coco(annotation(1)))).ids.tolist() == [1]
-    assert "(No space left on device)" in told.messages[0]
+    assert "(No space left on device)" in log.messages[0]
     assert list((tmp_path / ".longtail").iterdir()) == []
 
 

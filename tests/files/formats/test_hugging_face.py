@@ -192,7 +192,7 @@ def test_which_column(tmp_path: Path) -> None:
     assert "which column has the classes? There are left, coarse, fine: give --data.label" in refusal(file, reading)
 
 
-def test_images_beside_the_tables_are_told(hub: Path, told: pytest.LogCaptureFixture) -> None:
+def test_images_beside_the_tables_are_told(hub: Path, log: pytest.LogCaptureFixture) -> None:
     (hub / "images").mkdir()
     (hub / "images" / "a.JPG").touch()
     data = Folder(hub, batch_size=1)

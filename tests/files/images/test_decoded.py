@@ -84,7 +84,7 @@ def test_features_of_smaller_pixels_are_others(photos):
     assert plain.fingerprint("train") != kept.fingerprint("train")
 
 
-def test_it_is_done_once_for_each_state_of_the_files(photos, tmp_path, monkeypatch, told):
+def test_it_is_done_once_for_each_state_of_the_files(photos, tmp_path, monkeypatch, log):
     calls = []
     monkeypatch.setattr(module, "decode", lambda *args: calls.append(args[0]) or decode(*args))
     paths = files(photos)
@@ -92,7 +92,7 @@ def test_it_is_done_once_for_each_state_of_the_files(photos, tmp_path, monkeypat
         list(pool.map(lambda _: decoded(paths, 64, None, tmp_path / "home"), range(2)))
     decoded(paths[::-1], 64, None, tmp_path / "home")
     assert len(calls) == 10
-    assert "pixels of 10 images in" in told.text
+    assert "pixels of 10 images in" in log.text
     os.utime(paths[0], (1, 1))
     decoded(paths, 64, None, tmp_path / "home")
     assert len(calls) == 20

@@ -117,15 +117,15 @@ def test_unused_bits_are_told(
     significant: tuple[int, ...],
     bit_depth: int | None,
     message: str,
-    told: pytest.LogCaptureFixture,
+    log: pytest.LogCaptureFixture,
     tmp_path: Path,
 ) -> None:
     eight = tmp_path / "eight.png"
     Image.new("RGB", (4, 4)).save(eight)
     paths = [write_png(tmp_path / name, values, significant) for name in ("a.png", "b.png")]
     tell_depth([str(path) for path in (*paths, eight)], bit_depth)
-    assert len(told.messages) == bool(message)
-    assert message in "".join(told.messages)
+    assert len(log.messages) == bool(message)
+    assert message in "".join(log.messages)
 
 
 def test_a_depth_that_cannot_be_is_refused(tmp_path: Path) -> None:
@@ -141,12 +141,12 @@ def test_a_depth_that_cannot_be_is_refused(tmp_path: Path) -> None:
             tell_depth(paths, bit_depth)
 
 
-def test_bad_files_are_left_to_those_who_decode_them(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_bad_files_are_left_to_those_who_decode_them(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     cut = write_png(tmp_path / "cut.png", RAMP)
     cut.write_bytes(cut.read_bytes()[:-2000])
     (tmp_path / "text.png").write_text("text")
     tell_depth([str(cut), str(tmp_path / "text.png"), str(tmp_path / "none.png")], None)
-    assert told.messages == []
+    assert log.messages == []
 
 
 def test_few_are_spread_over_all() -> None:

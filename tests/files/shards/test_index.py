@@ -126,7 +126,7 @@ def test_others_read_them_too(shards):
     assert seen != sorted(seen)
 
 
-def test_tables_with_groups_and_odd_names(tmp_path, told):
+def test_tables_with_groups_and_odd_names(tmp_path, log):
     root = tmp_path / "set"
     for i, name in enumerate(["a.png", "b/a.png", "ü 1.2.png", "ü 1_2.png"]):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -136,13 +136,13 @@ def test_tables_with_groups_and_odd_names(tmp_path, told):
     )
     packed(Table(root / "t.csv", group="who"), tmp_path / "shards", group="who")
     assert_same_images(Folder(tmp_path / "shards", group="who"), Table(root / "t.csv", group="who"))
-    assert "shards: the packed groups" not in told.text
+    assert "shards: the packed groups" not in log.text
     assert_same_images(Folder(tmp_path / "shards"), Table(root / "t.csv", group="who"))
     message = refused(lambda: Folder(tmp_path / "shards", configuration="big").list_images())
     assert (
         message == f"--data.configuration big: {tmp_path / 'shards'} is read as shards, which have none: leave it out"
     )
-    assert "shards: the packed groups, by who, stay on one side of a split each" in told.text
+    assert "shards: the packed groups, by who, stay on one side of a split each" in log.text
 
 
 def test_packing_leaves_nothing_half_written(tmp_path, shards):
@@ -206,7 +206,7 @@ WITH_JSON = {
 }
 
 
-def test_shards_of_others_are_indexed_once(tmp_path, told):
+def test_shards_of_others_are_indexed_once(tmp_path, log):
     root = tmp_path / "set"
     archive(root / "imagenet-train-000000.tar", WITH_CLS)
     archive(root / "imagenet-train-000001.tar", WITH_CLS)
@@ -223,7 +223,7 @@ def test_shards_of_others_are_indexed_once(tmp_path, told):
     assert index.stat().st_mtime_ns == written
     archive(root / "imagenet-train-000001.tar", {**WITH_CLS, "2.jpg": encoded(1, "JPEG"), "2.cls": b"3"})
     assert len(Folder(root).list_images()["train"]) == 5
-    assert "not those that were indexed, and are read again" in told.text
+    assert "not those that were indexed, and are read again" in log.text
 
 
 def test_labels_in_json_and_folders_of_splits(tmp_path):

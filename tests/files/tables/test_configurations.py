@@ -65,7 +65,7 @@ SEVERAL = """- config_name: small
 """
 
 
-def test_several_configurations(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_several_configurations(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     root = written(tmp_path, SEVERAL)
     assert configuration_names(root) == ["small", "large", "inner"]
     message = f"{root} has several configurations, small, large, inner: give one, by --data.configuration small"
@@ -73,7 +73,7 @@ def test_several_configurations(tmp_path: Path, told: pytest.LogCaptureFixture) 
     small = configuration(root, "small")
     assert (small.folder, small.splits, small.words) == (root / "small", None, "")
     assert splits(root, "large") == BOTH
-    assert "configuration large: unsupervised is neither train, val nor test, and left out" in told.text
+    assert "configuration large: unsupervised is neither train, val nor test, and left out" in log.text
     assert splits(root, "inner") == {"small/test.parquet": "test", "small/train.parquet": "train"}
     with pytest.raises(InputError, match=r"has no such configuration, only small, large, inner: give one$"):
         configuration(root, "huge")
