@@ -71,11 +71,11 @@ def test_the_figures_before_are_those_of_the_network(calibrated: Path) -> None:
     calibration = Calibration.read(calibrated, 10, path.stem)
     assert calibration is not None
     expected = probability_figures(logits.softmax(1), targets)
-    given = calibration.figures["all"]["before"]["metrics"]
-    assert given == pytest.approx({name: float(value) for name, value in expected.items()}, abs=1e-6)
-    own = calibration.log_probabilities(logits).exp()[torch.arange(100), targets]
-    assert calibration.true != own.tolist(), "fitted on others"
-    assert calibration.true == pytest.approx(own.tolist(), abs=0.3)
+    figures = calibration.figures["all"]["before"]["metrics"]
+    assert figures == pytest.approx({name: float(value) for name, value in expected.items()}, abs=1e-6)
+    shares = calibration.log_probabilities(logits).exp()[torch.arange(100), targets]
+    assert calibration.true != shares.tolist(), "fitted on others"
+    assert calibration.true == pytest.approx(shares.tolist(), abs=0.3)
 
 
 def rows(file: Path) -> list[dict[str, str]]:
@@ -89,9 +89,9 @@ def test_sets_hold_the_most_probable_classes(calibrated: Path, images: Path, tmp
     for coverage in ("0.5", "0.9"):
         out.unlink(missing_ok=True)
         assert main([*command, "--coverage", coverage]) == 0
-        inside = [row["set"].split("|") for row in rows(out)]
-        sizes.append(sum(map(len, inside)))
-        for row, names in zip(rows(out), inside, strict=True):
+        sets = [row["set"].split("|") for row in rows(out)]
+        sizes.append(sum(map(len, sets)))
+        for row, names in zip(rows(out), sets, strict=True):
             assert names == [row[f"class_{rank + 1}"] for rank in range(len(names))]
     assert 30 <= sizes[0] < sizes[1]
     out.unlink()
@@ -113,11 +113,11 @@ def test_a_prior_is_what_the_posterior_is_multiplied_by(calibrated: Path, images
         answers[value] = [
             {row[f"class_{k}"]: float(row[f"probability_{k}"]) for k in range(1, 11)} for row in rows(out)
         ]
-    uniform, given, table = answers.values()
-    assert given == table
-    for one, other in zip(uniform, given, strict=True):
-        joint = {name: one[name] * prior[name] for name in CLASSES}
-        assert other == pytest.approx({name: value / sum(joint.values()) for name, value in joint.items()}, abs=1e-4)
+    uniform, weighted, table = answers.values()
+    assert weighted == table
+    for flat, share in zip(uniform, weighted, strict=True):
+        joint = {name: flat[name] * prior[name] for name in CLASSES}
+        assert share == pytest.approx({name: value / sum(joint.values()) for name, value in joint.items()}, abs=1e-4)
 
 
 def test_the_frequencies_of_the_images_are_estimated(
@@ -125,12 +125,12 @@ def test_the_frequencies_of_the_images_are_estimated(
 ) -> None:
     command = ["predict", str(calibrated), str(images), "--prior", "estimate", "--output", str(tmp_path / "out.csv")]
     assert main(command) == 0
-    said = capsys.readouterr().err
-    assert "class frequencies of 30 images, estimated (95 % interval): " in said
-    assert "uncertain" in said
-    one = sorted(images.iterdir())[0]
+    errors = capsys.readouterr().err
+    assert "class frequencies of 30 images, estimated (95 % interval): " in errors
+    assert "uncertain" in errors
+    path = sorted(images.iterdir())[0]
     assert "at least as many images as classes, got 1 for 10" in fails(
-        capsys, "predict", str(calibrated), str(one), "--prior", "estimate"
+        capsys, "predict", str(calibrated), str(path), "--prior", "estimate"
     )
 
 
@@ -149,9 +149,9 @@ def test_the_exported_model_is_calibrated(calibrated: Path, tmp_path: Path) -> N
 def test_a_split_is_measured_under_other_frequencies(calibrated: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = results(calibrated)
     assert main(["test", str(calibrated), "--prior", "uniform"]) == 0
-    said = capsys.readouterr().out
-    assert "--prior uniform" in said
-    assert "Balanced accuracy" in said
+    output = capsys.readouterr().out
+    assert "--prior uniform" in output
+    assert "Balanced accuracy" in output
     assert results(calibrated) == before
 
 
@@ -162,9 +162,9 @@ def test_a_split_is_measured_with_adjusted_logits(calibrated: Path, capsys: pyte
     before, after = re.findall(r"[\d.]+%", row)
     assert before == after
     assert main(["test", str(calibrated), "--strength", "100"]) == 0
-    said = capsys.readouterr().out
-    assert "--strength 100" in said
-    assert re.search(r"Balanced accuracy .* 10\.0%", said)
+    output = capsys.readouterr().out
+    assert "--strength 100" in output
+    assert re.search(r"Balanced accuracy .* 10\.0%", output)
 
 
 @pytest.mark.parametrize(

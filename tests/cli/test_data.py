@@ -182,9 +182,9 @@ def test_the_class_that_the_recipe_names_says_what_a_path_means(
 def test_what_a_class_cannot_read_is_refused_with_the_way_out(
     place: Path, named: str, value: str, message: str
 ) -> None:
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError, match=message) as error:
         data_options(value, named)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_path_that_is_not_there_is_said_before_anything_heavy_is_imported(place: Path) -> None:
@@ -303,9 +303,9 @@ FAULTS = [
 def test_a_fault_of_somebody_elses_code_keeps_its_traceback(
     place: Path, options: list[str], kind: type[Exception]
 ) -> None:
-    with pytest.raises(kind, match=r"^a fault of my own$") as caught:
+    with pytest.raises(kind, match=r"^a fault of my own$") as error:
         main(["fit", "--recipe", "mine.yaml", *options, "--run", "run"])
-    assert caught.traceback[-1].path == place / "my_sets.py"
+    assert error.traceback[-1].path == place / "my_sets.py"
     assert not (place / "run").exists()
 
 
@@ -325,13 +325,13 @@ def check(value):
 
 def test_a_fault_of_the_package_itself_keeps_its_traceback() -> None:
     """No check raised it, so no value of an option is at fault."""
-    inside: dict[str, Any] = {"__name__": "longtail.made_up", "building": building}
-    exec(BUILT_WRONGLY, inside)
-    with pytest.raises(ValueError, match="not enough values to unpack") as caught:
-        inside["fault"]()
-    assert type(caught.value) is ValueError
+    module: dict[str, Any] = {"__name__": "longtail.made_up", "building": building}
+    exec(BUILT_WRONGLY, module)
+    with pytest.raises(ValueError, match="not enough values to unpack") as error:
+        module["fault"]()
+    assert type(error.value) is ValueError
     with pytest.raises(InputError, match="beta must be at most 1, got 2"):
-        inside["check"](2)
+        module["check"](2)
 
 
 VALUES = [
