@@ -87,16 +87,16 @@ def test_training_evaluation_and_pictures_have_all_levels(
     assert np.array_equal(picture, right)
     batches = {"train": next(iter(data.train_dataloader())), "val": next(iter(data.val_dataloader()))}
     for name, batch in batches.items():
-        found = torch.stack(list(batch["images"])).flatten().unique()
-        assert len(found) > 150, f"{name}: 17 levels where the scale is that of 16 bits"
-        assert found.max() > 200
-    seen = batches["val"]["images"][0]
+        levels = torch.stack(list(batch["images"])).flatten().unique()
+        assert len(levels) > 150, f"{name}: 17 levels where the scale is that of 16 bits"
+        assert levels.max() > 200
+    sample = batches["val"]["images"][0]
     if make in (boxes, pixels):
-        assert np.array_equal(seen.permute(1, 2, 0), right)
+        assert np.array_equal(sample.permute(1, 2, 0), right)
     else:
         central = prepare(Image.fromarray(right), 56)
-        seen = seen[0, :, 0] if make is clips else seen[0]
-        assert (seen.int() - central.int()).abs().max() <= 1
+        sample = sample[0, :, 0] if make is clips else sample[0]
+        assert (sample.int() - central.int()).abs().max() <= 1
 
 
 @every_grain

@@ -26,10 +26,10 @@ def make_photos(root: Path, counts: dict[str, int], size: tuple[int, int] = (40,
 def test_digits_are_long_tailed_in_training_and_balanced_elsewhere() -> None:
     data = DigitsLT()
     assert data.image_counts == [120, 71, 43, 25, 15, 9, 5, 3, 2, 1]
-    for name, each in (("val", 10), ("test", 40)):
+    for name, count in (("val", 10), ("test", 40)):
         split = data.split(name)
         assert split is not None
-        assert np.bincount(split.targets).tolist() == [each] * 10
+        assert np.bincount(split.targets).tolist() == [count] * 10
 
 
 def test_a_training_batch_has_a_view_for_every_entry() -> None:
@@ -40,8 +40,8 @@ def test_a_training_batch_has_a_view_for_every_entry() -> None:
     batch = data.on_after_batch_transfer(batch, 0)
     assert [view.shape for view in batch["views"]] == [(16, 3, 16, 16)] * 2
     assert batch["targets"].shape == batch["rows"].shape == (16,)
-    again = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
-    assert torch.equal(batch["views"][1], again["views"][1])
+    copy = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert torch.equal(batch["views"][1], copy["views"][1])
 
 
 class Training:
@@ -78,12 +78,12 @@ def test_each_view_of_files_is_cropped_in_its_own_way(tmp_path: Path) -> None:
     batch = next(iter(data.train_dataloader()))
     _, corner, central, _ = data.on_after_batch_transfer(batch, 0)["views"]
     files = ImageFiles(data._listings["train"], 16)
-    evaluated = torch.stack([files[int(row), 0]["images"][0] for row in batch["rows"]])
-    assert torch.equal(central, data.normalise(evaluated))
+    images = torch.stack([files[int(row), 0]["images"][0] for row in batch["rows"]])
+    assert torch.equal(central, data.normalise(images))
     assert torch.equal(corner, central[..., :1, :1].expand_as(central))
-    wrong = Folder(root, views=[PlainView(crop=ResizedCrop(24))], batch_size=4, image_size=16)
+    module = Folder(root, views=[PlainView(crop=ResizedCrop(24))], batch_size=4, image_size=16)
     with pytest.raises(InputError, match="a view crops to 24 pixels, and images have 16"):
-        _ = wrong.splits
+        _ = module.splits
 
 
 def test_a_flat_folder_is_split_with_a_training_image_for_every_class(
@@ -94,8 +94,8 @@ def test_a_flat_folder_is_split_with_a_training_image_for_every_class(
     assert "1 of 3 classes have no val image: c" in log.text
     assert data.split("test") is None
     assert data.image_size == 32
-    other = Folder(tmp_path / "p", val_fraction=0.4, batch_size=2, split_seed=1)
-    assert other.image_counts == data.image_counts
+    variant = Folder(tmp_path / "p", val_fraction=0.4, batch_size=2, split_seed=1)
+    assert variant.image_counts == data.image_counts
 
 
 def test_a_test_split_is_held_out_on_request(tmp_path: Path) -> None:

@@ -38,12 +38,12 @@ def text(path: Path, content: str) -> None:
 def boxes(data: DetectionData, split: str = "train") -> dict[str, list[tuple[str, list[float]]]]:
     """The class and the corners of each object, by the name of the image."""
     _ = data.splits
-    found = {}
+    objects = {}
     for row in range(data.size(split)):
         instances = data.instances(split, row)
         pairs = zip(instances.labels.tolist(), instances.boxes.tolist(), strict=True)
-        found[Path(data.file_name(split, row)).name] = [(data.classes[label], corners) for label, corners in pairs]
-    return found
+        objects[Path(data.file_name(split, row)).name] = [(data.classes[label], corners) for label, corners in pairs]
+    return objects
 
 
 # --- Pascal VOC -------------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def test_pascal_voc_with_lists(tmp_path: Path, log: pytest.LogCaptureFixture) ->
     assert boxes(data, "val") == {"2007_000002.jpg": [("bird", [4.5, 5, 7, 8])]}
     assert data.classes == ["bird", "cat", "dog"]
     truth = data.truth("train", masks=False)["annotations"]
-    assert [(each["bbox"], each["iscrowd"]) for each in truth] == [([0, 0, 24, 16], 0), ([2, 3, 7, 9], 1)]
+    assert [(entry["bbox"], entry["iscrowd"]) for entry in truth] == [([0, 0, 24, 16], 0), ([2, 3, 7, 9], 1)]
     lines = "\n".join(log.messages)
     assert "read as Pascal VOC's format: train in ImageSets/Main/train.txt, val in ImageSets/Main/val.txt" in lines
     assert "2 of 3 classes have no training instance and will not be found: bird (in val alone), dog" in lines
@@ -314,10 +314,10 @@ def test_a_bad_line_of_yolo(line: str, reason: str, tmp_path: Path) -> None:
     yolo_roboflow(tmp_path)
     file = tmp_path / "train/labels/1.txt"
     text(file, f"{file.read_text()}\n{line}\n")
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         _ = YOLO(tmp_path, **BOXES).splits
-    assert f"train/labels/1.txt, line 3 {reason}" in str(caught.value)
-    assert "--data.skip_bad_annotations true" in str(caught.value)
+    assert f"train/labels/1.txt, line 3 {reason}" in str(error.value)
+    assert "--data.skip_bad_annotations true" in str(error.value)
     data = YOLO(tmp_path, skip_bad_annotations=True, **BOXES)
     assert len(boxes(data)["1.jpg"]) == 2
     assert data.left_out == {("train annotation", "that cannot be used"): 1}
@@ -431,9 +431,9 @@ def test_images_of_another_split_are_never_taken(tmp_path: Path) -> None:
 def coco(names: list[str], **more: Any) -> dict[str, Any]:
     images = [{"id": i + 1, "file_name": name, "width": 24, "height": 16} for i, name in enumerate(names)]
     square = [2, 3, 8, 3, 8, 11, 2, 11]
-    each = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 3, 6, 8], "segmentation": [square], "iscrowd": 0}
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 3, 6, 8], "segmentation": [square], "iscrowd": 0}
     categories = [{"id": 1, "name": "cat", "supercategory": ""}, {"id": 2, "name": "dog", "supercategory": ""}]
-    return {"images": images, "annotations": [each | more], "categories": categories}
+    return {"images": images, "annotations": [box | more], "categories": categories}
 
 
 def test_coco_of_cvat(tmp_path: Path) -> None:
@@ -559,9 +559,9 @@ def test_labelme(tmp_path: Path) -> None:
     )
     text(tmp_path / "annotations/2.json", labelme("..\\images\\2.jpg"))
     data = LabelMe(tmp_path, **OPTIONS)
-    found = boxes(data)
-    assert found["2.jpg"] == []
-    rounded = [(name, np.round(corners, 3).tolist()) for name, corners in found["1.jpg"]]
+    objects = boxes(data)
+    assert objects["2.jpg"] == []
+    rounded = [(name, np.round(corners, 3).tolist()) for name, corners in objects["1.jpg"]]
     assert rounded == [
         ("cat", [2, 3, 8, 11]),
         ("dog", [10, 2, 20, 14]),
@@ -574,7 +574,7 @@ def test_labelme(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "reason"),
+    ("fault", "reason"),
     [
         (shape("cat", [[1, 1], [4, 4]], "line"), "shape 2 is a line, which has no area"),
         (shape("cat", [[1, 1], [4, 4]]), "shape 2 has a polygon of 2 points"),
@@ -583,9 +583,9 @@ def test_labelme(tmp_path: Path) -> None:
         (shape("cat", [[30, 1], [34, 4], [30, 9]]), r"shape 2 \(cat\) has a box outside its image"),
     ],
 )
-def test_a_bad_shape_of_labelme(bad: dict[str, Any], reason: str, tmp_path: Path) -> None:
+def test_a_bad_shape_of_labelme(fault: dict[str, Any], reason: str, tmp_path: Path) -> None:
     image(tmp_path / "1.jpg")
-    text(tmp_path / "1.json", labelme("1.jpg", shape("cat", [[2, 3], [8, 3], [8, 11]]), bad))
+    text(tmp_path / "1.json", labelme("1.jpg", shape("cat", [[2, 3], [8, 3], [8, 11]]), fault))
     with pytest.raises(InputError, match=rf"1\.json, {reason}"):
         _ = LabelMe(tmp_path, **OPTIONS).splits
     data = LabelMe(tmp_path, skip_bad_annotations=True, **OPTIONS)
@@ -603,9 +603,9 @@ def labelme_set(root: Path) -> None:
 
 def test_labelme_has_turned_rectangles_and_folders_of_its_own(tmp_path: Path) -> None:
     image(tmp_path / "Tag/1.jpg", tmp_path / "Nacht/1.jpg")
-    turned = shape("cat", [[6, 2], [9, 5], [6, 8], [3, 5]], "oriented_rectangle")
+    rectangle = shape("cat", [[6, 2], [9, 5], [6, 8], [3, 5]], "oriented_rectangle")
     for folder in ("Tag", "Nacht"):
-        text(tmp_path / folder / "1.json", labelme("1.jpg", turned))
+        text(tmp_path / folder / "1.json", labelme("1.jpg", rectangle))
     assert list(box_readers(tmp_path)) == ["LabelMe"]
     data = LabelMe(tmp_path, **OPTIONS)
     _ = data.splits
@@ -671,11 +671,11 @@ def cvat_set(root: Path) -> None:
 def test_cvat(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     cvat_set(tmp_path)
     data = CVAT(tmp_path, **BOXES)
-    found = boxes(data)
-    assert [name for name, _ in found["1.png"]] == ["cat", "cat", "dog", "owl"]
+    objects = boxes(data)
+    assert [name for name, _ in objects["1.png"]] == ["cat", "cat", "dog", "owl"]
     expected = [[2, 3, 7.5, 9], [6, 6, 14, 10], [6, 6, 14, 10], [21, 4, 23, 5]]
-    assert np.allclose([corners for _, corners in found["1.png"]], expected)
-    assert found["2.png"] == []
+    assert np.allclose([corners for _, corners in objects["1.png"]], expected)
+    assert objects["2.png"] == []
     assert boxes(data, "val") == {"1.png": [("cat", [2, 3, 7.5, 9])]}
     assert data.classes == ["cat", "dog", "owl"]
     lines = "\n".join(log.messages)
@@ -701,9 +701,9 @@ def test_cvat_without_subsets_has_masks(tmp_path: Path) -> None:
     owl = np.zeros((16, 24), bool)
     owl[4, 21:23] = True
     assert np.array_equal(data.mask("train", numbers[2]) > 0, owl)
-    turned = np.zeros((16, 24), bool)
-    turned[6:10, 6:14] = True
-    assert np.array_equal(data.mask("train", numbers[0]) > 0, turned)
+    mask = np.zeros((16, 24), bool)
+    mask[6:10, 6:14] = True
+    assert np.array_equal(data.mask("train", numbers[0]) > 0, mask)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def picture(grey: int) -> bytes:
 
 
 def table(
-    rows: Sequence[Boxes], kind: Any = STRUCTURES, about: Any = NEW_STRUCTURES, first: int = 1, **more: Any
+    rows: Sequence[Boxes], kind: Any = STRUCTURES, feature: Any = NEW_STRUCTURES, first: int = 1, **more: Any
 ) -> Any:
     """A table of plain images, grey as their number, with boxes and classes."""
     images = [{"bytes": picture(first + i), "path": f"{first + i}.png"} for i in range(len(rows))]
@@ -61,7 +61,7 @@ def table(
     ]
     columns = {"image": pa.array(images, IMAGE), "objects": pa.array(objects, kind)}
     content = pa.table(columns | {name: pa.array(values) for name, values in more.items()})
-    features = {"image": {"_type": "Image"}, "objects": about}
+    features = {"image": {"_type": "Image"}, "objects": feature}
     return with_features(content, features)
 
 
@@ -72,9 +72,9 @@ def boxes(data: BoxTables, split: str = "train") -> list[list[tuple[str, list[fl
     return [
         [
             (data.classes[label], corners)
-            for label, corners in zip(each.labels.tolist(), each.boxes.tolist(), strict=True)
+            for label, corners in zip(image.labels.tolist(), image.boxes.tolist(), strict=True)
         ]
-        for each in instances
+        for image in instances
     ]
 
 
@@ -83,14 +83,14 @@ READ = [[("dog", [10, 4, 16, 12]), ("cat", [0, 0, 2, 3])], [], [("dog", [12, 10,
 
 
 @pytest.mark.parametrize(
-    ("kind", "about"),
+    ("kind", "feature"),
     [(LISTS, NEW_LISTS), (LISTS, OLD_LISTS), (STRUCTURES, NEW_STRUCTURES), (STRUCTURES, OLD_STRUCTURES)],
     ids=["lists", "old lists", "structures", "old structures"],
 )
-def test_objects(tmp_path: Path, kind: Any, about: Any, log: pytest.LogCaptureFixture) -> None:
-    parquet(tmp_path / "data/train-00000-of-00002.parquet", table(TRAIN[:2], kind, about))
-    parquet(tmp_path / "data/train-00001-of-00002.parquet", table(TRAIN[2:], kind, about, first=3))
-    parquet(tmp_path / "data/validation-00000-of-00001.parquet", table([[([1, 1, 5, 5], 2)]], kind, about, first=9))
+def test_objects(tmp_path: Path, kind: Any, feature: Any, log: pytest.LogCaptureFixture) -> None:
+    parquet(tmp_path / "data/train-00000-of-00002.parquet", table(TRAIN[:2], kind, feature))
+    parquet(tmp_path / "data/train-00001-of-00002.parquet", table(TRAIN[2:], kind, feature, first=3))
+    parquet(tmp_path / "data/validation-00000-of-00001.parquet", table([[([1, 1, 5, 5], 2)]], kind, feature, first=9))
     data = BoxTables(tmp_path, **OPTIONS)
     assert boxes(data) == READ
     assert boxes(data, "val") == [[("owl", [1, 1, 6, 6])]]
@@ -178,9 +178,9 @@ def test_what_the_numbers_of_a_box_are(
     tmp_path: Path, rows: list[Boxes], form: Any, words: str, log: pytest.LogCaptureFixture
 ) -> None:
     parquet(tmp_path / "train.parquet", table(rows))
-    found = boxes(BoxTables(tmp_path, box_form=form, **OPTIONS))
-    assert [[name for name, _ in row] for row in found] == [[name for name, _ in row] for row in READ]
-    corners = [[value for row in part for _, box in row for value in box] for part in (found, READ)]
+    objects = boxes(BoxTables(tmp_path, box_form=form, **OPTIONS))
+    assert [[name for name, _ in row] for row in objects] == [[name for name, _ in row] for row in READ]
+    corners = [[value for row in part for _, box in row for value in box] for part in (objects, READ)]
     np.testing.assert_allclose(*corners, atol=1e-5)
     assert f"train in train.parquet; {words}\n" in f"{log.messages[0]}\n"
 
@@ -191,8 +191,8 @@ def test_what_cannot_be_told_of_boxes_is_said() -> None:
     assert form.words.endswith(", though nothing tells them from corners (--data.box_form xyxy)")
     form = box_form(SET, [[20, 12, 8, 8], *[[4, 4, 6, 8]] * 9], [SIZE] * 10)
     assert form.form == "xywh", "one is a mistake"
-    less = "as centre x, y, width, height 0 (--data.box_form cxcywh)"
-    assert form.words.endswith(f", of which 1 of 10 have no area or reach beyond their images; {less}")
+    rest = "as centre x, y, width, height 0 (--data.box_form cxcywh)"
+    assert form.words.endswith(f", of which 1 of 10 have no area or reach beyond their images; {rest}")
     with pytest.raises(InputError, match=r"^set: 1 of 1 box are not x, y, width, height, and nothing tells what they"):
         box_form(SET, [[12, 8, 20, 14]], [SIZE])
     form = box_form(SET, [[20, 12, 5, 4.9], [8, 4, 6, 3]], [SIZE] * 2)
@@ -203,8 +203,8 @@ def test_what_cannot_be_told_of_boxes_is_said() -> None:
     assert "of which 1 of 10 have no area or reach beyond their images; as " in form.words
     form = box_form(SET, [[10, 4, 16, 12]] * 20 + [[3, 3, 3, 3]], [SIZE] * 21)
     assert form.form == "xyxy", "nor does one mistake make something else of corners"
-    nothing = box_form(SET, [], [])
-    assert (nothing.form, nothing.parts, nothing.words) == ("xywh", False, "boxes read as x, y, width, height")
+    guess = box_form(SET, [], [])
+    assert (guess.form, guess.parts, guess.words) == ("xywh", False, "boxes read as x, y, width, height")
     assert box_form(SET, [[float("nan")] * 4], [SIZE]).form == "xywh"
 
 
@@ -312,9 +312,9 @@ def test_shapes_are_masks_and_can_be_drawn(tmp_path: Path) -> None:
     _ = data.splits
     assert data.mask("train", 0).sum() == 48
     assert [layout.words for layout in find_layouts(tmp_path)] == ["shapes in tables"]
-    drawn = PolygonFolder(tmp_path, val_fraction=0, batch_size=1, num_workers=0)
-    _ = drawn.splits
-    assert drawn.pixel_counts == [2 * 24 * 16 - 48 - 6, 6, 48, 0]
+    pixels = PolygonFolder(tmp_path, val_fraction=0, batch_size=1, num_workers=0)
+    _ = pixels.splits
+    assert pixels.pixel_counts == [2 * 24 * 16 - 48 - 6, 6, 48, 0]
 
 
 def test_other_grains_name_the_recipe(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_list_file_says_them_as_well(place: Path, name: str) -> None:
 
 
 def objects(place: Path, name: str, *labels: Any) -> Path:
-    rows = [json.dumps({"image": f"{i}.png", name: its, "width": 8, "at": [0, 0]}) for i, its in enumerate(labels)]
+    rows = [json.dumps({"image": f"{i}.png", name: texts, "width": 8, "at": [0, 0]}) for i, texts in enumerate(labels)]
     return write(place / "t.jsonl", rows[0], rows[1:])
 
 
@@ -152,7 +152,7 @@ def coco(place: Path, file: str, images: range, names: list[str]) -> Path:
 def test_the_classes_of_objects_are_labels(place: Path, log: pytest.LogCaptureFixture) -> None:
     train = coco(place, "instances_train.json", range(4), ["cat", "dog"])
     val = coco(place, "instances_val.json", range(4, 8), CLASSES)
-    expected = {name: [c for c in its if c != "bird"] for name, its in EXPECTED.items()}
+    expected = {name: [c for c in classes if c != "bird"] for name, classes in EXPECTED.items()}
     for data in (MultiLabelTable(table=train, val=val, **FEW), MultiLabelFolder(root=place, **FEW)):
         assert data.classes == ["cat", "dog"]
         assert sets_of(data) == {f"{i}.png": expected[f"{i}.png"] for i in range(4)}
@@ -176,7 +176,7 @@ def test_classes_that_are_given_are_taken_in_their_order(place: Path) -> None:
 def test_what_is_held_out_is_label_by_label_and_whole_groups(place: Path) -> None:
     data = MultiLabelTable(table=names(place), val_fraction=0.4, **FEW)
     for split in ("train", "val"):
-        assert {c for its in sets_of(data, split).values() for c in its} == set(CLASSES)
+        assert {c for labels in sets_of(data, split).values() for c in labels} == set(CLASSES)
     for i in range(len(SETS)):
         (place / f"{i % 2}").mkdir(exist_ok=True)
         (place / f"{i}.png").rename(place / f"{i % 2}" / f"{i}.png")
@@ -203,16 +203,16 @@ def test_a_run_finds_its_splits_again(place: Path, log: pytest.LogCaptureFixture
     record = SplitRecord.of(MultiLabelTable(table=names(place), val_fraction=0.4, **FEW))
     assert record is not None
     before = MultiLabelTable(table=names(place), val_fraction=0.4, **FEW)
-    again = MultiLabelTable(table=names(place), val_fraction=0.1, **FEW)
-    again.keep_splits(record, measured_alone=True)
+    rerun = MultiLabelTable(table=names(place), val_fraction=0.1, **FEW)
+    rerun.keep_splits(record, measured_alone=True)
     for split in ("train", "val"):
-        assert sets_of(again, split) == sets_of(before, split)
+        assert sets_of(rerun, split) == sets_of(before, split)
     first = next(iter(sets_of(before)))
-    changed = [f"{i}.png,{'fox' if f'{i}.png' == first else text}" for i, text in enumerate(SETS)]
-    write(place / "t.csv", "path,labels", changed)
-    other = MultiLabelTable(table=place / "t.csv", **FEW)
-    other.keep_splits(record, measured_alone=True)
-    assert sets_of(other).keys() == sets_of(before).keys() - {first}
+    rows = [f"{i}.png,{'fox' if f'{i}.png' == first else text}" for i, text in enumerate(SETS)]
+    write(place / "t.csv", "path,labels", rows)
+    data = MultiLabelTable(table=place / "t.csv", **FEW)
+    data.keep_splits(record, measured_alone=True)
+    assert sets_of(data).keys() == sets_of(before).keys() - {first}
     assert f"training images of the run has changed, left out: {first}" in log.text
 
 

@@ -19,16 +19,16 @@ from longtail.files.formats.recognise import recognise
 OPTIONS: dict[str, Any] = {"num_workers": 0, "batch_size": 1, "val_fraction": 0}
 
 
-def stored(values: Any) -> dict[str, Any]:
+def cell(values: Any) -> dict[str, Any]:
     return {"bytes": encoded(values), "path": None}
 
 
-def masked(file: Path, masks: Sequence[Any], image: str = "image", mask: str = "label", **more: Any) -> Path:
+def masked(file: Path, masks: Sequence[Any], image: str = "image", mask: str = "label", **extra: Any) -> Path:
     """Images with these masks, None for none, in columns of these names."""
-    drawn = [None if each is None else stored(each) for each in masks]
-    images = [stored(np.full((2, 3, 3), 10 * i)) for i in range(1, len(masks) + 1)]
-    columns = {image: pa.array(images, IMAGE), mask: pa.array(drawn, IMAGE)}
-    content = pa.table(columns | {name: pa.array(values) for name, values in more.items()})
+    cells = [None if labels is None else cell(labels) for labels in masks]
+    images = [cell(np.full((2, 3, 3), 10 * i)) for i in range(1, len(masks) + 1)]
+    columns = {image: pa.array(images, IMAGE), mask: pa.array(cells, IMAGE)}
+    content = pa.table(columns | {name: pa.array(values) for name, values in extra.items()})
     features = {name: {"_type": "Image"} for name in columns}
     return parquet(file, with_features(content, features))
 
