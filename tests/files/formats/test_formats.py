@@ -230,8 +230,8 @@ def test_label_studio(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: st
     assert pairs(read_folder(tmp_path, reading)["all"], tmp_path) == expected
     assert pairs(read_file(file, None, Reading())["all"], tmp_path) == expected
     assert f"read as {kind}" in caplog.text
-    left = [(1, "image", "without a class in project-1.json")] if content is TASKS else []
-    assert reading.passed.counts("image") == left, "a task that was skipped has none"
+    passed = [(1, "image", "without a class in project-1.json")] if content is TASKS else []
+    assert reading.passed.counts("image") == passed, "a task that was skipped has none"
 
 
 def test_several_choices(tmp_path: Path) -> None:

@@ -49,21 +49,21 @@ def test_pixels_are_those_of_the_files_or_smaller(photos, tmp_path):
         np.testing.assert_array_equal(whole[row], np.asarray(decode(path)))
     small = decoded(paths, 15, None, tmp_path / "small").reader(paths[::-1])
     assert [small[row].shape for row in range(5)] == [(15, 18, 3), (15, 18, 3), (15, 19, 3), (15, 19, 3), (15, 20, 3)]
-    wanted = decode(paths[-1], lambda *size: min(size) / 15).resize((18, 15), Image.Resampling.BICUBIC)
-    np.testing.assert_array_equal(small[0], np.asarray(wanted))
-    again = pickle.loads(pickle.dumps(small))
-    np.testing.assert_array_equal(again[3], small[3])
+    picture = decode(paths[-1], lambda *size: min(size) / 15).resize((18, 15), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(small[0], np.asarray(picture))
+    copy = pickle.loads(pickle.dumps(small))
+    np.testing.assert_array_equal(copy[3], small[3])
     small[0][:] = 7  # nobody's file
-    np.testing.assert_array_equal(decoded(paths, 15, None, tmp_path / "small").reader(paths[::-1])[0], again[0])
+    np.testing.assert_array_equal(decoded(paths, 15, None, tmp_path / "small").reader(paths[::-1])[0], copy[0])
 
 
 @pytest.mark.parametrize("crops", [[None], [PlainView(), PlainView()]])
 def test_tensors_are_equal_where_nothing_is_made_smaller(photos, crops):
     views = [PlainView() if view is None else view for view in crops]
     options: dict[str, Any] = {"root": photos, "views": views, "batch_size": 2, "image_size": 24}
-    plain, kept = Folder(**options), Folder(**options, cache="disk", cache_size=64)
+    plain, disk = Folder(**options), Folder(**options, cache="disk", cache_size=64)
     for split in ("train", "val"):
-        ours, theirs = kept.split(split).images, plain.split(split).images
+        ours, theirs = disk.split(split).images, plain.split(split).images
         for row in range(len(ours.images)):
             for draw in (0, 1):
                 assert torch.equal(ours[row, draw][0]["images"], theirs[row, draw][0]["images"])
@@ -74,14 +74,14 @@ def test_where_there_are_no_locks_each_decodes_for_itself(photos, tmp_path, monk
     monkeypatch.setattr(module, "alone", lambda home: home.mkdir(parents=True, exist_ok=True) or nullcontext(False))
     paths = files(photos)
     with ThreadPoolExecutor(2) as pool:
-        for kept in pool.map(lambda _: decoded(paths, 100, None, tmp_path / "home").reader(paths), range(2)):
-            np.testing.assert_array_equal(kept[3], np.asarray(decode(paths[3])))
+        for reader in pool.map(lambda _: decoded(paths, 100, None, tmp_path / "home").reader(paths), range(2)):
+            np.testing.assert_array_equal(reader[3], np.asarray(decode(paths[3])))
     one_folder(tmp_path / "home")
 
 
 def test_features_of_smaller_pixels_are_others(photos):
-    plain, kept = Folder(photos, image_size=24), Folder(photos, image_size=24, cache="disk", cache_size=16)
-    assert plain.fingerprint("train") != kept.fingerprint("train")
+    plain, disk = Folder(photos, image_size=24), Folder(photos, image_size=24, cache="disk", cache_size=16)
+    assert plain.fingerprint("train") != disk.fingerprint("train")
 
 
 def test_it_is_done_once_for_each_state_of_the_files(photos, tmp_path, monkeypatch, log):
