@@ -26,8 +26,8 @@ def figures(rows: slice) -> dict[str, torch.Tensor]:
         metric.update(logits[rows], targets[rows])
     scores.update(logits[rows], logits[rows].roll(1, 1) > 1)  # labels of some kind
     of_labels = label_figures(*scores.compute(), torch.zeros(CLASSES))
-    own = {f"labels_{name}": value for name, value in of_labels.items()}
-    return {**per_class.compute(), **own, "calibration_error": calibration.compute()}
+    extra = {f"labels_{name}": value for name, value in of_labels.items()}
+    return {**per_class.compute(), **extra, "calibration_error": calibration.compute()}
 
 
 def process(rank: int) -> dict[str, torch.Tensor]:

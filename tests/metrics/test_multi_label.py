@@ -23,14 +23,14 @@ def everything(rows: int = 20, ties: bool = False) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("rows", [1, 2, 20, 200])
 def test_average_precision_is_that_of_scikit_learn(rows: int, ties: bool) -> None:
     scores, labels = everything(rows, ties)
-    found = average_precision(scores, labels)
-    assert found.dtype == torch.float64
+    values = average_precision(scores, labels)
+    assert values.dtype == torch.float64
     for c in range(4):
         if labels[:, c].any():
             expected = average_precision_score(labels[:, c].numpy(), scores[:, c].numpy())
-            assert float(found[c]) == pytest.approx(expected, rel=1e-14)
+            assert float(values[c]) == pytest.approx(expected, rel=1e-14)
         else:
-            assert found[c].isnan()
+            assert values[c].isnan()
 
 
 def test_without_images_nothing_is_measured() -> None:
@@ -62,9 +62,9 @@ def test_figures_are_those_of_scikit_learn() -> None:
     scores, labels = everything(50)
     figures = label_figures(scores, labels, [0.2, 0.0, -0.3, 9.0])
     for c, threshold in enumerate([0.2, 0.0, -0.3]):
-        truth, said = labels[:, c].numpy(), scores[:, c].numpy() >= threshold
+        truth, answer = labels[:, c].numpy(), scores[:, c].numpy() >= threshold
         for name, function in (("f1", f1_score), ("precision", precision_score), ("recall", recall_score)):
-            assert float(figures[name][c]) == pytest.approx(function(truth, said)), name
+            assert float(figures[name][c]) == pytest.approx(function(truth, answer)), name
     assert all(figures[name][3].isnan() for name in ("ap", "f1", "precision", "recall"))
     assert figures["images"].tolist() == labels.sum(0).tolist()
 
