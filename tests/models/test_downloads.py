@@ -63,8 +63,8 @@ def test_what_was_fetched_before_needs_no_network(
     (folder / "refs" / "main").write_text("0" * 40)
     (folder / "snapshots" / ("0" * 40)).mkdir(parents=True)
     save_file(network.state_dict(), folder / "snapshots" / ("0" * 40) / "model.safetensors")
-    found = Backbone("test_resnet", pretrained=True).body.state_dict()
-    assert all(torch.equal(value, network.state_dict()[name]) for name, value in found.items())
+    state = Backbone("test_resnet", pretrained=True).body.state_dict()
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in state.items())
 
 
 def test_only_errors_of_the_download_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
