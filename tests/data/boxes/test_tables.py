@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from refusal import refused
+from refusal import refusal_of
 from tables import IMAGE, encoded, pa, parquet, with_features
 
 from longtail.augment.instances import MultiScale
@@ -229,7 +229,7 @@ def test_a_bad_object_is_one_line_or_left_out(tmp_path: Path, objects: Any, mess
     metadata = content.schema.metadata
     content = content.set_column(position, "objects", pa.array([objects, good], kind)).replace_schema_metadata(metadata)
     parquet(tmp_path / "train.parquet", content)
-    assert message in refused(lambda: BoxTables(tmp_path, **OPTIONS).setup("fit"))
+    assert message in refusal_of(lambda: BoxTables(tmp_path, **OPTIONS).setup("fit"))
     assert sum(map(len, boxes(BoxTables(tmp_path, **OPTIONS, skip_bad_annotations=True)))) == 1
 
 

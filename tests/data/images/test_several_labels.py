@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from refusal import refused
+from refusal import refusal_of
 
 from longtail.data.images.folder import Table
 from longtail.data.images.several_labels import MultiLabelFolder, MultiLabelTable
@@ -254,4 +254,4 @@ def test_folders_of_classes_are_refused(place: Path) -> None:
 def test_a_table_of_single_labels_with_several_names_the_recipes(place: Path, most: bool) -> None:
     rows = ["0.png,1,1", "1.png,1,1", "2.png,0,1"] if most else ["0.png,1,0", "1.png,1,1", "2.png,0,1"]
     table = write(place / "t.csv", "path,cat,dog", rows)
-    assert "give --recipe multilabel/bce" in refused(lambda: Table(table, **FEW).classes)
+    assert "give --recipe multilabel/bce" in refusal_of(lambda: Table(table, **FEW).classes)

@@ -18,7 +18,7 @@ import fsspec
 import numpy as np
 import pytest
 from PIL import Image
-from refusal import refused
+from refusal import refusal_of
 
 from longtail.data import Folder, Shards, Table
 from longtail.data.images.files import FileData
@@ -138,7 +138,7 @@ def test_tables_with_groups_and_odd_names(tmp_path, log):
     assert_same_images(Folder(tmp_path / "shards", group="who"), Table(root / "t.csv", group="who"))
     assert "shards: the packed groups" not in log.text
     assert_same_images(Folder(tmp_path / "shards"), Table(root / "t.csv", group="who"))
-    message = refused(lambda: Folder(tmp_path / "shards", configuration="big").list_images())
+    message = refusal_of(lambda: Folder(tmp_path / "shards", configuration="big").list_images())
     assert (
         message == f"--data.configuration big: {tmp_path / 'shards'} is read as shards, which have none: leave it out"
     )
@@ -147,13 +147,13 @@ def test_tables_with_groups_and_odd_names(tmp_path, log):
 
 def test_packing_leaves_nothing_half_written(tmp_path, shards):
     data = Folder(tmp_path / "photos")
-    assert "is not an empty folder" in refused(lambda: packed(data, shards))
+    assert "is not an empty folder" in refusal_of(lambda: packed(data, shards))
     folder = tmp_path / ".new.0123.tmp"  # of a process that was killed
     folder.mkdir()
     listings = data.list_images()
     names = {split: data.file_names(split, part) for split, part in listings.items()}
     (tmp_path / "photos/train/dog/a.1.png").unlink()
-    message = refused(lambda: pack(tmp_path / "new", listings, names, 3000))
+    message = refusal_of(lambda: pack(tmp_path / "new", listings, names, 3000))
     assert message.endswith("dog/a.1.png: cannot be read (No such file or directory); repair it, and pack again")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "shards"]
 
@@ -194,7 +194,7 @@ def harmed(shards: Path, harm: str) -> None:
 )
 def test_harmed_shards(shards, harm, words):
     harmed(shards, harm)
-    assert re.search(words, refused(lambda: Folder(shards).list_images()))
+    assert re.search(words, refusal_of(lambda: Folder(shards).list_images()))
 
 
 WITH_CLS = {"0.a.x": b"", "0.jpg": encoded(0, "JPEG"), "0.cls": b"3\n", "1.webp": encoded(9, "WEBP"), "1.cls": b"10"}
@@ -252,7 +252,7 @@ TWO = {"0.l.png": encoded(0), "0.r.png": encoded(1), "0.cls": b"0", "1.l.png": e
 )
 def test_shards_that_cannot_be_used(tmp_path, members, words):
     archive(tmp_path / "set/0.tar", members)
-    assert re.search(words, refused(lambda: Folder(tmp_path / "set").list_images()))
+    assert re.search(words, refusal_of(lambda: Folder(tmp_path / "set").list_images()))
 
 
 PLAIN = {"0.jpg": encoded(0, "JPEG"), "1.jpg": encoded(0, "JPEG")}
@@ -296,14 +296,16 @@ def test_samples_that_can_be_left_out_or_chosen(tmp_path):
     archive(tmp_path / "two/0.tar", TWO)
     paths = Folder(tmp_path / "two", path_column="l.png").list_images()["all"].paths
     assert [path.rpartition("/")[2] for path in paths] == ["0.l.png", "1.l.png"]
-    assert "there is no r.png beside it" in refused(lambda: Folder(tmp_path / "two", path_column="r.png").list_images())
+    assert "there is no r.png beside it" in refusal_of(
+        lambda: Folder(tmp_path / "two", path_column="r.png").list_images()
+    )
 
 
 @pytest.mark.parametrize("size", [8000, 10752])  # in a file, and between it and the end of the archive
 def test_shards_of_others_that_are_cut(tmp_path, size):
     file = archive(tmp_path / "set/0.tar", {**WITH_CLS, "9.cls": b"3", "9.png": bytes(5000)})
     os.truncate(file, size)
-    assert "is cut" in refused(lambda: Folder(tmp_path / "set").list_images())
+    assert "is cut" in refusal_of(lambda: Folder(tmp_path / "set").list_images())
 
 
 def test_a_set_that_cannot_be_written_is_indexed_in_the_cache_of_the_user(tmp_path, monkeypatch):
@@ -390,10 +392,10 @@ def test_stores(tmp_path, shards, store, address):
 def test_stores_that_do_not_answer(tmp_path, shards, monkeypatch, address):
     with pytest.raises(NoAnswer, match=r"127.0.0.1:9/set: the store does not answer after 3 tries \(.*\); check"):
         Shards("http://127.0.0.1:9/set").list_images()
-    assert "no-such/set: not there; correct the address" in refused(
+    assert "no-such/set: not there; correct the address" in refusal_of(
         lambda: Shards(f"{address}/no-such/set").list_images()
     )
-    assert "Protocol not known" in refused(lambda: Shards("nosuch://set").list_images())
+    assert "Protocol not known" in refusal_of(lambda: Shards("nosuch://set").list_images())
     path = Shards(f"{address}/shards").list_images()["train"].paths[0]
     monkeypatch.setattr(_Ranges, "failures", 2)
     assert decode(path).size == (12, 8)
@@ -412,7 +414,7 @@ def test_slow_stores_are_given_up(monkeypatch):
 
 def test_a_server_without_parts(tmp_path, shards, address, monkeypatch):
     monkeypatch.setattr(_Ranges, "parts", False)
-    message = refused(lambda: stores.read_bytes(f"{address}/shards/train-000000.tar", 512, 700))
+    message = refusal_of(lambda: stores.read_bytes(f"{address}/shards/train-000000.tar", 512, 700))
     assert "gives whole files and no parts of them" in message
     with pytest.raises(InputError, match="is cut, it ends before byte"):
         stores.read_bytes(str(shards / "train-000000.tar"), 0, 10**6)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from refusal import refused
+from refusal import refusal_of
 
 from longtail.errors import InputError
 from longtail.files.tables.configurations import configuration, configuration_names
@@ -69,7 +69,7 @@ def test_several_configurations(tmp_path: Path, log: pytest.LogCaptureFixture) -
     root = write(tmp_path, SEVERAL)
     assert configuration_names(root) == ["small", "large", "inner"]
     message = f"{root} has several configurations, small, large, inner: give one, by --data.configuration small"
-    assert refused(lambda: configuration(root)) == message
+    assert refusal_of(lambda: configuration(root)) == message
     small = configuration(root, "small")
     assert (small.folder, small.splits, small.words) == (root / "small", None, "")
     assert splits(root, "large") == BOTH
@@ -108,7 +108,7 @@ def test_the_default_is_taken_and_told(tmp_path: Path, mark: str) -> None:
 )
 def test_what_is_wrong_is_one_line(tmp_path: Path, config: str, message: str) -> None:
     root = write(tmp_path, f"- config_name: default\n  {config}\n")
-    assert message in refused(lambda: configuration(root))
+    assert message in refusal_of(lambda: configuration(root))
 
 
 @pytest.mark.parametrize(
