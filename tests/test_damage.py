@@ -296,7 +296,7 @@ BATCH = {b"data": PIXELS, b"labels": [i % 10 for i in range(20)], b"batch_label"
 META = {b"label_names": [b"class%d" % i for i in range(10)]}
 
 
-def ends_damaged(content: bytes) -> st.SearchStrategy[bytes]:
+def edges(content: bytes) -> st.SearchStrategy[bytes]:
     """What is wrong is not among the pixels, which are most of it."""
     first = contents(content[:200]).map(lambda part: part + content[200:])
     return st.one_of(first, contents(content[-200:]).map(lambda part: content[:-200] + part))
@@ -308,10 +308,7 @@ def odd_pickle(tree: dict[bytes, Any]) -> st.SearchStrategy[bytes]:
 
 
 CIFAR = st.one_of(
-    *(
-        st.tuples(st.just("data_batch_1"), kind(BATCH))
-        for kind in (odd_pickle, lambda t: ends_damaged(pickle.dumps(t, 2)))
-    ),
+    *(st.tuples(st.just("data_batch_1"), kind(BATCH)) for kind in (odd_pickle, lambda t: edges(pickle.dumps(t, 2)))),
     *(st.tuples(st.just("batches.meta"), kind(META)) for kind in (odd_pickle, lambda t: contents(pickle.dumps(t, 2)))),
 )
 

@@ -86,7 +86,7 @@ class Network(nn.Module):
         return self.call(self.loss, outputs)
 
 
-def everything() -> tuple[Tensor, Tensor]:
+def batch() -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     images = torch.randn(ROWS, VIEWS, 8, generator=generator)
     return images, torch.randint(len(CLASS_COUNTS), (ROWS,), generator=generator)
@@ -106,7 +106,7 @@ def loss_of(name: str, rows: slice) -> dict[str, Tensor]:
     model = network
     if dist.is_initialized():  # a loss may leave a parameter of the network alone
         model = DistributedDataParallel(network, find_unused_parameters=True)
-    images, targets = everything()
+    images, targets = batch()
     loss = model(images[rows], targets[rows])
     loss.backward()
     gradients = {key: value.grad for key, value in network.named_parameters() if value.grad is not None}
@@ -116,7 +116,7 @@ def loss_of(name: str, rows: slice) -> dict[str, Tensor]:
 
 def running_of(name: str, rows: slice) -> dict[str, Tensor]:
     """What a loss has gathered after two batches, and the loss of this process's rows in the second."""
-    images, targets = everything()
+    images, targets = batch()
     loss = RUNNING[name]()
     for view in range(VIEWS):
         values = loss(images[rows, view, : len(CLASS_COUNTS)], targets[rows])
@@ -125,7 +125,7 @@ def running_of(name: str, rows: slice) -> dict[str, Tensor]:
 
 def queue_of(rows: slice) -> dict[str, Tensor]:
     """A queue after two gathered batches, the second one without ids."""
-    images, targets = everything()
+    images, targets = batch()
     queue = ClassQueue(CLASS_COUNTS, 8, 9)
     for view, ids in enumerate((torch.arange(ROWS)[rows], None)):
         features = gather(images[rows, view])
@@ -143,7 +143,7 @@ def backward_of(lengths: tuple[int, ...], rank: int) -> Tensor:
     return part.grad
 
 
-def failing(rank: int) -> str:
+def failure(rank: int) -> str:
     """What comes before an item that cannot be worked on, and how it ends."""
     items: list[int] = []
 
@@ -183,7 +183,7 @@ def process(rank: int) -> dict[str, Any]:
         }
     results["no rows"] = gather(torch.zeros(0, 3))
     results["shared"] = list(distributed.share(range(5), lambda item: (item, rank), [f"/mnt/{rank}/a.png"]))
-    results["failed"] = failing(rank)
+    results["failed"] = failure(rank)
     results["differs"] = of_other_files(rank)
     results["promised"] = gather(torch.tensor([rank, 10 + rank]), equal=True)
     return results

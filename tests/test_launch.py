@@ -72,11 +72,11 @@ def test_a_process_that_trains_alone_knows_of_no_other() -> None:
 def test_what_is_not_shared_the_first_process_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for rank, printed in (("0", True), ("1", False)):
+    for rank, output in (("0", True), ("1", False)):
         for name, value in {**TORCHRUN, "RANK": rank}.items():
             monkeypatch.setenv(name, value)
         assert main(["recipes"]) == 0
-        assert bool(capsys.readouterr().out) == printed
+        assert bool(capsys.readouterr().out) == output
 
 
 def test_a_process_that_lightning_has_started_says_which_it_is(
@@ -175,11 +175,11 @@ def test_processes_that_were_started_again_go_on_in_the_folder_of_those_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    restarted = Launch("torchrun", 0, 1, 1, restarts=1)
+    start = Launch("torchrun", 0, 1, 1, restarts=1)
     assert agreed_folder(None, "digits_lt/ce", None) == (Path("runs/digits_lt-ce"), False)
     Path("runs/digits_lt-ce").mkdir(parents=True)
     assert agreed_folder(None, "digits_lt/ce", None) == (Path("runs/digits_lt-ce-2"), False)
-    monkeypatch.setattr(run_folder, "launch", lambda: restarted)
+    monkeypatch.setattr(run_folder, "launch", lambda: start)
     assert agreed_folder(None, "digits_lt/ce", None) == (Path("runs/digits_lt-ce-2"), False), "nothing was begun"
     Path("runs/digits_lt-ce/config.yaml").touch()
     assert agreed_folder(None, "digits_lt/ce", None) == (Path("runs/digits_lt-ce"), True)

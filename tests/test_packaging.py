@@ -25,14 +25,14 @@ UNDECLARED = {"torchcodec"}
 TOOLS = {"dev", "docs"}
 
 
-def declared() -> dict[str, set[str]]:
+def declarations() -> dict[str, set[str]]:
     """The distributions of every extra; those that are always installed as ""."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     tables = {"": project["dependencies"], **project["optional-dependencies"]}
     return {extra: {re.split(r"[^\w-]", entry.lower())[0] for entry in entries} for extra, entries in tables.items()}
 
 
-DECLARED = declared()
+DECLARED = declarations()
 EXTRA = {name: extra for extra in DECLARED.keys() - {"", *TOOLS} for name in DECLARED[extra]}
 
 
@@ -84,9 +84,9 @@ def test_imports_are_declared(file: Path) -> None:
     texts: dict[ast.AST, str] = {}  # for an import that is tried, the code that follows where it fails
     for node in ast.walk(tree(file)):
         if isinstance(node, ast.Try):
-            excepted = "\n".join(ast.unparse(handler) for handler in node.handlers)
-            if "ImportError" in excepted:
-                texts |= dict.fromkeys(node.body, excepted)
+            handlers = "\n".join(ast.unparse(handler) for handler in node.handlers)
+            if "ImportError" in handlers:
+                texts |= dict.fromkeys(node.body, handlers)
     for node in ast.walk(tree(file)):
         for name in distributions(node, {"longtail"}) - DECLARED[""]:
             place = f"{file}:{getattr(node, 'lineno', 0)}: {name}"

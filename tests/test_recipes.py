@@ -57,13 +57,13 @@ def parameters(path: str) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(class_at(path)).parameters
 
 
-shipped = functools.cache(load_recipe)  # as there are many
+recipe_of = functools.cache(load_recipe)  # as there are many
 
 
 @functools.cache
 def abouts() -> dict[str, str]:
     """The line of every recipe."""
-    return {name: shipped(name)["about"] for name in recipe_names()}
+    return {name: recipe_of(name)["about"] for name in recipe_names()}
 
 
 def test_names_leave_out_what_is_only_a_base() -> None:
@@ -74,7 +74,7 @@ def test_names_leave_out_what_is_only_a_base() -> None:
 
 @every_recipe
 def test_a_shipped_recipe_says_what_it_is_and_is_complete(name: str) -> None:
-    recipe = shipped(name)
+    recipe = recipe_of(name)
     assert recipe.keys() - {"teacher", "monitor", "second_stage"} == {"about", "trainer", "model", "data"}
     assert ("second_stage" in recipe) == name.startswith("second/")
     if "teacher" in recipe:
@@ -86,7 +86,7 @@ def test_a_shipped_recipe_says_what_it_is_and_is_complete(name: str) -> None:
 
 @every_recipe
 def test_every_class_of_a_shipped_recipe_exists_and_takes_its_arguments(name: str) -> None:
-    recipe = shipped(name)
+    recipe = recipe_of(name)
     for path in strings(recipe):
         if path.startswith(("longtail.", "torch.")):
             class_at(path)
@@ -100,14 +100,14 @@ def test_every_class_of_a_shipped_recipe_exists_and_takes_its_arguments(name: st
 
 @every_recipe
 def test_a_shipped_recipe_has_as_many_views_as_its_method_trains_on(name: str) -> None:
-    recipe = shipped(name)
+    recipe = recipe_of(name)
     views = recipe["data"]["init_args"].get("views")
     method = class_at(recipe["model"]["init_args"]["method"]["class_path"])
     assert views is None or len(views) == method.num_views
 
 
 @pytest.mark.parametrize(
-    ("base", "change", "merged"),
+    ("base", "change", "expected"),
     [
         ({"a": 1, "b": 2}, {"b": 3, "c": 4}, {"a": 1, "b": 3, "c": 4}),
         ({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}, {"a": {"b": 1, "c": 3}}),
@@ -140,9 +140,9 @@ def test_a_shipped_recipe_has_as_many_views_as_its_method_trains_on(name: str) -
         ),
     ],
 )
-def test_merge(base: dict[str, Any], change: dict[str, Any], merged: dict[str, Any]) -> None:
+def test_merge(base: dict[str, Any], change: dict[str, Any], expected: dict[str, Any]) -> None:
     before = repr((base, change))
-    assert merge(base, change) == merged
+    assert merge(base, change) == expected
     assert repr((base, change)) == before, "the inputs are left alone"
 
 
@@ -204,7 +204,7 @@ def classifies_boxes(loss: type[Loss]) -> bool:
 
 def losses_of_recipes(detector: str) -> set[str]:
     """The losses of the box classes that the recipes on a detector name."""
-    configurations = [shipped(name) for name in recipe_names() if name.startswith(f"{detector}_")]
+    configurations = [recipe_of(name) for name in recipe_names() if name.startswith(f"{detector}_")]
     paths = [path for configuration in configurations for path in strings(configuration["model"])]
     return {path.removeprefix("longtail.losses.") for path in paths if path.startswith("longtail.losses.")}
 
@@ -267,7 +267,7 @@ def test_a_file_that_is_no_recipe_is_refused(content: bytes, tmp_path: Path) -> 
     ],
 )
 def test_light_fine_tuning_has_the_published_settings(name: str, epochs: int, data: str) -> None:
-    recipe = shipped(name)
+    recipe = recipe_of(name)
     model, images = recipe["model"]["init_args"], recipe["data"]
     assert recipe["trainer"]["max_epochs"] == epochs
     assert model["optimizer"]["class_path"] == "torch.optim.SGD"

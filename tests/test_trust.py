@@ -270,8 +270,8 @@ def test_a_file_of_the_folder_is_not_imported_in_the_place_of_a_module(place: Pa
         "import importlib.util; sys.exit(importlib.util.find_spec('wandb') is not None)"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(longtail.__file__).parent.parent)}
-    started = [sys.executable, "-m", "longtail", "recipes"], [sys.executable, "-P", "-c", script]
-    for command in started if sys.version_info >= (3, 11) else started[:1]:
+    commands = [sys.executable, "-m", "longtail", "recipes"], [sys.executable, "-P", "-c", script]
+    for command in commands if sys.version_info >= (3, 11) else commands[:1]:
         process = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert process.returncode == 0, process.stderr
         assert "digits_lt/bcl" in process.stdout

@@ -11,7 +11,7 @@ N, SIDE = 40, 8
 COUNTS = torch.tensor([300, 100, 30, 10, 9, 3, 1, *[1] * (N - 7)])
 
 
-def numbered(n: int = N, *shape: int) -> torch.Tensor:
+def number_images(n: int = N, *shape: int) -> torch.Tensor:
     """Image i is i all over."""
     return torch.arange(float(n)).view(-1, *[1] * (len(shape) or 3)).expand(n, *(shape or (3, SIDE, SIDE)))
 
@@ -23,7 +23,7 @@ def pair(soft: torch.Tensor, i: int, j: int | None = None) -> tuple[int, float]:
 
 
 def test_mixup_mixes_pixels_as_labels() -> None:
-    mixture, soft = MixUp()(numbered(), torch.arange(N), COUNTS, seeded())
+    mixture, soft = MixUp()(number_images(), torch.arange(N), COUNTS, seeded())
     for i in range(N):
         value = sum(float(soft[i, c]) * c for c in range(N))
         torch.testing.assert_close(mixture[i], torch.full((3, SIDE, SIDE), value))
@@ -34,7 +34,7 @@ def test_mixup_mixes_pixels_as_labels() -> None:
 
 @pytest.mark.parametrize("shape", [(3, SIDE, SIDE), (3, 4, SIDE, SIDE)], ids=["images", "clips"])
 def test_cutmix_pastes_one_box_and_labels_follow_its_size(shape: tuple[int, ...]) -> None:
-    mixture, soft = CutMix()(numbered(N, *shape), torch.arange(N), COUNTS, seeded())
+    mixture, soft = CutMix()(number_images(N, *shape), torch.arange(N), COUNTS, seeded())
     for i in range(N):
         j, share = pair(soft[i], i)
         frames = mixture[i].reshape(-1, SIDE, SIDE)
@@ -48,14 +48,14 @@ def test_cutmix_pastes_one_box_and_labels_follow_its_size(shape: tuple[int, ...]
 
 def test_the_box_has_the_share_that_was_drawn_unless_it_is_cut() -> None:
     shares = torch.full((500,), 0.75)  # half of each side
-    _, weights = CutMix().blend(numbered(500), numbered(500) + 1, shares, seeded())
+    _, weights = CutMix().blend(number_images(500), number_images(500) + 1, shares, seeded())
     assert weights.min() == 0.75
     assert weights.max() == 1 - 2 * 2 / 64, "the centre is in a corner"
 
 
 def test_remix_gives_the_label_to_the_rarer_class() -> None:
     mix, cases = Remix(kappa=3, tau=0.5), set()
-    images, targets = numbered().clone(), torch.arange(N)
+    images, targets = number_images().clone(), torch.arange(N)
     for seed in range(20):
         mixture, soft = mix(images, targets, COUNTS, seeded(seed))
         plain, even = MixUp()(images, targets, COUNTS, seeded(seed))
@@ -76,7 +76,7 @@ def test_remix_gives_the_label_to_the_rarer_class() -> None:
 
 
 def test_cmo_pastes_the_second_half_over_the_first() -> None:
-    mixture, soft = CMO(p=1)(numbered(2 * N), torch.arange(2 * N), torch.ones(2 * N), seeded())
+    mixture, soft = CMO(p=1)(number_images(2 * N), torch.arange(2 * N), torch.ones(2 * N), seeded())
     assert mixture.shape == (N, 3, SIDE, SIDE)
     assert soft.shape == (N, 2 * N)
     for i in range(N):

@@ -36,11 +36,11 @@ def test_image_and_mask_stay_aligned(shape: tuple[int, int], scale: tuple[float,
         crop, labels = view(image, mask, generator(seed))
         assert (crop.shape, crop.dtype, crop.is_contiguous()) == ((3, 48, 64), torch.uint8, True)
         assert (labels.shape, labels.dtype, labels.is_contiguous()) == ((48, 64), torch.uint8, True)
-        padded = labels == IGNORED
-        assert set(labels[~padded].tolist()) <= set(range(6)), "no label is made up"
-        assert (crop[:, padded] == PADDING[:, None]).all()
+        padding = labels == IGNORED
+        assert set(labels[~padding].tolist()) <= set(range(6)), "no label is made up"
+        assert (crop[:, padding] == PADDING[:, None]).all()
         expected = torch.stack([40 * labels.long(), 255 - 40 * labels.long(), 20 * labels.long() + 50])
-        difference = (crop.long() - expected).abs().amax(0)[~padded]
+        difference = (crop.long() - expected).abs().amax(0)[~padding]
         differences = torch.cat([differences, difference.float()])
     # Only where squares meet does the image mix colours.
     assert differences.median() == 0
@@ -126,19 +126,19 @@ def test_ignored_pixels_do_not_count_as_a_class() -> None:
 def test_the_generator_decides_alone() -> None:
     image, mask = squares(60, 80)
     view = ScaleCropFlip(48, jitter=0.4)
-    first, rerun, other = (view(image, mask, generator(seed)) for seed in (3, 3, 4))
+    first, rerun, variant = (view(image, mask, generator(seed)) for seed in (3, 3, 4))
     torch.manual_seed(0)
     assert all(torch.equal(*pair) for pair in zip(first, rerun, strict=True))
-    assert not torch.equal(first[0], other[0])
+    assert not torch.equal(first[0], variant[0])
 
 
 def test_jitter_changes_colours_and_neither_labels_nor_padding() -> None:
     image, mask = squares(20, 20)
-    plain, changed = ScaleCropFlip(32, (1, 1)), ScaleCropFlip(32, (1, 1), flip=0, jitter=0.5)
-    crop, labels = changed(image, mask, generator(1))
-    padded = labels == IGNORED
-    assert (crop[:, padded] == PADDING[:, None]).all()
-    top, left = (int(index.min()) for index in (~padded).nonzero(as_tuple=True))
+    plain, jitter = ScaleCropFlip(32, (1, 1)), ScaleCropFlip(32, (1, 1), flip=0, jitter=0.5)
+    crop, labels = jitter(image, mask, generator(1))
+    padding = labels == IGNORED
+    assert (crop[:, padding] == PADDING[:, None]).all()
+    top, left = (int(index.min()) for index in (~padding).nonzero(as_tuple=True))
     assert torch.equal(labels[top : top + 20, left : left + 20], mask)
     assert not torch.equal(crop[:, top : top + 20, left : left + 20], image)
     assert plain.colour is None

@@ -69,8 +69,8 @@ def test_a_view_says_how_it_is_cropped_and_does_not_crop(view, images):
     assert view().crop is None
     assert view(crop=crop).crop is crop
     assert "crop=PadCrop(padding=4)" in repr(view(crop=PadCrop()))
-    one, other = (v(images, torch.Generator().manual_seed(0)) for v in (view(), view(crop=crop)))
-    assert torch.equal(one, other)
+    outside, inside = (v(images, torch.Generator().manual_seed(0)) for v in (view(), view(crop=crop)))
+    assert torch.equal(outside, inside)
 
 
 def test_bad_arguments_are_refused():

@@ -56,7 +56,7 @@ def test_no_calibration_no_promise(trained: Path, images: Path, capsys: pytest.C
 
 def test_calibration_improves_what_it_fits(calibrated: Path) -> None:
     content = json.loads((calibrated / FILE_NAME).read_text())
-    before, after = (content["figures"]["all"][when]["metrics"] for when in ("before", "after"))
+    before, after = (content["figures"]["all"][time]["metrics"] for time in ("before", "after"))
     assert after["negative_log_likelihood"] < before["negative_log_likelihood"]
     assert content["images"] == [10] * 10
     assert {name: figures["after"]["images"] for name, figures in content["figures"].items()} == {
@@ -225,7 +225,7 @@ def test_the_report_shows_how_sure_and_how_right(calibrated: Path, tmp_path: Pat
     assert main(["report", str(calibrated), "--output", str(page)]) == 0
     part = page.read_text().split("<h2>Probabilities</h2>")[1].split("</section>")[0]
     content = json.loads((calibrated / FILE_NAME).read_text())
-    for when in ("before", "after"):
-        assert f"{content['figures']['few'][when]['metrics']['brier_score']:.3f}" in part
+    for time in ("before", "after"):
+        assert f"{content['figures']['few'][time]['metrics']['brier_score']:.3f}" in part
     assert part.count("<svg") == 1
     assert "confidence (%)" in part

@@ -71,7 +71,7 @@ def test_without_weights_a_network_is_trained_and_its_features_compared(photos, 
 
 
 @pytest.mark.parametrize(
-    ("there", "gpu", "enough", "many", "recipe", "options"),
+    ("reachable", "gpu", "enough", "many", "recipe", "options"),
     [
         (True, False, 2000, 10_000, "probe/logit_adjusted", ("vit_small_patch14_dinov2.lvd142m",)),
         (True, False, 2000, 25, "probe/logit_adjusted", ("tf_efficientnet_lite0.in1k",)),
@@ -81,8 +81,8 @@ def test_without_weights_a_network_is_trained_and_its_features_compared(photos, 
         (False, True, 2000, 10_000, "bcl", ()),
     ],
 )
-def test_the_choice_follows_from_what_is_there(photos, monkeypatch, there, gpu, enough, many, recipe, options):
-    monkeypatch.setattr("longtail.models.downloads.obtainable", lambda name: there)
+def test_the_choice_follows_from_what_is_there(photos, monkeypatch, reachable, gpu, enough, many, recipe, options):
+    monkeypatch.setattr("longtail.models.downloads.obtainable", lambda name: reachable)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(choice, "ENOUGH", enough)
     monkeypatch.setattr(choice, "MANY", many)

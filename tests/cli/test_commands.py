@@ -195,13 +195,13 @@ def test_predict(run: Path, photos: Path, tmp_path: Path, capsys: pytest.Capture
 def test_predict_names_a_bad_file_and_writes_nothing(
     run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bad = tmp_path / "bad.jpg"
-    bad.write_bytes((photos / "class 0" / "0.jpg").read_bytes()[:200])
+    file = tmp_path / "bad.jpg"
+    file.write_bytes((photos / "class 0" / "0.jpg").read_bytes()[:200])
     output = tmp_path / "out.csv"
-    assert "bad.jpg" in fails(capsys, "predict", str(run), str(bad), "--output", str(output))
-    assert sorted(tmp_path.iterdir()) == [bad]
+    assert "bad.jpg" in fails(capsys, "predict", str(run), str(file), "--output", str(output))
+    assert sorted(tmp_path.iterdir()) == [file]
     good = str(photos / "class 0" / "0.jpg")
-    assert main(["predict", str(run), str(bad), good, "--output", str(output), "--skip-bad-images"]) == 0
+    assert main(["predict", str(run), str(file), good, "--output", str(output), "--skip-bad-images"]) == 0
     assert len(output.read_text().splitlines()) == 2
 
 
@@ -249,12 +249,12 @@ def test_the_documented_way_to_the_exported_network_is_that_of_predict(
     assert np.array_equal(names["pixels"].transpose(2, 0, 1), classifier.read("photo.jpg").numpy())
     ways = (("bilinear", "center"), ("bicubic", "center"), ("bicubic", "squash"))
     for size, way in itertools.product((16, 33, 64), ways):
-        other = replace(classifier, size=size, resize=Resize(way[0], 0.875, way[1]))  # type: ignore[arg-type]
+        reader = replace(classifier, size=size, resize=Resize(way[0], 0.875, way[1]))  # type: ignore[arg-type]
         for width, height in ((37, 83), (83, 37), (16, 16), (200, 199), (9, 61), (150, 400), (64, 64), (73, 74)):
             image = Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
             image.save(tmp_path / "image.png")
             pixels = names["prepare"](image, size, 0.875, *way)
-            assert np.array_equal(pixels.transpose(2, 0, 1), other.read("image.png").numpy())
+            assert np.array_equal(pixels.transpose(2, 0, 1), reader.read("image.png").numpy())
 
 
 GML_BY_DIFFICULTY = ["--model.method", "longtail.methods.GML", "--data.sampling", "longtail.data.DifficultySampling"]
@@ -528,13 +528,13 @@ def test_a_run_whose_worker_dies_is_saved_and_goes_on(
     assert main([*fitting, str(whole)]) == 0
     step = Classification.training_step
 
-    def killing(self: Any, batch: dict[str, Any], batch_idx: int) -> Any:
+    def kill(self: Any, batch: dict[str, Any], batch_idx: int) -> Any:
         for process in multiprocessing.active_children():
             process.kill()
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Classification, "training_step", killing)
+        patch.setattr(Classification, "training_step", kill)
         line = fails(capsys, *fitting, str(stopped), "--workers", "1")
     assert "was killed by SIGKILL" in line
     assert "saved, go on by: longtail fit --resume" in line
@@ -546,14 +546,14 @@ def test_a_run_whose_worker_dies_is_saved_and_goes_on(
 def test_a_run_killed_before_its_first_checkpoint_begins_again(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    killed = tmp_path / "killed"
-    killed.mkdir()
-    (killed / ".config.yaml.0123.tmp").touch()
-    shutil.copy(run / "config.yaml", killed)
-    assert "--resume" in fails(capsys, "fit", "--recipe", "digits_lt/ce", "--run", str(killed))
-    assert main(["fit", "--resume", str(killed)]) == 0
-    assert_same_weights(killed, run)
-    assert not list(killed.glob("*.tmp"))
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    (folder / ".config.yaml.0123.tmp").touch()
+    shutil.copy(run / "config.yaml", folder)
+    assert "--resume" in fails(capsys, "fit", "--recipe", "digits_lt/ce", "--run", str(folder))
+    assert main(["fit", "--resume", str(folder)]) == 0
+    assert_same_weights(folder, run)
+    assert not list(folder.glob("*.tmp"))
 
 
 def test_a_folder_in_use_is_refused(

@@ -87,7 +87,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_folder_of_images(photos: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     before = state(photos.parent)
-    about, out = look(
+    summary, out = look(
         capsys, tmp_path, str(photos), "--html", str(tmp_path / "page.html"), "--model.many", "10", "--model.few", "8"
     )
     assert state(photos.parent) == before
@@ -102,8 +102,8 @@ def test_a_folder_of_images(photos: Path, capsys: pytest.CaptureFixture[str], tm
         "1 exact and 1 near copies of training images among the 5 validation images, such as val/cat/same.png of "
         "train/cat/3.png; 1 exact copy within the training images; 1 content under several classes"
     )
-    assert about["samples"] == {"train": [12, 7, 2], "val": [3, 2, 0]}
-    copies = {copy["name"]: copy for overlap in about["overlaps"] for copy in overlap["copies"]}
+    assert summary["samples"] == {"train": [12, 7, 2], "val": [3, 2, 0]}
+    copies = {copy["name"]: copy for overlap in summary["overlaps"] for copy in overlap["copies"]}
     assert {name: (copy["exact"], copy["other_name"]) for name, copy in copies.items()} == {
         "val/cat/same.png": (True, "train/cat/3.png"),
         "val/dog/like.jpg": (False, "train/dog/0.png"),
@@ -119,8 +119,8 @@ def test_options_of_the_data_are_those_of_fit(photos: Path, capsys: pytest.Captu
     flat = str(photos / "train")
     out = look(capsys, tmp_path, flat, "--data.val_fraction=0.5", "--data.group", r"/(\w+)\.png")[1]
     assert re.search(r"note +val: \d+ images of \d+ groups", out)
-    about, out = look(capsys, tmp_path, flat, "--data.val_fraction", "0.1", "--data.test_fraction", "0.1")
-    assert about["sizes"] == {"train": 17, "val": 2, "test": 2}
+    summary, out = look(capsys, tmp_path, flat, "--data.val_fraction", "0.1", "--data.test_fraction", "0.1")
+    assert summary["sizes"] == {"train": 17, "val": 2, "test": 2}
     assert "--data.val_fraction 0.26 is the smallest that gives one to every class" in line(out, "validation")
     assert out.count("--data.val_fraction 0.26") == 1
     assert "--data.val_fraction 0.1" in line(out, "next")
@@ -137,11 +137,11 @@ def test_options_of_the_data_are_those_of_fit(photos: Path, capsys: pytest.Captu
 
 
 def test_a_set_by_its_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    about, out = look(capsys, tmp_path, "digits_lt")
+    summary, out = look(capsys, tmp_path, "digits_lt")
     assert "format" not in out
-    assert sum(sum(counts) for counts in about["samples"].values()) == sum(about["sizes"].values())
+    assert sum(sum(counts) for counts in summary["samples"].values()) == sum(summary["sizes"].values())
     assert line(out, "duplicates") == (
-        f"no image comes twice; {sum(about['sizes'].values())} images too small or black, and not compared by their "
+        f"no image comes twice; {sum(summary['sizes'].values())} images too small or black, and not compared by their "
         "looks"
     )
     assert line(look(capsys, tmp_path, "digits_lt", "--no-copies")[1], "duplicates") == "not looked for"
@@ -155,15 +155,17 @@ def test_boxes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     train, val = (sorted((root / split).iterdir()) for split in ("train", "val"))
     val[0].write_bytes(train[4].read_bytes())
     Image.open(train[7]).save(val[2], "JPEG", quality=60)
-    about, out = look(capsys, tmp_path, str(root), "--html", str(tmp_path / "page.html"))
+    summary, out = look(capsys, tmp_path, str(root), "--html", str(tmp_path / "page.html"))
     content = json.loads((root / "annotations/instances_train.json").read_text())
     names = {category["id"]: category["name"] for category in content["categories"]}
     owners: dict[str, set[int]] = {name: set() for name in names.values()}
     for entry in content["annotations"]:
         owners[names[entry["category_id"]]].add(entry["image_id"])
-    assert dict(zip(about["classes"], about["samples"]["train"], strict=True)) == {k: len(v) for k, v in owners.items()}
-    assert about["counts"] == about["samples"]["train"]
-    assert (about["overlaps"][0]["exact"], about["overlaps"][0]["near"]) == (1, 1)
+    assert dict(zip(summary["classes"], summary["samples"]["train"], strict=True)) == {
+        k: len(v) for k, v in owners.items()
+    }
+    assert summary["counts"] == summary["samples"]["train"]
+    assert (summary["overlaps"][0]["exact"], summary["overlaps"][0]["near"]) == (1, 1)
     assert line(out, "recipe") == "maskrcnn_logit_adjusted"
     assert re.search(r"(\d+) frequent .* (\d+) common, (\d+) rare \(fewer than 11\)", line(out, "groups"))
 
@@ -179,10 +181,10 @@ def test_pixels(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
             (root / "annotations" / split).mkdir(parents=True, exist_ok=True)
             Image.fromarray(labels).save(root / "annotations" / split / f"{seed}.png")
     (root / "classes.txt").write_text("sky\nroad\n")
-    about, out = look(capsys, tmp_path, str(root), "--html", str(tmp_path / "page.html"), "--model.few", "0.001")
-    assert about["counts"] == [4 * 64 * 64 - 32, 32]
-    assert about["samples"] == {"train": [4, 2], "val": [2, 1]}
-    assert about["thresholds"] == {"many": 2 * 64 * 64, "few": 8}
+    summary, out = look(capsys, tmp_path, str(root), "--html", str(tmp_path / "page.html"), "--model.few", "0.001")
+    assert summary["counts"] == [4 * 64 * 64 - 32, 32]
+    assert summary["samples"] == {"train": [4, 2], "val": [2, 1]}
+    assert summary["thresholds"] == {"many": 2 * 64 * 64, "few": 8}
     assert line(out, "duplicates").startswith("1 exact copy of training images among the 2 validation images, such as")
     assert line(out, "recipe") == "segmentation/logit_adjusted"
 
@@ -198,8 +200,8 @@ def test_clips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
                     if split == "val":
                         seed = 310 + frame if name == "run" else 1000 + frame
                     write(root / split / name / str(i) / f"{frame}.png", seed)
-    about, out = look(capsys, tmp_path, "VideoFolder", "--data.root", str(root), "--data.frames", "2")
-    assert about["samples"] == {"train": [3, 2], "val": [1, 1]}
+    summary, out = look(capsys, tmp_path, "VideoFolder", "--data.root", str(root), "--data.frames", "2")
+    assert summary["samples"] == {"train": [3, 2], "val": [1, 1]}
     assert line(out, "duplicates").startswith("1 exact copy of training videos among the 2 validation videos, such as")
     assert line(out, "recipe") == "clips/logit_adjusted"
     assert "training videos" in line(out, "groups")

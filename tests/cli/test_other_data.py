@@ -55,7 +55,7 @@ def evaluation(run: Path, name: str) -> dict[str, Any]:
     return dict(evaluation)
 
 
-def predicted(run: Path, path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+def answers_of(run: Path, path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     """The most likely class of every file."""
     capsys.readouterr()
     assert main(["predict", str(run), str(path), "--top-k", "1"]) == 0
@@ -69,7 +69,7 @@ def test_the_figures_on_another_folder_are_those_of_its_predictions(
     folder = paint(tmp_path / "field", {"cat": 9, "ant": 6, "bee": 11}, 1)
     assert main(["test", str(copy), "--data", str(folder), "--precision", "32-true"]) == 0
     assert (copy / "results.json").read_bytes() == before
-    answers = predicted(copy, folder, capsys)
+    answers = answers_of(copy, folder, capsys)
     true, predictions = [Path(path).parent.name for path in answers], list(answers.values())
     figures = evaluation(copy, "test-field")
     assert (figures["split"], figures["images"]) == ("test", 26)
@@ -133,7 +133,7 @@ def test_lists_are_predicted_as_they_say(run: Path, tmp_path: Path, capsys: pyte
     (field / "a b").mkdir()
     shutil.copy(field / "cat/0.png", field / "a b/c 1.png")
     names = ["field/cat/1.png", "./field/ant/0.png", str(field / "ant/1.png"), "field/a b/c 1.png"]
-    by_file = {Path(path).resolve(): name for path, name in predicted(run, field, capsys).items()}
+    by_file = {Path(path).resolve(): name for path, name in answers_of(run, field, capsys).items()}
     for file, text in {
         "l.csv": "id,path\n" + "".join(f"7,{name}\n" for name in names),
         "l.tsv": "path\tlabel\n" + "".join(f"{name}\tnobody\n" for name in names),
@@ -141,7 +141,7 @@ def test_lists_are_predicted_as_they_say(run: Path, tmp_path: Path, capsys: pyte
         "m.lst": "".join(f"{name} 12\n\n" for name in names),
     }.items():
         (tmp_path / file).write_text(text)
-        answers = predicted(run, tmp_path / file, capsys)
+        answers = answers_of(run, tmp_path / file, capsys)
         assert list(answers) == names
         for name, answer in answers.items():
             assert answer == by_file[(tmp_path / name).resolve()]
@@ -153,12 +153,12 @@ def test_lists_are_predicted_as_they_say(run: Path, tmp_path: Path, capsys: pyte
     assert "the table is empty" in fails(capsys, "predict", str(run), str(tmp_path / "l.txt"))
 
 
-@pytest.mark.parametrize("where", ["inside", "beside", "elsewhere"])
-def test_a_folder_with_a_table_for_validation(tmp_path: Path, log: pytest.LogCaptureFixture, where: str) -> None:
+@pytest.mark.parametrize("place", ["inside", "beside", "elsewhere"])
+def test_a_folder_with_a_table_for_validation(tmp_path: Path, log: pytest.LogCaptureFixture, place: str) -> None:
     photos = paint(tmp_path / "photos", {"ant": 4, "bee": 3}, 0)
     (tmp_path / "lists").mkdir()
-    start = {"inside": photos, "beside": tmp_path, "elsewhere": tmp_path / "lists"}[where]
-    begin = "photos/" if where == "beside" else ""
+    start = {"inside": photos, "beside": tmp_path, "elsewhere": tmp_path / "lists"}[place]
+    begin = "photos/" if place == "beside" else ""
     (start / "val.csv").write_text(f"file,class\n{begin}bee/1.png,bee\n{begin}ant/3.png,ant\n")
     columns = {"path_column": "file", "label_column": "class"}
     data = Folder(root=photos, val=start / "val.csv", batch_size=2, **columns)

@@ -132,8 +132,8 @@ def test_figures_and_report_tell_what_it_costs_and_gives(calibrated: Path, tmp_p
     (of_sets,) = [part for part in parts if part.startswith("Sets of classes</h2>")]
     assert "80.0%" in of_sets
     assert f"{100 * sets['kinds']['cluster']['few']['covered']:.1f}%" in of_sets
-    (none,) = [part for part in parts if part.startswith("None of the classes</h2>")]
-    assert f"{rejection['scores']['distance']['few']['auroc']:.3f}" in none
+    (section,) = [part for part in parts if part.startswith("None of the classes</h2>")]
+    assert f"{rejection['scores']['distance']['few']['auroc']:.3f}" in section
 
 
 def test_what_is_missing_is_one_line(trained: Path, noise: Path, capsys: pytest.CaptureFixture[str]) -> None:

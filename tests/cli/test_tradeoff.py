@@ -92,14 +92,14 @@ def test_predictions_are_adjusted(run: Path, tmp_path: Path, capsys: pytest.Capt
     picture = tmp_path / "a.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(picture)
 
-    def predicted(*options: str) -> dict[str, float]:
+    def probabilities(*options: str) -> dict[str, float]:
         capsys.readouterr()
         assert main(["predict", str(run), str(picture), "--top-k", "10", "--format", "jsonl", *options]) == 0
         top = json.loads(capsys.readouterr().out)["top"]
         return {entry["class"]: entry["probability"] for entry in top}
 
-    plain, adjusted = predicted(), predicted("--strength", "-0.5")
-    assert predicted("--strength", "0") == plain
+    plain, adjusted = probabilities(), probabilities("--strength", "-0.5")
+    assert probabilities("--strength", "0") == plain
     content = results(run)
     counts = dict(zip(content["classes"], content["train_counts"], strict=True))
     weights = {name: value * (counts[name] / sum(counts.values())) ** 0.5 for name, value in plain.items()}
@@ -147,8 +147,8 @@ def test_an_export_without_strength_is_not_adjusted(run: Path, tmp_path: Path) -
 def test_strengths_that_are_no_numbers(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, strength: str
 ) -> None:
-    where = ["--output", str(tmp_path / "out")] if command == "export" else ["."]
-    line = fails(capsys, command, str(run), *where, f"--strength={strength}")
+    place = ["--output", str(tmp_path / "out")] if command == "export" else ["."]
+    line = fails(capsys, command, str(run), *place, f"--strength={strength}")
     assert re.search(r"--strength.*(must be a number from -100 to 100, got|invalid float value)", line), line
     assert not list(tmp_path.iterdir())
 

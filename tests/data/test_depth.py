@@ -107,7 +107,7 @@ def test_a_set_that_is_only_evaluated_on_is_scaled_alike(make: Callable[[Path], 
     assert len(image.unique()) > 150, "17 levels where the scale is that of 16 bits"
 
 
-def used(monkeypatch: pytest.MonkeyPatch, module: Any, predictor: Any, data: LongTailData) -> Any:
+def load(monkeypatch: pytest.MonkeyPatch, module: Any, predictor: Any, data: LongTailData) -> Any:
     """What a run on some data becomes for prediction, its network left out."""
     monkeypatch.setattr(module, "load_method", lambda *args: (nn.Identity(), Path("last.ckpt")))
     results = {"classes": data.classes, "train_counts": data.group_counts, "data": {"input": data.input}}
@@ -116,15 +116,15 @@ def used(monkeypatch: pytest.MonkeyPatch, module: Any, predictor: Any, data: Lon
 
 def test_prediction_scales_as_training_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, right = str(write_png(tmp_path / "new.png", RAMP)), expected(RAMP, 4095)
-    classifier = used(monkeypatch, longtail.inference.classification, Classifier, folder(tmp_path / "folder"))
+    classifier = load(monkeypatch, longtail.inference.classification, Classifier, folder(tmp_path / "folder"))
     assert torch.equal(classifier.read(file), prepare(Image.fromarray(right), 56))
-    of_clips = used(monkeypatch, longtail.inference.classification, Classifier, clips(tmp_path / "clips"))
+    of_clips = load(monkeypatch, longtail.inference.classification, Classifier, clips(tmp_path / "clips"))
     clip = of_clips.read(str(tmp_path / "clips" / "a" / "0"))
     assert clip.shape == (3, 2, 56, 56)
     assert (clip[:, 0].int() - prepare(Image.fromarray(right), 56).int()).abs().max() <= 1
-    detector = used(monkeypatch, longtail.inference.detection, Detector, boxes(tmp_path / "boxes"))
+    detector = load(monkeypatch, longtail.inference.detection, Detector, boxes(tmp_path / "boxes"))
     assert np.array_equal(detector.read(file), right)
-    segmenter = used(monkeypatch, longtail.inference.segmentation, Segmenter, pixels(tmp_path / "pixels"))
+    segmenter = load(monkeypatch, longtail.inference.segmentation, Segmenter, pixels(tmp_path / "pixels"))
     assert np.array_equal(segmenter.read(file), right)
 
 

@@ -69,7 +69,7 @@ def test_64_processes_take_the_draws_of_one(sampling: Sampling | None) -> None:
     difficulty.update(torch.rand(40, generator=generator))
     sampler = sampling and sampling(Labels(targets, None, rows), difficulty, epochs=5, seed=3)
 
-    def of(rank: int, world: int, batch_size: int = 8, start: int = 0) -> list[list[tuple[int, int]]]:
+    def rows_of(rank: int, world: int, batch_size: int = 8, start: int = 0) -> list[list[tuple[int, int]]]:
         batches = EpochBatches(rows, batch_size, True, 3, rank, world, sampler)
         batches.set_epoch(2)
         batches.start = start
@@ -77,14 +77,14 @@ def test_64_processes_take_the_draws_of_one(sampling: Sampling | None) -> None:
         assert len(epoch) == len(batches) - start
         return epoch
 
-    (whole,) = of(0, 1, batch_size=10**6)
-    shares = [of(rank, world, batch_size=10**6)[0] for rank in range(world)]
-    together = [pair for turn in zip(*shares, strict=True) for pair in turn]
-    assert together[: len(whole)] == whole
-    assert together[len(whole) :] == whole[: -len(whole) % world]
+    (whole,) = rows_of(0, 1, batch_size=10**6)
+    shares = [rows_of(rank, world, batch_size=10**6)[0] for rank in range(world)]
+    union = [pair for turn in zip(*shares, strict=True) for pair in turn]
+    assert union[: len(whole)] == whole
+    assert union[len(whole) :] == whole[: -len(whole) % world]
     for rank in (0, 1, 63):
-        assert of(rank, world, start=3) == of(rank, world)[3:]
-        draws = [pair for batch in of(rank, world) for pair in batch]
+        assert rows_of(rank, world, start=3) == rows_of(rank, world)[3:]
+        draws = [pair for batch in rows_of(rank, world) for pair in batch]
         assert draws == shares[rank][: len(draws)], "a last batch of a single row is left out"
         assert len(draws) >= len(shares[rank]) - 1
 

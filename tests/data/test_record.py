@@ -113,9 +113,9 @@ def test_every_file_stays_in_its_split(grain: str, tmp_path: Path, log: pytest.L
 
     copy = tmp_path / "elsewhere" / "set"  # copied: other times, another folder
     shutil.copytree(root, copy, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(".longtail"))
-    gone, changed = before["train"][0], before["val"][0]
+    removal, edit = before["train"][0], before["val"][0]
     new = dict.fromkeys((100, 101, 102, 103), 4)
-    numbers = {int(number(name)): 4 for names in before.values() for name in names if name != gone}
+    numbers = {int(number(name)): 4 for names in before.values() for name in names if name != removal}
     for i in new:
         noise(copy / "ab"[i % 2] / f"{i}.png", i) if grain in ("photos", "table") else None
         noise(copy / "ab"[i % 2] / str(i) / "0.png", i) if grain == "clips" else None
@@ -123,13 +123,13 @@ def test_every_file_stays_in_its_split(grain: str, tmp_path: Path, log: pytest.L
         noise(copy / "images" / f"{i}.png", i) if grain == "pixels" else None
         if grain == "pixels":
             Image.fromarray(np.ones((16, 16), np.uint8)).save(copy / "annotations" / f"{i}.png")
-    remove(copy, number(gone), grain)
+    remove(copy, number(removal), grain)
     if grain == "boxes":  # an annotation changed, its image did not
-        annotate(copy, {**numbers, **new, int(number(changed)): 5})
+        annotate(copy, {**numbers, **new, int(number(edit)): 5})
     elif grain == "pixels":
-        Image.fromarray(np.eye(16, dtype=np.uint8)).save(copy / "annotations" / f"{number(changed)}.png")
+        Image.fromarray(np.eye(16, dtype=np.uint8)).save(copy / "annotations" / f"{number(edit)}.png")
     else:
-        noise(copy / changed / "0.png" if grain == "clips" else copy / changed, 1000)
+        noise(copy / edit / "0.png" if grain == "clips" else copy / edit, 1000)
 
     read_back = SplitRecord.read(tmp_path)
     assert read_back is not None
@@ -137,10 +137,10 @@ def test_every_file_stays_in_its_split(grain: str, tmp_path: Path, log: pytest.L
     rerun.keep_splits(read_back, measured_alone=True)
     log.clear()
     after = files(rerun)
-    assert after == {split: [name for name in names if name not in (gone, changed)] for split, names in before.items()}
+    assert after == {split: [name for name in names if name not in (removal, edit)] for split, names in before.items()}
     assert rerun.group_counts == counts  # the groups stay as they were
-    assert f"1 of the {len(before['train'])} training {rerun.noun}s of the run is gone, left out: {gone}" in log.text
-    assert f"validation {rerun.noun}s of the run has changed, left out: {changed}" in log.text
+    assert f"1 of the {len(before['train'])} training {rerun.noun}s of the run is gone, left out: {removal}" in log.text
+    assert f"validation {rerun.noun}s of the run has changed, left out: {edit}" in log.text
     assert f"4 {rerun.noun}s in no split of the run, left out" in log.text
     assert rerun.left_out[rerun.noun, "in no split of the run"] == 4
 
@@ -184,8 +184,8 @@ def test_a_table_may_name_files_that_are_gone(tmp_path: Path, log: pytest.LogCap
     data = table(tmp_path / "photos")
     record = SplitRecord.of(data)
     assert record is not None
-    gone = Path(files(data)["train"][0])
-    (tmp_path / "photos" / gone).unlink()
+    removal = Path(files(data)["train"][0])
+    (tmp_path / "photos" / removal).unlink()
     later = Table(tmp_path / "photos/all.csv", image_size=16, **FEW)
     later.keep_splits(record, measured_alone=False)
     _ = later.splits

@@ -122,13 +122,13 @@ def test_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
     paths = []
 
-    def failing(path, frames):
+    def fail(path, frames):
         paths.append(path)
         path.touch()
         if len(paths) == 3:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(moving_shapes, "_encode", failing)
+    monkeypatch.setattr(moving_shapes, "_encode", fail)
     assert "cannot be written (No space left on device)" in refusal(tmp_path / "set", **SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
 

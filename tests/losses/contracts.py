@@ -66,9 +66,9 @@ CLASS_OPTIONS = {"background"}  # options that are a class
 
 
 def _kind(table: dict[str, Kind], name: str, loss: type[Loss]) -> Kind:
-    where = "INPUTS" if table is INPUTS else "ARGUMENTS"
+    place = "INPUTS" if table is INPUTS else "ARGUMENTS"
     if name not in table:
-        pytest.fail(f'{loss.__name__} takes "{name}": add how to make one to {where} in tests/losses/contracts.py')
+        pytest.fail(f'{loss.__name__} takes "{name}": add how to make one to {place} in tests/losses/contracts.py')
     return table[name]
 
 

@@ -91,13 +91,13 @@ def test_the_mean_is_the_mean_of_the_rows(case: Case, rows: int) -> None:
 def test_the_order_of_the_rows_does_not_matter(case: Case) -> None:
     inputs = case.inputs()
     order = torch.tensor([3, 5, 0, 1, 4, 2])
-    permuted = {
+    permutation = {
         name: value if (axis := case.kind(name).row_axis) is None else value.index_select(axis, order)
         for name, value in inputs.items()
     }
-    torch.testing.assert_close(case.make()(**permuted), case.make()(**inputs))
+    torch.testing.assert_close(case.make()(**permutation), case.make()(**inputs))
     values = case.make(reduction="none")(**inputs)
-    permuted_values = case.make(reduction="none")(**permuted)
+    permuted_values = case.make(reduction="none")(**permutation)
     torch.testing.assert_close(permuted_values, values.unflatten(0, (6, -1))[order].flatten())
 
 
@@ -105,15 +105,15 @@ def test_the_order_of_the_rows_does_not_matter(case: Case) -> None:
 def test_the_names_of_the_classes_do_not_matter(case: Case) -> None:
     inputs = case.inputs()
     order = torch.tensor([2, 0, 3, 1])
-    permuted = {
+    permutation = {
         name: value if (axis := case.kind(name).class_axis) is None else value.index_select(axis, order)
         for name, value in inputs.items()
     }
     for name, value in inputs.items():
         if case.kind(name).labels:
-            permuted[name] = order.argsort()[value]
+            permutation[name] = order.argsort()[value]
     values = case.make(reduction="none")(**inputs)
-    torch.testing.assert_close(case.make(order=order, reduction="none")(**permuted), values)
+    torch.testing.assert_close(case.make(order=order, reduction="none")(**permutation), values)
 
 
 @every_case

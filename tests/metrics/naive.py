@@ -19,7 +19,7 @@ def figures(
     classes = range(len(counts))
     order = [sorted(classes, key=lambda c, row=row: -row[c]) for row in rows]
     hits = [ranking[0] == y for ranking, y in zip(order, labels, strict=True)]
-    predicted = [sum(ranking[0] == c for ranking in order) for c in classes]
+    predictions = [sum(ranking[0] == c for ranking in order) for c in classes]
     images = [labels.count(c) for c in classes]
     right = [sum(h for h, y in zip(hits, labels, strict=True) if y == c) for c in classes]
     accuracy = [right[c] / images[c] if images[c] else NAN for c in classes]
@@ -38,13 +38,13 @@ def figures(
         for members in in_bin
         if members
     )
-    chance = sum(images[c] * predicted[c] for c in classes) / len(rows) ** 2 if rows else NAN
+    chance = sum(images[c] * predictions[c] for c in classes) / len(rows) ** 2 if rows else NAN
     scalars = {
         "top1": mean(hits),
         "top5": mean([y in ranking[:5] for ranking, y in zip(order, labels, strict=True)]),
         "balanced_accuracy": mean(accuracies),
-        "macro_f1": mean([2 * right[c] / (images[c] + predicted[c]) for c in classes if images[c] + predicted[c]]),
-        "mean_precision": mean([right[c] / predicted[c] if predicted[c] else 0.0 for c in classes if images[c]]),
+        "macro_f1": mean([2 * right[c] / (images[c] + predictions[c]) for c in classes if images[c] + predictions[c]]),
+        "mean_precision": mean([right[c] / predictions[c] if predictions[c] else 0.0 for c in classes if images[c]]),
         "cohen_kappa": (mean(hits) - chance) / (1 - chance) if chance != 1 else NAN,
         "many": group(lambda n: n > 100),
         "medium": group(lambda n: 20 <= n <= 100),
@@ -57,6 +57,6 @@ def figures(
     per_class = {
         "images": images,
         "accuracy": accuracy,
-        "precision": [right[c] / predicted[c] if predicted[c] else NAN for c in classes],
+        "precision": [right[c] / predictions[c] if predictions[c] else NAN for c in classes],
     }
     return scalars, per_class

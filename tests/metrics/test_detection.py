@@ -167,8 +167,8 @@ def test_federated_figures_are_those_of_lvis(kind: Kind, seed: int, limit: int) 
     result = average_precision(truth, detections, kind, federated=True, max_detections=limit)
     precision, figures = of_lvis(truth, detections, kind, limit)
     check(result, precision)
-    ordered = sorted(truth["categories"], key=lambda category: category["id"])
-    groups = group_ap(result.class_ap, [COUNTS[category["frequency"]] for category in ordered])
+    categories = sorted(truth["categories"], key=lambda category: category["id"])
+    groups = group_ap(result.class_ap, [COUNTS[category["frequency"]] for category in categories])
     for name, group in {"APf": "many", "APc": "medium", "APr": "few"}.items():
         value = math.nan if figures[name] == -1 else figures[name]
         assert groups[group] == pytest.approx(value, abs=1e-6, nan_ok=True), name
@@ -346,9 +346,9 @@ def test_nothing_found(kind: Kind, federated: bool) -> None:
 
 @kinds
 @pytest.mark.parametrize("federated", [False, True])
-@pytest.mark.parametrize("found", [False, True])
-def test_nothing_to_find(kind: Kind, federated: bool, found: bool) -> None:
-    detections = [guess() | {"segmentation": encoded(np.eye(9, dtype=np.uint8))}] if found else []
+@pytest.mark.parametrize("hit", [False, True])
+def test_nothing_to_find(kind: Kind, federated: bool, hit: bool) -> None:
+    detections = [guess() | {"segmentation": encoded(np.eye(9, dtype=np.uint8))}] if hit else []
     figures = average_precision(data(neg_category_ids=[1]), detections, kind, federated)
     for name in ("ap", "ap50", "ap75", "ap_small_area", "ap_medium_area", "ap_large_area"):
         assert math.isnan(getattr(figures, name))

@@ -42,13 +42,13 @@ def test_every_figure_is_the_naive_one(rows: int, counts: list[int], present: in
     metrics = LongTailMetrics(counts)
     metrics.update(logits, targets)
     scalars, per_class = metrics.compute()
-    wanted_scalars, wanted_per_class = figures(logits, targets, counts)
-    assert list(scalars) == list(wanted_scalars)
+    reference_scalars, reference_per_class = figures(logits, targets, counts)
+    assert list(scalars) == list(reference_scalars)
     for name, value in scalars.items():
-        assert value.item() == pytest.approx(wanted_scalars[name], abs=1e-6, nan_ok=True), name
-    assert list(per_class) == list(wanted_per_class)
+        assert value.item() == pytest.approx(reference_scalars[name], abs=1e-6, nan_ok=True), name
+    assert list(per_class) == list(reference_per_class)
     for name, values in per_class.items():
-        assert values.tolist() == pytest.approx(wanted_per_class[name], abs=1e-6, nan_ok=True), name
+        assert values.tolist() == pytest.approx(reference_per_class[name], abs=1e-6, nan_ok=True), name
 
 
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))

@@ -10,7 +10,7 @@ from longtail.errors import InputError
 from longtail.metrics.multi_label import LabelScores, average_precision, best_thresholds, label_figures
 
 
-def everything(rows: int = 20, ties: bool = False) -> tuple[Tensor, Tensor]:
+def sample(rows: int = 20, ties: bool = False) -> tuple[Tensor, Tensor]:
     """Scores and labels of four classes, of which the last has no image and the first is in all of them."""
     random = np.random.default_rng(rows)
     scores = random.normal(size=(rows, 4))
@@ -22,7 +22,7 @@ def everything(rows: int = 20, ties: bool = False) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("rows", [1, 2, 20, 200])
 def test_average_precision_is_that_of_scikit_learn(rows: int, ties: bool) -> None:
-    scores, labels = everything(rows, ties)
+    scores, labels = sample(rows, ties)
     values = average_precision(scores, labels)
     assert values.dtype == torch.float64
     for c in range(4):
@@ -40,7 +40,7 @@ def test_without_images_nothing_is_measured() -> None:
 
 @pytest.mark.parametrize("ties", [False, True])
 def test_thresholds_give_the_largest_f1_of_all(ties: bool) -> None:
-    scores, labels = everything(40, ties)
+    scores, labels = sample(40, ties)
     thresholds = best_thresholds(scores, labels)
     figures = label_figures(scores, labels, thresholds)
     for c in range(3):
@@ -59,7 +59,7 @@ def test_a_threshold_lies_halfway_and_the_highest_of_equally_good_ones_is_taken(
 
 
 def test_figures_are_those_of_scikit_learn() -> None:
-    scores, labels = everything(50)
+    scores, labels = sample(50)
     figures = label_figures(scores, labels, [0.2, 0.0, -0.3, 9.0])
     for c, threshold in enumerate([0.2, 0.0, -0.3]):
         truth, answer = labels[:, c].numpy(), scores[:, c].numpy() >= threshold

@@ -55,8 +55,8 @@ def naive(pairs: list[list[tuple[int, int]]]) -> tuple[dict[str, float], dict[st
 def test_figures_are_the_formulas(pairs: list[list[tuple[int, int]]]) -> None:
     metric = PixelConfusion(COUNTS, *THRESHOLDS)
     for image in pairs:
-        predicted, targets = torch.tensor(image, dtype=torch.int64).view(-1, 1, 2).unbind(2)
-        metric.update(predicted, targets)
+        predictions, targets = torch.tensor(image, dtype=torch.int64).view(-1, 1, 2).unbind(2)
+        metric.update(predictions, targets)
     scalars, per_class = metric.compute()
     expected, expected_per_class = naive(pairs)
     assert {name: float(value) for name, value in scalars.items()} == pytest.approx(expected, nan_ok=True)
@@ -102,9 +102,9 @@ SHARES = (slice(0, 5), slice(5, 6))
 def figures(share: slice) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     generator = torch.Generator().manual_seed(0)
     metric = PixelConfusion(COUNTS, *THRESHOLDS)
-    predicted = torch.randint(CLASSES, (6, 4, 5), generator=generator)
+    predictions = torch.randint(CLASSES, (6, 4, 5), generator=generator)
     targets = torch.randint(CLASSES - 1, (6, 4, 5), generator=generator)  # the last class is absent
-    for image, target in zip(predicted[share], targets[share], strict=True):
+    for image, target in zip(predictions[share], targets[share], strict=True):
         metric.update(image, target)
     return metric.compute()
 
@@ -115,5 +115,5 @@ def process(rank: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     alone = figures(slice(None))
-    for together in two_processes(process, tmp_path):
-        torch.testing.assert_close(together, alone, rtol=0, atol=0, equal_nan=True)
+    for result in two_processes(process, tmp_path):
+        torch.testing.assert_close(result, alone, rtol=0, atol=0, equal_nan=True)

@@ -123,7 +123,7 @@ def save(network: torch.nn.Module, file: Path) -> Path:
     return file
 
 
-def assert_taken(network: torch.nn.Module, source: torch.nn.Module) -> None:
+def assert_same_weights(network: torch.nn.Module, source: torch.nn.Module) -> None:
     """Every tensor of a network is that of the source, whatever timm calls a stage."""
     expected = source.state_dict()
     for name, value in network.state_dict().items():
@@ -143,7 +143,7 @@ def test_weights_of_a_run_of_images(tmp_path: Path, method: str, file: str, log:
         if name.startswith("key"):
             torch.nn.init.constant_(value, 7.0)  # what follows the trained network is not it
     path = save(instance, tmp_path / file)
-    assert_taken(Backbone("test_resnet", weights=path).body, source.body)
+    assert_same_weights(Backbone("test_resnet", weights=path).body, source.body)
     entries = len(source.body.state_dict())
     assert f"{path}: {entries} tensors fit the backbone, the other " in log.text
     assert "are left out: " in log.text
@@ -152,27 +152,27 @@ def test_weights_of_a_run_of_images(tmp_path: Path, method: str, file: str, log:
 def test_weights_of_a_run_of_images_start_the_other_grains(tmp_path: Path) -> None:
     source = Backbone("test_resnet")
     path = save(Plain([4, 2], source, CrossEntropyLoss()), tmp_path / "last.ckpt")
-    assert_taken(FrameMean("test_resnet", weights=path).backbone.body, source.body)
+    assert_same_weights(FrameMean("test_resnet", weights=path).backbone.body, source.body)
     detector = TimmFPN(name="test_resnet", weights=path, features=16, frozen_norms=False)(3, masks=False)
-    assert_taken(detector.backbone.body, source.body)
+    assert_same_weights(detector.backbone.body, source.body)
     pytest.importorskip("segmentation_models_pytorch")
     resnet = Backbone("resnet18")
     path = save(Plain([4, 2], resnet, CrossEntropyLoss()), tmp_path / "resnet.ckpt")
-    assert_taken(SMP("resnet18", "FPN", weights=path).encoder, resnet.body)
+    assert_same_weights(SMP("resnet18", "FPN", weights=path).encoder, resnet.body)
 
 
 def test_weights_of_runs_of_clips_boxes_and_pixels(tmp_path: Path) -> None:
     clips = VideoBackbone("r3d_18")
     path = save(Plain([4, 2], clips, CrossEntropyLoss()), tmp_path / "clips.ckpt")
-    assert_taken(VideoBackbone("r3d_18", weights=path).body, clips.body)
+    assert_same_weights(VideoBackbone("r3d_18", weights=path).body, clips.body)
     boxes = RCNN([4, 2], TimmFPN(name="test_resnet", features=16), masks=False)
     path = save(boxes, tmp_path / "boxes.ckpt")
     detector = RCNN([4, 2], TimmFPN(name="test_resnet", features=16, weights=path, frozen_norms=False), masks=False)
-    assert_taken(detector.network.backbone.body, boxes.network.backbone.body)
+    assert_same_weights(detector.network.backbone.body, boxes.network.backbone.body)
     pytest.importorskip("segmentation_models_pytorch")
     pixels = PixelPlain([4, 2], SMP("resnet18", "FPN"))
     path = save(pixels, tmp_path / "pixels.safetensors")
-    assert_taken(SMP("resnet18", "FPN", weights=path).encoder, pixels.backbone.encoder)
+    assert_same_weights(SMP("resnet18", "FPN", weights=path).encoder, pixels.backbone.encoder)
 
 
 def test_the_folder_of_a_run_and_a_run_of_another_network_are_refused(tmp_path: Path) -> None:

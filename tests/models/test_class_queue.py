@@ -78,9 +78,9 @@ def test_it_is_one_deque_for_each_class(
     reference = Deques(queue.slots.tolist())
     for i, (rows, with_ids) in enumerate(batches):
         features, targets, ids = batch(rows, len(counts), seed + i)
-        given_ids = ids if with_ids else None
-        queue.enqueue(features, targets, given_ids)
-        reference.enqueue(features, targets, given_ids)
+        sample_ids = ids if with_ids else None
+        queue.enqueue(features, targets, sample_ids)
+        reference.enqueue(features, targets, sample_ids)
         assert contents(queue) == [list(part) for part in reference.queues]
 
 

@@ -128,7 +128,7 @@ def test_backbones_that_do_not_fit_are_refused(name: str, message: str) -> None:
         TimmFPN(name=name)(5, False)
 
 
-def moved(network: FasterRCNN) -> bool:
+def norms_move(network: FasterRCNN) -> bool:
     """Whether a step in training mode changes the statistics of the body."""
     before = {name: value.clone() for name, value in network.backbone.body.named_buffers()}
     network.train().backbone(torch.rand(2, 3, 64, 64))
@@ -137,18 +137,18 @@ def moved(network: FasterRCNN) -> bool:
 
 def test_norms_of_a_backbone_with_weights_stay_as_they_are(tmp_path: Path) -> None:
     source = TimmFPN(**SMALL)(5, False)
-    assert moved(source)
+    assert norms_move(source)
     torch.save(source.backbone.body.state_dict(), tmp_path / "a.pth")
-    started = TimmFPN(weights=tmp_path / "a.pth", **SMALL)(5, False)
-    assert not moved(started)
+    network = TimmFPN(weights=tmp_path / "a.pth", **SMALL)(5, False)
+    assert not norms_move(network)
     images = torch.rand(1, 3, 64, 64)
-    features = started.eval().backbone.body(images)
+    features = network.eval().backbone.body(images)
     torch.testing.assert_close(features, source.eval().backbone.body(images))
-    assert moved(TimmFPN(weights=tmp_path / "a.pth", frozen_norms=False, **SMALL)(5, False))
-    assert not moved(TimmFPN(frozen_norms=True, **SMALL)(5, False))
+    assert norms_move(TimmFPN(weights=tmp_path / "a.pth", frozen_norms=False, **SMALL)(5, False))
+    assert not norms_move(TimmFPN(frozen_norms=True, **SMALL)(5, False))
 
     copy = TimmFPN(**SMALL)(5, False).eval()  # as prediction makes it, without the file
-    copy.load_state_dict(started.state_dict())
+    copy.load_state_dict(network.state_dict())
     torch.testing.assert_close(copy.backbone.body(images), features)
 
 

@@ -26,8 +26,8 @@ def test_the_values_are_those_of_the_weights():
 
 
 def test_images_are_squashed_or_in_a_border_where_the_weights_were_trained_so():
-    squashed = timm_input("convnext_tiny.fb_in22k_ft_in1k_384", True)
-    assert (squashed.preprocessing.crop_mode, squashed.preprocessing.crop, squashed.border) == ("squash", 1.0, False)
+    entry = timm_input("convnext_tiny.fb_in22k_ft_in1k_384", True)
+    assert (entry.preprocessing.crop_mode, entry.preprocessing.crop, entry.border) == ("squash", 1.0, False)
     name = next(name for name in timm.list_pretrained() if timm.get_pretrained_cfg(name).crop_mode == "border")
     init_args = Namespace(name=name, pretrained=True)
     backbone = Namespace(class_path="longtail.models.Backbone", init_args=init_args)

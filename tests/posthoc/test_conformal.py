@@ -64,8 +64,8 @@ def test_other_frequencies_are_covered_by_weights() -> None:
     true, target = probabilities.gather(1, labels[:, None])[:, 0], [0.05, 0.1, 0.25, 0.6]
     new, truth = sample(60_000, 1)
     shares = torch.tensor(target)[truth] / torch.tensor(PRIOR)[truth]
-    for given_prior, least, most in ((None, 0.0, 0.85), (target, 0.88, 0.93)):
-        hits = fit_sets(true, labels, PRIOR, 0.9, target_prior=given_prior)(new).gather(1, truth[:, None])[:, 0]
+    for prior, least, most in ((None, 0.0, 0.85), (target, 0.88, 0.93)):
+        hits = fit_sets(true, labels, PRIOR, 0.9, target_prior=prior)(new).gather(1, truth[:, None])[:, 0]
         assert least <= float((hits * shares).sum() / shares.sum()) <= most
 
 

@@ -32,8 +32,8 @@ def naive(first: list[float], second: list[float]) -> float:
 
     a, b = ranks(first), ranks(second)
     mean = (len(a) + 1) / 2
-    together = sum((x - mean) * (y - mean) for x, y in zip(a, b, strict=True))
-    return together / math.sqrt(sum((x - mean) ** 2 for x in a) * sum((y - mean) ** 2 for y in b))
+    covariance = sum((x - mean) * (y - mean) for x, y in zip(a, b, strict=True))
+    return covariance / math.sqrt(sum((x - mean) ** 2 for x in a) * sum((y - mean) ** 2 for y in b))
 
 
 @given(st.lists(st.tuples(values, values), min_size=3, max_size=12))

@@ -121,14 +121,14 @@ def test_lists_of_a_task(tmp_path: Path) -> None:
     write_run(tmp_path, results)
     with pytest.raises(InputError, match="10 classes but 9 entries in instance_counts"):
         load_results(tmp_path)
-    for results, missing in (
+    for results, name in (
         (make_results(), "accuracy"),
         (make_detection(masks=False), "box_ap"),
         (make_segmentation(), "iou"),
     ):
-        del results["evaluations"][0]["per_class"][missing]  # type: ignore[misc]
+        del results["evaluations"][0]["per_class"][name]  # type: ignore[misc]
         write_run(tmp_path, results)
-        with pytest.raises(InputError, match=rf"an evaluation whose per_class lacks {missing};"):
+        with pytest.raises(InputError, match=rf"an evaluation whose per_class lacks {name};"):
             load_results(tmp_path)
 
 

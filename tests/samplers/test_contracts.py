@@ -76,11 +76,11 @@ def test_shards_make_up_the_order(sampler: type[EpochSampler], world: int) -> No
 
         order = shards[0].order(epoch).tolist()
         assert len(order) == shards[0].size(epoch)
-        together = [row for turn in zip(*shares, strict=True) for row in turn]
-        assert together[: len(order)] == order
-        filled_up = len(together) - len(order)
+        union = [row for turn in zip(*shares, strict=True) for row in turn]
+        assert union[: len(order)] == order
+        filled_up = len(union) - len(order)
         assert filled_up < world
-        assert together[len(order) :] == [order[i % len(order)] for i in range(filled_up)]
+        assert union[len(order) :] == [order[i % len(order)] for i in range(filled_up)]
 
 
 @every_sampler

@@ -160,9 +160,9 @@ def test_the_logits_of_several_test_clips_are_averaged(copy: Path, shapes: Path)
         for file in sorted((shapes / "test" / name).iterdir()):
             with torch.inference_mode():
                 clips = classifier.normalise(read_clips(str(file), FRAMES, SIDE, 3))
-                confidence, predicted = classifier.method.cpu().classify(clips).mean(0).softmax(0).max(0)
-            answers.append((label, int(predicted), float(confidence)))
-    right = torch.tensor([float(label == predicted) for label, predicted, _ in answers]).reshape(-1, 2).mean(1)
+                confidence, guess = classifier.method.cpu().classify(clips).mean(0).softmax(0).max(0)
+            answers.append((label, int(guess), float(confidence)))
+    right = torch.tensor([float(label == guess) for label, guess, _ in answers]).reshape(-1, 2).mean(1)
     figures = evaluation(copy, "test")
     assert figures["per_class"]["accuracy"] == right.tolist()
     assert figures["mistakes"]

@@ -328,8 +328,8 @@ def test_wrong_input_gets_one_line(run: Path, shapes: Path, tmp_path: Path, caps
     for option, value in (("--prior", "uniform"), ("--strength", "1")):
         line = fails(capsys, "test", str(run), option, value)
         assert f"{option} is for runs of classification, this one is of detection: leave it out" in line
-    missing = fails(capsys, "predict", str(run), str(shapes / "train"), "--annotations", str(tmp_path / "no.json"))
-    assert "no.json" in missing
+    message = fails(capsys, "predict", str(run), str(shapes / "train"), "--annotations", str(tmp_path / "no.json"))
+    assert "no.json" in message
 
 
 def in_yolos_format(shapes: Path, root: Path) -> None:

@@ -32,7 +32,7 @@ FIT += ["--trainer.enable_progress_bar", "false"]
 
 
 @contextmanager
-def poisoned(step: int, terms: tuple[str, ...] = (), times: int = 1, value: float = math.nan) -> Iterator[None]:
+def poison(step: int, terms: tuple[str, ...] = (), times: int = 1, value: float = math.nan) -> Iterator[None]:
     """The loss is not finite in a step, counted from 1, and perhaps in some after it; nor are some of its terms."""
     whole = Classification.training_step
 
@@ -74,7 +74,7 @@ def test_a_run_that_diverges_says_where_and_what_helps(
 ) -> None:
     """Steps 4 to 6 are the second epoch: the first one stays."""
     monkeypatch.setattr(divergence, "interval", lambda trainer, device: period)
-    with poisoned(5, terms):
+    with poison(5, terms):
         line = fails(capsys, *FIT, "--epochs", "3", "--run", str(tmp_path / "r"))
     file = tmp_path / "r" / "last.ckpt"
     assert f"training diverged in epoch 2: {words} NaN or infinite; {file} is from before it" in line
@@ -102,7 +102,7 @@ def test_what_fails_after_such_a_loss_is_told_as_such(
         return whole(self, views, targets)
 
     monkeypatch.setattr(Plain, "forward", forward)
-    with poisoned(2):
+    with poison(2):
         line = fails(capsys, *FIT, "--epochs", "1", "--run", str(tmp_path / "r"))
     assert "the loss of step 2 was NaN or infinite; no checkpoint was written before it" in line
     assert not (tmp_path / "r" / "last.ckpt").exists()
@@ -147,7 +147,7 @@ def trained(times: int, scaled: bool, folder: Path, steps: int = 4) -> Classific
         callbacks=[Divergence(folder / "last.ckpt")], enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
-    with poisoned(2, times=times):
+    with poison(2, times=times):
         trainer.fit(task, datamodule=DigitsLT(batch_size=8))
     return task
 

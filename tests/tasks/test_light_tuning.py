@@ -217,11 +217,11 @@ def test_a_tuned_network_goes_on_in_a_second_stage(
     before, after = (full_state(load_run(folder, "last").method.backbone) for folder in (first, run))
     assert before.keys() == after.keys()
     assert all(torch.equal(value, before[name]) for name, value in after.items())
-    untuned = Backbone("test_vit", weights=place / "vit.pth", image_size=32, tuning=getattr(models, tuning)())
-    untuned.tune(3)
-    names = {name for name, value in full_state(untuned).items() if not torch.equal(value, before[name])}
+    backbone = Backbone("test_vit", weights=place / "vit.pth", image_size=32, tuning=getattr(models, tuning)())
+    backbone.tune(3)
+    names = {name for name, value in full_state(backbone).items() if not torch.equal(value, before[name])}
     assert names
-    assert names <= {name for name, parameter in untuned.named_parameters() if parameter.requires_grad}
+    assert names <= {name for name, parameter in backbone.named_parameters() if parameter.requires_grad}
     assert [name for name in tensors(run) if name.startswith("method.backbone.")] == [f"method.backbone.{HASH}"]
     capsys.readouterr()
     photo = str(next((place / "photos").rglob("*.png")))

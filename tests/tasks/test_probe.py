@@ -86,12 +86,12 @@ def test_a_second_method_starts_from_the_features_that_are_there(place, adjusted
 def test_other_images_weights_or_sizes_have_features_of_their_own(place, adjusted):
     names = stages(place)
     probe(place, "probe/ce", "small", "--epochs", "1", "--image-size", "24")
-    more = stages(place)
-    assert names < more
+    superset = stages(place)
+    assert names < superset
     torch.manual_seed(1)
     torch.save(timm.create_model("test_efficientnet").state_dict(), place / "other.pth")
     probe(place, "probe/ce", "other", "--epochs", "1", "--weights", str(place / "other.pth"))
-    assert more < stages(place)
+    assert superset < stages(place)
 
 
 @pytest.mark.parametrize(
@@ -194,8 +194,8 @@ def test_two_processes_share_the_images_of_features(place):
         with suppress(KeyboardInterrupt), part_of(place / "both" / name) as part:
             part.append(content[: len(content) - CHECKSUM - rest])
             raise KeyboardInterrupt
-    for together in two_processes(partial(extract, place, "both"), place):
-        assert all(torch.equal(row, reference) for row, reference in zip(together, alone, strict=True))
+    for result in two_processes(partial(extract, place, "both"), place):
+        assert all(torch.equal(row, reference) for row, reference in zip(result, alone, strict=True))
     assert {file.name: file.read_bytes() for file in (place / "both").glob("*.f32")} == whole
 
 

@@ -326,10 +326,10 @@ def test_the_exported_network_finds_the_same(
     assert metadata["ignore_index"] == "255"
     for side in (SIDE, 50):  # one that is no multiple of the stride
         pixels = torch.randint(0, 256, (3, 3, side, SIDE), dtype=torch.uint8)
-        normalised = segmenter.normalise(pixels)
+        inputs = segmenter.normalise(pixels)
         with torch.inference_mode():
-            expected = segmenter.method.cpu().segment(normalised)
-        logits = torch.from_numpy(session.run(None, {"images": normalised.numpy()})[0])
+            expected = segmenter.method.cpu().segment(inputs)
+        logits = torch.from_numpy(session.run(None, {"images": inputs.numpy()})[0])
         torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-3)
     assert (tmp_path / "free/model.safetensors").is_file()
 

@@ -428,12 +428,12 @@ def test_images_of_another_split_are_never_taken(tmp_path: Path) -> None:
     }
 
 
-def coco(names: list[str], **more: Any) -> dict[str, Any]:
+def coco(names: list[str], **fields: Any) -> dict[str, Any]:
     images = [{"id": i + 1, "file_name": name, "width": 24, "height": 16} for i, name in enumerate(names)]
     square = [2, 3, 8, 3, 8, 11, 2, 11]
     box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 3, 6, 8], "segmentation": [square], "iscrowd": 0}
     categories = [{"id": 1, "name": "cat", "supercategory": ""}, {"id": 2, "name": "dog", "supercategory": ""}]
-    return {"images": images, "annotations": [box | more], "categories": categories}
+    return {"images": images, "annotations": [box | fields], "categories": categories}
 
 
 def test_coco_of_cvat(tmp_path: Path) -> None:
@@ -531,9 +531,9 @@ def labelme(name: str, *shapes: dict[str, Any]) -> str:
     return json.dumps(whole | {"imageHeight": 16, "imageWidth": 24}, indent=2)
 
 
-def shape(label: str, points: list[list[float]], kind: str = "polygon", **more: Any) -> dict[str, Any]:
+def shape(label: str, points: list[list[float]], kind: str = "polygon", **fields: Any) -> dict[str, Any]:
     base = {"label": label, "points": points, "group_id": None, "description": "", "shape_type": kind, "flags": {}}
-    return base | {"mask": None} | more
+    return base | {"mask": None} | fields
 
 
 def drawn_mask() -> str:
@@ -561,8 +561,8 @@ def test_labelme(tmp_path: Path) -> None:
     data = LabelMe(tmp_path, **OPTIONS)
     objects = boxes(data)
     assert objects["2.jpg"] == []
-    rounded = [(name, np.round(corners, 3).tolist()) for name, corners in objects["1.jpg"]]
-    assert rounded == [
+    shapes = [(name, np.round(corners, 3).tolist()) for name, corners in objects["1.jpg"]]
+    assert shapes == [
         ("cat", [2, 3, 8, 11]),
         ("dog", [10, 2, 20, 14]),
         ("cat", [8, 4, 16, 12]),
@@ -756,8 +756,8 @@ def broken_xml(root: Path) -> None:
 
 
 def without_a_name(root: Path) -> None:
-    bad, flat = voc_object("", 1, 1, 4, 4), voc_object("cat", 9, 1, 4, 16)
-    text(root / "Annotations/2007_000001.xml", xml(bad, flat))
+    nameless, flat = voc_object("", 1, 1, 4, 4), voc_object("cat", 9, 1, 4, 16)
+    text(root / "Annotations/2007_000001.xml", xml(nameless, flat))
 
 
 def without_a_box(root: Path) -> None:

@@ -49,7 +49,7 @@ def picture(grey: int) -> bytes:
 
 
 def table(
-    rows: Sequence[Boxes], kind: Any = STRUCTURES, feature: Any = NEW_STRUCTURES, first: int = 1, **more: Any
+    rows: Sequence[Boxes], kind: Any = STRUCTURES, feature: Any = NEW_STRUCTURES, first: int = 1, **extra: Any
 ) -> Any:
     """A table of plain images, grey as their number, with boxes and classes."""
     images = [{"bytes": picture(first + i), "path": f"{first + i}.png"} for i in range(len(rows))]
@@ -60,7 +60,7 @@ def table(
         for row in rows
     ]
     columns = {"image": pa.array(images, IMAGE), "objects": pa.array(objects, kind)}
-    content = pa.table(columns | {name: pa.array(values) for name, values in more.items()})
+    content = pa.table(columns | {name: pa.array(values) for name, values in extra.items()})
     features = {"image": {"_type": "Image"}, "objects": feature}
     return with_features(content, features)
 

@@ -318,9 +318,9 @@ def test_damage_in_the_middle_is_one_line(workers: int, store: Path, tmp_path: P
     assert refusal(VideoFolder(**options)).startswith(start)
     assert VideoFolder(skip_bad_images=True, **options).image_counts == [1, 1]
     unchecked = VideoFolder(check_images=False, frames=FRAMES, image_size=16, **{**options, "batch_size": 3})
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         list(unchecked.train_dataloader())
-    message = str(caught.value)
+    message = str(error.value)
     assert "\n" not in message
     assert message.startswith(start)
     assert message.endswith("; replace or remove the file")

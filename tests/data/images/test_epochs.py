@@ -57,10 +57,10 @@ def test_worker_processes_follow_the_epoch_and_resume_inside_one(photos: Path) -
         last = [batch["images"] for batch in loader]
         for images, batch in zip(last, fixed, strict=True):
             assert torch.equal(images, batch["images"]), epoch
-    resumed = photos_data(photos, GrowingCrop(), 0).train_dataloader()
-    resumed.sampler.set_epoch(2)
-    resumed.load_state_dict({"position": 3})
-    assert [torch.equal(batch["images"], last[3]) for batch in resumed] == [True]
+    rerun = photos_data(photos, GrowingCrop(), 0).train_dataloader()
+    rerun.sampler.set_epoch(2)
+    rerun.load_state_dict({"position": 3})
+    assert [torch.equal(batch["images"], last[3]) for batch in rerun] == [True]
 
 
 def test_images_in_memory_follow_the_epoch_and_are_resized_at_once() -> None:

@@ -250,8 +250,8 @@ def test_folders_of_classes_are_refused(place: Path) -> None:
         MultiLabelFolder(root=place / "photos", **FEW).labelled("test", ["cat", "dog"])
 
 
-@pytest.mark.parametrize("most", [True, False])
-def test_a_table_of_single_labels_with_several_names_the_recipes(place: Path, most: bool) -> None:
-    rows = ["0.png,1,1", "1.png,1,1", "2.png,0,1"] if most else ["0.png,1,0", "1.png,1,1", "2.png,0,1"]
+@pytest.mark.parametrize("majority", [True, False])
+def test_a_table_of_single_labels_with_several_names_the_recipes(place: Path, majority: bool) -> None:
+    rows = ["0.png,1,1", "1.png,1,1", "2.png,0,1"] if majority else ["0.png,1,0", "1.png,1,1", "2.png,0,1"]
     table = write(place / "t.csv", "path,cat,dog", rows)
     assert "give --recipe multilabel/bce" in refusal_of(lambda: Table(table, **FEW).classes)

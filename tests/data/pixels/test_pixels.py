@@ -699,10 +699,10 @@ def test_an_epoch_goes_on_at_the_next_batch(root: Path) -> None:
         data.seed = 5
         return data.train_dataloader()
 
-    whole, first, resumed = list(loader()), loader(), loader()
+    whole, first, rerun = list(loader()), loader(), loader()
     next(iter(first))
-    resumed.load_state_dict(first.state_dict())
-    (rest,) = resumed
+    rerun.load_state_dict(first.state_dict())
+    (rest,) = rerun
     assert torch.equal(rest["images"], whole[1]["images"])
     assert torch.equal(rest["targets"], whole[1]["targets"])
 

@@ -33,7 +33,7 @@ FEATURES = {"image": {"_type": "Image"}, "label": {"names": NAMES, "_type": "Cla
 
 
 @pytest.fixture(autouse=True)
-def _told(caplog: pytest.LogCaptureFixture) -> None:
+def _log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="longtail")
 
 

@@ -98,27 +98,27 @@ def test_it_is_done_once_for_each_state_of_the_files(photos, tmp_path, monkeypat
     assert len(calls) == 20
 
 
-@pytest.mark.parametrize("cut", [0, 1])
-def test_it_goes_on_where_it_was_stopped(photos, tmp_path, monkeypatch, cut):
+@pytest.mark.parametrize("loss", [0, 1])
+def test_it_goes_on_where_it_was_stopped(photos, tmp_path, monkeypatch, loss):
     monkeypatch.setattr(module, "_BLOCK", 3)
     paths, home, calls = files(photos), tmp_path / "home", []
 
-    def stopping(path: str, *args: Any) -> Image.Image:
+    def stop(path: str, *args: Any) -> Image.Image:
         calls.append(path)
         if path == paths[7] and len(calls) < 10:
             raise InputError("stopped")
         return decode(path, *args)
 
-    monkeypatch.setattr(module, "decode", stopping)
+    monkeypatch.setattr(module, "decode", stop)
     with pytest.raises(InputError, match="stopped"):
         decoded(paths, 64, None, home)
     part = one_folder(home)
     assert part.suffix == ".part"
-    os.truncate(part / "pixels.bin", (part / "pixels.bin").stat().st_size - cut)
+    os.truncate(part / "pixels.bin", (part / "pixels.bin").stat().st_size - loss)
     calls.clear()
     monkeypatch.setattr(module, "decode", lambda path, *args: calls.append(path) or decode(path, *args))
     pixels = decoded(paths, 64, None, home).reader(paths)
-    assert sorted(calls) == paths[6 - cut :]
+    assert sorted(calls) == paths[6 - loss :]
     for row, path in enumerate(paths):
         np.testing.assert_array_equal(pixels[row], np.asarray(decode(path)))
 

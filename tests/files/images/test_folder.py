@@ -184,12 +184,12 @@ def test_unreadable_folder(tmp_path, monkeypatch, function):
     fill(tmp_path, "a/1.jpg", "b/sub/3.jpg")
     real = getattr(os, function)
 
-    def guarded(path, *args, **kwargs):
+    def guard(path, *args, **kwargs):
         if str(path).endswith("sub"):
             raise PermissionError(13, "Permission denied", path)
         return real(path, *args, **kwargs)
 
-    monkeypatch.setattr(os, function, guarded)
+    monkeypatch.setattr(os, function, guard)
     assert refusal(tmp_path).startswith(f"{tmp_path}/b/sub: cannot read the folder (Permission denied); check")
 
 

@@ -288,8 +288,8 @@ def test_bad_files(tmp_path):
 
     good = [str(path) for path in sorted(tmp_path.glob("good.*"))]
     steps = []
-    checked = check_images(good + [str(tmp_path / name) for name in reversed(files)], workers=3, progress=steps.append)
-    assert checked == sorted((str(tmp_path / name), reason) for name, reason in reasons.items())
+    faults = check_images(good + [str(tmp_path / name) for name in reversed(files)], workers=3, progress=steps.append)
+    assert faults == sorted((str(tmp_path / name), reason) for name, reason in reasons.items())
     assert sum(steps) == len(good) + len(files)
 
 

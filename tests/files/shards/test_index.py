@@ -158,7 +158,7 @@ def test_packing_leaves_nothing_half_written(tmp_path, shards):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "shards"]
 
 
-def harmed(shards: Path, harm: str) -> None:
+def spoil(shards: Path, harm: str) -> None:
     first = shards / "train-000000.tar"
     index = shards / "index.json"
     if harm == "cut":
@@ -193,7 +193,7 @@ def harmed(shards: Path, harm: str) -> None:
     ],
 )
 def test_harmed_shards(shards, harm, words):
-    harmed(shards, harm)
+    spoil(shards, harm)
     assert re.search(words, refusal_of(lambda: Folder(shards).list_images()))
 
 

@@ -163,7 +163,7 @@ def with_matrix(source, path, matrix):
     return path
 
 
-def autorotated(path):
+def upright_frames(path):
     """Every frame as the ffmpeg program shows it, by the filters that it puts in (ffmpeg_filter.c, autorotate)."""
     frames = []
     with av.open(str(path)) as container:
@@ -209,7 +209,7 @@ def test_orientations(tmp_path, matrix, corner, pyav_alone):
     """``corner``: row and column to which the upper left corner comes, by the definition of the matrix."""
     path = with_matrix(encode(tmp_path / "stored.mp4", frames=5), tmp_path / "shown.mp4", matrix)
     frames, original = read_frames(str(path), range(5)), every_frame(tmp_path / "stored.mp4")
-    assert torch.equal(frames, autorotated(path))
+    assert torch.equal(frames, upright_frames(path))
     assert torch.equal(frames[0, :, -corner[0], -corner[1]], original[0, :, 0, 0])
     assert frames.shape[2:] == (original.shape[2:] if matrix[0] else original.shape[:1:-1])
     assert pyav.is_plain(str(path)) == (matrix == (1, 0, 0, 0, 1))  # torchcodec knows no mirrored videos
