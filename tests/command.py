@@ -69,19 +69,19 @@ def stopping(task: type[Task], epoch: int, batch: int) -> Iterator[None]:
         yield
 
 
-def assert_same_weights(one: Path, other: Path, name: str = "last") -> None:
+def assert_same_weights(first: Path, second: Path, name: str = "last") -> None:
     """Two runs have the same state to the bit; nan, where nothing was known, equals nan."""
-    found, expected = (
-        torch.load(run / f"{name}.ckpt", map_location="cpu", weights_only=True)["state_dict"] for run in (one, other)
+    weights, expected = (
+        torch.load(run / f"{name}.ckpt", map_location="cpu", weights_only=True)["state_dict"] for run in (first, second)
     )
     for key, value in expected.items():
-        torch.testing.assert_close(found[key], value, rtol=0, atol=0, equal_nan=True, msg=key)
+        torch.testing.assert_close(weights[key], value, rtol=0, atol=0, equal_nan=True, msg=key)
 
 
-def assert_same_epochs(one: Path, other: Path) -> None:
+def assert_same_epochs(first: Path, second: Path) -> None:
     """Two runs have logged the same in every epoch, but for the time that it took."""
-    found, expected = (
+    epochs, expected = (
         [{key: value for key, value in entry.items() if "second" not in key} for entry in results(run)["history"]]
-        for run in (one, other)
+        for run in (first, second)
     )
-    assert found == expected
+    assert epochs == expected

@@ -24,7 +24,7 @@ def nothing_is_trusted(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture
-def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
     """What the package logs, such as what is left out of a set."""
     monkeypatch.setattr(logging.getLogger("longtail"), "propagate", True)
     caplog.set_level(logging.INFO, logger="longtail")

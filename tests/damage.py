@@ -35,15 +35,15 @@ TOKENS = [
 ]
 
 
-def places(tree: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The keys that lead to every value in a tree but itself."""
     for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
-        yield (*here, key)
-        yield from places(value, (*here, key))
+        yield (*path, key)
+        yield from places(value, (*path, key))
 
 
 @st.composite
-def changed(draw: st.DrawFn, tree: Any) -> Any:
+def trees(draw: st.DrawFn, tree: Any) -> Any:
     """A tree like JSON in which one to three values are others, gone or there twice."""
     tree = copy.deepcopy(tree)
     for _ in range(draw(st.integers(1, 3))):
@@ -68,7 +68,7 @@ def changed(draw: st.DrawFn, tree: Any) -> Any:
 
 
 @st.composite
-def damaged(draw: st.DrawFn, content: bytes) -> bytes:
+def contents(draw: st.DrawFn, content: bytes) -> bytes:
     """Bytes of which one to three parts are others, gone or there twice."""
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(content)))

@@ -17,14 +17,14 @@ def classes_of(package: ModuleType, base: type[T]) -> list[type[T]]:
     """Every class of a package below ``base`` that is not abstract, whether it is exported or not, by name."""
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         importlib.import_module(module.name)
-    found, queue = set(), [base]
+    result, queue = set(), [base]
     while queue:
         below = queue.pop().__subclasses__()
         queue += below
-        found.update(each for each in below if each.__module__.startswith(f"{package.__name__}."))
-    return sorted((each for each in found if not inspect.isabstract(each)), key=lambda each: each.__qualname__)
+        result.update(kind for kind in below if kind.__module__.startswith(f"{package.__name__}."))
+    return sorted((kind for kind in result if not inspect.isabstract(kind)), key=lambda kind: kind.__qualname__)
 
 
 def losses() -> list[type[Loss]]:
     """Every loss but the one that only serves as a base."""
-    return [each for each in classes_of(longtail.losses, Loss) if each is not SoftmaxLoss]
+    return [loss for loss in classes_of(longtail.losses, Loss) if loss is not SoftmaxLoss]

@@ -21,17 +21,17 @@ def endless_jpeg(side: int = 1000, scans: int = 5000) -> bytes:
     return data[:-2] + data[last:-2] * scans + CUT
 
 
-def look(what: str) -> list[str]:
+def look(item: str) -> list[str]:
     """What an item says."""
-    if what == "hang":
+    if item == "hang":
         re.match(r"(a+)+$", "a" * 64 + "b")  # in C, and no other thread of Python runs meanwhile
-    elif what == "crash":
+    elif item == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
-    elif what == "memory":
+    elif item == "memory":
         raise MemoryError
-    elif what == "wrong":
-        raise KeyError(what)
-    return [what, str(os.getpid())]
+    elif item == "wrong":
+        raise KeyError(item)
+    return [item, str(os.getpid())]
 
 
 def loads(module: str) -> bool:

@@ -10,15 +10,15 @@ from longtail.files.formats.known import read_file, read_folder
 from longtail.files.tables.entries import Reading
 
 
-def refused(call: Callable[[], object]) -> str:
+def refusal_of(call: Callable[[], object]) -> str:
     """The one line that a call is refused by."""
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert "\n" not in str(error.value)
+    return str(error.value)
 
 
 def refusal(place: Path, reading: Reading | None = None) -> str:
     """The one line that a folder or a file is refused by."""
     reading = reading or Reading()
-    return refused(lambda: read_folder(place, reading) if place.is_dir() else read_file(place, None, reading))
+    return refusal_of(lambda: read_folder(place, reading) if place.is_dir() else read_file(place, None, reading))

@@ -18,8 +18,8 @@ from longtail.models.class_queue import class_slots
 COUNTS, INF = [50, 10, 2], float("inf")
 
 
-def of_counts(made: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    return functools.partial(made, COUNTS, **options)
+def of_counts(make: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    return functools.partial(make, COUNTS, **options)
 
 
 def of_targets(**options: Any) -> Callable[..., Any]:
@@ -112,18 +112,18 @@ BOUNDS: list[tuple[Callable[..., Any], str, list[Any], list[Any]]] = [
 ]
 
 
-def name_of(made: Callable[..., Any]) -> str:
-    return str(getattr(made, "func", made).__name__)
+def name_of(make: Callable[..., Any]) -> str:
+    return str(getattr(make, "func", make).__name__)
 
 
 @pytest.mark.parametrize(
-    ("made", "name", "taken", "refused"), BOUNDS, ids=[f"{name_of(made)}-{name}" for made, name, *_ in BOUNDS]
+    ("make", "name", "values", "outsiders"), BOUNDS, ids=[f"{name_of(make)}-{name}" for make, name, *_ in BOUNDS]
 )
 def test_what_lies_on_a_bound_is_taken_and_what_lies_beyond_is_refused(
-    made: Callable[..., Any], name: str, taken: list[Any], refused: list[Any]
+    make: Callable[..., Any], name: str, values: list[Any], outsiders: list[Any]
 ) -> None:
-    for value in taken:
-        made(**{name: value})
-    for value in refused:
+    for value in values:
+        make(**{name: value})
+    for value in outsiders:
         with pytest.raises(ValueError, match=name):
-            made(**{name: value})
+            make(**{name: value})

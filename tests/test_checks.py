@@ -59,10 +59,10 @@ def test_debug_mode_is_a_statement_and_a_with_block() -> None:
 def test_debug_mode_by_environment_variable(value: str, refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read as the module is loaded: a second copy of it stands for a new process."""
     monkeypatch.setenv("LONGTAIL_DEBUG", value)
-    again = runpy.run_path(checks.__file__)
+    module = runpy.run_path(checks.__file__)
     problem = pytest.raises(ValueError, match=r"x holds NaN, first at index \(0,\) of shape \(1,\)")
     with problem if refused else contextlib.nullcontext():
-        again["check_shape"]("x", torch.tensor([torch.nan]), 1)
+        module["check_shape"]("x", torch.tensor([torch.nan]), 1)
 
 
 def test_integers_pass_in_debug_mode() -> None:
@@ -135,8 +135,8 @@ def test_what_holds_numbers_becomes_a_tensor(values: Any) -> None:
 
 
 def test_a_tensor_stays_the_one_it_is() -> None:
-    given = torch.tensor([1, 2], dtype=torch.int32)
-    assert as_tensor("x", given) is given
+    tensor = torch.tensor([1, 2], dtype=torch.int32)
+    assert as_tensor("x", tensor) is tensor
     assert check_targets([], 0, 3).dtype == torch.int64
 
 

@@ -90,8 +90,8 @@ def test_a_profile_refuses_what_makes_no_counts(profile, arguments) -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 4)), min_size=1, max_size=6), st.integers(0, 3))
 def test_subset_is_one_shuffle_per_class_in_class_order(classes: list[tuple[int, int]], seed: int) -> None:
-    counts = [wanted for wanted, _ in classes]
-    targets = np.repeat(np.arange(len(classes)), [wanted + spare for wanted, spare in classes])
+    counts = [number for number, _ in classes]
+    targets = np.repeat(np.arange(len(classes)), [number + spare for number, spare in classes])
     np.random.RandomState(9).shuffle(targets)
 
     random = np.random.RandomState(seed)
@@ -164,9 +164,9 @@ def test_counts_that_are_no_counts_are_refused(counts, problem: str) -> None:
 
 def test_the_number_of_classes_is_given_or_counted() -> None:
     assert class_number(3) == class_number([5, 2, 1]) == class_number(torch.tensor([5, 2, 1])) == 3
-    for wrong in (0, [], [3, 0]):
+    for value in (0, [], [3, 0]):
         with pytest.raises(ValueError, match="must"):
-            class_number(wrong)
+            class_number(value)
 
 
 @pytest.mark.parametrize(

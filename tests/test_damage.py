@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 from command import FIT_DIGITS
-from damage import changed, damaged
+from damage import contents, trees
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lightning.pytorch import Trainer
@@ -65,10 +65,10 @@ def as_json(tree: Any) -> bytes:
 
 
 RESULTS = st.one_of(
-    changed(make_results(epochs=3)),
-    changed(make_detection()),
-    changed(make_segmentation()),
-    damaged(as_json(make_results(epochs=2))),
+    trees(make_results(epochs=3)),
+    trees(make_detection()),
+    trees(make_segmentation()),
+    contents(as_json(make_results(epochs=2))),
 )
 
 
@@ -84,7 +84,7 @@ def test_results(content: Any, tmp_path: Path) -> None:
 
 
 RECIPE = (HERE / "_own.yaml").read_bytes()
-RECIPES = st.one_of(damaged(RECIPE), changed(yaml.safe_load(RECIPE)).map(lambda tree: yaml.safe_dump(tree).encode()))
+RECIPES = st.one_of(contents(RECIPE), trees(yaml.safe_load(RECIPE)).map(lambda tree: yaml.safe_dump(tree).encode()))
 
 
 @fuzz
@@ -145,7 +145,7 @@ CONFIG = {
 
 
 @settings(parent=fuzz, max_examples=8)
-@given(config=st.one_of(changed(CONFIG).map(yaml.safe_dump), damaged(yaml.safe_dump(CONFIG).encode())))
+@given(config=st.one_of(trees(CONFIG).map(yaml.safe_dump), contents(yaml.safe_dump(CONFIG).encode())))
 def test_the_configuration_in_results(config: str | bytes, tmp_path: Path) -> None:
     results: Any = make_results(epochs=1)
     results["config"] = config.decode("utf-8", "replace") if isinstance(config, bytes) else config
@@ -189,24 +189,24 @@ def holding(file: Path, content: bytes) -> Iterator[None]:
 
 def every_command(names: list[str], run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each command ends by itself, in one line if it fails; trainings and evaluations stop where they would begin."""
-    again = run.parent / "again"
+    rerun = run.parent / "again"
     args = {
         "predict": ["predict", str(run), str(run.parent / "a.png")],
         "compare": ["compare", str(run), str(run), f"--output={run.parent / 'c.html'}"],
         "resume": ["fit", "--resume", str(run)],
-        "config": ["fit", "--config", str(run / "config.yaml"), "--run", str(again)],
-        "from": ["fit", "--recipe", "second/crt", "--from", str(run), "--run", str(again)],
+        "config": ["fit", "--config", str(run / "config.yaml"), "--run", str(rerun)],
+        "from": ["fit", "--recipe", "second/crt", "--from", str(run), "--run", str(rerun)],
     }
 
-    def stopped(*args: Any, **options: Any) -> None:
+    def stop(*args: Any, **options: Any) -> None:
         raise TrainingStopped
 
     for name in names:
-        shutil.rmtree(again, ignore_errors=True)
+        shutil.rmtree(rerun, ignore_errors=True)
         capsys.readouterr()
         with pytest.MonkeyPatch.context() as patch:
             for method in ("fit", "validate"):
-                patch.setattr(Trainer, method, stopped)
+                patch.setattr(Trainer, method, stop)
             patch.setattr(Classification, "prepare", lambda task, data, *_: data)
             try:
                 code = main(args.get(name, [name, str(run)]))
@@ -224,10 +224,10 @@ def test_every_command_on_damaged_results(
 ) -> None:
     file = digits / "results.json"
     tree = json.loads(file.read_bytes())
-    whole = changed({key: value for key, value in tree.items() if key != "config"}).map(
+    whole = trees({key: value for key, value in tree.items() if key != "config"}).map(
         lambda part: {"config": tree["config"], **part} if isinstance(part, dict) else part
     )
-    of_data = changed(tree["data"]).map(lambda part: {**tree, "data": part})
+    of_data = trees(tree["data"]).map(lambda part: {**tree, "data": part})
     with holding(file, as_json(data.draw(st.one_of(whole, of_data)))):
         every_command(OF_RESULTS, digits, capsys)
 
@@ -240,9 +240,9 @@ def test_every_command_on_a_damaged_configuration(
     file = digits / "config.yaml"
     before = file.read_bytes()
     config = yaml.safe_load(before)
-    of_data = changed(config["data"]).map(lambda part: yaml.safe_dump({**config, "data": part}).encode())
-    of_model = changed(config["model"]).map(lambda part: yaml.safe_dump({**config, "model": part}).encode())
-    with holding(file, data.draw(st.one_of(damaged(before), of_data, of_model))):
+    of_data = trees(config["data"]).map(lambda part: yaml.safe_dump({**config, "data": part}).encode())
+    of_model = trees(config["model"]).map(lambda part: yaml.safe_dump({**config, "model": part}).encode())
+    with holding(file, data.draw(st.one_of(contents(before), of_data, of_model))):
         every_command(OF_CONFIG, digits, capsys)
 
 
@@ -277,7 +277,7 @@ def test_tables(name: str, data: st.DataObject, tmp_path: Path) -> None:
         content = buffer.getvalue()
     else:
         content = TABLES[name].encode()
-    (tmp_path / name).write_bytes(data.draw(damaged(content)))
+    (tmp_path / name).write_bytes(data.draw(contents(content)))
     with one_line(name):
         read_table(tmp_path / name)
 
@@ -296,23 +296,20 @@ BATCH = {b"data": PIXELS, b"labels": [i % 10 for i in range(20)], b"batch_label"
 META = {b"label_names": [b"class%d" % i for i in range(10)]}
 
 
-def ends_damaged(content: bytes) -> st.SearchStrategy[bytes]:
+def edges(content: bytes) -> st.SearchStrategy[bytes]:
     """What is wrong is not among the pixels, which are most of it."""
-    first = damaged(content[:200]).map(lambda part: part + content[200:])
-    return st.one_of(first, damaged(content[-200:]).map(lambda part: content[:-200] + part))
+    first = contents(content[:200]).map(lambda part: part + content[200:])
+    return st.one_of(first, contents(content[-200:]).map(lambda part: content[:-200] + part))
 
 
 def odd_pickle(tree: dict[bytes, Any]) -> st.SearchStrategy[bytes]:
     small = {key.decode(): value if key != b"data" else [1] for key, value in tree.items()}
-    return changed(small).map(lambda t: pickle.dumps({k.encode(): v for k, v in t.items() if isinstance(k, str)}, 2))
+    return trees(small).map(lambda t: pickle.dumps({k.encode(): v for k, v in t.items() if isinstance(k, str)}, 2))
 
 
 CIFAR = st.one_of(
-    *(
-        st.tuples(st.just("data_batch_1"), kind(BATCH))
-        for kind in (odd_pickle, lambda t: ends_damaged(pickle.dumps(t, 2)))
-    ),
-    *(st.tuples(st.just("batches.meta"), kind(META)) for kind in (odd_pickle, lambda t: damaged(pickle.dumps(t, 2)))),
+    *(st.tuples(st.just("data_batch_1"), kind(BATCH)) for kind in (odd_pickle, lambda t: edges(pickle.dumps(t, 2)))),
+    *(st.tuples(st.just("batches.meta"), kind(META)) for kind in (odd_pickle, lambda t: contents(pickle.dumps(t, 2)))),
 )
 
 
@@ -370,7 +367,7 @@ def use_annotations(file: Path, skip_bad: bool) -> None:
 
 
 @fuzz
-@given(content=st.one_of(changed(COCO).map(as_json), damaged(as_json(COCO))))
+@given(content=st.one_of(trees(COCO).map(as_json), contents(as_json(COCO))))
 def test_annotations(content: bytes, tmp_path: Path) -> None:
     pytest.importorskip("faster_coco_eval")
     file = tmp_path / "train.json"
@@ -402,7 +399,7 @@ def test_a_damaged_cache_is_not_used(data: st.DataObject, tmp_path_factory: pyte
         truth = read_annotations(file, masks=True).truth(masks=True)
         (folder,) = (file.parent / ".longtail").iterdir()
         part = data.draw(st.sampled_from(sorted(folder.iterdir())))
-        part.write_bytes(data.draw(damaged(part.read_bytes())))
+        part.write_bytes(data.draw(contents(part.read_bytes())))
         assert read_annotations(file, masks=True).truth(masks=True) == truth
 
 
@@ -420,7 +417,7 @@ def write_egtea(root: Path) -> bytes:
 @given(data=st.data())
 def test_split_files_of_egtea(data: st.DataObject, tmp_path: Path) -> None:
     content = write_egtea(tmp_path)
-    (tmp_path / EGTEA.files["train"]).write_bytes(data.draw(damaged(content)))
+    (tmp_path / EGTEA.files["train"]).write_bytes(data.draw(contents(content)))
     with one_line(EGTEA.files["train"]):
         EGTEA(root=tmp_path).list_images()
 

@@ -74,7 +74,7 @@ accuracies = given(
 )
 
 
-def updated(accuracy, tau="dynamic", **settings) -> ClassDifficulty:
+def difficulty_of(accuracy, tau="dynamic", **settings) -> ClassDifficulty:
     difficulty = ClassDifficulty(len(accuracy), tau, **settings)
     difficulty.update(accuracy)
     return difficulty
@@ -88,24 +88,24 @@ def figures(difficulty: ClassDifficulty) -> torch.Tensor:
 
 @pytest.mark.parametrize("tau", WEIGHTS)
 def test_published_weights(tau: float | str) -> None:
-    assert updated(ACCURACY, tau).weights().tolist() == pytest.approx(WEIGHTS[tau], rel=1e-5)
+    assert difficulty_of(ACCURACY, tau).weights().tolist() == pytest.approx(WEIGHTS[tau], rel=1e-5)
 
 
 def test_published_dynamic_tau() -> None:
-    assert float(updated(ACCURACY).tau) == pytest.approx(DYNAMIC_TAU, rel=1e-6)
+    assert float(difficulty_of(ACCURACY).tau) == pytest.approx(DYNAMIC_TAU, rel=1e-6)
     assert float(dynamic_tau(torch.tensor(ACCURACY))) == pytest.approx(DYNAMIC_TAU, rel=1e-6)
 
 
 @accuracies
 def test_figures_are_the_formulas(accuracy: list[float], tau) -> None:
-    seen = [a for a in accuracy if not math.isnan(a)]
-    b = max(seen) / (min(seen) + 0.01) if seen else 0
+    values = [a for a in accuracy if not math.isnan(a)]
+    b = max(values) / (min(values) + 0.01) if values else 0
     number = {"dynamic": 2 / (1 + math.exp(1 - b)), dynamic_tau_cifar: 1 / (1 + math.exp(-b))}.get(tau, tau)
-    mean = sum(max(1 - a, 0.01) for a in seen) / len(seen) if seen else 1
+    mean = sum(max(1 - a, 0.01) for a in values) / len(values) if values else 1
     d = [mean if math.isnan(a) else max(1 - a, 0.01) for a in accuracy]
-    powers = [each**number for each in d]
+    powers = [value**number for value in d]
 
-    difficulty = updated(accuracy, tau)
+    difficulty = difficulty_of(accuracy, tau)
     assert difficulty.difficulty().tolist() == pytest.approx(d, rel=1e-5)
     assert difficulty.tau.shape == ()
     assert float(difficulty.tau) == pytest.approx(number, rel=1e-5)
@@ -123,7 +123,7 @@ def test_uniform_before_the_first_update(tau) -> None:
 
 
 def test_a_class_that_is_nan_keeps_what_it_had() -> None:
-    difficulty = updated([0.5, math.nan, 0.25])
+    difficulty = difficulty_of([0.5, math.nan, 0.25])
     buffer = difficulty.accuracy
     difficulty.update(torch.tensor([math.nan, math.nan, 0.75], dtype=torch.float64))
     torch.testing.assert_close(difficulty.accuracy, torch.tensor([0.5, math.nan, 0.75]), equal_nan=True)
@@ -131,26 +131,26 @@ def test_a_class_that_is_nan_keeps_what_it_had() -> None:
 
 
 def test_floor_and_classes_never_seen() -> None:
-    difficulty = updated([1.0, 0.2, math.nan], 1, floor=0.2)
+    difficulty = difficulty_of([1.0, 0.2, math.nan], 1, floor=0.2)
     assert difficulty.difficulty().tolist() == pytest.approx([0.2, 0.8, 0.5])
 
 
 def test_perfect_classes_and_a_large_tau_do_not_underflow() -> None:
-    assert updated([1.0, 1.0], 1000).weights().tolist() == [1, 1]
+    assert difficulty_of([1.0, 1.0], 1000).weights().tolist() == [1, 1]
 
 
 def test_a_function_for_tau_gets_the_accuracies() -> None:
-    difficulty = updated([0.5, math.nan], lambda accuracy: 1 + accuracy.nanmean())
+    difficulty = difficulty_of([0.5, math.nan], lambda accuracy: 1 + accuracy.nanmean())
     assert float(difficulty.tau) == 1.5
 
 
 @accuracies
 def test_state_survives(accuracy: list[float], tau) -> None:
-    difficulty = updated(accuracy, tau)
-    loaded = ClassDifficulty(len(accuracy), tau)
-    loaded.load_state_dict(difficulty.state_dict())
-    for again in (loaded, pickle.loads(pickle.dumps(difficulty)), copy.deepcopy(difficulty)):
-        assert torch.equal(figures(again), figures(difficulty))
+    difficulty = difficulty_of(accuracy, tau)
+    twin = ClassDifficulty(len(accuracy), tau)
+    twin.load_state_dict(difficulty.state_dict())
+    for duplicate in (twin, pickle.loads(pickle.dumps(difficulty)), copy.deepcopy(difficulty)):
+        assert torch.equal(figures(duplicate), figures(difficulty))
 
 
 @pytest.mark.parametrize("tau", [0.5, "dynamic", dynamic_tau_cifar])
@@ -168,7 +168,7 @@ def test_nothing_is_read_by_the_host(tau) -> None:
 
 
 def test_cast_with_its_model() -> None:
-    difficulty = updated([0.5, 0.25]).to(torch.bfloat16)
+    difficulty = difficulty_of([0.5, 0.25]).to(torch.bfloat16)
     assert figures(difficulty).dtype == torch.float32
     difficulty.update([0.25, math.nan])
     assert difficulty.accuracy.tolist() == [0.25, 0.25]
@@ -185,7 +185,7 @@ def test_cast_with_its_model() -> None:
     ],
 )
 def test_accuracies_that_are_none_are_refused(accuracy, problem: str) -> None:
-    difficulty = updated([0.5, 0.25])
+    difficulty = difficulty_of([0.5, 0.25])
     with pytest.raises(ValueError, match=problem):
         difficulty.update(accuracy)
     assert difficulty.accuracy.tolist() == [0.5, 0.25]

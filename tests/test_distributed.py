@@ -86,7 +86,7 @@ class Network(nn.Module):
         return self.call(self.loss, outputs)
 
 
-def everything() -> tuple[Tensor, Tensor]:
+def batch() -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     images = torch.randn(ROWS, VIEWS, 8, generator=generator)
     return images, torch.randint(len(CLASS_COUNTS), (ROWS,), generator=generator)
@@ -103,11 +103,11 @@ def numbers(dtype: torch.dtype) -> Tensor:
 def loss_of(name: str, rows: slice) -> dict[str, Tensor]:
     """A loss and its gradients, from these rows of each process."""
     network = Network(name)
-    wrapped = network
+    model = network
     if dist.is_initialized():  # a loss may leave a parameter of the network alone
-        wrapped = DistributedDataParallel(network, find_unused_parameters=True)
-    images, targets = everything()
-    loss = wrapped(images[rows], targets[rows])
+        model = DistributedDataParallel(network, find_unused_parameters=True)
+    images, targets = batch()
+    loss = model(images[rows], targets[rows])
     loss.backward()
     gradients = {key: value.grad for key, value in network.named_parameters() if value.grad is not None}
     assert "encoder.weight" in gradients
@@ -116,7 +116,7 @@ def loss_of(name: str, rows: slice) -> dict[str, Tensor]:
 
 def running_of(name: str, rows: slice) -> dict[str, Tensor]:
     """What a loss has gathered after two batches, and the loss of this process's rows in the second."""
-    images, targets = everything()
+    images, targets = batch()
     loss = RUNNING[name]()
     for view in range(VIEWS):
         values = loss(images[rows, view, : len(CLASS_COUNTS)], targets[rows])
@@ -125,7 +125,7 @@ def running_of(name: str, rows: slice) -> dict[str, Tensor]:
 
 def queue_of(rows: slice) -> dict[str, Tensor]:
     """A queue after two gathered batches, the second one without ids."""
-    images, targets = everything()
+    images, targets = batch()
     queue = ClassQueue(CLASS_COUNTS, 8, 9)
     for view, ids in enumerate((torch.arange(ROWS)[rows], None)):
         features = gather(images[rows, view])
@@ -136,16 +136,16 @@ def queue_of(rows: slice) -> dict[str, Tensor]:
 def backward_of(lengths: tuple[int, ...], rank: int) -> Tensor:
     """Gradient of this process's rows, where the processes use the gathered rows differently."""
     whole = torch.arange(ROWS * 2.0).reshape(ROWS, 2)
-    own = whole[share(lengths, rank)].requires_grad_()
-    rows = gather(own)
+    part = whole[share(lengths, rank)].requires_grad_()
+    rows = gather(part)
     (rows[1:].pow(2).sum() if rank == 0 else (3 * rows).sum()).backward()
-    assert own.grad is not None
-    return own.grad
+    assert part.grad is not None
+    return part.grad
 
 
-def failing(rank: int) -> str:
+def failure(rank: int) -> str:
     """What comes before an item that cannot be worked on, and how it ends."""
-    taken: list[int] = []
+    items: list[int] = []
 
     def work(item: int) -> int:
         if item >= 3:
@@ -154,17 +154,17 @@ def failing(rank: int) -> str:
 
     try:
         for item in distributed.share(range(7), work, []):
-            taken.append(item)
+            items.append(item)
     except (InputError, SystemExit) as error:
-        return f"{taken}, {error}"
+        return f"{items}, {error}"
     return "no error"
 
 
 def of_other_files(rank: int) -> str:
     """What is said where one process has a file more, of files that lie elsewhere."""
-    mine = [f"/mnt/{rank}/{name}.png" for name in range(3 + rank)]
+    names = [f"/mnt/{rank}/{name}.png" for name in range(3 + rank)]
     try:
-        list(distributed.share(range(3), str, mine))
+        list(distributed.share(range(3), str, names))
     except InputError as error:
         return str(error)
     return "no error"
@@ -183,7 +183,7 @@ def process(rank: int) -> dict[str, Any]:
         }
     results["no rows"] = gather(torch.zeros(0, 3))
     results["shared"] = list(distributed.share(range(5), lambda item: (item, rank), [f"/mnt/{rank}/a.png"]))
-    results["failed"] = failing(rank)
+    results["failed"] = failure(rank)
     results["differs"] = of_other_files(rank)
     results["promised"] = gather(torch.tensor([rank, 10 + rank]), equal=True)
     return results
@@ -197,29 +197,29 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("shares", SHARES)
 def test_values_are_those_of_the_whole_batch(results: list[dict[str, Any]], shares: str) -> None:
-    for found in results:
+    for result in results:
         for dtype in DTYPES:
-            value = found[shares]["values"][str(dtype)]
+            value = result[shares]["values"][str(dtype)]
             assert value.dtype == dtype
             assert torch.equal(value, numbers(dtype))
 
 
 def test_no_rows_anywhere_and_a_promise_of_equal_lengths(results: list[dict[str, Any]]) -> None:
-    for found in results:
-        assert found["no rows"].shape == (0, 3)
-        assert found["promised"].tolist() == [0, 10, 1, 11]
+    for result in results:
+        assert result["no rows"].shape == (0, 3)
+        assert result["promised"].tolist() == [0, 10, 1, 11]
 
 
 def test_work_is_shared_and_comes_in_order_to_the_first(results: list[dict[str, Any]]) -> None:
-    assert [found["shared"] for found in results] == [[(0, 0), (1, 1), (2, 0), (3, 1), (4, 0)], []]
-    assert [found["failed"] for found in results] == ["[0, 1], item 3 is bad", "[], 2"]
+    assert [result["shared"] for result in results] == [[(0, 0), (1, 1), (2, 0), (3, 1), (4, 0)], []]
+    assert [result["failed"] for result in results] == ["[0, 1], item 3 is bad", "[], 2"]
     assert list(distributed.share([1, 2], str, [])) == ["1", "2"], "and in one process"
 
 
 def test_work_on_other_files_is_refused_in_all(results: list[dict[str, Any]]) -> None:
-    here = socket.gethostname()
-    line = f"process 1 on {here} reads 4 files, process 0 on {here} 3: give all processes the same files"
-    assert [found["differs"] for found in results] == [line, line]
+    host = socket.gethostname()
+    line = f"process 1 on {host} reads 4 files, process 0 on {host} 3: give all processes the same files"
+    assert [result["differs"] for result in results] == [line, line]
 
 
 @pytest.mark.parametrize("shares", SHARES)
@@ -227,33 +227,33 @@ def test_gradients_are_summed_over_the_processes(results: list[dict[str, Any]], 
     whole = torch.arange(ROWS * 2.0).reshape(ROWS, 2)
     expected = 3 + 2 * whole
     expected[0] = 3
-    for rank, found in enumerate(results):
-        assert torch.equal(found[shares]["backward"], expected[share(SHARES[shares], rank)])
+    for rank, result in enumerate(results):
+        assert torch.equal(result[shares]["backward"], expected[share(SHARES[shares], rank)])
 
 
 @pytest.mark.parametrize("shares", SHARES)
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_and_gradients_are_those_of_one_process(results: list[dict[str, Any]], name: str, shares: str) -> None:
     alone = loss_of(name, slice(None))
-    for found in results:
-        torch.testing.assert_close(found[shares]["losses"][name], alone, atol=1e-6, rtol=1e-6)
+    for result in results:
+        torch.testing.assert_close(result[shares]["losses"][name], alone, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("shares", SHARES)
 @pytest.mark.parametrize("name", RUNNING)
 def test_what_a_loss_gathers_is_that_of_one_process(results: list[dict[str, Any]], name: str, shares: str) -> None:
     alone = running_of(name, slice(None))
-    for found in results:
-        torch.testing.assert_close(found[shares]["running"][name], alone, atol=1e-6, rtol=1e-6)
+    for result in results:
+        torch.testing.assert_close(result[shares]["running"][name], alone, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("shares", SHARES)
 def test_queues_are_that_of_one_process(results: list[dict[str, Any]], shares: str) -> None:
     alone = queue_of(slice(None))
-    for found in results:
-        assert found[shares]["queue"].keys() == alone.keys()
+    for result in results:
+        assert result[shares]["queue"].keys() == alone.keys()
         for name, value in alone.items():
-            assert torch.equal(found[shares]["queue"][name], value)
+            assert torch.equal(result[shares]["queue"][name], value)
 
 
 def test_outside_a_process_group_the_tensor_itself_comes_back() -> None:

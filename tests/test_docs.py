@@ -87,22 +87,22 @@ def test_commands_exist(words: list[str], capsys: pytest.CaptureFixture[str]) ->
     name, *rest = words
     assert name in COMMANDS
     if name in ("fit", "data", "pack"):
-        helped = {"fit": FIT_HELP, "data": DATA_HELP, "pack": PACK_HELP}[name]
+        text = {"fit": FIT_HELP, "data": DATA_HELP, "pack": PACK_HELP}[name]
     else:
         with pytest.raises(SystemExit):
             main([name, "--help"])
-        helped = capsys.readouterr().out
+        text = capsys.readouterr().out
     for i, word in enumerate(rest):
         if word.startswith("--") and "." not in word:
-            assert re.search(rf"{re.escape(word)}(?![\w-])", helped), f"{name} has no option {word}"
+            assert re.search(rf"{re.escape(word)}(?![\w-])", text), f"{name} has no option {word}"
         if word == "--recipe" and not rest[i + 1].endswith(".yaml"):
             assert rest[i + 1] in recipe_names()
 
 
 def test_the_page_of_methods_names_every_recipe_for_own_images_and_every_benchmark() -> None:
     page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
-    wanted = {f"`{name}`" if "/" not in name else f"`{name.split('/')[0]}/" for name in recipe_names()}
-    assert [name for name in sorted(wanted) if name not in page] == []
+    mentions = {f"`{name}`" if "/" not in name else f"`{name.split('/')[0]}/" for name in recipe_names()}
+    assert [name for name in sorted(mentions) if name not in page] == []
 
 
 def test_the_readme_is_short() -> None:
@@ -136,9 +136,9 @@ def test_the_pictures_of_losses_are_drawn_and_shown(tmp_path: Path) -> None:
     assert {picture.name for picture in tmp_path.iterdir()} == names
     assert max(picture.stat().st_size for picture in tmp_path.iterdir()) < 40_000
 
-    shown = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", (ROOT / "docs" / "losses.md").read_text(encoding="utf-8"))
-    assert set(shown) == {f"losses/{name}" for name in names}
-    assert [picture for picture in shown if not (ROOT / "docs" / picture).is_file()] == []
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", (ROOT / "docs" / "losses.md").read_text(encoding="utf-8"))
+    assert set(pictures) == {f"losses/{name}" for name in names}
+    assert [picture for picture in pictures if not (ROOT / "docs" / picture).is_file()] == []
 
 
 def test_the_picture_of_the_readme_is_drawn_from_runs(tmp_path: Path) -> None:

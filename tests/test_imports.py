@@ -95,14 +95,14 @@ def room(file: Path) -> str:
 
 def imports(file: Path) -> list[tuple[str, str]]:
     """Every import of a file, wherever it stands, as (module, name); the name is empty for ``import module``."""
-    found = []
+    result = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found += [(alias.name, "") for alias in node.names]
+            result += [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}:{node.lineno}: imports are absolute"
-            found += [(str(node.module), alias.name) for alias in node.names]
-    return found
+            result += [(str(node.module), alias.name) for alias in node.names]
+    return result
 
 
 def is_module(dotted: str) -> bool:
@@ -129,25 +129,25 @@ def rooms_imported(file: Path) -> set[str]:
 
 
 def test_every_room_imports_from_the_rooms_of_its_row_and_from_no_other() -> None:
-    imported: dict[str, set[str]] = {name: set() for name in ROOMS}
+    table: dict[str, set[str]] = {name: set() for name in ROOMS}
     for file in FILES:
         if room(file):
-            imported[room(file)] |= rooms_imported(file)
-    assert imported == ROOMS
+            table[room(file)] |= rooms_imported(file)
+    assert table == ROOMS
 
 
 @pytest.mark.parametrize("name", INNER)
 def test_folders_of_a_room_stand_on_its_modules_and_hardly_on_one_another(name: str) -> None:
-    imported: dict[str, set[str]] = {folder: set() for folder in INNER[name]}
+    table: dict[str, set[str]] = {folder: set() for folder in INNER[name]}
     for file in (ROOT / name).rglob("*.py"):
         *folder, _ = file.relative_to(ROOT / name).parts
-        there = [module.split(".")[2:] for module, _ in imports(file) if module.startswith(f"longtail.{name}.")]
-        folders = {path[0] for path in there if (ROOT / name / path[0]).is_dir()} - set(folder)
+        modules = [module.split(".")[2:] for module, _ in imports(file) if module.startswith(f"longtail.{name}.")]
+        folders = {path[0] for path in modules if (ROOT / name / path[0]).is_dir()} - set(folder)
         if folder:
-            imported[folder[0]] |= folders
+            table[folder[0]] |= folders
         elif file.stem != "__init__":
             assert not folders, f"{file.stem} must not import from {folders}"
-    assert imported == INNER[name]
+    assert table == INNER[name]
 
 
 @every_file
@@ -166,7 +166,7 @@ def test_names_come_from_the_module_that_defines_them(file: Path) -> None:
         init = ROOT.parent.joinpath(*module.split("."), "__init__.py")
         if module.split(".")[0] != "longtail" or not init.is_file() or is_module(f"{module}.{name}"):
             continue
-        passed_on = {each for file in (init, init.with_suffix(".pyi")) if file.is_file() for _, each in imports(file)}
+        passed_on = {name for file in (init, init.with_suffix(".pyi")) if file.is_file() for _, name in imports(file)}
         assert name not in passed_on, f"import {name} from where it is defined, not from {module}"
 
 

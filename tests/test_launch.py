@@ -72,20 +72,20 @@ def test_a_process_that_trains_alone_knows_of_no_other() -> None:
 def test_what_is_not_shared_the_first_process_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for rank, printed in (("0", True), ("1", False)):
+    for rank, output in (("0", True), ("1", False)):
         for name, value in {**TORCHRUN, "RANK": rank}.items():
             monkeypatch.setenv(name, value)
         assert main(["recipes"]) == 0
-        assert bool(capsys.readouterr().out) == printed
+        assert bool(capsys.readouterr().out) == output
 
 
 def test_a_process_that_lightning_has_started_says_which_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for rank, who in (("1", f"process 1 on {socket.gethostname()}: "), ("0", "")):
+    for rank, prefix in (("1", f"process 1 on {socket.gethostname()}: "), ("0", "")):
         monkeypatch.setenv("LOCAL_RANK", rank)
         assert main(["report", "runs/none"]) == 2
-        assert capsys.readouterr().err.startswith(f"longtail: error: {who}runs/none: ")
+        assert capsys.readouterr().err.startswith(f"longtail: error: {prefix}runs/none: ")
 
 
 def test_what_was_started_is_told_to_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,51 +117,51 @@ def fails() -> Any:
 
 
 def test_the_first_process_decides_for_all(meetings: list[Meeting]) -> None:
-    first, other = meetings
-    for made in (["teacher", True], ["run", False]):
-        decide = partial(first.agreed, made[0], lambda value=made: value)
-        assert in_threads(partial(other.agreed, made[0], fails), decide) == [made] * 2
+    first, second = meetings
+    for answer in (["teacher", True], ["run", False]):
+        decide = partial(first.agreed, answer[0], lambda value=answer: value)
+        assert in_threads(partial(second.agreed, answer[0], fails), decide) == [answer] * 2
 
 
 def test_where_the_first_fails_the_others_end_without_a_word(meetings: list[Meeting]) -> None:
-    first, other = meetings
+    first, second = meetings
     with pytest.raises(InputError, match="the folder is used"):
         first.agreed("run", fails)
     assert first.speaks(0)
-    with pytest.raises(SystemExit) as left:
-        other.agreed("run", fails)
-    assert left.value.code == 2
-    assert not other.speaks(0)
-    assert other.has_failed()
+    with pytest.raises(SystemExit) as error:
+        second.agreed("run", fails)
+    assert error.value.code == 2
+    assert not second.speaks(0)
+    assert second.has_failed()
 
 
 def test_processes_that_have_come_to_different_matters_do_not_wait_for_each_other(meetings: list[Meeting]) -> None:
-    first, other = meetings
+    first, second = meetings
     _, error = in_threads(
-        lambda: first.agreed("teacher", lambda: None), lambda: other.compare({"runs longtail {}": "0.1"})
+        lambda: first.agreed("teacher", lambda: None), lambda: second.compare({"runs longtail {}": "0.1"})
     )
     assert "give all processes the same command" in str(error)
 
 
 def test_processes_that_differ_all_know_it(meetings: list[Meeting]) -> None:
     versions = ({"runs longtail {}": version} for version in ("0.4.0", "0.3.0"))
-    errors = in_threads(*(partial(each.compare, facts) for each, facts in zip(meetings, versions, strict=True)))
+    errors = in_threads(*(partial(peer.compare, facts) for peer, facts in zip(meetings, versions, strict=True)))
     assert [type(error) for error in errors] == [InputError] * 2
     assert str(errors[0]) == str(errors[1])
     assert "runs longtail 0.3.0, process 0 on" in str(errors[0])
-    assert in_threads(*(partial(each.compare, {"runs torch {}": "2.14"}) for each in meetings)) == [None, None]
+    assert in_threads(*(partial(peer.compare, {"runs torch {}": "2.14"}) for peer in meetings)) == [None, None]
 
 
 @pytest.mark.parametrize("versions", [("0.4.0", "0.4.0"), ("0.4.0", "0.3.0")])
 def test_where_the_first_is_gone_another_speaks_but_of_what_all_know(
     versions: tuple[str, str], meetings: list[Meeting], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("Connection reset by peer")
 
     facts = ({"runs longtail {}": version} for version in versions)
-    in_threads(*(partial(each.compare, fact) for each, fact in zip(meetings, facts, strict=True)))
-    monkeypatch.setattr(meetings[1], "store", SimpleNamespace(check=gone, compare_set=gone))
+    in_threads(*(partial(peer.compare, fact) for peer, fact in zip(meetings, facts, strict=True)))
+    monkeypatch.setattr(meetings[1], "store", SimpleNamespace(check=fail, compare_set=fail))
     assert meetings[1].speaks(1) == (versions[0] == versions[1])
 
 
@@ -175,11 +175,11 @@ def test_processes_that_were_started_again_go_on_in_the_folder_of_those_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    restarted = Launch("torchrun", 0, 1, 1, restarts=1)
+    start = Launch("torchrun", 0, 1, 1, restarts=1)
     assert agreed_folder(None, "digits_lt/ce", None) == (Path("runs/digits_lt-ce"), False)
     Path("runs/digits_lt-ce").mkdir(parents=True)
     assert agreed_folder(None, "digits_lt/ce", None) == (Path("runs/digits_lt-ce-2"), False)
-    monkeypatch.setattr(run_folder, "launch", lambda: restarted)
+    monkeypatch.setattr(run_folder, "launch", lambda: start)
     assert agreed_folder(None, "digits_lt/ce", None) == (Path("runs/digits_lt-ce-2"), False), "nothing was begun"
     Path("runs/digits_lt-ce/config.yaml").touch()
     assert agreed_folder(None, "digits_lt/ce", None) == (Path("runs/digits_lt-ce"), True)
@@ -234,7 +234,7 @@ def _differing(options: tuple[list[str], list[str]], port: int, folder: Path, ra
     """One of two processes with options of its own: its exit code, and its lines about an error."""
     os.environ.update(torchrun(rank, port))
     os.chdir(folder)
-    with (folder / f"{rank}.txt").open("w") as told, contextlib.redirect_stderr(told):
+    with (folder / f"{rank}.txt").open("w") as stream, contextlib.redirect_stderr(stream):
         try:
             code: Any = main([*FIT, "--trainer.strategy", "ddp", *options[rank]])
         except SystemExit as exit:
@@ -257,9 +257,9 @@ def _differing(options: tuple[list[str], list[str]], port: int, folder: Path, ra
 def test_where_processes_differ_one_says_it_and_nothing_is_begun(
     options: tuple[list[str], list[str]], words: str, tmp_path: Path
 ) -> None:
-    ended = two_processes(partial(_differing, options, agreement._free_port(), tmp_path), tmp_path)
-    assert [code for code, _ in ended] == [2, 2]
-    (line,) = [line for _, said in ended for line in said]
+    outcomes = two_processes(partial(_differing, options, agreement._free_port(), tmp_path), tmp_path)
+    assert [code for code, _ in outcomes] == [2, 2]
+    (line,) = [line for _, lines in outcomes for line in lines]
     assert line.startswith(f"longtail: error: {words.replace('{}', socket.gethostname())}")
     assert not (tmp_path / "runs").exists()
 
@@ -269,14 +269,14 @@ def _elastic(folder: str) -> list[int]:
     os.chdir(folder)
     step = Classification.training_step
 
-    def killed(task: Classification, batch: ImageBatch, batch_idx: int) -> Tensor | None:
+    def kill(task: Classification, batch: ImageBatch, batch_idx: int) -> Tensor | None:
         place = (task.current_epoch, batch_idx, task.global_rank, os.environ["TORCHELASTIC_RESTART_COUNT"])
         if place == (1, 2, 1, "0"):
             os.kill(os.getpid(), signal.SIGKILL)
         return step(task, batch, batch_idx)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Classification, "training_step", killed)
+        patch.setattr(Classification, "training_step", kill)
         trained = main([*FIT, "--trainer.strategy", "ddp"])
     dist.destroy_process_group()
     return [trained, main(["predict", "runs/digits_lt-ce", "photos", "--batch-size", "2", "--output", "answer.csv"])]
@@ -296,13 +296,13 @@ def test_processes_of_torchrun_go_on_after_one_is_killed_and_predict(expected: P
     )
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
-        ended = elastic_launch(config, _elastic)(str(tmp_path))
+        codes = elastic_launch(config, _elastic)(str(tmp_path))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    assert ended == {0: [0, 0], 1: [0, 0]}
+    assert codes == {0: [0, 0], 1: [0, 0]}
     run = tmp_path / "runs/digits_lt-ce"
-    assert [each.name for each in (tmp_path / "runs").iterdir()] == [run.name]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.name]
     assert_same_weights(run, expected)
     assert_same_epochs(run, expected)
     assert results(run)["evaluations"] == results(expected)["evaluations"]

@@ -31,8 +31,8 @@ LINES = [
 
 
 def test_each_mutant_has_one_change_and_types_are_left_alone() -> None:
-    found = [mutant(SOURCE, number) for number in range(len(changes(ast.parse(SOURCE))))]
-    assert sorted(words.split("  ", 1)[1] for _, words in found) == sorted(LINES)
-    assert len({source for source, _ in found}) == len(LINES)
-    for source, _ in found:
+    mutants = [mutant(SOURCE, number) for number in range(len(changes(ast.parse(SOURCE))))]
+    assert sorted(words.split("  ", 1)[1] for _, words in mutants) == sorted(LINES)
+    assert len({source for source, _ in mutants}) == len(LINES)
+    for source, _ in mutants:
         compile(source, "mutant", "exec")

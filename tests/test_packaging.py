@@ -25,14 +25,14 @@ UNDECLARED = {"torchcodec"}
 TOOLS = {"dev", "docs"}
 
 
-def declared() -> dict[str, set[str]]:
+def declarations() -> dict[str, set[str]]:
     """The distributions of every extra; those that are always installed as ""."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     tables = {"": project["dependencies"], **project["optional-dependencies"]}
     return {extra: {re.split(r"[^\w-]", entry.lower())[0] for entry in entries} for extra, entries in tables.items()}
 
 
-DECLARED = declared()
+DECLARED = declarations()
 EXTRA = {name: extra for extra in DECLARED.keys() - {"", *TOOLS} for name in DECLARED[extra]}
 
 
@@ -45,9 +45,9 @@ def modules(node: ast.AST) -> set[str]:
     return set()
 
 
-def distributions(node: ast.AST, own: set[str]) -> set[str]:
+def distributions(node: ast.AST, names: set[str]) -> set[str]:
     """The distributions of others that an import statement needs."""
-    tops = {module.split(".")[0] for module in modules(node)} - own - sys.stdlib_module_names
+    tops = {module.split(".")[0] for module in modules(node)} - names - sys.stdlib_module_names
     return {NAMES.get(top, top.replace("_", "-")) for top in tops}
 
 
@@ -60,8 +60,8 @@ def dotted(file: Path) -> str:
     return ".".join(file.relative_to(ROOT).with_suffix("").parts)
 
 
-def everything(file: Path, own: set[str]) -> set[str]:
-    return set().union(*(distributions(node, own) for node in ast.walk(tree(file))))
+def imports(file: Path, names: set[str]) -> set[str]:
+    return set().union(*(distributions(node, names) for node in ast.walk(tree(file))))
 
 
 @cache
@@ -81,36 +81,36 @@ def test_imports_are_declared(file: Path) -> None:
     A module that no other imports is loaded by name, where its package is installed: there the import is the try, for
     what it alone imports as well.
     """
-    said: dict[ast.AST, str] = {}  # for an import that is tried, the code that follows where it fails
+    texts: dict[ast.AST, str] = {}  # for an import that is tried, the code that follows where it fails
     for node in ast.walk(tree(file)):
         if isinstance(node, ast.Try):
-            excepted = "\n".join(ast.unparse(handler) for handler in node.handlers)
-            if "ImportError" in excepted:
-                said |= dict.fromkeys(node.body, excepted)
+            handlers = "\n".join(ast.unparse(handler) for handler in node.handlers)
+            if "ImportError" in handlers:
+                texts |= dict.fromkeys(node.body, handlers)
     for node in ast.walk(tree(file)):
         for name in distributions(node, {"longtail"}) - DECLARED[""]:
-            where = f"{file}:{getattr(node, 'lineno', 0)}: {name}"
+            place = f"{file}:{getattr(node, 'lineno', 0)}: {name}"
             if dotted(file) not in loaded_by_others() and node in tree(file).body:
-                assert name in EXTRA or name in UNDECLARED, f"{where} is not declared"
+                assert name in EXTRA or name in UNDECLARED, f"{place} is not declared"
                 continue
-            assert name in EXTRA, f"{where} is not declared"
-            assert f"longtail[{EXTRA[name]}]" in said.get(node, ""), f"{where}: a refusal has to name the extra"
+            assert name in EXTRA, f"{place} is not declared"
+            assert f"longtail[{EXTRA[name]}]" in texts.get(node, ""), f"{place}: a refusal has to name the extra"
 
 
 def test_what_is_declared_is_imported() -> None:
-    imported = set().union(*(everything(file, {"longtail"}) for file in FILES))
-    assert DECLARED[""] | set(EXTRA) == (imported - UNDECLARED) | BY_OTHERS
+    packages = set().union(*(imports(file, {"longtail"}) for file in FILES))
+    assert DECLARED[""] | set(EXTRA) == (packages - UNDECLARED) | BY_OTHERS
 
 
 def test_tests_and_benchmarks_need_nothing_undeclared() -> None:
     files = [file for folder in ("tests", "benchmarks", "docs") for file in sorted((ROOT / folder).rglob("*.py"))]
-    own = {"longtail", "tests", "benchmarks"} | {name for file in files for name in (file.stem, file.parent.name)}
-    own |= {"my_losses"}  # a user's, written by a test
+    names = {"longtail", "tests", "benchmarks"} | {name for file in files for name in (file.stem, file.parent.name)}
+    names |= {"my_losses"}  # a user's, written by a test
     tools = set().union(*(DECLARED[extra] for extra in TOOLS))
     undeclared = {
         file.relative_to(ROOT).as_posix(): rest
         for file in files
-        if (rest := everything(file, own) - DECLARED[""] - set(EXTRA) - tools)
+        if (rest := imports(file, names) - DECLARED[""] - set(EXTRA) - tools)
     }
     assert undeclared == {}
 

@@ -205,17 +205,17 @@ CONSTANTS: list[tuple[str, dict[str, Any], str]] = [  # of a module; the sizes a
 
 @pytest.mark.parametrize(("module", "published", "source"), CONSTANTS, ids=[name for name, _, _ in CONSTANTS])
 def test_a_constant_is_the_published_one(module: str, published: dict[str, Any], source: str) -> None:
-    found = import_module(f"longtail.{module}")
-    assert {name: getattr(found, name) for name in published} == published, source
+    namespace = import_module(f"longtail.{module}")
+    assert {name: getattr(namespace, name) for name in published} == published, source
 
 
 @pytest.mark.parametrize(
-    ("made", "published", "source"),
+    ("function", "published", "source"),
     [*PUBLISHED, *OURS],
-    ids=[f"{made.__name__}-{'-'.join(published)}" for made, published, _ in [*PUBLISHED, *OURS]],
+    ids=[f"{function.__name__}-{'-'.join(published)}" for function, published, _ in [*PUBLISHED, *OURS]],
 )
-def test_a_default_is_the_published_one(made: Callable[..., Any], published: dict[str, Any], source: str) -> None:
-    parameters = inspect.signature(made).parameters
+def test_a_default_is_the_published_one(function: Callable[..., Any], published: dict[str, Any], source: str) -> None:
+    parameters = inspect.signature(function).parameters
     assert {name: parameters[name].default for name in published} == published, source
 
 
@@ -227,7 +227,7 @@ def test_a_class_that_was_never_a_negative_is_taken_as_100_times_as_often_positi
 
 def test_the_optimizer_is_that_of_most_papers() -> None:
     """SGD as in the released code of LDAM, BCL and GML on CIFAR; the rate is that of a batch of 128."""
-    made = sgd([torch.nn.Parameter(torch.zeros(1))])
-    assert isinstance(made, torch.optim.SGD)
+    optimizer = sgd([torch.nn.Parameter(torch.zeros(1))])
+    assert isinstance(optimizer, torch.optim.SGD)
     options = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "nesterov": False, "dampening": 0}
-    assert {name: made.defaults[name] for name in options} == options
+    assert {name: optimizer.defaults[name] for name in options} == options

@@ -23,11 +23,11 @@ every_recipe = pytest.mark.parametrize("name", recipe_names())
 def strings(value: Any) -> Iterator[str]:
     """Every string inside a configuration."""
     if isinstance(value, dict):
-        for each in value.values():
-            yield from strings(each)
+        for item in value.values():
+            yield from strings(item)
     elif isinstance(value, list):
-        for each in value:
-            yield from strings(each)
+        for item in value:
+            yield from strings(item)
     elif isinstance(value, str):
         yield value
 
@@ -37,33 +37,33 @@ def class_specs(value: Any) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict):
         if "class_path" in value:
             yield value
-        for each in value.values():
-            yield from class_specs(each)
+        for item in value.values():
+            yield from class_specs(item)
     elif isinstance(value, list):
-        for each in value:
-            yield from class_specs(each)
+        for item in value:
+            yield from class_specs(item)
 
 
 @functools.cache
-def imported(path: str) -> type:
+def class_at(path: str) -> type:
     module, _, name = path.rpartition(".")
-    found = getattr(importlib.import_module(module), name)
-    assert inspect.isclass(found), path
-    return found
+    result = getattr(importlib.import_module(module), name)
+    assert inspect.isclass(result), path
+    return result
 
 
 @functools.cache
 def parameters(path: str) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(imported(path)).parameters
+    return inspect.signature(class_at(path)).parameters
 
 
-shipped = functools.cache(load_recipe)  # as there are many
+recipe_of = functools.cache(load_recipe)  # as there are many
 
 
 @functools.cache
 def abouts() -> dict[str, str]:
     """The line of every recipe."""
-    return {name: shipped(name)["about"] for name in recipe_names()}
+    return {name: recipe_of(name)["about"] for name in recipe_names()}
 
 
 def test_names_leave_out_what_is_only_a_base() -> None:
@@ -74,40 +74,40 @@ def test_names_leave_out_what_is_only_a_base() -> None:
 
 @every_recipe
 def test_a_shipped_recipe_says_what_it_is_and_is_complete(name: str) -> None:
-    recipe = shipped(name)
+    recipe = recipe_of(name)
     assert recipe.keys() - {"teacher", "monitor", "second_stage"} == {"about", "trainer", "model", "data"}
     assert ("second_stage" in recipe) == name.startswith("second/")
     if "teacher" in recipe:
         assert recipe["teacher"] in recipe_names()
     assert recipe["about"].strip()
     assert "\n" not in recipe["about"].strip()
-    assert [other for other, about in abouts().items() if about == recipe["about"]] == [name]
+    assert [key for key, text in abouts().items() if text == recipe["about"]] == [name]
 
 
 @every_recipe
 def test_every_class_of_a_shipped_recipe_exists_and_takes_its_arguments(name: str) -> None:
-    recipe = shipped(name)
+    recipe = recipe_of(name)
     for path in strings(recipe):
         if path.startswith(("longtail.", "torch.")):
-            imported(path)
+            class_at(path)
     specs = list(class_specs(recipe))
     assert specs
     for spec in specs:
-        taken = parameters(spec["class_path"])
-        if not any(each.kind is each.VAR_KEYWORD for each in taken.values()):
-            assert spec.get("init_args", {}).keys() <= taken.keys(), spec["class_path"]
+        arguments = parameters(spec["class_path"])
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in arguments.values()):
+            assert spec.get("init_args", {}).keys() <= arguments.keys(), spec["class_path"]
 
 
 @every_recipe
 def test_a_shipped_recipe_has_as_many_views_as_its_method_trains_on(name: str) -> None:
-    recipe = shipped(name)
+    recipe = recipe_of(name)
     views = recipe["data"]["init_args"].get("views")
-    method = imported(recipe["model"]["init_args"]["method"]["class_path"])
+    method = class_at(recipe["model"]["init_args"]["method"]["class_path"])
     assert views is None or len(views) == method.num_views
 
 
 @pytest.mark.parametrize(
-    ("base", "change", "merged"),
+    ("base", "change", "expected"),
     [
         ({"a": 1, "b": 2}, {"b": 3, "c": 4}, {"a": 1, "b": 3, "c": 4}),
         ({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}, {"a": {"b": 1, "c": 3}}),
@@ -140,36 +140,36 @@ def test_a_shipped_recipe_has_as_many_views_as_its_method_trains_on(name: str) -
         ),
     ],
 )
-def test_merge(base: dict[str, Any], change: dict[str, Any], merged: dict[str, Any]) -> None:
+def test_merge(base: dict[str, Any], change: dict[str, Any], expected: dict[str, Any]) -> None:
     before = repr((base, change))
-    assert merge(base, change) == merged
+    assert merge(base, change) == expected
     assert repr((base, change)) == before, "the inputs are left alone"
 
 
 def test_a_recipe_starts_from_the_one_beside_it_before_the_shipped_one(tmp_path: Path) -> None:
-    mine = tmp_path / "mine.yaml"
-    mine.write_text("base: bcl\ndata: {init_args: {batch_size: 7}}\n", encoding="utf-8")
-    recipe = load_recipe(str(mine))
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: bcl\ndata: {init_args: {batch_size: 7}}\n", encoding="utf-8")
+    recipe = load_recipe(str(path))
     assert recipe["data"]["init_args"].pop("batch_size") == 7
     bcl = load_recipe("bcl")
     del bcl["data"]["init_args"]["batch_size"]
     assert recipe == bcl
 
     (tmp_path / "bcl.yaml").write_text("about: beside\n", encoding="utf-8")
-    assert load_recipe(str(mine)) == {"about": "beside", "data": {"init_args": {"batch_size": 7}}}
+    assert load_recipe(str(path)) == {"about": "beside", "data": {"init_args": {"batch_size": 7}}}
 
 
 def test_several_bases_are_laid_over_each_other_in_order(tmp_path: Path) -> None:
     for name, content in (("one", "a: 1\nb: 1\nc: 1\n"), ("two", "b: 2\nc: 2\nm: {x: 2, y: 2}\n")):
         (tmp_path / f"{name}.yaml").write_text(content, encoding="utf-8")
-    mine = tmp_path / "mine.yaml"
-    mine.write_text("base: [one, two]\nc: 3\nm: {y: 3}\n", encoding="utf-8")
-    assert load_recipe(str(mine)) == {"a": 1, "b": 2, "c": 3, "m": {"x": 2, "y": 3}}
-    mine.write_text("base: []\na: 3\n", encoding="utf-8")
-    assert load_recipe(str(mine)) == {"a": 3}
-    mine.write_text("base: [one, nowhere]\n", encoding="utf-8")
+    path = tmp_path / "mine.yaml"
+    path.write_text("base: [one, two]\nc: 3\nm: {y: 3}\n", encoding="utf-8")
+    assert load_recipe(str(path)) == {"a": 1, "b": 2, "c": 3, "m": {"x": 2, "y": 3}}
+    path.write_text("base: []\na: 3\n", encoding="utf-8")
+    assert load_recipe(str(path)) == {"a": 3}
+    path.write_text("base: [one, nowhere]\n", encoding="utf-8")
     with pytest.raises(InputError, match='unknown recipe "nowhere"'):
-        load_recipe(str(mine))
+        load_recipe(str(path))
 
 
 def test_a_base_of_the_same_name_is_the_one_elsewhere(tmp_path: Path) -> None:
@@ -204,17 +204,17 @@ def classifies_boxes(loss: type[Loss]) -> bool:
 
 def losses_of_recipes(detector: str) -> set[str]:
     """The losses of the box classes that the recipes on a detector name."""
-    configurations = [shipped(name) for name in recipe_names() if name.startswith(f"{detector}_")]
-    named = [path for configuration in configurations for path in strings(configuration["model"])]
-    return {path.removeprefix("longtail.losses.") for path in named if path.startswith("longtail.losses.")}
+    configurations = [recipe_of(name) for name in recipe_names() if name.startswith(f"{detector}_")]
+    paths = [path for configuration in configurations for path in strings(configuration["model"])]
+    return {path.removeprefix("longtail.losses.") for path in paths if path.startswith("longtail.losses.")}
 
 
 def test_every_loss_that_boxes_take_has_a_recipe_on_both_detectors() -> None:
-    taken = {loss.__name__ for loss in losses() if loss is not PixelLoss and classifies_boxes(loss)}
-    assert {"CrossEntropyLoss", "LDAMLoss", "EqualizationLossV2"} <= taken
-    assert not {"BalancedContrastiveLoss", "GaussianMixtureLoss"} & taken
+    names = {loss.__name__ for loss in losses() if loss is not PixelLoss and classifies_boxes(loss)}
+    assert {"CrossEntropyLoss", "LDAMLoss", "EqualizationLossV2"} <= names
+    assert not {"BalancedContrastiveLoss", "GaussianMixtureLoss"} & names
     for detector in ("maskrcnn", "fasterrcnn"):
-        assert losses_of_recipes(detector) == taken, detector
+        assert losses_of_recipes(detector) == names, detector
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("fasterrcnn_")])
@@ -235,9 +235,9 @@ def test_both_detectors_have_the_same_recipes() -> None:
 
 
 def test_an_unknown_recipe_lists_the_names(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match='unknown recipe "digits_lt/bcll"') as caught:
+    with pytest.raises(InputError, match='unknown recipe "digits_lt/bcll"') as error:
         load_recipe("digits_lt/bcll")
-    message = str(caught.value)
+    message = str(error.value)
     assert 'did you mean "digits_lt/bcl"?' in message
     assert all(name in message for name in recipe_names())
     (tmp_path / "mine.yaml").write_text("base: nowhere\n", encoding="utf-8")
@@ -249,9 +249,9 @@ def test_an_unknown_recipe_lists_the_names(tmp_path: Path) -> None:
 def test_a_file_that_is_no_recipe_is_refused(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_bytes(content)
-    with pytest.raises(InputError, match="recipe") as caught:
+    with pytest.raises(InputError, match="recipe") as error:
         load_recipe(str(file))
-    message = str(caught.value)
+    message = str(error.value)
     assert str(file) in message
     assert "\n" not in message
 
@@ -267,7 +267,7 @@ def test_a_file_that_is_no_recipe_is_refused(content: bytes, tmp_path: Path) -> 
     ],
 )
 def test_light_fine_tuning_has_the_published_settings(name: str, epochs: int, data: str) -> None:
-    recipe = shipped(name)
+    recipe = recipe_of(name)
     model, images = recipe["model"]["init_args"], recipe["data"]
     assert recipe["trainer"]["max_epochs"] == epochs
     assert model["optimizer"]["class_path"] == "torch.optim.SGD"

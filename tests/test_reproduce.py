@@ -16,24 +16,24 @@ CIFAR = TABLES["cifar100_lt"]
 BCL = next(row for row in CIFAR.rows if row.key == "bcl")
 
 
-def record(row: str, seed: int, top1: float, **more: Any) -> dict[str, Any]:
+def record(row: str, seed: int, top1: float, **fields: Any) -> dict[str, Any]:
     """A made-up JSON file of a run; ``best`` is its accuracy at the best epoch."""
-    best = more.pop("best", None)
+    best = fields.pop("best", None)
     figures = {"top1": top1, "many": 0.9, "medium": 0.5, "few": None}
     evaluations = [{"split": "val", "checkpoint": "last", "metrics": {**figures, "top1": 0.99}}]
     evaluations.append({"split": "test", "checkpoint": "last", "metrics": figures})
     if best is not None:
         evaluations.append({"split": "test", "checkpoint": "best", "metrics": {**figures, "top1": best}})
     hardware = {"name": "a GPU", "processes": 1, "precision": "bf16-mixed"}
-    made = {"row": row, "column": "0.01", "seed": seed, "epochs": 200, "held_out": False, "changes": [], "minutes": 30}
-    return {**made, "hardware": hardware, "evaluations": evaluations, **more}
+    entry = {"row": row, "column": "0.01", "seed": seed, "epochs": 200, "held_out": False, "changes": [], "minutes": 30}
+    return {**entry, "hardware": hardware, "evaluations": evaluations, **fields}
 
 
 def page(folder: Path, *records: dict[str, Any]) -> list[str]:
     """The lines of the page that shows these records, of its first table and list of runs."""
     (folder / CIFAR.name).mkdir()
-    for i, each in enumerate(records):
-        (folder / CIFAR.name / f"{i}.json").write_text(json.dumps(each), encoding="utf-8")
+    for i, entry in enumerate(records):
+        (folder / CIFAR.name / f"{i}.json").write_text(json.dumps(entry), encoding="utf-8")
     return render(folder).split("## CIFAR-10-LT")[0].splitlines()
 
 
@@ -81,9 +81,9 @@ def test_the_page_is_that_of_the_results() -> None:
 def test_a_run_is_named_by_what_sets_it_apart() -> None:
     machine = pairs(["--workers", "8", "--data.root=there", "--precision", "bf16-mixed"])
     assert Run(CIFAR, BCL, "0.02", 1, 200, settings=machine).name == "bcl-0.02-seed1"
-    other = Run(CIFAR, BCL, "0.02", 1, 20, True, pairs(["--lr=0.1", "--compile"]))
-    assert other.name == "bcl-0.02-seed1-20epochs-val-lr0.1"
-    assert other.changes == {"--model.optimizer.lr": "0.1"}
+    variant = Run(CIFAR, BCL, "0.02", 1, 20, True, pairs(["--lr=0.1", "--compile"]))
+    assert variant.name == "bcl-0.02-seed1-20epochs-val-lr0.1"
+    assert variant.changes == {"--model.optimizer.lr": "0.1"}
 
 
 def test_all_images_are_trained_on_but_where_validation_is_published_or_asked_for() -> None:
@@ -97,24 +97,24 @@ def test_all_images_are_trained_on_but_where_validation_is_published_or_asked_fo
 
 def results(status: str = "finished") -> dict[str, Any]:
     """The results.json of a run that was evaluated if it is finished."""
-    made = record("bcl", 0, 0.5)
+    entry = record("bcl", 0, 0.5)
     evaluations = [
         {
-            **each,
+            **evaluation,
             "epoch": 200,
             "images": 100,
             "per_class": {"images": [100], "accuracy": [0.5]},
             "confusions": [],
             "mistakes": [],
         }
-        for each in made["evaluations"]
+        for evaluation in entry["evaluations"]
     ]
-    filled: dict[str, Any] = {**make_results(1, epochs=1)}
-    filled |= {"status": status, "seed": 0, "seconds": 60.0, "train_counts": [5]}
-    filled["hardware"] = {**filled["hardware"], **made["hardware"]}
-    filled["data"] = {**filled["data"], "images": {"train": 5}}
-    filled["history"] = [{**filled["history"][0], "epoch": 200}]
-    return filled | {
+    content: dict[str, Any] = {**make_results(1, epochs=1)}
+    content |= {"status": status, "seed": 0, "seconds": 60.0, "train_counts": [5]}
+    content["hardware"] = {**content["hardware"], **entry["hardware"]}
+    content["data"] = {**content["data"], "images": {"train": 5}}
+    content["history"] = [{**content["history"][0], "epoch": 200}]
+    return content | {
         "evaluations": evaluations,
         "config": "data:\n  init_args:\n    root: /home/me/data\n    lr: 0.1\n",
     }
@@ -123,10 +123,10 @@ def results(status: str = "finished") -> dict[str, Any]:
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands of longtail; each run of cross-entropy fails, every other one finishes at once."""
-    given: list[list[str]] = []
+    calls: list[list[str]] = []
 
     def longtail(args: Sequence[str], log: Path) -> int:
-        given.append(list(args))
+        calls.append(list(args))
         run = log.with_suffix("") if log.name.endswith(".log") else log
         run.mkdir(parents=True, exist_ok=True)
         log.write_text("epoch 1\nlongtail: error: no such folder\n\n", encoding="utf-8")
@@ -136,7 +136,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return 0
 
     monkeypatch.setattr(reproduce, "longtail", longtail)
-    return given
+    return calls
 
 
 def test_a_run_is_skipped_resumed_or_started_again(tmp_path: Path, commands: list[list[str]]) -> None:
@@ -177,13 +177,13 @@ def test_a_table_is_measured_and_a_failed_run_does_not_stop_the_others(
     args = ["cifar100_lt", "--only", "ce", "bcl", "--seeds", "2", "--runs", str(tmp_path / "runs"), "--data", "there"]
     assert main([*args, "--", "--workers", "8"]) == 1
     assert len(commands) == 2 * 2 * 3
-    assert all({"--data.root=there", "--data.num_workers=8", "--trainer.devices=1"} <= {*each} for each in commands)
+    assert all({"--data.root=there", "--data.num_workers=8", "--trainer.devices=1"} <= {*args} for args in commands)
 
-    said = capsys.readouterr().out.splitlines()
-    assert "ce-0.1-seed1: failed, exit code 2: longtail: error: no such folder" in said
-    kept = sorted(file.name for file in (tmp_path / "results" / "cifar100_lt").iterdir())
-    assert kept == [f"bcl-{factor}-seed{seed}.json" for factor in ("0.01", "0.02", "0.1") for seed in (0, 1)]
-    text = (tmp_path / "results" / "cifar100_lt" / kept[0]).read_text(encoding="utf-8")
+    lines = capsys.readouterr().out.splitlines()
+    assert "ce-0.1-seed1: failed, exit code 2: longtail: error: no such folder" in lines
+    names = sorted(file.name for file in (tmp_path / "results" / "cifar100_lt").iterdir())
+    assert names == [f"bcl-{factor}-seed{seed}.json" for factor in ("0.01", "0.02", "0.1") for seed in (0, 1)]
+    text = (tmp_path / "results" / "cifar100_lt" / names[0]).read_text(encoding="utf-8")
     assert json.loads(text)["config"] == {"data": {"init_args": {"root": "data", "lr": 0.1}}}
     assert "mistakes" not in text
     assert "50.0 ± 0.0 (2 seeds)" in (tmp_path / "page.md").read_text(encoding="utf-8")

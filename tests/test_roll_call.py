@@ -43,16 +43,16 @@ def test_the_line_says_who_differs_in_what_and_the_way_out(fact: str, value: str
 
 
 def test_the_first_fact_counts_whichever_process_differs_in_it() -> None:
-    other, another = {**FACTS, "reads {} classes": "99"}, {**FACTS, "runs torch {}": "2.13", "has --lr {}": "1"}
-    hosts = zip("abbb", (FACTS, other, another, another), strict=True)
+    second, third = {**FACTS, "reads {} classes": "99"}, {**FACTS, "runs torch {}": "2.13", "has --lr {}": "1"}
+    hosts = zip("abbb", (FACTS, second, third, third), strict=True)
     line = difference([{"host": host, **facts} for host, facts in hosts])
     assert line is not None
     assert line.startswith("process 2 on b (and 1 more) runs torch 2.13, process 0 on a 2.14: ")
 
 
 def test_a_fact_that_a_process_lacks_is_none_there() -> None:
-    less = {fact: value for fact, value in FACTS.items() if fact != "has --lr {}"}
-    line = difference([{"host": "a", **FACTS}, {"host": "a", **less}])
+    rest = {fact: value for fact, value in FACTS.items() if fact != "has --lr {}"}
+    line = difference([{"host": "a", **FACTS}, {"host": "a", **rest}])
     assert line == "process 1 on a has --lr none, process 0 on a 0.2: give all processes the same command"
 
 

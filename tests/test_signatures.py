@@ -47,8 +47,8 @@ def has_any(annotation: ast.expr) -> bool:
 
 def annotations(function: Function) -> Iterator[ast.expr]:
     arguments = function.args
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    yield from (argument.annotation for argument in every if argument is not None and argument.annotation is not None)
+    nodes = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    yield from (argument.annotation for argument in nodes if argument is not None and argument.annotation is not None)
     if function.returns is not None:
         yield function.returns
 
@@ -60,7 +60,7 @@ def test_any_in_a_public_signature_has_its_reason_beside_it(file: Path) -> None:
     comments = {token.start[0]: token.string for token in tokens if token.type == tokenize.COMMENT}
     tree = ast.parse(text)
     spans = [(f.lineno, f.body[0].lineno - 1) for f in public_functions(tree) if any(map(has_any, annotations(f)))]
-    spans += [(each.lineno, each.lineno) for each in public_attributes(tree) if has_any(each.annotation)]
+    spans += [(node.lineno, node.lineno) for node in public_attributes(tree) if has_any(node.annotation)]
     for first, last in spans:
         reasons = [comments[line] for line in range(first, max(first, last) + 1) if line in comments]
         assert reasons, f"line {first}: why Any?"

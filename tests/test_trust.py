@@ -107,20 +107,20 @@ def harmed(place: Path) -> bool:
     return (place / MARK).exists() or not (place / "treasure" / "file").exists() or "stray" in sys.modules
 
 
-def with_value(run: Path, folder: Path, where: tuple[str, ...], value: object) -> Path:
+def with_value(run: Path, folder: Path, keys: tuple[str, ...], value: object) -> Path:
     """A run whose configuration holds something else in one place."""
     config = copy.deepcopy(parse_yaml((run / "config.yaml").read_text()))
     inner = config
-    for key in where[:-1]:
+    for key in keys[:-1]:
         inner = inner[key]
-    listed = where[-1] in ("views", "callbacks")
-    inner[where[-1]] = [value] if listed else value
+    listed = keys[-1] in ("views", "callbacks")
+    inner[keys[-1]] = [value] if listed else value
     folder.mkdir()
     for name in ("last.ckpt", "best.ckpt"):
         (folder / name).symlink_to(run / name)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    found = {**results(run), "config": yaml.safe_dump(config)}
-    (folder / "results.json").write_text(json.dumps(found))
+    content = {**results(run), "config": yaml.safe_dump(config)}
+    (folder / "results.json").write_text(json.dumps(content))
     return folder
 
 
@@ -145,10 +145,10 @@ def test_nothing_else_is_built_from_a_run(
     for number, (path, options) in enumerate(HOSTILE.items()):
         if "." not in path:
             continue
-        where = places[number % len(places)]
-        folder = with_value(run, place / f"run-{number}", where, {"class_path": path, "init_args": options})
+        keys = places[number % len(places)]
+        folder = with_value(run, place / f"run-{number}", keys, {"class_path": path, "init_args": options})
         line = fails(capsys, *(arg.replace("RUN", folder.name) for arg in COMMANDS[command]))
-        assert f"names {path}, which" in line or "not the configuration of a run" in line, where
+        assert f"names {path}, which" in line or "not the configuration of a run" in line, keys
         assert folder.name in line
         assert not harmed(place), path
 
@@ -160,10 +160,10 @@ def test_nor_what_is_named_by_a_plain_string(
     places = OF_METHOD if command == "predict" else [PLACES[3], PLACES[1]]
     for number, (path, options) in enumerate(HOSTILE.items()):
         text = yaml.safe_dump({"class_path": path, "init_args": options}, default_flow_style=True)
-        where = places[number % len(places)]
-        folder = with_value(run, place / f"run-{number}", where, path if number % 3 else text)
+        keys = places[number % len(places)]
+        folder = with_value(run, place / f"run-{number}", keys, path if number % 3 else text)
         fails(capsys, *(arg.replace("RUN", folder.name) for arg in COMMANDS[command]))
-        assert not harmed(place), (path, where)
+        assert not harmed(place), (path, keys)
 
 
 @pytest.mark.parametrize("path", HOSTILE)
@@ -270,11 +270,11 @@ def test_a_file_of_the_folder_is_not_imported_in_the_place_of_a_module(place: Pa
         "import importlib.util; sys.exit(importlib.util.find_spec('wandb') is not None)"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(longtail.__file__).parent.parent)}
-    started = [sys.executable, "-m", "longtail", "recipes"], [sys.executable, "-P", "-c", script]
-    for command in started if sys.version_info >= (3, 11) else started[:1]:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert "digits_lt/bcl" in done.stdout
+    commands = [sys.executable, "-m", "longtail", "recipes"], [sys.executable, "-P", "-c", script]
+    for command in commands if sys.version_info >= (3, 11) else commands[:1]:
+        process = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert process.returncode == 0, process.stderr
+        assert "digits_lt/bcl" in process.stdout
         assert not (place / MARK).exists()
 
 

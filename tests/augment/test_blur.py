@@ -11,10 +11,10 @@ from .conftest import seeded
 @pytest.mark.parametrize("radius", [1, 3, 6])
 def test_equals_torchvision_on_the_same_parameters(images, radius):
     sigma = torch.linspace(0.1, 2, len(images))
-    found = gaussian_blur(images, sigma, radius).int()
+    output = gaussian_blur(images, sigma, radius).int()
     side = [2 * radius + 1] * 2
     expected = torch.stack([F.gaussian_blur(i, side, [float(s)]) for i, s in zip(images, sigma, strict=True)])
-    difference = (found - expected.int()).abs()
+    difference = (output - expected.int()).abs()
     assert difference.max() <= 1  # where a value lies half-way, the order of the sums decides
     assert (difference > 0).float().mean() < 1e-3
 
@@ -22,9 +22,9 @@ def test_equals_torchvision_on_the_same_parameters(images, radius):
 def test_each_image_draws_whether_and_how_far_it_is_blurred(images):
     copies = images[:1].expand(400, -1, -1, -1)
     out = GaussianBlur(p=0.3)(copies, seeded(0))
-    kept = (out == copies).flatten(1).all(1)
-    assert 0.6 < kept.float().mean() < 0.8
-    sharpness = (out.float().diff(dim=-1).abs().flatten(1).mean(1))[~kept]
+    same = (out == copies).flatten(1).all(1)
+    assert 0.6 < same.float().mean() < 0.8
+    sharpness = (out.float().diff(dim=-1).abs().flatten(1).mean(1))[~same]
     assert len(sharpness.unique()) > 50
     narrow, wide = (GaussianBlur((s, s), p=1.0)(copies, seeded(0)).float().var(dim=(1, 2, 3)) for s in (0.5, 2.0))
     assert (wide < narrow).all()

@@ -62,30 +62,30 @@ def test_jitter_is_the_sequence_it_draws(strengths, images):
     theirs = [f for f, s in zip(theirs, strengths, strict=True) if s]
     images = images.repeat(4, 1, 1, 1)
     op = ColourJitter(*strengths, p=0.8)
-    untouched, order, amount = op.draw(len(images), torch.Generator().manual_seed(2))
+    skips, order, amount = op.draw(len(images), torch.Generator().manual_seed(2))
     expected = images.clone()
     for i in range(len(images)):
-        for which, value in zip(order[:, i].tolist(), amount[:, i].tolist(), strict=True):
-            if not untouched[i]:
-                expected[i] = theirs[which](expected[i], value)
+        for change, value in zip(order[:, i].tolist(), amount[:, i].tolist(), strict=True):
+            if not skips[i]:
+                expected[i] = theirs[change](expected[i], value)
     error = difference(op(images, torch.Generator().manual_seed(2)), expected)
     assert (error > 1).float().mean() < 1e-3  # a later step may enlarge a difference of one
     assert error.float().mean() < 5e-3
-    assert error[untouched].sum() == 0
+    assert error[skips].sum() == 0
 
 
 def test_jitter_draws_from_its_ranges_and_all_orders():
-    untouched, order, amount = ColourJitter(0.4, 1.5, 0.2, 0.1, p=0.8).draw(20000, torch.Generator().manual_seed(0))
-    assert untouched.float().mean().item() == pytest.approx(0.2, abs=0.015)
+    skips, order, amount = ColourJitter(0.4, 1.5, 0.2, 0.1, p=0.8).draw(20000, torch.Generator().manual_seed(0))
+    assert skips.float().mean().item() == pytest.approx(0.2, abs=0.015)
     codes, counts = torch.unique(order, dim=1, return_counts=True)
     assert codes.shape[1] == 24
     assert counts.float().div(20000).sub(1 / 24).abs().max() < 5 * (1 / 24 / 20000) ** 0.5
-    for which, (low, high) in enumerate([(0.6, 1.4), (0.0, 2.5), (0.8, 1.2), (-0.1, 0.1)]):
-        drawn = amount[order == which]
-        assert drawn.min() >= low
-        assert drawn.max() <= high
-        assert drawn.mean().item() == pytest.approx((low + high) / 2, abs=0.02 * (high - low))
-        assert drawn.std().item() == pytest.approx((high - low) / 12**0.5, rel=0.03)
+    for change, (low, high) in enumerate([(0.6, 1.4), (0.0, 2.5), (0.8, 1.2), (-0.1, 0.1)]):
+        values = amount[order == change]
+        assert values.min() >= low
+        assert values.max() <= high
+        assert values.mean().item() == pytest.approx((low + high) / 2, abs=0.02 * (high - low))
+        assert values.std().item() == pytest.approx((high - low) / 12**0.5, rel=0.03)
 
 
 def test_jitter_of_strength_zero_changes_nothing(images):
@@ -93,12 +93,12 @@ def test_jitter_of_strength_zero_changes_nothing(images):
 
 
 def test_greyscale_takes_its_share(images):
-    many = images[:1].repeat(4000, 1, 1, 1)
-    out = Greyscale(0.2)(many, torch.Generator().manual_seed(0))
-    grey = (out == colour.greyscale(many)).flatten(1).all(dim=1)
+    copies = images[:1].repeat(4000, 1, 1, 1)
+    out = Greyscale(0.2)(copies, torch.Generator().manual_seed(0))
+    grey = (out == colour.greyscale(copies)).flatten(1).all(dim=1)
     assert grey.float().mean().item() == pytest.approx(0.2, abs=0.03)
-    assert torch.equal(out[~grey], many[~grey])
-    assert torch.equal(Greyscale(0.0)(many, torch.Generator()), many)
+    assert torch.equal(out[~grey], copies[~grey])
+    assert torch.equal(Greyscale(0.0)(copies, torch.Generator()), copies)
 
 
 @pytest.mark.parametrize("arguments", [(-0.1, 0, 0, 0), (0, -1, 0, 0), (0, 0, -1, 0), (0, 0, 0, 0.6), (0, 0, 0, 0, 2)])

@@ -34,10 +34,10 @@ def test_fraction_is_of_the_shorter_side():
 
 def test_value_fills_the_hole_and_nothing_else_changes(images):
     zero = Cutout(9)(images, torch.Generator().manual_seed(1))
-    filled = Cutout(9, value=77)(images, torch.Generator().manual_seed(1))
+    out = Cutout(9, value=77)(images, torch.Generator().manual_seed(1))
     hole = Cutout(9)(torch.full_like(images, 1), torch.Generator().manual_seed(1)) == 0
     assert torch.equal(zero, images.masked_fill(hole, 0))
-    assert torch.equal(filled, images.masked_fill(hole, 77))
+    assert torch.equal(out, images.masked_fill(hole, 77))
 
 
 @pytest.mark.parametrize("arguments", [(0,), (-3,), (0.0,), (1.5,), (8, 256), (8, -1)])

@@ -110,11 +110,11 @@ def test_pad_crop_without_padding_changes_nothing(images):
 
 
 def test_flip_takes_its_share(images):
-    many = images[:1].repeat(4000, 1, 1, 1)
-    out = HorizontalFlip(0.3)(many, torch.Generator().manual_seed(0))
-    flipped = (out == many.flip(-1)).flatten(1).all(dim=1)
+    copies = images[:1].repeat(4000, 1, 1, 1)
+    out = HorizontalFlip(0.3)(copies, torch.Generator().manual_seed(0))
+    flipped = (out == copies.flip(-1)).flatten(1).all(dim=1)
     assert flipped.float().mean().item() == pytest.approx(0.3, abs=0.035)
-    assert torch.equal(out[~flipped], many[~flipped])
+    assert torch.equal(out[~flipped], copies[~flipped])
 
 
 @pytest.mark.parametrize(("p", "reverse"), [(0.0, False), (1.0, True)])

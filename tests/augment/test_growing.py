@@ -41,8 +41,8 @@ def test_the_least_area_is_a_part_of_the_image(least):
 def test_a_crop_is_resized_as_by_torch_one_by_one(interpolation, size):
     images = torch.randint(0, 256, (2, 3, 48, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     boxes = torch.tensor([[3, 5, 30, 31], [0, 20, 48, 44]])
-    resized = resampled_crop(images, boxes, size, size + 1, interpolation)
-    for image, (top, left, height, width), got in zip(images, boxes.tolist(), resized, strict=True):
+    crops = resampled_crop(images, boxes, size, size + 1, interpolation)
+    for image, (top, left, height, width), crop in zip(images, boxes.tolist(), crops, strict=True):
         part = image[None, :, top : top + height, left : left + width]
         expected = F.interpolate(part, (size, size + 1), mode=interpolation, antialias=True)[0]
-        assert (got.int() - expected.int()).abs().max() <= 1
+        assert (crop.int() - expected.int()).abs().max() <= 1

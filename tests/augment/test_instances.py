@@ -16,12 +16,12 @@ def discs(height: int = 60, width: int = 90, masks: bool = True) -> tuple[Tensor
     """Discs, one at each border and two inside, on black."""
     places = [(12, 30, 12), (45, 48, 11), (78, 20, 11.5), (30, 10, 9.5), (60, 28, 6), (18, 54, 5.5)]
     y, x = torch.arange(height)[:, None] + 0.5, torch.arange(width) + 0.5
-    found = torch.stack([(x - u) ** 2 + (y - v) ** 2 <= r * r for u, v, r in places]).to(torch.uint8)
+    shapes = torch.stack([(x - u) ** 2 + (y - v) ** 2 <= r * r for u, v, r in places]).to(torch.uint8)
     image = torch.zeros(3, height, width, dtype=torch.uint8)
-    for k, mask in enumerate(found):
+    for k, mask in enumerate(shapes):
         image[0][mask == 1] = 40 * (k + 1)
-    target = {"boxes": extents(found), "labels": torch.arange(len(places)) % 4}
-    return image, {**target, "masks": found} if masks else target
+    target = {"boxes": extents(shapes), "labels": torch.arange(len(places)) % 4}
+    return image, {**target, "masks": shapes} if masks else target
 
 
 def extents(masks: Tensor) -> Tensor:
@@ -33,24 +33,24 @@ def extents(masks: Tensor) -> Tensor:
     return torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
 
 
-def equal(found: Any, expected: Any) -> bool:
-    (image, target), (other, wanted) = found, expected
-    return torch.equal(image, other) and all(torch.equal(target[name], wanted[name]) for name in wanted)
+def equal(sample: Any, expected: Any) -> bool:
+    (image, target), (picture, truth) = sample, expected
+    return torch.equal(image, picture) and all(torch.equal(target[name], truth[name]) for name in truth)
 
 
 @every_view
 def test_the_seed_decides_and_the_random_state_stays(view: InstanceView, monkeypatch: pytest.MonkeyPatch) -> None:
-    def touched(seed: int) -> None:
+    def fail(seed: int) -> None:
         raise AssertionError("the random numbers of the GPUs are of no use here")
 
-    monkeypatch.setattr(torch.cuda, "manual_seed_all", touched)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", fail)
     state = torch.get_rng_state()
     image, target = discs()
     first = with_seed(view, image, target, 2**61 + 1)
     assert equal((image, target), discs()), "the input stays as it is"
     assert equal(with_seed(view, image, target, 2**61 + 1), first)
-    others = [with_seed(view, image, target, seed) for seed in range(8)]
-    assert not all(equal(each, first) for each in others if each[0].shape == first[0].shape)
+    samples = [with_seed(view, image, target, seed) for seed in range(8)]
+    assert not all(equal(sample, first) for sample in samples if sample[0].shape == first[0].shape)
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -59,18 +59,18 @@ def test_the_seed_decides_and_the_random_state_stays(view: InstanceView, monkeyp
 def test_instances_boxes_and_masks_stay_together(view: InstanceView, seed: int) -> None:
     image, target = discs()
     target["labels"] = torch.arange(6)  # which is which
-    found, instances = with_seed(view, image, target, seed)
-    kept = instances["labels"]
-    assert kept.tolist() == sorted(kept.tolist())
-    assert instances["masks"].shape == (len(kept), *found.shape[1:])
-    assert instances["boxes"].shape == (len(kept), 4)
+    output, instances = with_seed(view, image, target, seed)
+    labels = instances["labels"]
+    assert labels.tolist() == sorted(labels.tolist())
+    assert instances["masks"].shape == (len(labels), *output.shape[1:])
+    assert instances["boxes"].shape == (len(labels), 4)
     assert set(instances["masks"].unique().tolist()) <= {0, 1}
     torch.testing.assert_close(instances["boxes"], extents(instances["masks"]), rtol=0, atol=2)
-    for label, mask in zip(kept.tolist(), instances["masks"], strict=True):
-        red = found[0][mask == 1].float()
+    for label, mask in zip(labels.tolist(), instances["masks"], strict=True):
+        red = output[0][mask == 1].float()
         assert red.quantile(0.8) == 40 * (label + 1), "it lies where the image shows it"
-    for label in set(range(6)) - set(kept.tolist()):
-        assert (found[0] == 40 * (label + 1)).sum() <= 4, "what is left out is not to be seen"
+    for label in set(range(6)) - set(labels.tolist()):
+        assert (output[0] == 40 * (label + 1)).sum() <= 4, "what is left out is not to be seen"
 
 
 @pytest.mark.parametrize("shorter", [640, 800])
@@ -78,19 +78,19 @@ def test_instances_at_the_border_are_kept_whatever_the_rounding(shorter: int) ->
     """At some sizes a resized box would end outside of the image by a rounding error."""
     for size in range(61, 90):
         target = {"boxes": torch.tensor([[0.0, 0.0, 60, size]]), "labels": torch.tensor([3])}
-        found, kept = with_seed(MultiScale([shorter]), torch.zeros(3, size, 60, dtype=torch.uint8), target, 0)
-        torch.testing.assert_close(kept["boxes"], torch.tensor([[0.0, 0.0, found.shape[2], found.shape[1]]]))
+        output, instances = with_seed(MultiScale([shorter]), torch.zeros(3, size, 60, dtype=torch.uint8), target, 0)
+        torch.testing.assert_close(instances["boxes"], torch.tensor([[0.0, 0.0, output.shape[2], output.shape[1]]]))
 
 
 def test_multi_scale_resizes_to_the_shorter_side_and_flips() -> None:
     image, target = discs(masks=False)
     sizes, flips = set(), 0
     for seed in range(40):
-        found, instances = with_seed(MultiScale([64, 80, 96], 130), image, target, seed)
-        assert found.shape[1] in (64, 80, 86)  # 96 would be too long
-        assert found.shape[2] == int(90 * found.shape[1] / 60) or found.shape[2] == 130
-        sizes.add(found.shape[1])
-        scale = torch.tensor([found.shape[2] / 90, found.shape[1] / 60]).repeat(2)
+        output, instances = with_seed(MultiScale([64, 80, 96], 130), image, target, seed)
+        assert output.shape[1] in (64, 80, 86)  # 96 would be too long
+        assert output.shape[2] == int(90 * output.shape[1] / 60) or output.shape[2] == 130
+        sizes.add(output.shape[1])
+        scale = torch.tensor([output.shape[2] / 90, output.shape[1] / 60]).repeat(2)
         x1, y1, x2, y2 = target["boxes"].T
         straight = torch.stack([x1, y1, x2, y2], 1) * scale
         flipped = torch.stack([90 - x2, y1, 90 - x1, y2], 1) * scale
@@ -105,17 +105,17 @@ def test_multi_scale_resizes_to_the_shorter_side_and_flips() -> None:
 def test_large_scale_jitter_makes_images_of_one_size_and_fills_them_up() -> None:
     image, target = discs(masks=False)
     image[1] = 200
-    shown = []
+    areas = []
     for seed in range(40):
-        found, instances = with_seed(VIEWS[1], image, target, seed)
-        assert found.shape == (3, 72, 72)
+        output, instances = with_seed(VIEWS[1], image, target, seed)
+        assert output.shape == (3, 72, 72)
         assert (instances["boxes"] >= 0).all()
         assert (instances["boxes"] <= 72).all()
-        filled = (found == 128).all(0)
-        assert ((found[1] == 200) | filled).all()
-        shown.append(int((~filled).sum()))
-    assert max(shown) == 72 * 72, "cut"
-    assert min(shown) < 0.3 * 72 * 48, "filled up"
+        padding = (output == 128).all(0)
+        assert ((output[1] == 200) | padding).all()
+        areas.append(int((~padding).sum()))
+    assert max(areas) == 72 * 72, "cut"
+    assert min(areas) < 0.3 * 72 * 48, "filled up"
 
 
 @pytest.mark.parametrize("masks", [True, False], ids=["masks", "boxes"])
@@ -124,10 +124,10 @@ def test_large_scale_jitter_makes_images_of_one_size_and_fills_them_up() -> None
 def test_results_are_plain_tensors_of_the_same_kind(view: InstanceView, instances: int, masks: bool) -> None:
     image, target = discs(masks=masks)
     target = {name: value[:instances] for name, value in target.items()}
-    found, kept = with_seed(view, image, target, 1)
-    assert kept.keys() == target.keys()
-    for each, before in [(found, image), *((kept[name], target[name]) for name in target)]:
-        assert type(each) is Tensor
-        assert each.dtype == before.dtype
+    output, result = with_seed(view, image, target, 1)
+    assert result.keys() == target.keys()
+    for tensor, before in [(output, image), *((result[name], target[name]) for name in target)]:
+        assert type(tensor) is Tensor
+        assert tensor.dtype == before.dtype
     if instances == 0:
-        assert {len(each) for each in kept.values()} == {0}
+        assert {len(rows) for rows in result.values()} == {0}

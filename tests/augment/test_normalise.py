@@ -59,6 +59,6 @@ def test_bad_statistics_are_refused(arguments):
 @pytest.mark.parametrize("shape", [(2, 1, 4, 4), (3, 4, 4), (2, 4, 3, 5, 5), (1, 2, 3, 4, 5, 5)])
 def test_wrong_images_are_refused(shape):
     expected = r"expected uint8 images of shape \(N, 3, H, W\) or clips of shape \(N, 3, T, H, W\), got torch"
-    for wrong in (torch.zeros(shape).byte(), torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 2, 4, 4)):
+    for images in (torch.zeros(shape).byte(), torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 2, 4, 4)):
         with pytest.raises(ValueError, match=expected):
-            Normalise(MEAN, STD)(wrong)
+            Normalise(MEAN, STD)(images)

@@ -108,9 +108,9 @@ def test_images_of_a_batch_differ_in_their_draws(make, images):
 
 @every_operator
 def test_wrong_input_is_refused(make):
-    for wrong in (torch.zeros(2, 3, 8, 8), torch.zeros(3, 8, 8, dtype=torch.uint8), torch.zeros(2, 1, 8, 8).byte()):
+    for images in (torch.zeros(2, 3, 8, 8), torch.zeros(3, 8, 8, dtype=torch.uint8), torch.zeros(2, 1, 8, 8).byte()):
         with pytest.raises(ValueError, match=r"expected uint8 images of shape \(N, 3, H, W\), got"):
-            make()(wrong, seeded(0))
+            make()(images, seeded(0))
 
 
 def test_view_applies_its_operators_in_order(images):

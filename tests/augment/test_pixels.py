@@ -31,20 +31,20 @@ def squares(height: int, width: int, side: int = 16) -> tuple[Tensor, Tensor]:
 def test_image_and_mask_stay_aligned(shape: tuple[int, int], scale: tuple[float, float]) -> None:
     image, mask = squares(*shape, side=round(16 / scale[0]))
     view = ScaleCropFlip((48, 64), scale, max_share=1)
-    seen = torch.zeros(0)
+    differences = torch.zeros(0)
     for seed in range(40):
-        shown, labels = view(image, mask, generator(seed))
-        assert (shown.shape, shown.dtype, shown.is_contiguous()) == ((3, 48, 64), torch.uint8, True)
+        crop, labels = view(image, mask, generator(seed))
+        assert (crop.shape, crop.dtype, crop.is_contiguous()) == ((3, 48, 64), torch.uint8, True)
         assert (labels.shape, labels.dtype, labels.is_contiguous()) == ((48, 64), torch.uint8, True)
-        padded = labels == IGNORED
-        assert set(labels[~padded].tolist()) <= set(range(6)), "no label is made up"
-        assert (shown[:, padded] == PADDING[:, None]).all()
+        padding = labels == IGNORED
+        assert set(labels[~padding].tolist()) <= set(range(6)), "no label is made up"
+        assert (crop[:, padding] == PADDING[:, None]).all()
         expected = torch.stack([40 * labels.long(), 255 - 40 * labels.long(), 20 * labels.long() + 50])
-        off = (shown.long() - expected).abs().amax(0)[~padded]
-        seen = torch.cat([seen, off.float()])
+        difference = (crop.long() - expected).abs().amax(0)[~padding]
+        differences = torch.cat([differences, difference.float()])
     # Only where squares meet does the image mix colours.
-    assert seen.median() == 0
-    assert (seen > 20).float().mean() < 0.12
+    assert differences.median() == 0
+    assert (differences > 20).float().mean() < 0.12
 
 
 def test_a_crop_without_scaling_is_cut_out_of_the_image() -> None:
@@ -54,15 +54,15 @@ def test_a_crop_without_scaling_is_cut_out_of_the_image() -> None:
     view = ScaleCropFlip((8, 12), (1, 1), flip=0, max_share=1)
     places = set()
     for seed in range(300):
-        shown, labels = view(image, mask, generator(seed))
-        found = [
+        crop, labels = view(image, mask, generator(seed))
+        corners = [
             (y, x)
             for y in range(13)
             for x in range(19)
-            if torch.equal(shown, image[:, y : y + 8, x : x + 12]) and torch.equal(labels, mask[y : y + 8, x : x + 12])
+            if torch.equal(crop, image[:, y : y + 8, x : x + 12]) and torch.equal(labels, mask[y : y + 8, x : x + 12])
         ]
-        assert len(found) == 1
-        places.update(found)
+        assert len(corners) == 1
+        places.update(corners)
     assert {y for y, _ in places} == set(range(13))
     assert {x for _, x in places} == set(range(19))
     flipped = ScaleCropFlip((20, 30), flip=1, scale=(1, 1), max_share=1)(image, mask, generator(0))
@@ -75,12 +75,12 @@ def test_a_small_image_lies_whole_and_anywhere_in_the_crop() -> None:
     view = ScaleCropFlip(20, (1, 1), flip=0, max_share=1)
     tops = set()
     for seed in range(100):
-        shown, labels = view(image, mask, generator(seed))
+        crop, labels = view(image, mask, generator(seed))
         rows, columns = (labels != IGNORED).nonzero(as_tuple=True)
         top, left = int(rows.min()), int(columns.min())
         tops.add(top)
         assert torch.equal(labels[top : top + 10, left : left + 14], mask)
-        assert torch.equal(shown[:, top : top + 10, left : left + 14], image)
+        assert torch.equal(crop[:, top : top + 10, left : left + 14], image)
         assert int((labels != IGNORED).sum()) == 140
     assert tops == set(range(11))
 
@@ -102,13 +102,13 @@ def test_a_crop_of_one_class_is_drawn_again() -> None:
     image = torch.zeros(3, 32, 400, dtype=torch.uint8)
     mask = torch.zeros(32, 400, dtype=torch.uint8)
     mask[:, 200:] = torch.arange(200).remainder(2)
-    mixed = {}
+    shares = {}
     for share in (0.75, 1.0):
         view = ScaleCropFlip((32, 40), (1, 1), max_share=share)
         crops = [view(image, mask, generator(seed))[1] for seed in range(200)]
-        mixed[share] = np.mean([(crop == 0).float().mean() <= 0.75 for crop in crops])
-    assert 0.35 < mixed[1.0] < 0.65
-    assert mixed[0.75] > 0.98
+        shares[share] = np.mean([(crop == 0).float().mean() <= 0.75 for crop in crops])
+    assert 0.35 < shares[1.0] < 0.65
+    assert shares[0.75] > 0.98
     mask[:] = 0
     mask[:, :3] = IGNORED
     view(image, mask, generator(0))  # what cannot be met is given up
@@ -126,21 +126,21 @@ def test_ignored_pixels_do_not_count_as_a_class() -> None:
 def test_the_generator_decides_alone() -> None:
     image, mask = squares(60, 80)
     view = ScaleCropFlip(48, jitter=0.4)
-    first, again, other = (view(image, mask, generator(seed)) for seed in (3, 3, 4))
+    first, rerun, variant = (view(image, mask, generator(seed)) for seed in (3, 3, 4))
     torch.manual_seed(0)
-    assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
-    assert not torch.equal(first[0], other[0])
+    assert all(torch.equal(*pair) for pair in zip(first, rerun, strict=True))
+    assert not torch.equal(first[0], variant[0])
 
 
 def test_jitter_changes_colours_and_neither_labels_nor_padding() -> None:
     image, mask = squares(20, 20)
-    plain, changed = ScaleCropFlip(32, (1, 1)), ScaleCropFlip(32, (1, 1), flip=0, jitter=0.5)
-    shown, labels = changed(image, mask, generator(1))
-    padded = labels == IGNORED
-    assert (shown[:, padded] == PADDING[:, None]).all()
-    top, left = (int(each.min()) for each in (~padded).nonzero(as_tuple=True))
+    plain, jitter = ScaleCropFlip(32, (1, 1)), ScaleCropFlip(32, (1, 1), flip=0, jitter=0.5)
+    crop, labels = jitter(image, mask, generator(1))
+    padding = labels == IGNORED
+    assert (crop[:, padding] == PADDING[:, None]).all()
+    top, left = (int(index.min()) for index in (~padding).nonzero(as_tuple=True))
     assert torch.equal(labels[top : top + 20, left : left + 20], mask)
-    assert not torch.equal(shown[:, top : top + 20, left : left + 20], image)
+    assert not torch.equal(crop[:, top : top + 20, left : left + 20], image)
     assert plain.colour is None
 
 
@@ -148,8 +148,8 @@ def test_jitter_changes_colours_and_neither_labels_nor_padding() -> None:
 def test_extreme_sizes_hold(size: int) -> None:
     image, mask = squares(3, 1, 1)
     for seed in range(50):
-        shown, labels = ScaleCropFlip(size, (0.01, 9))(image, mask, generator(seed))
-        assert (shown.shape, labels.shape) == ((3, size, size), (size, size))
+        crop, labels = ScaleCropFlip(size, (0.01, 9))(image, mask, generator(seed))
+        assert (crop.shape, labels.shape) == ((3, size, size), (size, size))
         assert (labels != IGNORED).any()
 
 

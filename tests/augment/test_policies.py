@@ -57,21 +57,21 @@ def test_autoaugment_frequencies(name):
         expected["identity"] = 1 - sum(expected.values())
         for i, operation in enumerate(NAMES):
             p = expected[operation]
-            chosen = choice[step] == i
-            assert abs(chosen.sum().item() - n * p) <= 5 * (n * p * (1 - p)) ** 0.5 + 1e-6
+            rows = choice[step] == i
+            assert abs(rows.sum().item() - n * p) <= 5 * (n * p * (1 - p)) ** 0.5 + 1e-6
             if OPERATIONS[operation].signed and p > 0:
-                values = magnitude[step][chosen]
+                values = magnitude[step][rows]
                 minus, plus = (values < 0).sum().item(), (values > 0).sum().item()
                 assert abs(minus - plus) <= 5 * (minus + plus) ** 0.5
-                assert set(values.abs().tolist()) <= set(magnitude[step][chosen & (magnitude[step] >= 0)].tolist())
+                assert set(values.abs().tolist()) <= set(magnitude[step][rows & (magnitude[step] >= 0)].tolist())
 
 
 def test_autoaugment_steps_belong_to_one_subpolicy():
     choice, _ = AutoAugment("cifar10").draw(20000, 32, 32, torch.Generator().manual_seed(1))
     allowed = {tuple(step.operation for step in pair) for pair in CIFAR10_POLICY}
     allowed |= {(a, "identity") for a, _ in allowed} | {("identity", b) for _, b in allowed}
-    drawn = {(NAMES[a], NAMES[b]) for a, b in choice.T.tolist()}
-    assert drawn - {("identity", "identity")} <= allowed
+    pairs = {(NAMES[a], NAMES[b]) for a, b in choice.T.tolist()}
+    assert pairs - {("identity", "identity")} <= allowed
 
 
 def test_randaugment_frequencies():

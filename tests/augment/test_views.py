@@ -40,10 +40,10 @@ def test_no_flip_when_told_so(view):
 
 def test_plain_view_flips_or_keeps(images):
     out = PlainView()(images.repeat(10, 1, 1, 1), torch.Generator().manual_seed(0))
-    many = images.repeat(10, 1, 1, 1)
-    kept, flipped = (out == many).flatten(1).all(1), (out == many.flip(-1)).flatten(1).all(1)
-    assert (kept | flipped).all()
-    assert 40 < kept.sum() < 100
+    copies = images.repeat(10, 1, 1, 1)
+    same, flipped = (out == copies).flatten(1).all(1), (out == copies.flip(-1)).flatten(1).all(1)
+    assert (same | flipped).all()
+    assert 40 < same.sum() < 100
     assert torch.equal(PlainView(flip=0)(images, torch.Generator()), images)
 
 
@@ -69,8 +69,8 @@ def test_a_view_says_how_it_is_cropped_and_does_not_crop(view, images):
     assert view().crop is None
     assert view(crop=crop).crop is crop
     assert "crop=PadCrop(padding=4)" in repr(view(crop=PadCrop()))
-    one, other = (v(images, torch.Generator().manual_seed(0)) for v in (view(), view(crop=crop)))
-    assert torch.equal(one, other)
+    outside, inside = (v(images, torch.Generator().manual_seed(0)) for v in (view(), view(crop=crop)))
+    assert torch.equal(outside, inside)
 
 
 def test_bad_arguments_are_refused():

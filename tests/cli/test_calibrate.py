@@ -56,7 +56,7 @@ def test_no_calibration_no_promise(trained: Path, images: Path, capsys: pytest.C
 
 def test_calibration_improves_what_it_fits(calibrated: Path) -> None:
     content = json.loads((calibrated / FILE_NAME).read_text())
-    before, after = (content["figures"]["all"][when]["metrics"] for when in ("before", "after"))
+    before, after = (content["figures"]["all"][time]["metrics"] for time in ("before", "after"))
     assert after["negative_log_likelihood"] < before["negative_log_likelihood"]
     assert content["images"] == [10] * 10
     assert {name: figures["after"]["images"] for name, figures in content["figures"].items()} == {
@@ -71,11 +71,11 @@ def test_the_figures_before_are_those_of_the_network(calibrated: Path) -> None:
     calibration = Calibration.read(calibrated, 10, path.stem)
     assert calibration is not None
     expected = probability_figures(logits.softmax(1), targets)
-    given = calibration.figures["all"]["before"]["metrics"]
-    assert given == pytest.approx({name: float(value) for name, value in expected.items()}, abs=1e-6)
-    own = calibration.log_probabilities(logits).exp()[torch.arange(100), targets]
-    assert calibration.true != own.tolist(), "fitted on others"
-    assert calibration.true == pytest.approx(own.tolist(), abs=0.3)
+    figures = calibration.figures["all"]["before"]["metrics"]
+    assert figures == pytest.approx({name: float(value) for name, value in expected.items()}, abs=1e-6)
+    shares = calibration.log_probabilities(logits).exp()[torch.arange(100), targets]
+    assert calibration.true != shares.tolist(), "fitted on others"
+    assert calibration.true == pytest.approx(shares.tolist(), abs=0.3)
 
 
 def rows(file: Path) -> list[dict[str, str]]:
@@ -89,9 +89,9 @@ def test_sets_hold_the_most_probable_classes(calibrated: Path, images: Path, tmp
     for coverage in ("0.5", "0.9"):
         out.unlink(missing_ok=True)
         assert main([*command, "--coverage", coverage, "--sets", "marginal"]) == 0
-        inside = [row["set"].split("|") for row in rows(out)]
-        sizes.append(sum(map(len, inside)))
-        for row, names in zip(rows(out), inside, strict=True):
+        sets = [row["set"].split("|") for row in rows(out)]
+        sizes.append(sum(map(len, sets)))
+        for row, names in zip(rows(out), sets, strict=True):
             assert names == [row[f"class_{rank + 1}"] for rank in range(len(names))]
     assert 30 <= sizes[0] < sizes[1]
     out.unlink()
@@ -119,11 +119,11 @@ def test_a_prior_is_what_the_posterior_is_multiplied_by(calibrated: Path, images
         answers[value] = [
             {row[f"class_{k}"]: float(row[f"probability_{k}"]) for k in range(1, 11)} for row in rows(out)
         ]
-    uniform, given, table = answers.values()
-    assert given == table
-    for one, other in zip(uniform, given, strict=True):
-        joint = {name: one[name] * prior[name] for name in CLASSES}
-        assert other == pytest.approx({name: value / sum(joint.values()) for name, value in joint.items()}, abs=1e-4)
+    uniform, weighted, table = answers.values()
+    assert weighted == table
+    for flat, share in zip(uniform, weighted, strict=True):
+        joint = {name: flat[name] * prior[name] for name in CLASSES}
+        assert share == pytest.approx({name: value / sum(joint.values()) for name, value in joint.items()}, abs=1e-4)
 
 
 def test_the_frequencies_of_the_images_are_estimated(
@@ -131,12 +131,12 @@ def test_the_frequencies_of_the_images_are_estimated(
 ) -> None:
     command = ["predict", str(calibrated), str(images), "--prior", "estimate", "--output", str(tmp_path / "out.csv")]
     assert main(command) == 0
-    said = capsys.readouterr().err
-    assert "class frequencies of 30 images, estimated (95 % interval): " in said
-    assert "uncertain" in said
-    one = sorted(images.iterdir())[0]
+    errors = capsys.readouterr().err
+    assert "class frequencies of 30 images, estimated (95 % interval): " in errors
+    assert "uncertain" in errors
+    path = sorted(images.iterdir())[0]
     assert "at least as many images as classes, got 1 for 10" in fails(
-        capsys, "predict", str(calibrated), str(one), "--prior", "estimate"
+        capsys, "predict", str(calibrated), str(path), "--prior", "estimate"
     )
 
 
@@ -155,9 +155,9 @@ def test_the_exported_model_is_calibrated(calibrated: Path, tmp_path: Path) -> N
 def test_a_split_is_measured_under_other_frequencies(calibrated: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = results(calibrated)
     assert main(["test", str(calibrated), "--prior", "uniform"]) == 0
-    said = capsys.readouterr().out
-    assert "--prior uniform" in said
-    assert "Balanced accuracy" in said
+    output = capsys.readouterr().out
+    assert "--prior uniform" in output
+    assert "Balanced accuracy" in output
     assert results(calibrated) == before
 
 
@@ -168,9 +168,9 @@ def test_a_split_is_measured_with_adjusted_logits(calibrated: Path, capsys: pyte
     before, after = re.findall(r"[\d.]+%", row)
     assert before == after
     assert main(["test", str(calibrated), "--strength", "100"]) == 0
-    said = capsys.readouterr().out
-    assert "--strength 100" in said
-    assert re.search(r"Balanced accuracy .* 10\.0%", said)
+    output = capsys.readouterr().out
+    assert "--strength 100" in output
+    assert re.search(r"Balanced accuracy .* 10\.0%", output)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_the_report_shows_how_sure_and_how_right(calibrated: Path, tmp_path: Pat
     assert main(["report", str(calibrated), "--output", str(page)]) == 0
     part = page.read_text().split("<h2>Probabilities</h2>")[1].split("</section>")[0]
     content = json.loads((calibrated / FILE_NAME).read_text())
-    for when in ("before", "after"):
-        assert f"{content['figures']['few'][when]['metrics']['brier_score']:.3f}" in part
+    for time in ("before", "after"):
+        assert f"{content['figures']['few'][time]['metrics']['brier_score']:.3f}" in part
     assert part.count("<svg") == 1
     assert "confidence (%)" in part

@@ -71,7 +71,7 @@ def test_without_weights_a_network_is_trained_and_its_features_compared(photos, 
 
 
 @pytest.mark.parametrize(
-    ("there", "gpu", "enough", "many", "work", "recipe", "options"),
+    ("online", "gpu", "enough", "many", "work", "recipe", "options"),
     [
         (True, False, 26, 10_000, 1e18, "probe/logit_adjusted", ("vit_small_patch14_dinov2.lvd142m",)),
         (True, False, 26, 25, 1e18, "probe/logit_adjusted", ("tf_efficientnet_lite0.in1k",)),
@@ -83,16 +83,16 @@ def test_without_weights_a_network_is_trained_and_its_features_compared(photos, 
         (False, True, 26, 10_000, 1e18, "bcl", ()),
     ],
 )
-def test_the_choice_follows_from_what_is_there(photos, monkeypatch, there, gpu, enough, many, work, recipe, options):
-    monkeypatch.setattr("longtail.models.downloads.obtainable", lambda name: there)
+def test_the_choice_follows_from_what_is_there(photos, monkeypatch, online, gpu, enough, many, work, recipe, options):
+    monkeypatch.setattr("longtail.models.downloads.obtainable", lambda name: online)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     monkeypatch.setattr(choice, "ENOUGH", enough)
     monkeypatch.setattr(choice, "MANY", many)
     monkeypatch.setattr(choice, "HALF_AN_HOUR", work)  # 25 images of 224 pixels in five epochs: 2.9e11
-    chosen = choose(["--data", str(photos)])
-    assert chosen.recipe == recipe
+    suggestion = choose(["--data", str(photos)])
+    assert suggestion.recipe == recipe
     names = tuple(f"--model.method.backbone.name={name}" for name in options)
-    assert chosen.options == (*names, "--data.batch_size=3")  # of 25 images
+    assert suggestion.options == (*names, "--data.batch_size=3")  # of 25 images
     assert choose(["--data", str(photos), "--data.batch_size=8"]).options == names
     table = ["--data", str(photos.parent / "photos.csv"), "--data.path_column=file"]
     assert choose(table).recipe == recipe
@@ -105,8 +105,8 @@ def test_what_cannot_be_picked_for_gets_one_line(photos, tmp_path, capsys, monke
     assert "give --recipe NAME (longtail recipes lists them), or --data FOLDER" in fails(capsys, "fit", "--epochs", "3")
     weights = str(photos.parent / "weights.pth")
     assert "give the network" in fails(capsys, "fit", "--data", str(photos), "--weights", weights)
-    for others in ("digits_lt", "VideoFolder", "MultiLabelTable"):
-        assert f"--data {others} has recipes of its own" in fails(capsys, "fit", "--data", others)
+    for name in ("digits_lt", "VideoFolder", "MultiLabelTable"):
+        assert f"--data {name} has recipes of its own" in fails(capsys, "fit", "--data", name)
     assert "no folder or table at" in fails(capsys, "fit", "--data", str(tmp_path / "gone"))
     for options, words in (
         (["--data.nothing", "2"], "--data: longtail.data.Folder has no option nothing"),

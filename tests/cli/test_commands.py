@@ -69,23 +69,23 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys; from longtail.cli.main import main; main(['--help']); main(['recipes']);"
         "sys.exit(any(m in sys.modules for m in ('torch', 'lightning', 'matplotlib', 'timm')))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "longtail fit --recipe bcl --data photos/" in done.stdout
-    assert "cifar100_lt/bcl" in done.stdout
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "longtail fit --recipe bcl --data photos/" in process.stdout
+    assert "cifar100_lt/bcl" in process.stdout
 
 
 def test_a_run_holds_what_it_took_and_what_it_found(run: Path) -> None:
-    found = results(run)
-    assert found["status"] == "finished"
-    assert found["recipe"] == "bcl"
-    assert found["classes"] == ["class 0", "class 1", "class 2"]
-    assert found["train_counts"] == [19, 7, 3]
-    assert found["data"]["images"] == {"train": 29, "val": 8}
-    assert [entry["epoch"] for entry in found["history"]] == [1, 2]
-    assert {"loss", "classifier", "contrastive", "top1"} <= found["history"][0]["train"].keys()
-    assert {(e["split"], e["checkpoint"]) for e in found["evaluations"]} == {("val", "last"), ("val", "best")}
-    assert found["evaluations"][0]["metrics"]["top1"] == found["history"][1]["val"]["top1"]
-    assert found["versions"]["torch"] == torch.__version__
+    content = results(run)
+    assert content["status"] == "finished"
+    assert content["recipe"] == "bcl"
+    assert content["classes"] == ["class 0", "class 1", "class 2"]
+    assert content["train_counts"] == [19, 7, 3]
+    assert content["data"]["images"] == {"train": 29, "val": 8}
+    assert [entry["epoch"] for entry in content["history"]] == [1, 2]
+    assert {"loss", "classifier", "contrastive", "top1"} <= content["history"][0]["train"].keys()
+    assert {(e["split"], e["checkpoint"]) for e in content["evaluations"]} == {("val", "last"), ("val", "best")}
+    assert content["evaluations"][0]["metrics"]["top1"] == content["history"][1]["val"]["top1"]
+    assert content["versions"]["torch"] == torch.__version__
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["model"]["init_args"]["method"]["init_args"]["temperature"] == 0.07
     assert config["trainer"]["max_epochs"] == 2
@@ -94,23 +94,23 @@ def test_a_run_holds_what_it_took_and_what_it_found(run: Path) -> None:
 
 def test_the_saved_config_repeats_the_run(run: Path, tmp_path: Path) -> None:
     assert main(["fit", "--config", str(run / "config.yaml"), "--run", str(tmp_path / "again")]) == 0
-    again = state(tmp_path / "again")
-    assert all(torch.equal(value, again[name]) for name, value in state(run).items())
+    weights = state(tmp_path / "again")
+    assert all(torch.equal(value, weights[name]) for name, value in state(run).items())
 
 
 def test_report_and_compare(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(run), "--output", str(tmp_path / "r.html")]) == 0
     assert "class 2" in (tmp_path / "r.html").read_text()
-    other = tmp_path / "other"
-    shutil.copytree(run, other)
-    assert main(["compare", str(run), str(other), "--output", str(tmp_path / "c.html")]) == 0
+    copy = tmp_path / "other"
+    shutil.copytree(run, copy)
+    assert main(["compare", str(run), str(copy), "--output", str(tmp_path / "c.html")]) == 0
     assert "<html" in (tmp_path / "c.html").read_text()
 
 
 def test_the_classes_that_need_help_show_their_mistakes(run: Path) -> None:
-    found = results(run)
-    evaluation = found["evaluations"][0]
-    weakest = weakest_classes(evaluation["per_class"]["accuracy"], found["train_counts"])
+    content = results(run)
+    evaluation = content["evaluations"][0]
+    weakest = weakest_classes(evaluation["per_class"]["accuracy"], content["train_counts"])
     assert weakest
     assert {mistake["true"] for mistake in evaluation["mistakes"]} == set(weakest)
     assert all(mistake["image"].startswith("data:image/png;base64,") for mistake in evaluation["mistakes"])
@@ -140,15 +140,15 @@ def test_the_splits_of_a_run_stay_when_files_come_and_go(
     (root / held_out[0]).rename((root / held_out[0]).with_name("renamed.jpg"))
     shutil.copy(root / held_out[1], (root / held_out[1]).with_name("new.jpg"))
     assert main(["validate", str(run)]) == 0
-    assert {each["images"] for each in results(run)["evaluations"]} == {len(held_out) - 1}
+    assert {evaluation["images"] for evaluation in results(run)["evaluations"]} == {len(held_out) - 1}
     assert "could mix the splits" in fails(capsys, "fit", "--resume", str(run), "--data.split_seed", "1")
     assert main(["fit", "--resume", str(run), "--epochs", "2"]) == 0
     after = results(run)
     assert after["train_counts"] == before["train_counts"]
     assert after["data"]["images"] == {"train": before["data"]["images"]["train"], "val": len(held_out) - 1}
-    again = SplitRecord.read(run)
-    assert again is not None
-    assert again.files["val"].names == held_out
+    splits = SplitRecord.read(run)
+    assert splits is not None
+    assert splits.files["val"].names == held_out
 
 
 def test_a_split_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,14 +158,14 @@ def test_a_split_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "difficulty" in fails(capsys, *fitting, str(run), *without_val, *by_difficulty)
     assert not run.exists()
     assert main([*fitting, str(run), *without_val]) == 0
-    found = results(run)
-    assert (found["history"][0]["val"], found["best_epoch"]) == (None, None)
-    assert [(each["split"], each["checkpoint"]) for each in found["evaluations"]] == [("test", "last")]
+    content = results(run)
+    assert (content["history"][0]["val"], content["best_epoch"]) == (None, None)
+    assert [(entry["split"], entry["checkpoint"]) for entry in content["evaluations"]] == [("test", "last")]
     assert "--trainer.limit_val_batches 1.0" in fails(capsys, "validate", str(run))
     assert main(["test", str(run)]) == 0
     assert "--trainer.limit_test_batches 1.0" in fails(capsys, "test", str(run), *without_test)
     assert main(["validate", str(run), "--trainer.limit_val_batches", "1.0"]) == 0
-    assert {each["split"] for each in results(run)["evaluations"]} == {"val", "test"}
+    assert {evaluation["split"] for evaluation in results(run)["evaluations"]} == {"val", "test"}
     capsys.readouterr()
     assert main([*fitting, str(tmp_path / "other"), *without_val, *without_test]) == 0
     assert "no split to evaluate" in capsys.readouterr().out
@@ -178,30 +178,30 @@ def test_predict(run: Path, photos: Path, tmp_path: Path, capsys: pytest.Capture
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert len(rows) == 9
     assert float(rows[0]["probability_1"]) >= float(rows[0]["probability_2"])
-    for options, told in (([], ""), (["--top-k", "9"], "--top-k 9 names all classes: there are 3\n")):
+    for options, warning in (([], ""), (["--top-k", "9"], "--top-k 9 names all classes: there are 3\n")):
         assert main(["predict", str(run), str(photos / "class 1"), *options]) == 0
         out, err = capsys.readouterr()
         table = list(csv.reader(out.splitlines()))
         assert {len(row) for row in table} == {1 + 2 * 3}, "as wide as there are classes, in every row"
-        assert err == told
+        assert err == warning
     output = tmp_path / "out.jsonl"
-    one = str(photos / "class 0" / "0.jpg")
-    assert main(["predict", str(run), one, "--format", "jsonl", "--output", str(output)]) == 0
+    path = str(photos / "class 0" / "0.jpg")
+    assert main(["predict", str(run), path, "--format", "jsonl", "--output", str(output)]) == 0
     line = json.loads(output.read_text())
-    assert line["path"] == one
+    assert line["path"] == path
     assert sum(entry["probability"] for entry in line["top"]) == pytest.approx(1, abs=1e-5)
 
 
 def test_predict_names_a_bad_file_and_writes_nothing(
     run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bad = tmp_path / "bad.jpg"
-    bad.write_bytes((photos / "class 0" / "0.jpg").read_bytes()[:200])
+    file = tmp_path / "bad.jpg"
+    file.write_bytes((photos / "class 0" / "0.jpg").read_bytes()[:200])
     output = tmp_path / "out.csv"
-    assert "bad.jpg" in fails(capsys, "predict", str(run), str(bad), "--output", str(output))
-    assert sorted(tmp_path.iterdir()) == [bad]
+    assert "bad.jpg" in fails(capsys, "predict", str(run), str(file), "--output", str(output))
+    assert sorted(tmp_path.iterdir()) == [file]
     good = str(photos / "class 0" / "0.jpg")
-    assert main(["predict", str(run), str(bad), good, "--output", str(output), "--skip-bad-images"]) == 0
+    assert main(["predict", str(run), str(file), good, "--output", str(output), "--skip-bad-images"]) == 0
     assert len(output.read_text().splitlines()) == 2
 
 
@@ -211,16 +211,16 @@ def test_export_agrees_with_torch(run: Path, tmp_path: Path, capfd: pytest.Captu
 
     assert main(["export", str(run), "--output", str(tmp_path)]) == 0
     files = [str(tmp_path / name) for name in ("model.onnx", "model.safetensors")]
-    said = capfd.readouterr()
-    assert (said.out.splitlines(), said.err) == (files, ""), "by no exporter"
+    streams = capfd.readouterr()
+    assert (streams.out.splitlines(), streams.err) == (files, ""), "by no exporter"
     classifier = load_run(run)
     images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     logits = torch.from_numpy(session.run(None, {"images": classifier.normalise(images).numpy()})[0])
     torch.testing.assert_close(logits.softmax(1), classifier.probabilities(images), atol=1e-4, rtol=1e-3)
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == classifier.classes
-    own = load_file(tmp_path / "model.safetensors")
-    assert all(torch.equal(value, own[name]) for name, value in classifier.method.state_dict().items())
+    tensors = load_file(tmp_path / "model.safetensors")
+    assert all(torch.equal(value, tensors[name]) for name, value in classifier.method.state_dict().items())
 
 
 def test_the_documented_way_to_the_exported_network_is_that_of_predict(
@@ -249,12 +249,12 @@ def test_the_documented_way_to_the_exported_network_is_that_of_predict(
     assert np.array_equal(names["pixels"].transpose(2, 0, 1), classifier.read("photo.jpg").numpy())
     ways = (("bilinear", "center"), ("bicubic", "center"), ("bicubic", "squash"))
     for size, way in itertools.product((16, 33, 64), ways):
-        other = replace(classifier, size=size, resize=Resize(way[0], 0.875, way[1]))  # type: ignore[arg-type]
+        reader = replace(classifier, size=size, resize=Resize(way[0], 0.875, way[1]))  # type: ignore[arg-type]
         for width, height in ((37, 83), (83, 37), (16, 16), (200, 199), (9, 61), (150, 400), (64, 64), (73, 74)):
             image = Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
             image.save(tmp_path / "image.png")
             pixels = names["prepare"](image, size, 0.875, *way)
-            assert np.array_equal(pixels.transpose(2, 0, 1), other.read("image.png").numpy())
+            assert np.array_equal(pixels.transpose(2, 0, 1), reader.read("image.png").numpy())
 
 
 GML_BY_DIFFICULTY = ["--model.method", "longtail.methods.GML", "--data.sampling", "longtail.data.DifficultySampling"]
@@ -309,10 +309,10 @@ def test_what_a_checkpoint_decides_is_no_option_of_a_resumed_run(
 def test_macro_f1_can_choose_the_epoch(tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main([*FIT_DIGITS, "--epochs", "3", "--monitor", "macro_f1", "--run", str(run)]) == 0
-    found = results(run)
-    scores = [entry["val"]["macro_f1"] for entry in found["history"]]
-    assert found["best_epoch"] == 1 + scores.index(max(scores))
-    (best,) = [each for each in found["evaluations"] if (each["split"], each["checkpoint"]) == ("val", "best")]
+    content = results(run)
+    scores = [entry["val"]["macro_f1"] for entry in content["history"]]
+    assert content["best_epoch"] == 1 + scores.index(max(scores))
+    (best,) = [entry for entry in content["evaluations"] if (entry["split"], entry["checkpoint"]) == ("val", "best")]
     assert best["metrics"]["macro_f1"] == pytest.approx(max(scores))
 
 
@@ -332,7 +332,7 @@ def test_two_processes_measure_and_predict_what_one_does(photos: Path, tmp_path:
     in_two_processes(tmp_path, "test", str(run), then=[*predict, str(tmp_path / "two.csv")])
     for old, new in zip(before["evaluations"], results(run)["evaluations"], strict=True):
         assert new == old | {"mistakes": new["mistakes"]}
-        assert [each["name"] for each in new["mistakes"]] == [each["name"] for each in old["mistakes"]]
+        assert [mistake["name"] for mistake in new["mistakes"]] == [mistake["name"] for mistake in old["mistakes"]]
     assert main([*predict, str(tmp_path / "one.csv")]) == 0
     assert (tmp_path / "two.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
 
@@ -384,21 +384,21 @@ def test_wrong_options_are_one_line_and_write_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
-def break_folder(root: Path, how: str) -> None:
+def break_folder(root: Path, fault: str) -> None:
     first = root / "class 0" / "0.jpg"
-    if how == "empty":
+    if fault == "empty":
         shutil.rmtree(root)
         root.mkdir()
-    elif how == "single class":
+    elif fault == "single class":
         shutil.rmtree(root / "class 1")
         shutil.rmtree(root / "class 2")
-    elif how == "truncated":
+    elif fault == "truncated":
         first.write_bytes(first.read_bytes()[:-80])
-    elif how == "zero-byte":
+    elif fault == "zero-byte":
         first.write_bytes(b"")
-    elif how == "not an image":
+    elif fault == "not an image":
         first.write_text("hello")
-    elif how == "unknown class in val":
+    elif fault == "unknown class in val":
         for path in sorted(root.iterdir()):
             shutil.copytree(path, root / "train" / path.name)
             shutil.move(path, root / "val" / path.name)
@@ -406,7 +406,7 @@ def break_folder(root: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "message"),
+    ("fault", "message"),
     [
         ("empty", "no "),
         ("single class", "class 0"),
@@ -416,10 +416,12 @@ def break_folder(root: Path, how: str) -> None:
         ("unknown class in val", "wolf"),
     ],
 )
-def test_bad_folders(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str, message: str) -> None:
+def test_bad_folders(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str, message: str
+) -> None:
     root = tmp_path / "photos"
     shutil.copytree(photos, root)
-    break_folder(root, how)
+    break_folder(root, fault)
     run = tmp_path / "run"
     assert message in fails(capsys, "fit", "--recipe", "ce", "--data", str(root), "--run", str(run), *FAST)
     assert not run.exists()
@@ -456,18 +458,18 @@ class Evil:
         return os.system, ("touch pwned",)
 
 
-@pytest.mark.parametrize("how", ["truncated", "code", "another model", "missing"])
+@pytest.mark.parametrize("fault", ["truncated", "code", "another model", "missing"])
 def test_bad_checkpoints(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: str
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: str
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
     path = copy / "last.ckpt"
-    if how == "truncated":
+    if fault == "truncated":
         path.write_bytes(path.read_bytes()[:1000])
-    elif how == "code":
+    elif fault == "code":
         torch.save({"state_dict": Evil()}, path)
-    elif how == "another model":
+    elif fault == "another model":
         torch.save({"state_dict": {"method.weight": torch.zeros(3)}}, path)
     else:
         path.unlink()
@@ -494,11 +496,11 @@ def test_a_full_disk_keeps_the_previous_checkpoint(
 ) -> None:
     run = tmp_path / "run"
     save = torch.save
-    saved: list[BinaryIO] = []
+    files: list[BinaryIO] = []
 
     def full(content: Any, file: BinaryIO) -> None:
-        saved.append(file)
-        if len(saved) > 2:
+        files.append(file)
+        if len(files) > 2:
             file.write(b"half a checkpoint")
             raise OSError(errno.ENOSPC, "No space left on device")
         save(content, file)
@@ -509,7 +511,7 @@ def test_a_full_disk_keeps_the_previous_checkpoint(
     assert "previous one is kept" in line
     monkeypatch.setattr(torch, "save", save)
     assert not list(run.glob("*.part"))
-    assert all(file.closed for file in saved)  # one that is open keeps the space of its removed file
+    assert all(file.closed for file in files)  # one that is open keeps the space of its removed file
     assert results(run)["status"] == "interrupted"
     assert main(["fit", "--resume", str(run)]) == 0
     assert len(results(run)["history"]) == 3
@@ -526,13 +528,13 @@ def test_a_run_whose_worker_dies_is_saved_and_goes_on(
     assert main([*fitting, str(whole)]) == 0
     step = Classification.training_step
 
-    def killing(self: Any, batch: dict[str, Any], batch_idx: int) -> Any:
+    def kill(self: Any, batch: dict[str, Any], batch_idx: int) -> Any:
         for process in multiprocessing.active_children():
             process.kill()
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Classification, "training_step", killing)
+        patch.setattr(Classification, "training_step", kill)
         line = fails(capsys, *fitting, str(stopped), "--workers", "1")
     assert "was killed by SIGKILL" in line
     assert "saved, go on by: longtail fit --resume" in line
@@ -544,14 +546,14 @@ def test_a_run_whose_worker_dies_is_saved_and_goes_on(
 def test_a_run_killed_before_its_first_checkpoint_begins_again(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    killed = tmp_path / "killed"
-    killed.mkdir()
-    (killed / ".config.yaml.0123.tmp").touch()
-    shutil.copy(run / "config.yaml", killed)
-    assert "--resume" in fails(capsys, "fit", "--recipe", "digits_lt/ce", "--run", str(killed))
-    assert main(["fit", "--resume", str(killed)]) == 0
-    assert_same_weights(killed, run)
-    assert not list(killed.glob("*.tmp"))
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    (folder / ".config.yaml.0123.tmp").touch()
+    shutil.copy(run / "config.yaml", folder)
+    assert "--resume" in fails(capsys, "fit", "--recipe", "digits_lt/ce", "--run", str(folder))
+    assert main(["fit", "--resume", str(folder)]) == 0
+    assert_same_weights(folder, run)
+    assert not list(folder.glob("*.tmp"))
 
 
 def test_a_folder_in_use_is_refused(
@@ -569,11 +571,11 @@ def test_what_the_system_refuses_is_one_line(
 ) -> None:
     assert "shorter name" in fails(capsys, "fit", "--recipe", "digits_lt/ce", "--run", "x" * 300)
 
-    def refused(*args: Any, **options: Any) -> None:
+    def refuse(*args: Any, **options: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(run / "best.ckpt"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch, "load", refused)
+        patch.setattr(torch, "load", refuse)
         assert "best.ckpt cannot be read (Permission denied)" in fails(capsys, "predict", str(run), str(photos))
 
     def full(*args: Any) -> None:

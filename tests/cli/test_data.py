@@ -114,7 +114,7 @@ SHARDS = ["--data", OURS + "Shards", f"--data.root={ADDRESS}"]
 
 
 @pytest.mark.parametrize(
-    ("named", "value", "options"),
+    ("kind", "value", "options"),
     [
         (None, "photos", ["--data", OURS + "Folder", FOLDER]),
         (None, "./train.csv", ["--data", OURS + "Table", TABLE]),
@@ -137,19 +137,19 @@ SHARDS = ["--data", OURS + "Shards", f"--data.root={ADDRESS}"]
         ("my_sets.Folder", "photos", [FOLDER]),
         ("my_sets.Boxes", "photos", [FOLDER]),
         ("my_sets.Boxes", "coco", ["--data", OURS + "COCO"]),
-        *((named and OURS + named, ADDRESS, SHARDS) for named in (None, "Folder", "Table", "Shards")),
+        *((kind and OURS + kind, ADDRESS, SHARDS) for kind in (None, "Folder", "Table", "Shards")),
         ("my_sets.Digits", "digits.half", ["--data.root=digits.half"]),
         ("my_sets.Digits", "my_digits", ["--data", "my_sets.Digits"]),
     ],
 )
 def test_the_class_that_the_recipe_names_says_what_a_path_means(
-    place: Path, named: str | None, value: str, options: list[str]
+    place: Path, kind: str | None, value: str, options: list[str]
 ) -> None:
-    assert data_options(value, named) == options
+    assert data_options(value, kind) == options
 
 
 @pytest.mark.parametrize(
-    ("named", "value", "message"),
+    ("kind", "value", "message"),
     [
         (OURS + "SegmentationFolder", "train.csv", r"train\.csv is no folder.*--data FOLDER with images/"),
         (OURS + "COCO", "train.csv", r"train\.csv is no folder.*--data coco --data\.root FOLDER"),
@@ -161,8 +161,8 @@ def test_the_class_that_the_recipe_names_says_what_a_path_means(
         (OURS + "Table", "train.mp3", r"train\.mp3 is no table.*--data FOLDER"),
         ("my_sets.Folder", "train.csv", r"nothing that Folder reads.*--data longtail\.data\.Table --data\.table train"),
         *(
-            (named, ADDRESS, rf"{ADDRESS} is nothing that \w+ reads: give .*--data longtail\.data\.Shards --data\.root")
-            for named in (OURS + "COCO", OURS + "VideoFolder", "my_sets.Folder")
+            (kind, ADDRESS, rf"{ADDRESS} is nothing that \w+ reads: give .*--data longtail\.data\.Shards --data\.root")
+            for kind in (OURS + "COCO", OURS + "VideoFolder", "my_sets.Folder")
         ),
         ("my_sets.Digits", "photos", r"photos is no half: give --data my_digits"),
         ("my_sets.Nothing", "photos", r'no class "my_sets\.Nothing"; choose from .*VideoTable'),
@@ -179,12 +179,10 @@ def test_the_class_that_the_recipe_names_says_what_a_path_means(
         (OURS + "Folder", "nowhere/photos", r"no folder or table at nowhere/photos; nowhere is no folder"),
     ],
 )
-def test_what_a_class_cannot_read_is_refused_with_the_way_out(
-    place: Path, named: str, value: str, message: str
-) -> None:
-    with pytest.raises(InputError, match=message) as caught:
-        data_options(value, named)
-    assert "\n" not in str(caught.value)
+def test_what_a_class_cannot_read_is_refused_with_the_way_out(place: Path, kind: str, value: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        data_options(value, kind)
+    assert "\n" not in str(error.value)
 
 
 def test_a_path_that_is_not_there_is_said_before_anything_heavy_is_imported(place: Path) -> None:
@@ -303,9 +301,9 @@ FAULTS = [
 def test_a_fault_of_somebody_elses_code_keeps_its_traceback(
     place: Path, options: list[str], kind: type[Exception]
 ) -> None:
-    with pytest.raises(kind, match=r"^a fault of my own$") as caught:
+    with pytest.raises(kind, match=r"^a fault of my own$") as error:
         main(["fit", "--recipe", "mine.yaml", *options, "--run", "run"])
-    assert caught.traceback[-1].path == place / "my_sets.py"
+    assert error.traceback[-1].path == place / "my_sets.py"
     assert not (place / "run").exists()
 
 
@@ -325,13 +323,13 @@ def check(value):
 
 def test_a_fault_of_the_package_itself_keeps_its_traceback() -> None:
     """No check raised it, so no value of an option is at fault."""
-    inside: dict[str, Any] = {"__name__": "longtail.made_up", "building": building}
-    exec(BUILT_WRONGLY, inside)
-    with pytest.raises(ValueError, match="not enough values to unpack") as caught:
-        inside["fault"]()
-    assert type(caught.value) is ValueError
+    module: dict[str, Any] = {"__name__": "longtail.made_up", "building": building}
+    exec(BUILT_WRONGLY, module)
+    with pytest.raises(ValueError, match="not enough values to unpack") as error:
+        module["fault"]()
+    assert type(error.value) is ValueError
     with pytest.raises(InputError, match="beta must be at most 1, got 2"):
-        inside["check"](2)
+        module["check"](2)
 
 
 VALUES = [

@@ -69,9 +69,9 @@ def test_mistakes_in_a_table_or_a_path_come_before_torch_is_imported(tmp_path: P
     )
     variables = {**os.environ, "PYTHONPATH": str(Path(longtail.__file__).parents[1])}
     place: dict[str, Any] = {"cwd": tmp_path, "env": variables}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, **place)
-    assert done.returncode == 0, done.stderr
-    lines = done.stderr.splitlines()
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, **place)
+    assert process.returncode == 0, process.stderr
+    lines = process.stderr.splitlines()
     assert len(lines) == len(MESSAGES)
     for line, message in zip(lines, MESSAGES, strict=True):
         assert re.search(message, line.removeprefix("longtail: error: ")), line
@@ -92,8 +92,8 @@ def test_the_classes_whose_tables_are_looked_at_are_those_that_read_tables(tmp_p
 
 
 def test_options_and_their_values() -> None:
-    given = ["--a", "1", "--flag", "--data.root=x=y", "--last"]
-    assert pairs(given) == [("--a", "1"), ("--data.root", "x=y")]
+    args = ["--a", "1", "--flag", "--data.root=x=y", "--last"]
+    assert pairs(args) == [("--a", "1"), ("--data.root", "x=y")]
     assert pairs([]) == []
 
 
@@ -109,8 +109,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         out = io.StringIO()
         patch.setattr(sys, "stdout", out)
-        few = ["--epochs", "1", "--trainer.limit_train_batches", "2", "--precision", "32-true", "--batch-size", "16"]
-        assert main([*FIT_DIGITS, "--run", str(run), *few, "--model.few", "2"]) == 0
+        args = ["--epochs", "1", "--trainer.limit_train_batches", "2", "--precision", "32-true", "--batch-size", "16"]
+        assert main([*FIT_DIGITS, "--run", str(run), *args, "--model.few", "2"]) == 0
     run.with_name("out").write_text(out.getvalue())
     return run
 
@@ -118,18 +118,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_first_screen_of_a_run(run: Path) -> None:
     """scikit-learn has 1797 digits; 10 classes from 120 images to 1 are what the recipe takes of those to train on."""
     lines = run.with_name("out").read_text().splitlines()[:6]
-    found = {line[:10].strip(): line[10:] for line in lines}
-    assert list(found) == ["data", "splits", "classes", "left out", "groups", "training"]
+    screen = {line[:10].strip(): line[10:] for line in lines}
+    assert list(screen) == ["data", "splits", "classes", "left out", "groups", "training"]
     counts = [int(120 * (1 / 120) ** (c / 9)) for c in range(10)]
-    held_out = re.fullmatch(r"(\d+) train, (\d+) val, (\d+) test", found["splits"])
+    held_out = re.fullmatch(r"(\d+) train, (\d+) val, (\d+) test", screen["splits"])
     assert held_out is not None
     train, val, test = map(int, held_out.groups())
     assert train == pytest.approx(sum(counts), abs=10)  # the profile rounds in its own way
-    assert found["data"].endswith(f": {train + val + test:,} images of 10 classes")
-    assert found["classes"] == "largest 0 with 120 training images; smallest 9 with 1 training image"
-    assert found["left out"] == "nothing"
-    assert found["groups"] == "1 many-shot (more than 100 training images), 8 medium-shot, 1 few-shot (fewer than 2)"
-    assert found["training"] == "1 epoch of 2 steps, 16 images a step; precision 32-true on the CPU"
+    assert screen["data"].endswith(f": {train + val + test:,} images of 10 classes")
+    assert screen["classes"] == "largest 0 with 120 training images; smallest 9 with 1 training image"
+    assert screen["left out"] == "nothing"
+    assert screen["groups"] == "1 many-shot (more than 100 training images), 8 medium-shot, 1 few-shot (fewer than 2)"
+    assert screen["training"] == "1 epoch of 2 steps, 16 images a step; precision 32-true on the CPU"
 
 
 def test_hints_can_be_typed_as_they_stand(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

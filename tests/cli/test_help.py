@@ -28,8 +28,8 @@ OF_FIT = {
 
 
 def test_the_help_names_every_command_and_no_other() -> None:
-    listed = re.findall(r"^  (\w+) ", HELP[HELP.index("Commands") :], re.MULTILINE)
-    assert listed == list(COMMANDS)
+    commands = re.findall(r"^  (\w+) ", HELP[HELP.index("Commands") :], re.MULTILINE)
+    assert commands == list(COMMANDS)
 
 
 def test_the_recipes_of_the_help_exist() -> None:
@@ -40,8 +40,8 @@ def test_the_help_of_fit_names_every_data_set() -> None:
     words = set(re.findall(r"\w+", FIT_HELP))
     assert [name for name in short_names() if name not in words] == []
     text = " ".join(FIT_HELP.split())
-    listed = [*re.findall(r"(\w+(?:, \w+)*(?: or \w+)?) with --data\.root", text), *re.findall(r"\w+_lt\b", text)]
-    assert {name for names in listed for name in re.split(", | or ", names)} <= {*short_names()}
+    mentions = [*re.findall(r"(\w+(?:, \w+)*(?: or \w+)?) with --data\.root", text), *re.findall(r"\w+_lt\b", text)]
+    assert {name for names in mentions for name in re.split(", | or ", names)} <= {*short_names()}
 
 
 def test_the_help_of_fit_names_every_short_option_and_no_other() -> None:

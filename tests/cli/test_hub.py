@@ -29,16 +29,16 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     monkeypatch.setattr("longtail.cli.data.downloaded", cache(downloaded.__wrapped__))
 
     def put(answer: Callable[..., str]) -> list[tuple[str, str | None]]:
-        asked = []
+        requests = []
 
         def snapshot_download(name: str, *, repo_type: str, revision: str | None) -> str:
             assert repo_type == "dataset"
-            asked.append((name, revision))
+            requests.append((name, revision))
             return answer()
 
         monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
         monkeypatch.setattr("longtail.models.downloads.reachable", lambda address: True)
-        return asked
+        return requests
 
     return put
 
@@ -47,13 +47,13 @@ def test_a_set_is_a_folder_once_it_is_fetched(hub: Hub, tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / "small" / name).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(tmp_path / "small" / name / "1.png")
-    asked = hub(lambda: str(tmp_path))
+    requests = hub(lambda: str(tmp_path))
     expected = ["--data", "longtail.data.Folder", f"--data.root={tmp_path}"]
     assert data_options("hf:owner/pets", None) == expected
     assert data_options("hf:owner/pets@v1.0", None) == expected
     assert data_options("hf:owner/pets@v1.0:small", None)[-1] == f"--data.root={tmp_path / 'small'}"
     assert data_options("hf:owner/pets", None) == expected
-    assert asked == [("owner/pets", None), ("owner/pets", "v1.0"), ("owner/pets", "v1.0")], "once for each name"
+    assert requests == [("owner/pets", None), ("owner/pets", "v1.0"), ("owner/pets", "v1.0")], "once for each name"
     with pytest.raises(
         InputError, match=r"^--data hf:owner/pets:large: the set has no configuration or folder large, only small: give"
     ):
@@ -108,10 +108,10 @@ def test_what_the_hub_refuses_is_one_line(
     hub: Hub, error: type[Exception], options: dict[str, Any], message: str
 ) -> None:
     hub(_raising(error, **options))
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as refusal:
         data_options("hf:owner/pets@v9", None)
-    assert str(caught.value).startswith(f"--data hf:owner/pets@v9: {message}")
-    assert "\n" not in str(caught.value)
+    assert str(refusal.value).startswith(f"--data hf:owner/pets@v9: {message}")
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", ["hf:", "hf:a/b/c", "hf:a/b@", "hf:a b"])

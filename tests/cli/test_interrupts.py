@@ -35,13 +35,13 @@ def test_asked_twice_a_command_ends_whatever_it_is_at(number: signal.Signals) ->
     assert process.returncode == 130
 
 
-@pytest.mark.parametrize(("said", "line"), [("", "stopped"), ("stopped; go on by: this", "stopped; go on by: this")])
+@pytest.mark.parametrize(("reason", "line"), [("", "stopped"), ("stopped; go on by: this", "stopped; go on by: this")])
 def test_a_command_that_is_stopped_says_so(
-    said: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    reason: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stopped(args: list[str]) -> int:
-        raise KeyboardInterrupt(*[said] * bool(said))
+    def interrupt(args: list[str]) -> int:
+        raise KeyboardInterrupt(*[reason] * bool(reason))
 
-    monkeypatch.setitem(module.COMMANDS, "recipes", stopped)
+    monkeypatch.setitem(module.COMMANDS, "recipes", interrupt)
     assert main(["recipes"]) == 130
     assert capsys.readouterr().err == f"longtail: {line}\n"

@@ -8,10 +8,10 @@ from longtail.cli.main import main
 
 
 @pytest.mark.parametrize(
-    ("variable", "rank", "shown"), [("RANK", "0", True), ("RANK", "1", False), ("LOCAL_RANK", "1", False)]
+    ("variable", "rank", "first"), [("RANK", "0", True), ("RANK", "1", False), ("LOCAL_RANK", "1", False)]
 )
 def test_the_first_process_alone_shows_what_is_logged(
-    variable: str, rank: str, shown: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    variable: str, rank: str, first: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(variable, rank)
     for _ in range(2):  # a second command in the process shows a line once, too
@@ -20,4 +20,4 @@ def test_the_first_process_alone_shows_what_is_logged(
     logging.getLogger("longtail.files.images.reading").info("left out 1 of %d files", 3)
     logging.getLogger("longtail.files.images.reading").debug("nothing for people")
     logging.getLogger("lightning.pytorch").info("of another package")
-    assert capsys.readouterr().err == "left out 1 of 3 files\n" * shown
+    assert capsys.readouterr().err == "left out 1 of 3 files\n" * first

@@ -54,17 +54,17 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 
-def looked(capsys: pytest.CaptureFixture[str], tmp_path: Path, *args: str) -> tuple[dict[str, Any], str]:
+def look(capsys: pytest.CaptureFixture[str], tmp_path: Path, *args: str) -> tuple[dict[str, Any], str]:
     """What ``longtail data`` says of a set, for programs and for people."""
     assert main(["data", *args, "--json", str(tmp_path / "about.json")]) == 0
-    told = capsys.readouterr()
-    assert not told.err
-    return json.loads((tmp_path / "about.json").read_text()), told.out
+    streams = capsys.readouterr()
+    assert not streams.err
+    return json.loads((tmp_path / "about.json").read_text()), streams.out
 
 
 def line(out: str, name: str) -> str:
     """What is said of one thing."""
-    return next(each for each in out.splitlines() if each.startswith(f"{name} "))[12:]
+    return next(row for row in out.splitlines() if row.startswith(f"{name} "))[12:]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_folder_of_images(photos: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     before = state(photos.parent)
-    about, out = looked(
+    summary, out = look(
         capsys, tmp_path, str(photos), "--html", str(tmp_path / "page.html"), "--model.many", "10", "--model.few", "8"
     )
     assert state(photos.parent) == before
@@ -103,8 +103,8 @@ def test_a_folder_of_images(photos: Path, capsys: pytest.CaptureFixture[str], tm
         "1 exact and 1 near copies of training images among the 5 validation images, such as val/cat/same.png of "
         "train/cat/3.png; 1 exact copy within the training images; 1 content under several classes"
     )
-    assert about["samples"] == {"train": [12, 7, 2], "val": [3, 2, 0]}
-    copies = {copy["name"]: copy for overlap in about["overlaps"] for copy in overlap["copies"]}
+    assert summary["samples"] == {"train": [12, 7, 2], "val": [3, 2, 0]}
+    copies = {copy["name"]: copy for overlap in summary["overlaps"] for copy in overlap["copies"]}
     assert {name: (copy["exact"], copy["other_name"]) for name, copy in copies.items()} == {
         "val/cat/same.png": (True, "train/cat/3.png"),
         "val/dog/like.jpg": (False, "train/dog/0.png"),
@@ -118,34 +118,34 @@ def test_a_folder_of_images(photos: Path, capsys: pytest.CaptureFixture[str], tm
 
 def test_options_of_the_data_are_those_of_fit(photos: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     flat = str(photos / "train")
-    out = looked(capsys, tmp_path, flat, "--data.val_fraction=0.5", "--data.group", r"/(\w+)\.png")[1]
+    out = look(capsys, tmp_path, flat, "--data.val_fraction=0.5", "--data.group", r"/(\w+)\.png")[1]
     assert re.search(r"note +val: \d+ images of \d+ groups", out)
-    about, out = looked(capsys, tmp_path, flat, "--data.val_fraction", "0.1", "--data.test_fraction", "0.1")
-    assert about["sizes"] == {"train": 17, "val": 2, "test": 2}
+    summary, out = look(capsys, tmp_path, flat, "--data.val_fraction", "0.1", "--data.test_fraction", "0.1")
+    assert summary["sizes"] == {"train": 17, "val": 2, "test": 2}
     assert "--data.val_fraction 0.26 is the smallest that gives one to every class" in line(out, "validation")
     assert out.count("--data.val_fraction 0.26") == 1
     assert "--data.val_fraction 0.1" in line(out, "next")
-    assert "no validation images" in looked(capsys, tmp_path, flat, "--data.val_fraction", "0")[1]
+    assert "no validation images" in look(capsys, tmp_path, flat, "--data.val_fraction", "0")[1]
     assert "bad.png" in fails(capsys, "data", flat, "--data.skip_bad_images", "false")
     rows = [f"train/{name}/{i}.png,{name}" for name in ("cat", "dog") for i in range(5)]
     table = tmp_path / "table.csv"
     table.write_text("\n".join(["where,label", *rows, "train/cat/gone.png,cat"]))
-    given = (str(table), "--data.root", str(photos), "--data.path_column", "where")
-    out = looked(capsys, tmp_path, *given)[1]
+    args = (str(table), "--data.root", str(photos), "--data.path_column", "where")
+    out = look(capsys, tmp_path, *args)[1]
     assert line(out, "format") == f"{table}: a table of images"
     assert line(out, "left out") == "10 images that no row in use names, 1 row of table.csv without image"
-    assert shlex.split(line(out, "next"))[3:] == [*given, "--data.skip_bad_images=true"]
+    assert shlex.split(line(out, "next"))[3:] == [*args, "--data.skip_bad_images=true"]
 
 
 def test_a_set_by_its_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    about, out = looked(capsys, tmp_path, "digits_lt")
+    summary, out = look(capsys, tmp_path, "digits_lt")
     assert "format" not in out
-    assert sum(sum(counts) for counts in about["samples"].values()) == sum(about["sizes"].values())
+    assert sum(sum(counts) for counts in summary["samples"].values()) == sum(summary["sizes"].values())
     assert line(out, "duplicates") == (
-        f"no image comes twice; {sum(about['sizes'].values())} images too small or black, and not compared by their "
+        f"no image comes twice; {sum(summary['sizes'].values())} images too small or black, and not compared by their "
         "looks"
     )
-    assert line(looked(capsys, tmp_path, "digits_lt", "--no-copies")[1], "duplicates") == "not looked for"
+    assert line(look(capsys, tmp_path, "digits_lt", "--no-copies")[1], "duplicates") == "not looked for"
     assert line(out, "next").startswith("longtail fit --data digits_lt --recipe digits_lt/")
 
 
@@ -156,15 +156,17 @@ def test_boxes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     train, val = (sorted((root / split).iterdir()) for split in ("train", "val"))
     val[0].write_bytes(train[4].read_bytes())
     Image.open(train[7]).save(val[2], "JPEG", quality=60)
-    about, out = looked(capsys, tmp_path, str(root), "--html", str(tmp_path / "page.html"))
+    summary, out = look(capsys, tmp_path, str(root), "--html", str(tmp_path / "page.html"))
     content = json.loads((root / "annotations/instances_train.json").read_text())
     names = {category["id"]: category["name"] for category in content["categories"]}
     owners: dict[str, set[int]] = {name: set() for name in names.values()}
     for entry in content["annotations"]:
         owners[names[entry["category_id"]]].add(entry["image_id"])
-    assert dict(zip(about["classes"], about["samples"]["train"], strict=True)) == {k: len(v) for k, v in owners.items()}
-    assert about["counts"] == about["samples"]["train"]
-    assert (about["overlaps"][0]["exact"], about["overlaps"][0]["near"]) == (1, 1)
+    assert dict(zip(summary["classes"], summary["samples"]["train"], strict=True)) == {
+        k: len(v) for k, v in owners.items()
+    }
+    assert summary["counts"] == summary["samples"]["train"]
+    assert (summary["overlaps"][0]["exact"], summary["overlaps"][0]["near"]) == (1, 1)
     assert line(out, "recipe") == "maskrcnn_logit_adjusted"
     assert re.search(r"(\d+) frequent .* (\d+) common, (\d+) rare \(fewer than 11\)", line(out, "groups"))
 
@@ -180,10 +182,10 @@ def test_pixels(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
             (root / "annotations" / split).mkdir(parents=True, exist_ok=True)
             Image.fromarray(labels).save(root / "annotations" / split / f"{seed}.png")
     (root / "classes.txt").write_text("sky\nroad\n")
-    about, out = looked(capsys, tmp_path, str(root), "--html", str(tmp_path / "page.html"), "--model.few", "0.001")
-    assert about["counts"] == [4 * 64 * 64 - 32, 32]
-    assert about["samples"] == {"train": [4, 2], "val": [2, 1]}
-    assert about["thresholds"] == {"many": 2 * 64 * 64, "few": 8}
+    summary, out = look(capsys, tmp_path, str(root), "--html", str(tmp_path / "page.html"), "--model.few", "0.001")
+    assert summary["counts"] == [4 * 64 * 64 - 32, 32]
+    assert summary["samples"] == {"train": [4, 2], "val": [2, 1]}
+    assert summary["thresholds"] == {"many": 2 * 64 * 64, "few": 8}
     assert line(out, "duplicates").startswith("1 exact copy of training images among the 2 validation images, such as")
     assert line(out, "recipe") == "segmentation/logit_adjusted"
 
@@ -199,8 +201,8 @@ def test_clips(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
                     if split == "val":
                         seed = 310 + frame if name == "run" else 1000 + frame
                     write(root / split / name / str(i) / f"{frame}.png", seed)
-    about, out = looked(capsys, tmp_path, "VideoFolder", "--data.root", str(root), "--data.frames", "2")
-    assert about["samples"] == {"train": [3, 2], "val": [1, 1]}
+    summary, out = look(capsys, tmp_path, "VideoFolder", "--data.root", str(root), "--data.frames", "2")
+    assert summary["samples"] == {"train": [3, 2], "val": [1, 1]}
     assert line(out, "duplicates").startswith("1 exact copy of training videos among the 2 validation videos, such as")
     assert line(out, "recipe") == "clips/logit_adjusted"
     assert "training videos" in line(out, "groups")
@@ -218,7 +220,7 @@ def test_names_from_outside_stay_text(capsys: pytest.CaptureFixture[str], tmp_pa
     write(tmp_path / "copy<script>.png", 1)
     rows.append(f'"copy<script>.png","{labels[1].replace(chr(34), chr(34) * 2)}",val')
     (tmp_path / "table.csv").write_text("\n".join(["path,label,split", *rows]))
-    out = looked(capsys, tmp_path, str(tmp_path / "table.csv"), "--html", str(tmp_path / "page.html"))[1]
+    out = look(capsys, tmp_path, str(tmp_path / "table.csv"), "--html", str(tmp_path / "page.html"))[1]
     assert "[bold]markup[/bold]" in out
     page = Tags((tmp_path / "page.html").read_text())
     assert page.tags.count("script") == 1
@@ -245,7 +247,7 @@ def test_what_is_said_fits_narrow_and_plain_terminals(
         assert main(["data", str(root)]) == 0
         output.flush()
         lines = output.buffer.getvalue().decode(encoding).splitlines()  # type: ignore[attr-defined]  # of BytesIO
-        bars = [each for each in lines if each.rstrip().endswith(("#", "█"))]
+        bars = [row for row in lines if row.rstrip().endswith(("#", "█"))]
         assert len(bars) == 3
         assert max(map(len, bars)) <= 40
         assert re.match("c +6  .*█ *$" if encoding == "utf-8" else "c +6  .*# *$", bars[0])
@@ -298,18 +300,18 @@ def test_bad_paths_are_told_before_torch_is_imported(tmp_path: Path) -> None:
         "sys.exit(codes != [2] * 4 or any(name in sys.modules for name in ('torch', 'lightning', 'timm')))"
     )
     variables = {**os.environ, "PYTHONPATH": str(Path(longtail.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=variables, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stderr.splitlines()) == 4
+    process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=variables, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert len(process.stderr.splitlines()) == 4
 
 
 @pytest.mark.parametrize("data", shipped().values())
 def test_recipe_and_grain_of_a_set_are_those_of_a_task(data: type[LongTailData], tmp_path: Path) -> None:
     place: Any = SimpleNamespace(root=tmp_path)
     for name in ("grain", "recipe"):  # the latter may follow from the former
-        said = getattr(data, name)
-        read = said.func if isinstance(said, cached_property) else getattr(said, "fget", None)
-        setattr(place, name, said if read is None else read(place))
+        value = getattr(data, name)
+        getter = value.func if isinstance(value, cached_property) else getattr(value, "fget", None)
+        setattr(place, name, value if getter is None else getter(place))
     recipe, grain = place.recipe, place.grain
     task = class_at(load_recipe(recipe)["model"]["class_path"], Task)
     assert task is not None
@@ -321,18 +323,18 @@ def test_recipe_and_grain_of_a_set_are_those_of_a_task(data: type[LongTailData],
 
 def test_limits_are_those_of_the_recipe_where_it_says_them() -> None:
     data: Any = SimpleNamespace(group_counts=[10, 30])
-    given = {"many": None, "few": 5.0}
-    assert limits_of(data, "inaturalist2018/ce", given) == {"many": 90, "few": 5}
-    assert limits_of(data, None, given) == {"many": 100, "few": 5}
+    limits = {"many": None, "few": 5.0}
+    assert limits_of(data, "inaturalist2018/ce", limits) == {"many": 90, "few": 5}
+    assert limits_of(data, None, limits) == {"many": 100, "few": 5}
 
 
 def test_a_class_of_the_package_has_the_options_that_are_named() -> None:
-    every: set[str] = set()
+    names: set[str] = set()
     for data in shipped().values():
         options = {name for base in data.__mro__ for name in inspect.signature(base.__init__).parameters}
         assert {*data.looks, *filter(None, [data.skips])} <= options
-        every |= options
-    assert {*re.findall(r"--data\.(\w+)", DATA_HELP)} <= every
+        names |= options
+    assert {*re.findall(r"--data\.(\w+)", DATA_HELP)} <= names
     assert {"digits_lt", "coco"} <= short_names().keys()
 
 
@@ -343,8 +345,8 @@ def test_what_would_stop_a_training_is_left_out_of_the_next_command_too(
     for i in range(9):
         write(tmp_path / f"{i}.png", i)
     rows = [f"{i}.png,{'ab'[i % 2]}" for i in range(8)]
-    for wrong, stops in (("", False), ("9.png,a", True), ("8.png,", True), ("0.png,b", True)):
-        (tmp_path / "table.csv").write_text("\n".join(["path,label", *rows, wrong]))
-        out = looked(capsys, tmp_path, str(tmp_path / "table.csv"), "--no-copies")[1]
+    for row, stops in (("", False), ("9.png,a", True), ("8.png,", True), ("0.png,b", True)):
+        (tmp_path / "table.csv").write_text("\n".join(["path,label", *rows, row]))
+        out = look(capsys, tmp_path, str(tmp_path / "table.csv"), "--no-copies")[1]
         assert line(out, "left out") != "nothing"
         assert ("--data.skip_bad_images=true" in line(out, "next")) is stops

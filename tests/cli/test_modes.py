@@ -27,10 +27,10 @@ def test_everything_has_the_usual_mode(tmp_path: Path, group_reads: None) -> Non
     assert main([*FIT_DIGITS, "--run", str(run), *short]) == 0
     assert main(["report", str(run)]) == 0
     Image.new("RGB", (20, 20), "red").save(tmp_path / "a.png")
-    made = run.parent
-    assert main(["predict", str(run), str(tmp_path / "a.png"), f"--output={made / 'predictions.csv'}"]) == 0
+    folder = run.parent
+    assert main(["predict", str(run), str(tmp_path / "a.png"), f"--output={folder / 'predictions.csv'}"]) == 0
     assert main(["export", str(run)]) == 0
-    modes = {path: path.stat().st_mode & 0o777 for path in made.rglob("*")}
+    modes = {path: path.stat().st_mode & 0o777 for path in folder.rglob("*")}
     files = {path: mode for path, mode in modes.items() if path.is_file()}
     kinds = {*(".ckpt", ".yaml", ".json", ".html", ".csv", ".onnx", ".safetensors"), ""}
     assert {path.suffix for path in files} >= kinds

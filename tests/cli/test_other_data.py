@@ -48,17 +48,17 @@ def copy(run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(run, tmp_path / "copy"))
 
 
-def evaluated(run: Path, name: str) -> dict[str, Any]:
+def evaluation(run: Path, name: str) -> dict[str, Any]:
     """The evaluation of the best checkpoint in a file of the run."""
     content = json.loads((run / f"{name}.json").read_text())
-    (found,) = [each for each in content["evaluations"] if each["checkpoint"] == "best"]
-    return dict(found)
+    (evaluation,) = [entry for entry in content["evaluations"] if entry["checkpoint"] == "best"]
+    return dict(evaluation)
 
 
-def predicted(run: Path, given: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+def answers_of(run: Path, path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     """The most likely class of every file."""
     capsys.readouterr()
-    assert main(["predict", str(run), str(given), "--top-k", "1"]) == 0
+    assert main(["predict", str(run), str(path), "--top-k", "1"]) == 0
     return {row["path"]: row["class_1"] for row in csv.DictReader(capsys.readouterr().out.splitlines())}
 
 
@@ -66,25 +66,25 @@ def test_the_figures_on_another_folder_are_those_of_its_predictions(
     copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (copy / "results.json").read_bytes()
-    other = paint(tmp_path / "field", {"cat": 9, "ant": 6, "bee": 11}, 1)
-    assert main(["test", str(copy), "--data", str(other), "--precision", "32-true"]) == 0
+    folder = paint(tmp_path / "field", {"cat": 9, "ant": 6, "bee": 11}, 1)
+    assert main(["test", str(copy), "--data", str(folder), "--precision", "32-true"]) == 0
     assert (copy / "results.json").read_bytes() == before
-    answers = predicted(copy, other, capsys)
-    true, said = [Path(path).parent.name for path in answers], list(answers.values())
-    found = evaluated(copy, "test-field")
-    assert (found["split"], found["images"]) == ("test", 26)
-    assert found["metrics"]["macro_f1"] == pytest.approx(f1_score(true, said, average="macro"))
-    assert found["metrics"]["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(true, said))
+    answers = answers_of(copy, folder, capsys)
+    true, predictions = [Path(path).parent.name for path in answers], list(answers.values())
+    figures = evaluation(copy, "test-field")
+    assert (figures["split"], figures["images"]) == ("test", 26)
+    assert figures["metrics"]["macro_f1"] == pytest.approx(f1_score(true, predictions, average="macro"))
+    assert figures["metrics"]["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(true, predictions))
     assert results(copy)["classes"] == sorted(CLASSES)
-    recall = recall_score(true, said, average=None, labels=sorted(CLASSES))
-    assert found["per_class"]["accuracy"] == pytest.approx(recall)
-    assert found["per_class"]["images"] == [6, 11, 9]
-    wrong = confusion_matrix(true, said, labels=sorted(CLASSES))
-    for pair in found["confusions"]:
-        assert wrong[pair["true"], pair["predicted"]] == pair["images"]
-    assert {answers[str(other / mistake["name"])] for mistake in found["mistakes"]} <= set(said)
-    for mistake in found["mistakes"]:
-        assert answers[str(other / mistake["name"])] == sorted(CLASSES)[mistake["predicted"]]
+    recall = recall_score(true, predictions, average=None, labels=sorted(CLASSES))
+    assert figures["per_class"]["accuracy"] == pytest.approx(recall)
+    assert figures["per_class"]["images"] == [6, 11, 9]
+    confusion = confusion_matrix(true, predictions, labels=sorted(CLASSES))
+    for pair in figures["confusions"]:
+        assert confusion[pair["true"], pair["predicted"]] == pair["images"]
+    assert {answers[str(folder / mistake["name"])] for mistake in figures["mistakes"]} <= set(predictions)
+    for mistake in figures["mistakes"]:
+        assert answers[str(folder / mistake["name"])] == sorted(CLASSES)[mistake["predicted"]]
 
 
 def test_a_table_a_split_and_a_part_of_the_classes(
@@ -95,16 +95,16 @@ def test_a_table_a_split_and_a_part_of_the_classes(
     paint(whole / "train", {"wolf": 2}, 2)
     assert main(["test", str(copy), "--data", str(whole)]) == 0
     assert "1 of 3 classes have no test image: ant" in capsys.readouterr().err
-    found = evaluated(copy, "test-whole")
-    assert found["per_class"]["images"] == [0, 3, 9]
-    assert found["per_class"]["accuracy"][0] is None
+    figures = evaluation(copy, "test-whole")
+    assert figures["per_class"]["images"] == [0, 3, 9]
+    assert figures["per_class"]["accuracy"][0] is None
     rows = sorted((whole / "Test").glob("*/*.png"), key=lambda path: path.name)
     table = tmp_path / "field.csv"
     table.write_text("path,label\n" + "".join(f"{path.relative_to(tmp_path)},{path.parent.name}\n" for path in rows))
     assert main(["validate", str(copy), "--data", str(table)]) == 0
-    listed = evaluated(copy, "val-field")
-    assert listed["split"] == "val"
-    assert listed["per_class"] == found["per_class"]
+    partial = evaluation(copy, "val-field")
+    assert partial["split"] == "val"
+    assert partial["per_class"] == figures["per_class"]
     line = fails(capsys, "validate", str(copy), "--data", str(whole))
     assert "not one val folder; give the folder that holds the class folders, such as" in line
 
@@ -113,9 +113,9 @@ def test_other_classes_and_the_set_of_the_run_are_refused(
     copy: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(path.name for path in copy.iterdir())
-    other = paint(tmp_path / "other", {"cat": 1, "wolf": 1, "elk": 2}, 1)
-    (other / "empty").mkdir()
-    line = fails(capsys, "test", str(copy), "--data", str(other))
+    folder = paint(tmp_path / "other", {"cat": 1, "wolf": 1, "elk": 2}, 1)
+    (folder / "empty").mkdir()
+    line = fails(capsys, "test", str(copy), "--data", str(folder))
     assert "other has classes that training lacks: elk, wolf; its 3 classes are ant, bee, cat" in line
     (tmp_path / "o.csv").write_text("path,label\nother/wolf/0.png,wolf\nother/elk/0.png,elk\nother/cat/0.png,cat\n")
     line = fails(capsys, "test", str(copy), "--data", str(tmp_path / "o.csv"))
@@ -133,7 +133,7 @@ def test_lists_are_predicted_as_they_say(run: Path, tmp_path: Path, capsys: pyte
     (field / "a b").mkdir()
     shutil.copy(field / "cat/0.png", field / "a b/c 1.png")
     names = ["field/cat/1.png", "./field/ant/0.png", str(field / "ant/1.png"), "field/a b/c 1.png"]
-    by_file = {Path(path).resolve(): name for path, name in predicted(run, field, capsys).items()}
+    by_file = {Path(path).resolve(): name for path, name in answers_of(run, field, capsys).items()}
     for file, text in {
         "l.csv": "id,path\n" + "".join(f"7,{name}\n" for name in names),
         "l.tsv": "path\tlabel\n" + "".join(f"{name}\tnobody\n" for name in names),
@@ -141,7 +141,7 @@ def test_lists_are_predicted_as_they_say(run: Path, tmp_path: Path, capsys: pyte
         "m.lst": "".join(f"{name} 12\n\n" for name in names),
     }.items():
         (tmp_path / file).write_text(text)
-        answers = predicted(run, tmp_path / file, capsys)
+        answers = answers_of(run, tmp_path / file, capsys)
         assert list(answers) == names
         for name, answer in answers.items():
             assert answer == by_file[(tmp_path / name).resolve()]
@@ -153,12 +153,12 @@ def test_lists_are_predicted_as_they_say(run: Path, tmp_path: Path, capsys: pyte
     assert "the table is empty" in fails(capsys, "predict", str(run), str(tmp_path / "l.txt"))
 
 
-@pytest.mark.parametrize("where", ["inside", "beside", "elsewhere"])
-def test_a_folder_with_a_table_for_validation(tmp_path: Path, told: pytest.LogCaptureFixture, where: str) -> None:
+@pytest.mark.parametrize("place", ["inside", "beside", "elsewhere"])
+def test_a_folder_with_a_table_for_validation(tmp_path: Path, log: pytest.LogCaptureFixture, place: str) -> None:
     photos = paint(tmp_path / "photos", {"ant": 4, "bee": 3}, 0)
     (tmp_path / "lists").mkdir()
-    start = {"inside": photos, "beside": tmp_path, "elsewhere": tmp_path / "lists"}[where]
-    begin = "photos/" if where == "beside" else ""
+    start = {"inside": photos, "beside": tmp_path, "elsewhere": tmp_path / "lists"}[place]
+    begin = "photos/" if place == "beside" else ""
     (start / "val.csv").write_text(f"file,class\n{begin}bee/1.png,bee\n{begin}ant/3.png,ant\n")
     columns = {"path_column": "file", "label_column": "class"}
     data = Folder(root=photos, val=start / "val.csv", batch_size=2, **columns)
@@ -168,7 +168,7 @@ def test_a_folder_with_a_table_for_validation(tmp_path: Path, told: pytest.LogCa
     assert data.splits.val is not None
     assert data.splits.val.targets.tolist() == [1, 0]
     assert data.image_counts == [3, 2]
-    assert "not trained on 2 images of" in told.text
+    assert "not trained on 2 images of" in log.text
 
 
 def test_a_folder_or_a_table_with_a_folder_for_validation_and_test(tmp_path: Path) -> None:

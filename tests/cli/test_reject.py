@@ -52,7 +52,7 @@ def outputs(calibrated: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor, tor
     """Logits, features and labels of the training and the validation images."""
     classifier, data = load_run(calibrated), DigitsLT()
     assert isinstance(classifier, Classifier)
-    found = {}
+    splits = {}
     for name in ("train", "val"):
         split = data.split(name)
         assert split is not None
@@ -60,8 +60,8 @@ def outputs(calibrated: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor, tor
         logits, features = classifier.outputs(images, features=True)
         assert features is not None
         assert torch.equal(logits, classifier.logits(images))
-        found[name] = (logits, features, torch.from_numpy(split.targets))
-    return found
+        splits[name] = (logits, features, torch.from_numpy(split.targets))
+    return splits
 
 
 def test_the_scores_of_validation_images_are_those_of_their_outputs(
@@ -71,13 +71,13 @@ def test_the_scores_of_validation_images_are_those_of_their_outputs(
     logits, features, _ = outputs["val"]
     content = json.loads((calibrated / calibration.FILE_NAME).read_text())
     assert content["energy"] == pytest.approx(energy(logits).tolist(), abs=1e-4)
-    _, shown, targets = outputs["train"]
+    _, train, targets = outputs["train"]
     rows = torch.cat([(targets == c).nonzero()[:100, 0] for c in range(10)])
-    means = mean_directions(shown[rows], targets[rows], 10)
-    found = ClassMeans.read(calibrated, (10, shown.shape[1]), "best")
-    assert found is not None
-    torch.testing.assert_close(found.means, means.float(), atol=1e-5, rtol=0)
-    torch.testing.assert_close(found.distance, class_distance(features, means), atol=1e-4, rtol=0)
+    means = mean_directions(train[rows], targets[rows], 10)
+    record = ClassMeans.read(calibrated, (10, train.shape[1]), "best")
+    assert record is not None
+    torch.testing.assert_close(record.means, means.float(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(record.distance, class_distance(features, means), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("score", ["energy", "distance"])
@@ -88,10 +88,10 @@ def test_an_image_is_rejected_above_the_threshold_of_counting(
     out = tmp_path / "out.csv"
     command = ["predict", str(calibrated), str(noise), "--skip-bad-images", "--top-k", "1", "--output", str(out)]
     assert main([*command, "--reject", score, "--reject-rate", "0.1"]) == 0
-    found = ClassMeans.read(calibrated, (10, 64), "best")
-    assert found is not None
+    means = ClassMeans.read(calibrated, (10, 64), "best")
+    assert means is not None
     energies = json.loads((calibrated / calibration.FILE_NAME).read_text())["energy"]
-    threshold = sorted(energies if score == "energy" else found.distance.tolist())[90]
+    threshold = sorted(energies if score == "energy" else means.distance.tolist())[90]
     rows = list(csv.DictReader(out.read_text().splitlines()))
     assert len(rows) == 12
     assert list(rows[0]) == ["path", "class_1", "probability_1", score, "rejected"]
@@ -132,8 +132,8 @@ def test_figures_and_report_tell_what_it_costs_and_gives(calibrated: Path, tmp_p
     (of_sets,) = [part for part in parts if part.startswith("Sets of classes</h2>")]
     assert "80.0%" in of_sets
     assert f"{100 * sets['kinds']['cluster']['few']['covered']:.1f}%" in of_sets
-    (none,) = [part for part in parts if part.startswith("None of the classes</h2>")]
-    assert f"{rejection['scores']['distance']['few']['auroc']:.3f}" in none
+    (section,) = [part for part in parts if part.startswith("None of the classes</h2>")]
+    assert f"{rejection['scores']['distance']['few']['auroc']:.3f}" in section
 
 
 def test_what_is_missing_is_one_line(trained: Path, noise: Path, capsys: pytest.CaptureFixture[str]) -> None:

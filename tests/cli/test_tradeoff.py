@@ -50,17 +50,17 @@ def test_the_curve_of_a_run(
     assert record["best_strength"] == best
     assert record["images"] == {"many": 10, "medium": 30, "few": 60}
 
-    found = results(run)
-    [recorded] = [e for e in found["evaluations"] if (e["split"], e["checkpoint"]) == ("val", "best")]
-    assert record["epoch"] == recorded["epoch"]
-    assert points[0] == pytest.approx({key: recorded["metrics"][key] for key in points[0]}, abs=1e-6)
+    content = results(run)
+    [evaluation] = [e for e in content["evaluations"] if (e["split"], e["checkpoint"]) == ("val", "best")]
+    assert record["epoch"] == evaluation["epoch"]
+    assert points[0] == pytest.approx({key: evaluation["metrics"][key] for key in points[0]}, abs=1e-6)
 
     data, classifier = DigitsLT(), load_run(run)
     val = data.split("val")
     assert val is not None
     with torch.inference_mode():
         logits = classifier.method.classify(classifier.normalise(val.images.images)).double()  # type: ignore[attr-defined]
-    counts = found["train_counts"]
+    counts = content["train_counts"]
     for strength, point in points.items():
         rows = [
             [value - strength * math.log(n / sum(counts)) for value, n in zip(row, counts, strict=True)]
@@ -74,17 +74,17 @@ def test_the_checkpoint_is_chosen_and_several_runs_share_a_page(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    other = tmp_path / "other"
-    shutil.copytree(run, other)
-    assert main(["tradeoff", str(run), str(other), "--checkpoint", "last"]) == 0
+    copy = tmp_path / "other"
+    shutil.copytree(run, copy)
+    assert main(["tradeoff", str(run), str(copy), "--checkpoint", "last"]) == 0
     assert (tmp_path / "tradeoff.html").is_file()
     runs = json.loads((tmp_path / "tradeoff.json").read_text())["runs"]
-    assert [each["checkpoint"] for each in runs] == ["last", "last"]
-    assert [each["label"] for each in runs] == ["ce", "ce #2"]
-    [recorded] = [e for e in results(run)["evaluations"] if (e["split"], e["checkpoint"]) == ("val", "last")]
-    for each in runs:
-        [start] = [point for point in each["points"] if point["strength"] == 0]
-        assert start["many"] == pytest.approx(recorded["metrics"]["many"], abs=1e-6)
+    assert [curve["checkpoint"] for curve in runs] == ["last", "last"]
+    assert [curve["label"] for curve in runs] == ["ce", "ce #2"]
+    [evaluation] = [e for e in results(run)["evaluations"] if (e["split"], e["checkpoint"]) == ("val", "last")]
+    for curve in runs:
+        [start] = [point for point in curve["points"] if point["strength"] == 0]
+        assert start["many"] == pytest.approx(evaluation["metrics"]["many"], abs=1e-6)
     assert capsys.readouterr().out.count("--checkpoint last") == 2
 
 
@@ -92,16 +92,16 @@ def test_predictions_are_adjusted(run: Path, tmp_path: Path, capsys: pytest.Capt
     picture = tmp_path / "a.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(picture)
 
-    def predicted(*options: str) -> dict[str, float]:
+    def probabilities(*options: str) -> dict[str, float]:
         capsys.readouterr()
         assert main(["predict", str(run), str(picture), "--top-k", "10", "--format", "jsonl", *options]) == 0
         top = json.loads(capsys.readouterr().out)["top"]
         return {entry["class"]: entry["probability"] for entry in top}
 
-    plain, adjusted = predicted(), predicted("--strength", "-0.5")
-    assert predicted("--strength", "0") == plain
-    found = results(run)
-    counts = dict(zip(found["classes"], found["train_counts"], strict=True))
+    plain, adjusted = probabilities(), probabilities("--strength", "-0.5")
+    assert probabilities("--strength", "0") == plain
+    content = results(run)
+    counts = dict(zip(content["classes"], content["train_counts"], strict=True))
     weights = {name: value * (counts[name] / sum(counts.values())) ** 0.5 for name, value in plain.items()}
     expected = {name: value / sum(weights.values()) for name, value in weights.items()}
     assert adjusted == pytest.approx(expected, abs=1e-4)
@@ -122,8 +122,8 @@ def test_the_exported_model_is_adjusted(run: Path, tmp_path: Path) -> None:
     adjustment = [-1.5 * math.log(n / sum(counts)) for n in counts]
 
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
-    found = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
-    torch.testing.assert_close(found, logits + torch.tensor(adjustment), atol=1e-4, rtol=1e-4)
+    output = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+    torch.testing.assert_close(output, logits + torch.tensor(adjustment), atol=1e-4, rtol=1e-4)
     assert session.get_modelmeta().custom_metadata_map["strength"] == "1.5"
     with safe_open(tmp_path / "model.safetensors", "pt") as tensors:
         metadata = tensors.metadata()
@@ -147,8 +147,8 @@ def test_an_export_without_strength_is_not_adjusted(run: Path, tmp_path: Path) -
 def test_strengths_that_are_no_numbers(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, strength: str
 ) -> None:
-    where = ["--output", str(tmp_path / "out")] if command == "export" else ["."]
-    line = fails(capsys, command, str(run), *where, f"--strength={strength}")
+    place = ["--output", str(tmp_path / "out")] if command == "export" else ["."]
+    line = fails(capsys, command, str(run), *place, f"--strength={strength}")
     assert re.search(r"--strength.*(must be a number from -100 to 100, got|invalid float value)", line), line
     assert not list(tmp_path.iterdir())
 
@@ -188,8 +188,8 @@ def test_runs_that_cannot_be_measured(run: Path, tmp_path: Path, capsys: pytest.
     assert "no checkpoint at" in fails(capsys, "tradeoff", str(copy), "--checkpoint", "best")
     (copy / "last.ckpt").write_bytes(b"")
     assert "is damaged or truncated" in fails(capsys, "tradeoff", str(copy))
-    changed = results(copy) | {"classes": [f"digit {c}" for c in range(10)]}
-    (copy / "results.json").write_text(json.dumps(changed))
+    content = results(copy) | {"classes": [f"digit {c}" for c in range(10)]}
+    (copy / "results.json").write_text(json.dumps(content))
     assert "different class lists" in fails(capsys, "tradeoff", str(run), str(copy))
     assert not list(copy.glob("tradeoff.*"))
 
@@ -198,13 +198,13 @@ def test_runs_whose_predictor_offers_no_curve_are_refused(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """So it is with a second stage."""
-    for made in (make_detection(name="rcnn"), make_segmentation(name="rcnn")):
-        save_results(tmp_path, made)
-        words = f"rcnn is a run of {made['task']}; give runs of classification"
+    for record in (make_detection(name="rcnn"), make_segmentation(name="rcnn")):
+        save_results(tmp_path, record)
+        words = f"rcnn is a run of {record['task']}; give runs of classification"
         assert words in fails(capsys, "tradeoff", str(tmp_path))
         assert words in fails(capsys, "tradeoff", str(run), str(tmp_path))
-        refused = fails(capsys, "fit", "--recipe", "second/crt", "--from", str(tmp_path))
-        assert f"{tmp_path} is a run of {made['task']}: second stages are for classification" in refused
+        line = fails(capsys, "fit", "--recipe", "second/crt", "--from", str(tmp_path))
+        assert f"{tmp_path} is a run of {record['task']}: second stages are for classification" in line
 
 
 def test_without_a_validation_split_there_is_no_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,9 +42,9 @@ def spectra(tmp_path: Path) -> Spectra:
 
 
 def test_a_set_from_outside_says_what_its_samples_look_like(spectra: Spectra) -> None:
-    looks = looks_of(spectra)["train"]
-    assert looks.pictures.any((1, 2)).all(), "drawn, and not decoded"
-    assert len(set(looks.contents.tolist())) == 3
+    appearance = looks_of(spectra)["train"]
+    assert appearance.pictures.any((1, 2)).all(), "drawn, and not decoded"
+    assert len(set(appearance.contents.tolist())) == 3
     blue, red = examples_of(spectra)
     assert len(blue) == 3
     assert len(set(blue)) == 1

@@ -75,28 +75,28 @@ every_grain = pytest.mark.parametrize("make", [folder, table, clips, boxes, pixe
 
 @every_grain
 def test_training_evaluation_and_pictures_have_all_levels(
-    make: Callable[[Path], LongTailData], tmp_path: Path, told: pytest.LogCaptureFixture
+    make: Callable[[Path], LongTailData], tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     torch.manual_seed(0)  # of the crops, whatever ran before: a small one of a ramp has few levels
     data = make(tmp_path / "set")
     assert data.splits.val is not None
     assert data.input["bit_depth"] == 12
-    assert not [line for line in told.messages if "bit" in line]
+    assert not [line for line in log.messages if "bit" in line]
     right = expected(RAMP, 4095)
     picture = np.asarray(data.picture("val", 0))
     assert np.array_equal(picture, right)
     batches = {"train": next(iter(data.train_dataloader())), "val": next(iter(data.val_dataloader()))}
     for name, batch in batches.items():
-        found = torch.stack(list(batch["images"])).flatten().unique()
-        assert len(found) > 150, f"{name}: 17 levels where the scale is that of 16 bits"
-        assert found.max() > 200
-    seen = batches["val"]["images"][0]
+        levels = torch.stack(list(batch["images"])).flatten().unique()
+        assert len(levels) > 150, f"{name}: 17 levels where the scale is that of 16 bits"
+        assert levels.max() > 200
+    sample = batches["val"]["images"][0]
     if make in (boxes, pixels):
-        assert np.array_equal(seen.permute(1, 2, 0), right)
+        assert np.array_equal(sample.permute(1, 2, 0), right)
     else:
         central = prepare(Image.fromarray(right), 56)
-        seen = seen[0, :, 0] if make is clips else seen[0]
-        assert (seen.int() - central.int()).abs().max() <= 1
+        sample = sample[0, :, 0] if make is clips else sample[0]
+        assert (sample.int() - central.int()).abs().max() <= 1
 
 
 @every_grain
@@ -107,7 +107,7 @@ def test_a_set_that_is_only_evaluated_on_is_scaled_alike(make: Callable[[Path], 
     assert len(image.unique()) > 150, "17 levels where the scale is that of 16 bits"
 
 
-def used(monkeypatch: pytest.MonkeyPatch, module: Any, predictor: Any, data: LongTailData) -> Any:
+def load(monkeypatch: pytest.MonkeyPatch, module: Any, predictor: Any, data: LongTailData) -> Any:
     """What a run on some data becomes for prediction, its network left out."""
     monkeypatch.setattr(module, "load_method", lambda *args: (nn.Identity(), Path("last.ckpt")))
     results = {"classes": data.classes, "train_counts": data.group_counts, "data": {"input": data.input}}
@@ -116,24 +116,24 @@ def used(monkeypatch: pytest.MonkeyPatch, module: Any, predictor: Any, data: Lon
 
 def test_prediction_scales_as_training_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, right = str(write_png(tmp_path / "new.png", RAMP)), expected(RAMP, 4095)
-    classifier = used(monkeypatch, longtail.inference.classification, Classifier, folder(tmp_path / "folder"))
+    classifier = load(monkeypatch, longtail.inference.classification, Classifier, folder(tmp_path / "folder"))
     assert torch.equal(classifier.read(file), prepare(Image.fromarray(right), 56))
-    of_clips = used(monkeypatch, longtail.inference.classification, Classifier, clips(tmp_path / "clips"))
+    of_clips = load(monkeypatch, longtail.inference.classification, Classifier, clips(tmp_path / "clips"))
     clip = of_clips.read(str(tmp_path / "clips" / "a" / "0"))
     assert clip.shape == (3, 2, 56, 56)
     assert (clip[:, 0].int() - prepare(Image.fromarray(right), 56).int()).abs().max() <= 1
-    detector = used(monkeypatch, longtail.inference.detection, Detector, boxes(tmp_path / "boxes"))
+    detector = load(monkeypatch, longtail.inference.detection, Detector, boxes(tmp_path / "boxes"))
     assert np.array_equal(detector.read(file), right)
-    segmenter = used(monkeypatch, longtail.inference.segmentation, Segmenter, pixels(tmp_path / "pixels"))
+    segmenter = load(monkeypatch, longtail.inference.segmentation, Segmenter, pixels(tmp_path / "pixels"))
     assert np.array_equal(segmenter.read(file), right)
 
 
 @every_grain
 def test_depth_that_is_not_given_is_told(
-    make: Callable[[Path], LongTailData], tmp_path: Path, told: pytest.LogCaptureFixture
+    make: Callable[[Path], LongTailData], tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     data = make(tmp_path / "set")
     data.bit_depth = None  # type: ignore[attr-defined]
     _ = data.splits
     assert "bit_depth" not in data.input
-    assert [line for line in told.messages if "give --data.bit_depth 12 if that is their depth" in line]
+    assert [line for line in log.messages if "give --data.bit_depth 12 if that is their depth" in line]

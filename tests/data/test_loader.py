@@ -24,11 +24,11 @@ def rows(batches: EpochBatches) -> list[int]:
 
 
 def test_an_epoch_is_a_permutation_and_follows_from_seed_and_epoch() -> None:
-    first, again, other = EpochBatches(50, 8, True, 3), EpochBatches(50, 8, True, 3), EpochBatches(50, 8, True, 4)
+    first, copy, variant = EpochBatches(50, 8, True, 3), EpochBatches(50, 8, True, 3), EpochBatches(50, 8, True, 4)
     assert sorted(rows(first)) == list(range(50))
-    assert list(first) == list(again) != list(other)
-    again.set_epoch(1)
-    assert list(first) != list(again)
+    assert list(first) == list(copy) != list(variant)
+    copy.set_epoch(1)
+    assert list(first) != list(copy)
     draws = [draw for batch in first for _, draw in batch]
     assert len(set(draws)) == 50
 
@@ -46,9 +46,9 @@ def test_evaluation_takes_every_row_once_in_order() -> None:
 def test_training_shards_are_equal_and_cover_the_set(size: int) -> None:
     shards = [EpochBatches(size, 5, True, 0, rank, 3) for rank in range(3)]
     assert len({len(shard) for shard in shards}) == 1
-    taken = [rows(shard) for shard in shards]
-    assert len({len(shard) for shard in taken}) == 1
-    assert {row for shard in taken for row in shard} == set(range(size))
+    shares = [rows(shard) for shard in shards]
+    assert len({len(shard) for shard in shares}) == 1
+    assert {row for shard in shares for row in shard} == set(range(size))
 
 
 SAMPLINGS: dict[str, Sampling | None] = {
@@ -69,24 +69,24 @@ def test_64_processes_take_the_draws_of_one(sampling: Sampling | None) -> None:
     difficulty.update(torch.rand(40, generator=generator))
     sampler = sampling and sampling(Labels(targets, None, rows), difficulty, epochs=5, seed=3)
 
-    def of(rank: int, world: int, batch_size: int = 8, start: int = 0) -> list[list[tuple[int, int]]]:
+    def rows_of(rank: int, world: int, batch_size: int = 8, start: int = 0) -> list[list[tuple[int, int]]]:
         batches = EpochBatches(rows, batch_size, True, 3, rank, world, sampler)
         batches.set_epoch(2)
         batches.start = start
-        taken = list(batches)
-        assert len(taken) == len(batches) - start
-        return taken
+        epoch = list(batches)
+        assert len(epoch) == len(batches) - start
+        return epoch
 
-    (whole,) = of(0, 1, batch_size=10**6)
-    shares = [of(rank, world, batch_size=10**6)[0] for rank in range(world)]
-    together = [pair for turn in zip(*shares, strict=True) for pair in turn]
-    assert together[: len(whole)] == whole
-    assert together[len(whole) :] == whole[: -len(whole) % world]
+    (whole,) = rows_of(0, 1, batch_size=10**6)
+    shares = [rows_of(rank, world, batch_size=10**6)[0] for rank in range(world)]
+    union = [pair for turn in zip(*shares, strict=True) for pair in turn]
+    assert union[: len(whole)] == whole
+    assert union[len(whole) :] == whole[: -len(whole) % world]
     for rank in (0, 1, 63):
-        assert of(rank, world, start=3) == of(rank, world)[3:]
-        kept = [pair for batch in of(rank, world) for pair in batch]
-        assert kept == shares[rank][: len(kept)], "a last batch of a single row is left out"
-        assert len(kept) >= len(shares[rank]) - 1
+        assert rows_of(rank, world, start=3) == rows_of(rank, world)[3:]
+        draws = [pair for batch in rows_of(rank, world) for pair in batch]
+        assert draws == shares[rank][: len(draws)], "a last batch of a single row is left out"
+        assert len(draws) >= len(shares[rank]) - 1
 
 
 def test_a_last_training_batch_of_one_row_is_left_out() -> None:
@@ -101,15 +101,15 @@ def test_a_last_training_batch_of_one_row_is_left_out() -> None:
 def test_a_loader_goes_on_after_the_batches_done() -> None:
     images = TensorImages(torch.zeros(20, 3, 2, 2, dtype=torch.uint8), torch.arange(20))
     whole = [batch["rows"].tolist() for batch in Loader(images, EpochBatches(20, 4, True), collate=lambda x: x)]
-    stopped = Loader(images, EpochBatches(20, 4, True), collate=lambda x: x)
-    iterator = iter(stopped)
-    done = [next(iterator)["rows"].tolist() for _ in range(2)]
-    resumed = Loader(images, EpochBatches(20, 4, True), collate=lambda x: x)
-    resumed.load_state_dict(stopped.state_dict())
-    rest = [batch["rows"].tolist() for batch in resumed]
-    assert done + rest == whole
-    assert resumed.state_dict() == {"position": 0}
-    assert len([*resumed]) == 5
+    loader = Loader(images, EpochBatches(20, 4, True), collate=lambda x: x)
+    iterator = iter(loader)
+    head = [next(iterator)["rows"].tolist() for _ in range(2)]
+    rerun = Loader(images, EpochBatches(20, 4, True), collate=lambda x: x)
+    rerun.load_state_dict(loader.state_dict())
+    rest = [batch["rows"].tolist() for batch in rerun]
+    assert head + rest == whole
+    assert rerun.state_dict() == {"position": 0}
+    assert len([*rerun]) == 5
 
 
 class Numbers(Dataset[torch.Tensor]):
@@ -158,14 +158,14 @@ def test_workers_end_with_their_loader_though_it_is_part_of_a_cycle() -> None:
     def act() -> None:
         raise InputError("row 7")
 
-    def read() -> list[BaseProcess]:
+    def worker_processes() -> list[BaseProcess]:
         loader = with_workers(act)
         loader.itself = loader  # type: ignore[attr-defined]
         with pytest.raises(InputError, match="row 7"):
             list(loader)
         return loader._processes
 
-    processes = read()
+    processes = worker_processes()
     assert all(process.is_alive() for process in processes)
     gc.collect()
     for process in processes:

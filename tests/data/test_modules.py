@@ -26,10 +26,10 @@ def make_photos(root: Path, counts: dict[str, int], size: tuple[int, int] = (40,
 def test_digits_are_long_tailed_in_training_and_balanced_elsewhere() -> None:
     data = DigitsLT()
     assert data.image_counts == [120, 71, 43, 25, 15, 9, 5, 3, 2, 1]
-    for name, each in (("val", 10), ("test", 40)):
+    for name, count in (("val", 10), ("test", 40)):
         split = data.split(name)
         assert split is not None
-        assert np.bincount(split.targets).tolist() == [each] * 10
+        assert np.bincount(split.targets).tolist() == [count] * 10
 
 
 def test_a_training_batch_has_a_view_for_every_entry() -> None:
@@ -40,8 +40,8 @@ def test_a_training_batch_has_a_view_for_every_entry() -> None:
     batch = data.on_after_batch_transfer(batch, 0)
     assert [view.shape for view in batch["views"]] == [(16, 3, 16, 16)] * 2
     assert batch["targets"].shape == batch["rows"].shape == (16,)
-    again = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
-    assert torch.equal(batch["views"][1], again["views"][1])
+    copy = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert torch.equal(batch["views"][1], copy["views"][1])
 
 
 class Training:
@@ -78,24 +78,24 @@ def test_each_view_of_files_is_cropped_in_its_own_way(tmp_path: Path) -> None:
     batch = next(iter(data.train_dataloader()))
     _, corner, central, _ = data.on_after_batch_transfer(batch, 0)["views"]
     files = ImageFiles(data._listings["train"], 16)
-    evaluated = torch.stack([files[int(row), 0]["images"][0] for row in batch["rows"]])
-    assert torch.equal(central, data.normalise(evaluated))
+    images = torch.stack([files[int(row), 0]["images"][0] for row in batch["rows"]])
+    assert torch.equal(central, data.normalise(images))
     assert torch.equal(corner, central[..., :1, :1].expand_as(central))
-    wrong = Folder(root, views=[PlainView(crop=ResizedCrop(24))], batch_size=4, image_size=16)
+    module = Folder(root, views=[PlainView(crop=ResizedCrop(24))], batch_size=4, image_size=16)
     with pytest.raises(InputError, match="a view crops to 24 pixels, and images have 16"):
-        _ = wrong.splits
+        _ = module.splits
 
 
 def test_a_flat_folder_is_split_with_a_training_image_for_every_class(
-    tmp_path: Path, told: pytest.LogCaptureFixture
+    tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     data = Folder(make_photos(tmp_path / "p", {"a": 20, "b": 5, "c": 1}), val_fraction=0.4, batch_size=2)
     assert data.image_counts == [12, 3, 1]
-    assert "1 of 3 classes have no val image: c" in told.text
+    assert "1 of 3 classes have no val image: c" in log.text
     assert data.split("test") is None
     assert data.image_size == 32
-    other = Folder(tmp_path / "p", val_fraction=0.4, batch_size=2, split_seed=1)
-    assert other.image_counts == data.image_counts
+    variant = Folder(tmp_path / "p", val_fraction=0.4, batch_size=2, split_seed=1)
+    assert variant.image_counts == data.image_counts
 
 
 def test_a_test_split_is_held_out_on_request(tmp_path: Path) -> None:
@@ -106,17 +106,17 @@ def test_a_test_split_is_held_out_on_request(tmp_path: Path) -> None:
 
 
 def test_fractions_are_of_the_whole_set_and_the_smallest_for_every_class_is_told(
-    tmp_path: Path, told: pytest.LogCaptureFixture
+    tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     root = make_photos(tmp_path / "p", {"a": 20, "b": 10, "c": 3, "d": 2, "e": 1})
     data = Folder(root, val_fraction=0.2, test_fraction=0.2, batch_size=2)
     assert data.image_counts == [12, 6, 1, 2, 1]
     assert [data.size(name) for name in ("val", "test")] == [4 + 2 + 1, 4 + 2 + 1]
     way_out = "; --data.val_fraction 0.26 is the smallest that gives one to every class that has two or more to give"
-    assert f"2 of 5 classes have no val image: d, e{way_out}" in told.text
-    told.clear()
+    assert f"2 of 5 classes have no val image: d, e{way_out}" in log.text
+    log.clear()
     assert Folder(root, val_fraction=0.26, batch_size=2).size("val") == 5 + 3 + 1 + 1
-    assert "1 of 5 classes have no val image: e; no fraction gives them one" in told.text
+    assert "1 of 5 classes have no val image: e; no fraction gives them one" in log.text
 
 
 def test_batches_of_files(tmp_path: Path) -> None:

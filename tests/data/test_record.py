@@ -82,7 +82,7 @@ def annotate(root: Path, widths: dict[int, int]) -> None:
 def files(data: LongTailData) -> dict[str, list[str]]:
     record = SplitRecord.of(data)
     assert record is not None
-    return {split: each.names for split, each in record.files.items()}
+    return {split: entry.names for split, entry in record.files.items()}
 
 
 def number(name: str) -> str:
@@ -102,63 +102,63 @@ def remove(root: Path, stem: str, grain: str) -> None:
 
 
 @pytest.mark.parametrize("grain", GRAINS)
-def test_every_file_stays_in_its_split(grain: str, tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_every_file_stays_in_its_split(grain: str, tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     make(tmp_path)
-    read, root = GRAINS[grain], tmp_path / {"table": "photos"}.get(grain, grain)
-    first = read(root)
+    reader, root = GRAINS[grain], tmp_path / {"table": "photos"}.get(grain, grain)
+    first = reader(root)
     before, counts = files(first), first.group_counts
     record = SplitRecord.of(first)
     assert record is not None
     record.write(tmp_path)
 
-    moved = tmp_path / "elsewhere" / "set"  # copied: other times, another folder
-    shutil.copytree(root, moved, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(".longtail"))
-    gone, changed = before["train"][0], before["val"][0]
+    copy = tmp_path / "elsewhere" / "set"  # copied: other times, another folder
+    shutil.copytree(root, copy, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(".longtail"))
+    removal, edit = before["train"][0], before["val"][0]
     new = dict.fromkeys((100, 101, 102, 103), 4)
-    numbers = {int(number(name)): 4 for names in before.values() for name in names if name != gone}
+    numbers = {int(number(name)): 4 for names in before.values() for name in names if name != removal}
     for i in new:
-        noise(moved / "ab"[i % 2] / f"{i}.png", i) if grain in ("photos", "table") else None
-        noise(moved / "ab"[i % 2] / str(i) / "0.png", i) if grain == "clips" else None
-        noise(moved / "train" / f"{i}.png", i) if grain == "boxes" else None
-        noise(moved / "images" / f"{i}.png", i) if grain == "pixels" else None
+        noise(copy / "ab"[i % 2] / f"{i}.png", i) if grain in ("photos", "table") else None
+        noise(copy / "ab"[i % 2] / str(i) / "0.png", i) if grain == "clips" else None
+        noise(copy / "train" / f"{i}.png", i) if grain == "boxes" else None
+        noise(copy / "images" / f"{i}.png", i) if grain == "pixels" else None
         if grain == "pixels":
-            Image.fromarray(np.ones((16, 16), np.uint8)).save(moved / "annotations" / f"{i}.png")
-    remove(moved, number(gone), grain)
+            Image.fromarray(np.ones((16, 16), np.uint8)).save(copy / "annotations" / f"{i}.png")
+    remove(copy, number(removal), grain)
     if grain == "boxes":  # an annotation changed, its image did not
-        annotate(moved, {**numbers, **new, int(number(changed)): 5})
+        annotate(copy, {**numbers, **new, int(number(edit)): 5})
     elif grain == "pixels":
-        Image.fromarray(np.eye(16, dtype=np.uint8)).save(moved / "annotations" / f"{number(changed)}.png")
+        Image.fromarray(np.eye(16, dtype=np.uint8)).save(copy / "annotations" / f"{number(edit)}.png")
     else:
-        noise(moved / changed / "0.png" if grain == "clips" else moved / changed, 1000)
+        noise(copy / edit / "0.png" if grain == "clips" else copy / edit, 1000)
 
     read_back = SplitRecord.read(tmp_path)
     assert read_back is not None
-    again = read(moved)
-    again.keep_splits(read_back, measured_alone=True)
-    told.clear()
-    after = files(again)
-    assert after == {split: [name for name in names if name not in (gone, changed)] for split, names in before.items()}
-    assert again.group_counts == counts  # the groups stay as they were
-    assert f"1 of the {len(before['train'])} training {again.noun}s of the run is gone, left out: {gone}" in told.text
-    assert f"validation {again.noun}s of the run has changed, left out: {changed}" in told.text
-    assert f"4 {again.noun}s in no split of the run, left out" in told.text
-    assert again.left_out[again.noun, "in no split of the run"] == 4
+    rerun = reader(copy)
+    rerun.keep_splits(read_back, measured_alone=True)
+    log.clear()
+    after = files(rerun)
+    assert after == {split: [name for name in names if name not in (removal, edit)] for split, names in before.items()}
+    assert rerun.group_counts == counts  # the groups stay as they were
+    assert f"1 of the {len(before['train'])} training {rerun.noun}s of the run is gone, left out: {removal}" in log.text
+    assert f"validation {rerun.noun}s of the run has changed, left out: {edit}" in log.text
+    assert f"4 {rerun.noun}s in no split of the run, left out" in log.text
+    assert rerun.left_out[rerun.noun, "in no split of the run"] == 4
 
 
 def test_a_file_that_goes_from_validation_to_training_is_in_neither(tmp_path: Path) -> None:
     make(tmp_path)
     root = tmp_path / "photos"
     data = photos(root)
-    held, trained = files(data)["val"][0], files(data)["train"]
+    val, trained = files(data)["val"][0], files(data)["train"]
     record = SplitRecord.of(data)
     assert record is not None
-    other = next(name for name in trained if name[0] == held[0])
-    (root / held).rename(root / "swap.png")
-    (root / other).rename(root / held)
-    (root / "swap.png").rename(root / other)
-    again = photos(root)
-    again.keep_splits(record, measured_alone=False)
-    assert {held, other}.isdisjoint([*files(again)["train"], *files(again)["val"]])
+    train = next(name for name in trained if name[0] == val[0])
+    (root / val).rename(root / "swap.png")
+    (root / train).rename(root / val)
+    (root / "swap.png").rename(root / train)
+    rerun = photos(root)
+    rerun.keep_splits(record, measured_alone=False)
+    assert {val, train}.isdisjoint([*files(rerun)["train"], *files(rerun)["val"]])
 
 
 def test_a_new_class_is_left_out_and_a_class_that_is_gone_does_not_stop_a_test(tmp_path: Path) -> None:
@@ -168,24 +168,24 @@ def test_a_new_class_is_left_out_and_a_class_that_is_gone_does_not_stop_a_test(t
     assert record is not None
     shutil.rmtree(root / "b")
     make_photos(root, {"0 new": 4})
-    again = photos(root)
-    again.keep_splits(record, measured_alone=True)
-    assert (again.classes, again.group_counts) == (["a", "b", "c"], [4, 4, 2])
-    assert again.splits.test is not None
-    assert np.bincount(again.splits.test.targets).tolist() == [2, 0, 1]
-    further = photos(root)
-    further.keep_splits(record, measured_alone=False)
+    rerun = photos(root)
+    rerun.keep_splits(record, measured_alone=True)
+    assert (rerun.classes, rerun.group_counts) == (["a", "b", "c"], [4, 4, 2])
+    assert rerun.splits.test is not None
+    assert np.bincount(rerun.splits.test.targets).tolist() == [2, 0, 1]
+    run = photos(root)
+    run.keep_splits(record, measured_alone=False)
     with pytest.raises(InputError, match="no training image of b"):
-        _ = further.splits
+        _ = run.splits
 
 
-def test_a_table_may_name_files_that_are_gone(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_a_table_may_name_files_that_are_gone(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     make(tmp_path)
     data = table(tmp_path / "photos")
     record = SplitRecord.of(data)
     assert record is not None
-    gone = Path(files(data)["train"][0])
-    (tmp_path / "photos" / gone).unlink()
+    removal = Path(files(data)["train"][0])
+    (tmp_path / "photos" / removal).unlink()
     later = Table(tmp_path / "photos/all.csv", image_size=16, **FEW)
     later.keep_splits(record, measured_alone=False)
     _ = later.splits
@@ -194,39 +194,39 @@ def test_a_table_may_name_files_that_are_gone(tmp_path: Path, told: pytest.LogCa
         _ = Table(tmp_path / "photos/all.csv", image_size=16, **FEW).splits
 
 
-@pytest.mark.parametrize("read", [boxes, pixels])
+@pytest.mark.parametrize("reader", [boxes, pixels])
 def test_groups_of_boxes_and_pixels(
-    read: Callable[..., LongTailData], tmp_path: Path, told: pytest.LogCaptureFixture
+    reader: Callable[..., LongTailData], tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     make(tmp_path)
-    root = tmp_path / read.__name__
-    data = read(root, group=r"/(\d)\d?\.png$")
-    names = {name: {Path(file).stem[0] for file in its} for name, its in files(data).items()}
+    root = tmp_path / reader.__name__
+    data = reader(root, group=r"/(\d)\d?\.png$")
+    names = {name: {Path(file).stem[0] for file in paths} for name, paths in files(data).items()}
     assert not names["train"] & names["val"]
-    sizes = {name: len(its) for name, its in files(data).items()}
-    assert f"val: {sizes['val']} image" in told.text
-    wrong = {
+    sizes = {name: len(paths) for name, paths in files(data).items()}
+    assert f"val: {sizes['val']} image" in log.text
+    messages = {
         boxes: "no image has a patient, they have file_name",
         pixels: "as a regular expression of the path it needs one group in brackets",
     }
-    with pytest.raises(InputError, match=wrong[read]):
-        _ = read(root, group="patient").splits
+    with pytest.raises(InputError, match=messages[reader]):
+        _ = reader(root, group="patient").splits
 
 
 def test_new_classes_of_boxes_and_pixels_are_named(tmp_path: Path) -> None:
     make(tmp_path)
-    for read in (boxes, pixels):
-        root = tmp_path / read.__name__
-        record = SplitRecord.of(read(root))
+    for reader in (boxes, pixels):
+        root = tmp_path / reader.__name__
+        record = SplitRecord.of(reader(root))
         assert record is not None
-        if read is pixels:
+        if reader is pixels:
             (root / "classes.txt").write_text("sky\nroad\ncrow\n")
         else:
             content = json.loads((root / "instances_train.json").read_text())
             content["categories"].append({"id": 3, "name": "crow"})
             content["annotations"][0]["category_id"] = 3
             (root / "instances_train.json").write_text(json.dumps(content))
-        later = read(root)
+        later = reader(root)
         later.keep_splits(record, measured_alone=False)
         with pytest.raises(InputError, match="crow"):
             _ = later.splits
@@ -239,15 +239,15 @@ def test_another_folder_is_refused_and_a_damaged_record_too(tmp_path: Path) -> N
     for kind in ("a", "b"):
         for i in range(4):
             noise(tmp_path / "q" / kind / f"other {i}.png", i)
-    other = photos(tmp_path / "q")
-    other.keep_splits(record, measured_alone=True)
+    run = photos(tmp_path / "q")
+    run.keep_splits(record, measured_alone=True)
     with pytest.raises(InputError, match=r"none of the 16 images of the run is there as it was.*--data\.root"):
-        _ = other.splits
+        _ = run.splits
     assert SplitRecord.read(tmp_path) is None
     record.write(tmp_path)
     whole = (tmp_path / FILE_NAME).read_bytes()
-    for damaged in (whole[:-20], b"", gzip.compress(b"{}"), gzip.compress(b'{"format": 1, "classes": 3}')):
-        (tmp_path / FILE_NAME).write_bytes(damaged)
+    for content in (whole[:-20], b"", gzip.compress(b"{}"), gzip.compress(b'{"format": 1, "classes": 3}')):
+        (tmp_path / FILE_NAME).write_bytes(content)
         with pytest.raises(InputError, match=r"splits\.json\.gz: cannot be read"):
             SplitRecord.read(tmp_path)
 
@@ -259,14 +259,14 @@ def test_a_set_without_files_needs_no_record() -> None:
 def test_the_record_is_written_as_one_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_module, "_CHUNK", 2)
     names, counts = ["a/ä.jpg", 'b"\udcff.jpg', "c", "d", "e"], np.arange(5)
-    none = counts[:0]
+    empty = counts[:0]
     files = {
         "train": SplitFiles(names, counts, lambda: (counts + 7, None)),
-        "val": SplitFiles([], none, lambda: (none, none)),
+        "val": SplitFiles([], empty, lambda: (empty, empty)),
     }
     SplitRecord(Trained(["x"], [5], [5], {"size": 3}), files).write(tmp_path)
     of_train = {"names": names, "labels": [0, 1, 2, 3, 4], "sizes": [7, 8, 9, 10, 11], "ends": None}
     of_val: dict[str, list[int]] = {"names": [], "labels": [], "sizes": [], "ends": []}
-    about = {"format": 1, "classes": ["x"], "label_counts": [5], "group_counts": [5], "input": {"size": 3}}
-    text = json.dumps({**about, "files": {"train": of_train, "val": of_val}}, separators=(",", ":"))
+    header = {"format": 1, "classes": ["x"], "label_counts": [5], "group_counts": [5], "input": {"size": 3}}
+    text = json.dumps({**header, "files": {"train": of_train, "val": of_val}}, separators=(",", ":"))
     assert gzip.decompress((tmp_path / FILE_NAME).read_bytes()).decode() == text

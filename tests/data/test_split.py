@@ -19,19 +19,19 @@ SEED = st.integers(0, 2**32)
 
 @given(TARGETS, FRACTION, SEED)
 def test_invariants(targets, fraction, seed):
-    kept, held_out = stratified_split(targets, fraction, seed)
-    assert kept.dtype == held_out.dtype == np.int64
-    assert np.array_equal(np.sort(np.concatenate([kept, held_out])), np.arange(len(targets)))
-    assert (np.diff(kept) > 0).all()
+    train, held_out = stratified_split(targets, fraction, seed)
+    assert train.dtype == held_out.dtype == np.int64
+    assert np.array_equal(np.sort(np.concatenate([train, held_out])), np.arange(len(targets)))
+    assert (np.diff(train) > 0).all()
     assert (np.diff(held_out) > 0).all()
     labels, counts = np.unique(targets, return_counts=True)
     expected = [min(round(fraction * count), count - 1) for count in counts.tolist()]
     if fraction and counts.any() and not any(expected):  # of all classes together, one at least
         expected[int(counts.argmax())] = min(1, int(counts.max()) - 1)
     assert [(targets[held_out] == label).sum() for label in labels] == expected
-    again = stratified_split(targets, fraction, seed)
-    assert np.array_equal(kept, again[0])
-    assert np.array_equal(held_out, again[1])
+    rerun = stratified_split(targets, fraction, seed)
+    assert np.array_equal(train, rerun[0])
+    assert np.array_equal(held_out, rerun[1])
 
 
 @given(TARGETS, FRACTION, SEED)
@@ -56,9 +56,9 @@ def test_a_tenth_of_ten_is_one():
 
 def test_a_fraction_is_of_the_whole_set():
     targets = np.repeat([0, 1], [10, 100])
-    kept, test = stratified_split(targets, 0.2, 0)
-    kept_of_rest, val = stratified_split(targets[kept], 0.2, 0, np.array([10, 100]))
-    for rows, counts in ((kept[kept_of_rest], [6, 60]), (kept[val], [2, 20]), (test, [2, 20])):
+    rest, test = stratified_split(targets, 0.2, 0)
+    kept_of_rest, val = stratified_split(targets[rest], 0.2, 0, np.array([10, 100]))
+    for rows, counts in ((rest[kept_of_rest], [6, 60]), (rest[val], [2, 20]), (test, [2, 20])):
         assert np.bincount(targets[rows]).tolist() == counts
 
 
@@ -72,13 +72,13 @@ def test_the_smallest_fraction_for_one_of_every_class(sizes):
 @given(hnp.arrays(np.int64, st.integers(4, 60), elements=st.integers(0, 5)), SEED)
 def test_the_smallest_random_fraction_for_one_of_every_class(targets, seed):
     least = random_fraction_for_one(targets, np.arange(len(targets)), len(targets), seed)
-    several = np.flatnonzero(np.bincount(targets) > 1)
+    classes = np.flatnonzero(np.bincount(targets) > 1)
 
     def reaches(hundredths):
-        kept, held_out = random_split(len(targets), hundredths / 100, seed)
-        return np.isin(several, targets[held_out]).all() and np.isin(several, targets[kept]).all()
+        train, held_out = random_split(len(targets), hundredths / 100, seed)
+        return np.isin(classes, targets[held_out]).all() and np.isin(classes, targets[train]).all()
 
-    fractions = [hundredths / 100 for hundredths in range(1, 51) if len(several) and reaches(hundredths)]
+    fractions = [hundredths / 100 for hundredths in range(1, 51) if len(classes) and reaches(hundredths)]
     assert least == (fractions[0] if fractions else None)
 
 
@@ -89,10 +89,10 @@ def test_a_random_split_keeps_groups_whole(groups, fraction, seed):
         with pytest.raises(ValueError, match="all images are of one group"):
             random_split(len(names), fraction, seed, names)
         return
-    kept, held_out = random_split(len(names), fraction, seed, names)
-    assert sorted([*kept, *held_out]) == list(range(len(names)))
+    train, held_out = random_split(len(names), fraction, seed, names)
+    assert sorted([*train, *held_out]) == list(range(len(names)))
     assert len(held_out)
-    assert not {names[i] for i in kept} & {names[i] for i in held_out}
+    assert not {names[i] for i in train} & {names[i] for i in held_out}
     largest = max(names.count(name) for name in names)
     assert abs(len(held_out) - fraction * len(names)) <= largest + 0.5
     alone = [f"g{row}" for row in range(len(names))]

@@ -24,10 +24,10 @@ def test_one_that_never_ends_or_dies_is_told_and_the_others_go_on(monkeypatch: p
     ]
 
 
-@pytest.mark.parametrize(("what", "error"), [("memory", MemoryError), ("wrong", RuntimeError)])
-def test_other_errors_are_raised(what: str, error: type[Exception]) -> None:
+@pytest.mark.parametrize(("item", "error"), [("memory", MemoryError), ("wrong", RuntimeError)])
+def test_other_errors_are_raised(item: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        list(apart(look, [[what]]))
+        list(apart(look, [[item]]))
 
 
 def test_processes_are_gone_when_nobody_listens_any_more() -> None:

@@ -34,13 +34,13 @@ def test_a_block_is_as_a_list() -> None:
 
 def test_rows_of_a_block_share_it_and_are_sent_alone() -> None:
     block = Block.of(ODD)
-    some = block.take(np.array([6, 0, 3]))
-    assert some == [ODD[6], ODD[0], ODD[3]]
-    assert some.block is block.block
-    sent = pickle.loads(pickle.dumps(some))
-    assert sent == some
-    assert len(sent.block) < len(block.block)
-    assert Block.joined([some, Block.of([]), block]) == [*some, *ODD]
+    part = block.take(np.array([6, 0, 3]))
+    assert part == [ODD[6], ODD[0], ODD[3]]
+    assert part.block is block.block
+    copy = pickle.loads(pickle.dumps(part))
+    assert copy == part
+    assert len(copy.block) < len(block.block)
+    assert Block.joined([part, Block.of([]), block]) == [*part, *ODD]
 
 
 def test_prefixes() -> None:
@@ -60,7 +60,7 @@ def test_lines(names: list[str]) -> None:
 @pytest.mark.parametrize("one_hash", [False, True])
 def test_texts_that_come_again(monkeypatch: pytest.MonkeyPatch, one_hash: bool) -> None:
     if one_hash:
-        monkeypatch.setattr(texts, "_hashes", lambda some: np.zeros(len(some), dtype=np.int64))
+        monkeypatch.setattr(texts, "_hashes", lambda block: np.zeros(len(block), dtype=np.int64))
     assert repeated(Block.of(ODD)) == [0, 5]
     assert repeated(["a", "b"]) == []
     assert places_of(["b", "no", "a"], Block.of(["a", "c", "b"])).tolist() == [2, -1, 0]
@@ -85,6 +85,6 @@ def test_paths_in_shards_are_made_as_they_are_asked_for() -> None:
     assert members.take(np.array([2, 0])) == [paths[2], paths[0]]
     assert file_sizes(members).tolist() == file_sizes(paths).tolist() == [88, 188, 2]
     assert folders_of(members) == {"s"}
-    for some in (members, paths):
-        assert member_names(some) == ["a-0.tar/x/1.jpg", "a-1.tar/x/1.jpg", "a-1.tar/ä.jpg"], "of one name in two"
-        assert member_names(some[1:]) == names[1:]
+    for part in (members, paths):
+        assert member_names(part) == ["a-0.tar/x/1.jpg", "a-1.tar/x/1.jpg", "a-1.tar/ä.jpg"], "of one name in two"
+        assert member_names(part[1:]) == names[1:]

@@ -26,9 +26,9 @@ def content(folder):
 
 
 def refusal(*args, **options):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         write_moving_shapes(*args, **options)
-    message = str(caught.value)
+    message = str(error.value)
     assert "\n" not in message
     return message
 
@@ -45,12 +45,12 @@ def centres(frames):
 
 
 def test_counts_and_names(folder):
-    found = {
-        split: [len(list((folder / split / "_".join(each)).glob("*.mp4"))) for each in CLASSES]
+    counts = {
+        split: [len(list((folder / split / "_".join(names)).glob("*.mp4"))) for names in CLASSES]
         for split in ("train", "val", "test")
     }
-    assert found == {"train": exponential_counts(8, 8, 0.2).tolist(), "val": [1] * 8, "test": [2] * 8}
-    assert len(content(folder)) == sum(map(sum, found.values()))
+    assert counts == {"train": exponential_counts(8, 8, 0.2).tolist(), "val": [1] * 8, "test": [2] * 8}
+    assert len(content(folder)) == sum(map(sum, counts.values()))
     assert (folder / "train" / "circle_across" / "000008.mp4").is_file()
 
 
@@ -58,20 +58,20 @@ def test_every_video_shows_what_was_drawn(folder):
     paths = [str(folder / path) for path in content(folder)]
     assert set(check_videos(paths)) == {(6, "")}
     for stream, split in ((0, "train"), (2, "test")):
-        for label, each in enumerate(CLASSES):
-            path = folder / split / "_".join(each) / "000001.mp4"
-            drawn = draw(label, 32, 6, np.random.default_rng((0, stream, label, 1)))
-            shown = read_frames(str(path), range(6)).permute(0, 2, 3, 1).numpy()
-            assert np.abs(shown.astype(int) - drawn).mean() < 14  # few pixels, compressed, half the colours
+        for label, names in enumerate(CLASSES):
+            path = folder / split / "_".join(names) / "000001.mp4"
+            frames = draw(label, 32, 6, np.random.default_rng((0, stream, label, 1)))
+            pixels = read_frames(str(path), range(6)).permute(0, 2, 3, 1).numpy()
+            assert np.abs(pixels.astype(int) - frames).mean() < 14  # few pixels, compressed, half the colours
 
 
 def test_the_clip_shows_the_motion_and_a_frame_does_not():
     assert len(set(CLASSES)) == 8
-    assert {len([0 for shape, _ in CLASSES if shape == each]) for each, _ in CLASSES} == {2}
+    assert {len([0 for shape, _ in CLASSES if shape == kind]) for kind, _ in CLASSES} == {2}
     for label, (_, motion) in enumerate(CLASSES):
         for seed in range(5):
-            spread = np.ptp(centres(clip(label, seed=seed)), axis=0)
-            assert (spread[0] > spread[1]) == (motion == "across"), (label, seed)
+            extent = np.ptp(centres(clip(label, seed=seed)), axis=0)
+            assert (extent[0] > extent[1]) == (motion == "across"), (label, seed)
 
 
 def test_colour_gives_nothing_away():
@@ -85,19 +85,19 @@ def test_same_seed_same_bytes(folder, tmp_path):
     write_moving_shapes(tmp_path / "again", **SMALL)
     assert content(tmp_path / "again") == content(folder)
     write_moving_shapes(tmp_path / "other", **SMALL, seed=1)
-    other = content(tmp_path / "other")
-    assert other.keys() == content(folder).keys()
-    assert all(other[path] != data for path, data in content(folder).items())
+    files = content(tmp_path / "other")
+    assert files.keys() == content(folder).keys()
+    assert all(files[path] != data for path, data in content(folder).items())
 
 
 def test_a_clip_depends_on_its_place_alone(folder, tmp_path):
     write_moving_shapes(tmp_path / "more", **SMALL | {"train": 10, "val": 2})
-    more = content(tmp_path / "more")
-    assert all(more[path] == data for path, data in content(folder).items())
+    files = content(tmp_path / "more")
+    assert all(files[path] == data for path, data in content(folder).items())
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "said"),
+    ("option", "value", "message"),
     [
         ("train", 0, "train must be at least 1, got 0"),
         ("val", 0, "val must be at least 1"),
@@ -110,8 +110,8 @@ def test_a_clip_depends_on_its_place_alone(folder, tmp_path):
         ("factor", 1.5, r"factor must be in (0, 1], got 1.5"),
     ],
 )
-def test_bad_arguments(tmp_path, option, value, said):
-    assert said in refusal(tmp_path / "set", **SMALL | {option: value})
+def test_bad_arguments(tmp_path, option, value, message):
+    assert message in refusal(tmp_path / "set", **SMALL | {option: value})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -120,15 +120,15 @@ def test_written_whole_or_not_at_all(tmp_path, monkeypatch):
     (tmp_path / "full" / "file").touch()
     assert "is not an empty folder" in refusal(tmp_path / "full", **SMALL)
 
-    written = []
+    paths = []
 
-    def failing(path, frames):
-        written.append(path)
+    def fail(path, frames):
+        paths.append(path)
         path.touch()
-        if len(written) == 3:
+        if len(paths) == 3:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(moving_shapes, "_encode", failing)
+    monkeypatch.setattr(moving_shapes, "_encode", fail)
     assert "cannot be written (No space left on device)" in refusal(tmp_path / "set", **SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
 

@@ -14,8 +14,8 @@ from longtail.generated.shapes import write_shapes
 
 # pycocotools 2 knows numpy 2 by halves
 coco_warns = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-LABELS = {each.category: label for label, each in enumerate(CLASSES)}
-NAMES = [each.name for each in CLASSES]
+LABELS = {shape.category: label for label, shape in enumerate(CLASSES)}
+NAMES = [shape.name for shape in CLASSES]
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +31,11 @@ def annotations(folder, split):
 
 def pairs(folder, split, images):
     """Every annotation of a split beside its true mask and whether that is cut."""
-    drawn = scenes(split, images, 96, 0.05, 0)
-    true = [(mask, cut) for scene in drawn for mask, cut in zip(scene.masks, scene.cut, strict=True)]
-    return [(each, *it) for each, it in zip(annotations(folder, split)["annotations"], true, strict=True)]
+    pictures = scenes(split, images, 96, 0.05, 0)
+    true = [(mask, cut) for scene in pictures for mask, cut in zip(scene.masks, scene.cut, strict=True)]
+    return [
+        (annotation, *rest) for annotation, rest in zip(annotations(folder, split)["annotations"], true, strict=True)
+    ]
 
 
 def content(folder):
@@ -46,18 +48,18 @@ def unrolled(lengths):
 
 
 def refusal(*args, **options):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         write_shapes(*args, **options)
-    message = str(caught.value)
+    message = str(error.value)
     assert "\n" not in message
     return message
 
 
 def test_counts(folder):
-    found = Counter(LABELS[each["category_id"]] for each in annotations(folder, "train")["annotations"])
-    assert [found[c] for c in range(8)] == exponential_counts(120, 8, 0.05).tolist() == train_counts(120, 0.05)
-    found = Counter(LABELS[each["category_id"]] for each in annotations(folder, "val")["annotations"])
-    assert [found[c] for c in range(8)] == [12] * 8
+    counts = Counter(LABELS[annotation["category_id"]] for annotation in annotations(folder, "train")["annotations"])
+    assert [counts[c] for c in range(8)] == exponential_counts(120, 8, 0.05).tolist() == train_counts(120, 0.05)
+    counts = Counter(LABELS[annotation["category_id"]] for annotation in annotations(folder, "val")["annotations"])
+    assert [counts[c] for c in range(8)] == [12] * 8
 
 
 @pytest.mark.parametrize("images", [8, 9, 30, 500])
@@ -84,81 +86,81 @@ def test_validation_leaves_one_to_four_shapes_an_image(images):
 def test_layout(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["annotations", "train", "val"]
     for split, images in (("train", 120), ("val", 40)):
-        found = annotations(folder, split)
-        assert [each["file_name"] for each in found["images"]] == sorted(p.name for p in (folder / split).iterdir())
-        assert len(found["images"]) == images
-        assert [each["id"] for each in found["categories"]] == list(LABELS)
-        assert [each["name"] for each in found["categories"]] == NAMES
-        assert [each["id"] for each in found["annotations"]] == list(range(1, len(found["annotations"]) + 1))
-        assert all(each["iscrowd"] == 0 for each in found["annotations"])
-        first = found["images"][0]
+        file = annotations(folder, split)
+        assert [image["file_name"] for image in file["images"]] == sorted(p.name for p in (folder / split).iterdir())
+        assert len(file["images"]) == images
+        assert [category["id"] for category in file["categories"]] == list(LABELS)
+        assert [category["name"] for category in file["categories"]] == NAMES
+        assert [annotation["id"] for annotation in file["annotations"]] == list(range(1, len(file["annotations"]) + 1))
+        assert all(annotation["iscrowd"] == 0 for annotation in file["annotations"])
+        first = file["images"][0]
         with Image.open(folder / split / first["file_name"]) as image:
             assert image.mode == "RGB"
             assert image.size == (first["width"], first["height"]) == (96, 96)
 
 
 def test_images_without_a_shape(folder):
-    shown = Counter(each["image_id"] for each in annotations(folder, "train")["annotations"])
-    assert sum(each["id"] not in shown for each in annotations(folder, "train")["images"]) == 2
-    shown = Counter(each["image_id"] for each in annotations(folder, "val")["annotations"])
-    assert all(each["id"] in shown for each in annotations(folder, "val")["images"])
+    owners = Counter(annotation["image_id"] for annotation in annotations(folder, "train")["annotations"])
+    assert sum(image["id"] not in owners for image in annotations(folder, "train")["images"]) == 2
+    owners = Counter(annotation["image_id"] for annotation in annotations(folder, "val")["annotations"])
+    assert all(image["id"] in owners for image in annotations(folder, "val")["images"])
 
 
 @pytest.mark.parametrize(("split", "images"), [("train", 120), ("val", 40)])
 def test_boxes_and_areas_are_those_of_the_masks(folder, split, images):
-    for each, mask, _ in pairs(folder, split, images):
+    for annotation, mask, _ in pairs(folder, split, images):
         rows, columns = np.nonzero(mask)
-        x, y, width, height = each["bbox"]
+        x, y, width, height = annotation["bbox"]
         assert (x, y) == (columns.min(), rows.min())
         assert (x + width, y + height) == (columns.max() + 1, rows.max() + 1)
-        assert each["area"] == mask.sum()
+        assert annotation["area"] == mask.sum()
 
 
 def test_cut_masks_and_rings_are_run_lengths_and_exact(folder):
     kinds = Counter()
-    for each, mask, cut in pairs(folder, "train", 120):
-        ring = CLASSES[LABELS[each["category_id"]]].name == "ring"
-        assert isinstance(each["segmentation"], dict) == (cut or ring)
-        kinds[type(each["segmentation"])] += 1
+    for annotation, mask, cut in pairs(folder, "train", 120):
+        ring = CLASSES[LABELS[annotation["category_id"]]].name == "ring"
+        assert isinstance(annotation["segmentation"], dict) == (cut or ring)
+        kinds[type(annotation["segmentation"])] += 1
         if cut or ring:
-            assert np.array_equal(unrolled(each["segmentation"]), mask)
+            assert np.array_equal(unrolled(annotation["segmentation"]), mask)
     assert kinds[list] > kinds[dict] > 20
 
 
 @coco_warns
 def test_polygons_overlap_their_masks(folder):
     coco = pytest.importorskip("pycocotools.mask")
-    for each, mask, _ in pairs(folder, "train", 120) + pairs(folder, "val", 40):
-        if isinstance(each["segmentation"], list):
-            found = coco.decode(coco.merge(coco.frPyObjects(each["segmentation"], 96, 96))).astype(bool)
-            assert (found & mask).sum() / (found | mask).sum() > 0.9
+    for annotation, mask, _ in pairs(folder, "train", 120) + pairs(folder, "val", 40):
+        if isinstance(annotation["segmentation"], list):
+            outline = coco.decode(coco.merge(coco.frPyObjects(annotation["segmentation"], 96, 96))).astype(bool)
+            assert (outline & mask).sum() / (outline | mask).sum() > 0.9
 
 
 @coco_warns
 def test_pycocotools_reads_both_files(folder, capsys):
     coco = pytest.importorskip("pycocotools.coco")
     for split in ("train", "val"):
-        found = coco.COCO(str(folder / "annotations" / f"instances_{split}.json"))
-        for each in found.loadAnns(found.getAnnIds()):
-            assert found.annToMask(each).sum() == pytest.approx(each["area"], rel=0.1)
+        api = coco.COCO(str(folder / "annotations" / f"instances_{split}.json"))
+        for annotation in api.loadAnns(api.getAnnIds()):
+            assert api.annToMask(annotation).sum() == pytest.approx(annotation["area"], rel=0.1)
 
 
 def test_later_shapes_hide_at_most_half_of_earlier_ones(monkeypatch):
-    tried = []
+    drawings = []
 
-    def recorded(*args):
-        tried.append(shape_mask(*args))
-        return tried[-1]
+    def spy(*args):
+        drawings.append(shape_mask(*args))
+        return drawings[-1]
 
-    monkeypatch.setattr(drawing, "shape_mask", recorded)
+    monkeypatch.setattr(drawing, "shape_mask", spy)
     for seed in range(60):
-        tried.clear()
+        drawings.clear()
         scene = drawing._draw([0, 1, 4, 0], 64, np.random.default_rng(seed))
         assert scene.masks.shape == (4, 64, 64)
         assert scene.masks.sum(0).max() == 1
         assert not scene.cut[-1]
         for mask, cut in zip(scene.masks, scene.cut, strict=True):
-            whole = min(each.sum() for each in tried if not (mask & ~each).any())
+            whole = min(part.sum() for part in drawings if not (mask & ~part).any())
             assert mask.sum() < whole if cut else mask.sum() == whole
             assert 2 * mask.sum() >= whole
 
@@ -215,7 +217,7 @@ def test_an_angle_turns_clockwise():
 
 
 def picture(text):
-    return np.array([[each == "#" for each in row] for row in text.split()])
+    return np.array([[character == "#" for character in row] for row in text.split()])
 
 
 @pytest.mark.parametrize(
@@ -230,8 +232,8 @@ def picture(text):
     ],
 )
 def test_outlines(text, lines):
-    found = outlines(picture(text))
-    assert sorted(map(canonical, found)) == sorted(map(canonical, lines))
+    polygons = outlines(picture(text))
+    assert sorted(map(canonical, polygons)) == sorted(map(canonical, lines))
 
 
 def canonical(line):

@@ -63,7 +63,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def changed(run: Path, folder: Path, **change: object) -> Path:
+def variant(run: Path, folder: Path, **change: object) -> Path:
     """A run with other results, without a checkpoint."""
     results = json.loads((run / "results.json").read_text())
     return write_run(folder, {**results, **change})
@@ -117,26 +117,26 @@ def test_a_predictor_that_is_none_is_one_line(
     message: str,
     command: str,
 ) -> None:
-    other = changed(run, tmp_path / "other", predictor=path)
-    assert message in fails(capsys, command, str(other), *["a.png"] * (command == "predict"), *options)
+    copy = variant(run, tmp_path / "other", predictor=path)
+    assert message in fails(capsys, command, str(copy), *["a.png"] * (command == "predict"), *options)
 
 
 def test_a_method_of_another_kind_is_one_line(run: Path, tmp_path: Path) -> None:
-    other = changed(run, tmp_path / "other", predictor="longtail.inference.Detector")
-    (other / "last.ckpt").write_bytes((run / "last.ckpt").read_bytes())
+    copy = variant(run, tmp_path / "other", predictor="longtail.inference.Detector")
+    (copy / "last.ckpt").write_bytes((run / "last.ckpt").read_bytes())
     with pytest.raises(InputError, match="the method Plain is no RCNN"):
-        load_run(other)
+        load_run(copy)
 
 
 BACKBONE = METHOD["init_args"]["backbone"]
 LINEAR = {"class_path": "torch.nn.Linear", "init_args": {"in_features": -3, "out_features": 2}}
 
 
-def damaged(run: Path, folder: Path, method: object) -> Path:
+def damage(run: Path, folder: Path, method: object) -> Path:
     """A run whose configuration has another method."""
-    other = changed(run, folder, config=yaml.safe_dump({"model": {"init_args": {"method": method}}}))
-    (other / "last.ckpt").write_bytes((run / "last.ckpt").read_bytes())
-    return other
+    copy = variant(run, folder, config=yaml.safe_dump({"model": {"init_args": {"method": method}}}))
+    (copy / "last.ckpt").write_bytes((run / "last.ckpt").read_bytes())
+    return copy
 
 
 @pytest.mark.parametrize(
@@ -160,13 +160,13 @@ def test_a_configuration_that_cannot_be_built_is_one_line(
     run: Path, tmp_path: Path, change: dict[str, object], words: str
 ) -> None:
     method = {**METHOD, "init_args": {**METHOD["init_args"], **change}}
-    other = damaged(run, tmp_path / "other", method)
-    with pytest.raises(InputError) as caught:
-        load_run(other)
-    said = str(caught.value)
-    assert said.startswith(f"{other}: ")
-    assert "\n" not in said
-    assert words in said
+    copy = damage(run, tmp_path / "other", method)
+    with pytest.raises(InputError) as error:
+        load_run(copy)
+    message = str(error.value)
+    assert message.startswith(f"{copy}: ")
+    assert "\n" not in message
+    assert words in message
 
 
 @pytest.mark.parametrize(
@@ -175,15 +175,15 @@ def test_a_configuration_that_cannot_be_built_is_one_line(
 def test_a_method_without_its_options_is_one_line(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: object
 ) -> None:
-    other = damaged(run, tmp_path / "other", method)
-    assert "restore results.json" in fails(capsys, "predict", str(other), str(run / "images"))
+    copy = damage(run, tmp_path / "other", method)
+    assert "restore results.json" in fails(capsys, "predict", str(copy), str(run / "images"))
 
 
 def test_a_fault_of_ours_keeps_its_traceback(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("longtail.methods.plain.build_loss", None)
-    with pytest.raises(TypeError, match="not callable") as caught:
+    with pytest.raises(TypeError, match="not callable") as error:
         load_run(run)
-    assert caught.traceback[-1].path == Path(inspect.getfile(Plain))
+    assert error.traceback[-1].path == Path(inspect.getfile(Plain))
 
 
 def test_every_group_of_options_stands_in_the_help(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,23 +191,23 @@ def test_every_group_of_options_stands_in_the_help(run: Path, capsys: pytest.Cap
         ("predict", ("--top-k", "--score", "--overlays", "for runs of segmentation")),
         ("export", ("--strength", "--size")),
     ):
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as error:
             main([command, "--help"])
-        assert not ended.value.code
-        helped = capsys.readouterr().out
-        assert [option for option in options if option not in helped] == []
+        assert not error.value.code
+        text = capsys.readouterr().out
+        assert [option for option in options if option not in text] == []
     with pytest.raises(SystemExit):
         main(["predict", str(run), "--help"])
-    helped = capsys.readouterr().out
-    assert "--top-k" in helped
-    assert "--score" not in helped
+    text = capsys.readouterr().out
+    assert "--top-k" in text
+    assert "--score" not in text
 
 
 def test_options_of_other_runs(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = str(run / "images")
-    for option, whose in (("--overlays", "detection and segmentation"), ("--annotations", "detection")):
+    for option, tasks in (("--overlays", "detection and segmentation"), ("--annotations", "detection")):
         for words in ([option, "x"], [f"{option}=x"]):
-            expected = f"{option} is for runs of {whose}, this one is of classification: leave it out"
+            expected = f"{option} is for runs of {tasks}, this one is of classification: leave it out"
             assert fails(capsys, "predict", str(run), images, *words).endswith(expected)
             assert fails(capsys, "predict", *words, str(run), images).endswith(expected)
     detector = write_run(tmp_path / "detector", make_detection())
@@ -234,13 +234,13 @@ print([name for name in ("lightning", "pytorch_lightning", "torchmetrics", "tens
 
 
 @pytest.mark.parametrize(
-    ("command", "imported"), [(["predict", "images"], "[]"), (["report", "--output", "r.html"], "['matplotlib']")]
+    ("command", "modules"), [(["predict", "images"], "[]"), (["report", "--output", "r.html"], "['matplotlib']")]
 )
-def test_using_a_run_loads_no_lightning(run: Path, command: list[str], imported: str) -> None:
+def test_using_a_run_loads_no_lightning(run: Path, command: list[str], modules: str) -> None:
     name, *rest = command
     words = [sys.executable, "-c", HEAVY, name, ".", *rest]
-    done = subprocess.run(words, cwd=run, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == imported
+    process = subprocess.run(words, cwd=run, capture_output=True, text=True, check=True)
+    assert process.stdout.splitlines()[-1] == modules
 
 
 def test_paths_may_be_given_as_text(run: Path, tmp_path: Path) -> None:

@@ -83,29 +83,29 @@ def test_timm_gives_the_logits_of_the_run(name: str, size: int, strength: float,
 def test_it_goes_back_in(place: Path, runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(runs["vit"]), "--format", "timm"]) == 0
     folder = runs["vit"] / "timm"
-    moved = place / "moved"
-    folder.rename(moved)
-    file = moved / "model.safetensors"
-    backbone = Backbone(f"local-dir:{moved}", image_size=48).eval()
+    home = place / "moved"
+    folder.rename(home)
+    file = home / "model.safetensors"
+    backbone = Backbone(f"local-dir:{home}", image_size=48).eval()
     images = torch.randn(2, 3, 48, 48)
     classifier: Any = load_run(runs["vit"])
     with torch.no_grad():
         assert torch.allclose(backbone(images), classifier.method.cpu().backbone(images), atol=1e-5)
-    again = [fit(place, "again", "--backbone", f"local-dir:{moved}", "--trainer.max_steps", "1", "--lr", "1e-9")]
-    again += [fit(place, "again-2", "--backbone", "test_vit", "--weights", str(file), "--trainer.max_steps", "1")]
-    for run in again:
+    fits = [fit(place, "again", "--backbone", f"local-dir:{home}", "--trainer.max_steps", "1", "--lr", "1e-9")]
+    fits += [fit(place, "again-2", "--backbone", "test_vit", "--weights", str(file), "--trainer.max_steps", "1")]
+    for run in fits:
         assert results(run)["data"]["input"] == results(runs["vit"])["data"]["input"]
     with torch.no_grad():
-        features = load_run(again[0]).method.cpu().backbone(images)  # type: ignore[attr-defined]
+        features = load_run(fits[0]).method.cpu().backbone(images)  # type: ignore[attr-defined]
         assert torch.allclose(features, backbone(images), atol=1e-4)
-    config = json.loads((moved / "config.json").read_text())
-    (moved / "config.json").unlink()
-    load_run(again[0])  # is whole without the folder
+    config = json.loads((home / "config.json").read_text())
+    (home / "config.json").unlink()
+    load_run(fits[0])  # is whole without the folder
     common = ["fit", "--recipe", "ce", "--data", str(place / "photos"), "--run", str(place / "no"), *OPTIONS]
-    line = fails(capsys, *common, "--backbone", f"local-dir:{moved}")
+    line = fails(capsys, *common, "--backbone", f"local-dir:{home}")
     assert "config.json" in line
-    (moved / "config.json").write_text(json.dumps({"num_classes": config["num_classes"]}))
-    assert "is no folder of timm" in fails(capsys, *common, "--backbone", f"local-dir:{moved}")
+    (home / "config.json").write_text(json.dumps({"num_classes": config["num_classes"]}))
+    assert "is no folder of timm" in fails(capsys, *common, "--backbone", f"local-dir:{home}")
     assert not (place / "no").exists()
 
 

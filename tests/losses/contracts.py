@@ -66,9 +66,9 @@ CLASS_OPTIONS = {"background"}  # options that are a class
 
 
 def _kind(table: dict[str, Kind], name: str, loss: type[Loss]) -> Kind:
-    where = "INPUTS" if table is INPUTS else "ARGUMENTS"
+    place = "INPUTS" if table is INPUTS else "ARGUMENTS"
     if name not in table:
-        pytest.fail(f'{loss.__name__} takes "{name}": add how to make one to {where} in tests/losses/contracts.py')
+        pytest.fail(f'{loss.__name__} takes "{name}": add how to make one to {place} in tests/losses/contracts.py')
     return table[name]
 
 
@@ -92,8 +92,10 @@ class Case:
 
     def knows_classes(self) -> bool:
         """Whether the number of classes follows from what it is given."""
-        needed = (name for name, each in inspect.signature(self.loss).parameters.items() if each.default is each.empty)
-        return any(True for _ in needed) or any(self.kind(name).class_axis is not None for name in self.parameters())
+        names = (
+            name for name, entry in inspect.signature(self.loss).parameters.items() if entry.default is entry.empty
+        )
+        return any(True for _ in names) or any(self.kind(name).class_axis is not None for name in self.parameters())
 
     def kind(self, name: str) -> Kind:
         return _kind(INPUTS, name, self.loss)
@@ -123,13 +125,13 @@ class Case:
 
 def cases() -> list[Case]:
     """Every loss as it comes, and the ones that have some of the `OPTIONS` also with these."""
-    found = []
+    result = []
     for loss in losses():
-        found.append(Case(loss))
+        result.append(Case(loss))
         options = {name: value for name, value in OPTIONS.items() if name in inspect.signature(loss).parameters}
         if options:
-            found.append(Case(loss, options))
-    return found
+            result.append(Case(loss, options))
+    return result
 
 
 def floats(inputs: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -57,11 +57,11 @@ def supervised_contrastive(embeddings: Tensor, targets: Tensor, temperature: flo
     labels = [int(targets[i // views]) for i in range(len(anchors))]
     rows = []
     for i, anchor in enumerate(anchors):
-        others = [j for j in range(len(anchors)) if j != i]
-        positives = [j for j in others if labels[j] == labels[i]]
+        rest = [j for j in range(len(anchors)) if j != i]
+        positives = [j for j in rest if labels[j] == labels[i]]
         total = 0 * anchor.sum()
         for p in positives:
-            log_sum = sum((anchor @ anchors[j] / temperature).exp() for j in others).log()
+            log_sum = sum((anchor @ anchors[j] / temperature).exp() for j in rest).log()
             total = total - (anchor @ anchors[p] / temperature - log_sum) / len(positives)
         rows.append(total)
     return stack(rows, embeddings)
@@ -71,10 +71,10 @@ def stack(rows: Sequence[Tensor], like: Tensor) -> Tensor:
     return torch.stack(list(rows)) if rows else like.new_zeros(0)
 
 
-def assert_same_rows(found: Tensor, expected: Tensor, inputs: Sequence[Tensor], **close: Any) -> None:
+def assert_same_rows(values: Tensor, expected: Tensor, inputs: Sequence[Tensor], **close: Any) -> None:
     """The values are the same, and so is the gradient of every row, which random weights tell from their sum."""
-    torch.testing.assert_close(found, expected, **close)
+    torch.testing.assert_close(values, expected, **close)
     if len(expected):
         weights = torch.rand(len(expected), dtype=expected.dtype)
-        wanted = torch.autograd.grad(expected @ weights, inputs)
-        torch.testing.assert_close(torch.autograd.grad(found @ weights, inputs), wanted, **close)
+        gradients = torch.autograd.grad(expected @ weights, inputs)
+        torch.testing.assert_close(torch.autograd.grad(values @ weights, inputs), gradients, **close)

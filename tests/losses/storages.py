@@ -12,16 +12,16 @@ class Storages(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: dict[int, Any] = {}
+        self.storages: dict[int, Any] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        for each in tree_leaves(out):
-            if isinstance(each, Tensor) and each.numel():
-                self.found[each.untyped_storage().data_ptr()] = each.untyped_storage()
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor) and tensor.numel():
+                self.storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()
         return out
 
     def largest(self, *others: Tensor) -> int:
         """Bytes of the largest tensor beside the others."""
-        own = {each.untyped_storage().data_ptr() for each in others}
-        return max(each.nbytes() for place, each in self.found.items() if place not in own)
+        places = {tensor.untyped_storage().data_ptr() for tensor in others}
+        return max(storage.nbytes() for place, storage in self.storages.items() if place not in places)

@@ -33,8 +33,8 @@ def test_value_and_gradient_are_the_formulas(
             return 0 * x
         return -((p - clip) ** gamma_neg) * (1 - (p - clip)).log()
 
-    found = AsymmetricLoss(gamma_neg, gamma_pos, clip, reduction="none")(logits, labels)
-    naive.assert_same_rows(found, naive.sum_of_terms(logits, labels, term), [logits])
+    values = AsymmetricLoss(gamma_neg, gamma_pos, clip, reduction="none")(logits, labels)
+    naive.assert_same_rows(values, naive.sum_of_terms(logits, labels, term), [logits])
 
 
 def test_without_focus_and_clip_it_is_binary_cross_entropy() -> None:

@@ -38,34 +38,34 @@ COUNTS = [50, 10, 2]
     ],
 )
 def test_every_loss_class_is_made_from_counts_and_takes_them_for_nothing_else(loss: type[Loss]) -> None:
-    made = build_loss(loss, COUNTS)
-    assert isinstance(made, loss)
-    value = made(torch.zeros(6, 3), torch.tensor([0, 0, 0, 1, 1, 2]))
+    instance = build_loss(loss, COUNTS)
+    assert isinstance(instance, loss)
+    value = instance(torch.zeros(6, 3), torch.tensor([0, 0, 0, 1, 1, 2]))
     assert 0 < value < 50
     if loss is CrossEntropyLoss:
         torch.testing.assert_close(value, torch.tensor(3.0).log())
 
 
 def test_a_loss_has_the_reduction_of_its_place_and_the_one_given_keeps_its_own() -> None:
-    given = LDAMLoss(COUNTS, reweight_from=0.5)
-    assert build_loss(given, COUNTS) is given
-    rows = build_loss(given, COUNTS, reduction="none")
-    assert (given.reduction, rows.reduction) == ("mean", "none")
+    ldam = LDAMLoss(COUNTS, reweight_from=0.5)
+    assert build_loss(ldam, COUNTS) is ldam
+    rows = build_loss(ldam, COUNTS, reduction="none")
+    assert (ldam.reduction, rows.reduction) == ("mean", "none")
     assert build_loss(LDAMLoss, COUNTS, reduction="none").reduction == "none"
-    given.set_epoch(5, 10)  # one state
-    assert rows.class_weights is given.class_weights
+    ldam.set_epoch(5, 10)  # one state
+    assert rows.class_weights is ldam.class_weights
     logits, targets = torch.randn(6, 3), torch.tensor([0, 0, 0, 1, 1, 2])
-    torch.testing.assert_close(rows(logits, targets).mean(), given(logits, targets))
+    torch.testing.assert_close(rows(logits, targets).mean(), ldam(logits, targets))
 
 
 @pytest.mark.parametrize("outer", [ClassDifficultyLoss, PixelLoss])
 def test_a_loss_inside_another_stays_as_it_is(outer: Callable[..., Loss]) -> None:
-    given = SeesawLoss(3)
-    state = dict(vars(given))
-    wrapped = outer(COUNTS, given)
-    wrapped.train()(torch.randn(6, 3), torch.tensor([0, 0, 0, 1, 1, 2]))
-    assert vars(given) == state
-    assert given.seen.tolist() == [3, 2, 1], "counts of both"
+    seesaw = SeesawLoss(3)
+    state = dict(vars(seesaw))
+    wrapper = outer(COUNTS, seesaw)
+    wrapper.train()(torch.randn(6, 3), torch.tensor([0, 0, 0, 1, 1, 2]))
+    assert vars(seesaw) == state
+    assert seesaw.seen.tolist() == [3, 2, 1], "counts of both"
 
 
 def test_the_epoch_reaches_the_losses_inside() -> None:
@@ -113,7 +113,7 @@ def test_a_shared_difficulty_is_that_of_the_classes_beside_the_background() -> N
 
 
 @pytest.mark.parametrize(
-    ("path", "given", "expected"),
+    ("path", "arguments", "expected"),
     [
         ("EqualizationLossV2", {"gamma": 6.0}, {"gamma": 6.0, "background": 0}),
         ("FederatedLoss", {"background": 2}, {"num_classes": 3, "background": 2}),  # a choice that was made stands
@@ -122,11 +122,11 @@ def test_a_shared_difficulty_is_that_of_the_classes_beside_the_background() -> N
     ],
 )
 def test_a_loss_of_a_configuration_is_told_the_background(
-    path: str, given: dict[str, Any], expected: dict[str, Any]
+    path: str, arguments: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--loss", type=Callable[[Counts], Loss])
-    config = parser.parse_object({"loss": {"class_path": f"longtail.losses.{path}", "init_args": given}})
-    made = build_loss(parser.instantiate(config).loss, COUNTS, background=0)
-    assert type(made).__name__ == path
-    assert {name: getattr(made, name) for name in expected} == expected
+    config = parser.parse_object({"loss": {"class_path": f"longtail.losses.{path}", "init_args": arguments}})
+    instance = build_loss(parser.instantiate(config).loss, COUNTS, background=0)
+    assert type(instance).__name__ == path
+    assert {name: getattr(instance, name) for name in expected} == expected

@@ -85,10 +85,10 @@ def naive(embeddings: Tensor, targets: Tensor, prototypes: Tensor, temperature: 
     labels = [int(targets[i // views]) for i in range(len(anchors))] + list(range(len(prototypes)))
     rows = []
     for i, anchor in enumerate(anchors):
-        others = [j for j in range(len(keys)) if j != i]
-        m = [sum(labels[k] == labels[j] for k in others) for j in range(len(keys))]
-        log_sum = sum((anchor @ keys[j] / temperature).exp() / m[j] for j in others).log()
-        positives = [j for j in others if labels[j] == labels[i]]
+        rest = [j for j in range(len(keys)) if j != i]
+        m = [sum(labels[k] == labels[j] for k in rest) for j in range(len(keys))]
+        log_sum = sum((anchor @ keys[j] / temperature).exp() / m[j] for j in rest).log()
+        positives = [j for j in rest if labels[j] == labels[i]]
         rows.append(-sum(anchor @ keys[p] / temperature - log_sum for p in positives) / len(positives))
     return torch.stack(rows) if rows else embeddings.sum((1, 2))
 
@@ -118,9 +118,9 @@ def test_value_and_gradients_are_the_formulas(
     torch.testing.assert_close(values, expected)
     if rows:
         weights = torch.rand(len(values), dtype=torch.float64)  # the gradient of every row, not only of their sum
-        wanted = torch.autograd.grad(expected @ weights, [embeddings, prototypes])
-        found = torch.autograd.grad(values @ weights, [embeddings, prototypes])
-        torch.testing.assert_close(found, wanted)
+        reference = torch.autograd.grad(expected @ weights, [embeddings, prototypes])
+        gradients = torch.autograd.grad(values @ weights, [embeddings, prototypes])
+        torch.testing.assert_close(gradients, reference)
 
 
 def test_value_and_gradient_are_those_of_the_released_code() -> None:
@@ -134,16 +134,16 @@ def test_value_and_gradient_are_those_of_the_released_code() -> None:
 @given(st.integers(1, 6), st.integers(1, 3))
 def test_one_class_all_alike_costs_nothing(rows: int, views: int) -> None:
     """The keys of the one class are averaged, so that -log(e^s / m * m) + s = 0, whatever their number."""
-    one = normalize(torch.ones(1, 4))
-    value = BalancedContrastiveLoss()(one.expand(rows, views, 4), torch.zeros(rows, dtype=torch.int64), one)
+    unit = normalize(torch.ones(1, 4))
+    value = BalancedContrastiveLoss()(unit.expand(rows, views, 4), torch.zeros(rows, dtype=torch.int64), unit)
     assert value.item() == pytest.approx(0, abs=1e-5)
 
 
 @given(st.integers(1, 6), st.integers(1, 7))
 def test_when_all_keys_are_alike_every_class_weighs_the_same(rows: int, classes: int) -> None:
-    one = normalize(torch.ones(1, 4))
+    unit = normalize(torch.ones(1, 4))
     targets = torch.arange(rows) % classes
-    value = BalancedContrastiveLoss()(one.expand(rows, 2, 4), targets, one.expand(classes, 4))
+    value = BalancedContrastiveLoss()(unit.expand(rows, 2, 4), targets, unit.expand(classes, 4))
     assert value.item() == pytest.approx(math.log(classes), abs=1e-5)
 
 
@@ -155,8 +155,8 @@ def test_collapsed_classes_are_all_alike_whatever_their_number(labels: list[int]
     vertices = normalize(torch.eye(classes, dtype=torch.float64) - 1 / classes)
     targets = torch.tensor(labels)
     rows = BalancedContrastiveLoss(temperature, reduction="none")(vertices[targets][:, None], targets, vertices)
-    others = (classes - 1) * math.exp((-1 / (classes - 1) - 1) / temperature)
-    torch.testing.assert_close(rows, torch.full_like(rows, math.log1p(others)))
+    rest = (classes - 1) * math.exp((-1 / (classes - 1) - 1) / temperature)
+    torch.testing.assert_close(rows, torch.full_like(rows, math.log1p(rest)))
 
 
 def test_a_single_embedding_is_classified_by_the_prototypes() -> None:

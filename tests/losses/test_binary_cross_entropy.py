@@ -18,7 +18,7 @@ CLOSE = {"rtol": 1e-5, "atol": 1e-6}  # the weights are kept in float32
 def test_value_and_gradient_are_the_formulas(rows: int, counts: list[int], seed: int) -> None:
     logits, labels = naive.logits_and_labels(rows, len(counts), seed)
     inverse = [(1 - 0.99) / (1 - 0.99**n) for n in counts]
-    weights = [each / sum(inverse) * len(counts) for each in inverse]
+    weights = [weight / sum(inverse) * len(counts) for weight in inverse]
 
     def term(i: int, c: int, x: torch.Tensor, y: int) -> torch.Tensor:
         p = naive.sigmoid(x)
@@ -27,8 +27,8 @@ def test_value_and_gradient_are_the_formulas(rows: int, counts: list[int], seed:
     plain = naive.sum_of_terms(logits, labels, term)
     naive.assert_same_rows(BinaryCrossEntropyLoss(reduction="none")(logits, labels), plain, [logits])
     balanced = naive.sum_of_terms(logits, labels, lambda i, c, x, y: weights[c] * term(i, c, x, y))
-    found = ClassBalancedBinaryLoss(counts, 0.99, reduction="none")(logits, labels)
-    naive.assert_same_rows(found, balanced, [logits], **CLOSE)
+    values = ClassBalancedBinaryLoss(counts, 0.99, reduction="none")(logits, labels)
+    naive.assert_same_rows(values, balanced, [logits], **CLOSE)
 
 
 def test_it_is_that_of_torch_summed_over_the_classes() -> None:

@@ -24,8 +24,8 @@ def test_value_and_gradient_are_the_formulas(rows: int, precision: list[float], 
     def term(i: int, c: int, x: torch.Tensor, y: int) -> torch.Tensor:
         return powers[c] / sum(powers) * len(powers) * (1 + (-x if y else x).exp()).log()
 
-    found = BinaryDifficultyLoss(difficulty, reduction="none")(logits, labels)
-    naive.assert_same_rows(found, naive.sum_of_terms(logits, labels, term), [logits], rtol=1e-5, atol=1e-6)
+    values = BinaryDifficultyLoss(difficulty, reduction="none")(logits, labels)
+    naive.assert_same_rows(values, naive.sum_of_terms(logits, labels, term), [logits], rtol=1e-5, atol=1e-6)
 
 
 def test_any_loss_of_several_labels_is_weighted_class_by_class() -> None:

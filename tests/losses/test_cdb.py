@@ -45,11 +45,11 @@ def test_it_is_cross_entropy_until_the_difficulty_is_updated_and_follows_every_u
 
 def test_the_difficulty_is_shared_and_saved_with_the_loss() -> None:
     difficulty = ClassDifficulty(3)
-    loss, again = ClassDifficultyLoss(difficulty), ClassDifficultyLoss(ClassDifficulty(3))
+    loss, copy = ClassDifficultyLoss(difficulty), ClassDifficultyLoss(ClassDifficulty(3))
     assert loss.difficulty is difficulty
     difficulty.update([0.5, 0.25, 0.75])
-    again.load_state_dict(loss.state_dict())
-    assert torch.equal(again.difficulty.accuracy, difficulty.accuracy)
+    copy.load_state_dict(loss.state_dict())
+    assert torch.equal(copy.difficulty.accuracy, difficulty.accuracy)
 
 
 def test_a_weighted_mean_is_that_of_torch() -> None:

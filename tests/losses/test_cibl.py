@@ -46,8 +46,8 @@ def test_without_a_trade_off_it_is_plain_cross_entropy() -> None:
 
 def test_a_large_trade_off_leaves_the_contrastive_loss_where_there_are_positives() -> None:
     contrastive = SupervisedContrastiveLoss(reduction="none")(EMBEDDINGS, TARGETS)
-    others = TARGETS == 0
-    torch.testing.assert_close(rows(1e9)[others], contrastive[others])
+    rest = TARGETS == 0
+    torch.testing.assert_close(rows(1e9)[rest], contrastive[rest])
 
 
 def test_a_sample_alone_in_its_class_is_classified_whatever_the_trade_off() -> None:
@@ -57,15 +57,15 @@ def test_a_sample_alone_in_its_class_is_classified_whatever_the_trade_off() -> N
 
 
 def test_the_share_can_be_replaced() -> None:
-    asked = []
+    calls = []
 
     def share(instances: Tensor, trade_off: float) -> Tensor:
-        asked.append((instances.tolist(), trade_off))
+        calls.append((instances.tolist(), trade_off))
         return torch.tensor([0.0, 1.0, 1.0, 0.25])
 
     views = EMBEDDINGS.repeat(1, 2, 1)
     values = ClassInstanceBalancedLoss(3.0, share=share, reduction="none")(LOGITS, views, TARGETS)
-    assert asked == [([5.0, 1.0, 5.0, 5.0], 3.0)]  # three images and one, two views of each, less the one itself
+    assert calls == [([5.0, 1.0, 5.0, 5.0], 3.0)]  # three images and one, two views of each, less the one itself
     entropy = CrossEntropyLoss(reduction="none")(LOGITS, TARGETS)
     contrastive = SupervisedContrastiveLoss(reduction="none")(views, TARGETS)[::2]  # both views are alike
     expected = [entropy[0], contrastive[1], contrastive[2], 0.75 * entropy[3] + 0.25 * contrastive[3]]

@@ -25,24 +25,24 @@ def assert_finite(value: Tensor, inputs: dict[str, Tensor]) -> None:
     """The value and its gradient with respect to every float input are finite."""
     assert value.isfinite().all()
     value.sum().backward()
-    for name, each in floats(inputs).items():
-        assert each.grad is not None, name
-        assert each.grad.isfinite().all(), name
+    for name, tensor in floats(inputs).items():
+        assert tensor.grad is not None, name
+        assert tensor.grad.isfinite().all(), name
 
 
 def test_every_loss_is_exported() -> None:
-    assert {each.__name__ for each in losses()} == set(longtail.losses.__all__)
+    assert {loss.__name__ for loss in losses()} == set(longtail.losses.__all__)
 
 
 @pytest.mark.parametrize("loss", losses(), ids=lambda loss: loss.__name__)
 def test_it_is_made_from_class_counts(loss: type[Loss]) -> None:
-    made = loss.from_counts([50, 10, 2], reduction="none")
-    assert type(made) is loss
-    assert made.reduction == "none"
-    mean = made.with_reduction("mean")
-    assert (made.reduction, mean.reduction) == ("none", "mean")
-    assert all(one is other for one, other in zip(made.parameters(), mean.parameters(), strict=True))
-    assert all(one is other for one, other in zip(made.buffers(), mean.buffers(), strict=True))
+    instance = loss.from_counts([50, 10, 2], reduction="none")
+    assert type(instance) is loss
+    assert instance.reduction == "none"
+    mean = instance.with_reduction("mean")
+    assert (instance.reduction, mean.reduction) == ("none", "mean")
+    assert all(parameter is twin for parameter, twin in zip(instance.parameters(), mean.parameters(), strict=True))
+    assert all(buffer is twin for buffer, twin in zip(instance.buffers(), mean.buffers(), strict=True))
 
 
 def with_labels(case: Case, inputs: dict[str, Tensor], label: int) -> dict[str, Tensor]:
@@ -91,13 +91,13 @@ def test_the_mean_is_the_mean_of_the_rows(case: Case, rows: int) -> None:
 def test_the_order_of_the_rows_does_not_matter(case: Case) -> None:
     inputs = case.inputs()
     order = torch.tensor([3, 5, 0, 1, 4, 2])
-    permuted = {
+    permutation = {
         name: value if (axis := case.kind(name).row_axis) is None else value.index_select(axis, order)
         for name, value in inputs.items()
     }
-    torch.testing.assert_close(case.make()(**permuted), case.make()(**inputs))
+    torch.testing.assert_close(case.make()(**permutation), case.make()(**inputs))
     values = case.make(reduction="none")(**inputs)
-    permuted_values = case.make(reduction="none")(**permuted)
+    permuted_values = case.make(reduction="none")(**permutation)
     torch.testing.assert_close(permuted_values, values.unflatten(0, (6, -1))[order].flatten())
 
 
@@ -105,15 +105,15 @@ def test_the_order_of_the_rows_does_not_matter(case: Case) -> None:
 def test_the_names_of_the_classes_do_not_matter(case: Case) -> None:
     inputs = case.inputs()
     order = torch.tensor([2, 0, 3, 1])
-    permuted = {
+    permutation = {
         name: value if (axis := case.kind(name).class_axis) is None else value.index_select(axis, order)
         for name, value in inputs.items()
     }
     for name, value in inputs.items():
         if case.kind(name).labels:
-            permuted[name] = order.argsort()[value]
+            permutation[name] = order.argsort()[value]
     values = case.make(reduction="none")(**inputs)
-    torch.testing.assert_close(case.make(order=order, reduction="none")(**permuted), values)
+    torch.testing.assert_close(case.make(order=order, reduction="none")(**permutation), values)
 
 
 @every_case
@@ -160,9 +160,9 @@ def test_gradient_is_the_numerical_one(case: Case) -> None:
 @every_case
 def test_state_dict_and_pickle(case: Case) -> None:
     inputs, loss = case.inputs(), case.make()
-    again = case.make()
-    again.load_state_dict(loss.state_dict())
-    assert torch.equal(again(**inputs), loss(**inputs))
+    copy = case.make()
+    copy.load_state_dict(loss.state_dict())
+    assert torch.equal(copy(**inputs), loss(**inputs))
     assert torch.equal(pickle.loads(pickle.dumps(loss))(**inputs), loss(**inputs))
 
 
@@ -218,8 +218,8 @@ def test_labels_that_are_neither_0_nor_1_are_refused(case: Case, label: int) -> 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bool, torch.uint8, torch.float16], ids=str)
 def test_labels_of_0_and_1_of_any_type_are_the_same(case: Case, dtype: torch.dtype) -> None:
     inputs = case.inputs()
-    found = case.make()(**inputs | {"labels": inputs["labels"].to(dtype)})
-    assert torch.equal(found, case.make()(**inputs))
+    value = case.make()(**inputs | {"labels": inputs["labels"].to(dtype)})
+    assert torch.equal(value, case.make()(**inputs))
 
 
 @every_case_of_several
@@ -243,17 +243,17 @@ FORMS = {
 def test_what_torch_makes_a_tensor_of_does_as_well(case: Case, form: Callable[[Tensor], Any]) -> None:
     """The right value is that of the tensors; of tensors the rest of these tests know it."""
     inputs = case.inputs()
-    given = {name: form(value) for name, value in inputs.items()}
-    assert torch.equal(case.make()(**given), case.make()(**inputs))
+    arguments = {name: form(value) for name, value in inputs.items()}
+    assert torch.equal(case.make()(**arguments), case.make()(**inputs))
 
 
 @pytest.mark.parametrize("loss", losses(), ids=lambda loss: loss.__name__)
 @pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
 def test_class_counts_of_any_form(loss: type[Loss], form: Callable[[Tensor], Any]) -> None:
     counts = torch.tensor([50, 10, 2])
-    made, wanted = loss.from_counts(form(counts)), loss.from_counts(counts)
-    for (name, value), (_, other) in zip(made.named_buffers(), wanted.named_buffers(), strict=True):
-        assert torch.equal(value.nan_to_num(-1), other.nan_to_num(-1)), name
+    instance, reference = loss.from_counts(form(counts)), loss.from_counts(counts)
+    for (name, value), (_, truth) in zip(instance.named_buffers(), reference.named_buffers(), strict=True):
+        assert torch.equal(value.nan_to_num(-1), truth.nan_to_num(-1)), name
 
 
 @every_case_of_one_label
@@ -270,24 +270,24 @@ def test_labels_from_1_are_told_as_such(case: Case) -> None:
 def test_nan_is_refused_by_name_in_debug_mode(case: Case) -> None:
     inputs, loss = case.inputs(), case.make()
     for name in floats(inputs):
-        spoiled = inputs[name].clone()
-        spoiled.view(-1)[1] = torch.nan
-        loss(**inputs | {name: spoiled})  # no thorough check unless asked for
+        tensor = inputs[name].clone()
+        tensor.view(-1)[1] = torch.nan
+        loss(**inputs | {name: tensor})  # no thorough check unless asked for
         with set_debug(True), pytest.raises(ValueError, match=f"{name} holds NaN"):
-            loss(**inputs | {name: spoiled})
+            loss(**inputs | {name: tensor})
 
 
 @every_case
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # of torch 2.6 alone
 def test_compiled_in_one_piece_it_gives_the_same(case: Case) -> None:
     torch.compiler.reset()
-    inputs, again = with_grad(case.inputs(), torch.float64), with_grad(case.inputs(), torch.float64)
-    loss, same = case.make(), case.make()
+    inputs, copies = with_grad(case.inputs(), torch.float64), with_grad(case.inputs(), torch.float64)
+    loss, twin = case.make(), case.make()
     value = loss(**inputs)
-    compiled = torch.compile(same, fullgraph=True, backend="aot_eager")(**again)
-    torch.testing.assert_close(compiled, value)
-    torch.testing.assert_close(same.state_dict(), loss.state_dict(), msg="what it has counted or summed")
+    output = torch.compile(twin, fullgraph=True, backend="aot_eager")(**copies)
+    torch.testing.assert_close(output, value)
+    torch.testing.assert_close(twin.state_dict(), loss.state_dict(), msg="what it has counted or summed")
     value.backward()
-    compiled.backward()
-    for name, each in floats(inputs).items():
-        torch.testing.assert_close(again[name].grad, each.grad, msg=lambda text, name=name: f"{name}: {text}")
+    output.backward()
+    for name, tensor in floats(inputs).items():
+        torch.testing.assert_close(copies[name].grad, tensor.grad, msg=lambda text, name=name: f"{name}: {text}")

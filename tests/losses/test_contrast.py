@@ -83,10 +83,10 @@ def test_anchors_that_are_alike_have_one_gradient(dense: int, monkeypatch: pytes
     prototypes = torch.eye(4, dtype=torch.float64).requires_grad_()
     BalancedContrastiveLoss(1.0)(embeddings, torch.arange(4), prototypes).backward()
     for gradient in (*embeddings.grad.unbind(1), prototypes.grad):
-        own = gradient.diagonal()
-        others = gradient[~torch.eye(4, dtype=torch.bool)]
-        torch.testing.assert_close(own, own[:1].expand(4))
-        torch.testing.assert_close(others, others[:1].expand(12))
+        diagonal = gradient.diagonal()
+        rest = gradient[~torch.eye(4, dtype=torch.bool)]
+        torch.testing.assert_close(diagonal, diagonal[:1].expand(4))
+        torch.testing.assert_close(rest, rest[:1].expand(12))
 
 
 def test_the_gradient_of_the_gradient_is_the_numerical_one() -> None:

@@ -32,11 +32,11 @@ def test_value_and_gradient_are_the_formulas(
     images, beta, mu = 1000, 10.0, 0.2
 
     def term(i: int, c: int, x: torch.Tensor, y: int) -> torch.Tensor:
-        drawn = sum(1 / n for n, has in zip(counts, labels[i].tolist(), strict=True) if has)
-        part = (1 / counts[c]) / drawn if drawn else math.inf
+        rate = sum(1 / n for n, has in zip(counts, labels[i].tolist(), strict=True) if has)
+        part = (1 / counts[c]) / rate if rate else math.inf
         weight = alpha + 1 / (1 + math.exp(-beta * (part - mu)))
-        moved = x - bias * math.log(images / counts[c] - 1)
-        cost = (1 + (-moved).exp()).log() if y else (1 + (scale * moved).exp()).log() / scale
+        logit = x - bias * math.log(images / counts[c] - 1)
+        cost = (1 + (-logit).exp()).log() if y else (1 + (scale * logit).exp()).log() / scale
         return weight * cost
 
     loss = DistributionBalancedLoss(counts, alpha, beta, mu, scale, bias, images, reduction="none")
@@ -50,19 +50,19 @@ def test_without_weights_and_tolerance_it_is_binary_cross_entropy() -> None:
 
 
 def test_it_is_told_the_images_also_inside_another_loss() -> None:
-    told, known = DistributionBalancedLoss([40, 4, 1], bias=1), DistributionBalancedLoss([40, 4, 1], bias=1, images=100)
-    assert not torch.equal(told.offsets, known.offsets)
-    told.set_images(100)
-    assert torch.equal(told.offsets, known.offsets)
-    torch.testing.assert_close(known.offsets, torch.tensor([60 / 40, 96 / 4, 99.0]).log())
-    assert told.with_reduction("none").offsets is told.offsets
-    resumed = DistributionBalancedLoss([40, 4, 1], bias=1.0)
-    resumed.load_state_dict(told.state_dict())
-    assert torch.equal(resumed.offsets, told.offsets), "though the images that there were are not counted again"
-    inner = BinaryDifficultyLoss([40, 4, 1], told).loss
+    loss, truth = DistributionBalancedLoss([40, 4, 1], bias=1), DistributionBalancedLoss([40, 4, 1], bias=1, images=100)
+    assert not torch.equal(loss.offsets, truth.offsets)
+    loss.set_images(100)
+    assert torch.equal(loss.offsets, truth.offsets)
+    torch.testing.assert_close(truth.offsets, torch.tensor([60 / 40, 96 / 4, 99.0]).log())
+    assert loss.with_reduction("none").offsets is loss.offsets
+    copy = DistributionBalancedLoss([40, 4, 1], bias=1.0)
+    copy.load_state_dict(loss.state_dict())
+    assert torch.equal(copy.offsets, loss.offsets), "though the images that there were are not counted again"
+    inner = BinaryDifficultyLoss([40, 4, 1], loss).loss
     assert isinstance(inner, DistributionBalancedLoss)
     inner.set_images(1000)
-    assert told.offsets[2] == torch.tensor(999.0).log()
+    assert loss.offsets[2] == torch.tensor(999.0).log()
 
 
 def test_a_class_that_every_image_has_starts_at_a_finite_offset() -> None:

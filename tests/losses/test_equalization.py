@@ -79,15 +79,15 @@ def test_the_background_keeps_plain_weights() -> None:
 
 
 def test_sums_grow_in_training_only_and_survive_a_reload() -> None:
-    loss, again = EqualizationLossV2(3), EqualizationLossV2(3)
+    loss, copy = EqualizationLossV2(3), EqualizationLossV2(3)
     logits, targets = torch.randn(4, 3), torch.tensor([0, 2, 1, 1])
     loss(logits, targets)
     before = torch.stack(list(loss.state_dict().values()))
     assert before.count_nonzero() == 6
-    again.load_state_dict(loss.state_dict())
-    assert torch.equal(again.eval()(logits, targets), loss.eval()(logits, targets))
-    for each in (loss, again):
-        assert torch.equal(torch.stack([each.positive_gradients, each.negative_gradients]), before)
+    copy.load_state_dict(loss.state_dict())
+    assert torch.equal(copy.eval()(logits, targets), loss.eval()(logits, targets))
+    for instance in (loss, copy):
+        assert torch.equal(torch.stack([instance.positive_gradients, instance.negative_gradients]), before)
 
 
 def test_softplus_is_exact_to_rounding() -> None:

@@ -41,12 +41,12 @@ def test_value_and_gradient_are_the_formulas(
     background = background_of(place, classes)
     loss = FederatedLoss(counts, num_sampled, background=background, reduction="none").train(training)
     torch.manual_seed(seed)
-    counted = loss.sample(targets).tolist() if training else [True] * classes
+    mask = loss.sample(targets).tolist() if training else [True] * classes
     expected = []
     for x, y in zip(logits, targets.tolist(), strict=True):
         total = 0 * x.sum()
         for c in range(classes):
-            if counted[c]:
+            if mask[c]:
                 total = total + (1 + (-x[c] if c == y else x[c]).exp()).log()
         expected.append(total)
     torch.manual_seed(seed)
@@ -59,13 +59,13 @@ def test_what_is_in_the_batch_counts_and_the_sample_fills_up(
 ) -> None:
     background = background_of(place, 9)
     torch.manual_seed(seed)
-    counted = FederatedLoss(range(1, 10), num_sampled, background=background).sample(torch.tensor(labels).long())
+    mask = FederatedLoss(range(1, 10), num_sampled, background=background).sample(torch.tensor(labels).long())
     present = {*labels} - {background}
-    others = 9 if background is None else 8
-    assert counted.shape == (9,)
-    assert all(counted[c] for c in present)
-    assert background is None or counted[background]
-    assert counted.sum() == min(others, max(len(present), num_sampled)) + (background is not None)
+    total = 9 if background is None else 8
+    assert mask.shape == (9,)
+    assert all(mask[c] for c in present)
+    assert background is None or mask[background]
+    assert mask.sum() == min(total, max(len(present), num_sampled)) + (background is not None)
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
@@ -77,25 +77,25 @@ def test_the_rest_is_drawn_one_after_another(labels: list[int], background: int 
     rest = [c for c in range(5) if c not in present and c != background]
     expected = dict.fromkeys(itertools.combinations(rest, 3 - len(present)), 0.0)
     for order in itertools.permutations(rest, 3 - len(present)):
-        probability, left = 1.0, {c: COUNTS[c] ** power for c in rest}
+        probability, weights = 1.0, {c: COUNTS[c] ** power for c in rest}
         for c in order:
-            probability *= left[c] / sum(left.values())
-            del left[c]
+            probability *= weights[c] / sum(weights.values())
+            del weights[c]
         expected[tuple(sorted(order))] += probability
-    found = draws(FederatedLoss(COUNTS, 3, power, background), torch.tensor(labels).long())
-    for drawn, probability in expected.items():
-        wanted = torch.zeros(5, dtype=torch.bool)
-        wanted[[*drawn, *present, *([] if background is None else [background])]] = True
+    masks = draws(FederatedLoss(COUNTS, 3, power, background), torch.tensor(labels).long())
+    for draw, probability in expected.items():
+        mask = torch.zeros(5, dtype=torch.bool)
+        mask[[*draw, *present, *([] if background is None else [background])]] = True
         deviation = math.sqrt(probability * (1 - probability) / DRAWS)
-        assert abs((found == wanted).all(1).double().mean() - probability) <= 4 * deviation + 1e-9, drawn
+        assert abs((masks == mask).all(1).double().mean() - probability) <= 4 * deviation + 1e-9, draw
 
 
 def test_classes_are_drawn_as_often_as_by_multinomial() -> None:
     counts = torch.tensor([3000, 1000, 800, 300, 100, 80, 30, 10, 8, 3, 1, 1])
-    found = draws(FederatedLoss(counts, 5), NOTHING).double().mean(0)
+    shares = draws(FederatedLoss(counts, 5), NOTHING).double().mean(0)
     weights = counts.double().sqrt().expand(DRAWS, -1)
     expected = torch.zeros(DRAWS, 12).scatter(1, torch.multinomial(weights, 5), 1).double().mean(0)
-    torch.testing.assert_close(found, expected, rtol=0, atol=4 * math.sqrt(2 * 0.25 / DRAWS))
+    torch.testing.assert_close(shares, expected, rtol=0, atol=4 * math.sqrt(2 * 0.25 / DRAWS))
 
 
 def test_the_count_of_the_background_is_not_used() -> None:
@@ -113,12 +113,12 @@ def test_outside_training_all_classes_count_and_nothing_is_drawn() -> None:
 
 def test_a_seed_repeats_the_draws_whatever_the_order_of_the_rows() -> None:
     loss, logits, targets = FederatedLoss(range(1, 101), 20), torch.randn(6, 100), torch.arange(0, 60, 10)
-    again = pickle.loads(pickle.dumps(loss))
-    again.load_state_dict(loss.state_dict())
+    copy = pickle.loads(pickle.dumps(loss))
+    copy.load_state_dict(loss.state_dict())
     values = []
-    for each, order in [(loss, torch.arange(6)), (again, torch.arange(6).flip(0))]:
+    for instance, order in [(loss, torch.arange(6)), (copy, torch.arange(6).flip(0))]:
         torch.manual_seed(0)
-        values.append(each(logits[order], targets[order]))
+        values.append(instance(logits[order], targets[order]))
     torch.testing.assert_close(*values)
     assert not torch.isclose(loss(logits, targets), values[0])  # the next draw
 
@@ -129,10 +129,10 @@ def test_columns_left_out_and_columns_masked_are_the_same() -> None:
     loss, targets = FederatedLoss(range(1, 101), 20, background=7), torch.arange(0, 60, 10)
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
     results = []
-    for each in (loss, compiled):
+    for function in (loss, compiled):
         torch.manual_seed(0)
         logits = torch.randn(6, 100, requires_grad=True)
-        value = each(logits, targets)
+        value = function(logits, targets)
         value.backward()
         results.append((value, logits.grad))
         assert logits.grad.any(0).sum() == 21

@@ -32,8 +32,8 @@ def loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: Callable[[str]
     forget("my_losses")
     import my_losses  # type: ignore[import-not-found]
 
-    found: type[Loss] = my_losses.InverseFrequencyLoss
-    return found
+    kind: type[Loss] = my_losses.InverseFrequencyLoss
+    return kind
 
 
 FORMS: dict[str, Callable[[Any], Any]] = {
@@ -51,13 +51,13 @@ def test_plain_takes_it_in_every_form(loss: type[Loss], form: str) -> None:
     torch.testing.assert_close(method.loss.class_weights, loss.from_counts(COUNTS).class_weights)
 
 
-@pytest.mark.parametrize("given", ["my_losses.InverseFrequencyLoss", {"power": 0.5}], ids=["class", "options"])
+@pytest.mark.parametrize("choice", ["my_losses.InverseFrequencyLoss", {"power": 0.5}], ids=["class", "options"])
 def test_a_recipe_trains_with_it(
-    loss: type[Loss], given: str | dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loss: type[Loss], choice: str | dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LONGTAIL_RUN", raising=False)
     of_recipe = (
-        given if isinstance(given, str) else {"class_path": "my_losses.InverseFrequencyLoss", "init_args": given}
+        choice if isinstance(choice, str) else {"class_path": "my_losses.InverseFrequencyLoss", "init_args": choice}
     )
     recipe = {"about": "mine", "base": "digits_lt/ce"}
     model = {"init_args": {"method": {"init_args": {"loss": of_recipe}}}}

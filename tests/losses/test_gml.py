@@ -116,16 +116,16 @@ def formula(
 ) -> Tensor:
     """Both terms of the docstring, query by query, class by class, key by key."""
     rows = []
-    for query, y, own in zip(queries, targets.tolist(), ids, strict=True):
+    for query, y, number in zip(queries, targets.tolist(), ids, strict=True):
         row = 0 * (query.sum() + keys.sum() + log_temperature)
         first = query, keys, log_temperature.detach().exp(), torch.zeros(len(keys), dtype=torch.bool)
-        second = query.detach(), keys.detach(), log_temperature.exp(), key_ids == own
+        second = query.detach(), keys.detach(), log_temperature.exp(), key_ids == number
         for q, k, temperature, left_out in (first, second):
             scores = {}  # S(q, c) + log p_c of the classes that have keys
             for c, count in enumerate(counts):
-                among = [j for j in range(len(k)) if key_targets[j] == c and not left_out[j]]
-                if among:
-                    mean = sum((q @ k[j] / temperature).exp() for j in among) / len(among)
+                members = [j for j in range(len(k)) if key_targets[j] == c and not left_out[j]]
+                if members:
+                    mean = sum((q @ k[j] / temperature).exp() for j in members) / len(members)
                     scores[c] = mean.log() + torch.tensor(count / sum(counts), dtype=q.dtype).log()
             if y in scores:
                 row = row - scores[y] + sum(score.exp() for score in scores.values()).log()
@@ -171,19 +171,19 @@ def test_blocks_change_nothing(m: int, k: int, counts: list[int], empty: float, 
     inputs = batch(m, k, counts, empty, seed)
     loss = GaussianMixtureLoss(counts, temperature, reduction="none").double()
     trained = [inputs[0], inputs[2], loss.log_temperature]
-    for kept in (0, 100):  # the gradient made anew, block by block, or kept
+    for limit in (0, 100):  # the gradient made anew, block by block, or kept
         whole = loss(*inputs)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(gml, "BLOCK", 20)  # two queries at a time with nine keys, all of them with three
-            patch.setattr(gml, "KEPT", kept)
+            patch.setattr(gml, "KEPT", limit)
             naive.assert_same_rows(loss(*inputs), whole, trained, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("kept", "scores"), [(0, 4 * 96), (64 * 96 - 1, 4 * 96), (64 * 96, 64 * 96)])
+@pytest.mark.parametrize(("limit", "scores"), [(0, 4 * 96), (64 * 96 - 1, 4 * 96), (64 * 96, 64 * 96)])
 def test_more_scores_than_are_kept_are_there_in_blocks_alone(
-    kept: int, scores: int, monkeypatch: pytest.MonkeyPatch
+    limit: int, scores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gml, "KEPT", kept)
+    monkeypatch.setattr(gml, "KEPT", limit)
     monkeypatch.setattr(gml, "BLOCK", 4 * 96)  # four queries of 64 with all keys
     queries, keys = (torch.randn(n, 3, requires_grad=True) for n in (64, 96))
     loss = GaussianMixtureLoss([50, 9, 1])
@@ -233,10 +233,10 @@ def test_without_queries_or_keys_it_is_zero(rows: int, slots: int) -> None:
 
 
 def test_the_temperature_is_learned_and_saved() -> None:
-    loss, again = GaussianMixtureLoss(COUNTS, 0.07), GaussianMixtureLoss(COUNTS)
+    loss, copy = GaussianMixtureLoss(COUNTS, 0.07), GaussianMixtureLoss(COUNTS)
     assert [name for name, _ in loss.named_parameters()] == list(loss.state_dict()) == ["log_temperature"]
-    again.load_state_dict(loss.state_dict())
-    assert again.temperature.item() == pytest.approx(0.07)
+    copy.load_state_dict(loss.state_dict())
+    assert copy.temperature.item() == pytest.approx(0.07)
 
 
 def test_ids_of_one_side_alone_are_refused() -> None:

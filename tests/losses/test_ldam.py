@@ -31,8 +31,8 @@ def test_value_and_gradient_are_the_formulas(
     expected = []
     for x, y in zip(logits, targets, strict=True):
         m = margin * (min(counts) / counts[y]) ** 0.25
-        shifted = torch.stack([x[c] - scale * m * (c == y) for c in range(len(counts))])
-        expected.append(-inverse[y] / sum(inverse) * len(counts) * naive.probability(shifted, y).log())
+        scores = torch.stack([x[c] - scale * m * (c == y) for c in range(len(counts))])
+        expected.append(-inverse[y] / sum(inverse) * len(counts) * naive.probability(scores, y).log())
     loss = LDAMLoss(counts, margin, scale, start, beta=0.9, reduction="none")
     loss.set_epoch(4, 10)
     close = {"rtol": 1e-5, "atol": 1e-5}  # margins and weights are kept in float32
@@ -55,18 +55,18 @@ def test_weights_set_in_late_in_the_run_and_go_back_before_it() -> None:
     for epoch, weights in [(159, torch.ones(3)), (160, late), (199, late), (0, torch.ones(3))]:
         loss.set_epoch(epoch, 200)
         assert torch.equal(loss.class_weights, weights), epoch
-    never = LDAMLoss(COUNTS)
-    never.set_epoch(199, 200)
-    assert never.class_weights.tolist() == [1, 1, 1]
+    constant = LDAMLoss(COUNTS)
+    constant.set_epoch(199, 200)
+    assert constant.class_weights.tolist() == [1, 1, 1]
 
 
 def test_a_reload_in_a_late_epoch_keeps_the_weights() -> None:
-    loss, again = LDAMLoss(COUNTS, reweight_from=0.2), LDAMLoss(COUNTS, reweight_from=0.2)
+    loss, copy = LDAMLoss(COUNTS, reweight_from=0.2), LDAMLoss(COUNTS, reweight_from=0.2)
     loss.set_epoch(3, 10)
-    again.load_state_dict(loss.state_dict())
+    copy.load_state_dict(loss.state_dict())
     logits, targets = torch.randn(5, 3), torch.tensor([0, 2, 1, 1, 0])
-    assert torch.equal(again.class_weights, effective_number_weights(COUNTS, 0.9999))
-    assert torch.equal(again(logits, targets), loss(logits, targets))
+    assert torch.equal(copy.class_weights, effective_number_weights(COUNTS, 0.9999))
+    assert torch.equal(copy(logits, targets), loss(logits, targets))
 
 
 @pytest.mark.parametrize("option", ["max_margin", "scale"])

@@ -23,15 +23,15 @@ def test_value_and_gradient_are_the_formulas(rows: int, counts: list[int], stren
     targets = torch.randint(len(counts), (rows,))
     expected = torch.zeros(rows, dtype=torch.float64)
     for i in range(rows):
-        shifted = [logits[i, c] + strength * math.log(n / sum(counts)) for c, n in enumerate(counts)]
-        expected[i] = -(shifted[targets[i]].exp() / sum(value.exp() for value in shifted)).log()
+        scores = [logits[i, c] + strength * math.log(n / sum(counts)) for c, n in enumerate(counts)]
+        expected[i] = -(scores[targets[i]].exp() / sum(value.exp() for value in scores)).log()
     values = LogitAdjustedLoss(counts, strength, reduction="none")(logits, targets)
     close = {"rtol": 1e-5, "atol": 1e-5}  # the prior is kept in float32
     torch.testing.assert_close(values, expected, **close)
     if rows:
-        (wanted,) = torch.autograd.grad(expected.sum(), logits)
-        (found,) = torch.autograd.grad(values.sum(), logits)
-        torch.testing.assert_close(found, wanted, **close)
+        (reference,) = torch.autograd.grad(expected.sum(), logits)
+        (gradient,) = torch.autograd.grad(values.sum(), logits)
+        torch.testing.assert_close(gradient, reference, **close)
 
 
 @pytest.mark.parametrize(("counts", "strength"), [([7, 7, 7], 1.0), ([900, 30, 1], 0.0)])

@@ -34,9 +34,9 @@ IGNORED = 255
 
 def by_difficulty(counts: Counts, loss: type[Loss] = CrossEntropyLoss) -> Loss:
     """A loss weighted by difficulties that differ."""
-    made = ClassDifficultyLoss(counts, loss)
-    made.difficulty.update(torch.linspace(0.9, 0.1, len(counts)))
-    return made
+    instance = ClassDifficultyLoss(counts, loss)
+    instance.difficulty.update(torch.linspace(0.9, 0.1, len(counts)))
+    return instance
 
 
 LOSSES: dict[str, Callable[[Counts], Loss]] = {
@@ -73,9 +73,9 @@ def batch(*size: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> tupl
 
 def as_rows(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
     """The loss of every pixel (N, ...) by the loss of rows alone, which counts the labels by itself."""
-    own, known = copy.deepcopy(loss).train(), targets != IGNORED
-    rows = own(logits.movedim(1, -1)[known], targets[known])
-    return torch.zeros(targets.shape, dtype=rows.dtype).masked_scatter(known, rows)
+    twin, mask = copy.deepcopy(loss).train(), targets != IGNORED
+    rows = twin(logits.movedim(1, -1)[mask], targets[mask])
+    return torch.zeros(targets.shape, dtype=rows.dtype).masked_scatter(mask, rows)
 
 
 @every_loss
@@ -91,12 +91,12 @@ def test_value_and_gradient_are_those_of_the_labelled_pixels_as_rows(
     weights = torch.rand(targets.shape, dtype=torch.float64)
     mean = copy.deepcopy(loss)(LAYOUTS[layout](logits), targets)
     loss.reduction = "none"
-    found = loss(LAYOUTS[layout](logits), targets)
+    values = loss(LAYOUTS[layout](logits), targets)
 
-    torch.testing.assert_close(found, expected)
-    assert not found[targets == IGNORED].any()
+    torch.testing.assert_close(values, expected)
+    assert not values[targets == IGNORED].any()
     torch.testing.assert_close(mean, expected.sum() / (targets != IGNORED).sum())
-    (gradient,) = torch.autograd.grad((found * weights).sum(), logits)
+    (gradient,) = torch.autograd.grad((values * weights).sum(), logits)
     torch.testing.assert_close(gradient, torch.autograd.grad((expected * weights).sum(), logits)[0])
     assert not gradient.movedim(1, -1)[targets == IGNORED].any()
 
@@ -104,8 +104,8 @@ def test_value_and_gradient_are_those_of_the_labelled_pixels_as_rows(
 @pytest.mark.parametrize("size", [(30,), (2, 15), (2, 3, 5), (2, 3, 1, 5)])
 def test_any_number_of_sides(size: tuple[int, ...]) -> None:
     logits, targets = batch(*size)
-    found = PixelLoss(COUNTS, LogitAdjustedLoss, reduction="none")(logits, targets)
-    torch.testing.assert_close(found, as_rows(LogitAdjustedLoss(COUNTS, reduction="none"), logits, targets))
+    values = PixelLoss(COUNTS, LogitAdjustedLoss, reduction="none")(logits, targets)
+    torch.testing.assert_close(values, as_rows(LogitAdjustedLoss(COUNTS, reduction="none"), logits, targets))
 
 
 @every_loss
@@ -129,25 +129,25 @@ def test_a_batch_without_pixels_gives_zero(size: tuple[int, ...]) -> None:
 
 def test_a_class_can_be_what_is_ignored() -> None:
     logits, targets = batch(2, 3, 5)
-    other = targets.masked_fill(targets == 2, IGNORED)
-    found = PixelLoss(COUNTS, ignore_index=2)(logits, targets.masked_fill(targets == IGNORED, 2))
-    torch.testing.assert_close(found, PixelLoss(COUNTS)(logits, other))
+    labels = targets.masked_fill(targets == 2, IGNORED)
+    value = PixelLoss(COUNTS, ignore_index=2)(logits, targets.masked_fill(targets == IGNORED, 2))
+    torch.testing.assert_close(value, PixelLoss(COUNTS)(logits, labels))
 
 
 @pytest.mark.parametrize("name", ["seesaw", "CDB-W seesaw"])
 def test_every_label_of_a_training_batch_is_counted_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pixels, "CPU_BLOCK", 2 * CLASSES)
     loss = PixelLoss(COUNTS, LOSSES[name])
-    (seesaw,) = (each for each in loss.modules() if isinstance(each, SeesawLoss))
-    (logits, targets), (further, labels) = batch(2, 3, 5), batch(1, 4, 4, seed=1)
+    (seesaw,) = (module for module in loss.modules() if isinstance(module, SeesawLoss))
+    (logits, targets), (scores, labels) = batch(2, 3, 5), batch(1, 4, 4, seed=1)
     loss(logits, targets).backward()
-    every = targets.flatten().tolist()
-    assert seesaw.seen.tolist() == [every.count(c) for c in range(CLASSES)]
-    loss.train()(further, labels)
-    every += labels.flatten().tolist()
+    history = targets.flatten().tolist()
+    assert seesaw.seen.tolist() == [history.count(c) for c in range(CLASSES)]
+    loss.train()(scores, labels)
+    history += labels.flatten().tolist()
     loss.eval()(logits, targets)
     loss.train()(logits, torch.full_like(targets, IGNORED))
-    assert seesaw.seen.tolist() == [every.count(c) for c in range(CLASSES)]
+    assert seesaw.seen.tolist() == [history.count(c) for c in range(CLASSES)]
 
 
 def test_cdb_weights_are_those_of_the_last_update() -> None:
@@ -172,10 +172,10 @@ def test_a_second_backward_gives_the_same_gradient(name: str) -> None:
     logits, targets = batch(2, 3, 5)
     value = PixelLoss(COUNTS, LOSSES[name])(logits, targets)
     value.backward(retain_graph=True)
-    once = logits.grad.clone()
+    gradient = logits.grad.clone()
     value.backward()
-    assert once.any()
-    torch.testing.assert_close(logits.grad, 2 * once)
+    assert gradient.any()
+    torch.testing.assert_close(logits.grad, 2 * gradient)
 
 
 @pytest.mark.parametrize("name", ["cross-entropy", "logit-adjusted", "focal", "LDAM", "CDB-W"])
@@ -190,16 +190,16 @@ def test_the_gradient_of_the_gradient(name: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_half_precision_is_rounded_in_the_gradient_alone(name: str, dtype: torch.dtype) -> None:
     logits, targets = batch(2, 3, 5, dtype=dtype)
-    lifted = logits.detach().float().requires_grad_()
+    twin = logits.detach().float().requires_grad_()
     loss = PixelLoss(COUNTS, LOSSES[name])
-    expected = copy.deepcopy(loss)(lifted, targets)
+    expected = copy.deepcopy(loss)(twin, targets)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = loss(logits, targets)
-    torch.testing.assert_close(found, expected)
-    found.backward()
+        values = loss(logits, targets)
+    torch.testing.assert_close(values, expected)
+    values.backward()
     expected.backward()
     assert logits.grad.dtype == dtype
-    torch.testing.assert_close(logits.grad.float(), lifted.grad, rtol=2**-6, atol=1e-5)
+    torch.testing.assert_close(logits.grad.float(), twin.grad, rtol=2**-6, atol=1e-5)
 
 
 @every_loss
@@ -214,9 +214,9 @@ def test_beside_the_gradient_nothing_of_the_size_of_the_logits_is_made(
     targets = torch.randint(classes, (2, 64, 64))
     with Storages() as storages:
         (gradient,) = torch.autograd.grad(loss(logits, targets), logits)
-    most = storages.largest(logits, gradient)
-    assert most <= 2**14 * 8  # labels of a block for a gather; float32 is half of it
-    assert most <= logits.nbytes / 8
+    size = storages.largest(logits, gradient)
+    assert size <= 2**14 * 8  # labels of a block for a gather; float32 is half of it
+    assert size <= logits.nbytes / 8
 
 
 @every_loss
@@ -224,12 +224,12 @@ def test_state_dict_and_pickle(name: str) -> None:
     logits, targets = batch(2, 3, 5)
     loss = PixelLoss(COUNTS, LOSSES[name])
     loss(logits, targets)
-    again = PixelLoss(COUNTS, LOSSES[name])
-    again.load_state_dict(loss.state_dict())
+    twin = PixelLoss(COUNTS, LOSSES[name])
+    twin.load_state_dict(loss.state_dict())
     expected = loss.eval()(logits, targets)
-    assert torch.equal(again.eval()(logits, targets), expected)
-    for other in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
-        assert torch.equal(other(logits, targets), expected)
+    assert torch.equal(twin.eval()(logits, targets), expected)
+    for duplicate in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        assert torch.equal(duplicate(logits, targets), expected)
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # of torch 2.6 alone
@@ -237,10 +237,10 @@ def test_compiled_in_one_piece_it_counts_as_well() -> None:
     torch.compiler.reset()
     logits, targets = batch(2, 3, 5)
     loss = PixelLoss(COUNTS, SeesawLoss)
-    again = copy.deepcopy(loss)
-    compiled = torch.compile(again, fullgraph=True, backend="aot_eager")(logits, targets)
-    torch.testing.assert_close(compiled, loss(logits, targets))
-    assert again.loss.seen.tolist() == loss.loss.seen.tolist()
+    twin = copy.deepcopy(loss)
+    output = torch.compile(twin, fullgraph=True, backend="aot_eager")(logits, targets)
+    torch.testing.assert_close(output, loss(logits, targets))
+    assert twin.loss.seen.tolist() == loss.loss.seen.tolist()
 
 
 @pytest.mark.parametrize("loss", [EqualizationLossV2, FederatedLoss])

@@ -12,12 +12,12 @@ from longtail.losses.seesaw import SeesawLoss
 from . import naive
 
 
-def formula(x: Tensor, y: int, seen: list[int], p: float, q: float) -> Tensor:
+def formula(x: Tensor, y: int, counts: list[int], p: float, q: float) -> Tensor:
     """The loss of one row of logits (C,); the factors get no gradient."""
     sigma = [float(naive.probability(x.detach(), c)) for c in range(len(x))]
     total = 0 * x[y]
     for j in range(len(x)):
-        mitigation = min(1, seen[j] / seen[y]) ** p
+        mitigation = min(1, counts[j] / counts[y]) ** p
         compensation = max(1, sigma[j] / sigma[y]) ** q
         total = total + (1 if j == y else mitigation * compensation) * x[j].exp()
     return -(x[y].exp() / total).log()
@@ -37,9 +37,9 @@ def test_value_and_gradient_are_the_formulas(
     logits, targets = naive.logits_and_targets(rows, classes, seed)
     loss = SeesawLoss(classes, p, q, reduction="none")
     loss(torch.zeros(len(earlier), classes), torch.tensor(earlier, dtype=torch.int64))
-    every = [*earlier, *targets.tolist()]  # this batch counts before it is used
-    seen = [max(1, every.count(c)) for c in range(classes)]
-    expected = [formula(x, y, seen, p, q) for x, y in zip(logits, targets.tolist(), strict=True)]
+    history = [*earlier, *targets.tolist()]  # this batch counts before it is used
+    counts = [max(1, history.count(c)) for c in range(classes)]
+    expected = [formula(x, y, counts, p, q) for x, y in zip(logits, targets.tolist(), strict=True)]
     naive.assert_same_rows(loss(logits, targets), naive.stack(expected, logits), [logits])
 
 
@@ -49,14 +49,14 @@ def test_without_strengths_it_is_cross_entropy() -> None:
 
 
 def test_samples_are_counted_in_training_only_and_survive_a_reload() -> None:
-    loss, again = SeesawLoss(3), SeesawLoss(3)
+    loss, copy = SeesawLoss(3), SeesawLoss(3)
     loss(torch.randn(4, 3), torch.tensor([0, 2, 0, 0]))
     loss(torch.randn(2, 3), torch.tensor([2, 0]))
     assert loss.seen.tolist() == [4, 0, 2]
-    again.load_state_dict(loss.state_dict())
+    copy.load_state_dict(loss.state_dict())
     logits, targets = torch.randn(2, 3), torch.tensor([1, 2])
-    assert torch.equal(again.eval()(logits, targets), loss.eval()(logits, targets))
-    assert loss.seen.tolist() == again.seen.tolist() == [4, 0, 2]
+    assert torch.equal(copy.eval()(logits, targets), loss.eval()(logits, targets))
+    assert loss.seen.tolist() == copy.seen.tolist() == [4, 0, 2]
 
 
 @pytest.mark.parametrize("option", ["p", "q"])

@@ -86,12 +86,12 @@ def test_it_is_the_weighted_mean_over_the_classes(
 ) -> None:
     x, soft = logits(), distributions()
     per_class = [of_label(x, torch.full((ROWS,), c)) for c in range(4)]
-    wanted = []
+    terms = []
     for i in range(ROWS):
         value = sum(((1 - smoothing) * soft[i, c] + smoothing / 4) * per_class[c][i] for c in range(4))
         weight = 1 if weights is None else sum(float(soft[i, c]) * float(weights[c]) for c in range(4))
-        wanted.append(weight * value)
-    naive.assert_same_rows(loss(x, soft), torch.stack(wanted), [x], rtol=1e-6, atol=1e-6)
+        terms.append(weight * value)
+    naive.assert_same_rows(loss(x, soft), torch.stack(terms), [x], rtol=1e-6, atol=1e-6)
 
 
 @every_case

@@ -65,8 +65,8 @@ def results(make: Callable[[], Loss], dtype: torch.dtype, scale: float = 1) -> l
     (with_graph,) = torch.autograd.grad(values @ weights, logits, create_graph=True)
     (second,) = torch.autograd.grad((with_graph * LOGITS.cos().to(dtype)).sum(), logits)
     with torch.no_grad():
-        again = make()(logits, TARGETS)
-    return [values.detach(), again, gradient, with_graph.detach(), second, *loss.state_dict().values()]
+        repeat = make()(logits, TARGETS)
+    return [values.detach(), repeat, gradient, with_graph.detach(), second, *loss.state_dict().values()]
 
 
 @pytest.mark.parametrize("block", [1, 8, 12])  # one, two and three rows at a time, of seven
@@ -84,13 +84,13 @@ def test_blocks_change_nothing(
 
 def operations(value: Tensor) -> set[str]:
     """What the graph of a value consists of."""
-    found, left = set(), [value.grad_fn]
-    while left:
-        node = left.pop()
+    names, stack = set(), [value.grad_fn]
+    while stack:
+        node = stack.pop()
         if node is not None:
-            found.add(node.name())
-            left += [before for before, _ in node.next_functions]
-    return found
+            names.add(node.name())
+            stack += [before for before, _ in node.next_functions]
+    return names
 
 
 @pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
@@ -130,7 +130,7 @@ def test_blocks_of_logits_that_are_far_apart_stay_finite(
     make: Callable[[], Loss], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(softmax, "BLOCK", 8)
-    assert all(each.isfinite().all() for each in results(make, torch.float32, scale=1e4))
+    assert all(tensor.isfinite().all() for tensor in results(make, torch.float32, scale=1e4))
 
 
 @pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES)
@@ -139,10 +139,10 @@ def test_a_second_backward_gives_the_same(make: Callable[[], Loss], monkeypatch:
     logits = LOGITS.clone().requires_grad_()
     value = make()(logits, TARGETS).sum()
     (first,) = torch.autograd.grad(value, logits, retain_graph=True)
-    kept = first.clone()
+    copy = first.clone()
     (second,) = torch.autograd.grad(value, logits)
-    torch.testing.assert_close(second, kept)
-    assert torch.equal(first, kept)
+    torch.testing.assert_close(second, copy)
+    assert torch.equal(first, copy)
 
 
 class Sharper(SoftmaxLoss):

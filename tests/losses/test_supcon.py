@@ -47,15 +47,15 @@ def test_two_views_of_classes_with_one_image_are_normalised_temperature_cross_en
     first, second = (normalize(torch.randn(5, 4), dim=1) for _ in range(2))
     scores = torch.cat([first, second]) @ torch.cat([first, second]).T / 0.2
     scores.fill_diagonal_(-torch.inf)
-    other = torch.arange(10).roll(5)
+    partners = torch.arange(10).roll(5)
     value = SupervisedContrastiveLoss(0.2)(torch.stack([first, second], 1), torch.arange(5))
-    torch.testing.assert_close(value, torch.nn.functional.cross_entropy(scores, other))
+    torch.testing.assert_close(value, torch.nn.functional.cross_entropy(scores, partners))
 
 
 @given(st.integers(1, 6), st.integers(1, 3), st.sampled_from([0.01, 1.0]))
 def test_embeddings_all_alike_cost_the_logarithm_of_the_others(rows: int, views: int, temperature: float) -> None:
-    one = normalize(torch.ones(rows, views, 4), dim=2)
-    value = SupervisedContrastiveLoss(temperature)(one, torch.zeros(rows, dtype=torch.int64))
+    unit = normalize(torch.ones(rows, views, 4), dim=2)
+    value = SupervisedContrastiveLoss(temperature)(unit, torch.zeros(rows, dtype=torch.int64))
     assert value.item() == pytest.approx(math.log(max(rows * views - 1, 1)), abs=1e-4)
 
 

@@ -36,9 +36,9 @@ def arguments(loss: type[Loss]) -> set[str]:
 def counted_losses() -> list[type[Loss]]:
     """The losses of logits that are made from class counts."""
     of_logits = [
-        each for each in losses() if list(inspect.signature(each.forward).parameters)[1:] == ["logits", "targets"]
+        loss for loss in losses() if list(inspect.signature(loss.forward).parameters)[1:] == ["logits", "targets"]
     ]
-    return [each for each in of_logits if {"class_counts", "num_classes", "difficulty"} & arguments(each)]
+    return [loss for loss in of_logits if {"class_counts", "num_classes", "difficulty"} & arguments(loss)]
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
@@ -75,13 +75,13 @@ def test_loss_gradient_and_scores_are_the_formulas(kind: type[BoxClassification]
     torch.manual_seed(0)
     boxes, targets = MADE[kind](COUNTS), torch.tensor(labels, dtype=torch.int64)
     logits = (3 * torch.randn(len(labels), 4, dtype=torch.float64)).requires_grad_()
-    expected, found = naive_loss(kind, logits, targets), boxes(logits, targets)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
-    gradients = [torch.autograd.grad(each, logits)[0] for each in (found, expected)]
+    expected, values = naive_loss(kind, logits, targets), boxes(logits, targets)
+    torch.testing.assert_close(values.double(), expected, rtol=1e-5, atol=1e-6)
+    gradients = [torch.autograd.grad(value, logits)[0] for value in (values, expected)]
     torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-6)
     scores = [[naive_score(kind, x, c) for c in range(3)] for x in logits.detach()]
-    wanted = torch.tensor(scores, dtype=torch.float32).reshape(-1, 3)
-    torch.testing.assert_close(boxes.scores(logits.detach()), wanted, rtol=1e-5, atol=1e-6)
+    truth = torch.tensor(scores, dtype=torch.float32).reshape(-1, 3)
+    torch.testing.assert_close(boxes.scores(logits.detach()), truth, rtol=1e-5, atol=1e-6)
 
 
 def test_softmax_boxes_are_torchs_cross_entropy() -> None:
@@ -128,16 +128,16 @@ def test_there_are_losses_with_counts() -> None:
 def test_a_loss_is_made_from_the_counts_with_the_background(loss: type[Loss]) -> None:
     options = {"background": 0} if "background" in arguments(loss) else {}
     expected = loss([24, *COUNTS], **options)
-    fitting, other = (SigmoidBoxes, SoftmaxBoxes) if expected.sigmoid else (SoftmaxBoxes, SigmoidBoxes)
-    found = fitting(COUNTS, loss).loss
+    fitting, misfit = (SigmoidBoxes, SoftmaxBoxes) if expected.sigmoid else (SoftmaxBoxes, SigmoidBoxes)
+    instance = fitting(COUNTS, loss).loss
     with pytest.raises(InputError, match=f"goes with longtail.methods.{fitting.__name__}"):
-        other(COUNTS, loss)
-    assert type(found) is loss
+        misfit(COUNTS, loss)
+    assert type(instance) is loss
     logits, labels = torch.randn(9, 4), torch.tensor([0, 0, 0, 1, 2, 3, 3, 0, 1])
     values = []
-    for each in (found, expected):
+    for criterion in (instance, expected):
         torch.manual_seed(0)
-        values.append(each(logits, labels))
+        values.append(criterion(logits, labels))
     assert torch.equal(*values)
     if expected.sigmoid:
         return
@@ -154,7 +154,7 @@ def test_a_loss_is_made_from_the_counts_with_the_background(loss: type[Loss]) ->
         (SigmoidBoxes, functools.partial(FederatedLoss, background=3)),
         (SoftmaxBoxes, ClassDifficultyLoss(ClassDifficulty(4))),
     ],
-    ids=lambda each: type(each).__name__,
+    ids=lambda loss: type(loss).__name__,
 )
 def test_a_loss_that_has_another_background_is_refused(kind: type[BoxClassification], loss: Loss) -> None:
     with pytest.raises(ValueError, match=r"needs background 0 here, got (None|3)"):
@@ -167,9 +167,9 @@ def test_sigmoid_boxes_start_with_the_prior() -> None:
     boxes.start(layer)
     torch.testing.assert_close(layer.bias.sigmoid(), torch.tensor([0.98, 0.02, 0.02, 0.02]))
     assert torch.equal(layer.weight, weight)
-    for other in (CosineClassifier(5, 4), nn.Linear(5, 4, bias=False)):
+    for misfit in (CosineClassifier(5, 4), nn.Linear(5, 4, bias=False)):
         with pytest.raises(InputError, match="needs a classifier with a bias"):
-            boxes.start(other)
+            boxes.start(misfit)
     for prior in (0.0, 1.0, math.nan):
         with pytest.raises(ValueError, match="prior must be between 0 and 1"):
             SigmoidBoxes(COUNTS, EqualizationLossV2, prior)

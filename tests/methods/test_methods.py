@@ -97,7 +97,7 @@ every_case = pytest.mark.parametrize("case", cases(), ids=str)
 
 def test_every_method_is_exported() -> None:
     exported = {name for name in longtail.methods.__all__ if issubclass(getattr(longtail.methods, name), Method)}
-    assert {each.__name__ for each in METHODS} | {"Method"} == exported
+    assert {method.__name__ for method in METHODS} | {"Method"} == exported
 
 
 @every_case
@@ -111,8 +111,8 @@ def test_a_plain_loop_lowers_the_loss(case: Case) -> None:
         loss = method(views, TARGETS)["loss"]
         optimizer.zero_grad()
         loss.backward()
-        learned = [each for each in method.parameters() if each.requires_grad]
-        assert all(each.grad is not None and each.grad.isfinite().all() for each in learned)
+        learned = [parameter for parameter in method.parameters() if parameter.requires_grad]
+        assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in learned)
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
@@ -143,9 +143,9 @@ def test_classify_gives_the_logits_of_the_first_view(case: Case) -> None:
 @every_case
 @pytest.mark.parametrize("change", [-1, 1])
 def test_another_number_of_views_is_refused(case: Case, change: int) -> None:
-    wanted = case.method.num_views
-    views = (case.views() * 2)[: wanted + change]
-    with pytest.raises(ValueError, match=f"{case.method.__name__} trains on {wanted} views, got {wanted + change}"):
+    count = case.method.num_views
+    views = (case.views() * 2)[: count + change]
+    with pytest.raises(ValueError, match=f"{case.method.__name__} trains on {count} views, got {count + change}"):
         case.make()(views, TARGETS)
 
 
@@ -153,12 +153,12 @@ def test_another_number_of_views_is_refused(case: Case, change: int) -> None:
 def test_state_dict_and_pickle_keep_the_logits(case: Case) -> None:
     method, views = case.make(), case.views()
     method(views, TARGETS)  # moves the running statistics
-    again = case.make()
-    for parameter in again.parameters():
+    copy = case.make()
+    for parameter in copy.parameters():
         nn.init.normal_(parameter)
-    again.load_state_dict(method.state_dict())
+    copy.load_state_dict(method.state_dict())
     logits = method.eval().classify(views[0])
-    assert torch.equal(again.eval().classify(views[0]), logits)
+    assert torch.equal(copy.eval().classify(views[0]), logits)
     assert torch.equal(pickle.loads(pickle.dumps(method)).classify(views[0]), logits)
 
 
@@ -180,8 +180,8 @@ def test_bcl_is_the_weighted_sum_of_its_parts() -> None:
     first = features[:ROWS]
     logits = 9 * first / first.norm(dim=1, keepdim=True) @ unit.T
     logit_adjusted = LogitAdjustedLoss(COUNTS)(logits, TARGETS)
-    projected = method.projection(features[ROWS:])
-    embeddings = torch.stack([projected[:ROWS], projected[ROWS:]], dim=1)
+    projections = method.projection(features[ROWS:])
+    embeddings = torch.stack([projections[:ROWS], projections[ROWS:]], dim=1)
     prototypes = method.prototypes(method.classifier.weight)
     contrastive = BalancedContrastiveLoss(0.2)(embeddings, TARGETS, prototypes)
 
@@ -192,9 +192,9 @@ def test_bcl_is_the_weighted_sum_of_its_parts() -> None:
 
 
 def test_plain_takes_a_loss_or_what_makes_it() -> None:
-    made = Plain(COUNTS, TinyBackbone(), LogitAdjustedLoss).loss
-    assert isinstance(made, LogitAdjustedLoss)
-    torch.testing.assert_close(made.adjustment, LogitAdjustedLoss(COUNTS).adjustment)
+    instance = Plain(COUNTS, TinyBackbone(), LogitAdjustedLoss).loss
+    assert isinstance(instance, LogitAdjustedLoss)
+    torch.testing.assert_close(instance.adjustment, LogitAdjustedLoss(COUNTS).adjustment)
     loss = CrossEntropyLoss()
     method = Plain(COUNTS, TinyBackbone(), loss).eval()
     assert method.loss is loss
@@ -206,17 +206,17 @@ def test_plain_takes_a_loss_or_what_makes_it() -> None:
 def test_keys_of_gml_follow_with_momentum_and_fill_the_queue() -> None:
     torch.manual_seed(0)
     method = GML(COUNTS, TinyBackbone(), queue_size=12, momentum=0.9)
-    before = [each.clone() for each in method.key_encoder.parameters()]
+    before = [parameter.clone() for parameter in method.key_encoder.parameters()]
     with torch.no_grad():
-        for each in method.backbone.parameters():
-            each.add_(1.0)
+        for parameter in method.backbone.parameters():
+            parameter.add_(1.0)
     rows = torch.arange(10, 10 + ROWS)
     method(Case(GML).views(), TARGETS, rows)
     for old, new in zip(before, method.key_encoder.parameters(), strict=True):
         torch.testing.assert_close(new, old + 0.1)
-    filled = method.queue.targets >= 0
-    assert sorted(method.queue.ids[filled].tolist()) == rows.tolist()
-    assert torch.equal(TARGETS[method.queue.ids[filled] - 10], method.queue.targets[filled])
+    slots = method.queue.targets >= 0
+    assert sorted(method.queue.ids[slots].tolist()) == rows.tolist()
+    assert torch.equal(TARGETS[method.queue.ids[slots] - 10], method.queue.targets[slots])
 
 
 def test_gml_is_its_terms() -> None:
@@ -226,7 +226,7 @@ def test_gml_is_its_terms() -> None:
     expected = 1.5 * outputs["classifier"] + 0.4 * outputs["contrastive"]
     torch.testing.assert_close(outputs["loss"].detach(), expected)
     assert method.contrastive.log_temperature.requires_grad
-    assert not any(each.requires_grad for each in method.key_encoder.parameters())
+    assert not any(parameter.requires_grad for parameter in method.key_encoder.parameters())
 
 
 def test_a_queue_too_small_for_the_classes_is_refused() -> None:
@@ -245,7 +245,7 @@ def test_a_teacher_stays_as_it_is_and_comes_from_its_checkpoint(tmp_path: Path) 
         assert torch.equal(value, method.key_encoder.state_dict()[name]), name
     views = Case(GMLTeacher).views()
     trained.eval()
-    assert not any(each.training for each in method.key_encoder.modules()), "from the start"
+    assert not any(module.training for module in method.key_encoder.modules()), "from the start"
     method.train()
     before = {name: value.clone() for name, value in method.key_encoder.state_dict().items()}
     outputs = method(views, TARGETS)
@@ -255,17 +255,17 @@ def test_a_teacher_stays_as_it_is_and_comes_from_its_checkpoint(tmp_path: Path) 
     student, teacher = outputs["logits"] / 4, trained.classify(views[0]).detach() / 4
     divergence = (teacher.softmax(1) * (teacher.log_softmax(1) - student.log_softmax(1))).sum(1).mean()
     torch.testing.assert_close(outputs["distillation"], 16 * divergence)
-    assert all(each.grad is not None for each in method.key_projection.parameters())
+    assert all(parameter.grad is not None for parameter in method.key_projection.parameters())
 
 
 def test_without_distillation_the_teacher_looks_at_its_keys_alone() -> None:
     method = Case(GMLTeacher, {"distillation_weight": 0.0, "queue_size": 12}).make()
-    seen: list[Tensor] = []
-    method.key_encoder.register_forward_hook(lambda module, images, out: seen.append(images[0]))
+    inputs: list[Tensor] = []
+    method.key_encoder.register_forward_hook(lambda module, images, out: inputs.append(images[0]))
     views = Case(GMLTeacher).views()
     outputs = method(views, TARGETS)
-    assert len(seen) == 1
-    assert seen[0] is views[2]
+    assert len(inputs) == 1
+    assert inputs[0] is views[2]
     torch.testing.assert_close(outputs["loss"].detach(), outputs["classifier"] + outputs["contrastive"])
 
 
@@ -289,11 +289,11 @@ def test_cibl_is_its_loss_on_the_views() -> None:
 
 @pytest.mark.parametrize("method", [BCL, CIBL, GML])
 def test_the_logit_part_takes_difficulty_weights(method: type[Method]) -> None:
-    made = Case(method, {"logit_loss": weighted}).make()
-    (loss,) = [each for each in made.modules() if isinstance(each, ClassDifficultyLoss)]
-    before = made(Case(method).views(), TARGETS)["loss"]
+    instance = Case(method, {"logit_loss": weighted}).make()
+    (loss,) = [module for module in instance.modules() if isinstance(module, ClassDifficultyLoss)]
+    before = instance(Case(method).views(), TARGETS)["loss"]
     loss.difficulty.update([0.9, 0.5, 0.1, 0.0])
-    assert made(Case(method).views(), TARGETS)["loss"] != before
+    assert instance(Case(method).views(), TARGETS)["loss"] != before
 
 
 def weighted(class_counts: Counts) -> ClassDifficultyLoss:

@@ -47,8 +47,8 @@ class Strided(PixelBackbone):
         )
 
     def features(self, images: Tensor) -> Tensor:
-        found: Tensor = self.layers(images)
-        return found
+        output: Tensor = self.layers(images)
+        return output
 
 
 class Pointwise(PixelBackbone):
@@ -61,8 +61,8 @@ class Pointwise(PixelBackbone):
         self.layers = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU())
 
     def features(self, images: Tensor) -> Tensor:
-        found: Tensor = self.layers(images)
-        return found
+        output: Tensor = self.layers(images)
+        return output
 
 
 class Middles(PixelBackbone):
@@ -104,10 +104,10 @@ def filled_queue(**options: Any) -> PixelGML:
 @pytest.mark.parametrize("size", [(16, 24), (18, 21)])
 def test_plain_is_the_loss_of_the_enlarged_logits(size: tuple[int, int]) -> None:
     method, (images, targets) = make(PixelPlain), batch(size=size)
-    filled = F.pad(images, (0, -size[1] % 4, 0, -size[0] % 4))
-    features = method.backbone.layers(filled)
+    canvas = F.pad(images, (0, -size[1] % 4, 0, -size[0] % 4))
+    features = method.backbone.layers(canvas)
     logits = F.conv2d(features, method.classifier.weight[..., None, None], method.classifier.bias)
-    large = F.interpolate(logits, filled.shape[2:], mode="bilinear")[:, :, : size[0], : size[1]]
+    large = F.interpolate(logits, canvas.shape[2:], mode="bilinear")[:, :, : size[0], : size[1]]
     out = method(images, targets)
     assert list(out) == ["loss"]
     torch.testing.assert_close(out["loss"], F.cross_entropy(large, targets, ignore_index=IGNORED))
@@ -127,8 +127,8 @@ def mixture(queries: Tensor, targets: Tensor, keys: Tensor, key_targets: Tensor,
     for query, target in zip(queries, targets.tolist(), strict=True):
         scores = {}
         for c in set(key_targets.tolist()):
-            own = [(query @ key / temperature).exp() for key in keys[key_targets == c]]
-            scores[c] = (sum(own) / len(own)).log()
+            terms = [(query @ key / temperature).exp() for key in keys[key_targets == c]]
+            scores[c] = (sum(terms) / len(terms)).log()
         if target in scores:
             total = total + 2 * (sum(score.exp() for score in scores.values()).log() - scores[target])
     return total / len(targets)
@@ -137,26 +137,26 @@ def mixture(queries: Tensor, targets: Tensor, keys: Tensor, key_targets: Tensor,
 def test_gml_is_the_sum_of_its_parts() -> None:
     method, (images, targets) = filled_queue(samples=10, contrastive_weight=0.3, momentum=0.5).double(), batch()
     with torch.no_grad():
-        for each in method.projection.parameters():
-            each.add_(0.1 * torch.rand_like(each))  # so that the keys have another projection to follow
+        for parameter in method.projection.parameters():
+            parameter.add_(0.1 * torch.rand_like(parameter))  # so that the keys have another projection to follow
     images, before = images.double(), copy.deepcopy(method)
     torch.manual_seed(3)
     out = method(images, targets)
 
     features = before.backbone(images)
     logits = before.classify(features, (18, 21))
-    known = targets != IGNORED
-    classifier = LogitAdjustedLoss(COUNTS)(logits.movedim(1, -1)[known], targets[known])
+    mask = targets != IGNORED
+    classifier = LogitAdjustedLoss(COUNTS)(logits.movedim(1, -1)[mask], targets[mask])
     labels = F.pad(targets, (0, 3, 0, 2), value=IGNORED)[:, 2::4, 2::4].flatten()
     torch.manual_seed(3)
     rows = balanced_rows(labels, CLASSES, 10)
     queries = before.projection(features.permute(0, 2, 3, 1).reshape(-1, 6)[rows])
-    for key, own in zip(before.key_projection.parameters(), before.projection.parameters(), strict=True):
-        key.data = (key.data + own.data) / 2
-    filled = before.queue.targets >= 0
-    keys = before.key_projection(before.queue.features[filled])
+    for key, source in zip(before.key_projection.parameters(), before.projection.parameters(), strict=True):
+        key.data = (key.data + source.data) / 2
+    slots = before.queue.targets >= 0
+    keys = before.key_projection(before.queue.features[slots])
     # ProjectionHead normalises in float32
-    contrastive = mixture(queries.double(), labels[rows], keys.double(), before.queue.targets[filled], 0.1)
+    contrastive = mixture(queries.double(), labels[rows], keys.double(), before.queue.targets[slots], 0.1)
 
     torch.testing.assert_close(out["classifier"], classifier.detach())
     torch.testing.assert_close(out["contrastive"].double(), contrastive.detach(), rtol=1e-5, atol=1e-5)
@@ -185,9 +185,9 @@ def test_the_queue_gets_no_more_than_the_samples_and_holds_its_slots() -> None:
         before = method.queue.features.clone()
         method(*batch(step))
         assert (method.queue.features != before).any(1).sum() <= 7
-        held = torch.bincount(method.queue.targets[method.queue.targets >= 0], minlength=CLASSES)
-        assert held.sum() == min(7 * (step + 1), 12)
-        assert held.max() <= 4
+        sizes = torch.bincount(method.queue.targets[method.queue.targets >= 0], minlength=CLASSES)
+        assert sizes.sum() == min(7 * (step + 1), 12)
+        assert sizes.max() <= 4
     assert not method.queue.features.requires_grad
 
 
@@ -195,11 +195,11 @@ def test_the_contrastive_loss_reaches_the_backbone() -> None:
     method = filled_queue()
     nn.init.zeros_(method.classifier.weight)  # so that nothing comes from the logits
     method(*batch())["loss"].backward()
-    for name, each in method.backbone.named_parameters():
-        assert each.grad.isfinite().all(), name
+    for name, parameter in method.backbone.named_parameters():
+        assert parameter.grad.isfinite().all(), name
     assert method.backbone.layers[0].weight.grad.abs().max() > 0
     assert method.contrastive.log_temperature.grad != 0
-    assert all(each.grad is None for each in method.key_projection.parameters())
+    assert all(parameter.grad is None for parameter in method.key_projection.parameters())
 
 
 def labelled(points: int) -> Tensor:
@@ -218,10 +218,10 @@ def test_every_parameter_has_a_gradient_whatever_the_batch(first: bool, points: 
     out["loss"].backward()
     assert all(value.isfinite() for value in out.values())
     assert (out["contrastive"] == 0) == (first or points in (0, 1))
-    for name, each in method.named_parameters():
-        if each.requires_grad:
-            assert each.grad is not None, name
-            assert each.grad.isfinite().all(), name
+    for name, parameter in method.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
 
 
 def test_one_key_makes_no_contrast() -> None:
@@ -237,23 +237,23 @@ def test_one_key_makes_no_contrast() -> None:
 @pytest.mark.parametrize("method", [PixelPlain, PixelGML])
 def test_a_class_without_training_pixels(method: type[PixelMethod]) -> None:
     torch.manual_seed(0)
-    made = method([900, 0, 20], Strided(), loss=LogitAdjustedLoss)
+    instance = method([900, 0, 20], Strided(), loss=LogitAdjustedLoss)
     for step in range(2):
-        loss = made(*batch(step))["loss"]
+        loss = instance(*batch(step))["loss"]
         loss.backward()
         assert loss.isfinite()
 
 
 @pytest.mark.parametrize("method", [PixelPlain, PixelGML])
 def test_training_lowers_the_loss(method: type[PixelMethod]) -> None:
-    made, (images, targets) = make(method), batch()
+    instance, (images, targets) = make(method), batch()
     images = images + 3 * F.one_hot(targets % 3, 3).movedim(-1, 1)
     images, targets = images.repeat_interleave(4, 2), targets.repeat_interleave(4, 1)
     images, targets = images.repeat_interleave(4, 3), targets.repeat_interleave(4, 2)
-    optimizer = torch.optim.SGD(made.parameters(), lr=0.05, momentum=0.9)
+    optimizer = torch.optim.SGD(instance.parameters(), lr=0.05, momentum=0.9)
     losses = []
     for _ in range(15):
-        loss = made(images, targets)["loss"]
+        loss = instance(images, targets)["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -262,7 +262,7 @@ def test_training_lowers_the_loss(method: type[PixelMethod]) -> None:
 
 
 def steps(method: PixelGML, start: int) -> Iterator[float]:
-    optimizer = torch.optim.SGD([each for each in method.parameters() if each.requires_grad], lr=0.1)
+    optimizer = torch.optim.SGD([parameter for parameter in method.parameters() if parameter.requires_grad], lr=0.1)
     for step in range(start, start + 2):
         torch.manual_seed(step)
         loss = method(*batch(step))["loss"]
@@ -275,13 +275,13 @@ def steps(method: PixelGML, start: int) -> Iterator[float]:
 def test_a_copy_and_a_reload_go_on_the_same() -> None:
     method = make(PixelGML, loss=SeesawLoss, samples=8)
     list(steps(method, 0))
-    copied, reloaded = copy.deepcopy(method), make(PixelGML, seed=1, loss=SeesawLoss, samples=8)
-    reloaded.load_state_dict(method.state_dict())
+    twin, reload = copy.deepcopy(method), make(PixelGML, seed=1, loss=SeesawLoss, samples=8)
+    reload.load_state_dict(method.state_dict())
     expected = list(steps(method, 2))
-    for other in (copied, reloaded):
-        assert list(steps(other, 2)) == expected
+    for instance in (twin, reload):
+        assert list(steps(instance, 2)) == expected
         for name, value in method.state_dict().items():
-            assert torch.equal(other.state_dict()[name], value), name
+            assert torch.equal(instance.state_dict()[name], value), name
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
@@ -312,23 +312,23 @@ def test_windows_give_what_the_whole_image_gives_where_pixels_stand_alone(size: 
 def test_windows_are_averaged() -> None:
     method, images = make(PixelPlain, window=12).eval(), batch(size=(10, 16))[0]
     with torch.no_grad():
-        found = method.segment(images)
+        output = method.segment(images)
         left, right = (method.classify(method.backbone(part), (10, 12)) for part in (images[..., :12], images[..., 4:]))
-    torch.testing.assert_close(found[..., :4], left[..., :4])
-    torch.testing.assert_close(found[..., 4:12], (left[..., 4:] + right[..., :8]) / 2)
-    torch.testing.assert_close(found[..., 12:], right[..., 8:])
+    torch.testing.assert_close(output[..., :4], left[..., :4])
+    torch.testing.assert_close(output[..., 4:12], (left[..., 4:] + right[..., :8]) / 2)
+    torch.testing.assert_close(output[..., 12:], right[..., 8:])
 
 
 @given(st.integers(1, 600), st.integers(1, 300))
 def test_windows_cover_a_side_and_overlap_by_a_third(length: int, window: int) -> None:
-    found = window_slices(length, window)
-    assert found[0].start == 0
-    assert found[-1].stop == max(length, window)
-    assert all(each.stop - each.start == window for each in found)
-    for one, other in itertools.pairwise(found):
-        assert one.start < other.start <= one.stop
+    windows = window_slices(length, window)
+    assert windows[0].start == 0
+    assert windows[-1].stop == max(length, window)
+    assert all(part.stop - part.start == window for part in windows)
+    for part, successor in itertools.pairwise(windows):
+        assert part.start < successor.start <= part.stop
         if window > 1:
-            assert 3 * (one.stop - other.start) >= window
+            assert 3 * (part.stop - successor.start) >= window
 
 
 # Balanced rows
@@ -337,14 +337,14 @@ def test_windows_cover_a_side_and_overlap_by_a_third(length: int, window: int) -
 @given(st.lists(st.sampled_from([-1, 0, 0, 0, 0, 1, 1, 2, 3, 5, 6, 255]), max_size=60), st.integers(1, 40))
 def test_a_sample_is_balanced_as_far_as_there_are_labels(labels: list[int], samples: int) -> None:
     rows = balanced_rows(torch.tensor(labels, dtype=torch.int64), 6, samples).tolist()
-    known = [label for label in labels if 0 <= label < 6]
-    assert len(set(rows)) == len(rows) == min(samples, len(known))
-    taken = [labels[row] for row in rows]
-    drawn = {c: taken.count(c) for c in set(known)}
-    assert set(taken) <= set(known)
-    for c, d in ((c, d) for c in drawn for d in drawn):
-        if drawn[c] < known.count(c):  # c had more to give, so no class got more than one beyond it
-            assert drawn[d] <= drawn[c] + 1
+    pool = [label for label in labels if 0 <= label < 6]
+    assert len(set(rows)) == len(rows) == min(samples, len(pool))
+    sample = [labels[row] for row in rows]
+    sizes = {c: sample.count(c) for c in set(pool)}
+    assert set(sample) <= set(pool)
+    for c, d in ((c, d) for c in sizes for d in sizes):
+        if sizes[c] < pool.count(c):  # c had more to give, so no class got more than one beyond it
+            assert sizes[d] <= sizes[c] + 1
 
 
 def test_a_sample_is_random_and_the_same_under_a_seed() -> None:
@@ -360,8 +360,8 @@ def test_a_sample_is_random_and_the_same_under_a_seed() -> None:
 def test_no_class_is_left_out_for_good_where_there_are_more_than_samples() -> None:
     labels = torch.cat([torch.zeros(200, dtype=torch.int64), torch.arange(1, 10)])
     torch.manual_seed(0)
-    drawn = torch.cat([labels[balanced_rows(labels, 10, 3)] for _ in range(400)])
-    share = torch.bincount(drawn, minlength=10) / len(drawn)
+    sample = torch.cat([labels[balanced_rows(labels, 10, 3)] for _ in range(400)])
+    share = torch.bincount(sample, minlength=10) / len(sample)
     assert share.min() > 0.06
     assert share.max() < 0.14
 
@@ -399,22 +399,22 @@ def process(rank: int) -> tuple[list[float], dict[str, Tensor]]:
         out["loss"].backward()
         contrasts.append(out["contrastive"].item())
         with torch.no_grad():
-            for each in method.parameters():
-                if each.requires_grad:
-                    each -= 0.1 * each.grad
-                    each.grad = None
+            for parameter in method.parameters():
+                if parameter.requires_grad:
+                    parameter -= 0.1 * parameter.grad
+                    parameter.grad = None
     state = {name: value for name, value in method.state_dict().items() if "running" not in name}
     return contrasts, state
 
 
 def test_two_processes_stay_the_same_whatever_their_batches(tmp_path: Path) -> None:
-    (contrasts, state), (others, other) = two_processes(process, tmp_path)
+    (contrasts, state), (losses, weights) = two_processes(process, tmp_path)
     for name, value in state.items():
-        torch.testing.assert_close(other[name], value, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(weights[name], value, msg=lambda text, name=name: f"{name}: {text}")
     assert (state["queue.targets"] >= 0).sum() > 8  # the keys of both
-    for found in (contrasts, others):
-        assert [value == 0 for value in found] == [True, False, True, True, False]
-        assert all(math.isfinite(value) for value in found)
+    for row in (contrasts, losses):
+        assert [value == 0 for value in row] == [True, False, True, True, False]
+        assert all(math.isfinite(value) for value in row)
 
 
 @pytest.mark.parametrize("size", [(4, 5), (8, 10)])

@@ -91,17 +91,17 @@ def batch(masks: bool = True) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
     generator = torch.Generator().manual_seed(3)
     patches = torch.rand(3, 1, 3, 5, 5, generator=generator)
     sizes = ((64, 64), (32, 48), (64, 80))
-    images = [nn.functional.interpolate(each, size)[0] for each, size in zip(patches, sizes, strict=True)]
+    images = [nn.functional.interpolate(patch, size)[0] for patch, size in zip(patches, sizes, strict=True)]
     boxes = [[[4, 6, 28, 30], [30, 30, 60, 62], [10, 40, 22, 52]], [[4, 4, 40, 28]], []]
     labels = [[0, 1, 2], [2], []]
     targets = []
-    for image, of_image, own in zip(images, boxes, labels, strict=True):
+    for image, of_image, classes in zip(images, boxes, labels, strict=True):
         target = {
             "boxes": torch.tensor(of_image, dtype=torch.float32).reshape(-1, 4),
-            "labels": torch.tensor(own).long(),
+            "labels": torch.tensor(classes).long(),
         }
         if masks:
-            target["masks"] = torch.zeros(len(own), *image.shape[1:], dtype=torch.uint8)
+            target["masks"] = torch.zeros(len(classes), *image.shape[1:], dtype=torch.uint8)
             for mask, (x1, y1, x2, y2) in zip(target["masks"], of_image, strict=True):
                 mask[y1:y2, x1:x2] = 1
         targets.append(target)
@@ -119,9 +119,9 @@ def detect(method: RCNN) -> tuple[list[dict[str, Tensor]], Tensor | None]:
         return method.eval().detect(images, targets)
 
 
-def assert_same(found: Any, expected: Any) -> None:
+def assert_same(result: Any, expected: Any) -> None:
     """Equal to the last bit."""
-    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    torch.testing.assert_close(result, expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("masks", [True, False], ids=["masks", "boxes"])
@@ -136,7 +136,7 @@ def test_the_loss_of_the_class_branch_is_that_of_the_boxes_and_the_others_are_to
     network.roi_heads.box_predictor.cls_score.register_forward_hook(lambda layer, features, out: logits.append(out))
     images, targets = batch(masks)
     torch.manual_seed(1)
-    expected = network(images, [{**each, "labels": each["labels"] + 1} for each in targets])
+    expected = network(images, [{**target, "labels": target["labels"] + 1} for target in targets])
     labels = torch.cat(sampled[0][2])
     assert len(labels.unique()) > 2, "there are objects and background"
     of_boxes = KINDS[kind](COUNTS)(logits[0], labels)
@@ -144,10 +144,10 @@ def test_the_loss_of_the_class_branch_is_that_of_the_boxes_and_the_others_are_to
         torch.testing.assert_close(of_boxes, expected["loss_classifier"])
     expected["loss_classifier"] = of_boxes
 
-    found = train(method, masks)
-    loss = found.pop("loss")
-    assert not any(value.requires_grad for value in found.values())
-    assert_same(found, {name: value.detach() for name, value in expected.items()})
+    terms = train(method, masks)
+    loss = terms.pop("loss")
+    assert not any(value.requires_grad for value in terms.values())
+    assert_same(terms, {name: value.detach() for name, value in expected.items()})
     total = sum(expected.values())
     torch.testing.assert_close(loss, total)
     loss.backward()
@@ -157,60 +157,62 @@ def test_the_loss_of_the_class_branch_is_that_of_the_boxes_and_the_others_are_to
 
 
 def scored_by_hand(
-    kind: str, network: Any, images: list[Tensor], threshold: float, most: int
+    kind: str, network: Any, images: list[Tensor], threshold: float, limit: int
 ) -> list[dict[str, Tensor]]:
     """What is detected with the weights of a network, class by class, in the pixels it resizes the images to."""
-    seen: dict[str, Any] = {}
-    network.roi_heads.register_forward_pre_hook(lambda heads, args: seen.update(proposals=args[1], sizes=args[2]))
-    network.roi_heads.box_predictor.register_forward_hook(lambda predictor, args, out: seen.update(out=out))
+    record: dict[str, Any] = {}
+    network.roi_heads.register_forward_pre_hook(lambda heads, args: record.update(proposals=args[1], sizes=args[2]))
+    network.roi_heads.box_predictor.register_forward_hook(lambda predictor, args, out: record.update(out=out))
     network(images)
-    logits, deltas = seen["out"]
+    logits, deltas = record["out"]
     if kind == "softmax":
         scores = logits.softmax(1)[:, 1:]
     elif kind == "objectness":
         scores = logits[:, :1].sigmoid() * logits[:, 1:].softmax(1)
     else:
         scores = logits[:, 1:].sigmoid() * (1 - logits[:, :1].sigmoid())
-    places = network.roi_heads.box_coder.decode(deltas, seen["proposals"])
-    lengths = [len(each) for each in seen["proposals"]]
+    places = network.roi_heads.box_coder.decode(deltas, record["proposals"])
+    lengths = [len(part) for part in record["proposals"]]
     results = []
-    for of_image, own, (height, width) in zip(places.split(lengths), scores.split(lengths), seen["sizes"], strict=True):
-        found = []
-        for c in range(own.shape[1]):
+    for of_image, probabilities, (height, width) in zip(
+        places.split(lengths), scores.split(lengths), record["sizes"], strict=True
+    ):
+        detections = []
+        for c in range(probabilities.shape[1]):
             boxes = of_image[:, c + 1].clone()
             boxes[:, 0::2] = boxes[:, 0::2].clamp(0, width)
             boxes[:, 1::2] = boxes[:, 1::2].clamp(0, height)
-            fits = (own[:, c] > threshold) & ((boxes[:, 2:] - boxes[:, :2]).amin(1) >= 0.01)
-            boxes, of_class = boxes[fits], own[fits, c]
-            found += [(float(of_class[k]), c, boxes[k].tolist()) for k in nms(boxes, of_class, 0.5).tolist()]
-        found = sorted(found, reverse=True)[:most]
+            fits = (probabilities[:, c] > threshold) & ((boxes[:, 2:] - boxes[:, :2]).amin(1) >= 0.01)
+            boxes, of_class = boxes[fits], probabilities[fits, c]
+            detections += [(float(of_class[k]), c, boxes[k].tolist()) for k in nms(boxes, of_class, 0.5).tolist()]
+        detections = sorted(detections, reverse=True)[:limit]
         results.append(
             {
-                "scores": [each[0] for each in found],
-                "labels": [each[1] for each in found],
-                "boxes": [each[2] for each in found],
+                "scores": [detection[0] for detection in detections],
+                "labels": [detection[1] for detection in detections],
+                "boxes": [detection[2] for detection in detections],
             }
         )
     return results
 
 
-@pytest.mark.parametrize(("threshold", "most"), [(0.05, 20), (0.8, 300)])
+@pytest.mark.parametrize(("threshold", "limit"), [(0.05, 20), (0.8, 300)])
 @every_kind
-def test_detections_are_those_scored_by_hand(kind: str, threshold: float, most: int) -> None:
-    method = spread(make(kind, score_threshold=threshold, detections=most))
+def test_detections_are_those_scored_by_hand(kind: str, threshold: float, limit: int) -> None:
+    method = spread(make(kind, score_threshold=threshold, detections=limit))
     images, _ = batch()
     with torch.no_grad():
-        found, pairs = method.detect(images)
-        expected = scored_by_hand(kind, unmodified(method), images, threshold, most)
+        detections, pairs = method.detect(images)
+        expected = scored_by_hand(kind, unmodified(method), images, threshold, limit)
     assert pairs is None
-    lengths = [len(each["scores"]) for each in expected]
+    lengths = [len(entry["scores"]) for entry in expected]
     assert lengths == [20] * 3 if threshold < 0.1 else 0 < min(lengths) <= max(lengths) < 300
-    for each, wanted, image in zip(found, expected, images, strict=True):
+    for detection, truth, image in zip(detections, expected, images, strict=True):
         scale = 64 / min(image.shape[1:])
-        assert each["labels"].tolist() == wanted["labels"]
-        torch.testing.assert_close(each["scores"], torch.tensor(wanted["scores"]), rtol=1e-4, atol=1e-6)
-        torch.testing.assert_close(each["boxes"] * scale, torch.tensor(wanted["boxes"]), rtol=1e-3, atol=1e-2)
-        assert each["masks"].shape == (len(each["labels"]), 1, *image.shape[1:])
+        assert detection["labels"].tolist() == truth["labels"]
+        torch.testing.assert_close(detection["scores"], torch.tensor(truth["scores"]), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(detection["boxes"] * scale, torch.tensor(truth["boxes"]), rtol=1e-3, atol=1e-2)
+        assert detection["masks"].shape == (len(detection["labels"]), 1, *image.shape[1:])
 
 
 @pytest.mark.parametrize("masks", [True, False], ids=["masks", "boxes"])
@@ -218,36 +220,36 @@ def test_with_softmax_detections_are_torchvisions(masks: bool) -> None:
     method = spread(make(masks=masks))
     images, _ = batch()
     with torch.no_grad():
-        found, _ = method.detect(images)
+        detections, _ = method.detect(images)
         expected = unmodified(method)(images)
-    assert all(len(each["boxes"]) for each in expected)
-    assert_same(found, [{**each, "labels": each["labels"] - 1} for each in expected])
-    assert set(torch.cat([each["labels"] for each in found]).tolist()) == {0, 1, 2}
+    assert all(len(detection["boxes"]) for detection in expected)
+    assert_same(detections, [{**detection, "labels": detection["labels"] - 1} for detection in expected])
+    assert set(torch.cat([detection["labels"] for detection in detections]).tolist()) == {0, 1, 2}
 
 
 @every_kind
 def test_proposals_on_objects_give_pairs_of_true_and_predicted_class(kind: str) -> None:
-    method, seen = spread(make(kind)), {}
+    method, record = spread(make(kind)), {}
     predictor = method.network.roi_heads.box_predictor
-    method.network.roi_heads.register_forward_pre_hook(lambda heads, args: seen.update(proposals=args[1]))
-    predictor.cls_score.register_forward_hook(lambda layer, features, out: seen.update(logits=out))
+    method.network.roi_heads.register_forward_pre_hook(lambda heads, args: record.update(proposals=args[1]))
+    predictor.cls_score.register_forward_hook(lambda layer, features, out: record.update(logits=out))
     images, targets = batch()
     with torch.no_grad():
         method.detect(images)
         for image, target, proposals in zip(
-            images[:2], targets, seen["proposals"], strict=False
+            images[:2], targets, record["proposals"], strict=False
         ):  # objects to be found
             target["boxes"] = proposals[: len(target["labels"])] * min(image.shape[1:]) / 64
         _, pairs = method.detect(images, targets)
     expected, row = [], 0
-    for image, target, proposals in zip(images, targets, seen["proposals"], strict=True):
+    for image, target, proposals in zip(images, targets, record["proposals"], strict=True):
         for x1, y1, x2, y2 in proposals.tolist():
             overlaps = []
             for a1, b1, a2, b2 in (target["boxes"] * (64 / min(image.shape[1:]))).tolist():
                 common = max(0, min(x2, a2) - max(x1, a1)) * max(0, min(y2, b2) - max(y1, b1))
                 overlaps.append(common / ((x2 - x1) * (y2 - y1) + (a2 - a1) * (b2 - b1) - common))
             if max(overlaps, default=0) >= 0.5:
-                scores = method.boxes.scores(seen["logits"][row : row + 1])[0].tolist()
+                scores = method.boxes.scores(record["logits"][row : row + 1])[0].tolist()
                 label = int(target["labels"][overlaps.index(max(overlaps))])
                 expected.append([label, scores.index(max(scores))])
             row += 1
@@ -272,7 +274,7 @@ def test_images_without_instances_are_trained_on(kind: str) -> None:
     losses["loss"].backward()
     assert losses["loss_box_reg"] == losses["loss_mask"] == 0
     assert losses["loss_classifier"] > 0
-    assert all(each.grad.isfinite().all() for each in method.parameters() if each.grad is not None)
+    assert all(parameter.grad.isfinite().all() for parameter in method.parameters() if parameter.grad is not None)
 
 
 CASES = [(kind, loss) for kind in (SoftmaxBoxes, ObjectnessBoxes) for loss in OF_LOGITS]
@@ -281,23 +283,23 @@ CASES += [(SigmoidBoxes, loss) for loss in OF_SIGMOIDS]
 
 def test_every_loss_of_logits_is_tried() -> None:
     of_embeddings = {"Balanced", "ClassInstance", "GaussianMixture", "Supervised"}
-    of_one_label = [each.__name__ for each in losses() if not each.several_labels]
-    others = [name for name in of_one_label if not name.startswith((*of_embeddings, "Pixel"))]
-    assert sorted(OF_LOGITS + OF_SIGMOIDS) == sorted(others)
+    of_one_label = [loss.__name__ for loss in losses() if not loss.several_labels]
+    names = [name for name in of_one_label if not name.startswith((*of_embeddings, "Pixel"))]
+    assert sorted(OF_LOGITS + OF_SIGMOIDS) == sorted(names)
 
 
-@pytest.mark.parametrize(("kind", "loss"), CASES, ids=lambda each: each if isinstance(each, str) else each.__name__)
+@pytest.mark.parametrize(("kind", "loss"), CASES, ids=lambda part: part if isinstance(part, str) else part.__name__)
 def test_every_loss_trains(kind: type[BoxClassification], loss: str) -> None:
     classifier = CosineClassifier if loss == "LDAMLoss" else nn.Linear
     method = make(masks=False, boxes=boxes_with(kind, loss), classifier=classifier)
-    for each in method.modules():
-        if isinstance(each, ClassDifficultyLoss):
-            each.difficulty.update([0.9, 0.5, 0.1])
-        if isinstance(each, Loss):
-            each.set_epoch(1, 2)
+    for module in method.modules():
+        if isinstance(module, ClassDifficultyLoss):
+            module.difficulty.update([0.9, 0.5, 0.1])
+        if isinstance(module, Loss):
+            module.set_epoch(1, 2)
     train(method, masks=False)["loss"].backward()
-    learned = {name: each for name, each in method.named_parameters() if each.requires_grad}
-    assert all(each.grad is not None and each.grad.isfinite().all() for each in learned.values())
+    learned = {name: parameter for name, parameter in method.named_parameters() if parameter.requires_grad}
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in learned.values())
     assert learned["network.roi_heads.box_predictor.cls_score.weight"].grad.abs().max() > 0
 
 
@@ -314,49 +316,49 @@ def test_the_boxes_prepare_the_classifier() -> None:
 
 
 @pytest.mark.parametrize(
-    "again", [copy.deepcopy, lambda method: pickle.loads(pickle.dumps(method))], ids=["copy", "pickle"]
+    "duplicate", [copy.deepcopy, lambda method: pickle.loads(pickle.dumps(method))], ids=["copy", "pickle"]
 )
 @pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
-def test_a_copy_is_whole_and_apart(kind: str, again: Callable[[RCNN], RCNN]) -> None:
+def test_a_copy_is_whole_and_apart(kind: str, duplicate: Callable[[RCNN], RCNN]) -> None:
     method = make(kind, masks=False)
     train(method)
-    copied = again(method)
-    assert_same((train(copied), detect(copied)), (train(method), detect(method)))
+    twin = duplicate(method)
+    assert_same((train(twin), detect(twin)), (train(method), detect(method)))
     before = detect(method)
     with torch.no_grad():
-        copied.network.roi_heads.box_predictor.cls_score.weight.zero_()
-        copied.network.roi_heads.box_predictor.cls_score.bias.zero_()
+        twin.network.roi_heads.box_predictor.cls_score.weight.zero_()
+        twin.network.roi_heads.box_predictor.cls_score.bias.zero_()
     if kind == "softmax":
-        assert train(copied)["loss_classifier"].item() == pytest.approx(math.log(4))
-    _, pairs = detect(copied)
+        assert train(twin)["loss_classifier"].item() == pytest.approx(math.log(4))
+    _, pairs = detect(twin)
     assert pairs is not None
     assert set(pairs[:, 1].tolist()) == {0}
     assert_same(detect(method), before)
 
 
 def test_a_state_dict_holds_everything() -> None:
-    method, other = make("sigmoid"), make("sigmoid")
-    for parameter in other.parameters():
+    method, twin = make("sigmoid"), make("sigmoid")
+    for parameter in twin.parameters():
         nn.init.normal_(parameter)
     train(method)  # moves the state of the loss
-    other.load_state_dict(method.state_dict())
-    assert_same((detect(other), train(other)), (detect(method), train(method)))
+    twin.load_state_dict(method.state_dict())
+    assert_same((detect(twin), train(twin)), (detect(method), train(method)))
 
 
 def test_training_and_evaluation_leave_nothing_to_each_other() -> None:
     method = make()
-    losses, found = train(method), detect(method)
-    assert_same((train(method), detect(method)), (losses, found))
+    losses, detections = train(method), detect(method)
+    assert_same((train(method), detect(method)), (losses, detections))
     images, _ = batch()
     with torch.no_grad():
-        assert_same(method.detect(images), (found[0], None))
+        assert_same(method.detect(images), (detections[0], None))
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 def test_no_batch_is_kept(training: bool) -> None:
     method = make().train(training)
     images, targets = batch()
-    kept = [weakref.ref(each[name]) for each in targets for name in ("labels", "masks")]
+    references = [weakref.ref(target[name]) for target in targets for name in ("labels", "masks")]
     if training:
         method(images, targets)
     else:
@@ -364,7 +366,7 @@ def test_no_batch_is_kept(training: bool) -> None:
             method.detect(images, targets)
     del images, targets
     gc.collect()
-    assert [each() for each in kept] == [None] * 6
+    assert [reference() for reference in references] == [None] * 6
     size = sum(value.numel() * value.element_size() for value in method.state_dict().values())
     assert len(pickle.dumps(method)) < 1.2 * size + 100_000
 
@@ -372,13 +374,13 @@ def test_no_batch_is_kept(training: bool) -> None:
 def test_boxes_stay_in_full_precision_under_autocast() -> None:
     method = make(masks=False)
     corner = torch.tensor([[33.3, 21.7, 61.3, 60.9]])
-    seen = []
+    calls = []
     heads = method.network.roi_heads
-    heads.register_forward_pre_hook(lambda module, args: seen.append(args))
+    heads.register_forward_pre_hook(lambda module, args: calls.append(args))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         method([torch.rand(3, 64, 64)], [{"boxes": corner, "labels": torch.tensor([1])}])
-    (features, proposals, _, targets), *_ = seen
-    assert {each.dtype for each in (*features.values(), *proposals)} == {torch.float32}
+    (features, proposals, _, targets), *_ = calls
+    assert {tensor.dtype for tensor in (*features.values(), *proposals)} == {torch.float32}
     assert torch.equal(targets[0]["boxes"], corner)
 
 

@@ -13,8 +13,8 @@ FEATURES = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=t
 def test_means_are_of_each_class_and_of_length_1() -> None:
     means = class_means(FEATURES, TARGETS, 3)
     for c in range(3):
-        own = sum(FEATURES[row] for row in range(7) if TARGETS[row] == c)
-        torch.testing.assert_close(means[c], own / own.square().sum().sqrt())
+        total = sum(FEATURES[row] for row in range(7) if TARGETS[row] == c)
+        torch.testing.assert_close(means[c], total / total.square().sum().sqrt())
     assert torch.equal(ClassMeans()(FEATURES, TARGETS, ["a", "b", "c"]), means)
 
 

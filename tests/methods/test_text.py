@@ -56,23 +56,23 @@ def test_the_weights_are_those_of_the_formula(folder: Path) -> None:
 
 def test_more_classes_than_are_encoded_at_once(folder: Path) -> None:
     start = TextFeatures(f"local-dir:{folder}")
-    none = torch.zeros(0, 16), torch.zeros(0, dtype=torch.long)
-    alone = start(*none, NAMES)
-    torch.testing.assert_close(start(*none, 86 * NAMES), alone.repeat(86, 1))  # 258, where 256 are
+    empty = torch.zeros(0, 16), torch.zeros(0, dtype=torch.long)
+    alone = start(*empty, NAMES)
+    torch.testing.assert_close(start(*empty, 86 * NAMES), alone.repeat(86, 1))  # 258, where 256 are
 
 
 def test_a_backbone_of_another_model_is_one_line(folder: Path) -> None:
-    with pytest.raises(InputError, match="makes 16 features, the backbone 20: give --model") as caught:
+    with pytest.raises(InputError, match="makes 16 features, the backbone 20: give --model") as error:
         TextFeatures(f"local-dir:{folder}")(torch.zeros(0, 20), torch.zeros(0, dtype=torch.long), NAMES)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("model", ["local-dir:nowhere", "no-such-model"])
 def test_a_model_that_cannot_be_had_is_one_line(model: str) -> None:
     pytest.importorskip("open_clip")
-    with pytest.raises(InputError, match="cannot have the text tower of") as caught:
+    with pytest.raises(InputError, match="cannot have the text tower of") as error:
         TextFeatures(model, pretrained=None)(torch.zeros(0, 16), torch.zeros(0, dtype=torch.long), NAMES)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
 def test_without_open_clip_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

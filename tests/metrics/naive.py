@@ -18,19 +18,19 @@ def figures(
     rows, labels = logits.double().tolist(), targets.tolist()
     classes = range(len(counts))
     order = [sorted(classes, key=lambda c, row=row: -row[c]) for row in rows]
-    hit = [ranked[0] == y for ranked, y in zip(order, labels, strict=True)]
-    predicted = [sum(ranked[0] == c for ranked in order) for c in classes]
+    hits = [ranking[0] == y for ranking, y in zip(order, labels, strict=True)]
+    predictions = [sum(ranking[0] == c for ranking in order) for c in classes]
     images = [labels.count(c) for c in classes]
-    right = [sum(h for h, y in zip(hit, labels, strict=True) if y == c) for c in classes]
+    right = [sum(h for h, y in zip(hits, labels, strict=True) if y == c) for c in classes]
     accuracy = [right[c] / images[c] if images[c] else NAN for c in classes]
-    measured = [value for value in accuracy if not math.isnan(value)]
-    floored = [max(value, 1e-3) for value in measured]
+    accuracies = [value for value in accuracy if not math.isnan(value)]
+    floors = [max(value, 1e-3) for value in accuracies]
 
     def group(belongs) -> float:
         return mean([accuracy[c] for c in classes if belongs(counts[c]) and images[c]])
 
     in_bin: list[list[tuple[float, bool]]] = [[] for _ in range(bins)]
-    for row, h in zip(rows, hit, strict=True):
+    for row, h in zip(rows, hits, strict=True):
         confidence = math.exp(max(row)) / sum(math.exp(value) for value in row)
         in_bin[max(math.ceil(confidence * bins), 1) - 1].append((confidence, h))
     error = sum(
@@ -38,25 +38,25 @@ def figures(
         for members in in_bin
         if members
     )
-    chance = sum(images[c] * predicted[c] for c in classes) / len(rows) ** 2 if rows else NAN
+    chance = sum(images[c] * predictions[c] for c in classes) / len(rows) ** 2 if rows else NAN
     scalars = {
-        "top1": mean(hit),
-        "top5": mean([y in ranked[:5] for ranked, y in zip(order, labels, strict=True)]),
-        "balanced_accuracy": mean(measured),
-        "macro_f1": mean([2 * right[c] / (images[c] + predicted[c]) for c in classes if images[c] + predicted[c]]),
-        "mean_precision": mean([right[c] / predicted[c] if predicted[c] else 0.0 for c in classes if images[c]]),
-        "cohen_kappa": (mean(hit) - chance) / (1 - chance) if chance != 1 else NAN,
+        "top1": mean(hits),
+        "top5": mean([y in ranking[:5] for ranking, y in zip(order, labels, strict=True)]),
+        "balanced_accuracy": mean(accuracies),
+        "macro_f1": mean([2 * right[c] / (images[c] + predictions[c]) for c in classes if images[c] + predictions[c]]),
+        "mean_precision": mean([right[c] / predictions[c] if predictions[c] else 0.0 for c in classes if images[c]]),
+        "cohen_kappa": (mean(hits) - chance) / (1 - chance) if chance != 1 else NAN,
         "many": group(lambda n: n > 100),
         "medium": group(lambda n: 20 <= n <= 100),
         "few": group(lambda n: n < 20),
-        "worst_class": min(measured, default=NAN),
-        "geometric_mean": math.prod(floored) ** (1 / len(floored)) if floored else NAN,
-        "harmonic_mean": len(floored) / sum(1 / value for value in floored) if floored else NAN,
+        "worst_class": min(accuracies, default=NAN),
+        "geometric_mean": math.prod(floors) ** (1 / len(floors)) if floors else NAN,
+        "harmonic_mean": len(floors) / sum(1 / value for value in floors) if floors else NAN,
         "calibration_error": error if rows else NAN,
     }
     per_class = {
         "images": images,
         "accuracy": accuracy,
-        "precision": [right[c] / predicted[c] if predicted[c] else NAN for c in classes],
+        "precision": [right[c] / predictions[c] if predictions[c] else NAN for c in classes],
     }
     return scalars, per_class

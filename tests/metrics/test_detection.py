@@ -33,8 +33,8 @@ seeds = pytest.mark.parametrize("seed", range(4))
 def package(name: str) -> ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found: ModuleType = pytest.importorskip(name)
-    return found
+        module: ModuleType = pytest.importorskip(name)
+    return module
 
 
 def encoded(mask: NDArray[np.uint8], text: bool = False) -> Entry:
@@ -61,7 +61,7 @@ def scene(seed: int, kind: Kind, images: int = 5, classes: int = 6) -> Scene:
     class_ids = (random.permutation(classes) * 3).tolist()
     truth: Entry = {"images": [], "annotations": []}
     truth["categories"] = [
-        {"id": each, "name": str(each), "frequency": "rcf"[place % 3]} for place, each in enumerate(class_ids)
+        {"id": number, "name": str(number), "frequency": "rcf"[place % 3]} for place, number in enumerate(class_ids)
     ]
     detections: list[Entry] = []
 
@@ -70,11 +70,11 @@ def scene(seed: int, kind: Kind, images: int = 5, classes: int = 6) -> Scene:
         detections.append({"image_id": image, "category_id": category, "score": random.integers(10) / 10, **shape})
 
     for image in image_ids:
-        shown = [each for each in class_ids[1:] if random.random() < 0.6]
-        negative = [each for each in class_ids if each not in shown and random.random() < 0.6]
-        lists = {"neg_category_ids": negative, "not_exhaustive_category_ids": shown[:: random.integers(1, 4)]}
+        positives = [number for number in class_ids[1:] if random.random() < 0.6]
+        negative = [number for number in class_ids if number not in positives and random.random() < 0.6]
+        lists = {"neg_category_ids": negative, "not_exhaustive_category_ids": positives[:: random.integers(1, 4)]}
         truth["images"].append({"id": image, "height": HEIGHT, "width": WIDTH, **lists})
-        for category in np.repeat(shown, random.integers(1, 5, len(shown))).tolist():
+        for category in np.repeat(positives, random.integers(1, 5, len(positives))).tolist():
             sides = random.choice([8, 20, 32, 45, 96, 105], 2)
             box = np.concatenate([random.integers(0, 30, 2), sides])
             annotation = {"id": len(truth["annotations"]) + 1, "image_id": image, "category_id": category}
@@ -82,8 +82,8 @@ def scene(seed: int, kind: Kind, images: int = 5, classes: int = 6) -> Scene:
             annotation |= {"ignore": int(random.random() < 0.1)}
             truth["annotations"].append({**annotation, **outline(kind, box, random)})
             for _ in range(random.integers(4)):
-                moved = box + np.round(random.normal(0, 0.1, 4) * np.tile(sides, 2))
-                detect(image, category, np.maximum(moved, 0))
+                detection = box + np.round(random.normal(0, 0.1, 4) * np.tile(sides, 2))
+                detect(image, category, np.maximum(detection, 0))
         for category in random.choice([*class_ids, 99], 15).tolist():  # 99 is no class
             detect(image, category, random.integers(0, 60, 4))
     random.shuffle(truth["annotations"])
@@ -121,8 +121,8 @@ def of_lvis(truth: Entry, detections: list[Entry], kind: Kind, limit: int) -> tu
         warnings.simplefilter("ignore")  # logging's old name of a warning
         patch.setattr(np, "float", float, raising=False)  # numpy's old name of it
         data = FromMemory(deepcopy(truth))
-        found = lvis.LVISResults(data, deepcopy(detections), max_dets=limit)
-        evaluation = lvis.LVISEval(data, found, kind)
+        results = lvis.LVISResults(data, deepcopy(detections), max_dets=limit)
+        evaluation = lvis.LVISEval(data, results, kind)
         evaluation.run()
     return evaluation.eval["precision"], {name: float(value) for name, value in evaluation.results.items()}
 
@@ -132,9 +132,9 @@ def mean(precision: FloatArray) -> float:
     return float(precision.mean()) if precision.size else math.nan
 
 
-def check(measured: AveragePrecision, precision: FloatArray) -> None:
+def check(figures: AveragePrecision, precision: FloatArray) -> None:
     """Compare every figure with those of a precision (10, 101, C, 4)."""
-    wanted = {
+    reference = {
         "ap": mean(precision[..., 0]),
         "ap50": mean(precision[0, ..., 0]),
         "ap75": mean(precision[5, ..., 0]),
@@ -144,9 +144,9 @@ def check(measured: AveragePrecision, precision: FloatArray) -> None:
         "class_ap": [mean(precision[:, :, c, 0]) for c in range(precision.shape[2])],
         "class_ap50": [mean(precision[0, :, c, 0]) for c in range(precision.shape[2])],
     }
-    assert list(wanted) == list(AveragePrecision.__dataclass_fields__)
-    for name, value in wanted.items():
-        np.testing.assert_allclose(getattr(measured, name), value, atol=1e-6, rtol=0, err_msg=name)
+    assert list(reference) == list(AveragePrecision.__dataclass_fields__)
+    for name, value in reference.items():
+        np.testing.assert_allclose(getattr(figures, name), value, atol=1e-6, rtol=0, err_msg=name)
 
 
 @kinds
@@ -164,14 +164,14 @@ def test_coco_figures_are_those_of_pycocotools(kind: Kind, seed: int, limit: int
 @pytest.mark.parametrize("limit", [300, 9])
 def test_federated_figures_are_those_of_lvis(kind: Kind, seed: int, limit: int) -> None:
     truth, detections = scene(seed, kind)
-    measured = average_precision(truth, detections, kind, federated=True, max_detections=limit)
+    result = average_precision(truth, detections, kind, federated=True, max_detections=limit)
     precision, figures = of_lvis(truth, detections, kind, limit)
-    check(measured, precision)
-    ordered = sorted(truth["categories"], key=lambda each: each["id"])
-    groups = group_ap(measured.class_ap, [COUNTS[each["frequency"]] for each in ordered])
+    check(result, precision)
+    categories = sorted(truth["categories"], key=lambda category: category["id"])
+    groups = group_ap(result.class_ap, [COUNTS[category["frequency"]] for category in categories])
     for name, group in {"APf": "many", "APc": "medium", "APr": "few"}.items():
-        wanted = math.nan if figures[name] == -1 else figures[name]
-        assert groups[group] == pytest.approx(wanted, abs=1e-6, nan_ok=True), name
+        value = math.nan if figures[name] == -1 else figures[name]
+        assert groups[group] == pytest.approx(value, abs=1e-6, nan_ok=True), name
 
 
 @kinds
@@ -181,13 +181,13 @@ def test_arrays_in_parts_measure_as_the_results_do(kind: Kind, federated: bool) 
     truth, detections = scene(3, kind)
     parts = [Detections.of(part, kind) for part in (detections[:7], [], detections[7:])]
     backwards = np.arange(len(detections))[::-1]
-    found = Detections.cat(parts).take(backwards).take(backwards)
-    assert found.shapes(kind) == Detections.of(detections, kind).shapes(kind)
-    one, other = (average_precision(truth, each, kind, federated) for each in (found, detections))
-    np.testing.assert_array_equal(one.class_ap, other.class_ap)
-    assert one.ap == other.ap
+    arrays = Detections.cat(parts).take(backwards).take(backwards)
+    assert arrays.shapes(kind) == Detections.of(detections, kind).shapes(kind)
+    ours, theirs = (average_precision(truth, results, kind, federated) for results in (arrays, detections))
+    np.testing.assert_array_equal(ours.class_ap, theirs.class_ap)
+    assert ours.ap == theirs.ap
     with pytest.raises(ValueError, match="the detections have no"):
-        found.shapes("segm" if kind == "bbox" else "bbox")
+        arrays.shapes("segm" if kind == "bbox" else "bbox")
 
 
 @kinds
@@ -197,17 +197,17 @@ def test_parts_one_after_another_are_the_whole(kind: Kind, number: int) -> None:
     size = -(-len(detections) // number)
     parts = [detections[start : start + size] for start in range(0, len(detections), size)]
     assert len(parts) == number
-    found, whole = Detections.cat([Detections.of(part, kind) for part in parts]), Detections.of(detections, kind)
-    assert found.shapes(kind) == whole.shapes(kind)
+    arrays, whole = Detections.cat([Detections.of(part, kind) for part in parts]), Detections.of(detections, kind)
+    assert arrays.shapes(kind) == whole.shapes(kind)
     for name in ("images", "categories", "scores"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+        np.testing.assert_array_equal(getattr(arrays, name), getattr(whole, name))
 
 
 def test_polygons_are_masks_too() -> None:
     truth, detections = scene(0, "segm")
-    for each in truth["annotations"]:
-        x, y = np.random.default_rng(each["id"]).integers(0, 50, 2).tolist()
-        each |= {"segmentation": [[x, y, x + 40, y, x + 20, y + 40]], "iscrowd": 0}
+    for annotation in truth["annotations"]:
+        x, y = np.random.default_rng(annotation["id"]).integers(0, 50, 2).tolist()
+        annotation |= {"segmentation": [[x, y, x + 40, y, x + 20, y + 40]], "iscrowd": 0}
     check(average_precision(truth, detections, "segm"), of_pycocotools(truth, detections, "segm", 100))
 
 
@@ -233,9 +233,9 @@ def data(*annotations: Entry, classes: int = 2, images: int = 2, **lists: list[i
     }
 
 
-def thing(image: int = 1, category: int = 1, box: Sequence[float] = (0, 0, 10, 10), **more: Any) -> Entry:
+def thing(image: int = 1, category: int = 1, box: Sequence[float] = (0, 0, 10, 10), **fields: Any) -> Entry:
     entry = {"id": 1, "image_id": image, "category_id": category, "bbox": list(box), "area": box[2] * box[3]}
-    return {**entry, "iscrowd": 0, **more}
+    return {**entry, "iscrowd": 0, **fields}
 
 
 def guess(score: float = 0.5, image: int = 1, category: int = 1, box: Sequence[float] = (0, 0, 10, 10)) -> Entry:
@@ -249,55 +249,57 @@ AWAY = (50, 50, 10, 10)
 @pytest.mark.parametrize("federated", [False, True])
 def test_a_perfect_detector(kind: Kind, federated: bool) -> None:
     truth, _ = scene(1, kind)
-    truth["annotations"] = [{**each, "iscrowd": 0, "ignore": 0} for each in truth["annotations"] if each["area"]]
+    truth["annotations"] = [{**entry, "iscrowd": 0, "ignore": 0} for entry in truth["annotations"] if entry["area"]]
     shape = {"bbox": "bbox", "segm": "segmentation"}[kind]
     keys = ("image_id", "category_id", shape)
-    perfect = [{key: each[key] for key in keys} | {"score": 1.0} for each in truth["annotations"]]
-    measured = average_precision(truth, perfect, kind, federated)
-    shown = {each["category_id"] for each in truth["annotations"]}
-    wanted = [1.0 if each in shown else math.nan for each in sorted(each["id"] for each in truth["categories"])]
-    assert measured.ap == measured.ap50 == measured.ap75 == 1
-    np.testing.assert_array_equal(measured.class_ap, wanted)
-    np.testing.assert_array_equal(measured.class_ap50, wanted)
+    perfect = [{key: annotation[key] for key in keys} | {"score": 1.0} for annotation in truth["annotations"]]
+    figures = average_precision(truth, perfect, kind, federated)
+    present = {annotation["category_id"] for annotation in truth["annotations"]}
+    expected = [
+        1.0 if number in present else math.nan for number in sorted(category["id"] for category in truth["categories"])
+    ]
+    assert figures.ap == figures.ap50 == figures.ap75 == 1
+    np.testing.assert_array_equal(figures.class_ap, expected)
+    np.testing.assert_array_equal(figures.class_ap50, expected)
 
 
 def test_closed_forms() -> None:
     def ap(*detections: Entry, **options: Any) -> float:
         return average_precision(data(thing(), thing(2, id=2)), detections, "bbox", **options).ap
 
-    found, other = guess(0.5), guess(0.4, image=2)
-    assert ap(found, other) == 1
-    assert ap(found) == pytest.approx(51 / 101), "precision 1 at the recalls 0, 0.01, ..., 0.5"
-    assert ap(found, other, guess(0.6, box=AWAY)) == pytest.approx(2 / 3), "the best precision from there on"
-    assert ap(found, guess(0.45), other) == pytest.approx((51 + 50 * 2 / 3) / 101), "found twice is wrong once"
-    assert ap(found, guess(0.6, box=AWAY), max_detections=1) == 0
-    assert ap(found, guess(0.6, category=2), max_detections=1) == pytest.approx(51 / 101), "by class"
-    assert ap(found, guess(0.6, category=2), max_detections=1, federated=True) == 0, "over all classes"
+    hit, partner = guess(0.5), guess(0.4, image=2)
+    assert ap(hit, partner) == 1
+    assert ap(hit) == pytest.approx(51 / 101), "precision 1 at the recalls 0, 0.01, ..., 0.5"
+    assert ap(hit, partner, guess(0.6, box=AWAY)) == pytest.approx(2 / 3), "the best precision from there on"
+    assert ap(hit, guess(0.45), partner) == pytest.approx((51 + 50 * 2 / 3) / 101), "found twice is wrong once"
+    assert ap(hit, guess(0.6, box=AWAY), max_detections=1) == 0
+    assert ap(hit, guess(0.6, category=2), max_detections=1) == pytest.approx(51 / 101), "by class"
+    assert ap(hit, guess(0.6, category=2), max_detections=1, federated=True) == 0, "over all classes"
 
 
 def test_thresholds_and_areas() -> None:
     truth = data(thing(box=(0, 0, 10, 10)), thing(category=2, box=(0, 0, 50, 50), id=2))
     detections = [guess(box=(0, 0, 10, 7.2)), guess(category=2, box=(0, 0, 50, 50))]
-    measured = average_precision(truth, detections, "bbox")
-    np.testing.assert_allclose(measured.class_ap, [0.5, 1])
-    np.testing.assert_allclose(measured.class_ap50, [1, 1])
-    assert (measured.ap, measured.ap50, measured.ap75) == pytest.approx((0.75, 1, 0.5))
-    assert (measured.ap_small_area, measured.ap_medium_area) == pytest.approx((0.5, 1))
-    assert math.isnan(measured.ap_large_area)
+    figures = average_precision(truth, detections, "bbox")
+    np.testing.assert_allclose(figures.class_ap, [0.5, 1])
+    np.testing.assert_allclose(figures.class_ap50, [1, 1])
+    assert (figures.ap, figures.ap50, figures.ap75) == pytest.approx((0.75, 1, 0.5))
+    assert (figures.ap_small_area, figures.ap_medium_area) == pytest.approx((0.5, 1))
+    assert math.isnan(figures.ap_large_area)
 
 
 @pytest.mark.parametrize(("federated", "limit"), [(False, 100), (True, 300)])
 def test_default_limits(federated: bool, limit: int) -> None:
-    wrong = [guess(0.9, box=AWAY)] * (limit - 1)
-    assert average_precision(data(thing()), [*wrong, guess(0.1)], "bbox", federated).ap == pytest.approx(1 / limit)
-    assert average_precision(data(thing()), [*wrong, wrong[0], guess(0.1)], "bbox", federated).ap == 0
+    misses = [guess(0.9, box=AWAY)] * (limit - 1)
+    assert average_precision(data(thing()), [*misses, guess(0.1)], "bbox", federated).ap == pytest.approx(1 / limit)
+    assert average_precision(data(thing()), [*misses, misses[0], guess(0.1)], "bbox", federated).ap == 0
 
 
 def test_classes_that_an_image_does_not_judge() -> None:
-    wrong = guess(0.9, image=2, box=AWAY)
-    assert average_precision(data(thing()), [wrong, guess()], "bbox").ap == 0.5
-    assert average_precision(data(thing()), [wrong, guess()], "bbox", federated=True).ap == 1, "left out"
-    assert average_precision(data(thing(), neg_category_ids=[1]), [wrong, guess()], "bbox", federated=True).ap == 0.5
+    miss = guess(0.9, image=2, box=AWAY)
+    assert average_precision(data(thing()), [miss, guess()], "bbox").ap == 0.5
+    assert average_precision(data(thing()), [miss, guess()], "bbox", federated=True).ap == 1, "left out"
+    assert average_precision(data(thing(), neg_category_ids=[1]), [miss, guess()], "bbox", federated=True).ap == 0.5
     open_ended = data(thing(), not_exhaustive_category_ids=[1])
     assert average_precision(open_ended, [guess(0.9, box=AWAY), guess()], "bbox", federated=True).ap == 1
     assert average_precision(open_ended, [guess(0.9, box=AWAY), guess()], "bbox").ap == 0.5
@@ -322,11 +324,11 @@ def test_the_area_of_a_detected_mask_is_its_own() -> None:
 
 def test_what_numbers_and_boxes_may_be() -> None:
     truth, detections = scene(2, "bbox")
-    other: list[Entry] = [
-        {**each, "bbox": tuple(np.float32(value) for value in each["bbox"]), "image_id": np.int64(each["image_id"])}
-        for each in detections
+    variants: list[Entry] = [
+        {**entry, "bbox": tuple(np.float32(value) for value in entry["bbox"]), "image_id": np.int64(entry["image_id"])}
+        for entry in detections
     ]
-    assert average_precision(truth, other, "bbox").ap == average_precision(truth, detections, "bbox").ap
+    assert average_precision(truth, variants, "bbox").ap == average_precision(truth, detections, "bbox").ap
 
 
 def test_an_annotation_with_the_number_0() -> None:
@@ -336,28 +338,28 @@ def test_an_annotation_with_the_number_0() -> None:
 @kinds
 @pytest.mark.parametrize("federated", [False, True])
 def test_nothing_found(kind: Kind, federated: bool) -> None:
-    measured = average_precision(data(thing(segmentation=encoded(np.eye(9, dtype=np.uint8)))), [], kind, federated)
-    assert (measured.ap, measured.ap50, measured.ap75, measured.ap_small_area) == (0, 0, 0, 0)
-    assert math.isnan(measured.ap_medium_area)
-    np.testing.assert_array_equal(measured.class_ap, [0, math.nan])
+    figures = average_precision(data(thing(segmentation=encoded(np.eye(9, dtype=np.uint8)))), [], kind, federated)
+    assert (figures.ap, figures.ap50, figures.ap75, figures.ap_small_area) == (0, 0, 0, 0)
+    assert math.isnan(figures.ap_medium_area)
+    np.testing.assert_array_equal(figures.class_ap, [0, math.nan])
 
 
 @kinds
 @pytest.mark.parametrize("federated", [False, True])
-@pytest.mark.parametrize("found", [False, True])
-def test_nothing_to_find(kind: Kind, federated: bool, found: bool) -> None:
-    detections = [guess() | {"segmentation": encoded(np.eye(9, dtype=np.uint8))}] if found else []
-    measured = average_precision(data(neg_category_ids=[1]), detections, kind, federated)
+@pytest.mark.parametrize("hit", [False, True])
+def test_nothing_to_find(kind: Kind, federated: bool, hit: bool) -> None:
+    detections = [guess() | {"segmentation": encoded(np.eye(9, dtype=np.uint8))}] if hit else []
+    figures = average_precision(data(neg_category_ids=[1]), detections, kind, federated)
     for name in ("ap", "ap50", "ap75", "ap_small_area", "ap_medium_area", "ap_large_area"):
-        assert math.isnan(getattr(measured, name))
-    assert measured.class_ap.shape == measured.class_ap50.shape == (2,)
-    assert np.isnan([measured.class_ap, measured.class_ap50]).all()
+        assert math.isnan(getattr(figures, name))
+    assert figures.class_ap.shape == figures.class_ap50.shape == (2,)
+    assert np.isnan([figures.class_ap, figures.class_ap50]).all()
 
 
 def test_no_image_and_no_class() -> None:
-    measured = average_precision(data(classes=0, images=0), [], "bbox", federated=True)
-    assert math.isnan(measured.ap)
-    assert measured.class_ap.shape == (0,)
+    figures = average_precision(data(classes=0, images=0), [], "bbox", federated=True)
+    assert math.isnan(figures.ap)
+    assert figures.class_ap.shape == (0,)
 
 
 def test_an_unknown_class_is_left_out() -> None:
@@ -400,10 +402,10 @@ def test_groups_of_classes() -> None:
 def test_detections_become_entries_of_coco() -> None:
     masks = torch.tensor([[[[0.4, 0.5], [1.0, 0.0]]], [[[0.0, 0.0], [0.0, 0.6]]]])
     boxes = torch.tensor([[1.0, 2.0, 4.0, 8.0], [0.0, 0.5, 5.0, 1.5]])
-    found = {"boxes": boxes, "labels": torch.tensor([1, 0]), "scores": torch.tensor([0.75, 0.25]), "masks": masks}
-    first, second = coco_results(found, 12, [7, 9])
+    output = {"boxes": boxes, "labels": torch.tensor([1, 0]), "scores": torch.tensor([0.75, 0.25]), "masks": masks}
+    first, second = coco_results(output, 12, [7, 9])
     assert decode(first.pop("segmentation")).tolist() == [[0, 1], [1, 0]]
     assert decode(second.pop("segmentation")).tolist() == [[0, 0], [0, 1]]
     assert first == {"image_id": 12, "category_id": 9, "bbox": [1, 2, 3, 6], "score": 0.75}
     assert second == {"image_id": 12, "category_id": 7, "bbox": [0, 0.5, 5, 1], "score": 0.25}
-    assert not coco_results({name: value[:0] for name, value in found.items()}, 12, [7, 9])
+    assert not coco_results({name: value[:0] for name, value in output.items()}, 12, [7, 9])

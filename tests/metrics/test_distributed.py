@@ -13,21 +13,21 @@ CLASSES = 6
 SHARES = (slice(0, 17), slice(17, 20))
 
 
-def everything() -> tuple[torch.Tensor, torch.Tensor]:
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     targets = torch.randint(CLASSES - 1, (20,), generator=generator)  # the last class is absent
     return torch.randn(20, CLASSES, generator=generator), targets
 
 
 def figures(rows: slice) -> dict[str, torch.Tensor]:
-    logits, targets = everything()
+    logits, targets = batch()
     per_class, calibration, scores = PerClassAccuracy(CLASSES), CalibrationError(), LabelScores(CLASSES)
     for metric in (per_class, calibration):
         metric.update(logits[rows], targets[rows])
     scores.update(logits[rows], logits[rows].roll(1, 1) > 1)  # labels of some kind
     of_labels = label_figures(*scores.compute(), torch.zeros(CLASSES))
-    own = {f"labels_{name}": value for name, value in of_labels.items()}
-    return {**per_class.compute(), **own, "calibration_error": calibration.compute()}
+    extra = {f"labels_{name}": value for name, value in of_labels.items()}
+    return {**per_class.compute(), **extra, "calibration_error": calibration.compute()}
 
 
 def process(rank: int) -> dict[str, torch.Tensor]:
@@ -36,5 +36,5 @@ def process(rank: int) -> dict[str, torch.Tensor]:
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     alone = figures(slice(None))
-    for together in two_processes(process, tmp_path):
-        torch.testing.assert_close(together, alone, equal_nan=True)
+    for result in two_processes(process, tmp_path):
+        torch.testing.assert_close(result, alone, equal_nan=True)

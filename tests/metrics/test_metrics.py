@@ -42,13 +42,13 @@ def test_every_figure_is_the_naive_one(rows: int, counts: list[int], present: in
     metrics = LongTailMetrics(counts)
     metrics.update(logits, targets)
     scalars, per_class = metrics.compute()
-    wanted_scalars, wanted_per_class = figures(logits, targets, counts)
-    assert list(scalars) == list(wanted_scalars)
+    reference_scalars, reference_per_class = figures(logits, targets, counts)
+    assert list(scalars) == list(reference_scalars)
     for name, value in scalars.items():
-        assert value.item() == pytest.approx(wanted_scalars[name], abs=1e-6, nan_ok=True), name
-    assert list(per_class) == list(wanted_per_class)
+        assert value.item() == pytest.approx(reference_scalars[name], abs=1e-6, nan_ok=True), name
+    assert list(per_class) == list(reference_per_class)
     for name, values in per_class.items():
-        assert values.tolist() == pytest.approx(wanted_per_class[name], abs=1e-6, nan_ok=True), name
+        assert values.tolist() == pytest.approx(reference_per_class[name], abs=1e-6, nan_ok=True), name
 
 
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
@@ -76,8 +76,8 @@ def test_kappa_of_known_counts() -> None:
     assert cohen_kappa([25, 20, 15], [20, 10, 15], [22, 13, 25]).item() == pytest.approx(1 - 900 / (3600 - 1185))
     assert cohen_kappa([0, 50], [0, 50], [0, 50]).isnan(), "a single class: chance is as good"
     assert cohen_kappa([0, 0], [0, 0], [0, 0]).isnan()
-    many = 2**30  # float32 could not tell these apart
-    assert cohen_kappa([many, 1], [many, 0], [many + 1, 0]) == 0
+    count = 2**30  # float32 could not tell these apart
+    assert cohen_kappa([count, 1], [count, 0], [count + 1, 0]) == 0
 
 
 def test_a_class_without_images_is_left_out() -> None:
@@ -189,16 +189,16 @@ def test_logits_that_are_not_finite_are_no_class_0(value: float) -> None:
 def test_what_torch_makes_a_tensor_of_does_as_well(form: Callable[[Tensor], Any]) -> None:
     logits, targets = batch(20, 3, 0)
     counts, accuracy, images = torch.tensor([500, 50, 5]), torch.tensor([1.0, math.nan, 0.25]), torch.tensor([2, 0, 1])
-    wanted, found = LongTailMetrics(counts), LongTailMetrics(form(counts))
-    wanted.update(logits, targets)
-    found.update(form(logits), form(targets))
-    torch.testing.assert_close(found.compute(), wanted.compute(), rtol=0, atol=0)
+    reference, metrics = LongTailMetrics(counts), LongTailMetrics(form(counts))
+    reference.update(logits, targets)
+    metrics.update(form(logits), form(targets))
+    torch.testing.assert_close(metrics.compute(), reference.compute(), rtol=0, atol=0)
     for mean in (geometric_mean, harmonic_mean):
         assert mean(form(accuracy)) == mean(accuracy)
     assert mean_precision(form(accuracy), form(images)) == mean_precision(accuracy, images)
     assert shot_accuracy(form(accuracy), form(counts))["few"] == 0.25
     tradeoff = adjusted_accuracy(form(logits), form(targets), form(counts), [0.0])
-    assert tradeoff["top1"] == wanted.compute()[0]["top1"]
+    assert tradeoff["top1"] == reference.compute()[0]["top1"]
 
 
 def test_labels_from_1_are_told_as_such() -> None:
@@ -215,8 +215,8 @@ def test_what_probabilities_are_worth_is_that_of_plain_loops(rows: int, classes:
     y, table = targets.tolist(), p.tolist()
 
     def parts(order: list[int], number: int) -> list[list[int]]:  # as even as can be, the longer ones first
-        size, more = divmod(len(order), number)
-        cuts = [i * size + min(i, more) for i in range(number + 1)]
+        size, rest = divmod(len(order), number)
+        cuts = [i * size + min(i, rest) for i in range(number + 1)]
         return [order[a:b] for a, b in itertools.pairwise(cuts) if b > a]
 
     sure = [max(row) for row in table]

@@ -10,7 +10,7 @@ from longtail.errors import InputError
 from longtail.metrics.multi_label import LabelScores, average_precision, best_thresholds, label_figures
 
 
-def everything(rows: int = 20, ties: bool = False) -> tuple[Tensor, Tensor]:
+def sample(rows: int = 20, ties: bool = False) -> tuple[Tensor, Tensor]:
     """Scores and labels of four classes, of which the last has no image and the first is in all of them."""
     random = np.random.default_rng(rows)
     scores = random.normal(size=(rows, 4))
@@ -22,15 +22,15 @@ def everything(rows: int = 20, ties: bool = False) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("rows", [1, 2, 20, 200])
 def test_average_precision_is_that_of_scikit_learn(rows: int, ties: bool) -> None:
-    scores, labels = everything(rows, ties)
-    found = average_precision(scores, labels)
-    assert found.dtype == torch.float64
+    scores, labels = sample(rows, ties)
+    values = average_precision(scores, labels)
+    assert values.dtype == torch.float64
     for c in range(4):
         if labels[:, c].any():
             expected = average_precision_score(labels[:, c].numpy(), scores[:, c].numpy())
-            assert float(found[c]) == pytest.approx(expected, rel=1e-14)
+            assert float(values[c]) == pytest.approx(expected, rel=1e-14)
         else:
-            assert found[c].isnan()
+            assert values[c].isnan()
 
 
 def test_without_images_nothing_is_measured() -> None:
@@ -40,7 +40,7 @@ def test_without_images_nothing_is_measured() -> None:
 
 @pytest.mark.parametrize("ties", [False, True])
 def test_thresholds_give_the_largest_f1_of_all(ties: bool) -> None:
-    scores, labels = everything(40, ties)
+    scores, labels = sample(40, ties)
     thresholds = best_thresholds(scores, labels)
     figures = label_figures(scores, labels, thresholds)
     for c in range(3):
@@ -59,12 +59,12 @@ def test_a_threshold_lies_halfway_and_the_highest_of_equally_good_ones_is_taken(
 
 
 def test_figures_are_those_of_scikit_learn() -> None:
-    scores, labels = everything(50)
+    scores, labels = sample(50)
     figures = label_figures(scores, labels, [0.2, 0.0, -0.3, 9.0])
     for c, threshold in enumerate([0.2, 0.0, -0.3]):
-        truth, said = labels[:, c].numpy(), scores[:, c].numpy() >= threshold
+        truth, answer = labels[:, c].numpy(), scores[:, c].numpy() >= threshold
         for name, function in (("f1", f1_score), ("precision", precision_score), ("recall", recall_score)):
-            assert float(figures[name][c]) == pytest.approx(function(truth, said)), name
+            assert float(figures[name][c]) == pytest.approx(function(truth, answer)), name
     assert all(figures[name][3].isnan() for name in ("ap", "f1", "precision", "recall"))
     assert figures["images"].tolist() == labels.sum(0).tolist()
 

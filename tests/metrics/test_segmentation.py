@@ -24,16 +24,16 @@ images = st.lists(st.lists(st.tuples(st.integers(0, CLASSES - 1), labels), max_s
 
 def naive(pairs: list[list[tuple[int, int]]]) -> tuple[dict[str, float], dict[str, list[float]]]:
     """The figures of images, each a list of predicted and true classes."""
-    known = [(p, t) for image in pairs for p, t in image if 0 <= t < CLASSES]
-    iou, accuracy, pixels, shown = [], [], [], []
+    points = [(p, t) for image in pairs for p, t in image if 0 <= t < CLASSES]
+    iou, accuracy, pixels, counts = [], [], [], []
     for c in range(CLASSES):
-        both = sum(p == c and t == c for p, t in known)
-        either = sum(p == c or t == c for p, t in known)
-        there = sum(t == c for _, t in known)
-        iou.append(both / either if either else NAN)
-        accuracy.append(both / there if there else NAN)
-        pixels.append(there)
-        shown.append(sum(any(t == c for _, t in image) for image in pairs))
+        overlap = sum(p == c and t == c for p, t in points)
+        either = sum(p == c or t == c for p, t in points)
+        size = sum(t == c for _, t in points)
+        iou.append(overlap / either if either else NAN)
+        accuracy.append(overlap / size if size else NAN)
+        pixels.append(size)
+        counts.append(sum(any(t == c for _, t in image) for image in pairs))
 
     def group(belongs) -> float:
         return mean([iou[c] for c in range(CLASSES) if belongs(COUNTS[c]) and not math.isnan(iou[c])])
@@ -41,22 +41,22 @@ def naive(pairs: list[list[tuple[int, int]]]) -> tuple[dict[str, float], dict[st
     scalars = {
         "miou": group(lambda n: True),
         "mean_accuracy": mean([value for value in accuracy if not math.isnan(value)]),
-        "frequency_weighted_iou": sum(iou[t] for _, t in known) / len(known) if known else NAN,
-        "pixel_accuracy": mean([float(p == t) for p, t in known]),
+        "frequency_weighted_iou": sum(iou[t] for _, t in points) / len(points) if points else NAN,
+        "pixel_accuracy": mean([float(p == t) for p, t in points]),
         "iou_many": group(lambda n: n > 100),
         "iou_medium": group(lambda n: 20 <= n <= 100),
         "iou_few": group(lambda n: n < 20),
         "worst_class": min((value for value in iou if not math.isnan(value)), default=NAN),
     }
-    return scalars, {"images": shown, "pixels": pixels, "iou": iou, "accuracy": accuracy}
+    return scalars, {"images": counts, "pixels": pixels, "iou": iou, "accuracy": accuracy}
 
 
 @given(images)
 def test_figures_are_the_formulas(pairs: list[list[tuple[int, int]]]) -> None:
     metric = PixelConfusion(COUNTS, *THRESHOLDS)
     for image in pairs:
-        predicted, targets = torch.tensor(image, dtype=torch.int64).view(-1, 1, 2).unbind(2)
-        metric.update(predicted, targets)
+        predictions, targets = torch.tensor(image, dtype=torch.int64).view(-1, 1, 2).unbind(2)
+        metric.update(predictions, targets)
     scalars, per_class = metric.compute()
     expected, expected_per_class = naive(pairs)
     assert {name: float(value) for name, value in scalars.items()} == pytest.approx(expected, nan_ok=True)
@@ -102,9 +102,9 @@ SHARES = (slice(0, 5), slice(5, 6))
 def figures(share: slice) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     generator = torch.Generator().manual_seed(0)
     metric = PixelConfusion(COUNTS, *THRESHOLDS)
-    predicted = torch.randint(CLASSES, (6, 4, 5), generator=generator)
+    predictions = torch.randint(CLASSES, (6, 4, 5), generator=generator)
     targets = torch.randint(CLASSES - 1, (6, 4, 5), generator=generator)  # the last class is absent
-    for image, target in zip(predicted[share], targets[share], strict=True):
+    for image, target in zip(predictions[share], targets[share], strict=True):
         metric.update(image, target)
     return metric.compute()
 
@@ -115,5 +115,5 @@ def process(rank: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     alone = figures(slice(None))
-    for together in two_processes(process, tmp_path):
-        torch.testing.assert_close(together, alone, rtol=0, atol=0, equal_nan=True)
+    for result in two_processes(process, tmp_path):
+        torch.testing.assert_close(result, alone, rtol=0, atol=0, equal_nan=True)

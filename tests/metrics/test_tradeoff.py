@@ -16,11 +16,11 @@ NAMES = ("many", "medium", "few", "balanced_accuracy", "top1")
 
 def naive(logits: torch.Tensor, targets: torch.Tensor, counts: list[int], strength: float) -> dict[str, float]:
     """The figures of one strength, the logits adjusted one by one."""
-    adjusted = [
+    scores = [
         [value - strength * math.log(count / sum(counts)) for value, count in zip(row, counts, strict=True)]
         for row in logits.double().tolist()
     ]
-    scalars, _ = figures(torch.tensor(adjusted, dtype=torch.float64).reshape(-1, len(counts)), targets, counts)
+    scalars, _ = figures(torch.tensor(scores, dtype=torch.float64).reshape(-1, len(counts)), targets, counts)
     return {name: scalars[name] for name in NAMES}
 
 
@@ -34,29 +34,29 @@ def test_every_figure_is_the_naive_one(rows: int, counts: list[int], strengths: 
     torch.manual_seed(seed)
     targets = torch.randint(len(counts), (rows,))
     logits = 3 * torch.randn(rows, len(counts)) + 2 * torch.nn.functional.one_hot(targets, len(counts))
-    found = adjusted_accuracy(logits, targets, counts, strengths)
-    assert tuple(found) == NAMES
-    assert all(values.shape == (len(strengths),) for values in found.values())
+    curves = adjusted_accuracy(logits, targets, counts, strengths)
+    assert tuple(curves) == NAMES
+    assert all(values.shape == (len(strengths),) for values in curves.values())
     for place, strength in enumerate(strengths):
-        wanted = naive(logits, targets, counts, strength)
-        values = {name: float(column[place]) for name, column in found.items()}
-        assert values == pytest.approx(wanted, abs=1e-6, nan_ok=True)
+        reference = naive(logits, targets, counts, strength)
+        values = {name: float(column[place]) for name, column in curves.items()}
+        assert values == pytest.approx(reference, abs=1e-6, nan_ok=True)
 
 
 def test_strength_moves_predictions_from_the_frequent_class_to_the_rare_one() -> None:
     logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0], [-1.0, 0.0]])
     targets = torch.tensor([0, 0, 1, 1])
-    found = adjusted_accuracy(logits, targets, [900, 9], [-1.0, 0.0, 1.0])  # log(900 / 9) = 4.6
-    assert found["many"].tolist() == [1, 1, 0]
-    assert found["few"].tolist() == [0, 0.5, 1]
-    assert found["balanced_accuracy"].tolist() == found["top1"].tolist() == [0.5, 0.75, 0.5]
-    assert found["medium"].isnan().all()
+    curves = adjusted_accuracy(logits, targets, [900, 9], [-1.0, 0.0, 1.0])  # log(900 / 9) = 4.6
+    assert curves["many"].tolist() == [1, 1, 0]
+    assert curves["few"].tolist() == [0, 0.5, 1]
+    assert curves["balanced_accuracy"].tolist() == curves["top1"].tolist() == [0.5, 0.75, 0.5]
+    assert curves["medium"].isnan().all()
 
 
 def test_thresholds_are_passed_on() -> None:
     logits, targets = torch.eye(3)[[0, 0, 2]], torch.tensor([0, 1, 2])
-    found = adjusted_accuracy(logits, targets, [9, 5, 1], [0.0], many=8, few=2)
-    assert [float(found[group]) for group in ("many", "medium", "few")] == [1, 0, 1]
+    curves = adjusted_accuracy(logits, targets, [9, 5, 1], [0.0], many=8, few=2)
+    assert [float(curves[group]) for group in ("many", "medium", "few")] == [1, 0, 1]
 
 
 @pytest.mark.parametrize("strength", [math.nan, math.inf, -math.inf])

@@ -38,14 +38,14 @@ def test_it_is_measured_monitored_and_shown(
     out = capsys.readouterr()
     assert "rarest" in out.out + out.err, "in the line of an epoch"
 
-    found = results(Path("run"))
-    assert found["words"]["rarest"]["label"] == "Rarest classes"
-    for evaluation in found["evaluations"]:
+    content = results(Path("run"))
+    assert content["words"]["rarest"]["label"] == "Rarest classes"
+    for evaluation in content["evaluations"]:
         accuracy = evaluation["per_class"]["accuracy"]
-        rarest = sorted(range(10), key=found["train_counts"].__getitem__)[:3]
+        rarest = sorted(range(10), key=content["train_counts"].__getitem__)[:3]
         assert evaluation["metrics"]["rarest"] == pytest.approx(sum(accuracy[c] for c in rarest) / 3, abs=1e-6)
-    scores = [epoch["val"]["rarest"] for epoch in found["history"]]
-    assert found["best_epoch"] == 1 + scores.index(max(scores))
+    scores = [epoch["val"]["rarest"] for epoch in content["history"]]
+    assert content["best_epoch"] == 1 + scores.index(max(scores))
 
     shutil.copytree("run", "other")
     for command in (["report", "run", "--output", "page.html"], ["compare", "run", "other", "--output", "page.html"]):
@@ -56,16 +56,16 @@ def test_it_is_measured_monitored_and_shown(
         assert "As recorded" not in page
     assert "Rarest classes" in capsys.readouterr().out
 
-    mine = tmp_path / "other_metrics.py"
+    path = tmp_path / "other_metrics.py"
     text = Path("my_metrics.py").read_text()
-    mine.write_text(text.replace('short="rarest"', "better=0"))
+    path.write_text(text.replace('short="rarest"', "better=0"))
     unknown = fails(
         capsys, *FIT, "--model.metrics", "[other_metrics.RarestClasses]", "--monitor", "rarest", "--run", "no"
     )
     assert 'which way is better is not known of "rarest": choose from balanced_accuracy, top1' in unknown
     (tmp_path / "taken.py").write_text(text.replace('name = "rarest"', 'name = "top1"'))
-    taken = fails(capsys, *FIT, "--model.metrics", "[taken.RarestClasses]", "--run", "no")
-    assert "there is a metric top1 already" in taken
+    line = fails(capsys, *FIT, "--model.metrics", "[taken.RarestClasses]", "--run", "no")
+    assert "there is a metric top1 already" in line
     assert not Path("no").exists()
 
 
@@ -120,7 +120,7 @@ def test_metrics_that_cannot_be_shown_are_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("path", "message"),
     [
         ("[mine.Nope]", 'there is no class "mine.Nope"; choose from Best'),
         ("[mine.Other]", "mine.Other is no ClassMetric; choose from Best"),
@@ -129,13 +129,13 @@ def test_metrics_that_cannot_be_shown_are_one_line() -> None:
         ("mine.Best", r'--metrics is a list: give "\[mine.Best\]"'),
     ],
 )
-def test_a_path_that_names_no_metric_is_one_line(given: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = types.ModuleType("mine")
-    vars(mine).update(Best=Best, Other=dict, ClassMetric=ClassMetric)
-    monkeypatch.setitem(sys.modules, "mine", mine)
+def test_a_path_that_names_no_metric_is_one_line(path: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("mine")
+    vars(module).update(Best=Best, Other=dict, ClassMetric=ClassMetric)
+    monkeypatch.setitem(sys.modules, "mine", module)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--metrics", type=Sequence[ClassMetric] | None)
     with pytest.raises(ArgumentError) as error:
-        parser.parse_args(["--metrics", given])
-    with pytest.raises(InputError, match=said):
+        parser.parse_args(["--metrics", path])
+    with pytest.raises(InputError, match=message):
         raise InputError(explain(str(error.value)))

@@ -31,7 +31,7 @@ IMAGES = torch.randn(2, 3, 32, 32)
 def test_cifar_resnets_have_the_published_size(name: str, published: int) -> None:
     """Published with a linear layer for ten classes, and with parameter-free shortcuts."""
     backbone = Backbone(name)
-    assert sum(each.numel() for each in backbone.parameters()) + 64 * 10 + 10 == published
+    assert sum(parameter.numel() for parameter in backbone.parameters()) + 64 * 10 + 10 == published
     assert backbone.num_features == 64
     assert backbone(IMAGES).shape == (2, 64)
 
@@ -39,7 +39,7 @@ def test_cifar_resnets_have_the_published_size(name: str, published: int) -> Non
 def test_a_cifar_resnet_is_the_published_network() -> None:
     """He et al., section 4.2: 6 n + 1 convolutions, two halvings, shortcuts that pad with zeros."""
     network = CifarResNet(20).eval()
-    assert len([each for each in network.modules() if isinstance(each, torch.nn.Conv2d)]) == 19
+    assert len([module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]) == 19
     x = network.conv(IMAGES)
     sizes = []
     for block in network.stages:
@@ -80,9 +80,9 @@ def test_timm_models_give_as_many_features_as_they_say(name: str, features: int)
     ],
 )
 def test_an_unknown_name_gives_what_is_near(name: str, near: str) -> None:
-    with pytest.raises(InputError, match=near) as caught:
+    with pytest.raises(InputError, match=near) as error:
         Backbone(name)
-    assert name in str(caught.value)
+    assert name in str(error.value)
 
 
 def test_an_unknown_tag_is_refused() -> None:
@@ -115,12 +115,12 @@ def test_weights_from_a_local_file(name: str, suffix: str, tmp_path: Path) -> No
 def test_a_file_of_weights_may_be_given_as_text(tmp_path: Path) -> None:
     source, file = Backbone("test_resnet"), tmp_path / "weights.pt"
     torch.save(source.body.state_dict(), file)
-    assert_taken(Backbone("test_resnet", weights=str(file)).body, source.body)
+    assert_same_weights(Backbone("test_resnet", weights=str(file)).body, source.body)
     detector = TimmFPN(name="test_resnet", weights=str(file), features=16, frozen_norms=False)(3, masks=False)
-    assert_taken(detector.backbone.body, source.body)
+    assert_same_weights(detector.backbone.body, source.body)
 
 
-def saved(network: torch.nn.Module, file: Path) -> Path:
+def save(network: torch.nn.Module, file: Path) -> Path:
     """As a run keeps it, ``best.ckpt``, or exports it, ``model.safetensors``."""
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
     if file.suffix == ".safetensors":
@@ -131,7 +131,7 @@ def saved(network: torch.nn.Module, file: Path) -> Path:
     return file
 
 
-def assert_taken(network: torch.nn.Module, source: torch.nn.Module) -> None:
+def assert_same_weights(network: torch.nn.Module, source: torch.nn.Module) -> None:
     """Every tensor of a network is that of the source, whatever timm calls a stage."""
     expected = source.state_dict()
     for name, value in network.state_dict().items():
@@ -140,53 +140,53 @@ def assert_taken(network: torch.nn.Module, source: torch.nn.Module) -> None:
 
 @pytest.mark.parametrize("file", ["best.ckpt", "model.safetensors"])
 @pytest.mark.parametrize("method", ["Plain", "BCL", "GML"])
-def test_weights_of_a_run_of_images(tmp_path: Path, method: str, file: str, told: pytest.LogCaptureFixture) -> None:
+def test_weights_of_a_run_of_images(tmp_path: Path, method: str, file: str, log: pytest.LogCaptureFixture) -> None:
     source = Backbone("test_resnet")
-    made = {
+    instance = {
         "Plain": lambda: Plain([4, 2], source, CrossEntropyLoss()),
         "BCL": lambda: BCL([4, 2], source),
         "GML": lambda: GML([4, 2], source),
     }[method]()
-    for name, value in made.named_parameters():
+    for name, value in instance.named_parameters():
         if name.startswith("key"):
             torch.nn.init.constant_(value, 7.0)  # what follows the trained network is not it
-    path = saved(made, tmp_path / file)
-    assert_taken(Backbone("test_resnet", weights=path).body, source.body)
+    path = save(instance, tmp_path / file)
+    assert_same_weights(Backbone("test_resnet", weights=path).body, source.body)
     entries = len(source.body.state_dict())
-    assert f"{path}: {entries} tensors fit the backbone, the other " in told.text
-    assert "are left out: " in told.text
+    assert f"{path}: {entries} tensors fit the backbone, the other " in log.text
+    assert "are left out: " in log.text
 
 
 def test_weights_of_a_run_of_images_start_the_other_grains(tmp_path: Path) -> None:
     source = Backbone("test_resnet")
-    path = saved(Plain([4, 2], source, CrossEntropyLoss()), tmp_path / "last.ckpt")
-    assert_taken(FrameMean("test_resnet", weights=path).backbone.body, source.body)
+    path = save(Plain([4, 2], source, CrossEntropyLoss()), tmp_path / "last.ckpt")
+    assert_same_weights(FrameMean("test_resnet", weights=path).backbone.body, source.body)
     detector = TimmFPN(name="test_resnet", weights=path, features=16, frozen_norms=False)(3, masks=False)
-    assert_taken(detector.backbone.body, source.body)
+    assert_same_weights(detector.backbone.body, source.body)
     pytest.importorskip("segmentation_models_pytorch")
     resnet = Backbone("resnet18")
-    path = saved(Plain([4, 2], resnet, CrossEntropyLoss()), tmp_path / "resnet.ckpt")
-    assert_taken(SMP("resnet18", "FPN", weights=path).encoder, resnet.body)
+    path = save(Plain([4, 2], resnet, CrossEntropyLoss()), tmp_path / "resnet.ckpt")
+    assert_same_weights(SMP("resnet18", "FPN", weights=path).encoder, resnet.body)
 
 
 def test_weights_of_runs_of_clips_boxes_and_pixels(tmp_path: Path) -> None:
     clips = VideoBackbone("r3d_18")
-    path = saved(Plain([4, 2], clips, CrossEntropyLoss()), tmp_path / "clips.ckpt")
-    assert_taken(VideoBackbone("r3d_18", weights=path).body, clips.body)
+    path = save(Plain([4, 2], clips, CrossEntropyLoss()), tmp_path / "clips.ckpt")
+    assert_same_weights(VideoBackbone("r3d_18", weights=path).body, clips.body)
     boxes = RCNN([4, 2], TimmFPN(name="test_resnet", features=16), masks=False)
-    path = saved(boxes, tmp_path / "boxes.ckpt")
-    again = RCNN([4, 2], TimmFPN(name="test_resnet", features=16, weights=path, frozen_norms=False), masks=False)
-    assert_taken(again.network.backbone.body, boxes.network.backbone.body)
+    path = save(boxes, tmp_path / "boxes.ckpt")
+    detector = RCNN([4, 2], TimmFPN(name="test_resnet", features=16, weights=path, frozen_norms=False), masks=False)
+    assert_same_weights(detector.network.backbone.body, boxes.network.backbone.body)
     pytest.importorskip("segmentation_models_pytorch")
     pixels = PixelPlain([4, 2], SMP("resnet18", "FPN"))
-    path = saved(pixels, tmp_path / "pixels.safetensors")
-    assert_taken(SMP("resnet18", "FPN", weights=path).encoder, pixels.backbone.encoder)
+    path = save(pixels, tmp_path / "pixels.safetensors")
+    assert_same_weights(SMP("resnet18", "FPN", weights=path).encoder, pixels.backbone.encoder)
 
 
 def test_the_folder_of_a_run_and_a_run_of_another_network_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"it is a folder; give a file in it, such as best\.ckpt"):
         Backbone("test_resnet", weights=tmp_path)
-    path = saved(Plain([4, 2], Backbone("resnet20_cifar"), CrossEntropyLoss()), tmp_path / "best.ckpt")
+    path = save(Plain([4, 2], Backbone("resnet20_cifar"), CrossEntropyLoss()), tmp_path / "best.ckpt")
     with pytest.raises(InputError, match=r"best\.ckpt does not fit the backbone: .* it lacks"):
         Backbone("test_resnet", weights=path)
 
@@ -194,20 +194,20 @@ def test_the_folder_of_a_run_and_a_run_of_another_network_are_refused(tmp_path: 
 def test_weights_that_do_not_fit_are_refused_and_change_nothing(tmp_path: Path) -> None:
     network, file = CifarResNet(20), tmp_path / "weights.pt"
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    other = CifarResNet(20).state_dict()
+    state = CifarResNet(20).state_dict()
 
-    torch.save(other | {"conv.weight": torch.zeros(16, 1, 3, 3)}, file)
+    torch.save(state | {"conv.weight": torch.zeros(16, 1, 3, 3)}, file)
     with pytest.raises(InputError, match=r'has another shape for "conv\.weight", \(16 x 1 x 3 x 3\) in place'):
         load_weights(network, file)
-    torch.save({key: value for key, value in other.items() if not key.startswith("bn.")}, file)
+    torch.save({key: value for key, value in state.items() if not key.startswith("bn.")}, file)
     with pytest.raises(InputError, match=r'lacks "bn\.weight"'):
         load_weights(network, file)
     for key, value in network.state_dict().items():
         assert torch.equal(value, before[key])
 
-    torch.save({key: value for key, value in other.items() if not key.endswith("num_batches_tracked")}, file)
+    torch.save({key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}, file)
     load_weights(network, file)  # as torch did not keep them at first
-    assert torch.equal(network.conv.weight, other["conv.weight"])
+    assert torch.equal(network.conv.weight, state["conv.weight"])
 
 
 def test_weights_of_a_larger_network_are_refused(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_weights_that_are_not_finite_are_refused(value: float, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("wrapper", ["model", "model_ema", "state_dict_ema", "teacher", "student", None])
-def test_weights_lie_under_the_names_of_trainers(wrapper: str | None, tmp_path: Path, told) -> None:
+def test_weights_lie_under_the_names_of_trainers(wrapper: str | None, tmp_path: Path, log) -> None:
     state = CifarResNet(8).state_dict()
     if wrapper in ("teacher", "student"):
         state = {f"module.backbone.{name}": value for name, value in state.items()}
@@ -242,9 +242,9 @@ def test_weights_lie_under_the_names_of_trainers(wrapper: str | None, tmp_path: 
     torch.save(state | rest if wrapper is None else {wrapper: state, **rest}, tmp_path / "weights.pt")
     network = Backbone("resnet8_cifar", weights=tmp_path / "weights.pt").body
     assert all(
-        torch.equal(value, other) for value, other in zip(network.state_dict().values(), state.values(), strict=True)
+        torch.equal(value, truth) for value, truth in zip(network.state_dict().values(), state.values(), strict=True)
     )
-    assert (f'the weights under "{wrapper}" are taken' if wrapper else "as no tensors: epoch, args") in told.text
+    assert (f'the weights under "{wrapper}" are taken' if wrapper else "as no tensors: epoch, args") in log.text
 
 
 def test_files_are_read_by_their_content(tmp_path: Path) -> None:
@@ -310,9 +310,9 @@ def test_what_is_no_file_of_tensors_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": 3}, tmp_path / "number.pt")
     torch.save({"epoch": 3}, tmp_path / "values.pt")
     for name in [*contents, "object.pt", "list.pt", "number.pt", "values.pt", "missing.pt", "missing.safetensors", "."]:
-        with pytest.raises(InputError, match="cannot read weights from") as caught:
+        with pytest.raises(InputError, match="cannot read weights from") as error:
             Backbone("resnet20_cifar", weights=tmp_path / name)
-        message = str(caught.value)
+        message = str(error.value)
         assert str(tmp_path / name) in message
         assert message.isprintable(), "one line without escape codes"
     assert not sprung.exists()

@@ -29,7 +29,7 @@ class Deques:
 
 def contents(queue: ClassQueue) -> list[list[tuple[list[float], int]]]:
     """What each class holds, the oldest first; checks on the way that the rest is empty."""
-    found = []
+    lists = []
     for c, (start, k) in enumerate(zip(queue.offsets.tolist(), queue.slots.tolist(), strict=True)):
         pointer = int(queue.pointer[c])
         circle = [start + (pointer + i) % k for i in range(k)]
@@ -39,8 +39,8 @@ def contents(queue: ClassQueue) -> list[list[tuple[list[float], int]]]:
         for slot in set(circle) - set(full):
             assert queue.ids[slot] == -1
             assert not queue.features[slot].any()
-        found.append([(queue.features[slot].tolist(), int(queue.ids[slot])) for slot in full])
-    return found
+        lists.append([(queue.features[slot].tolist(), int(queue.ids[slot])) for slot in full])
+    return lists
 
 
 def batch(rows: int, num_classes: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -78,10 +78,10 @@ def test_it_is_one_deque_for_each_class(
     reference = Deques(queue.slots.tolist())
     for i, (rows, with_ids) in enumerate(batches):
         features, targets, ids = batch(rows, len(counts), seed + i)
-        given_ids = ids if with_ids else None
-        queue.enqueue(features, targets, given_ids)
-        reference.enqueue(features, targets, given_ids)
-        assert contents(queue) == [list(each) for each in reference.queues]
+        sample_ids = ids if with_ids else None
+        queue.enqueue(features, targets, sample_ids)
+        reference.enqueue(features, targets, sample_ids)
+        assert contents(queue) == [list(part) for part in reference.queues]
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -103,15 +103,15 @@ def test_a_class_that_overflows_within_a_batch_keeps_its_latest_rows(
 def test_a_reload_goes_on_where_it_was() -> None:
     queue = ClassQueue([5, 2, 1], DIM, 12)
     queue.enqueue(*batch(7, 3, 0))
-    reloaded, copied = ClassQueue([5, 2, 1], DIM, 12), copy.deepcopy(queue)
-    reloaded.load_state_dict(queue.state_dict())
+    reload, twin = ClassQueue([5, 2, 1], DIM, 12), copy.deepcopy(queue)
+    reload.load_state_dict(queue.state_dict())
     assert set(queue.state_dict()) == {"features", "targets", "ids", "pointer"}
     assert queue.pointer.any()
-    for each in (queue, reloaded, copied):
-        each.enqueue(*batch(7, 3, 1))
+    for instance in (queue, reload, twin):
+        instance.enqueue(*batch(7, 3, 1))
     for name, value in queue.state_dict().items():
-        assert torch.equal(reloaded.state_dict()[name], value)
-        assert torch.equal(copied.state_dict()[name], value)
+        assert torch.equal(reload.state_dict()[name], value)
+        assert torch.equal(twin.state_dict()[name], value)
 
 
 def test_compiled_code_gives_the_same() -> None:
@@ -184,8 +184,8 @@ def test_a_batch_that_does_not_fit_is_refused(features, targets, ids, problem: s
 
 def test_what_torch_makes_a_tensor_of_does_as_well() -> None:
     features, targets = torch.rand(4, DIM), torch.tensor([0, 1, 0, 2])
-    wanted, found = ClassQueue([5, 3, 1], DIM, 6), ClassQueue({"a": 5, "b": 3, "c": 1}.values(), DIM, 6)
-    wanted.enqueue(features, targets, torch.arange(4))
-    found.enqueue(features.tolist(), targets.numpy(), range(4))
-    for (name, value), (_, other) in zip(found.named_buffers(), wanted.named_buffers(), strict=True):
-        assert torch.equal(value, other), name
+    reference, queue = ClassQueue([5, 3, 1], DIM, 6), ClassQueue({"a": 5, "b": 3, "c": 1}.values(), DIM, 6)
+    reference.enqueue(features, targets, torch.arange(4))
+    queue.enqueue(features.tolist(), targets.numpy(), range(4))
+    for (name, value), (_, partner) in zip(queue.named_buffers(), reference.named_buffers(), strict=True):
+        assert torch.equal(value, partner), name

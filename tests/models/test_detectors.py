@@ -28,7 +28,7 @@ def resnet50(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def frozen(network: FasterRCNN) -> dict[str, bool]:
     """Of every parameter and buffer of the body, whether it is trained; frozen norms have no parameters."""
     body: Any = network.backbone.body
-    trained = {name: each.requires_grad for name, each in body.named_parameters()}
+    trained = {name: parameter.requires_grad for name, parameter in body.named_parameters()}
     return {name: trained.get(name, False) for name in body.state_dict() if not name.endswith("num_batches_tracked")}
 
 
@@ -44,11 +44,11 @@ def test_networks_have_the_classes_the_options_and_the_masks_asked_for(backbone:
     if masks:
         assert heads.mask_predictor.mask_fcn_logits.out_channels == 5
     assert (network.transform.min_size, heads.score_thresh) == ((64,), 0.3)
-    assert all(each.requires_grad for each in network.parameters()), "without weights everything is learned"
+    assert all(parameter.requires_grad for parameter in network.parameters()), "without weights everything is learned"
 
 
 def norms(*parts: nn.Module) -> list[nn.Module]:
-    return [each for part in parts for each in part.modules() if isinstance(each, (nn.BatchNorm2d, FrozenBatchNorm2d))]
+    return [norm for part in parts for norm in part.modules() if isinstance(norm, (nn.BatchNorm2d, FrozenBatchNorm2d))]
 
 
 @pytest.mark.parametrize(("version", "expected"), [(1, 0), (2, 16)])
@@ -62,14 +62,14 @@ def test_local_weights_freeze_what_published_ones_do(
     version: int, stages: int, resnet50: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = ResNet50FPN(weights=resnet50, version=version, trainable_stages=stages)(5, False)
-    found, body = frozen(network), network.backbone.body
+    flags, body = frozen(network), network.backbone.body
     state = torch.load(resnet50)
     assert all(torch.equal(value, state[name]) for name, value in body.state_dict().items())
-    trained = [found["conv1.weight"], *(found[f"layer{number}.0.conv1.weight"] for number in (1, 2, 3, 4))]
+    trained = [flags["conv1.weight"], *(flags[f"layer{number}.0.conv1.weight"] for number in (1, 2, 3, 4))]
     assert trained == [False] * (5 - stages) + [True] * stages
-    assert all(isinstance(each, FrozenBatchNorm2d) == (version == 1) for each in norms(body))
+    assert all(isinstance(module, FrozenBatchNorm2d) == (version == 1) for module in norms(body))
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *args, **options: state)
-    assert found == frozen(ResNet50FPN(True, version=version, trainable_stages=stages)(5, False))
+    assert flags == frozen(ResNet50FPN(True, version=version, trainable_stages=stages)(5, False))
 
 
 def test_weights_that_cannot_be_downloaded_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,11 +108,11 @@ def test_the_pyramid_has_strides_from_4_on_and_an_anchor_size_for_each(name: str
     maps = list(network.backbone(torch.rand(1, 3, 128, 192)).values())
     strides = [4 * 2**level for level in range(len(maps))]
     assert len(maps) == 5
-    assert [each.shape for each in maps] == [(1, 16, 128 // stride, 192 // stride) for stride in strides]
+    assert [level.shape for level in maps] == [(1, 16, 128 // stride, 192 // stride) for stride in strides]
     assert network.rpn.anchor_generator.sizes == tuple((3 * stride,) for stride in strides)
     assert network.roi_heads.box_roi_pool.featmap_names == [str(level) for level in range(len(maps) - 1)]
-    found = network([torch.rand(3, 64, 64)])
-    assert found[0]["boxes"].shape[1] == 4
+    output = network([torch.rand(3, 64, 64)])
+    assert output[0]["boxes"].shape[1] == 4
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_backbones_that_do_not_fit_are_refused(name: str, message: str) -> None:
         TimmFPN(name=name)(5, False)
 
 
-def moved(network: FasterRCNN) -> bool:
+def norms_move(network: FasterRCNN) -> bool:
     """Whether a step in training mode changes the statistics of the body."""
     before = {name: value.clone() for name, value in network.backbone.body.named_buffers()}
     network.train().backbone(torch.rand(2, 3, 64, 64))
@@ -137,19 +137,19 @@ def moved(network: FasterRCNN) -> bool:
 
 def test_norms_of_a_backbone_with_weights_stay_as_they_are(tmp_path: Path) -> None:
     source = TimmFPN(**SMALL)(5, False)
-    assert moved(source)
+    assert norms_move(source)
     torch.save(source.backbone.body.state_dict(), tmp_path / "a.pth")
-    started = TimmFPN(weights=tmp_path / "a.pth", **SMALL)(5, False)
-    assert not moved(started)
+    network = TimmFPN(weights=tmp_path / "a.pth", **SMALL)(5, False)
+    assert not norms_move(network)
     images = torch.rand(1, 3, 64, 64)
-    features = started.eval().backbone.body(images)
+    features = network.eval().backbone.body(images)
     torch.testing.assert_close(features, source.eval().backbone.body(images))
-    assert moved(TimmFPN(weights=tmp_path / "a.pth", frozen_norms=False, **SMALL)(5, False))
-    assert not moved(TimmFPN(frozen_norms=True, **SMALL)(5, False))
+    assert norms_move(TimmFPN(weights=tmp_path / "a.pth", frozen_norms=False, **SMALL)(5, False))
+    assert not norms_move(TimmFPN(frozen_norms=True, **SMALL)(5, False))
 
-    again = TimmFPN(**SMALL)(5, False).eval()  # as prediction makes it, without the file
-    again.load_state_dict(started.state_dict())
-    torch.testing.assert_close(again.backbone.body(images), features)
+    copy = TimmFPN(**SMALL)(5, False).eval()  # as prediction makes it, without the file
+    copy.load_state_dict(network.state_dict())
+    torch.testing.assert_close(copy.backbone.body(images), features)
 
 
 def test_a_network_made_for_one_size_takes_any_or_is_refused():

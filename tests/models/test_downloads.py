@@ -63,8 +63,8 @@ def test_what_was_fetched_before_needs_no_network(
     (folder / "refs" / "main").write_text("0" * 40)
     (folder / "snapshots" / ("0" * 40)).mkdir(parents=True)
     save_file(network.state_dict(), folder / "snapshots" / ("0" * 40) / "model.safetensors")
-    found = Backbone("test_resnet", pretrained=True).body.state_dict()
-    assert all(torch.equal(value, network.state_dict()[name]) for name, value in found.items())
+    state = Backbone("test_resnet", pretrained=True).body.state_dict()
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in state.items())
 
 
 def test_only_errors_of_the_download_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_impatience_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "there"),
+    ("answer", "expected"),
     [
         (urllib.error.HTTPError(NOWHERE, 503, "busy", None, None), True),  # type: ignore[arg-type]
         (urllib.error.URLError(ssl.SSLCertVerificationError("unknown certificate")), True),
@@ -94,11 +94,11 @@ def test_impatience_ends() -> None:
         (TimeoutError("timed out"), False),
     ],
 )
-def test_who_answers_is_there(answer: Exception, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_answers_is_there(answer: Exception, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     def urlopen(request: urllib.request.Request, timeout: float) -> None:
         assert request.get_method() == "HEAD"
         assert timeout == downloads.SECONDS
         raise answer
 
     monkeypatch.setattr(urllib.request, "urlopen", urlopen)
-    assert reachable("https://example.org") == there
+    assert reachable("https://example.org") == expected

@@ -26,8 +26,8 @@ def test_the_values_are_those_of_the_weights():
 
 
 def test_images_are_squashed_or_in_a_border_where_the_weights_were_trained_so():
-    squashed = timm_input("convnext_tiny.fb_in22k_ft_in1k_384", True)
-    assert (squashed.preprocessing.crop_mode, squashed.preprocessing.crop, squashed.border) == ("squash", 1.0, False)
+    entry = timm_input("convnext_tiny.fb_in22k_ft_in1k_384", True)
+    assert (entry.preprocessing.crop_mode, entry.preprocessing.crop, entry.border) == ("squash", 1.0, False)
     name = next(name for name in timm.list_pretrained() if timm.get_pretrained_cfg(name).crop_mode == "border")
     init_args = Namespace(name=name, pretrained=True)
     backbone = Namespace(class_path="longtail.models.Backbone", init_args=init_args)
@@ -87,8 +87,8 @@ def test_a_run_of_clips_takes_over_what_its_weights_expect():
 
 
 def test_what_is_given_goes_over_what_is_expected():
-    given = Preprocessing(crop=0.9).over(Preprocessing((0.1, 0.2, 0.3), (1.0, 1.0, 1.0), "bicubic", 0.5))
-    assert given == Preprocessing((0.1, 0.2, 0.3), (1.0, 1.0, 1.0), "bicubic", 0.9)
+    preprocessing = Preprocessing(crop=0.9).over(Preprocessing((0.1, 0.2, 0.3), (1.0, 1.0, 1.0), "bicubic", 0.5))
+    assert preprocessing == Preprocessing((0.1, 0.2, 0.3), (1.0, 1.0, 1.0), "bicubic", 0.9)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_positions_of_a_file_are_interpolated(tmp_path):
     tokens, grid = large.pos_embed[:, large.num_prefix_tokens :], large.pos_embed.shape[-1]
     side = int(tokens.shape[1] ** 0.5)
     maps = tokens.reshape(1, side, side, grid).permute(0, 3, 1, 2)
-    resized = torch.nn.functional.interpolate(maps, (5, 5), mode="bicubic", antialias=True)
-    expected = resized.permute(0, 2, 3, 1).reshape(1, 25, grid)
+    positions = torch.nn.functional.interpolate(maps, (5, 5), mode="bicubic", antialias=True)
+    expected = positions.permute(0, 2, 3, 1).reshape(1, 25, grid)
     assert torch.allclose(small.pos_embed[:, small.num_prefix_tokens :], expected, atol=1e-6)
 
 
@@ -179,7 +179,7 @@ def test_a_folder_of_timm_that_asks_for_more_is_refused(tmp_path, change, words)
 
 def in_names_of_transformers(state):
     """The state of a ViT of timm, as transformers names it."""
-    renamed = {}
+    tensors = {}
     for name, value in state.items():
         name = name.replace("pos_embed", "embeddings.position_embeddings").replace("cls_token", "embeddings.cls_token")
         name = name.replace("patch_embed.proj", "embeddings.patch_embeddings.projection")
@@ -189,19 +189,19 @@ def in_names_of_transformers(state):
             name = name.replace(ours, theirs)
         name = name.replace("mlp.fc1", "intermediate.dense").replace("mlp.fc2", "output.dense")
         if "attn.qkv" not in name:
-            renamed[f"vit.{name}"] = value
+            tensors[f"vit.{name}"] = value
             continue
         for part, chunk in zip(("query", "key", "value"), value.chunk(3), strict=True):
-            renamed["vit." + name.replace("attn.qkv", f"attention.attention.{part}")] = chunk
-    return renamed
+            tensors["vit." + name.replace("attn.qkv", f"attention.attention.{part}")] = chunk
+    return tensors
 
 
 def test_names_of_transformers_are_translated(tmp_path):
     options = {"img_size": 32, "embed_dim": 12, "depth": 2, "num_heads": 2, "num_classes": 0}
     source, network = (timm.create_model("vit_tiny_patch16_224", **options).eval() for _ in range(2))
-    renamed = in_names_of_transformers(source.state_dict())
-    assert "vit.encoder.layer.1.attention.attention.key.bias" in renamed
-    torch.save(renamed | {"classifier.weight": torch.zeros(3, 12)}, tmp_path / "hf.pt")
+    tensors = in_names_of_transformers(source.state_dict())
+    assert "vit.encoder.layer.1.attention.attention.key.bias" in tensors
+    torch.save(tensors | {"classifier.weight": torch.zeros(3, 12)}, tmp_path / "hf.pt")
     load_weights(network, tmp_path / "hf.pt")
     images = torch.randn(1, 3, 32, 32)
     assert torch.equal(network(images), source(images))
@@ -212,14 +212,14 @@ def test_names_of_other_libraries_are_translated(tmp_path):
     torch.manual_seed(0)
     tower = timm.create_model("vit_base_patch16_clip_224", num_classes=0, embed_dim=12, depth=1, num_heads=2)
     state = tower.state_dict()
-    renamed = {
+    tensors = {
         "visual.class_embedding": state["cls_token"][0, 0],
         "visual.positional_embedding": state["pos_embed"][0],
         "visual.conv1.weight": state["patch_embed.proj.weight"],
         "visual.proj": torch.randn(12, 8),
     }
     for ours, theirs in (("norm_pre", "ln_pre"), ("norm", "ln_post")):
-        renamed |= {f"visual.{theirs}.{end}": state[f"{ours}.{end}"] for end in ("weight", "bias")}
+        tensors |= {f"visual.{theirs}.{end}": state[f"{ours}.{end}"] for end in ("weight", "bias")}
     for ours, theirs in (
         ("norm1", "ln_1"),
         ("norm2", "ln_2"),
@@ -228,18 +228,18 @@ def test_names_of_other_libraries_are_translated(tmp_path):
         ("mlp.fc2", "mlp.c_proj"),
     ):
         for end in ("weight", "bias"):
-            renamed[f"visual.transformer.resblocks.0.{theirs}.{end}"] = state[f"blocks.0.{ours}.{end}"]
+            tensors[f"visual.transformer.resblocks.0.{theirs}.{end}"] = state[f"blocks.0.{ours}.{end}"]
     for end in ("weight", "bias"):
-        renamed[f"visual.transformer.resblocks.0.attn.in_proj_{end}"] = state[f"blocks.0.attn.qkv.{end}"]
-    torch.save(renamed, tmp_path / "clip.pt")
-    other = timm.create_model("vit_base_patch16_clip_224", num_classes=0, embed_dim=12, depth=1, num_heads=2)
-    load_weights(other, tmp_path / "clip.pt")
-    assert all(torch.equal(value, state[key]) for key, value in other.state_dict().items())
+        tensors[f"visual.transformer.resblocks.0.attn.in_proj_{end}"] = state[f"blocks.0.attn.qkv.{end}"]
+    torch.save(tensors, tmp_path / "clip.pt")
+    network = timm.create_model("vit_base_patch16_clip_224", num_classes=0, embed_dim=12, depth=1, num_heads=2)
+    load_weights(network, tmp_path / "clip.pt")
+    assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
 
 
 def test_a_file_of_another_network_is_answered_with_what_is_near(tmp_path):
     torch.save(timm.create_model("test_efficientnet").state_dict(), tmp_path / "other.pth")
-    with pytest.raises(InputError, match=r"\d+ of \d+ tensors do, and it lacks .* \(nearest in it: .*, .*\)") as caught:
+    with pytest.raises(InputError, match=r"\d+ of \d+ tensors do, and it lacks .* \(nearest in it: .*, .*\)") as error:
         Backbone("test_resnet", weights=tmp_path / "other.pth")
-    assert "\n" not in str(caught.value)
-    assert "--backbone" in str(caught.value)
+    assert "\n" not in str(error.value)
+    assert "--backbone" in str(error.value)

@@ -15,15 +15,15 @@ def network(width: int = 4) -> nn.Sequential:
 
 def randomise(module: nn.Module) -> None:
     with torch.no_grad():
-        for each in module.parameters():
-            each.normal_()
+        for parameter in module.parameters():
+            parameter.normal_()
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.999, 1.0])
 def test_update_is_the_moving_average_of_every_parameter(momentum: float) -> None:
     query = network()
     key = MomentumEncoder(query, momentum)
-    expected = [each.detach().clone() for each in query.parameters()]
+    expected = [parameter.detach().clone() for parameter in query.parameters()]
     for _ in range(3):
         randomise(query)
         key.update(query)
@@ -39,8 +39,8 @@ def test_the_copy_has_no_gradient_and_leaves_the_encoder_alone() -> None:
     randomise(key)
     images = torch.randn(5, 3, requires_grad=True)
     assert not key(images).requires_grad
-    assert not any(each.requires_grad for each in key.parameters())
-    assert all(each.requires_grad for each in query.parameters())
+    assert not any(parameter.requires_grad for parameter in key.parameters())
+    assert all(parameter.requires_grad for parameter in query.parameters())
     key.update(query)
     for name, value in query.state_dict().items():
         assert torch.equal(value, before[name])
@@ -66,19 +66,19 @@ def test_arguments_are_passed_on() -> None:
 
 
 def test_it_survives_a_reload_and_a_copy() -> None:
-    key, other = MomentumEncoder(network()), MomentumEncoder(network())
+    key, twin = MomentumEncoder(network()), MomentumEncoder(network())
     randomise(key)
-    other.load_state_dict(key.state_dict())
+    twin.load_state_dict(key.state_dict())
     images = torch.randn(6, 3)
     expected = key(images)
-    assert torch.equal(other(images), expected)
+    assert torch.equal(twin(images), expected)
     assert torch.equal(copy.deepcopy(key)(images), expected)
 
 
 def test_an_encoder_of_another_dtype_is_followed_in_the_copys() -> None:
     query = network()
     key = MomentumEncoder(query, 0.25)
-    start = [each.clone() for each in key.parameters()]
+    start = [parameter.clone() for parameter in key.parameters()]
     key.update(query.double())
     for k, before in zip(key.parameters(), start, strict=True):
         assert k.dtype == torch.float32

@@ -108,9 +108,9 @@ def test_the_features_are_those_before_the_last_layer(architecture: str, smp: An
 def test_weights_of_the_encoder_from_a_local_file(tmp_path: Path) -> None:
     source, file = SMP("resnet18", "FPN"), tmp_path / "weights.safetensors"
     save_file(source.encoder.state_dict(), file)
-    again = SMP("resnet18", "FPN", weights=file)
+    copy = SMP("resnet18", "FPN", weights=file)
     for key, value in source.encoder.state_dict().items():
-        assert torch.equal(again.encoder.state_dict()[key], value), key
+        assert torch.equal(copy.encoder.state_dict()[key], value), key
 
 
 @needs_smp
@@ -120,8 +120,8 @@ def test_weights_of_a_timm_encoder_are_those_of_the_whole_network(name: str, tmp
     torch.save(whole.state_dict(), file)
     encoder = SMP(f"tu-{name}", "FPN", weights=file).encoder.eval()
     with torch.no_grad():
-        found, wanted = encoder(images)[-1], whole.forward_intermediates(images, intermediates_only=True)[-1]
-    torch.testing.assert_close(found, wanted)
+        features, reference = encoder(images)[-1], whole.forward_intermediates(images, intermediates_only=True)[-1]
+    torch.testing.assert_close(features, reference)
 
 
 @needs_smp
@@ -154,9 +154,9 @@ def test_weights_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_made_is_refused_in_one_line(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError, match=message) as error:
         SMP(**{"name": "resnet18", "architecture": "Unet"} | options)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
 @needs_smp
@@ -174,9 +174,9 @@ def test_weights_that_cannot_be_downloaded_are_refused(smp: Any, monkeypatch: py
 
     monkeypatch.setattr(downloads, "reachable", lambda address: True)
     monkeypatch.setattr(smp, "create_model", offline)
-    with pytest.raises(InputError, match=r"weights for resnet18 \(no route to host\): give a local file") as caught:
+    with pytest.raises(InputError, match=r"weights for resnet18 \(no route to host\): give a local file") as error:
         SMP("resnet18", pretrained=True)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
 def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ def test_adapters_are_those_of_the_formula(vit, images):
         assert torch.allclose(x, expected, rtol=1e-10, atol=1e-10)
         parameters = [*mlp.down.parameters(), *mlp.up.parameters(), mlp.scale, *mlp.adapter_norm.parameters()]
         ours, theirs = (torch.autograd.grad(out.sin().sum(), parameters, retain_graph=True) for out in (x, expected))
-        assert all(torch.allclose(one, other, rtol=1e-8) for one, other in zip(ours, theirs, strict=True))
+        assert all(torch.allclose(gradient, partner, rtol=1e-8) for gradient, partner in zip(ours, theirs, strict=True))
 
 
 def test_adapters_start_as_published(vit):
@@ -156,11 +156,11 @@ def test_adapters_that_would_change_the_network_are_refused(name, options):
     """Their norm stands behind the MLP, and with the scales of a random network, which are 1, it would not show."""
     body = timm.create_model(name, num_classes=0, **options)
     state = {key: value.clone() for key, value in body.state_dict().items()}
-    drawn = torch.random.get_rng_state()
+    generator_state = torch.random.get_rng_state()
     with pytest.raises(InputError, match="AdaptFormer would change what"):
         AdaptFormer(2)(body, 10)
     assert body.training
-    assert torch.equal(torch.random.get_rng_state(), drawn)
+    assert torch.equal(torch.random.get_rng_state(), generator_state)
     assert body.state_dict().keys() == state.keys()
     assert all(torch.equal(value, state[key]) for key, value in body.state_dict().items())
 
@@ -210,9 +210,9 @@ def test_norms_of_a_convolutional_network():
 
 @pytest.mark.parametrize("tuning", [AdaptFormer(), LoRA(), Prompts()], ids=lambda tuning: type(tuning).__name__)
 def test_a_network_without_attention_is_refused_in_one_line(tuning):
-    with pytest.raises(InputError, match="vision transformer") as caught:
+    with pytest.raises(InputError, match="vision transformer") as error:
         tuning(timm.create_model("resnet10t", num_classes=0), 10)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("make", [lambda: AdaptFormer(0), lambda: LoRA(0), lambda: Prompts(0)])

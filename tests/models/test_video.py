@@ -48,7 +48,7 @@ def on_meta(name: str) -> VideoBackbone:
 def test_every_video_network_gives_as_many_features_as_it_says(name: str) -> None:
     backbone = on_meta(name).train()
     assert backbone(torch.empty(2, 3, 16, 224, 224, device="meta")).shape == (2, backbone.num_features)
-    parameters = sum(each.numel() for each in backbone.parameters())
+    parameters = sum(parameter.numel() for parameter in backbone.parameters())
     published = get_model_weights(name).DEFAULT.meta
     classes = len(published["categories"])
     assert parameters + backbone.num_features * classes + classes == published["num_params"]
@@ -64,22 +64,22 @@ def test_its_features_are_what_the_classifier_sees(name: str, size: tuple[int, i
     place, classifier = list(network.named_children())[-1]
     save_file(network.state_dict(), tmp_path / "weights.safetensors")
     backbone = VideoBackbone(name, weights=tmp_path / "weights.safetensors").eval()  # the classifier is left over
-    some = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    sample = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        features = backbone(some)
-        seen = features[..., None, None, None] if place == "classifier" else features
-        torch.testing.assert_close(classifier(seen).flatten(1), network(some), atol=1e-4, rtol=1e-4)
+        features = backbone(sample)
+        inputs = features[..., None, None, None] if place == "classifier" else features
+        torch.testing.assert_close(classifier(inputs).flatten(1), network(sample), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["mvit_v1_b", "mvit_v2_s"])
 @pytest.mark.parametrize("size", [(8, 224, 224), (16, 112, 112), (32, 112, 224), (15, 223, 223), (1, 224, 224)])
 def test_a_network_with_fixed_positions_refuses_other_sizes(name: str, size: tuple[int, int, int]) -> None:
     """Some of them, as (32, 112, 224) with as many patches, it would else take in silence."""
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         on_meta(name)(torch.empty(1, 3, *size, device="meta"))
     frames, height, width = size
-    got = f"{frames} frame{'s' if frames > 1 else ''} of {height} x {width} pixels"
-    assert str(caught.value) == f"{name} takes clips of 16 frames of 224 x 224 pixels, got {got}"
+    words = f"{frames} frame{'s' if frames > 1 else ''} of {height} x {width} pixels"
+    assert str(error.value) == f"{name} takes clips of 16 frames of 224 x 224 pixels, got {words}"
 
 
 def test_a_network_with_a_smallest_size_names_it() -> None:
@@ -102,9 +102,9 @@ def test_what_is_no_clip_is_refused(kind: str, shape: tuple[int, ...]) -> None:
     [("r3d18", "near it: r3d_18"), ("swin3d", "near it: swin3d_"), ("R3D_18", "There are"), ("resnet18", "mvit_v1_b")],
 )
 def test_an_unknown_name_gives_what_is_near(name: str, near: str) -> None:
-    with pytest.raises(InputError, match=near) as caught:
+    with pytest.raises(InputError, match=near) as error:
         VideoBackbone(name)
-    assert f'unknown video backbone "{name}"' in str(caught.value)
+    assert f'unknown video backbone "{name}"' in str(error.value)
 
 
 def test_frame_mean_names_what_its_image_network_refuses(tmp_path: Path) -> None:
@@ -145,11 +145,9 @@ def test_weights_that_cannot_be_downloaded_are_one_line(tmp_path: Path, monkeypa
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("torch.hub.urlopen", offline)
-    with pytest.raises(
-        InputError, match=r"no pretrained weights for s3d \(.*no route.*\): give a local file"
-    ) as caught:
+    with pytest.raises(InputError, match=r"no pretrained weights for s3d \(.*no route.*\): give a local file") as error:
         VideoBackbone("s3d", pretrained=True)
-    assert str(caught.value).isprintable()
+    assert str(error.value).isprintable()
 
 
 @pytest.mark.parametrize("name", ["resnet20_cifar", "test_resnet", "test_vit"])
@@ -159,23 +157,23 @@ def test_frame_mean_is_the_mean_over_the_frames(name: str, layout: torch.memory_
     torch.save(images.body.state_dict(), tmp_path / "weights.pt")
     backbone = FrameMean(name, weights=tmp_path / "weights.pt").eval().double()
     images = images.double()
-    some = clips(2, frames=5, side=160 if name == "test_vit" else 32).double()
+    sample = clips(2, frames=5, side=160 if name == "test_vit" else 32).double()
     expected = torch.zeros(2, backbone.num_features, dtype=torch.float64)
     with torch.inference_mode():
         for row in range(2):
             for frame in range(5):
-                expected[row] += images(some[row, :, frame][None])[0] / 5
-        torch.testing.assert_close(backbone(some.contiguous(memory_format=layout)), expected)
+                expected[row] += images(sample[row, :, frame][None])[0] / 5
+        torch.testing.assert_close(backbone(sample.contiguous(memory_format=layout)), expected)
 
 
 def test_frame_mean_does_not_copy_clips_that_are_channels_last() -> None:
-    backbone, seen = small("frames").eval(), []
-    backbone.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    some = clips(2).contiguous(memory_format=torch.channels_last_3d)
-    backbone(some)
-    assert seen[0].data_ptr() == some.data_ptr()
-    assert seen[0].is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(seen[0].view(2, 3, 3, 32, 32)[1, 2], some[1, :, 2])
+    backbone, calls = small("frames").eval(), []
+    backbone.backbone.register_forward_pre_hook(lambda _, inputs: calls.append(inputs[0]))
+    sample = clips(2).contiguous(memory_format=torch.channels_last_3d)
+    backbone(sample)
+    assert calls[0].data_ptr() == sample.data_ptr()
+    assert calls[0].is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(calls[0].view(2, 3, 3, 32, 32)[1, 2], sample[1, :, 2])
 
 
 @each_kind
@@ -188,15 +186,15 @@ def test_a_batch_may_be_empty_or_of_one_frame(kind: str) -> None:
 @each_kind
 def test_state_copy_and_pickle_keep_the_network(kind: str) -> None:
     backbone = small(kind).eval()
-    some = clips(2)
-    expected = backbone(some)
-    other = SMALL[kind][0](SMALL[kind][1]).eval()
-    assert not torch.equal(other(some), expected)
-    other.load_state_dict(backbone.state_dict())
+    sample = clips(2)
+    expected = backbone(sample)
+    twin = SMALL[kind][0](SMALL[kind][1]).eval()
+    assert not torch.equal(twin(sample), expected)
+    twin.load_state_dict(backbone.state_dict())
     key = MomentumEncoder(backbone, momentum=1.0).eval()
-    for each in (other, copy.deepcopy(backbone), pickle.loads(pickle.dumps(backbone)), key):
-        assert torch.equal(each(some), expected)
-    assert other.num_features == backbone.num_features
+    for instance in (twin, copy.deepcopy(backbone), pickle.loads(pickle.dumps(backbone)), key):
+        assert torch.equal(instance(sample), expected)
+    assert twin.num_features == backbone.num_features
 
 
 @each_kind
@@ -230,9 +228,9 @@ def test_gradients_under_autocast_are_those_of_float32(frames: int) -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
             features = backbone(clips(2, frames))
         features.float().square().mean().backward()
-        gradients.append([each.grad.clone() for each in backbone.parameters()])
-    for expected, found in zip(*gradients, strict=True):
-        assert (found - expected).norm() <= 0.1 * expected.norm()
+        gradients.append([parameter.grad.clone() for parameter in backbone.parameters()])
+    for expected, gradient in zip(*gradients, strict=True):
+        assert (gradient - expected).norm() <= 0.1 * expected.norm()
 
 
 def test_a_frozen_video_network_keeps_its_weights_apart(tmp_path: Path) -> None:

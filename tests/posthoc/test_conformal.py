@@ -24,10 +24,8 @@ def test_of_exchangeable_scores_enough_are_under_the_threshold() -> None:
     torch.manual_seed(0)
     scores = torch.randn(40)
     for coverage in (0.5, 0.8, 0.9):
-        inside = [
-            scores[i] <= conformal_quantile(torch.cat([scores[:i], scores[i + 1 :]]), coverage) for i in range(40)
-        ]
-        assert coverage <= sum(map(float, inside)) / 40 <= coverage + 1 / 40
+        hits = [scores[i] <= conformal_quantile(torch.cat([scores[:i], scores[i + 1 :]]), coverage) for i in range(40)]
+        assert coverage <= sum(map(float, hits)) / 40 <= coverage + 1 / 40
 
 
 def test_weights_count_a_score_as_often() -> None:
@@ -54,11 +52,11 @@ def test_new_images_are_covered(kind: str) -> None:
     probabilities, labels = sample(4000, 0)
     sets = fit_sets(probabilities.gather(1, labels[:, None])[:, 0], labels, PRIOR, 0.9, kind)
     new, truth = sample(20_000, 1)
-    covered = sets(new).gather(1, truth[:, None])[:, 0]
-    assert covered.float().mean() >= 0.885
+    hits = sets(new).gather(1, truth[:, None])[:, 0]
+    assert hits.float().mean() >= 0.885
     assert sets(new).any(1).all()
     if kind == "class":
-        assert all(covered[truth == c].float().mean() > 0.86 for c in range(4))
+        assert all(hits[truth == c].float().mean() > 0.86 for c in range(4))
 
 
 def test_other_frequencies_are_covered_by_weights() -> None:
@@ -66,9 +64,9 @@ def test_other_frequencies_are_covered_by_weights() -> None:
     true, target = probabilities.gather(1, labels[:, None])[:, 0], [0.05, 0.1, 0.25, 0.6]
     new, truth = sample(60_000, 1)
     shares = torch.tensor(target)[truth] / torch.tensor(PRIOR)[truth]
-    for given_prior, least, most in ((None, 0.0, 0.85), (target, 0.88, 0.93)):
-        covered = fit_sets(true, labels, PRIOR, 0.9, target_prior=given_prior)(new).gather(1, truth[:, None])[:, 0]
-        assert least <= float((covered * shares).sum() / shares.sum()) <= most
+    for prior, least, most in ((None, 0.0, 0.85), (target, 0.88, 0.93)):
+        hits = fit_sets(true, labels, PRIOR, 0.9, target_prior=prior)(new).gather(1, truth[:, None])[:, 0]
+        assert least <= float((hits * shares).sum() / shares.sum()) <= most
 
 
 def test_a_class_of_too_few_images_is_in_every_set() -> None:
@@ -83,17 +81,17 @@ def test_a_class_of_too_few_images_is_in_every_set() -> None:
 def test_sets_of_held_out_images_come_from_the_other_folds(kind: str) -> None:
     probabilities, labels = sample(120, 2)
     probabilities = probabilities.double()
-    inside, unsure = cross_fitted_sets(probabilities, labels, PRIOR, 0.8, kind, folds=3)
+    members, unsure = cross_fitted_sets(probabilities, labels, PRIOR, 0.8, kind, folds=3)
     fold, infinite = fold_of(labels, 3), torch.zeros(4, dtype=torch.bool)
     for number in range(3):
         rest = [row for row in range(120) if fold[row] != number]
         true = [probabilities[row, labels[row]].item() for row in rest]
         sets = fit_sets(true, [int(labels[row]) for row in rest], PRIOR, 0.8, kind)
         for row in set(range(120)) - set(rest):
-            assert inside[row].tolist() == sets(probabilities[row : row + 1])[0].tolist()
+            assert members[row].tolist() == sets(probabilities[row : row + 1])[0].tolist()
         infinite |= sets.thresholds.isinf()
     assert unsure.tolist() == infinite.tolist()
-    assert inside[:, unsure].all()
+    assert members[:, unsure].all()
     assert bool(unsure.any()) == (kind == "class")
 
 

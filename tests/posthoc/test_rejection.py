@@ -42,11 +42,11 @@ def test_the_distance_is_that_of_a_plain_loop() -> None:
     means = [[s / n for s in row] for row, n in zip(sums, counts, strict=True)]
     centre = [sum(column) / 4 for column in zip(*means, strict=True)]
     directions = [unit([m - g for m, g in zip(mean, centre, strict=True)]) for mean in means]
-    found = mean_directions(features, targets, 4)
-    torch.testing.assert_close(found, torch.tensor(means, dtype=torch.float64), atol=1e-6, rtol=0)
-    for vector, value in zip(new.double().tolist(), class_distance(new, found).tolist(), strict=True):
-        own = unit([x - g for x, g in zip(unit(vector), centre, strict=True)])
-        cosines = [sum(x * y for x, y in zip(own, direction, strict=True)) for direction in directions]
+    result = mean_directions(features, targets, 4)
+    torch.testing.assert_close(result, torch.tensor(means, dtype=torch.float64), atol=1e-6, rtol=0)
+    for vector, value in zip(new.double().tolist(), class_distance(new, result).tolist(), strict=True):
+        ray = unit([x - g for x, g in zip(unit(vector), centre, strict=True)])
+        cosines = [sum(x * y for x, y in zip(ray, direction, strict=True)) for direction in directions]
         assert value == pytest.approx(1 - max(cosines))
 
 
@@ -61,8 +61,8 @@ def test_between_opposite_classes_the_distance_is_the_angle() -> None:
 def test_a_frequent_class_moves_the_centre_no_more_than_a_rare_one() -> None:
     torch.manual_seed(0)
     features, targets = torch.randn(12, 5) + 2, torch.arange(12) % 3
-    often = torch.cat([targets, targets[targets == 0].repeat(50)])
-    means = mean_directions(torch.cat([features, features[targets == 0].repeat(50, 1)]), often, 3)
+    labels = torch.cat([targets, targets[targets == 0].repeat(50)])
+    means = mean_directions(torch.cat([features, features[targets == 0].repeat(50, 1)]), labels, 3)
     torch.testing.assert_close(means, mean_directions(features, targets, 3))
 
 
@@ -80,8 +80,10 @@ def test_a_threshold_refuses_no_more_than_allowed(images: int, percent: int) -> 
         with pytest.raises(ValueError, match="held-out images"):
             rejection_threshold([float(score) for score in scores[1:]], rate)
         return
-    over = [score > rejection_threshold([float(other) for other in scores if other != score], rate) for score in scores]
-    assert rate - 1 / images < sum(over) / images <= rate
+    refusals = [
+        score > rejection_threshold([float(value) for value in scores if value != score], rate) for score in scores
+    ]
+    assert rate - 1 / images < sum(refusals) / images <= rate
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, 1.5, math.nan])
@@ -96,8 +98,8 @@ def test_every_fold_is_held_against_the_others() -> None:
     fold = fold_of(targets, 5)
     expected = []
     for row in range(60):
-        others = sorted(scores[other].item() for other in range(60) if fold[other] != fold[row])
-        expected.append(scores[row].item() > others[math.ceil(49 * 0.9) - 1])
+        rest = sorted(scores[partner].item() for partner in range(60) if fold[partner] != fold[row])
+        expected.append(scores[row].item() > rest[math.ceil(49 * 0.9) - 1])
     assert cross_refused(scores, fold, 0.1).tolist() == expected
     assert not cross_refused(scores, fold, 0.001).any(), "too few to refuse one"
 
@@ -115,11 +117,11 @@ def test_two_normal_distributions_are_told_apart_as_their_formula_says(apart: fl
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=25), st.lists(st.integers(0, 9), min_size=1, max_size=25))
 def test_separation_is_that_of_counting_pairs(known: list[int], outsiders: list[int]) -> None:
-    wins = sum((other > own) + (other == own) / 2 for own in known for other in outsiders)
+    wins = sum((outer > inner) + (outer == inner) / 2 for inner in known for outer in outsiders)
     figures = separation([float(x) for x in known], [float(x) for x in outsiders])
     assert figures["auroc"] == pytest.approx(wins / len(known) / len(outsiders))
-    level = min(x for x in known if 100 * sum(own <= x for own in known) >= 95 * len(known))
-    assert figures["fpr95"] == pytest.approx(sum(other <= level for other in outsiders) / len(outsiders))
+    level = min(x for x in known if 100 * sum(inner <= x for inner in known) >= 95 * len(known))
+    assert figures["fpr95"] == pytest.approx(sum(outer <= level for outer in outsiders) / len(outsiders))
 
 
 def test_of_nobody_nothing_is_told_apart() -> None:

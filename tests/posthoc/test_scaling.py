@@ -14,7 +14,7 @@ from longtail.posthoc import SCALINGS, cross_fitted, fit_scaling
 COUNTS = [300, 50, 5]
 
 
-def drawn(rows: int, scale: float, strength: float, seed: int = 0) -> tuple[Tensor, Tensor]:
+def draw(rows: int, scale: float, strength: float, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Logits whose posterior is known, ``scale`` times too large, and labels of equal frequencies."""
     torch.manual_seed(seed)
     labels = torch.arange(rows) % 3
@@ -26,7 +26,7 @@ def drawn(rows: int, scale: float, strength: float, seed: int = 0) -> tuple[Tens
 
 @pytest.mark.parametrize("kind", SCALINGS)
 def test_known_scale_and_prior_are_given_back(kind: str) -> None:
-    logits, labels = drawn(30_000, 2.5, 0.75)
+    logits, labels = draw(30_000, 2.5, 0.75)
     scaling = fit_scaling(logits, labels, COUNTS, kind, many=100, few=20)
     posterior = scaling(logits.double()).softmax(1)
     truth = (logits.double() / 2.5 - 0.75 * (torch.tensor(COUNTS).double().log() - math.log(sum(COUNTS)))).softmax(1)
@@ -34,14 +34,14 @@ def test_known_scale_and_prior_are_given_back(kind: str) -> None:
     if kind == "temperature":
         assert scaling.scale.tolist() == pytest.approx([0.4] * 3, rel=0.03)
         assert scaling.strength == pytest.approx(0.75, abs=0.03)
-        implied = scaling.implied_prior(COUNTS)
-        assert implied.tolist() == pytest.approx([n**0.75 / sum(m**0.75 for m in COUNTS) for n in COUNTS], abs=0.02)
+        prior = scaling.implied_prior(COUNTS)
+        assert prior.tolist() == pytest.approx([n**0.75 / sum(m**0.75 for m in COUNTS) for n in COUNTS], abs=0.02)
 
 
 def naive_loss(parameters: NDArray[np.float64], kind: str, logits: Tensor, labels: Tensor) -> float:
     parts = {"temperature": [], "group": [0, 1, 2], "bias": [0, 1, 2], "vector": [0, 1, 2]}[kind]
-    common, strength, *own = parameters.tolist()
-    scales, offsets = own[: len(parts)], own[len(parts) :]
+    common, strength, *rest = parameters.tolist()
+    scales, offsets = rest[: len(parts)], rest[len(parts) :]
     n, total = labels.tolist(), 0.0
     for row, y in zip(logits.tolist(), n, strict=True):
         terms = []
@@ -50,24 +50,24 @@ def naive_loss(parameters: NDArray[np.float64], kind: str, logits: Tensor, label
             b = -strength * math.log(COUNTS[c] / sum(COUNTS)) + (offsets[c] if parts else 0.0)
             terms.append(a * row[c] + b + math.log(n.count(c) / len(n)))
         total += math.log(sum(map(math.exp, terms))) - terms[y]
-    return total / len(n) + sum(value**2 for value in own) / (2 * len(n))
+    return total / len(n) + sum(value**2 for value in rest) / (2 * len(n))
 
 
 @pytest.mark.parametrize("kind", SCALINGS)
 def test_the_fit_is_that_of_a_general_optimiser(kind: str) -> None:
-    logits, labels = drawn(40, 1.5, 0.5)
+    logits, labels = draw(40, 1.5, 0.5)
     scaling = fit_scaling(logits, labels, COUNTS, kind, many=100, few=20)
     size = 2 + (0 if kind == "temperature" else 6)
     best = minimize(naive_loss, np.zeros(size), args=(kind, logits, labels), method="BFGS", options={"gtol": 1e-7}).x
-    own = [0.0] * 6 if kind == "temperature" else best[2:].tolist()
-    scale = [math.exp(best[0] + (0.0 if kind == "bias" else own[c])) for c in range(3)]
-    bias = [-best[1] * math.log(COUNTS[c] / sum(COUNTS)) + own[3 + c] for c in range(3)]
+    rest = [0.0] * 6 if kind == "temperature" else best[2:].tolist()
+    scale = [math.exp(best[0] + (0.0 if kind == "bias" else rest[c])) for c in range(3)]
+    bias = [-best[1] * math.log(COUNTS[c] / sum(COUNTS)) + rest[3 + c] for c in range(3)]
     assert scaling.scale.tolist() == pytest.approx(scale, rel=1e-3)
     assert scaling.bias.tolist() == pytest.approx(bias, abs=2e-3)
 
 
 def test_every_row_is_scaled_by_others_alone() -> None:
-    logits, labels = drawn(50, 1.5, 0.5)
+    logits, labels = draw(50, 1.5, 0.5)
     scaled = cross_fitted(logits, labels, COUNTS, folds=5)
     fold = torch.empty(50, dtype=torch.int64)
     fold[labels.argsort(stable=True)] = torch.arange(50) % 5
@@ -77,9 +77,9 @@ def test_every_row_is_scaled_by_others_alone() -> None:
 
 
 def test_a_class_without_a_validation_image_stays_near_the_others() -> None:
-    logits, labels = drawn(300, 1.0, 1.0)
-    kept = labels < 2
-    scaling = fit_scaling(logits[kept], labels[kept], COUNTS, "vector")
+    logits, labels = draw(300, 1.0, 1.0)
+    mask = labels < 2
+    scaling = fit_scaling(logits[mask], labels[mask], COUNTS, "vector")
     assert scaling.scale.isfinite().all()
     assert scaling.bias.isfinite().all()
 

@@ -122,8 +122,8 @@ def make_detection(classes: int = 10, *, masks: bool = True, name: str = "rcnn",
         if masks:
             evaluation["per_class"] |= {"mask_ap": lower, "mask_ap50": accuracy}
         for shape in shapes:
-            known = [metrics[key] for key in ("balanced_accuracy", "top1", "top1", "many", "medium", "few")]
-            values = dict(zip(_ap_keys(shape), [*known, 0.1, 0.2, 0.3], strict=True))
+            means = [metrics[key] for key in ("balanced_accuracy", "top1", "top1", "many", "medium", "few")]
+            values = dict(zip(_ap_keys(shape), [*means, 0.1, 0.2, 0.3], strict=True))
             evaluation["metrics"] |= {key: None if value is None else value / 2 for key, value in values.items()}
         _with_examples(evaluation)
         del evaluation["confusions"]
@@ -193,7 +193,7 @@ def _epoch(number: int, generator: np.random.Generator, classes: int) -> Epoch:
     level = 1 - np.exp(-number / 12)
     noise = generator.normal(0, 0.01, 5)
     loss, values = 3 - 2 * level + noise[0], (level * np.array([0.7, 0.5, 0.25, 0.5]) + noise[1:]).clip(0)
-    many, medium, few, balanced = (float(each) for each in values)
+    many, medium, few, balanced = (float(value) for value in values)
     val: Metrics = {"balanced_accuracy": balanced, "many": many, "medium": medium, "few": few, "top1": None}
     return {
         "epoch": number,
@@ -208,8 +208,8 @@ def _epoch(number: int, generator: np.random.Generator, classes: int) -> Epoch:
 
 def _class_accuracy(number: int, classes: int) -> list[float | None]:
     """Return accuracies that fall towards the rare classes; the last class has no validation image."""
-    known = [round(number / 40 * (1 - index / classes), 4) for index in range(classes - 1)]
-    return [*known, None]
+    accuracies = [round(number / 40 * (1 - index / classes), 4) for index in range(classes - 1)]
+    return [*accuracies, None]
 
 
 def _evaluation(
@@ -218,14 +218,14 @@ def _evaluation(
     classes = len(counts)
     trend = 0.15 + 0.6 * np.log(np.array(counts) / 5) / np.log(100) + gain
     rights = (trend + generator.normal(0, 0.12, classes)).clip(0, 1).round(2)
-    accuracy: list[float | None] = [float(each) for each in rights]
+    accuracy: list[float | None] = [float(right) for right in rights]
     accuracy[-1] = None if classes > 1 else accuracy[-1]
     groups = [group_of(count, thresholds) for count in counts]
     means: Metrics = {}
     for group in ("many", "medium", "few"):
-        chosen = [each for each, of in zip(accuracy, groups, strict=True) if of == group and each is not None]
-        means[group] = float(np.mean(chosen)) if chosen else None
-    known = [each for each in accuracy if each is not None]
+        members = [value for value, name in zip(accuracy, groups, strict=True) if name == group and value is not None]
+        means[group] = float(np.mean(members)) if members else None
+    figures = [value for value in accuracy if value is not None]
     pairs = [(index, (index + 1) % classes) for index in range(classes - 1)]
     mistakes: list[Mistake] = [
         {"true": true, "predicted": index, "confidence": 0.9, "image": picture(generator)}
@@ -238,11 +238,11 @@ def _evaluation(
         "epoch": 40 if checkpoint == "last" else 37,
         "images": 1000,
         "metrics": {
-            "top1": float(np.mean(known)) + 0.01,
+            "top1": float(np.mean(figures)) + 0.01,
             "top5": 0.9,
-            "balanced_accuracy": float(np.mean(known)),
+            "balanced_accuracy": float(np.mean(figures)),
             **means,
-            "worst_class": min(known),
+            "worst_class": min(figures),
             "geometric_mean": None,
             "harmonic_mean": 0.2,
             "calibration_error": 0.1,
@@ -254,7 +254,7 @@ def _evaluation(
             "precision": [None if index == 0 else 0.5 for index in range(classes)],
         },
         "confusions": [
-            {"true": true, "predicted": other, "images": max(1, 40 - rank)} for rank, (true, other) in enumerate(pairs)
+            {"true": true, "predicted": guess, "images": max(1, 40 - rank)} for rank, (true, guess) in enumerate(pairs)
         ],
         "mistakes": mistakes,
     }

@@ -87,9 +87,9 @@ def inspect(tmp_path: Path, page: Path) -> dict[str, Any]:
     wrapper = page.with_name("wrapper.html")
     wrapper.write_text(WRAPPER.replace("PAGE", page.name), encoding="utf-8")
     command = [CHROMIUM, *OPTIONS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", wrapper.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60, check=True)
-    match = re.search(r"<pre>(\{.*?\})</pre>", done.stdout, re.DOTALL)
-    assert match, done.stdout[-1000:] + done.stderr[-1000:]
+    process = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60, check=True)
+    match = re.search(r"<pre>(\{.*?\})</pre>", process.stdout, re.DOTALL)
+    assert match, process.stdout[-1000:] + process.stderr[-1000:]
     return json.loads(html.unescape(match[1]))  # type: ignore[no-any-return]
 
 
@@ -101,19 +101,19 @@ def number(text: str) -> float:
 def check(tmp_path: Path, page: Path, sortable: bool = True) -> None:
     """Check everything that only a browser knows."""
     assert not OUTSIDE.findall(page.read_text("utf-8"))
-    for width, seen in inspect(tmp_path, page).items():
-        assert seen["scroll"] <= seen["client"] <= int(width)
-        assert seen["wide"] == []
-        assert all(each.startswith("data:") for each in seen["fetched"])
-        assert seen["scripts"] == 1
-        assert seen["images"] == 0
+    for width, state in inspect(tmp_path, page).items():
+        assert state["scroll"] <= state["client"] <= int(width)
+        assert state["wide"] == []
+        assert all(address.startswith("data:") for address in state["fetched"])
+        assert state["scripts"] == 1
+        assert state["images"] == 0
         if not sortable:
             continue
-        assert seen["aria"] == ["ascending", "descending"]
-        up, down = ([number(each) for each in seen[order][:-1]] for order in ("up", "down"))
+        assert state["aria"] == ["ascending", "descending"]
+        up, down = ([number(text) for text in state[order][:-1]] for order in ("up", "down"))
         assert up == sorted(up)
         assert down == sorted(up, reverse=True)
-        assert seen["up"][-1] == seen["down"][-1] == "\N{EN DASH}"
+        assert state["up"][-1] == state["down"][-1] == "\N{EN DASH}"
 
 
 @pytest.mark.parametrize("classes", [10, 1000])
@@ -137,15 +137,15 @@ def test_comparison(tmp_path: Path, classes: int) -> None:
         for seed in (0, 1)
     ]
     for name in ("b" * 200, "c", "d", "e"):
-        other = make_results(classes, seed=2, gain=0.05, name=name, hostile=True)
-        other["recipe"] = name
-        folders.append(write_run(tmp_path / name[0], other))
+        results = make_results(classes, seed=2, gain=0.05, name=name, hostile=True)
+        results["recipe"] = name
+        folders.append(write_run(tmp_path / name[0], results))
     check(tmp_path, write_comparison(folders, tmp_path / "page.html"))
 
 
 @pytest.mark.parametrize("runs", [1, 9])
 def test_tradeoff(tmp_path: Path, runs: int) -> None:
-    curves = [curve(each * 200, config=each) for each in "abcdefghi"[:runs]]
+    curves = [curve(name * 200, config=name) for name in "abcdefghi"[:runs]]
     page, _ = write_tradeoff(curves, tmp_path / "page.html")
     check(tmp_path, page, sortable=False)
 

@@ -29,7 +29,7 @@ def run(tmp_path: Path, name: str, seed: int, top1: float = 0.5, **changes: Any)
     return write_run(tmp_path / name, results)
 
 
-def printed(table: Table, width: int = 140) -> str:
+def render(table: Table, width: int = 140) -> str:
     """Return a table as the terminal shows it."""
     console = Console(file=io.StringIO(), width=width)
     console.print(table)
@@ -95,13 +95,13 @@ def test_configurations_are_compared_by_their_values(tmp_path: Path, config: str
 def test_the_same_seed_twice_is_no_second_seed(tmp_path: Path) -> None:
     first, second = load_columns([run(tmp_path, "a", 0), run(tmp_path, "b", 0)])
     assert (len(first.runs), len(second.runs)) == (1, 1)
-    again = load_columns([tmp_path / "a", tmp_path / "a"])
-    assert [column.title for column in again] == ["a", "a #2"]
+    columns = load_columns([tmp_path / "a", tmp_path / "a"])
+    assert [column.title for column in columns] == ["a", "a #2"]
 
 
 def test_terminal_shows_the_change_against_the_first(tmp_path: Path) -> None:
     folders = [run(tmp_path, "ce-0", 0, 0.4), run(tmp_path, "ce-1", 1, 0.5), run(tmp_path, "[b]x", 0, 0.57, recipe="x")]
-    text = printed(comparison_text(folders))
+    text = render(comparison_text(folders))
     assert "ce (2 seeds)" in text
     assert "[b]x" in text
     assert "45.0 ± 7.1%" in text
@@ -128,10 +128,10 @@ def test_page_shows_changes_and_says_what_they_are_worth(tmp_path: Path) -> None
 
 
 def test_largest_gain_comes_first(tmp_path: Path) -> None:
-    other = make_results(name="b")
-    other["evaluations"][1]["per_class"]["accuracy"] = [0.5, 0.6, 0.9, 0.4, 0.1, *[0.5] * 4, None]
-    other["recipe"] = "x"
-    folders = [run(tmp_path, "a", 0), write_run(tmp_path / "b", other)]
+    results = make_results(name="b")
+    results["evaluations"][1]["per_class"]["accuracy"] = [0.5, 0.6, 0.9, 0.4, 0.1, *[0.5] * 4, None]
+    results["recipe"] = "x"
+    folders = [run(tmp_path, "a", 0), write_run(tmp_path / "b", results)]
     text = write_comparison(folders, tmp_path / "page.html").read_text(encoding="utf-8")
     rows = Reader(section(text, "b against a, class by class")).rows
     names = [(row[0], row[1]) for row in rows if row[0] != "Class"]
@@ -149,10 +149,10 @@ def test_changes_within_the_spread_of_the_seeds_are_called_that(tmp_path: Path) 
 
 
 def test_unlike_runs_come_with_a_warning(tmp_path: Path) -> None:
-    other = make_results(name="b")
-    other |= {"status": "interrupted", "train_counts": [7] * 10}
-    other["evaluations"] = [{**other["evaluations"][1], "split": "val"}]
-    folders = [run(tmp_path, "a", 0), write_run(tmp_path / "b", other)]
+    results = make_results(name="b")
+    results |= {"status": "interrupted", "train_counts": [7] * 10}
+    results["evaluations"] = [{**results["evaluations"][1], "split": "val"}]
+    folders = [run(tmp_path, "a", 0), write_run(tmp_path / "b", results)]
     text = write_comparison(folders, tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Not finished, and measured as they are: b." in text
     assert "The runs were not measured on the same images" in text
@@ -163,9 +163,9 @@ def test_errors(tmp_path: Path) -> None:
     first = run(tmp_path, "a", 0)
     with pytest.raises(InputError, match="at least two runs, got 1"):
         load_columns([first])
-    other = run(tmp_path, "b", 0, classes=["x"] * 10)
+    second = run(tmp_path, "b", 0, classes=["x"] * 10)
     with pytest.raises(InputError, match=r"/a and \S+/b have different class lists"):
-        load_columns([first, other])
+        load_columns([first, second])
     unfinished = run(tmp_path, "c", 0, evaluations=[], status="running")
     with pytest.raises(InputError, match=r"c/results\.json: the run is interrupted and has no evaluation"):
         load_columns([first, unfinished])
@@ -174,19 +174,22 @@ def test_errors(tmp_path: Path) -> None:
 @pytest.mark.parametrize("classes", [10, 1000])
 def test_hostile_names(tmp_path: Path, classes: int) -> None:
     attack = "<script>alert(3)</script>"
-    one, other = make_results(classes, hostile=True, name=attack), make_results(classes, hostile=True, seed=1, name="b")
-    other["recipe"] = attack
-    folders = [write_run(tmp_path / "a", one), write_run(tmp_path / "b", other)]
+    first, second = (
+        make_results(classes, hostile=True, name=attack),
+        make_results(classes, hostile=True, seed=1, name="b"),
+    )
+    second["recipe"] = attack
+    folders = [write_run(tmp_path / "a", first), write_run(tmp_path / "b", second)]
     reader = Reader(write_comparison(folders, tmp_path / "page.html").read_text(encoding="utf-8"))
     assert reader.tags.count("script") == 1
     assert not reader.handlers
-    assert all(each.startswith("#") for each in reader.addresses)
+    assert all(address.startswith("#") for address in reader.addresses)
 
 
 def test_final_table_in_the_terminal() -> None:
     results: Results = make_results(name="[red]bcl[/red]")
     results["evaluations"][1]["metrics"]["geometric_mean"] = float("nan")  # not saved yet, hence not None
-    text = printed(evaluation_table(results, ordered_evaluations(results)), 100)
+    text = render(evaluation_table(results, ordered_evaluations(results)), 100)
     lines = text.splitlines()
     assert lines[0].strip() == "[red]bcl[/red]"
     assert "test, last (epoch 40)" in lines[2]

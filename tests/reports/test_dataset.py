@@ -101,16 +101,16 @@ def test_validation(changes: dict[str, Any], words: str) -> None:
 
 
 def test_copies() -> None:
-    none: dict[str, Any] = {"repeats": {"train": 0}, "disputed": 0}
+    counts: dict[str, Any] = {"repeats": {"train": 0}, "disputed": 0}
     overlap = Overlap("test", "val", 1000, 0, 1, [Copy("test", "x", "val", "y", False)])
-    assert duplicate_words(make_dataset(overlaps=[overlap], **none)) == (
+    assert duplicate_words(make_dataset(overlaps=[overlap], **counts)) == (
         "1 near copy of validation images among the 1,000 test images, such as x of y"
     )
     empty = replace(overlap, near=0, copies=[])
-    assert duplicate_words(make_dataset(overlaps=[empty], **none)) == (
+    assert duplicate_words(make_dataset(overlaps=[empty], **counts)) == (
         "no image comes twice, and none looks like one of another split"
     )
-    assert duplicate_words(make_dataset(overlaps=[empty], **none, blank=1)) == (
+    assert duplicate_words(make_dataset(overlaps=[empty], **counts, blank=1)) == (
         "no image comes twice; 1 image too small or black, and not compared by their looks"
     )
     first, *rest = duplicate_words(make_dataset()).split("; ")
@@ -122,11 +122,11 @@ def test_copies() -> None:
 def test_a_page_of_hostile_names_holds_no_markup_of_theirs() -> None:
     dataset = make_dataset(len(HOSTILE), hostile=True)
     page = dataset_page(dataset, [[picture(np.random.default_rng(0))]] * len(HOSTILE))
-    seen = Tags(page)
-    assert seen.tags.count("script") == 1
-    assert seen.tags.count("img") == len(HOSTILE) + 4
-    assert "b" not in seen.tags
-    assert not [name for name in seen.attributes if name.startswith("on")]
+    tags = Tags(page)
+    assert tags.tags.count("script") == 1
+    assert tags.tags.count("img") == len(HOSTILE) + 4
+    assert "b" not in tags.tags
+    assert not [name for name in tags.attributes if name.startswith("on")]
     assert "\x1b" not in page
     page.encode()
     assert "pictures" not in json.dumps(dataset.plain())

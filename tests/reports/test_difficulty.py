@@ -24,27 +24,27 @@ THRESHOLDS: Thresholds = {"many": 100, "few": 20}
 values = st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0])
 
 
-def naive(one: list[float], other: list[float]) -> float:
+def naive(first: list[float], second: list[float]) -> float:
     """Spearman's rank correlation in plain loops: ranks are counted, equal values share their mean rank."""
 
-    def ranks(of: list[float]) -> list[float]:
-        return [sum(b < a for b in of) + (sum(b == a for b in of) + 1) / 2 for a in of]
+    def ranks(numbers: list[float]) -> list[float]:
+        return [sum(b < a for b in numbers) + (sum(b == a for b in numbers) + 1) / 2 for a in numbers]
 
-    a, b = ranks(one), ranks(other)
+    a, b = ranks(first), ranks(second)
     mean = (len(a) + 1) / 2
-    together = sum((x - mean) * (y - mean) for x, y in zip(a, b, strict=True))
-    return together / math.sqrt(sum((x - mean) ** 2 for x in a) * sum((y - mean) ** 2 for y in b))
+    covariance = sum((x - mean) * (y - mean) for x, y in zip(a, b, strict=True))
+    return covariance / math.sqrt(sum((x - mean) ** 2 for x in a) * sum((y - mean) ** 2 for y in b))
 
 
 @given(st.lists(st.tuples(values, values), min_size=3, max_size=12))
 def test_rank_correlation_is_the_naive_one_and_scipys(pairs: list[tuple[float, float]]) -> None:
-    one, other = ([pair[side] for pair in pairs] for side in (0, 1))
-    found = rank_correlation(one, other)
-    if len(set(one)) == 1 or len(set(other)) == 1:
-        assert found is None
+    x, y = ([pair[side] for pair in pairs] for side in (0, 1))
+    correlation = rank_correlation(x, y)
+    if len(set(x)) == 1 or len(set(y)) == 1:
+        assert correlation is None
     else:
-        assert found == pytest.approx(naive(one, other), abs=1e-9)
-        assert found == pytest.approx(spearmanr(one, other).statistic, abs=1e-9)
+        assert correlation == pytest.approx(naive(x, y), abs=1e-9)
+        assert correlation == pytest.approx(spearmanr(x, y).statistic, abs=1e-9)
 
 
 def test_two_classes_are_too_few() -> None:
@@ -63,13 +63,13 @@ def history(validated: list[int], epochs: int = 9) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("validated", "chosen"),
+    ("validated", "epochs"),
     [([], []), ([4], [4]), ([2, 9], [2, 9]), ([2, 4, 9], [2, 4, 9]), ([1, 2, 3, 4], [1, 2, 4])],
 )
-def test_first_middle_and_last_validated_epoch(validated: list[int], chosen: list[int]) -> None:
-    found = snapshots(history(validated))
-    assert [each.epoch for each in found] == chosen
-    assert all(each.difficulty == (pytest.approx(1 - each.epoch / 10), None) for each in found)
+def test_first_middle_and_last_validated_epoch(validated: list[int], epochs: list[int]) -> None:
+    points = snapshots(history(validated))
+    assert [point.epoch for point in points] == epochs
+    assert all(point.difficulty == (pytest.approx(1 - point.epoch / 10), None) for point in points)
 
 
 def test_histories_of_before_and_of_nothing_measured() -> None:
@@ -124,21 +124,21 @@ def test_a_correlation_that_does_not_exist_says_why(
 def test_exceptions_are_the_most_striking_three() -> None:
     counts = [500, 400, 300, 200, 50, 10, 9, 8, 7, 6]
     hard_heads = Snapshot(3, (0.9, 0.9, 1.0, 0.8, 0.0, 0.3, 0.1, 0.1, 0.2, None))
-    found = exceptions(hard_heads, counts, THRESHOLDS)
-    assert found is not None
-    assert (found.head, found.tail) == ("many", "few")
-    assert found.easy == [7, 6, 8], "the easiest first, the rarer first among equals"
-    assert found.hard == [2, 0, 1], "the hardest first, the more frequent first among equals"
+    classes = exceptions(hard_heads, counts, THRESHOLDS)
+    assert classes is not None
+    assert (classes.head, classes.tail) == ("many", "few")
+    assert classes.easy == [7, 6, 8], "the easiest first, the rarer first among equals"
+    assert classes.hard == [2, 0, 1], "the hardest first, the more frequent first among equals"
 
 
 def test_no_exceptions_where_rarity_is_all() -> None:
-    found = exceptions(Snapshot(3, (0.1, 0.2, 0.6)), [500, 50, 5], THRESHOLDS)
-    assert found is not None
-    assert found.easy == found.hard == []
+    classes = exceptions(Snapshot(3, (0.1, 0.2, 0.6)), [500, 50, 5], THRESHOLDS)
+    assert classes is not None
+    assert classes.easy == classes.hard == []
 
 
 def test_exceptions_between_the_groups_there_are() -> None:
-    found = exceptions(Snapshot(3, (0.5, 0.2, None)), [50, 5, 500], THRESHOLDS)
-    assert found is not None
-    assert (found.head, found.tail, found.easy, found.hard) == ("medium", "few", [1], [0])
+    classes = exceptions(Snapshot(3, (0.5, 0.2, None)), [50, 5, 500], THRESHOLDS)
+    assert classes is not None
+    assert (classes.head, classes.tail, classes.easy, classes.hard) == ("medium", "few", [1], [0])
     assert exceptions(Snapshot(3, (0.5, 0.2, None)), [5, 5, 500], THRESHOLDS) is None

@@ -17,7 +17,7 @@ from longtail.reports.wording import METRICS, group_ranges, inside, with_prefix
 
 from .plots.test_plots import texts
 from .sample import make_detection, make_results, make_segmentation, without_figures, write_run
-from .test_compare import printed
+from .test_compare import render
 from .test_report import Reader, section
 
 boxes = partial(make_detection, masks=False)
@@ -27,9 +27,9 @@ other_tasks = pytest.mark.parametrize("make", [make_detection, boxes, make_segme
 Maker = Callable[..., Results]
 
 
-def drawn(text: str) -> set[str]:
+def words(text: str) -> set[str]:
     """Return what is written in the drawings of a page or a part of it."""
-    return {each for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL) for each in texts(svg)}
+    return {word for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL) for word in texts(svg)}
 
 
 @pytest.mark.parametrize("grain", [IMAGES, BOXES, MASKS, PIXELS])
@@ -95,9 +95,9 @@ def test_report_of_a_detection_run(masks: bool) -> None:
         f"Mean {lower} of the classes in each group (many (LVIS: frequent): more than 100, medium (LVIS: common): 11 "
         "to 100, few (LVIS: rare): fewer than 11 training images), and of all classes."
     ) in metrics
-    assert {"many", "(frequent)", "(common)", "(rare)", "mean", f"{lower} (%)"} <= drawn(metrics)
-    assert {"training images", f"{lower} (%)"} <= drawn(section(text, f"Training images and {lower}"))
-    curves = drawn(section(text, "Training"))
+    assert {"many", "(frequent)", "(common)", "(rare)", "mean", f"{lower} (%)"} <= words(metrics)
+    assert {"training images", f"{lower} (%)"} <= words(section(text, f"Training images and {lower}"))
+    curves = words(section(text, "Training"))
     assert {"loss", "loss_classifier", "loss_box_reg", "loss_objectness", "loss_rpn_box_reg"} <= curves
     assert {lower, f"{lower}, many", f"{lower}, few", "validation AP (%)"} <= curves
     assert ("loss_mask" in curves) == masks
@@ -114,7 +114,7 @@ def test_report_of_a_detection_run(masks: bool) -> None:
     assert rows[10][-1] == rows[10][-2] == "\N{EN DASH}"
     assert "Training instances" in section(text, "About the run")
     assert f"{figure} " in section(text, "Classes that need help most")
-    assert "accuracy (%)" not in drawn(text)
+    assert "accuracy (%)" not in words(text)
 
 
 def test_weak_classes_of_a_detection_run_show_truth_beside_prediction() -> None:
@@ -155,11 +155,11 @@ def test_report_of_a_segmentation_run() -> None:
     metrics = section(text, "Metrics")
     assert "the lowest IoU of any class" in metrics
     assert next(row[0] for row in Reader(metrics).rows[1:]).startswith("Mean IoU")
-    assert {"training pixels", "IoU (%)", "1M", "many (> 10M)", "few (< 2M)"} <= drawn(
+    assert {"training pixels", "IoU (%)", "1M", "many (> 10M)", "few (< 2M)"} <= words(
         section(text, "Training pixels and IoU")
     )
-    assert {"mean", "many", "few", "validation IoU (%)"} <= drawn(section(text, "Training"))
-    assert {"training pixels of the class", "10M"} <= drawn(section(text, "Difficulty and frequency"))
+    assert {"mean", "many", "few", "validation IoU (%)"} <= words(section(text, "Training"))
+    assert {"training pixels of the class", "10M"} <= words(section(text, "Difficulty and frequency"))
     rows = Reader(section(text, "Most confused pairs")).rows
     assert rows[0] == ["Class", "Taken for", "Pixels", "Share of the class"]
     assert rows[1] == ["class 0", "class 1", "40,000", "40.0%"]
@@ -179,7 +179,7 @@ def test_figures_that_are_all_undefined(tmp_path: Path, make: Maker, classes: in
     assert Reader(write_report(folders[0]).read_text("utf-8")).open == []
     assert Reader(write_comparison(folders, tmp_path / "page.html").read_text("utf-8")).open == []
     results = without_figures(make(classes))
-    assert printed(evaluation_table(results, ordered_evaluations(results))).count("\N{EN DASH}") >= 10
+    assert render(evaluation_table(results, ordered_evaluations(results))).count("\N{EN DASH}") >= 10
 
 
 @other_tasks
@@ -208,7 +208,7 @@ def test_nothing_from_outside_becomes_markup(tmp_path: Path, make: Maker) -> Non
         assert reader.open == []
         assert reader.tags.count("script") == 1
         assert not reader.handlers
-        assert all(each.startswith(("data:image/jpeg;base64,", "#")) for each in reader.addresses)
+        assert all(address.startswith(("data:image/jpeg;base64,", "#")) for address in reader.addresses)
 
 
 @pytest.mark.parametrize(
@@ -216,9 +216,9 @@ def test_nothing_from_outside_becomes_markup(tmp_path: Path, make: Maker) -> Non
     [(make_detection, "mask AP", "images"), (boxes, "box AP", "images"), (make_segmentation, "IoU", "pixels")],
 )
 def test_comparison_of_one_task(tmp_path: Path, make: Maker, figure: str, noun: str) -> None:
-    one, other = make(name="a"), make(name="b", gain=0.1)
-    other["recipe"] = "x"
-    folders = [write_run(tmp_path / "a", one), write_run(tmp_path / "b", other)]
+    first, second = make(name="a"), make(name="b", gain=0.1)
+    second["recipe"] = "x"
+    folders = [write_run(tmp_path / "a", first), write_run(tmp_path / "b", second)]
     text = write_comparison(folders, tmp_path / "page.html").read_text(encoding="utf-8")
     overall = "mean IoU" if figure == "IoU" else figure
     assert re.search(
@@ -228,7 +228,7 @@ def test_comparison_of_one_task(tmp_path: Path, make: Maker, figure: str, noun: 
     assert f"Mean {figure} of the classes in each group" in text
     changes = section(text, "b against a, class by class")
     assert f"Change in {figure} of each class against its number of training {noun};" in changes
-    assert f"training {noun} of the class" in drawn(changes)
+    assert f"training {noun} of the class" in words(changes)
     assert Reader(section(text, "Every class")).rows[0] == [
         "Class",
         "Group",
@@ -238,8 +238,8 @@ def test_comparison_of_one_task(tmp_path: Path, make: Maker, figure: str, noun: 
         "b",
         "Change",
     ]
-    label = next(each.label for each in METRICS.values() if inside(each.label) == overall)
-    assert label in printed(comparison_text(folders))
+    label = next(metric.label for metric in METRICS.values() if inside(metric.label) == overall)
+    assert label in render(comparison_text(folders))
 
 
 def test_boxes_are_compared_where_a_run_has_no_masks(tmp_path: Path) -> None:
@@ -253,16 +253,16 @@ def test_boxes_are_compared_where_a_run_has_no_masks(tmp_path: Path) -> None:
 @other_tasks
 def test_runs_of_different_tasks_are_not_compared(tmp_path: Path, make: Maker) -> None:
     folders = [write_run(tmp_path / "a", make_results()), write_run(tmp_path / "b", make())]
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         write_comparison(folders, tmp_path / "page.html")
-    assert str(caught.value) == (
+    assert str(error.value) == (
         f"{tmp_path}/a is a run of classification, {tmp_path}/b one of {make()['task']}; compare runs of one task"
     )
 
 
 def test_terminal_shows_the_metrics_of_the_task() -> None:
     results = make_detection()
-    lines = printed(evaluation_table(results, ordered_evaluations(results))).splitlines()
+    lines = render(evaluation_table(results, ordered_evaluations(results))).splitlines()
     names = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
     assert names == [
         *("Mask AP", "Mask AP50", "Mask AP75", "Many-shot mask AP", "Medium-shot mask AP", "Few-shot mask AP"),
@@ -274,15 +274,15 @@ def test_terminal_shows_the_metrics_of_the_task() -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "shown"),
+    ("label", "phrase"),
     [("Mask AP", "mask AP"), ("IoU", "IoU"), ("Mean IoU", "mean IoU"), ("AP50", "AP50"), ("Accuracy", "accuracy")],
 )
-def test_labels_inside_a_sentence(label: str, shown: str) -> None:
-    assert inside(label) == shown
+def test_labels_inside_a_sentence(label: str, phrase: str) -> None:
+    assert inside(label) == phrase
 
 
 def test_large_numbers_are_shown_briefly() -> None:
-    assert [with_prefix(each) for each in (0, 1, 100, 1e3, 1e5, 1e6, 1e9)] == [
+    assert [with_prefix(number) for number in (0, 1, 100, 1e3, 1e5, 1e6, 1e9)] == [
         "0",
         "1",
         "100",

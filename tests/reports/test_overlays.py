@@ -21,9 +21,9 @@ def photo(size: tuple[int, int] = (64, 48), mode: str = "RGB") -> Image.Image:
     return Image.fromarray(pixels).convert(mode)
 
 
-def changed(image: Image.Image, drawn: Image.Image) -> Any:
+def difference(image: Image.Image, picture: Image.Image) -> Any:
     """Return which pixels (H, W) are not as they were."""
-    return (np.asarray(image) != np.asarray(drawn)).any(axis=2)
+    return (np.asarray(image) != np.asarray(picture)).any(axis=2)
 
 
 @every_size
@@ -33,26 +33,26 @@ def test_instances_of_every_size(size: tuple[int, int]) -> None:
     boxes = [(0, 0, width, height), (width / 3, height / 3, width / 2, height / 2), (-5, -5, 2 * width, 3)]
     masks = [np.ones((height, width), dtype=np.bool_), np.zeros((height, width), dtype=np.bool_)]
     masks.append(np.eye(height, width, dtype=np.bool_))
-    drawn = draw_instances(image, boxes, HOSTILE[:3], [0, 7, 1202], [1.0, 0.5, 0.0], masks)
-    assert (drawn.size, drawn.mode) == (size, "RGB")
+    picture = draw_instances(image, boxes, HOSTILE[:3], [0, 7, 1202], [1.0, 0.5, 0.0], masks)
+    assert (picture.size, picture.mode) == (size, "RGB")
     assert image.tobytes() == before
-    assert changed(image, drawn).any()
+    assert difference(image, picture).any()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
 def test_images_of_every_mode(mode: str) -> None:
     image = photo(mode=mode)
-    drawn = draw_instances(image, [(1, 1, 20, 20)], ["x"], [0])
-    assert (drawn.mode, image.mode) == ("RGB", mode)
+    picture = draw_instances(image, [(1, 1, 20, 20)], ["x"], [0])
+    assert (picture.mode, image.mode) == ("RGB", mode)
     assert draw_labels(image, np.zeros((48, 64), dtype=np.int64), ["x"]).mode == "RGB"
     assert data_uri(image, 10).startswith("data:image/jpeg;base64,")
 
 
 def test_nothing_to_draw() -> None:
     image = photo()
-    for drawn in (draw_instances(image, [], [], []), draw_instances(image, [], [], [], [], [])):
-        assert drawn is not image
-        assert drawn.tobytes() == image.tobytes()
+    for picture in (draw_instances(image, [], [], []), draw_instances(image, [], [], [], [], [])):
+        assert picture is not image
+        assert picture.tobytes() == image.tobytes()
     labels = np.full((48, 64), 255)
     assert draw_labels(image, labels, ["x"]).tobytes() == image.tobytes()
     assert draw_labels(image, labels, []).tobytes() == image.tobytes()
@@ -60,11 +60,11 @@ def test_nothing_to_draw() -> None:
 
 def test_a_box_is_a_thin_line_in_the_colour_of_its_class() -> None:
     image = Image.new("RGB", (100, 80))
-    drawn = np.asarray(draw_instances(image, [(20, 40, 60, 70)], [""], [3]))
-    rows, columns = np.nonzero(drawn.any(axis=2))
+    pixels = np.asarray(draw_instances(image, [(20, 40, 60, 70)], [""], [3]))
+    rows, columns = np.nonzero(pixels.any(axis=2))
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (40, 70, 20, 60)
     assert len(rows) == 2 * (31 + 41) - 4
-    assert {tuple(each) for each in drawn[rows, columns].tolist()} == {colour(3)}
+    assert {tuple(pixel) for pixel in pixels[rows, columns].tolist()} == {colour(3)}
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_box_is_a_thin_line_in_the_colour_of_its_class() -> None:
 )
 def test_boxes_at_the_border_are_drawn_within(box: tuple[int, ...]) -> None:
     image = photo()
-    assert changed(image, draw_instances(image, [box], ["person"], [0], [0.5])).any()
+    assert difference(image, draw_instances(image, [box], ["person"], [0], [0.5])).any()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -83,10 +83,10 @@ def test_boxes_of_a_network_that_diverged(value: float) -> None:
 def test_masks_are_half_transparent() -> None:
     image, mask = photo(), np.zeros((48, 64), dtype=np.bool_)
     mask[30:40, 50:60] = True
-    drawn = draw_instances(image, [(50, 30, 59, 39)], [""], [1], masks=[mask])
-    assert (changed(image, drawn) <= mask).all()
-    wanted = (np.asarray(image)[35, 55].astype(int) + colour(1)) / 2
-    assert np.asarray(drawn)[35, 55] == pytest.approx(wanted, abs=1)
+    picture = draw_instances(image, [(50, 30, 59, 39)], [""], [1], masks=[mask])
+    assert (difference(image, picture) <= mask).all()
+    expected = (np.asarray(image)[35, 55].astype(int) + colour(1)) / 2
+    assert np.asarray(picture)[35, 55] == pytest.approx(expected, abs=1)
 
 
 def test_small_masks_are_seen_on_large_ones() -> None:
@@ -106,17 +106,17 @@ def test_labels_stay_inside(corner: tuple[int, int]) -> None:
     image = Image.new("RGB", (640, 480))
 
     def edges(x: int, y: int) -> int:
-        drawn = np.asarray(draw_instances(image, [(x, y, x + 39, y + 39)], ["a rather long name"], [2]))
-        return int((drawn.any(axis=2) & (drawn != colour(2)).any(axis=2)).sum())
+        pixels = np.asarray(draw_instances(image, [(x, y, x + 39, y + 39)], ["a rather long name"], [2]))
+        return int((pixels.any(axis=2) & (pixels != colour(2)).any(axis=2)).sum())
 
     assert edges(*corner) == edges(250, 200) > 100
 
 
 def test_labels_keep_clear_of_one_another() -> None:
     image = Image.new("RGB", (640, 480))
-    one = draw_instances(image, [(100, 100, 400, 300)], ["person"], [0])
-    two = draw_instances(image, [(100, 100, 400, 300)] * 2, ["person", "person"], [0, 0])
-    assert changed(image, two).sum() > changed(image, one).sum() + 500
+    single = draw_instances(image, [(100, 100, 400, 300)], ["person"], [0])
+    pair = draw_instances(image, [(100, 100, 400, 300)] * 2, ["person", "person"], [0, 0])
+    assert difference(image, pair).sum() > difference(image, single).sum() + 500
 
 
 def test_labels_of_pixels() -> None:
@@ -127,16 +127,16 @@ def test_labels_of_pixels() -> None:
     labels[:100, :100] = 255
     labels[100:200, :100] = 2
     labels[200:300, :100] = -1
-    drawn = draw_labels(image, labels, ["road", ""])
+    picture = draw_labels(image, labels, ["road", ""])
     assert image.tobytes() == before
-    assert drawn.size == image.size
-    same = ~changed(image, drawn)
+    assert picture.size == image.size
+    same = ~difference(image, picture)
     assert same[:300, :100].all()
     assert same[:, 100:].mean() < 0.01
-    assert np.asarray(drawn)[470, 630] == pytest.approx(
+    assert np.asarray(picture)[470, 630] == pytest.approx(
         (np.asarray(image)[470, 630].astype(int) + colour(1)) / 2, abs=1
     )
-    ink = (np.asarray(drawn)[:, 100:320] == colour(0)).all(axis=2)
+    ink = (np.asarray(picture)[:, 100:320] == colour(0)).all(axis=2)
     assert ink.sum() > 500, "the name of the class stands on its own colour"
 
 
@@ -147,12 +147,12 @@ def test_labels_of_pixels_of_every_size(size: tuple[int, int]) -> None:
 
 
 def test_colours_are_stable_and_apart() -> None:
-    found = [colour(index) for index in range(COLOURS)]
-    assert len(set(found)) == COLOURS
+    colours = [colour(index) for index in range(COLOURS)]
+    assert len(set(colours)) == COLOURS
     assert colour(COLOURS + 3) == colour(3)
-    assert all(isinstance(value, int) and 0 <= value <= 255 for each in found for value in each)
+    assert all(isinstance(value, int) and 0 <= value <= 255 for triple in colours for value in triple)
     for count, apart in ((20, 90), (80, 40)):
-        steps = np.array(found[:count])[:, None] - np.array(found[:count])[None]
+        steps = np.array(colours[:count])[:, None] - np.array(colours[:count])[None]
         distances = np.sqrt((steps**2).sum(axis=2)) + 1000 * np.eye(count)
         assert distances.min() > apart
 
@@ -163,8 +163,8 @@ def test_data_uri(size: tuple[int, int]) -> None:
     before = image.tobytes()
     head, text = data_uri(image, 100).split(",")
     assert head == "data:image/jpeg;base64"
-    with Image.open(io.BytesIO(base64.b64decode(text))) as read:
-        assert (read.format, read.mode) == ("JPEG", "RGB")
-        assert max(read.size) == min(100, max(size))
-        assert read.size[0] / read.size[1] == pytest.approx(size[0] / size[1], rel=0.03) or min(read.size) == 1
+    with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
+        assert (picture.format, picture.mode) == ("JPEG", "RGB")
+        assert max(picture.size) == min(100, max(size))
+        assert picture.size[0] / picture.size[1] == pytest.approx(size[0] / size[1], rel=0.03) or min(picture.size) == 1
     assert (image.tobytes(), image.size) == (before, size)

@@ -178,7 +178,7 @@ def test_nothing_from_outside_becomes_markup(tmp_path: Path, classes: int) -> No
     assert reader.open == []
     assert reader.tags.count("script") == 1
     assert not reader.handlers
-    assert all(each.startswith(("data:image/png;base64,", "#")) for each in reader.addresses)
+    assert all(address.startswith(("data:image/png;base64,", "#")) for address in reader.addresses)
     assert "\x1b" not in text
 
 

@@ -29,9 +29,9 @@ def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:
     results = make_results()
     results["history"][0]["train"]["loss"] = float("nan")
     results["evaluations"][0]["metrics"]["top1"] = float("inf")
-    loaded = load_results(write_run(tmp_path, results))
-    assert loaded["history"][0]["train"]["loss"] is None
-    assert loaded["evaluations"][0]["metrics"]["top1"] is None
+    content = load_results(write_run(tmp_path, results))
+    assert content["history"][0]["train"]["loss"] is None
+    assert content["evaluations"][0]["metrics"]["top1"] is None
     text = (tmp_path / "results.json").read_text(encoding="utf-8")
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in the file"))
 
@@ -58,7 +58,7 @@ def test_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkey
     with pytest.raises(InputError, match=r"results\.json: cannot be written \(No space left on device\)"):
         save_results(tmp_path, make_results(seed=2))
     assert load_results(tmp_path)["seed"] == 1
-    assert [each.name for each in tmp_path.iterdir()] == ["results.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
 
 def test_interrupted_save_removes_its_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,10 +90,10 @@ def test_saving_into_a_missing_folder_names_the_file(tmp_path: Path) -> None:
 def test_unusable_file(tmp_path: Path, text: str | bytes | None, message: str) -> None:
     if text is not None:
         (tmp_path / "results.json").write_bytes(text.encode() if isinstance(text, str) else text)
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError, match=message) as error:
         load_results(tmp_path)
-    assert str(caught.value).startswith(str(tmp_path / "results.json"))
-    assert "\n" not in str(caught.value)
+    assert str(error.value).startswith(str(tmp_path / "results.json"))
+    assert "\n" not in str(error.value)
 
 
 def test_missing_folder(tmp_path: Path) -> None:
@@ -121,14 +121,14 @@ def test_lists_of_a_task(tmp_path: Path) -> None:
     write_run(tmp_path, results)
     with pytest.raises(InputError, match="10 classes but 9 entries in instance_counts"):
         load_results(tmp_path)
-    for results, missing in (
+    for results, name in (
         (make_results(), "accuracy"),
         (make_detection(masks=False), "box_ap"),
         (make_segmentation(), "iou"),
     ):
-        del results["evaluations"][0]["per_class"][missing]  # type: ignore[misc]
+        del results["evaluations"][0]["per_class"][name]  # type: ignore[misc]
         write_run(tmp_path, results)
-        with pytest.raises(InputError, match=rf"an evaluation whose per_class lacks {missing};"):
+        with pytest.raises(InputError, match=rf"an evaluation whose per_class lacks {name};"):
             load_results(tmp_path)
 
 
@@ -141,9 +141,9 @@ def test_a_run_that_does_not_introduce_itself_is_of_another_version(tmp_path: Pa
         del results[key]
     write_run(tmp_path, results)
     message = rf"results\.json: unknown {key} .+; read it with the version of longtail that"
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError, match=message) as error:
         load_results(tmp_path)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_task_of_ones_own_is_read(tmp_path: Path) -> None:
@@ -191,21 +191,21 @@ def test_groups_at_their_limits() -> None:
 
 
 def test_reports_need_neither_torch_nor_lightning() -> None:
-    imported = set()
+    packages = set()
     for path in Path(longtail.reports.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
+                packages |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
-                imported.add((node.module or "").split(".")[0])
-    wanted = {"longtail", "numpy", "matplotlib", "rich", "PIL", "yaml", "jinja2", "markupsafe"}
-    assert imported - set(sys.stdlib_module_names) == wanted
+                packages.add((node.module or "").split(".")[0])
+    expected = {"longtail", "numpy", "matplotlib", "rich", "PIL", "yaml", "jinja2", "markupsafe"}
+    assert packages - set(sys.stdlib_module_names) == expected
 
 
 def test_matplotlib_is_imported_only_to_draw() -> None:
     code = "import sys, longtail.reports.report, longtail.reports.compare; print('matplotlib' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "False"
 
 
 def test_saved_json_is_plain_ascii(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from longtail.reports.tradeoff import (
 )
 
 from .sample import make_results
-from .test_compare import printed
+from .test_compare import render
 from .test_report import Reader, section
 
 CONFIG = """\
@@ -63,8 +63,8 @@ def test_the_best_point_has_the_best_balanced_accuracy_and_is_nearest_to_0_among
     assert curve().start is POINTS[1]
     flat = tuple(Point(strength, metrics()) for strength in (-1.0, -0.25, 0.0, 0.25))
     assert curve(points=flat).best.strength == 0
-    nothing = tuple(Point(strength, metrics(balanced_accuracy=None)) for strength in (-1.0, 0.0, 1.0))
-    assert curve(points=nothing).best.strength == 0
+    points = tuple(Point(strength, metrics(balanced_accuracy=None)) for strength in (-1.0, 0.0, 1.0))
+    assert curve(points=points).best.strength == 0
 
 
 def test_the_command_that_takes_the_point() -> None:
@@ -86,12 +86,12 @@ def test_other_runs_go_by_their_names() -> None:
     assert labels([set_to("a", 0.5), longer]) == ["a", "b"]
     in_a_list = curve("b", config=CONFIG.format(seed=0, value=0.5, name="b").replace("- 0.8", "- 0.9"))
     assert labels([set_to("a", 0.5), in_a_list]) == ["a", "b"]
-    two = curve("b", config=CONFIG.format(seed=0, value=1, name="b").replace("0.8", "0.9"))
-    assert labels([set_to("a", 0.5), two]) == ["a", "b"]
+    second = curve("b", config=CONFIG.format(seed=0, value=1, name="b").replace("0.8", "0.9"))
+    assert labels([set_to("a", 0.5), second]) == ["a", "b"]
 
 
 def test_terminal_shows_every_point_of_one_run() -> None:
-    text = printed(tradeoff_text([curve("[b]x[/b]")]))
+    text = render(tradeoff_text([curve("[b]x[/b]")]))
     assert "[b]x[/b]: validation, best (epoch 37)" in text
     lines = {line.split("│")[1].strip(): line for line in text.splitlines() if line.startswith("│")}
     assert list(lines) == ["-1", "0 (as trained)", "1.25 (best)", "3"]
@@ -105,7 +105,7 @@ def test_terminal_shows_every_point_of_one_run() -> None:
 
 
 def test_terminal_shows_two_points_of_several_runs() -> None:
-    text = printed(tradeoff_text([curve("a"), curve("b", POINTS[:2])]))
+    text = render(tradeoff_text([curve("a"), curve("b", POINTS[:2])]))
     names = [line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│")]
     assert names == ["a: 0 (as trained)", "a: 1.25 (best)", "b: 0 (as trained, best)"]
 
@@ -147,7 +147,7 @@ def test_page_of_several_runs() -> None:
 
 
 def test_page_says_what_it_cannot_show() -> None:
-    points = tuple(Point(each.strength, each.metrics | {"many": None, "medium": None}) for each in POINTS[1:3])
+    points = tuple(Point(point.strength, point.metrics | {"many": None, "medium": None}) for point in POINTS[1:3])
     text = tradeoff_page([curve(points=points, status="interrupted")])
     assert text.count("<svg") == 1, "the accuracies over the strengths"
     assert "many-shot accuracy" not in text.split("<ul")[0]
@@ -158,7 +158,7 @@ def test_page_says_what_it_cannot_show() -> None:
 
 
 def test_groups_that_are_not_there_are_replaced_by_the_next() -> None:
-    points = tuple(Point(each.strength, each.metrics | {"many": None}) for each in POINTS)
+    points = tuple(Point(point.strength, point.metrics | {"many": None}) for point in POINTS)
     assert "medium-shot accuracy (%)" in tradeoff_page([curve(points=points)])
 
 
@@ -169,10 +169,10 @@ def test_nothing_better_than_the_run_as_trained() -> None:
 
 def test_record_beside_the_page(tmp_path: Path) -> None:
     points = tuple(Point(strength, metrics(many=None)) for strength in (0.0, 1.0))
-    written = write_tradeoff([curve(points=points)], tmp_path / "page.html")
-    assert written == [tmp_path / "page.html", tmp_path / "page.json"]
-    assert write_tradeoff([curve(points=points)], str(tmp_path / "page.html")) == written
-    assert sorted(tmp_path.iterdir()) == sorted(written)
+    paths = write_tradeoff([curve(points=points)], tmp_path / "page.html")
+    assert paths == [tmp_path / "page.html", tmp_path / "page.json"]
+    assert write_tradeoff([curve(points=points)], str(tmp_path / "page.html")) == paths
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
     record = json.loads((tmp_path / "page.json").read_text())
     assert record == tradeoff_record([curve(points=points)])
     assert (record["format"], record["split"]) == (1, "val")

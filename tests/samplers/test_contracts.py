@@ -40,19 +40,19 @@ every_sampler = pytest.mark.parametrize("sampler", SAMPLERS)
 
 
 def test_every_sampler_is_exported() -> None:
-    assert {each.__name__ for each in SAMPLERS} | {"EpochSampler"} == set(longtail.samplers.__all__)
+    assert {sampler.__name__ for sampler in SAMPLERS} | {"EpochSampler"} == set(longtail.samplers.__all__)
 
 
 @every_sampler
 def test_the_order_follows_from_seed_and_epoch(sampler: type[EpochSampler]) -> None:
-    first, again, other = make(sampler), make(sampler), make(sampler, seed=1)
-    assert list(first) == list(again) == first.order(0).tolist()
-    assert torch.equal(first.order(3), again.order(3))
+    first, copy, variant = make(sampler), make(sampler), make(sampler, seed=1)
+    assert list(first) == list(copy) == first.order(0).tolist()
+    assert torch.equal(first.order(3), copy.order(3))
     assert not torch.equal(first.order(0), first.order(1))
-    assert not torch.equal(first.order(0), other.order(0))
-    again.set_epoch(3)
-    assert torch.equal(again.order(0), first.order(0)), "an order does not depend on the epoch that is set"
-    assert list(again) == list(again) == first.order(3).tolist()
+    assert not torch.equal(first.order(0), variant.order(0))
+    copy.set_epoch(3)
+    assert torch.equal(copy.order(0), first.order(0)), "an order does not depend on the epoch that is set"
+    assert list(copy) == list(copy) == first.order(3).tolist()
 
 
 @every_sampler
@@ -71,25 +71,25 @@ def test_shards_make_up_the_order(sampler: type[EpochSampler], world: int) -> No
         shards = [make(sampler, rank=rank, world=world) for rank in range(world)]
         for shard in shards:
             shard.set_epoch(epoch)
-        taken = [list(shard) for shard in shards]
-        assert {len(rows) for rows in taken} == {len(shard) for shard in shards}, "equal, and as announced"
+        shares = [list(shard) for shard in shards]
+        assert {len(rows) for rows in shares} == {len(shard) for shard in shards}, "equal, and as announced"
 
         order = shards[0].order(epoch).tolist()
         assert len(order) == shards[0].size(epoch)
-        together = [row for turn in zip(*taken, strict=True) for row in turn]
-        assert together[: len(order)] == order
-        filled_up = len(together) - len(order)
+        union = [row for turn in zip(*shares, strict=True) for row in turn]
+        assert union[: len(order)] == order
+        filled_up = len(union) - len(order)
         assert filled_up < world
-        assert together[len(order) :] == [order[i % len(order)] for i in range(filled_up)]
+        assert union[len(order) :] == [order[i % len(order)] for i in range(filled_up)]
 
 
 @every_sampler
 def test_pickle(sampler: type[EpochSampler]) -> None:
     first = make(sampler, seed=5, rank=1, world=2)
     first.set_epoch(2)
-    again = pickle.loads(pickle.dumps(first))
-    assert list(again) == list(first)
-    assert len(again) == len(first)
+    copy = pickle.loads(pickle.dumps(first))
+    assert list(copy) == list(first)
+    assert len(copy) == len(first)
 
 
 @every_sampler
@@ -138,8 +138,8 @@ def test_what_is_refused(sampler: type[EpochSampler], settings: dict, problem: s
 )
 def test_what_torch_makes_a_tensor_of_does_as_well(sampler: type[EpochSampler], option: str, form) -> None:
     values = {"targets": ARGUMENTS["targets"](), "images": torch.arange(ROWS).flip(0)}
-    wanted = make(sampler, **{option: values[option]}).order(0)
-    assert torch.equal(make(sampler, **{option: form(values[option])}).order(0), wanted)
+    reference = make(sampler, **{option: values[option]}).order(0)
+    assert torch.equal(make(sampler, **{option: form(values[option])}).order(0), reference)
 
 
 @every_sampler

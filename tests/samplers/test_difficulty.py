@@ -20,14 +20,14 @@ TARGETS = torch.tensor([0] * 30 + [1] * 10 + [3] * 4)  # no image of classes 2 a
 CLASSES = 5
 
 
-def measured(accuracy: list[float], tau: float = 1) -> ClassDifficulty:
+def difficulty_of(accuracy: list[float], tau: float = 1) -> ClassDifficulty:
     difficulty = ClassDifficulty(len(accuracy), tau)
     difficulty.update(accuracy)
     return difficulty
 
 
 def test_frequencies_of_classes_and_of_rows() -> None:
-    sampler = ClassDifficultySampler(TARGETS, measured([0.9, 0.5, 0.0, 0.2, 0.6], 1.5), num_samples=50_000)
+    sampler = ClassDifficultySampler(TARGETS, difficulty_of([0.9, 0.5, 0.0, 0.2, 0.6], 1.5), num_samples=50_000)
     powers = [0.1**1.5, 0.5**1.5, 0, 0.8**1.5]
     rows = sampler.order(0)
     assert_frequencies(TARGETS[rows], torch.tensor(powers) / sum(powers))
@@ -56,11 +56,11 @@ def test_the_default_length_is_the_number_of_images() -> None:
     st.lists(st.sampled_from([0.0, 0.3, 0.6, 1.0, math.nan]), min_size=5, max_size=5),
 )
 def test_an_image_belongs_to_its_hardest_class(pairs: list[tuple[int, int]], accuracy: list[float]) -> None:
-    difficulty = measured(accuracy)
+    difficulty = difficulty_of(accuracy)
     d = difficulty.difficulty().tolist()
     expected = []
     for image in sorted({image for image, _ in pairs}):
-        classes = sorted(label for each, label in pairs if each == image)
+        classes = sorted(label for member, label in pairs if member == image)
         expected.append(max(classes, key=lambda c: d[c]))  # the first, so the lowest, of equally hard ones
 
     images, targets = torch.tensor(pairs).T
@@ -72,7 +72,7 @@ def test_an_image_belongs_to_its_hardest_class(pairs: list[tuple[int, int]], acc
 def test_frequencies_with_several_targets_an_image() -> None:
     targets = torch.tensor([0, 1, 1, 0, 1, 2])
     images = torch.tensor([4, 4, 6, 1, 1, 0])  # image 5 and others have no target
-    difficulty = measured([0.4, 0.8, 0.2])
+    difficulty = difficulty_of([0.4, 0.8, 0.2])
     sampler = ClassDifficultySampler(targets, difficulty, images=images, num_samples=20_000)
     total = 0.6 + 0.2 + 0.8  # class 0: images 1 and 4; class 1: image 6; class 2: image 0
     expected = torch.tensor([0.8, 0.3, 0, 0, 0.3, 0, 0.2]) / total
@@ -104,12 +104,12 @@ def validated(rows: slice) -> ClassDifficulty:
 def epochs(rows: slice) -> tuple[torch.Tensor, list[list[int]]]:
     """Accuracies, and the rows that this process takes in two epochs."""
     sampler = ClassDifficultySampler(TARGETS, validated(rows), num_samples=100)
-    taken = []
+    orders = []
     for epoch in range(2):
         sampler.set_epoch(epoch)
         assert len(sampler) == 100 // (dist.get_world_size() if dist.is_initialized() else 1)
-        taken.append(list(sampler))
-    return sampler.difficulty.accuracy, taken
+        orders.append(list(sampler))
+    return sampler.difficulty.accuracy, orders
 
 
 def process(rank: int) -> tuple[torch.Tensor, list[list[int]]]:
@@ -119,7 +119,7 @@ def process(rank: int) -> tuple[torch.Tensor, list[list[int]]]:
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     accuracy, orders = epochs(slice(None))
     (accuracy0, taken0), (accuracy1, taken1) = two_processes(process, tmp_path)
-    for each in (accuracy0, accuracy1):
-        torch.testing.assert_close(each, accuracy, rtol=0, atol=0, equal_nan=True)
+    for values in (accuracy0, accuracy1):
+        torch.testing.assert_close(values, accuracy, rtol=0, atol=0, equal_nan=True)
     for order, even, odd in zip(orders, taken0, taken1, strict=True):
         assert (even, odd) == (order[::2], order[1::2])

@@ -16,18 +16,18 @@ from longtail.samplers.repeat_factor import RepeatFactorSampler
     st.floats(0, 1),
 )
 def test_factors_are_the_formula(pairs: list[tuple[int, int]], negatives: int, threshold: float) -> None:
-    named = max(image for image, _ in pairs) + 1
-    classes_of = [{label for image, label in pairs if image == i} for i in range(named + negatives)]
+    count = max(image for image, _ in pairs) + 1
+    classes_of = [{label for image, label in pairs if image == i} for i in range(count + negatives)]
     expected = []
     for classes in classes_of:
         factor = 1.0
         for c in classes:
-            share = sum(c in others for others in classes_of) / len(classes_of)
+            share = sum(c in labels for labels in classes_of) / len(classes_of)
             factor = max(factor, math.sqrt(threshold / share))
         expected.append(factor)
 
     images, targets = torch.tensor(pairs).T
-    sampler = RepeatFactorSampler(targets, images=images, num_images=named + negatives, threshold=threshold)
+    sampler = RepeatFactorSampler(targets, images=images, num_images=count + negatives, threshold=threshold)
     assert sampler.repeat_factors.tolist() == pytest.approx(expected)
 
 
@@ -45,8 +45,8 @@ def test_every_epoch_rounds_each_factor_to_a_neighbour_and_is_right_on_average()
     repeats = torch.stack([torch.bincount(sampler.order(epoch), minlength=32) for epoch in range(epochs)])
     assert (repeats >= factors.floor()).all()
     assert (repeats <= factors.ceil()).all()
-    spread = ((factors - factors.floor()) * (factors.ceil() - factors) / epochs).sqrt()
-    assert ((repeats.double().mean(0) - factors).abs() <= 5 * spread).all()
+    deviation = ((factors - factors.floor()) * (factors.ceil() - factors) / epochs).sqrt()
+    assert ((repeats.double().mean(0) - factors).abs() <= 5 * deviation).all()
 
 
 def test_length_is_that_of_the_epoch() -> None:

@@ -22,7 +22,7 @@ def test_a_metric_that_does_not_say_it_chooses_nothing(tmp_path: Path) -> None:
         RunCheckpoints(tmp_path, "f1", metrics)
 
 
-@pytest.mark.parametrize("wrong", [{"better": 2}, {"better": None}, {"label": 3}])
-def test_words_that_are_none_are_refused(wrong: dict[str, object]) -> None:
+@pytest.mark.parametrize("options", [{"better": 2}, {"better": None}, {"label": 3}])
+def test_words_that_are_none_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        Metric(**{"label": "x", **wrong})  # type: ignore[arg-type]
+        Metric(**{"label": "x", **options})  # type: ignore[arg-type]

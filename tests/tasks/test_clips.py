@@ -89,19 +89,23 @@ def copy(run: Path, tmp_path: Path) -> Path:
 
 def evaluation(run: Path, split: str) -> dict[str, Any]:
     """That of the last checkpoint on a split."""
-    (found,) = [e for e in results(run)["evaluations"] if (e["split"], e["checkpoint"]) == (split, "last")]
-    return dict(found)
+    (entry,) = [e for e in results(run)["evaluations"] if (e["split"], e["checkpoint"]) == (split, "last")]
+    return dict(entry)
 
 
 def test_a_run_is_recorded_as_one_of_classification(run: Path) -> None:
-    found = results(run)
-    assert (found["status"], found["task"], found["data"]["name"]) == ("finished", "classification", "VideoFolder")
-    assert found["classes"] == sorted("_".join(each) for each in CLASSES)
-    assert found["data"]["images"] == {"train": sum(found["train_counts"]), "val": 16, "test": 16}
-    assert (found["data"]["input"]["size"], found["data"]["input"]["frames"]) == (SIDE, FRAMES)
-    assert found["history"][-1]["train"]["loss"] < found["history"][0]["train"]["loss"]
+    content = results(run)
+    assert (content["status"], content["task"], content["data"]["name"]) == (
+        "finished",
+        "classification",
+        "VideoFolder",
+    )
+    assert content["classes"] == sorted("_".join(names) for names in CLASSES)
+    assert content["data"]["images"] == {"train": sum(content["train_counts"]), "val": 16, "test": 16}
+    assert (content["data"]["input"]["size"], content["data"]["input"]["frames"]) == (SIDE, FRAMES)
+    assert content["history"][-1]["train"]["loss"] < content["history"][0]["train"]["loss"]
     accuracy = evaluation(run, "val")["per_class"]["accuracy"]
-    assert found["history"][-1]["class_accuracy"] == pytest.approx(accuracy, abs=1e-4)
+    assert content["history"][-1]["class_accuracy"] == pytest.approx(accuracy, abs=1e-4)
     assert evaluation(run, "test")["mistakes"]
 
 
@@ -109,40 +113,40 @@ def test_evaluation_gives_the_figures_of_the_run_again(copy: Path) -> None:
     before = results(copy)["evaluations"]
     for command in ("validate", "test"):
         assert main([command, str(copy), "--batch-size", "5"]) == 0
-    found = {(each["split"], each["checkpoint"]): each for each in results(copy)["evaluations"]}
-    assert len(found) == len(before)
-    for each in before:
-        assert found[each["split"], each["checkpoint"]]["per_class"] == each["per_class"]
+    evaluations = {(entry["split"], entry["checkpoint"]): entry for entry in results(copy)["evaluations"]}
+    assert len(evaluations) == len(before)
+    for entry in before:
+        assert evaluations[entry["split"], entry["checkpoint"]]["per_class"] == entry["per_class"]
 
 
 def test_a_run_is_evaluated_on_another_set_and_reads_lists(
     copy: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = results(copy)
-    other = tmp_path / "other"
-    shutil.copytree(shapes / "test", other)
-    assert main(["test", str(copy), "--data", str(other)]) == 0
+    folder = tmp_path / "other"
+    shutil.copytree(shapes / "test", folder)
+    assert main(["test", str(copy), "--data", str(folder)]) == 0
     assert results(copy) == before, "the figures of its own splits stay"
-    (found,) = [
-        each
-        for each in json.loads((copy / "test-other.json").read_text())["evaluations"]
-        if each["checkpoint"] == "last"
+    (result,) = [
+        entry
+        for entry in json.loads((copy / "test-other.json").read_text())["evaluations"]
+        if entry["checkpoint"] == "last"
     ]
-    own = evaluation(copy, "test")
-    assert (found["per_class"], found["confusions"]) == (own["per_class"], own["confusions"])
-    assert all((other / mistake["name"]).exists() for mistake in found["mistakes"])
-    rows = [f"other/{path.relative_to(other)}" for path in sorted(other.glob("*/*.mp4"))]
+    expected = evaluation(copy, "test")
+    assert (result["per_class"], result["confusions"]) == (expected["per_class"], expected["confusions"])
+    assert all((folder / mistake["name"]).exists() for mistake in result["mistakes"])
+    rows = [f"other/{path.relative_to(folder)}" for path in sorted(folder.glob("*/*.mp4"))]
     table = tmp_path / "list.csv"
     table.write_text("path,label\n" + "".join(f"{row},{Path(row).parent.name}\n" for row in rows))
     assert main(["test", str(copy), "--data", str(table)]) == 0
-    listed = json.loads((copy / "test-list.json").read_text())["evaluations"]
-    assert found["per_class"] in [each["per_class"] for each in listed]
+    entries = json.loads((copy / "test-list.json").read_text())["evaluations"]
+    assert result["per_class"] in [entry["per_class"] for entry in entries]
     capsys.readouterr()
     assert main(["predict", str(copy), str(table), "--top-k", "1"]) == 0
     assert [row["path"] for row in csv.DictReader(capsys.readouterr().out.splitlines())] == rows
-    next(path for path in other.iterdir() if path.name[0] != ".").rename(other / "yodel")
+    next(path for path in folder.iterdir() if path.name[0] != ".").rename(folder / "yodel")
     assert "has classes that training lacks: yodel; its 8 classes are" in fails(
-        capsys, "test", str(copy), "--data", str(other)
+        capsys, "test", str(copy), "--data", str(folder)
     )
 
 
@@ -156,22 +160,22 @@ def test_the_logits_of_several_test_clips_are_averaged(copy: Path, shapes: Path)
         for file in sorted((shapes / "test" / name).iterdir()):
             with torch.inference_mode():
                 clips = classifier.normalise(read_clips(str(file), FRAMES, SIDE, 3))
-                confidence, predicted = classifier.method.cpu().classify(clips).mean(0).softmax(0).max(0)
-            answers.append((label, int(predicted), float(confidence)))
-    right = torch.tensor([float(label == predicted) for label, predicted, _ in answers]).reshape(-1, 2).mean(1)
-    found = evaluation(copy, "test")
-    assert found["per_class"]["accuracy"] == right.tolist()
-    assert found["mistakes"]
-    for mistake in found["mistakes"]:
+                confidence, guess = classifier.method.cpu().classify(clips).mean(0).softmax(0).max(0)
+            answers.append((label, int(guess), float(confidence)))
+    right = torch.tensor([float(label == guess) for label, guess, _ in answers]).reshape(-1, 2).mean(1)
+    figures = evaluation(copy, "test")
+    assert figures["per_class"]["accuracy"] == right.tolist()
+    assert figures["mistakes"]
+    for mistake in figures["mistakes"]:
         pair = mistake["true"], mistake["predicted"]
-        known = [confidence for *labels, confidence in answers if tuple(labels) == pair]
-        assert any(confidence == pytest.approx(mistake["confidence"], abs=1e-5) for confidence in known)
+        confidences = [confidence for *labels, confidence in answers if tuple(labels) == pair]
+        assert any(confidence == pytest.approx(mistake["confidence"], abs=1e-5) for confidence in confidences)
 
 
 def test_reports_show_the_run(run: Path, tmp_path: Path) -> None:
     assert main(["report", str(run), "--output", str(tmp_path / "report.html")]) == 0
     page = (tmp_path / "report.html").read_text()
-    assert all("_".join(each) in page for each in CLASSES)
+    assert all("_".join(names) in page for names in CLASSES)
     assert "data:image/png" in page
     assert main(["compare", str(run), str(run), "--output", str(tmp_path / "compare.html")]) == 0
     assert main(["tradeoff", str(run), "--output", str(tmp_path / "tradeoff.html")]) == 0
@@ -192,11 +196,11 @@ def test_files_and_folders_of_frames_are_classified(
     run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = next((shapes / "test").rglob("*.mp4"))
-    frames, bad = tmp_path / "frames", tmp_path / "bad.mp4"
+    frames, fake = tmp_path / "frames", tmp_path / "bad.mp4"
     frames.mkdir()
     for number, frame in enumerate(read_frames(str(file), list(range(8)))):
         Image.fromarray(frame.permute(1, 2, 0).numpy()).save(frames / f"{number}.png")
-    bad.write_text("no video")
+    fake.write_text("no video")
     predict = ["predict", str(run), "--format", "jsonl", "--top-k", "8", str(file), str(frames)]
     capsys.readouterr()
     assert main(predict) == 0
@@ -205,16 +209,16 @@ def test_files_and_folders_of_frames_are_classified(
     assert film["top"] == folder["top"]
     classifier = load_run(run)
     (expected,) = classifier.probabilities(read_clips(str(file), FRAMES, SIDE)).tolist()
-    found = {each["class"]: each["probability"] for each in film["top"]}
-    assert [found[name] for name in classifier.classes] == pytest.approx(expected, abs=1e-5)
+    shares = {entry["class"]: entry["probability"] for entry in film["top"]}
+    assert [shares[name] for name in classifier.classes] == pytest.approx(expected, abs=1e-5)
 
-    line = fails(capsys, *predict, str(bad))
+    line = fails(capsys, *predict, str(fake))
     assert "bad.mp4" in line
     assert "--skip-bad-videos" in line
-    assert main([*predict, str(bad), "--skip-bad-videos"]) == 0
-    said = capsys.readouterr()
-    assert len(said.out.splitlines()) == 2
-    assert "bad.mp4" in said.err
+    assert main([*predict, str(fake), "--skip-bad-videos"]) == 0
+    streams = capsys.readouterr()
+    assert len(streams.out.splitlines()) == 2
+    assert "bad.mp4" in streams.err
 
 
 def test_the_exported_network_finds_the_same(run: Path, shapes: Path, tmp_path: Path) -> None:
@@ -286,18 +290,18 @@ def test_the_recipes_of_egtea_train(recipe: str, shapes: Path, tmp_path: Path) -
 
 def test_methods_for_the_tail_find_more_of_the_rare_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_moving_shapes(tmp_path / "shapes", train=60, val=8, test=15, size=SIDE, frames=8)
-    decoded = functools.cache(lambda path: read_frames(path, list(range(8))))  # else most of the time goes into that
+    decoder = functools.cache(lambda path: read_frames(path, list(range(8))))  # else most of the time goes into that
     for user in ("longtail.data.clips.dataset", "longtail.files.video.clips"):
-        monkeypatch.setattr(f"{user}.read_frames", lambda path, indices, *_: decoded(path)[indices])
-    few = {}
+        monkeypatch.setattr(f"{user}.read_frames", lambda path, indices, *_: decoder(path)[indices])
+    accuracies = {}
     for recipe in ("ce", "logit_adjusted", "cdb_s"):
         fitting = ["fit", "--recipe", f"clips/{recipe}", "--data", str(tmp_path / "shapes"), *TINY, *LEAST]
         options = ["--epochs", "8", "--batch-size", "16", "--lr", "0.05", "--model.many", "30"]
         views = ["--data.views", "[longtail.augment.PlainView]", "--data.frames", str(FRAMES)]
         assert main([*fitting, *options, *views, "--run", str(tmp_path / recipe)]) == 0
-        few[recipe] = evaluation(tmp_path / recipe, "test")["metrics"]["few"]
-    assert few["logit_adjusted"] > few["ce"] + 0.05
-    assert few["cdb_s"] > few["ce"] + 0.05
+        accuracies[recipe] = evaluation(tmp_path / recipe, "test")["metrics"]["few"]
+    assert accuracies["logit_adjusted"] > accuracies["ce"] + 0.05
+    assert accuracies["cdb_s"] > accuracies["ce"] + 0.05
 
 
 def test_wrong_options_get_one_line(
@@ -314,8 +318,8 @@ def test_wrong_options_get_one_line(
     line = fails(capsys, *fitting, "ce", "--backbone", "resnet20_cifar", *films)
     assert "Backbone takes images" in line
     assert "a recipe for clips" in line
-    one = ["--data.views", "[longtail.augment.PlainView]"]
-    assert "3 views of each video" in fails(capsys, *fitting, "clips/bcl", *SMALL, "--data", str(shapes), *one)
+    views = ["--data.views", "[longtail.augment.PlainView]"]
+    assert "3 views of each video" in fails(capsys, *fitting, "clips/bcl", *SMALL, "--data", str(shapes), *views)
     for option in ("frames", "test_clips"):
         assert "at least 1" in fails(capsys, *clips, "--data", str(shapes), f"--data.{option}", "0")
     assert "unknown video backbone" in fails(
@@ -328,8 +332,8 @@ def test_wrong_options_get_one_line(
 
 def test_bad_videos_are_left_out_on_request(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root, run = Path(shutil.copytree(shapes, tmp_path / "shapes")), tmp_path / "run"
-    bad = root / "train" / "_".join(CLASSES[0]) / "000002.mp4"
-    bad.write_bytes(bad.read_bytes()[:200])
+    video = root / "train" / "_".join(CLASSES[0]) / "000002.mp4"
+    video.write_bytes(video.read_bytes()[:200])
     fitting = [
         "fit",
         "--recipe",
@@ -343,7 +347,7 @@ def test_bad_videos_are_left_out_on_request(shapes: Path, tmp_path: Path, capsys
         "1",
     ]
     line = fails(capsys, *fitting)
-    assert str(bad) in line
+    assert str(video) in line
     assert "--skip-bad-videos" in line
     assert not run.exists()
     assert main([*fitting, "--skip-bad-videos"]) == 0

@@ -45,27 +45,27 @@ def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_is_recorded_as_one_of_detection(run: Path) -> None:
-    found = results(run)
-    assert (found["status"], found["task"]) == ("finished", "detection")
-    assert sum(found["instance_counts"]) == found["instance_counts"][0] + sum(found["instance_counts"][1:]) > 24
-    assert max(found["train_counts"]) <= 24
-    assert found["history"][-1]["train"]["loss"] < found["history"][0]["train"]["loss"]
+    content = results(run)
+    assert (content["status"], content["task"]) == ("finished", "detection")
+    assert sum(content["instance_counts"]) == content["instance_counts"][0] + sum(content["instance_counts"][1:]) > 24
+    assert max(content["train_counts"]) <= 24
+    assert content["history"][-1]["train"]["loss"] < content["history"][0]["train"]["loss"]
     parts = {"loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg"}
-    assert parts <= found["history"][0]["train"].keys()
-    (evaluation,) = [each for each in found["evaluations"] if each["checkpoint"] == "last"]
+    assert parts <= content["history"][0]["train"].keys()
+    (evaluation,) = [entry for entry in content["evaluations"] if entry["checkpoint"] == "last"]
     for kind in ("box", "mask"):
-        measured = [ap for ap in evaluation["per_class"][f"{kind}_ap"] if ap is not None]
-        assert evaluation["metrics"][f"{kind}_ap"] == pytest.approx(np.mean(measured))
+        values = [ap for ap in evaluation["per_class"][f"{kind}_ap"] if ap is not None]
+        assert evaluation["metrics"][f"{kind}_ap"] == pytest.approx(np.mean(values))
     assert evaluation["examples"]
 
 
 def test_the_difficulty_is_that_of_the_last_validation(run: Path) -> None:
     state = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
-    measured = results(run)["history"][-1]["class_accuracy"]
-    known = [value for value in measured if value is not None]
-    kept = state["difficulty.accuracy"]
-    assert kept[[value is not None for value in measured]].tolist() == pytest.approx(known, abs=1e-4)
-    assert torch.equal(state["method.boxes.loss.difficulty.accuracy"].nan_to_num(-1), kept.nan_to_num(-1))
+    accuracies = results(run)["history"][-1]["class_accuracy"]
+    values = [value for value in accuracies if value is not None]
+    buffer = state["difficulty.accuracy"]
+    assert buffer[[value is not None for value in accuracies]].tolist() == pytest.approx(values, abs=1e-4)
+    assert torch.equal(state["method.boxes.loss.difficulty.accuracy"].nan_to_num(-1), buffer.nan_to_num(-1))
 
 
 def test_validation_gives_the_figures_of_the_run_again(run: Path, tmp_path: Path) -> None:
@@ -93,10 +93,14 @@ def test_predictions_are_results_of_coco_with_pictures(run: Path, shapes: Path, 
     options = ["--output", str(answer), "--overlays", str(pictures), "--score", "0.05"]
     assert main(["predict", str(run), str(shapes / "val"), *options]) == 0
     truth = json.loads((shapes / "annotations/instances_val.json").read_text())
-    found = json.loads(answer.read_text())
-    assert {each["image_id"] for each in found} <= {int(Path(each["file_name"]).stem) for each in truth["images"]}
-    assert {each["category_id"] for each in found} <= {each["id"] for each in truth["categories"]}
-    assert all(mask.decode(each["segmentation"]).shape == (64, 64) for each in found)
+    detections = json.loads(answer.read_text())
+    assert {detection["image_id"] for detection in detections} <= {
+        int(Path(image["file_name"]).stem) for image in truth["images"]
+    }
+    assert {detection["category_id"] for detection in detections} <= {
+        category["id"] for category in truth["categories"]
+    }
+    assert all(mask.decode(detection["segmentation"]).shape == (64, 64) for detection in detections)
     assert len(list(pictures.glob("*.png"))) == 8
     ids = ["--annotations", str(shapes / "annotations/instances_val.json")]
     assert main(["predict", str(run), str(shapes / "val"), "--output", str(tmp_path / "again.json"), *ids]) == 0
@@ -118,32 +122,32 @@ def test_images_of_one_name_in_several_folders_have_the_ids_of_their_entries(
     names = {"a/1.png": 30, "b/1.png": 10, "b/c/1.png": 20}
     file = tmp_path / "ids.json"
     file.write_text(json.dumps({"images": [{"id": number, "file_name": name} for name, number in names.items()]}))
-    found: dict[str, list[dict[str, object]]] = {}
-    for given in (["new"], ["new/b", "new/a"], ["list.csv"]):
+    answers: dict[str, list[dict[str, object]]] = {}
+    for inputs in (["new"], ["new/b", "new/a"], ["list.csv"]):
         (tmp_path / "list.csv").write_text("split,path\n" + "".join(f"x,new/{place}\n" for place in places))
-        answer, pages = tmp_path / "answer.json", tmp_path / f"pictures-{Path(given[0]).name}"
-        where = [str(tmp_path / each) for each in given]
+        answer, pages = tmp_path / "answer.json", tmp_path / f"pictures-{Path(inputs[0]).name}"
+        args = [str(tmp_path / name) for name in inputs]
         options = ["--output", str(answer), "--annotations", str(file), "--overlays", str(pages)]
-        assert main(["predict", str(run), *where, *options]) == 0
-        found[given[0]] = json.loads(answer.read_text())
+        assert main(["predict", str(run), *args, *options]) == 0
+        answers[inputs[0]] = json.loads(answer.read_text())
         assert {file.name for file in pages.iterdir()} == {"10-1.png", "20-1.png", "30-1.png"}
     alone = {}
     for picture, place in zip(pictures, places, strict=True):
         assert main(["predict", str(run), str(picture), "--output", str(answer)]) == 0
-        alone[names[place]] = [(each["bbox"], each["category_id"]) for each in json.loads(answer.read_text())]
-    for results_of in found.values():
+        alone[names[place]] = [(box["bbox"], box["category_id"]) for box in json.loads(answer.read_text())]
+    for results_of in answers.values():
         for number, expected in alone.items():
             assert [(e["bbox"], e["category_id"]) for e in results_of if e["image_id"] == number] == expected
-    assert {each["file_name"] for each in found["new"]} <= names.keys()
-    assert {each["file_name"] for each in found["list.csv"]} <= {f"new/{place}" for place in places}
+    assert {detection["file_name"] for detection in answers["new"]} <= names.keys()
+    assert {detection["file_name"] for detection in answers["list.csv"]} <= {f"new/{place}" for place in places}
 
-    def refused(*entries: str) -> str:
+    def refusal(*entries: str) -> str:
         file.write_text(json.dumps({"images": [{"id": i, "file_name": name} for i, name in enumerate(entries)]}))
         return fails(capsys, "predict", str(run), str(tmp_path / "new"), "--annotations", str(file))
 
-    assert "does not list" in refused("a/1.png", "b/1.png")
-    assert "does not tell" in refused("1.png")
-    assert "does not tell which of its images" in refused("a/1.png", "b/1.png", "b/c/1.png", "./b/1.png")
+    assert "does not list" in refusal("a/1.png", "b/1.png")
+    assert "does not tell" in refusal("1.png")
+    assert "does not tell which of its images" in refusal("a/1.png", "b/1.png", "b/c/1.png", "./b/1.png")
 
 
 def test_the_exported_network_finds_the_same(run: Path, shapes: Path, tmp_path: Path) -> None:
@@ -165,19 +169,19 @@ def test_the_exported_network_finds_the_same(run: Path, shapes: Path, tmp_path: 
     assert np.allclose(masks, expected["masks"], atol=1e-2)
 
 
-def permuted(shapes: Path, folder: Path, rename: str = "") -> Path:
+def permute(shapes: Path, folder: Path, rename: str = "") -> Path:
     """The validation images as a set whose categories have other ids in another order."""
     shutil.copytree(shapes / "val", folder / "test")
     content = json.loads((shapes / "annotations/instances_val.json").read_text())
-    numbers = {each["id"]: 100 - each["id"] for each in content["categories"]}
-    for each in content["categories"]:
-        each["id"] = numbers[each["id"]]
-    for each in content["annotations"]:
-        each["category_id"] = numbers[each["category_id"]]
-    content["categories"].sort(key=lambda each: each["id"])
+    numbers = {category["id"]: 100 - category["id"] for category in content["categories"]}
+    for category in content["categories"]:
+        category["id"] = numbers[category["id"]]
+    for annotation in content["annotations"]:
+        annotation["category_id"] = numbers[annotation["category_id"]]
+    content["categories"].sort(key=lambda category: category["id"])
     if rename:
-        used = {each["category_id"] for each in content["annotations"]}
-        next(each for each in content["categories"] if each["id"] in used)["name"] = rename
+        present = {annotation["category_id"] for annotation in content["annotations"]}
+        next(category for category in content["categories"] if category["id"] in present)["name"] = rename
     (folder / "instances_test.json").write_text(json.dumps(content))
     return folder
 
@@ -187,19 +191,19 @@ def test_a_run_is_evaluated_on_another_set(
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
-    other = permuted(shapes, tmp_path / "other")
-    assert main(["test", str(copy), "--data", str(other), "--trainer.enable_progress_bar", "false"]) == 0
+    folder = permute(shapes, tmp_path / "other")
+    assert main(["test", str(copy), "--data", str(folder), "--trainer.enable_progress_bar", "false"]) == 0
     assert results(copy) == results(run), "the figures of its own splits stay"
-    found = json.loads((copy / "test-other.json").read_text())["evaluations"]
-    expected = {each["checkpoint"]: each for each in results(run)["evaluations"]}
-    assert {each["checkpoint"] for each in found} == expected.keys()
-    for each in found:
-        assert each["split"] == "test"
-        own = expected[each["checkpoint"]]
-        assert each["metrics"] == pytest.approx(own["metrics"], nan_ok=True, abs=1e-6)
+    evaluations = json.loads((copy / "test-other.json").read_text())["evaluations"]
+    expected = {evaluation["checkpoint"]: evaluation for evaluation in results(run)["evaluations"]}
+    assert {evaluation["checkpoint"] for evaluation in evaluations} == expected.keys()
+    for evaluation in evaluations:
+        assert evaluation["split"] == "test"
+        reference = expected[evaluation["checkpoint"]]
+        assert evaluation["metrics"] == pytest.approx(reference["metrics"], nan_ok=True, abs=1e-6)
         for name in ("box_ap", "mask_ap", "instances"):
-            assert each["per_class"][name] == pytest.approx(own["per_class"][name], nan_ok=True, abs=1e-6)
-    line = fails(capsys, "test", str(copy), "--data", str(permuted(shapes, tmp_path / "wrong", "zebra")))
+            assert evaluation["per_class"][name] == pytest.approx(reference["per_class"][name], nan_ok=True, abs=1e-6)
+    line = fails(capsys, "test", str(copy), "--data", str(permute(shapes, tmp_path / "wrong", "zebra")))
     assert "instances_test.json has classes that training lacks: zebra; its " in line
 
 
@@ -210,17 +214,19 @@ def test_weights_of_a_run_start_another(run: Path, shapes: Path, tmp_path: Path)
     text = (tmp_path / "run/config.yaml").read_text()
     (tmp_path / "run/config.yaml").write_text(text.replace(str(run / "best.ckpt"), str(tmp_path / "moved.ckpt")))
     quiet = ["--trainer.enable_progress_bar", "false"]
-    assert main(["validate", str(tmp_path / "run"), "--data", str(permuted(shapes, tmp_path / "other")), *quiet]) == 0
-    (found,) = json.loads((tmp_path / "run/val-other.json").read_text())["evaluations"]
-    (own,) = [each for each in results(tmp_path / "run")["evaluations"] if each["checkpoint"] == found["checkpoint"]]
-    assert found["metrics"] == pytest.approx(own["metrics"], nan_ok=True, abs=1e-6)
+    assert main(["validate", str(tmp_path / "run"), "--data", str(permute(shapes, tmp_path / "other")), *quiet]) == 0
+    (evaluation,) = json.loads((tmp_path / "run/val-other.json").read_text())["evaluations"]
+    (reference,) = [
+        entry for entry in results(tmp_path / "run")["evaluations"] if entry["checkpoint"] == evaluation["checkpoint"]
+    ]
+    assert evaluation["metrics"] == pytest.approx(reference["metrics"], nan_ok=True, abs=1e-6)
 
 
 def test_a_network_normalises_as_its_weights_were_trained(shapes: Path, tmp_path: Path) -> None:
     """By timm's record of them, unless an option says otherwise; a run that goes on from it does the same."""
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
-    few = ["--epochs", "1", "--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1"]
-    start = ["--weights", str(tmp_path / "weights.pth"), *few]
+    limits = ["--epochs", "1", "--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1"]
+    start = ["--weights", str(tmp_path / "weights.pth"), *limits]
     first, second = tmp_path / "first", tmp_path / "second"
     assert fit(first, "fasterrcnn_ce", shapes, *start, "--model.method.std", "[0.2, 0.3, 0.4]") == 0
     start[1] = str(first / "last.ckpt")
@@ -259,9 +265,9 @@ def test_boxes_alone_with_difficulty_from_average_precision(shapes: Path, tmp_pa
     options = ["--trainer.max_steps", "2", "--model.difficulty_from", "ap50"]
     options += ["--model.method.classifier", "longtail.models.CosineClassifier"]
     assert fit(run, "fasterrcnn_cdb_w", shapes, *options) == 0
-    found = results(run)
-    assert found["accuracy_of"] == "AP50 of the boxes"
-    assert not [name for name in found["evaluations"][0]["metrics"] if name.startswith("mask")]
+    content = results(run)
+    assert content["accuracy_of"] == "AP50 of the boxes"
+    assert not [name for name in content["evaluations"][0]["metrics"] if name.startswith("mask")]
 
 
 def test_averaged_weights_leave_the_difficulty_measured(shapes: Path, tmp_path: Path) -> None:
@@ -284,13 +290,13 @@ def test_two_processes_measure_and_predict_as_one(run: Path, shapes: Path, tmp_p
         return ["predict", str(run), str(shapes / "val"), *out]
 
     in_two_processes(tmp_path, "validate", str(copy), "--batch-size", "4", then=predict("two"))
-    two = results(copy)["evaluations"]
+    evaluations = results(copy)["evaluations"]
     assert main(["validate", str(copy), "--batch-size", "4", "--trainer.enable_progress_bar", "false"]) == 0
-    assert two == results(copy)["evaluations"]
+    assert evaluations == results(copy)["evaluations"]
     assert main(predict("one")) == 0
     assert (tmp_path / "two.json").read_bytes() == (tmp_path / "one.json").read_bytes()
-    drawn = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two")]
-    assert drawn[0] == drawn[1] != {}
+    pictures = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two")]
+    assert pictures[0] == pictures[1] != {}
 
 
 def test_wrong_input_gets_one_line(run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -299,7 +305,7 @@ def test_wrong_input_gets_one_line(run: Path, shapes: Path, tmp_path: Path, caps
     assert "--data.root" in fails(capsys, *fitting, "--data", "lvis")
     assert "annotations/lvis_v1_train.json" in fails(capsys, *fitting, "--data", "lvis", "--data.root", str(shapes))
     assert "no boxes" in fails(capsys, *fitting, "--data", "digits_lt")
-    other = [
+    args = [
         "fit",
         "--recipe",
         "ce",
@@ -312,12 +318,12 @@ def test_wrong_input_gets_one_line(run: Path, shapes: Path, tmp_path: Path, caps
         "--batch-size",
         "4",
     ]
-    assert "is not for classification: give data with labels of images" in fails(capsys, *other)
+    assert "is not for classification: give data with labels of images" in fails(capsys, *args)
     unmeasured = ["fit", "--recipe", "maskrcnn_cdb_w", "--run", str(tmp_path / "run"), "--data", str(shapes)]
     unmeasured += ["--data.val_as_test", "true", "--data.val_fraction", "0"]
     assert "--data.val_fraction" in fails(capsys, *unmeasured)
-    wrong = ["--data", str(shapes), "--model.method.boxes", "longtail.methods.SigmoidBoxes"]
-    assert "CrossEntropyLoss goes with longtail.methods.SoftmaxBoxes" in fails(capsys, *fitting, *wrong)
+    options = ["--data", str(shapes), "--model.method.boxes", "longtail.methods.SigmoidBoxes"]
+    assert "CrossEntropyLoss goes with longtail.methods.SoftmaxBoxes" in fails(capsys, *fitting, *options)
     assert "--data.masks true" in fails(capsys, *fitting, "--data", str(shapes), "--data.masks", "false")
     assert not (tmp_path / "run").exists()
     assert "--top-k is for runs of classification" in fails(capsys, "predict", str(run), str(shapes), "--top-k", "3")
@@ -326,8 +332,8 @@ def test_wrong_input_gets_one_line(run: Path, shapes: Path, tmp_path: Path, caps
     for option, value in (("--prior", "uniform"), ("--strength", "1")):
         line = fails(capsys, "test", str(run), option, value)
         assert f"{option} is for runs of classification, this one is of detection: leave it out" in line
-    missing = fails(capsys, "predict", str(run), str(shapes / "train"), "--annotations", str(tmp_path / "no.json"))
-    assert "no.json" in missing
+    message = fails(capsys, "predict", str(run), str(shapes / "train"), "--annotations", str(tmp_path / "no.json"))
+    assert "no.json" in message
 
 
 def in_yolos_format(shapes: Path, root: Path) -> None:
@@ -336,16 +342,16 @@ def in_yolos_format(shapes: Path, root: Path) -> None:
         content = json.loads((shapes / f"annotations/instances_{split}.json").read_text())
         shutil.copytree(shapes / split, root / split / "images")
         (root / split / "labels").mkdir()
-        numbers = {each["id"]: c for c, each in enumerate(content["categories"])}
+        numbers = {category["id"]: c for c, category in enumerate(content["categories"])}
         for image in content["images"]:
             lines = []
-            for each in (each for each in content["annotations"] if each["image_id"] == image["id"]):
-                x, y, w, h = (value / 64 for value in each["bbox"])
+            for annotation in (entry for entry in content["annotations"] if entry["image_id"] == image["id"]):
+                x, y, w, h = (value / 64 for value in annotation["bbox"])
                 corners = (x, y, x + w, y, x + w, y + h, x, y + h)
-                lines.append(" ".join(map(str, (numbers[each["category_id"]], *corners))))
+                lines.append(" ".join(map(str, (numbers[annotation["category_id"]], *corners))))
             file = root / split / "labels" / Path(image["file_name"]).with_suffix(".txt").name
             file.write_text("\n".join(lines))
-    names = [each["name"] for each in content["categories"]]
+    names = [category["name"] for category in content["categories"]]
     (root / "data.yaml").write_text(f"train: ../train/images\nval: ../val/images\nnc: {len(names)}\nnames: {names}\n")
 
 
@@ -353,15 +359,15 @@ def test_a_set_in_yolos_format_is_trained_on_and_evaluated_in_cocos(shapes: Path
     in_yolos_format(shapes, tmp_path / "yolo")
     run = tmp_path / "run"
     assert fit(run, "maskrcnn_ce", tmp_path / "yolo", "--epochs", "1") == 0
-    found = results(run)
+    record = results(run)
     content = json.loads((shapes / "annotations/instances_train.json").read_text())
-    names = {each["id"]: each["name"] for each in content["categories"]}
-    counts = dict(zip(found["classes"], found["instance_counts"], strict=True))
-    drawn = [names[each["category_id"]] for each in content["annotations"]]
-    assert counts == {name: drawn.count(name) for name in names.values()}
+    names = {category["id"]: category["name"] for category in content["categories"]}
+    counts = dict(zip(record["classes"], record["instance_counts"], strict=True))
+    labels = [names[annotation["category_id"]] for annotation in content["annotations"]]
+    assert counts == {name: labels.count(name) for name in names.values()}
     assert main(["validate", str(run), "--data", str(shapes), "--workers", "0"]) == 0
-    own = [each for each in found["evaluations"] if each["split"] == "val" and each["checkpoint"] == "last"]
-    other = json.loads((run / "val-shapes.json").read_text())["evaluations"][0]
-    expected = own[0]["metrics"]["box_ap50"]
-    assert other["metrics"]["box_ap50"] == pytest.approx(expected, abs=1e-4)
+    entries = [entry for entry in record["evaluations"] if entry["split"] == "val" and entry["checkpoint"] == "last"]
+    evaluation = json.loads((run / "val-shapes.json").read_text())["evaluations"][0]
+    expected = entries[0]["metrics"]["box_ap50"]
+    assert evaluation["metrics"]["box_ap50"] == pytest.approx(expected, abs=1e-4)
     assert expected > 0

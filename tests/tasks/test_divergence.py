@@ -32,7 +32,7 @@ FIT += ["--trainer.enable_progress_bar", "false"]
 
 
 @contextmanager
-def poisoned(step: int, terms: tuple[str, ...] = (), times: int = 1, value: float = math.nan) -> Iterator[None]:
+def poison(step: int, terms: tuple[str, ...] = (), times: int = 1, value: float = math.nan) -> Iterator[None]:
     """The loss is not finite in a step, counted from 1, and perhaps in some after it; nor are some of its terms."""
     whole = Classification.training_step
 
@@ -57,7 +57,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("every", "terms", "said"),
+    ("period", "terms", "words"),
     [
         (1, ("contrastive",), 'the loss term "contrastive" of step 5 was'),
         (50, (), "the loss of step 5 was"),  # as on an accelerator: the host looks before the validation
@@ -65,23 +65,23 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_run_that_diverges_says_where_and_what_helps(
-    every: int,
+    period: int,
     terms: tuple[str, ...],
-    said: str,
+    words: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Steps 4 to 6 are the second epoch: the first one stays."""
-    monkeypatch.setattr(divergence, "interval", lambda trainer, device: every)
-    with poisoned(5, terms):
+    monkeypatch.setattr(divergence, "interval", lambda trainer, device: period)
+    with poison(5, terms):
         line = fails(capsys, *FIT, "--epochs", "3", "--run", str(tmp_path / "r"))
-    kept = tmp_path / "r" / "last.ckpt"
-    assert f"training diverged in epoch 2: {said} NaN or infinite; {kept} is from before it" in line
+    file = tmp_path / "r" / "last.ckpt"
+    assert f"training diverged in epoch 2: {words} NaN or infinite; {file} is from before it" in line
     assert "What helps: a lower rate (--lr, now 0.15), or clipped gradients (--clip 1)" in line
-    found = results(tmp_path / "r")
-    assert found["status"] == "interrupted"
-    assert [entry["epoch"] for entry in found["history"]] == [1]
+    content = results(tmp_path / "r")
+    assert content["status"] == "interrupted"
+    assert [entry["epoch"] for entry in content["history"]] == [1]
     for name in ("last", "best"):
         checkpoint = torch.load(tmp_path / "r" / f"{name}.ckpt", weights_only=True)
         assert (checkpoint["epoch"], checkpoint["global_step"]) == (0, 3)
@@ -102,7 +102,7 @@ def test_what_fails_after_such_a_loss_is_told_as_such(
         return whole(self, views, targets)
 
     monkeypatch.setattr(Plain, "forward", forward)
-    with poisoned(2):
+    with poison(2):
         line = fails(capsys, *FIT, "--epochs", "1", "--run", str(tmp_path / "r"))
     assert "the loss of step 2 was NaN or infinite; no checkpoint was written before it" in line
     assert not (tmp_path / "r" / "last.ckpt").exists()
@@ -147,7 +147,7 @@ def trained(times: int, scaled: bool, folder: Path, steps: int = 4) -> Classific
         callbacks=[Divergence(folder / "last.ckpt")], enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
-    with poisoned(2, times=times):
+    with poison(2, times=times):
         trainer.fit(task, datamodule=DigitsLT(batch_size=8))
     return task
 
@@ -167,7 +167,7 @@ def test_between_two_looks_the_host_reads_nothing(tmp_path: Path, monkeypatch: p
     """Every way from a tensor to a value of Python is counted; on an accelerator each would wait for the device."""
     reads: list[str] = []
 
-    def counted(name: str) -> Callable[..., Any]:
+    def spy(name: str) -> Callable[..., Any]:
         whole = getattr(Tensor, name)
 
         def read(self: Tensor, *args: Any) -> Any:
@@ -177,7 +177,7 @@ def test_between_two_looks_the_host_reads_nothing(tmp_path: Path, monkeypatch: p
         return read
 
     for name in ("tolist", "item", "__bool__", "__int__", "__float__", "__index__", "cpu", "numpy"):
-        monkeypatch.setattr(Tensor, name, counted(name))
+        monkeypatch.setattr(Tensor, name, spy(name))
     monkeypatch.setattr(divergence, "interval", lambda trainer, device: 50)
     task = Classification(Plain([5] * 10, Pixels(), CrossEntropyLoss), [5] * 10)
     monkeypatch.setattr(task, "all_gather", lambda row: row)
@@ -204,7 +204,7 @@ def test_which_values_are_weights() -> None:
 
 
 @pytest.fixture(scope="module")
-def spoiled(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[Tensor], None]], Path]:
+def broken_run(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[Tensor], None]], Path]:
     """Makes a copy of the run with other weights in its classifier."""
 
     def spoil(change: Callable[[Tensor], None]) -> Path:
@@ -230,9 +230,9 @@ def lines(capsys: pytest.CaptureFixture[str], run: Path, folder: Path) -> dict[s
 
 
 def test_a_checkpoint_that_is_not_finite_is_refused(
-    spoiled: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    broken_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = spoiled(lambda bias: bias.fill_(math.nan))
+    run = broken_run(lambda bias: bias.fill_(math.nan))
     before = results(run)
     for command, line in lines(capsys, run, tmp_path).items():
         assert f"{run}/" in line, command
@@ -243,10 +243,10 @@ def test_a_checkpoint_that_is_not_finite_is_refused(
 
 
 def test_outputs_that_are_not_finite_are_refused(
-    spoiled: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    broken_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Weights that are finite, of which float32 makes infinity."""
-    run = spoiled(lambda bias: bias.fill_(torch.finfo(torch.float32).max))
+    run = broken_run(lambda bias: bias.fill_(torch.finfo(torch.float32).max))
     method = "longtail.methods.plain.Plain.classify"
     whole = Plain.classify
     before = results(run)

@@ -30,18 +30,18 @@ def facts(data: LongTailData = DIGITS, lr: float = 0.1, **options: Any) -> Facts
     return facts_of(cli)
 
 
-def differing(one: Facts, other: Facts) -> list[str]:
-    return [fact for fact in {**one, **other} if one.get(fact) != other.get(fact)]
+def differing(first: Facts, second: Facts) -> list[str]:
+    return [fact for fact in {**first, **second} if first.get(fact) != second.get(fact)]
 
 
 def test_options_are_told_as_they_are_typed_first_those_of_the_whole() -> None:
-    told = facts()
-    assert [*told.items()][:3] == [
+    record = facts()
+    assert [*record.items()][:3] == [
         ("has --recipe {}", "bcl"),
         ("has --model.optimizer {}", "torch.optim.SGD"),
         ("has --lr {}", "0.1"),
     ]
-    assert differing(told, facts(lr=0.2)) == ["has --lr {}"]
+    assert differing(record, facts(lr=0.2)) == ["has --lr {}"]
 
 
 @pytest.mark.parametrize("name", ["run", "num_workers", "features", "root"])
@@ -60,24 +60,24 @@ def photos(root: Path, images: list[str]) -> Facts:
         (root / image).parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(root / image)
-    told = facts(Folder(root, val_fraction=0, batch_size=2, num_workers=0))
+    record = facts(Folder(root, val_fraction=0, batch_size=2, num_workers=0))
     shutil.rmtree(root)
-    return {fact: value for fact, value in told.items() if fact.startswith("reads")}
+    return {fact: value for fact, value in record.items() if fact.startswith("reads")}
 
 
 def test_what_was_read_is_told_wherever_it_lies(tmp_path: Path) -> None:
     images = ["a/1.png", "a/2.png", "b/3.png", "b/4.png"]
-    told = photos(tmp_path / "photos", images)
-    assert [told["reads {} classes"], told["reads {} training images"]] == ["2", "4"]
-    assert not differing(told, photos(tmp_path / "elsewhere/data", images))
-    names, labels = (f"reads training images whose {what} have the checksum {{}}" for what in ("names", "labels"))
-    for other, found in (
+    record = photos(tmp_path / "photos", images)
+    assert [record["reads {} classes"], record["reads {} training images"]] == ["2", "4"]
+    assert not differing(record, photos(tmp_path / "elsewhere/data", images))
+    names, labels = (f"reads training images whose {part} have the checksum {{}}" for part in ("names", "labels"))
+    for files, differences in (
         (images[1:], ["reads {} training images", names, labels]),
         (["a/1.png", "a/5.png", *images[2:]], [names]),
         (["a/1.png", "b/2.png", *images[2:]], [names, labels]),
         ([image.replace("b/", "c/") for image in images], ["reads classes whose names have the checksum {}", names]),
     ):
-        assert differing(told, photos(tmp_path / "photos", other)) == found
+        assert differing(record, photos(tmp_path / "photos", files)) == differences
 
 
 def test_a_resolved_run_tells_plain_text() -> None:
@@ -85,8 +85,8 @@ def test_a_resolved_run_tells_plain_text() -> None:
     quiet()
     recipe = load_recipe("digits_lt/ce")
     recipe.pop("about")
-    one, other = (facts_of(configure(["--run=runs/a"], recipe=yaml.safe_dump(recipe))) for _ in range(2))
-    assert one == other
-    assert {type(value) for value in one.values()} == {str}
-    assert not [fact for fact, value in one.items() if " at 0x" in value], "no addresses"
-    assert one["has --data {}"] == "longtail.data.DigitsLT"
+    first, second = (facts_of(configure(["--run=runs/a"], recipe=yaml.safe_dump(recipe))) for _ in range(2))
+    assert first == second
+    assert {type(value) for value in first.values()} == {str}
+    assert not [fact for fact, value in first.items() if " at 0x" in value], "no addresses"
+    assert first["has --data {}"] == "longtail.data.DigitsLT"

@@ -72,8 +72,8 @@ def test_weights_bring_their_preprocessing_and_their_size(place):
     logits = classifier.method.classify((expected[None] / 255 - 0.5) / 0.5)
     assert torch.allclose(classifier.probabilities(expected[None]), logits.softmax(1), atol=1e-6)
     weights = str(run / "last.ckpt")  # of the run: what that one expected holds on
-    again = fit(place, "again", "--backbone", "test_vit", "--weights", weights, "--data.preprocessing.crop", "0.9")
-    assert results(again)["data"]["input"] == {**results(run)["data"]["input"], "crop": 0.9}
+    rerun = fit(place, "again", "--backbone", "test_vit", "--weights", weights, "--data.preprocessing.crop", "0.9")
+    assert results(rerun)["data"]["input"] == {**results(run)["data"]["input"], "crop": 0.9}
 
 
 def test_without_weights_the_set_says_how(place):
@@ -111,17 +111,17 @@ def test_images_in_memory_are_resized_for_the_network(place):
 def input_size(recipe: str, name: str | None, weights: Path, size: int | None = None, data: str = "Folder") -> int:
     """Side of the images that a run of a recipe shows its network, by what is parsed."""
     config = load_recipe(recipe)
-    given = {"--model.method.backbone.weights": str(weights)}
-    start_as_given(config, given if name is None else {**given, "--model.method.backbone.name": name})
+    weight_options = {"--model.method.backbone.weights": str(weights)}
+    start_as_given(config, weight_options if name is None else {**weight_options, "--model.method.backbone.name": name})
     options = config["model"]["init_args"]["method"]["init_args"]["backbone"]["init_args"]
     options |= {"weights": str(weights)} if name is None else {"weights": str(weights), "name": name}
     backbone = Namespace(class_path="longtail.models.Backbone", init_args=Namespace(**options))
     images = Namespace(image_size=size or config["data"]["init_args"].get("image_size"))
-    parsed = Namespace(
+    namespace = Namespace(
         model=Namespace(init_args=Namespace(method=Namespace(init_args=Namespace(backbone=backbone)))),
         data=Namespace(class_path=f"longtail.data.{data}", init_args=images),
     )
-    fit_to_network(parsed)
+    fit_to_network(namespace)
     if timm_input(str(options["name"]), True).fixed:
         assert backbone.init_args.image_size == images.image_size
     return int(images.image_size)
@@ -134,9 +134,9 @@ def test_short_recipes_take_the_size_of_the_weights_that_are_given(recipe, tmp_p
     assert input_size(recipe, name, weights) == 160
     assert input_size(recipe, name, weights, data="DigitsLT") == 160  # it keeps what it has learned of images
     assert input_size(recipe, name, weights, size=80) == 80
-    about = {"architecture": name, "pretrained_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3, "crop_pct": 1.0}}
-    about["pretrained_cfg"] |= {"interpolation": "bicubic", "input_size": [3, 64, 64]}
-    (tmp_path / "config.json").write_text(json.dumps(about))
+    content = {"architecture": name, "pretrained_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3, "crop_pct": 1.0}}
+    content["pretrained_cfg"] |= {"interpolation": "bicubic", "input_size": [3, 64, 64]}
+    (tmp_path / "config.json").write_text(json.dumps(content))
     assert input_size(recipe, name, weights) == 64
     assert input_size("cifar100_lt/finetune", name, weights, data="CIFAR100LT") == 112
 

@@ -37,8 +37,8 @@ def test_adamw_has_a_group_for_each_rate(monkeypatch: pytest.MonkeyPatch) -> Non
     optimizer = partial(torch.optim.AdamW, lr=1e-3)
     task = Classification(method, [5, 3, 1], optimizer, rates=Rates(head=10.0, layer_decay=0.5))
     monkeypatch.setattr(Classification, "_steps", lambda self: (1, 1))
-    made = task.configure_optimizers()["optimizer"]  # type: ignore[index,call-overload]
-    rates = {id(p): group["initial_lr"] for group in made.param_groups for p in group["params"]}
+    adamw = task.configure_optimizers()["optimizer"]  # type: ignore[index,call-overload]
+    rates = {id(p): group["initial_lr"] for group in adamw.param_groups for p in group["params"]}
     body = method.backbone.body
     assert rates[id(method.classifier.weight)] == pytest.approx(1e-2)
     assert rates[id(body.norm.weight)] == pytest.approx(1e-3 * 0.5)

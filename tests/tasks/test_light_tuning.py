@@ -48,13 +48,13 @@ def lift(place: Path) -> Path:
     return place / "lift"
 
 
-def saved(run: Path) -> dict[str, torch.Tensor]:
+def tensors(run: Path) -> dict[str, torch.Tensor]:
     state: dict[str, torch.Tensor] = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
     return state
 
 
 def test_a_checkpoint_holds_what_was_trained_and_the_hash_of_the_rest(place: Path, lift: Path) -> None:
-    names = [name.removeprefix("method.backbone.") for name in saved(lift) if name.startswith("method.backbone.")]
+    names = [name.removeprefix("method.backbone.") for name in tensors(lift) if name.startswith("method.backbone.")]
     parts = {name.split("mlp.")[-1] for name in names if name != HASH}
     kinds = {"adapter_norm.weight", "adapter_norm.bias", "scale"}
     assert parts == kinds | {f"{layer}.{kind}" for layer in ("down", "up") for kind in ("weight", "bias")}
@@ -78,7 +78,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(place: Path, lift: Path, caps
 def logits_of(run: Path, images: torch.Tensor) -> torch.Tensor:
     """By timm's network and the formulas of adapter and classifier, from the two files alone."""
     classifier: Any = load_run(run, "last")
-    state = {name.removeprefix("method."): value for name, value in saved(run).items()}
+    state = {name.removeprefix("method."): value for name, value in tensors(run).items()}
     body = timm.create_model("test_vit", num_classes=0, img_size=32).eval()
     body.load_state_dict(
         {
@@ -103,7 +103,7 @@ def test_it_is_used_as_it_was_trained(lift: Path) -> None:
     images = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     classifier: Any = load_run(lift, "last")
     assert torch.allclose(classifier.method.classify(images), logits_of(lift, images), atol=1e-3)
-    adapters = [value for name, value in saved(lift).items() if name.endswith("mlp.up.weight")]
+    adapters = [value for name, value in tensors(lift).items() if name.endswith("mlp.up.weight")]
     assert all(value.abs().max() > 0 for value in adapters)
 
 
@@ -116,9 +116,9 @@ def test_a_test_image_has_the_mean_of_five_crops(lift: Path) -> None:
     cli, _ = open_run("test", lift, [])
     data = cli.datamodule
     batch = next(iter(data.test_dataloader()))
-    got = cli.model
-    got.load_state_dict(torch.load(lift / "last.ckpt", weights_only=True)["state_dict"])
-    logits = got.eval().logits(data.make_views(batch, False))
+    model = cli.model
+    model.load_state_dict(torch.load(lift / "last.ckpt", weights_only=True)["state_dict"])
+    logits = model.eval().logits(data.make_views(batch, False))
     for row, values in zip(batch["rows"].tolist(), logits, strict=True):
         image = Image.open(data._listings["test"].paths[row])
         views = torch.stack(evaluation_crops(image, 32, Resize("bicubic", 0.9032258), 5))
@@ -164,7 +164,7 @@ def test_exports_hold_all_of_it(place: Path, lift: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize("recipe", ["lift_bcl", "lift_gml", "finetune"])
 def test_the_other_recipes_train(recipe: str, place: Path) -> None:
     assert fit(place, recipe, recipe=recipe, epochs=1) == 0
-    names = [name for name in saved(place / recipe) if "encoder" in name and name.endswith("up.weight")]
+    names = [name for name in tensors(place / recipe) if "encoder" in name and name.endswith("up.weight")]
     assert len(names) == (len(timm.create_model("test_vit").blocks) if recipe == "lift_gml" else 0)
     load_run(place / recipe)
 
@@ -195,7 +195,7 @@ def test_a_classifier_starts_from_better_names(place: Path, capsys: pytest.Captu
     assert fit(place, "text", *start, *names, "--lr", "1e-12", epochs=1) == 0
     features = TextFeatures(f"local-dir:{clip}")
     expected = features(torch.zeros(0, width), torch.zeros(0, dtype=torch.long), ["a plum", "a pea", "a tomato"])
-    assert torch.allclose(saved(place / "text")["method.classifier.weight"], expected, atol=1e-6)
+    assert torch.allclose(tensors(place / "text")["method.classifier.weight"], expected, atol=1e-6)
     assert results(place / "text")["classes"] == ["blue", "green", "red"]
     (place / "names.csv").write_text("class,name\nrad,a tomato\ngreen,a pea\nblue,a plum\n")
     capsys.readouterr()
@@ -214,15 +214,15 @@ def test_a_tuned_network_goes_on_in_a_second_stage(
     assert fit(place, first.name, "--model.method.backbone.tuning", path, "--lr", "0.5", epochs=1) == 0
     stage = ["--recipe", "second/crt", "--from", str(first), "--run", str(run), "--epochs", "2", "--batch-size", "4"]
     assert main(["fit", *stage]) == 0
-    before, after = (full_state(load_run(each, "last").method.backbone) for each in (first, run))
+    before, after = (full_state(load_run(folder, "last").method.backbone) for folder in (first, run))
     assert before.keys() == after.keys()
     assert all(torch.equal(value, before[name]) for name, value in after.items())
-    untuned = Backbone("test_vit", weights=place / "vit.pth", image_size=32, tuning=getattr(models, tuning)())
-    untuned.tune(3)
-    changed = {name for name, value in full_state(untuned).items() if not torch.equal(value, before[name])}
-    assert changed
-    assert changed <= {name for name, parameter in untuned.named_parameters() if parameter.requires_grad}
-    assert [name for name in saved(run) if name.startswith("method.backbone.")] == [f"method.backbone.{HASH}"]
+    backbone = Backbone("test_vit", weights=place / "vit.pth", image_size=32, tuning=getattr(models, tuning)())
+    backbone.tune(3)
+    names = {name for name, value in full_state(backbone).items() if not torch.equal(value, before[name])}
+    assert names
+    assert names <= {name for name, parameter in backbone.named_parameters() if parameter.requires_grad}
+    assert [name for name in tensors(run) if name.startswith("method.backbone.")] == [f"method.backbone.{HASH}"]
     capsys.readouterr()
     photo = str(next((place / "photos").rglob("*.png")))
     torch.save({"state_dict": {}}, first / "last.ckpt")
@@ -236,9 +236,9 @@ def test_weights_that_have_moved_are_told_where(
     photo = str(next((place / "photos").rglob("*.png")))
     assert main(["predict", str(lift), photo, "--output", str(tmp_path / "before.csv")]) == 0
     figures = [evaluation["metrics"] for evaluation in results(lift)["evaluations"]]
-    moved, other = tmp_path / "moved.pth", str(place / "other.pth")
-    (place / "vit.pth").rename(moved)
-    now = ["--weights", str(moved)]
+    target, other = tmp_path / "moved.pth", str(place / "other.pth")
+    (place / "vit.pth").rename(target)
+    now = ["--weights", str(target)]
     try:
         for args in (
             ["predict", str(lift), photo],
@@ -256,11 +256,11 @@ def test_weights_that_have_moved_are_told_where(
         assert main(["tradeoff", str(lift), "--output", str(tmp_path / "page.html"), *now]) == 0
         shutil.copytree(place / "photos", tmp_path / "others")
         assert main(["test", str(lift), "--data", str(tmp_path / "others"), *now]) == 0
-        again = {(e["split"], e["checkpoint"]): e["metrics"] for e in results(lift)["evaluations"]}
-        assert len(again) == len(figures)
-        assert all(any(metrics == pytest.approx(old, abs=1e-4) for old in figures) for metrics in again.values())
+        rerun = {(e["split"], e["checkpoint"]): e["metrics"] for e in results(lift)["evaluations"]}
+        assert len(rerun) == len(figures)
+        assert all(any(metrics == pytest.approx(old, abs=1e-4) for old in figures) for metrics in rerun.values())
     finally:
-        moved.rename(place / "vit.pth")
+        target.rename(place / "vit.pth")
 
 
 def test_a_run_that_holds_all_takes_no_weights(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,11 +37,11 @@ def test_a_difficulty_is_measured_on_validation_as_ever(run: Path) -> None:
 
 
 def test_mixing_leaves_the_implied_class_frequencies_unknown(run: Path) -> None:
-    method, found = Plain([1] * 10, Backbone("resnet8_cifar"), CrossEntropyLoss), results(run)
-    assert Posterior.of_run(run, found, method, "last").trained_prior is None
-    config = yaml.safe_load(found["config"])
+    method, content = Plain([1] * 10, Backbone("resnet8_cifar"), CrossEntropyLoss), results(run)
+    assert Posterior.of_run(run, content, method, "last").trained_prior is None
+    config = yaml.safe_load(content["config"])
     config["model"]["init_args"]["mixing"] = None
-    assert Posterior.of_run(run, found | {"config": yaml.safe_dump(config)}, method, "last").trained_prior is not None
+    assert Posterior.of_run(run, content | {"config": yaml.safe_dump(config)}, method, "last").trained_prior is not None
 
 
 def set_up(mixing: Mixing | None, **options: Any) -> DigitsLT:
@@ -63,23 +63,23 @@ def test_an_epoch_goes_on_with_the_batches_of_the_uninterrupted_one(mixing: Mixi
     whole, rest = batches(set_up(mixing)), batches(set_up(mixing), start=4)
     plain = batches(set_up(None))
     assert len(whole) == len(plain)
-    for ours, other in zip(whole[4:], rest, strict=True):
-        assert torch.equal(ours["views"][0], other["views"][0])
-        assert torch.equal(ours["targets"], other["targets"])
-    for ours, other in zip(whole, plain, strict=True):
-        assert torch.equal(ours["rows"], other["rows"])
-        assert ours["views"][0].shape == other["views"][0].shape
-        assert ours["targets"].shape == (len(other["targets"]), 10)
-        share = ours["targets"].gather(1, other["targets"][:, None])
+    for ours, theirs in zip(whole[4:], rest, strict=True):
+        assert torch.equal(ours["views"][0], theirs["views"][0])
+        assert torch.equal(ours["targets"], theirs["targets"])
+    for ours, theirs in zip(whole, plain, strict=True):
+        assert torch.equal(ours["rows"], theirs["rows"])
+        assert ours["views"][0].shape == theirs["views"][0].shape
+        assert ours["targets"].shape == (len(theirs["targets"]), 10)
+        share = ours["targets"].gather(1, theirs["targets"][:, None])
         assert share.min() >= 0
         assert 0 < share.mean() < 1
 
 
 def test_partners_are_drawn_for_the_tail() -> None:
     data = set_up(CMO())
-    drawn = torch.tensor([row for batch in data.batches("train") for row, _ in batch[len(batch) // 2 :]])
-    counts = torch.from_numpy(data.splits.train.targets)[drawn].bincount(minlength=10)
-    assert len(drawn) == len(data.splits.train)
+    rows = torch.tensor([row for batch in data.batches("train") for row, _ in batch[len(batch) // 2 :]])
+    counts = torch.from_numpy(data.splits.train.targets)[rows].bincount(minlength=10)
+    assert len(rows) == len(data.splits.train)
     assert counts.max() < 2.5 * counts.min(), "of all classes alike, which have 120 to 1 images"
     views = data.make_views(next(iter(data.make_loader(data.splits.train.images, data.batches("train")))), False)
     assert views["targets"].ndim == 1, "nothing is mixed out of training"

@@ -41,10 +41,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("place")
     write_shapes(place / "shapes", train=40, val=10, size=32, factor=0.2)
     content = json.loads((place / "shapes" / "annotations" / "instances_train.json").read_text())
-    names = {each["id"]: each["name"] for each in content["categories"]}
+    names = {category["id"]: category["name"] for category in content["categories"]}
     labels: dict[int, set[str]] = {image["id"]: set() for image in content["images"]}
-    for each in content["annotations"]:
-        labels[each["image_id"]].add(names[each["category_id"]])
+    for annotation in content["annotations"]:
+        labels[annotation["image_id"]].add(names[annotation["category_id"]])
     rows = [f"train/{image['file_name']},{'|'.join(sorted(labels[image['id']]))}" for image in content["images"]]
     (place / "shapes" / "train.csv").write_text("\n".join(["path,labels", *rows]))
     return place
@@ -62,14 +62,16 @@ def run(place: Path) -> Path:
 
 
 def test_the_results_have_the_figures_of_each_class(run: Path) -> None:
-    found = results(run)
-    assert (found["task"], found["accuracy_of"]) == ("several labels", "average precision")
-    last = next(each for each in found["evaluations"] if (each["split"], each["checkpoint"]) == ("val", "last"))
+    content = results(run)
+    assert (content["task"], content["accuracy_of"]) == ("several labels", "average precision")
+    last = next(entry for entry in content["evaluations"] if (entry["split"], entry["checkpoint"]) == ("val", "last"))
     ap = [value for value in last["per_class"]["ap"] if value is not None]
     assert last["metrics"]["mean_ap"] == pytest.approx(sum(ap) / len(ap))
-    few = [c for c, count in enumerate(found["train_counts"]) if count < 5 and last["per_class"]["ap"][c] is not None]
-    assert last["metrics"]["mean_ap_few"] == pytest.approx(np.mean([last["per_class"]["ap"][c] for c in few]))
-    epoch = found["history"][-1]
+    rows = [
+        c for c, count in enumerate(content["train_counts"]) if count < 5 and last["per_class"]["ap"][c] is not None
+    ]
+    assert last["metrics"]["mean_ap_few"] == pytest.approx(np.mean([last["per_class"]["ap"][c] for c in rows]))
+    epoch = content["history"][-1]
     assert epoch["val"]["mean_ap"] == pytest.approx(last["metrics"]["mean_ap"], abs=1e-6)
     assert epoch["class_accuracy"] == pytest.approx([round(value, 4) for value in last["per_class"]["ap"]], abs=1e-4)
 
@@ -78,13 +80,13 @@ def test_average_precision_is_that_of_what_is_predicted(run: Path, place: Path) 
     """By the table of the test images, through the predictor."""
     evaluation = next(e for e in results(run)["evaluations"] if (e["split"], e["checkpoint"]) == ("test", "best"))
     assert evaluation["images"] == 8
-    loaded = load_run(run)
-    assert isinstance(loaded, Labeller)
+    model = load_run(run)
+    assert isinstance(model, Labeller)
     files = json.loads(gzip.decompress((run / "splits.json.gz").read_bytes()))["files"]["test"]["names"]
     with (place / "shapes" / "train.csv").open() as stream:
         truth = {row["path"]: set(row["labels"].split("|")) for row in csv.DictReader(stream)}
-    logits = loaded.network.logits(torch.stack([loaded.network.read(str(place / "shapes" / name)) for name in files]))
-    for c, name in enumerate(loaded.network.classes):
+    logits = model.network.logits(torch.stack([model.network.read(str(place / "shapes" / name)) for name in files]))
+    for c, name in enumerate(model.network.classes):
         labels = [name in truth[file] for file in files]
         expected = average_precision_score(labels, logits[:, c].numpy()) if any(labels) else None
         assert evaluation["per_class"]["ap"][c] == pytest.approx(expected), name
@@ -96,9 +98,9 @@ def test_thresholds_are_those_of_the_checkpoint(run: Path) -> None:
         thresholds.setdefault(evaluation["checkpoint"], []).append(evaluation["per_class"]["threshold"])
     for name, (val, test) in thresholds.items():
         assert val == test, "those of the test split were chosen on validation"
-        loaded = load_run(run, name)
-        assert isinstance(loaded, Labeller)
-        assert loaded.limits.sigmoid().tolist() == pytest.approx(val)
+        labeller = load_run(run, name)
+        assert isinstance(labeller, Labeller)
+        assert labeller.limits.sigmoid().tolist() == pytest.approx(val)
 
 
 def test_averaged_weights_have_the_thresholds_of_their_validation() -> None:
@@ -121,17 +123,17 @@ def pictures(tmp_path: Path) -> Path:
 def test_it_names_the_labels_above_their_thresholds(run: Path, pictures: Path, tmp_path: Path) -> None:
     assert main(["predict", str(run), str(pictures), "--output", str(tmp_path / "a.csv")]) == 0
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
-    loaded = load_run(str(run))
-    assert isinstance(loaded, Labeller)
-    loaded.predict([str(pictures)], str(tmp_path / "b.csv"))
+    labeller = load_run(str(run))
+    assert isinstance(labeller, Labeller)
+    labeller.predict([str(pictures)], str(tmp_path / "b.csv"))
     assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
-    logits = loaded.network.logits(torch.stack([loaded.network.read(str(pictures / f"{i}.png")) for i in range(3)]))
+    logits = labeller.network.logits(torch.stack([labeller.network.read(str(pictures / f"{i}.png")) for i in range(3)]))
     for row, values in zip(rows, logits, strict=True):
-        said = {loaded.network.classes[c] for c in torch.nonzero(values >= loaded.limits)[:, 0].tolist()}
-        assert {name for name in row["labels"].split("|") if name} == said
+        names = {labeller.network.classes[c] for c in torch.nonzero(values >= labeller.limits)[:, 0].tolist()}
+        assert {name for name in row["labels"].split("|") if name} == names
         numbers = [float(value) for value in row["probabilities"].split("|") if value]
         assert numbers == sorted(numbers, reverse=True)
-        assert len(numbers) == len(said)
+        assert len(numbers) == len(names)
 
 
 def test_a_threshold_of_ones_own_and_json_lines(run: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,8 +150,8 @@ def test_it_is_evaluated_again_and_on_another_set(run: Path, place: Path) -> Non
     assert main(["test", str(run)]) == 0
     assert sorted(results(run)["evaluations"], key=str) == sorted(before, key=str)
     annotations = place / "shapes" / "annotations" / "instances_val.json"
-    other = ["--data", str(annotations), "--data.root", str(place / "shapes" / "val")]
-    assert main(["test", str(run), *other]) == 0
+    args = ["--data", str(annotations), "--data.root", str(place / "shapes" / "val")]
+    assert main(["test", str(run), *args]) == 0
     content = json.loads((run / "test-instances_val.json").read_text())
     assert content["evaluations"][0]["images"] == 10
 
@@ -167,10 +169,10 @@ def test_the_export_says_that_probabilities_are_sigmoids(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is written is that of a classifier, whose own tests compare it with torch."""
-    written = []
-    monkeypatch.setattr("longtail.inference.multi_label.write_classifier", lambda *args: written.append(args) or [])
+    calls = []
+    monkeypatch.setattr("longtail.inference.multi_label.write_classifier", lambda *args: calls.append(args) or [])
     assert main(["export", str(run), "--output", str(tmp_path)]) == 0
-    _, shape, scale, adjustment, metadata, output = written[0]
+    _, shape, scale, adjustment, metadata, output = calls[0]
     assert (shape, scale, adjustment, output) == ((3, 32, 32), None, None, tmp_path)
     assert metadata["probabilities"] == "sigmoid"
     assert len(json.loads(metadata["thresholds"])) == len(json.loads(metadata["classes"])) == 8
@@ -203,18 +205,18 @@ def test_data_and_losses_of_the_other_kind_are_refused(
         (photos / name).mkdir(parents=True)
         for i in range(8):
             Image.new("RGB", (32, 32)).save(photos / name / f"{i}.png")
-    where = ["--run", str(tmp_path / "run"), *SMALL]
-    message = fails(capsys, "fit", "--recipe", "multilabel/bce", "--data", str(photos), *where)
+    args = ["--run", str(tmp_path / "run"), *SMALL]
+    message = fails(capsys, "fit", "--recipe", "multilabel/bce", "--data", str(photos), *args)
     assert "has folders for classes, and each image one label: give --data TABLE with a column of labels" in message
     assert not (tmp_path / "run").exists()
-    few = {"batch_size": 4, "num_workers": 0}
-    one = Folder(root=photos, **few)
-    several = MultiLabelTable(table=place / "shapes" / "train.csv", **few)
+    options = {"batch_size": 4, "num_workers": 0}
+    folder = Folder(root=photos, **options)
+    table = MultiLabelTable(table=place / "shapes" / "train.csv", **options)
     for kind, data, loss, message in (
-        (MultiLabel, one, BinaryCrossEntropyLoss(), "has one label an image: give a recipe for those"),
-        (MultiLabel, several, CrossEntropyLoss(), "CrossEntropyLoss is for one label an image: give one of several"),
-        (Classification, several, CrossEntropyLoss(), "has several labels an image, .* give --recipe multilabel/bce"),
-        (Classification, one, BinaryCrossEntropyLoss(), "BinaryCrossEntropyLoss is for several labels an image"),
+        (MultiLabel, folder, BinaryCrossEntropyLoss(), "has one label an image: give a recipe for those"),
+        (MultiLabel, table, CrossEntropyLoss(), "CrossEntropyLoss is for one label an image: give one of several"),
+        (Classification, table, CrossEntropyLoss(), "has several labels an image, .* give --recipe multilabel/bce"),
+        (Classification, folder, BinaryCrossEntropyLoss(), "BinaryCrossEntropyLoss is for several labels an image"),
     ):
         with pytest.raises(InputError, match=message):
             task_of(kind, data, loss).check(data)

@@ -30,25 +30,25 @@ def test_a_convolution_of_one_channel_or_of_groups_is_not_depthwise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bfloat16", "depthwise", "wanted"),
+    ("bfloat16", "depthwise", "expected"),
     [(True, False, "bf16-mixed"), (True, True, "32-true"), (False, False, "32-true"), (False, True, "32-true")],
 )
 def test_the_choice_on_a_processor(
-    bfloat16: bool, depthwise: bool, wanted: str, monkeypatch: pytest.MonkeyPatch
+    bfloat16: bool, depthwise: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "has_bfloat16", lambda: bfloat16)
     network = nn.Conv2d(8, 8, 3, groups=8 if depthwise else 1)
     weight, random = network.weight.clone(), torch.get_rng_state()
-    assert choose_precision(network, "cpu")[0] == wanted
+    assert choose_precision(network, "cpu")[0] == expected
     assert torch.equal(torch.get_rng_state(), random), "no random number is drawn"
     assert torch.equal(network.weight, weight)
 
 
-@pytest.mark.parametrize(("has", "wanted"), [(True, "bf16-mixed"), (False, "32-true")])
-def test_the_choice_on_a_gpu(has: bool, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("has", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_the_choice_on_a_gpu(has: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has)
-    assert choose_precision(nn.Conv2d(8, 8, 3, groups=8))[0] == wanted
+    assert choose_precision(nn.Conv2d(8, 8, 3, groups=8))[0] == expected
 
 
 def test_the_choice_is_told_once_recorded_and_kept(

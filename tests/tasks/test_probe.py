@@ -65,35 +65,37 @@ def test_a_probe_is_used_as_any_run(place, adjusted, capsys):
     assert config["model"]["init_args"]["method"]["class_path"] == "longtail.methods.Probe"
     files = sorted(map(str, (place / "photos").rglob("*.png")))
     images = torch.stack([classifier.read(file) for file in files])
-    inside = classifier.method.backbone(classifier.normalise(images))
-    assert torch.allclose(classifier.probabilities(images), classifier.method.classify(inside).softmax(1), atol=1e-6)
+    embeddings = classifier.method.backbone(classifier.normalise(images))
+    assert torch.allclose(
+        classifier.probabilities(images), classifier.method.classify(embeddings).softmax(1), atol=1e-6
+    )
     assert main(["validate", str(adjusted)]) == 0  # by the images
-    again = {e["checkpoint"]: e["metrics"] for e in results(adjusted)["evaluations"]}
-    assert again == {e["checkpoint"]: pytest.approx(e["metrics"], abs=1e-4) for e in figures}
+    rerun = {e["checkpoint"]: e["metrics"] for e in results(adjusted)["evaluations"]}
+    assert rerun == {e["checkpoint"]: pytest.approx(e["metrics"], abs=1e-4) for e in figures}
 
 
-def test_a_second_method_starts_from_the_features_that_are_there(place, adjusted, told):
-    kept = stages(place)
-    times = {name: (place / "features" / name).stat().st_mtime_ns for name in kept}
+def test_a_second_method_starts_from_the_features_that_are_there(place, adjusted, log):
+    names = stages(place)
+    times = {name: (place / "features" / name).stat().st_mtime_ns for name in names}
     probe(place, "probe/cdb_s", "sampled", "--epochs", "2")
     probe(place, "probe/ncm", "means")
-    assert stages(place) == kept
-    assert {name: (place / "features" / name).stat().st_mtime_ns for name in kept} == times
+    assert stages(place) == names
+    assert {name: (place / "features" / name).stat().st_mtime_ns for name in names} == times
 
 
 def test_other_images_weights_or_sizes_have_features_of_their_own(place, adjusted):
-    kept = stages(place)
+    names = stages(place)
     probe(place, "probe/ce", "small", "--epochs", "1", "--image-size", "24")
-    more = stages(place)
-    assert kept < more
+    superset = stages(place)
+    assert names < superset
     torch.manual_seed(1)
     torch.save(timm.create_model("test_efficientnet").state_dict(), place / "other.pth")
     probe(place, "probe/ce", "other", "--epochs", "1", "--weights", str(place / "other.pth"))
-    assert more < stages(place)
+    assert superset < stages(place)
 
 
 @pytest.mark.parametrize(
-    ("damage", "kept"),
+    ("damage", "blocks"),
     [
         (lambda content: content, 3),
         (lambda content: content + b"half of a batch", 3),
@@ -102,16 +104,16 @@ def test_other_images_weights_or_sizes_have_features_of_their_own(place, adjuste
     ],
     ids=["whole", "cut short", "truncated", "changed"],
 )
-def test_features_that_were_interrupted_go_on_unless_they_are_damaged(place, told, monkeypatch, damage, kept, request):
+def test_features_that_were_interrupted_go_on_unless_they_are_damaged(place, log, monkeypatch, damage, blocks, request):
     monkeypatch.setattr(features, "BATCH", 4)
-    extraction, data = extracting(place, request.node.callspec.id, Backbone("test_efficientnet"))
-    batches, append, written = [*range(3)], Part.append, []
+    extraction, data = extraction_of(place, request.node.callspec.id, Backbone("test_efficientnet"))
+    batches, append, sizes = [*range(3)], Part.append, []
 
     def count(part: Part, content: bytes) -> None:
         if not batches:
             raise KeyboardInterrupt
         batches.pop()
-        written.append(len(content))
+        sizes.append(len(content))
         append(part, content)
 
     monkeypatch.setattr(Part, "append", count)
@@ -120,52 +122,52 @@ def test_features_that_were_interrupted_go_on_unless_they_are_damaged(place, tol
     (part,) = extraction.folder.glob("*.part")
     part.write_bytes(damage(part.read_bytes()))
     batches += range(9)
-    again = extraction.of_split(data, "train", 1).clone()
-    assert sum(written[3:]) == again.numel() * 4 - kept * 4 * 4 * extraction.width
-    assert ("the extraction starts over" in told.text) == (kept == 0)
+    rows = extraction.of_split(data, "train", 1).clone()
+    assert sum(sizes[3:]) == rows.numel() * 4 - blocks * 4 * 4 * extraction.width
+    assert ("the extraction starts over" in log.text) == (blocks == 0)
     assert {file.suffix for file in extraction.folder.iterdir()} <= {".f32", ".lock"}
     extraction.folder = None
-    assert torch.equal(again, extraction.of_split(data, "train", 1))
+    assert torch.equal(rows, extraction.of_split(data, "train", 1))
 
 
 def test_what_cannot_be_kept_is_not_promised_to_go_on(place):
     (place / "file").touch()
-    extraction, data = extracting(place, "file/below", Backbone("test_efficientnet"))
+    extraction, data = extraction_of(place, "file/below", Backbone("test_efficientnet"))
     with pytest.raises(InputError, match=r"cannot keep the features \(.*by --features$"):
         extraction.of_split(data, "val", 1)
 
 
 @pytest.mark.parametrize("broken", [b"\0", b"\xff"], ids=["zeros", "NaN"])
-def test_features_that_are_not_those_written_are_computed_anew(place, broken, told):
-    extraction, data = extracting(place, f"broken{broken[0]}", Backbone("test_efficientnet"))
+def test_features_that_are_not_those_written_are_computed_anew(place, broken, log):
+    extraction, data = extraction_of(place, f"broken{broken[0]}", Backbone("test_efficientnet"))
     expected = extraction.of_split(data, "val", 1).clone()
     (file,) = (place / f"broken{broken[0]}").glob("val*.f32")
     whole = file.read_bytes()
     file.write_bytes(broken * (len(whole) - CHECKSUM) + whole[-CHECKSUM:])
     assert torch.equal(extraction.of_split(data, "val", 1), expected)
     assert file.read_bytes() == whole
-    assert "are computed anew" in told.text
+    assert "are computed anew" in log.text
 
 
 def test_another_network_of_the_same_weights_has_features_of_its_own(place):
     networks = [Backbone("test_vit"), Backbone("test_vit")]
     networks[1].load_state_dict(networks[0].state_dict())
     networks[1].body.global_pool = "avg"
-    extractions = [extracting(place, "same", network) for network in [*networks, networks[0]]]
-    own, pooled, again = (extraction.of_split(data, "val", 1).clone() for extraction, data in extractions)
-    assert not torch.allclose(own, pooled)
-    assert torch.equal(own, again)
+    extractions = [extraction_of(place, "same", network) for network in [*networks, networks[0]]]
+    tokens, pooled, copy = (extraction.of_split(data, "val", 1).clone() for extraction, data in extractions)
+    assert not torch.allclose(tokens, pooled)
+    assert torch.equal(tokens, copy)
     assert len(list((place / "same").glob("*.f32"))) == 2
 
 
 def test_networks_are_told_apart_beside_their_weights():
-    one, other = nn.Sequential(nn.Linear(2, 2), nn.ReLU()), nn.Sequential(nn.Linear(2, 2), nn.GELU())
-    assert structure_hash(one) == structure_hash(nn.Sequential(nn.Linear(2, 2), nn.ReLU()).eval())
-    assert structure_hash(one) != structure_hash(other)
+    relu, gelu = nn.Sequential(nn.Linear(2, 2), nn.ReLU()), nn.Sequential(nn.Linear(2, 2), nn.GELU())
+    assert structure_hash(relu) == structure_hash(nn.Sequential(nn.Linear(2, 2), nn.ReLU()).eval())
+    assert structure_hash(relu) != structure_hash(gelu)
     assert structure_hash(nn.ConstantPad2d(1, 0.0)) != structure_hash(nn.ConstantPad2d(1, 1.0))
 
 
-def extracting(place: Path, name: str, network: Backbone) -> tuple[Extraction, Folder]:
+def extraction_of(place: Path, name: str, network: Backbone) -> tuple[Extraction, Folder]:
     data = Folder(place / "photos", image_size=160, num_workers=0, batch_size=8)
     return Extraction(network.eval(), place / name, torch.device("cpu"), nullcontext, "32-true", True), data
 
@@ -192,8 +194,8 @@ def test_two_processes_share_the_images_of_features(place):
         with suppress(KeyboardInterrupt), part_of(place / "both" / name) as part:
             part.append(content[: len(content) - CHECKSUM - rest])
             raise KeyboardInterrupt
-    for together in two_processes(partial(extract, place, "both"), place):
-        assert all(torch.equal(one, other) for one, other in zip(together, alone, strict=True))
+    for result in two_processes(partial(extract, place, "both"), place):
+        assert all(torch.equal(row, reference) for row, reference in zip(result, alone, strict=True))
     assert {file.name: file.read_bytes() for file in (place / "both").glob("*.f32")} == whole
 
 
@@ -216,8 +218,8 @@ def test_class_means_are_those_of_a_loop(place):
     means = []
     for name in sorted(CLASSES):
         images = [classifier.read(str(file)) for file in sorted((place / "photos" / name).iterdir())]
-        inside = classifier.method.backbone(classifier.normalise(torch.stack(images)))
-        means.append(F.normalize(inside.double().mean(0), dim=0))
+        embeddings = classifier.method.backbone(classifier.normalise(torch.stack(images)))
+        means.append(F.normalize(embeddings.double().mean(0), dim=0))
     assert torch.allclose(classifier.method.classifier.weight.double(), torch.stack(means), atol=1e-5)
 
 

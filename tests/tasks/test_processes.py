@@ -27,7 +27,7 @@ subprocess.Popen([sys.executable, "-c", {WAITING!r}, str(os.getpid())])
 """
 
 
-def said(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+def execute(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, cwd=folder)
 
 
@@ -39,16 +39,16 @@ def is_there(pid: int) -> bool:
 def test_a_killed_process_is_named_and_ends_the_others(tmp_path: Path) -> None:
     (tmp_path / "runs/a").mkdir(parents=True)
     (tmp_path / "runs/a/config.yaml").touch()
-    done = said(FIRST, tmp_path)
-    other, killed = map(int, done.stdout.split())
-    (line,) = done.stderr.splitlines()
-    assert f"process 2 of the run (pid {killed}, counted from 0) was killed by SIGKILL" in line
+    process = execute(FIRST, tmp_path)
+    survivor, victim = map(int, process.stdout.split())
+    (line,) = process.stderr.splitlines()
+    assert f"process 2 of the run (pid {victim}, counted from 0) was killed by SIGKILL" in line
     assert line.endswith("go on by: longtail fit --resume runs/a")
-    assert done.returncode == 1
-    assert not is_there(other)
+    assert process.returncode == 1
+    assert not is_there(survivor)
 
 
 def test_the_others_say_that_the_first_is_gone(tmp_path: Path) -> None:
-    (line,) = said(OTHER, tmp_path).stderr.splitlines()
+    (line,) = execute(OTHER, tmp_path).stderr.splitlines()
     assert "process 0 of the run" in line
     assert line.endswith("give the command again")  # there is no folder of the run yet

@@ -16,7 +16,7 @@ SGD, ADAMW = torch.optim.SGD, torch.optim.AdamW
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "rate", "given", "said"),
+    ("optimizer", "rate", "choice", "message"),
     [
         (ADAMW, 0.05, False, "that is a rate for SGD; give --lr 0.001 or less"),
         (torch.optim.NAdam, 0.1, True, "NAdam at a rate of 0.1 .*: that is a rate for SGD"),
@@ -29,25 +29,25 @@ SGD, ADAMW = torch.optim.SGD, torch.optim.AdamW
     ],
 )
 def test_a_rate_is_told_where_it_is_chosen_or_that_of_another(
-    optimizer: Any, rate: float, given: bool, said: str | None
+    optimizer: Any, rate: float, choice: bool, message: str | None
 ) -> None:
     random = torch.get_rng_state()
-    line = about_rate(partial(optimizer, lr=rate), given)
+    line = about_rate(partial(optimizer, lr=rate), choice)
     assert torch.equal(torch.get_rng_state(), random)
-    if said is None:
+    if message is None:
         assert line is None
     else:
         assert line is not None
-        assert re.search(said, line)
+        assert re.search(message, line)
 
 
 def test_a_step_of_adamw_is_of_the_size_of_its_rate() -> None:
     """What the line claims, by torch's own optimizer: gradients of any size, the same step."""
     for gradient in (1e-4, 1.0, 1e4):
         weight = torch.nn.Parameter(torch.zeros(1))
-        made = ADAMW([weight], lr=0.01, weight_decay=0.0)
+        optimizer = ADAMW([weight], lr=0.01, weight_decay=0.0)
         weight.grad = torch.full((1,), gradient)
-        made.step()
+        optimizer.step()
         assert weight.item() == pytest.approx(-0.01, rel=1e-3)
 
 

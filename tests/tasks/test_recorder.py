@@ -26,6 +26,6 @@ def test_the_best_epoch_of_averaged_weights_is_measured_by_its_own(tmp_path: Pat
     assert results["best_epoch"] == 1
     for evaluation in results["evaluations"]:
         if evaluation["split"] == "val":
-            logged = results["history"][evaluation["epoch"] - 1]["val"]
+            figures = results["history"][evaluation["epoch"] - 1]["val"]
             for name, value in evaluation["metrics"].items():
-                assert logged[name] == pytest.approx(value, abs=1e-5, nan_ok=True), name
+                assert figures[name] == pytest.approx(value, abs=1e-5, nan_ok=True), name

@@ -19,8 +19,8 @@ def test_a_value_that_a_class_refuses_is_named_beside_plain_ones(tuning, options
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Backbone, "backbone")
     part = {"class_path": f"longtail.models.{tuning}", "init_args": options}
-    given = {"class_path": "longtail.models.Backbone", "init_args": {"name": "resnet8_cifar", "tuning": part}}
-    config = parser.parse_object({"backbone": given})
-    with pytest.raises(InputError) as caught, building():
+    spec = {"class_path": "longtail.models.Backbone", "init_args": {"name": "resnet8_cifar", "tuning": part}}
+    config = parser.parse_object({"backbone": spec})
+    with pytest.raises(InputError) as error, building():
         parser.instantiate(config)
-    assert str(caught.value) == words
+    assert str(error.value) == words

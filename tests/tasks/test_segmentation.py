@@ -63,7 +63,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number, scene in enumerate(scenes(split, images, SIDE, 0.1, seed)):
             Image.fromarray(scene.image).save(root / "images" / name / f"{number}.png")
             Image.fromarray(labels_of(scene)).save(root / "annotations" / name / f"{number}.png")
-    (root / "classes.txt").write_text("\n".join(["background", *(each.name for each in CLASSES)]))
+    (root / "classes.txt").write_text("\n".join(["background", *(shape.name for shape in CLASSES)]))
     return root
 
 
@@ -86,16 +86,19 @@ def copy(run: Path, tmp_path: Path) -> Path:
 
 
 def test_a_run_is_recorded_as_one_of_segmentation(run: Path, shapes: Path) -> None:
-    found = results(run)
-    assert (found["status"], found["task"], found["accuracy_of"]) == ("finished", "segmentation", "IoU")
-    assert found["data"]["images"] == {"train": 24, "val": 6, "test": 5}
+    content = results(run)
+    assert (content["status"], content["task"], content["accuracy_of"]) == ("finished", "segmentation", "IoU")
+    assert content["data"]["images"] == {"train": 24, "val": 6, "test": 5}
     labels = np.stack([read_values(str(file)) for file in (shapes / "annotations/train").iterdir()])
-    assert found["train_counts"] == [int((labels == c).sum()) for c in range(9)]
-    assert found["history"][-1]["train"]["loss"] < found["history"][0]["train"]["loss"]
-    assert {(each["split"], each["checkpoint"]) for each in found["evaluations"]} >= {("val", "last"), ("test", "last")}
-    for evaluation in found["evaluations"]:
-        measured = [iou for iou in evaluation["per_class"]["iou"] if iou is not None]
-        assert evaluation["metrics"]["miou"] == pytest.approx(np.mean(measured))
+    assert content["train_counts"] == [int((labels == c).sum()) for c in range(9)]
+    assert content["history"][-1]["train"]["loss"] < content["history"][0]["train"]["loss"]
+    assert {(entry["split"], entry["checkpoint"]) for entry in content["evaluations"]} >= {
+        ("val", "last"),
+        ("test", "last"),
+    }
+    for evaluation in content["evaluations"]:
+        values = [iou for iou in evaluation["per_class"]["iou"] if iou is not None]
+        assert evaluation["metrics"]["miou"] == pytest.approx(np.mean(values))
         labelled = SIDE**2 - 4
         assert sum(evaluation["per_class"]["pixels"]) == evaluation["images"] * labelled
         assert evaluation["examples"]
@@ -106,8 +109,8 @@ def test_images_are_normalised_as_the_weights_were_trained(shapes: Path, tmp_pat
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
     start = ["--weights", str(tmp_path / "weights.pth"), "--epochs", "1"]
     limits = (f"--trainer.limit_{split}_batches" for split in ("train", "val", "test"))
-    few = [word for limit in limits for word in (limit, "1")]
-    assert fit(tmp_path / "run", "ce", shapes, *start, *few, "--data.std", "[0.2, 0.3, 0.4]") == 0
+    options = [word for limit in limits for word in (limit, "1")]
+    assert fit(tmp_path / "run", "ce", shapes, *start, *options, "--data.std", "[0.2, 0.3, 0.4]") == 0
     record = results(tmp_path / "run")["data"]["input"]
     assert (record["mean"], record["std"]) == ([0.5, 0.5, 0.5], [0.2, 0.3, 0.4])
     normalise = load_run(tmp_path / "run").normalise
@@ -116,34 +119,34 @@ def test_images_are_normalised_as_the_weights_were_trained(shapes: Path, tmp_pat
 
 def test_the_difficulty_is_that_of_the_last_validation(run: Path) -> None:
     state = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
-    found = results(run)
-    (last,) = [each for each in found["evaluations"] if (each["split"], each["checkpoint"]) == ("val", "last")]
-    assert found["history"][-1]["class_accuracy"] == pytest.approx(last["per_class"]["iou"], abs=1e-4)
-    kept = state["difficulty.accuracy"]
-    assert kept.tolist() == pytest.approx(last["per_class"]["iou"], abs=1e-4)
-    assert torch.equal(state["method.loss.loss.difficulty.accuracy"], kept)
+    content = results(run)
+    (last,) = [entry for entry in content["evaluations"] if (entry["split"], entry["checkpoint"]) == ("val", "last")]
+    assert content["history"][-1]["class_accuracy"] == pytest.approx(last["per_class"]["iou"], abs=1e-4)
+    buffer = state["difficulty.accuracy"]
+    assert buffer.tolist() == pytest.approx(last["per_class"]["iou"], abs=1e-4)
+    assert torch.equal(state["method.loss.loss.difficulty.accuracy"], buffer)
 
 
 def test_the_difficulty_can_be_that_of_the_pixels_found(shapes: Path, tmp_path: Path) -> None:
     options = ["--epochs", "1", "--model.difficulty_from", "accuracy", "--ema", "0.5"]
     assert fit(tmp_path / "run", "cdb_w", shapes, *options) == 0
-    found = results(tmp_path / "run")
-    assert found["accuracy_of"] == "accuracy of its pixels"
-    (last,) = [each for each in found["evaluations"] if (each["split"], each["checkpoint"]) == ("val", "last")]
-    assert found["history"][-1]["class_accuracy"] == pytest.approx(last["per_class"]["accuracy"], abs=1e-4)
+    content = results(tmp_path / "run")
+    assert content["accuracy_of"] == "accuracy of its pixels"
+    (last,) = [entry for entry in content["evaluations"] if (entry["split"], entry["checkpoint"]) == ("val", "last")]
+    assert content["history"][-1]["class_accuracy"] == pytest.approx(last["per_class"]["accuracy"], abs=1e-4)
 
 
 def test_evaluation_gives_the_figures_of_the_run_again(copy: Path) -> None:
     before = results(copy)["evaluations"]
     for command in ("validate", "test"):
         assert main([command, str(copy), "--batch-size", "3", "--trainer.enable_progress_bar", "false"]) == 0
-    found = {(each["split"], each["checkpoint"]): each for each in results(copy)["evaluations"]}
-    assert len(found) == len(before)
-    for each in before:
-        assert found[each["split"], each["checkpoint"]]["per_class"] == each["per_class"]
+    evaluations = {(entry["split"], entry["checkpoint"]): entry for entry in results(copy)["evaluations"]}
+    assert len(evaluations) == len(before)
+    for entry in before:
+        assert evaluations[entry["split"], entry["checkpoint"]]["per_class"] == entry["per_class"]
 
 
-def permuted(shapes: Path, root: Path, names: list[str] | None = None) -> Path:
+def permute(shapes: Path, root: Path, names: list[str] | None = None) -> Path:
     """The test images as a set of their own, without splits, whose classes come in another order."""
     classes = (shapes / "classes.txt").read_text().splitlines()
     order = [4, 0, 7, 2, 8, 1, 3, 6, 5]
@@ -161,33 +164,33 @@ def test_a_run_is_evaluated_on_another_set(
     copy: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = results(copy)
-    other = permuted(shapes, tmp_path / "other")
-    assert main(["test", str(copy), "--data", str(other), "--trainer.enable_progress_bar", "false"]) == 0
+    folder = permute(shapes, tmp_path / "other")
+    assert main(["test", str(copy), "--data", str(folder), "--trainer.enable_progress_bar", "false"]) == 0
     assert results(copy) == before, "the figures of its own splits stay"
-    own = {each["checkpoint"]: each for each in before["evaluations"] if each["split"] == "test"}
-    for each in json.loads((copy / "test-other.json").read_text())["evaluations"]:
+    reference = {entry["checkpoint"]: entry for entry in before["evaluations"] if entry["split"] == "test"}
+    for entry in json.loads((copy / "test-other.json").read_text())["evaluations"]:
         for part in ("metrics", "per_class", "confusions"):
-            assert each[part] == own[each["checkpoint"]][part]
+            assert entry[part] == reference[entry["checkpoint"]][part]
     for kind in ("images", "annotations"):  # a set with a test split alone
-        (other / kind).rename(tmp_path / kind)
-        (other / kind).mkdir()
-        (tmp_path / kind).rename(other / kind / "test")
-    assert "has no val split, only test: add one" in fails(capsys, "validate", str(copy), "--data", str(other))
-    data = SegmentationFolder(other, num_workers=0)
+        (folder / kind).rename(tmp_path / kind)
+        (folder / kind).mkdir()
+        (tmp_path / kind).rename(folder / kind / "test")
+    assert "has no val split, only test: add one" in fails(capsys, "validate", str(copy), "--data", str(folder))
+    data = SegmentationFolder(folder, num_workers=0)
     data.only_evaluate("test", Trained(before["classes"], before["train_counts"], before["train_counts"], {}))
-    (last,) = [each for each in before["evaluations"] if (each["split"], each["checkpoint"]) == ("test", "last")]
+    (last,) = [entry for entry in before["evaluations"] if (entry["split"], entry["checkpoint"]) == ("test", "last")]
     assert data.parts["test"].pixels.per_class(9).tolist() == last["per_class"]["pixels"]
-    wrong = permuted(shapes, tmp_path / "wrong", ["sky", "sea", *"abcdefg"])
+    misfit = permute(shapes, tmp_path / "wrong", ["sky", "sea", *"abcdefg"])
     assert "wrong has classes that training lacks: a, b, c, d, e, f, g, sea, sky" in fails(
-        capsys, "test", str(copy), "--data", str(wrong)
+        capsys, "test", str(copy), "--data", str(misfit)
     )
 
 
 def test_two_processes_measure_and_predict_as_one(copy: Path, shapes: Path, tmp_path: Path) -> None:
-    before = [each for each in results(copy)["evaluations"] if each["split"] == "test"]
+    before = [entry for entry in results(copy)["evaluations"] if entry["split"] == "test"]
     predict = ["predict", str(copy), str(shapes / "images/test"), "--output"]
     in_two_processes(tmp_path, "test", str(copy), "--batch-size=2", then=[*predict, str(tmp_path / "two")])
-    after = [each for each in results(copy)["evaluations"] if each["split"] == "test"]
+    after = [entry for entry in results(copy)["evaluations"] if entry["split"] == "test"]
     for old, new in zip(before, after, strict=True):
         assert new["metrics"] == old["metrics"]
         assert new["per_class"] == old["per_class"]
@@ -221,8 +224,8 @@ def test_predictions_can_be_read_as_annotations(run: Path, shapes: Path, tmp_pat
     shutil.copytree(shapes / "images/test", root / "images/train")
     shutil.copy(shapes / "classes.txt", root)
     output = root / "annotations/train"
-    given = str(root / "images/train")
-    assert main(["predict", str(run), given, "--output", str(output), "--overlays", str(pictures)]) == 0
+    folder = str(root / "images/train")
+    assert main(["predict", str(run), folder, "--output", str(output), "--overlays", str(pictures)]) == 0
     data = SegmentationFolder(root, num_workers=0, batch_size=2, val_fraction=0)
     assert len(data.parts["train"]) == 5
     segmenter = load_run(run)
@@ -233,13 +236,13 @@ def test_predictions_can_be_read_as_annotations(run: Path, shapes: Path, tmp_pat
         with Image.open(pictures / Path(file).name) as picture:
             assert (picture.mode, picture.size) == ("RGB", (SIDE, SIDE))
     again = tmp_path / "again"
-    load_run(str(run)).predict([given], str(again / "masks"), overlays=str(again / "pictures"))
+    load_run(str(run)).predict([folder], str(again / "masks"), overlays=str(again / "pictures"))
     for first, second in ((output, again / "masks"), (pictures, again / "pictures")):
         assert {f.name: f.read_bytes() for f in second.iterdir()} == {f.name: f.read_bytes() for f in first.iterdir()}
     with Image.open(output / "0.png") as image:
         assert image.mode == "P"
-        painted = np.asarray(image.convert("RGB"))
-    assert painted[5, 7].tolist() == list(colour(int(read_values(str(output / "0.png"))[5, 7])))
+        pixels = np.asarray(image.convert("RGB"))
+    assert pixels[5, 7].tolist() == list(colour(int(read_values(str(output / "0.png"))[5, 7])))
 
 
 def test_labels_are_those_of_the_highest_logit() -> None:
@@ -255,14 +258,14 @@ def test_the_figures_of_a_split_follow_from_its_predictions(run: Path, shapes: P
     assert (
         main(["predict", str(run), str(shapes / "images/test"), "--output", str(output), "--checkpoint", "last"]) == 0
     )
-    truth, found = (
+    truth, prediction = (
         np.stack([read_values(str(file)) for file in sorted(folder.iterdir())])
         for folder in (shapes / "annotations/test", output)
     )
     (test,) = [e for e in results(run)["evaluations"] if (e["split"], e["checkpoint"]) == ("test", "last")]
     for c, iou in enumerate(test["per_class"]["iou"]):
-        there, said = truth == c, (found == c) & (truth != 255)
-        assert iou == pytest.approx((there & said).sum() / (there | said).sum(), abs=2e-3)
+        target, region = truth == c, (prediction == c) & (truth != 255)
+        assert iou == pytest.approx((target & region).sum() / (target | region).sum(), abs=2e-3)
 
 
 def test_predictions_have_the_size_of_their_image(shapes: Path, tmp_path: Path) -> None:
@@ -270,9 +273,9 @@ def test_predictions_have_the_size_of_their_image(shapes: Path, tmp_path: Path) 
     assert fit(run, "ce", shapes, "--trainer.max_steps", "1", "--image-size", "48") == 0
     assert load_run(run).size == 48
     images.mkdir()
-    turned = Image.Exif()
-    turned[ExifTags.Base.Orientation] = 6
-    Image.new("RGB", (150, 70), "grey").save(images / "turned.jpg", exif=turned)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (150, 70), "grey").save(images / "turned.jpg", exif=exif)
     Image.new("L", (9, 41)).save(images / "small.png")
     assert main(["predict", str(run), str(images), "--output", str(output)]) == 0
     assert read_values(str(output / "turned.png")).shape == (150, 70)
@@ -327,10 +330,10 @@ def test_the_exported_network_finds_the_same(
     assert metadata["ignore_index"] == "255"
     for side in (SIDE, 50):  # one that is no multiple of the stride
         pixels = torch.randint(0, 256, (3, 3, side, SIDE), dtype=torch.uint8)
-        normalised = segmenter.normalise(pixels)
+        inputs = segmenter.normalise(pixels)
         with torch.inference_mode():
-            expected = segmenter.method.cpu().segment(normalised)
-        logits = torch.from_numpy(session.run(None, {"images": normalised.numpy()})[0])
+            expected = segmenter.method.cpu().segment(inputs)
+        logits = torch.from_numpy(session.run(None, {"images": inputs.numpy()})[0])
         torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-3)
     assert (tmp_path / "free/model.safetensors").is_file()
 
@@ -413,8 +416,8 @@ def test_images_of_rare_classes_can_be_repeated(shapes: Path, tmp_path: Path) ->
 def test_named_data_takes_a_root(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fitting = ["fit", "--recipe", "segmentation/ce", "--run", str(tmp_path / "run"), *SMALL, "--trainer.max_steps", "1"]
     assert main([*fitting, "--data", "camvid", "--data.root", str(shapes)]) == 0
-    found = results(tmp_path / "run")
-    assert (found["data"]["name"], len(found["classes"])) == ("CamVid", 11)
+    content = results(tmp_path / "run")
+    assert (content["data"]["name"], len(content["classes"])) == ("CamVid", 11)
 
 
 def test_wrong_options_get_one_line(
@@ -441,22 +444,22 @@ def test_wrong_options_get_one_line(
     assert "is a run of segmentation; give runs of classification" in fails(capsys, "calibrate", str(run))
 
 
-def spoil(root: Path, how: str) -> None:
+def spoil(root: Path, fault: str) -> None:
     annotation = root / "annotations/train/3.png"
-    if how == "no class names":
+    if fault == "no class names":
         (root / "classes.txt").unlink()
-    elif how == "another size":
+    elif fault == "another size":
         Image.new("L", (SIDE, SIDE + 1)).save(annotation)
-    elif how == "beyond the classes":
+    elif fault == "beyond the classes":
         Image.new("L", (SIDE, SIDE), 9).save(annotation)
-    elif how == "no image":
+    elif fault == "no image":
         (root / "images/train/3.png").write_text("hello")
-    elif how == "no annotation":
+    elif fault == "no annotation":
         annotation.unlink()
 
 
 @pytest.mark.parametrize(
-    ("how", "message"),
+    ("fault", "message"),
     [
         ("no class names", "classes.txt"),
         ("another size", "64 x 65"),
@@ -466,11 +469,11 @@ def spoil(root: Path, how: str) -> None:
     ],
 )
 def test_bad_sets_get_one_line(
-    how: str, message: str, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fault: str, message: str, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root, run = tmp_path / "set", tmp_path / "run"
     shutil.copytree(shapes, root)
-    spoil(root, how)
+    spoil(root, fault)
     fitting = ["fit", "--recipe", "segmentation/ce", "--data", str(root), "--run", str(run), *SMALL]
     assert message in fails(capsys, *fitting)
     assert not run.exists()

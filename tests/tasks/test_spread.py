@@ -19,19 +19,17 @@ from longtail.tasks.spread import SyncedNorms, batch_of_process, check_strategy
 FIT = [*FIT_DIGITS, "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
 
 
-def trainer(processes: int, accumulated: int = 1) -> Any:
-    return SimpleNamespace(world_size=processes, accumulate_grad_batches=accumulated)
+def trainer(processes: int, batches: int = 1) -> Any:
+    return SimpleNamespace(world_size=processes, accumulate_grad_batches=batches)
+
+
+@pytest.mark.parametrize(("total", "processes", "batches", "batch"), [(64, 1, 1, 64), (64, 4, 1, 16), (64, 4, 2, 8)])
+def test_a_step_is_shared_equally(total: int, processes: int, batches: int, batch: int) -> None:
+    assert batch_of_process(total, 1000, trainer(processes, batches)) == batch
 
 
 @pytest.mark.parametrize(
-    ("total", "processes", "accumulated", "batch"), [(64, 1, 1, 64), (64, 4, 1, 16), (64, 4, 2, 8)]
-)
-def test_a_step_is_shared_equally(total: int, processes: int, accumulated: int, batch: int) -> None:
-    assert batch_of_process(total, 1000, trainer(processes, accumulated)) == batch
-
-
-@pytest.mark.parametrize(
-    ("total", "processes", "accumulated", "words"),
+    ("total", "processes", "batches", "words"),
     [
         (64, 3, 1, "64 cannot be shared by 3 processes: give 63, or another multiple of 3"),
         (8, 2, 3, "8 cannot be shared by 2 processes of 3 accumulated batches: give 6, or another multiple of 6"),
@@ -40,18 +38,18 @@ def test_a_step_is_shared_equally(total: int, processes: int, accumulated: int, 
         (2000, 4, 1, "larger than the training set of 1,000 images: give 500 or less"),
     ],
 )
-def test_a_step_that_cannot_be_shared_is_refused(total: int, processes: int, accumulated: int, words: str) -> None:
+def test_a_step_that_cannot_be_shared_is_refused(total: int, processes: int, batches: int, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        batch_of_process(total, 1000, trainer(processes, accumulated))
+        batch_of_process(total, 1000, trainer(processes, batches))
 
 
 def test_steps_and_warmup_count_accumulated_batches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run of one process and one of two take the same steps of as many images, at the same rates."""
-    accumulated = ["--total-batch-size", "64", "--trainer.accumulate_grad_batches", "2", "--epochs", "3"]
+    args = ["--total-batch-size", "64", "--trainer.accumulate_grad_batches", "2", "--epochs", "3"]
     warmup = ["--model.schedule.init_args.warmup", "1"]
-    assert main([*FIT, *accumulated, *warmup, "--run", str(tmp_path / "one")]) == 0
+    assert main([*FIT, *args, *warmup, "--run", str(tmp_path / "one")]) == 0
     assert "3 epochs of 5 steps, 64 images a step" in capsys.readouterr().out
-    in_two_processes(tmp_path, *FIT, *accumulated, *warmup, LONGTAIL_RUN=str(tmp_path / "two"))
+    in_two_processes(tmp_path, *FIT, *args, *warmup, LONGTAIL_RUN=str(tmp_path / "two"))
     for name in ("one", "two"):
         state = torch.load(tmp_path / name / "last.ckpt", weights_only=True)
         assert state["global_step"] == state["lr_schedulers"][0]["last_epoch"] == 15

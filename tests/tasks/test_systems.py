@@ -46,18 +46,18 @@ model:
 
 
 def state(run: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
-    return found
+    tensors: dict[str, torch.Tensor] = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
+    return tensors
 
 
 def test_weights_and_draws_follow_the_validation_through_one_object(tmp_path: Path) -> None:
     options = ["--model.method.loss", "longtail.losses.ClassDifficultyLoss", "--model.difficulty.tau", "1.5"]
     sampling = ["--data.sampling", "longtail.data.DifficultySampling"]
     assert main([*DIGITS, "--epochs", "2", "--run", str(tmp_path / "run"), *options, *sampling]) == 0
-    measured = results(tmp_path / "run")["history"][-1]["class_accuracy"]
-    kept = state(tmp_path / "run")
-    assert kept["difficulty.accuracy"].tolist() == pytest.approx(measured, abs=1e-4)
-    assert torch.equal(kept["method.loss.difficulty.accuracy"], kept["difficulty.accuracy"])
+    accuracies = results(tmp_path / "run")["history"][-1]["class_accuracy"]
+    tensors = state(tmp_path / "run")
+    assert tensors["difficulty.accuracy"].tolist() == pytest.approx(accuracies, abs=1e-4)
+    assert torch.equal(tensors["method.loss.difficulty.accuracy"], tensors["difficulty.accuracy"])
 
 
 @pytest.mark.parametrize("sampling", [PowerSampling(0.5), PowerSampling(progressive=True), DifficultySampling()])
@@ -78,7 +78,7 @@ def test_repeat_factors_lengthen_the_epoch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("threshold", "said"),
+    ("threshold", "words"),
     [
         # shares 0.9, 0.09 and 0.01; factors sqrt(0.33 / 0.09) = 1.915 and sqrt(0.33 / 0.01) = 5.745, so an epoch has
         # 900 + 90 * 1.915 + 10 * 5.745 = 1129.8
@@ -91,21 +91,21 @@ def test_repeat_factors_lengthen_the_epoch() -> None:
         (0.04, "repeat-factor sampling at threshold 0.04 repeats 10 of 1,000 images: an epoch has about 1,010"),
     ],
 )
-def test_how_many_images_are_repeated_is_told(threshold: float, said: str) -> None:
+def test_how_many_images_are_repeated_is_told(threshold: float, words: str) -> None:
     labels = Labels(torch.arange(3).repeat_interleave(torch.tensor([900, 90, 10])), None, 1000)
-    assert RepeatFactorSampling(threshold).about(labels, "image") == said
+    assert RepeatFactorSampling(threshold).about(labels, "image") == words
     equal = Labels(torch.arange(4).repeat_interleave(5), None, 20)
     assert "repeats 0 of 20 videos, as the classes are of equal size" in RepeatFactorSampling().about(equal, "video")
     assert PowerSampling().about(labels, "image") is None
 
 
-def test_it_is_told_before_the_training_alone(told: pytest.LogCaptureFixture) -> None:
+def test_it_is_told_before_the_training_alone(log: pytest.LogCaptureFixture) -> None:
     data = DigitsLT(sampling=RepeatFactorSampling(), batch_size=16)
     data.setup("validate")
-    assert told.messages == []
+    assert log.messages == []
     data.setup("fit")
-    assert len(told.messages) == 1
-    assert "repeats 0 of 294 images" in told.messages[0]
+    assert len(log.messages) == 1
+    assert "repeats 0 of 294 images" in log.messages[0]
 
 
 def test_a_sampling_is_for_training_alone() -> None:
@@ -121,14 +121,14 @@ def test_a_teacher_is_trained_first_and_once(tmp_path: Path, monkeypatch: pytest
     args = ["fit", "--recipe", "student.yaml", *DIGITS[3:], "--epochs", "1"]
     assert main([*args, "--run", "student"]) == 0
     trained = state(Path("student-teacher"))
-    own = state(Path("student"))
+    tensors = state(Path("student"))
     for name, value in trained.items():
         if name.startswith(("method.backbone.", "method.classifier.")):
-            assert torch.equal(own[name.replace("method.", "method.key_encoder.")], value), name
+            assert torch.equal(tensors[name.replace("method.", "method.key_encoder.")], value), name
 
-    written = Path("student-teacher/last.ckpt").stat().st_mtime_ns
+    time = Path("student-teacher/last.ckpt").stat().st_mtime_ns
     assert main([*args, "--run", "again", "--teacher", "student-teacher"]) == 0
-    assert Path("student-teacher/last.ckpt").stat().st_mtime_ns == written
+    assert Path("student-teacher/last.ckpt").stat().st_mtime_ns == time
     Path("student-teacher/last.ckpt").unlink()
     assert load_run(Path("student")).method.num_classes == 10, "a run is used without its teacher's run"
 
@@ -148,7 +148,7 @@ def test_a_loss_leaves_its_temperature_out_of_weight_decay(tmp_path: Path) -> No
     recipe = ["fit", "--recipe", "digits_lt/bcl", *DIGITS[3:], "--epochs", "1", "--run", str(tmp_path / "run")]
     assert main([*recipe, *method]) == 0
     checkpoint = torch.load(tmp_path / "run/last.ckpt", weights_only=True)
-    decayed, kept = checkpoint["optimizer_states"][0]["param_groups"]
-    assert (decayed["weight_decay"] > 0, kept["weight_decay"], len(kept["params"])) == (True, 0.0, 1)
+    decayed, rest = checkpoint["optimizer_states"][0]["param_groups"]
+    assert (decayed["weight_decay"] > 0, rest["weight_decay"], len(rest["params"])) == (True, 0.0, 1)
     assert "method.contrastive.log_temperature" in checkpoint["state_dict"]
     assert (checkpoint["state_dict"]["method.queue.targets"] >= 0).any()

@@ -40,9 +40,9 @@ def test_what_is_split_off() -> None:
     rest, options = split_off(args)
     assert rest == ["--epochs", "2", "--data.views", "x", "--data.view.flip=1"]
     assert options == {"flip": "0", "0.strength": "1"}
-    for wrong in (["--data.views.flip"], ["--data.views.flip", "--epochs", "2"]):
+    for words in (["--data.views.flip"], ["--data.views.flip", "--epochs", "2"]):
         with pytest.raises(InputError, match=r"--data\.views\.flip needs a value"):
-            split_off(wrong)
+            split_off(words)
 
 
 def test_a_view_without_the_option_is_left_as_it_is() -> None:

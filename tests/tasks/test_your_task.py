@@ -43,12 +43,12 @@ def picture(tmp_path: Path) -> Path:
 
 
 def test_its_figures_stand_in_the_results(folder: Path) -> None:
-    found = results(folder / "run")
-    assert (found["task"], found["predictor"]) == ("ordinal recognition", "ordinal_predictor.OrdinalPredictor")
-    assert found["words"]["distance"]["label"] == "Distance"
-    distances = [epoch["val"]["distance"] for epoch in found["history"]]
-    assert found["best_epoch"] == 1 + distances.index(min(distances)), "less is better"
-    evaluation = found["evaluations"][0]
+    content = results(folder / "run")
+    assert (content["task"], content["predictor"]) == ("ordinal recognition", "ordinal_predictor.OrdinalPredictor")
+    assert content["words"]["distance"]["label"] == "Distance"
+    distances = [epoch["val"]["distance"] for epoch in content["history"]]
+    assert content["best_epoch"] == 1 + distances.index(min(distances)), "less is better"
+    evaluation = content["evaluations"][0]
     near = [value for value in evaluation["per_class"]["near"] if value is not None]
     assert evaluation["metrics"]["near"] == pytest.approx(sum(near) / len(near))
 
@@ -78,9 +78,9 @@ def test_it_predicts_with_options_of_its_own(picture: Path, capsys: pytest.Captu
     assert "this one is of ordinal recognition" in fails(capsys, "predict", "run", str(picture), "--top-k", "2")
     with pytest.raises(SystemExit):
         main(["predict", "run", "--help"])
-    helped = capsys.readouterr().out
-    assert "--places" in helped
-    assert "--top-k" not in helped
+    text = capsys.readouterr().out
+    assert "--places" in text
+    assert "--top-k" not in text
 
 
 def test_it_exports(tmp_path: Path) -> None:
@@ -106,16 +106,16 @@ def test_its_logits_are_adjusted_and_its_network_serves_a_second_stage(
 def test_a_set_for_it_is_looked_at_with_its_words_its_limits_and_its_recipe(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    looking = ["data", "ordinal_data.OrdinalDigits", "--no-copies", "--json", str(tmp_path / "about.json")]
-    assert main(looking) == 0
-    about = json.loads((tmp_path / "about.json").read_text())
-    assert about["thresholds"] == results(Path("run"))["thresholds"] == {"many": 100, "few": 10}
-    assert about["grain"] == "digits"
-    assert about["recipe"] == "ordinal.yaml"
+    args = ["data", "ordinal_data.OrdinalDigits", "--no-copies", "--json", str(tmp_path / "about.json")]
+    assert main(args) == 0
+    content = json.loads((tmp_path / "about.json").read_text())
+    assert content["thresholds"] == results(Path("run"))["thresholds"] == {"many": 100, "few": 10}
+    assert content["grain"] == "digits"
+    assert content["recipe"] == "ordinal.yaml"
     assert "longtail fit --data ordinal_data.OrdinalDigits --recipe ordinal.yaml" in capsys.readouterr().out
 
 
 def test_nobody_asks_whether_a_run_is_of_a_task_by_its_name() -> None:
-    asking = re.compile(r"""task["']?\]? (==|!=|in|not in) ["'(\[{]""")
-    assert asking.search('if results["task"] != "classification":')
-    assert [file for file in Path(longtail.__file__).parent.rglob("*.py") if asking.search(file.read_text())] == []
+    pattern = re.compile(r"""task["']?\]? (==|!=|in|not in) ["'(\[{]""")
+    assert pattern.search('if results["task"] != "classification":')
+    assert [file for file in Path(longtail.__file__).parent.rglob("*.py") if pattern.search(file.read_text())] == []

@@ -26,22 +26,22 @@ from longtail.metrics.detection import average_precision
 
 CATEGORIES = {7: "ant", 2: "bee", 5: "cat"}  # in the order of their ids: bee, cat, ant
 # What twelve images of 24 x 16 pixels show: the category ids of their instances.
-SHOWN = [[2, 2, 2], [2], [2, 5], [2], [], [2, 2], [2], [2, 5], [2], [2], [7, 2, 5], [2]]
+ROWS = [[2, 2, 2], [2], [2, 5], [2], [], [2, 2], [2], [2, 5], [2], [2], [7, 2, 5], [2]]
 OPTIONS: dict[str, Any] = {"num_workers": 0, "view": MultiScale([16, 24], 64)}
 
 
-def content(shown: Sequence[Sequence[int]], folder: str = "", crowd: Sequence[int] = (), **more: Any) -> dict[str, Any]:
+def content(rows: Sequence[Sequence[int]], folder: str = "", crowd: Sequence[int] = (), **more: Any) -> dict[str, Any]:
     """A file in COCO's format: image i has the id 10 + i; the annotations with ids in ``crowd`` are crowds."""
     images = [
-        {"id": 10 + i, "file_name": f"{folder}{i}.png", "width": 24, "height": 16, **more} for i in range(len(shown))
+        {"id": 10 + i, "file_name": f"{folder}{i}.png", "width": 24, "height": 16, **more} for i in range(len(rows))
     ]
     annotations: list[dict[str, Any]] = []
-    for i, categories in enumerate(shown):
+    for i, categories in enumerate(rows):
         for place, category in enumerate(categories):
             number, x = len(annotations), 2 + 5 * place
-            each = {"id": number, "image_id": 10 + i, "category_id": category, "bbox": [x, 3, 6, 8], "area": 48}
-            each |= {"iscrowd": int(number in crowd), "segmentation": [[x, 3, x + 6, 3, x + 6, 11, x, 11]]}
-            annotations.append(each)
+            annotation = {"id": number, "image_id": 10 + i, "category_id": category, "bbox": [x, 3, 6, 8], "area": 48}
+            annotation |= {"iscrowd": int(number in crowd), "segmentation": [[x, 3, x + 6, 3, x + 6, 11, x, 11]]}
+            annotations.append(annotation)
     categories = [{"id": number, "name": name} for number, name in CATEGORIES.items()]
     return {"images": images, "annotations": annotations, "categories": categories}
 
@@ -59,7 +59,7 @@ def write(file: Path, folder: Path, content: dict[str, Any]) -> None:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A set of training images alone."""
-    write(tmp_path / "set" / "instances_train.json", tmp_path / "set" / "train", content(SHOWN))
+    write(tmp_path / "set" / "instances_train.json", tmp_path / "set" / "train", content(ROWS))
     return tmp_path / "set"
 
 
@@ -74,7 +74,7 @@ def root(tmp_path: Path) -> Path:
 def test_files_and_folders_of_coco_are_found(
     train: str, val: str, train_folder: str, val_folder: str, tmp_path: Path
 ) -> None:
-    write(tmp_path / train, tmp_path / train_folder, content(SHOWN, "a/"))
+    write(tmp_path / train, tmp_path / train_folder, content(ROWS, "a/"))
     write(tmp_path / val, tmp_path / val_folder, content([[5], [2, 7]], "b/"))
     data = COCO(tmp_path, **OPTIONS)
     assert data.classes == ["bee", "cat", "ant"]
@@ -96,9 +96,9 @@ def other_size(root: Path) -> None:
 
 
 def other_categories(root: Path) -> None:
-    other = content([[2]])
-    next(each for each in other["categories"] if each["id"] == 2)["name"] = "wasp"
-    write(root / "instances_val.json", root / "val", other)
+    val = content([[2]])
+    next(category for category in val["categories"] if category["id"] == 2)["name"] = "wasp"
+    write(root / "instances_val.json", root / "val", val)
 
 
 def only_crowds(root: Path) -> None:
@@ -106,9 +106,9 @@ def only_crowds(root: Path) -> None:
 
 
 def bad_box(root: Path) -> None:
-    bad = content(SHOWN)
-    bad["annotations"][1]["bbox"] = [3, 3, 0, 4]
-    (root / "instances_train.json").write_text(json.dumps(bad))
+    train = content(ROWS)
+    train["annotations"][1]["bbox"] = [3, 3, 0, 4]
+    (root / "instances_train.json").write_text(json.dumps(train))
 
 
 @pytest.mark.parametrize(
@@ -149,16 +149,16 @@ def test_what_cannot_be_used_is_one_clear_line(
     spoil: Callable[[Path], object], options: dict[str, Any], message: str, root: Path
 ) -> None:
     spoil(root)
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError, match=message) as error:
         list(COCO(root, **OPTIONS | options).train_dataloader())
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
-def test_bad_annotations_are_left_out_on_request(root: Path, told: pytest.LogCaptureFixture) -> None:
+def test_bad_annotations_are_left_out_on_request(root: Path, log: pytest.LogCaptureFixture) -> None:
     bad_box(root)
     data = COCO(root, val_fraction=0, skip_bad_annotations=True, **OPTIONS)
     assert data.instance_counts == [13, 3, 1]
-    assert "left out 1 of 18 annotations: annotation 1 has a box without area" in told.text
+    assert "left out 1 of 18 annotations: annotation 1 has a box without area" in log.text
 
 
 def test_images_are_held_out_where_there_is_no_file(root: Path) -> None:
@@ -175,7 +175,7 @@ def test_images_are_held_out_where_there_is_no_file(root: Path) -> None:
     assert COCO(root, val_fraction=0, **OPTIONS).splits.val is None
 
 
-def placed(root: Path, split: str, places: Sequence[object]) -> None:
+def set_places(root: Path, split: str, places: Sequence[object]) -> None:
     """Give the images of a file a location each."""
     file = root / f"instances_{split}.json"
     whole = json.loads(file.read_text())
@@ -187,30 +187,30 @@ def placed(root: Path, split: str, places: Sequence[object]) -> None:
 PLACES = ["26", "26", "26", 33, 33, 33, 40, 40, 40, 51, 51, None]
 
 
-def test_images_of_one_place_stay_together(root: Path, told: pytest.LogCaptureFixture) -> None:
-    placed(root, "train", PLACES)
+def test_images_of_one_place_stay_together(root: Path, log: pytest.LogCaptureFixture) -> None:
+    set_places(root, "train", PLACES)
     data = COCO(root, val_fraction=0.25, group="location", **OPTIONS)
     sides = [{PLACES[id - 10] for id in data.parts[name].image_ids.tolist()} for name in ("train", "val")]
     assert sides[1]
     assert not sides[0] & sides[1]
-    assert "kept" in told.text
-    assert "--data.group location keeps" not in told.text
+    assert "kept" in log.text
+    assert "--data.group location keeps" not in log.text
     _ = COCO(root, group=r"(\d)\.png", **OPTIONS).splits
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         _ = COCO(root, group="place", **OPTIONS).splits
     fields = "file_name, height, id, location, seq_id, width"
     file = root / "instances_train.json"
-    assert str(caught.value) == f"{file}: no image has a place, they have {fields}: give one as --data.group"
+    assert str(error.value) == f"{file}: no image has a place, they have {fields}: give one as --data.group"
     _ = COCO(root, **OPTIONS).splits
-    assert "images have location, seq_id: --data.group location keeps those of one on one side of a split" in told.text
+    assert "images have location, seq_id: --data.group location keeps those of one on one side of a split" in log.text
 
 
-def test_places_of_training_and_validation_images_are_told(root: Path, told: pytest.LogCaptureFixture) -> None:
-    placed(root, "train", PLACES)
+def test_places_of_training_and_validation_images_are_told(root: Path, log: pytest.LogCaptureFixture) -> None:
+    set_places(root, "train", PLACES)
     write(root / "instances_val.json", root / "val", content([[2], [5], [2]]))
-    placed(root, "val", [26, 26, 99])
+    set_places(root, "val", [26, 26, 99])
     _ = COCO(root, group="location", **OPTIONS).splits
-    assert "val has 2 images of 1 group that training images have too: 26" in told.text
+    assert "val has 2 images of 1 group that training images have too: 26" in log.text
 
 
 def test_a_part_has_the_labels_and_the_truth_of_its_images(root: Path) -> None:
@@ -218,13 +218,15 @@ def test_a_part_has_the_labels_and_the_truth_of_its_images(root: Path) -> None:
     for name in ("train", "val"):
         split, part = data.split(name), data.parts[name]
         assert split is not None
-        shown = [SHOWN[number - 10] for number in part.image_ids.tolist()]
-        expected = [(row, [2, 5, 7].index(category)) for row, own in enumerate(shown) for category in own]
+        rows = [ROWS[number - 10] for number in part.image_ids.tolist()]
+        expected = [(row, [2, 5, 7].index(category)) for row, categories in enumerate(rows) for category in categories]
         assert split.owners is not None
         assert list(zip(split.owners.tolist(), split.targets.tolist(), strict=True)) == expected
         truth = part.truth(masks=False)
-        assert [each["id"] for each in truth["images"]] == sorted(part.image_ids.tolist())
-        assert [each["category_id"] for each in truth["annotations"]] == [c for own in shown for c in own]
+        assert [image["id"] for image in truth["images"]] == sorted(part.image_ids.tolist())
+        assert [annotation["category_id"] for annotation in truth["annotations"]] == [
+            c for categories in rows for c in categories
+        ]
         assert "segmentation" not in truth["annotations"][0]
         assert "segmentation" in part.truth(masks=True)["annotations"][0]
 
@@ -235,28 +237,28 @@ def test_counts_are_of_instances_and_of_images(root: Path) -> None:
     assert data.image_counts == [11, 3, 1]
 
 
-def test_classes_without_instances_are_told_in_one_line_and_kept(root: Path, told: pytest.LogCaptureFixture) -> None:
+def test_classes_without_instances_are_told_in_one_line_and_kept(root: Path, log: pytest.LogCaptureFixture) -> None:
     (root / "instances_train.json").write_text(json.dumps(content([[2], [], [2]])))
     data = COCO(root, val_fraction=0, **OPTIONS)
     assert (data.classes, data.instance_counts, data.image_counts) == (["bee", "cat", "ant"], [2, 0, 0], [2, 0, 0])
-    messages = [each.message for each in told.records if "training instance" in each.message]
+    messages = [record.message for record in log.records if "training instance" in record.message]
     assert messages == ["2 of 3 classes have no training instance and will not be found: cat, ant"]
 
 
 def test_crowds_are_not_trained_on_but_are_in_the_truth(root: Path) -> None:
-    (root / "instances_train.json").write_text(json.dumps(content(SHOWN, crowd=(1, 3))))
+    (root / "instances_train.json").write_text(json.dumps(content(ROWS, crowd=(1, 3))))
     data = COCO(root, val_fraction=0, **OPTIONS)
     assert data.instance_counts == [12, 3, 1]
     lengths = {row: len(data.splits.train.images[row, 0]["target"]["labels"]) for row in range(3)}
     assert lengths == {0: 2, 1: 0, 2: 2}
-    crowds = [each["id"] for each in data.parts["train"].truth(masks=True)["annotations"] if each["iscrowd"]]
+    crowds = [entry["id"] for entry in data.parts["train"].truth(masks=True)["annotations"] if entry["iscrowd"]]
     assert crowds == [1, 3]
 
 
-def test_crowds_are_told(root: Path, told: pytest.LogCaptureFixture) -> None:
-    (root / "instances_train.json").write_text(json.dumps(content(SHOWN, crowd=(1, 3))))
+def test_crowds_are_told(root: Path, log: pytest.LogCaptureFixture) -> None:
+    (root / "instances_train.json").write_text(json.dumps(content(ROWS, crowd=(1, 3))))
     _ = COCO(root, **OPTIONS).splits
-    lines = [line for line in told.messages if "are crowds" in line]
+    lines = [line for line in log.messages if "are crowds" in line]
     file = root / "instances_train.json"
     assert lines == [
         f"{file}: 2 of 18 annotations are crowds (iscrowd 1): not trained on, and neither right nor wrong in the "
@@ -268,39 +270,39 @@ def test_crowds_are_scored_as_pycocotools_scores_the_file(root: Path) -> None:
     api = pytest.importorskip("pycocotools.coco")
     cocoeval = pytest.importorskip("pycocotools.cocoeval")
     file = root / "instances_train.json"
-    written = content(SHOWN, crowd=(1, 5, 17))
-    for annotation in written["annotations"]:
+    labels = content(ROWS, crowd=(1, 5, 17))
+    for annotation in labels["annotations"]:
         annotation["id"] += 1  # pycocotools takes an object of the id 0 for none
-    file.write_text(json.dumps(written))
+    file.write_text(json.dumps(labels))
     data = COCO(root, val_fraction=0, **OPTIONS)
     random = np.random.default_rng(0)
-    found = []
-    for annotation in written["annotations"]:  # near every object and every crowd, some of another class
+    detections = []
+    for annotation in labels["annotations"]:  # near every object and every crowd, some of another class
         for _ in range(2):
-            moved = (np.array(annotation["bbox"]) + random.uniform(-1.5, 1.5, 4)).tolist()
+            box = (np.array(annotation["bbox"]) + random.uniform(-1.5, 1.5, 4)).tolist()
             category = annotation["category_id"] if random.random() < 0.7 else int(random.choice([*CATEGORIES]))
             image, score = annotation["image_id"], float(random.random())
-            found.append({"image_id": image, "category_id": category, "score": score, "bbox": moved})
-    mine = average_precision(data.truth("train", masks=False), found, "bbox")
+            detections.append({"image_id": image, "category_id": category, "score": score, "bbox": box})
+    ours = average_precision(data.truth("train", masks=False), detections, "bbox")
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         truth = api.COCO(str(file))
-        evaluation = cocoeval.COCOeval(truth, truth.loadRes([dict(each) for each in found]), "bbox")
+        evaluation = cocoeval.COCOeval(truth, truth.loadRes([dict(detection) for detection in detections]), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    assert 0.05 < mine.ap < 0.95
-    assert mine.ap == pytest.approx(evaluation.stats[0], abs=1e-9)
-    assert mine.ap50 == pytest.approx(evaluation.stats[1], abs=1e-9)
+    assert 0.05 < ours.ap < 0.95
+    assert ours.ap == pytest.approx(evaluation.stats[0], abs=1e-9)
+    assert ours.ap50 == pytest.approx(evaluation.stats[1], abs=1e-9)
     objects = average_precision(
         {
             **data.truth("train", masks=False),
-            "annotations": [{**each, "iscrowd": 0} for each in data.truth("train", masks=False)["annotations"]],
+            "annotations": [{**entry, "iscrowd": 0} for entry in data.truth("train", masks=False)["annotations"]],
         },
-        found,
+        detections,
         "bbox",
     )
-    assert objects.ap != pytest.approx(mine.ap, abs=1e-3), "the crowds make a difference here"
+    assert objects.ap != pytest.approx(ours.ap, abs=1e-3), "the crowds make a difference here"
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -318,33 +320,33 @@ def test_sizes_are_those_of_upright_images(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{suffix}"
     Image.new("RGB", (24, 16)).save(path, exif=exif)
     assert check_images([str(path)], sizes=[(16, 24)]) == []
-    turned = "" if suffix == "tif" else " once its EXIF orientation is applied"  # Pillow has the upright size
-    reason = f"is 16 x 24 pixels{turned}, not 24 x 16"
+    note = "" if suffix == "tif" else " once its EXIF orientation is applied"  # Pillow has the upright size
+    reason = f"is 16 x 24 pixels{note}, not 24 x 16"
     assert check_images([str(path)], sizes=[(24, 16)]) == [(str(path), reason)]
 
 
 def test_lvis_tells_what_is_absent(tmp_path: Path) -> None:
-    for split, shown in (("train", SHOWN), ("val", [[2], [5, 7]])):
-        known = content(shown, neg_category_ids=[7], not_exhaustive_category_ids=[2])
-        for image in known["images"]:
+    for split, rows in (("train", ROWS), ("val", [[2], [5, 7]])):
+        labels = content(rows, neg_category_ids=[7], not_exhaustive_category_ids=[2])
+        for image in labels["images"]:
             image["coco_url"] = f"http://images.cocodataset.org/{split}2017/{image.pop('file_name')}"
-        known["images"][1] |= {"neg_category_ids": [], "not_exhaustive_category_ids": [5, 2]}
-        for category, frequency in zip(known["categories"], "rfc", strict=True):
+        labels["images"][1] |= {"neg_category_ids": [], "not_exhaustive_category_ids": [5, 2]}
+        for category, frequency in zip(labels["categories"], "rfc", strict=True):
             category["frequency"] = frequency
-        write(tmp_path / "annotations" / f"lvis_v1_{split}.json", tmp_path, known)
+        write(tmp_path / "annotations" / f"lvis_v1_{split}.json", tmp_path, labels)
     data = LVIS(tmp_path, **OPTIONS)
     assert data.instance_counts == [14, 3, 1]
     assert data.parts["val"].path(1) == str(tmp_path / "val2017" / "1.png")
     truth = data.parts["val"].truth(masks=False)
     names = ("neg_category_ids", "not_exhaustive_category_ids")
-    assert [[each[name] for name in names] for each in truth["images"]] == [[[7], [2]], [[], [5, 2]]]
-    assert [each["frequency"] for each in truth["categories"]] == ["f", "c", "r"]
+    assert [[image[name] for name in names] for image in truth["images"]] == [[[7], [2]], [[], [5, 2]]]
+    assert [category["frequency"] for category in truth["categories"]] == ["f", "c", "r"]
     assert len(list(data.train_dataloader())) == 6
 
     (tmp_path / "annotations" / "lvis_v1_val.json").rename(tmp_path / "annotations" / "other.json")
     part = LVIS(tmp_path, val_fraction=0.5, **OPTIONS).parts["val"]
-    marked = [each for each in part.truth(masks=False)["images"] if each["neg_category_ids"] == []]
-    assert [each["id"] for each in marked] == [number for number in part.image_ids.tolist() if number == 11]
+    images = [image for image in part.truth(masks=False)["images"] if image["neg_category_ids"] == []]
+    assert [image["id"] for image in images] == [number for number in part.image_ids.tolist() if number == 11]
 
 
 def share_by_difficulty(data: DetectionData) -> list[float]:
@@ -353,14 +355,14 @@ def share_by_difficulty(data: DetectionData) -> list[float]:
     difficulty.update([0.9, 0.5, 0.2])
     data.difficulty = difficulty
     shares = {2: 0.1 / 8, 5: 0.5 / 2, 7: 0.8 / 1}  # eight images with bees alone, two with a cat
-    hardest = [max(own, key=[2, 5, 7].index) if own else 0 for own in SHOWN]
-    return [shares.get(each, 0) / 1.4 * 11 for each in hardest]
+    hardest = [max(categories, key=[2, 5, 7].index) if categories else 0 for categories in ROWS]
+    return [shares.get(category, 0) / 1.4 * 11 for category in hardest]
 
 
 def share_by_repeat_factor(data: DetectionData) -> list[float]:
     """sqrt(t / f) of the rarest class: f is 1 / 12 for the ant and 3 / 12 for the cat."""
     factors = {7: (0.6 * 12) ** 0.5, 5: (0.6 * 4) ** 0.5}
-    return [max([factors.get(category, 1) for category in own], default=1) for own in SHOWN]
+    return [max([factors.get(category, 1) for category in categories], default=1) for categories in ROWS]
 
 
 @pytest.mark.parametrize(
@@ -377,18 +379,18 @@ def test_images_are_drawn_as_often_as_computed_by_hand(
 ) -> None:
     data = COCO(root, val_fraction=0, sampling=sampling, batch_size=1, **OPTIONS)
     data.seed = 0
-    wanted, epochs = np.array(expected(data)), 600
-    batches, drawn, draws = data.batches("train"), np.zeros(12), []
+    rates, epochs = np.array(expected(data)), 600
+    batches, counts, draws = data.batches("train"), np.zeros(12), []
     for epoch in range(epochs):
         batches.set_epoch(epoch)
         for ((row, draw),) in batches:
-            drawn[row] += 1
+            counts[row] += 1
             draws.append(draw)
     assert len(set(draws)) == len(draws), "each time with a draw of its own"
-    assert (np.abs(drawn / epochs - wanted) <= 5 * np.sqrt(wanted / epochs)).all()
-    assert (drawn[wanted == 0] == 0).all()
+    assert (np.abs(counts / epochs - rates) <= 5 * np.sqrt(rates / epochs)).all()
+    assert (counts[rates == 0] == 0).all()
     if sampling is not None:
-        assert drawn[10] > 1.5 * epochs
+        assert counts[10] > 1.5 * epochs
 
 
 @pytest.fixture(scope="module")
@@ -403,11 +405,11 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_batches_hold_what_is_documented(shapes: Path, masks: bool, view: Any) -> None:
     data = COCO(shapes, masks=masks, view=view, batch_size=3, num_workers=0)
     annotations = json.loads((shapes / "annotations" / "instances_train.json").read_text())["annotations"]
-    found = Counter(each["category_id"] for each in annotations)
-    assert data.instance_counts == [found[number] for number in data.input["category_ids"]]
+    counts = Counter(annotation["category_id"] for annotation in annotations)
+    assert data.instance_counts == [counts[number] for number in data.input["category_ids"]]
     batches = list(data.train_dataloader())
-    assert [len(each["images"]) for each in batches] == [3] * 5, "no batch of a single image"
-    assert len({row for each in batches for row in each["rows"].tolist()}) == 15
+    assert [len(batch["images"]) for batch in batches] == [3] * 5, "no batch of a single image"
+    assert len({row for batch in batches for row in batch["rows"].tolist()}) == 15
     for batch in batches:
         assert batch.keys() == {"images", "targets", "rows"}
         for image, target in zip(batch["images"], batch["targets"], strict=True):
@@ -431,8 +433,8 @@ def test_batches_hold_what_is_documented(shapes: Path, masks: bool, view: Any) -
         assert target.keys() == {"boxes", "labels"}
     assert np.array_equal(first["images"][1].permute(1, 2, 0), data.picture("val", 1))
     part = data.parts["val"]
-    truth = [each for each in part.truth(masks=False)["annotations"] if each["image_id"] == part.image_ids[1]]
-    x, y, width, height = np.array([each["bbox"] for each in truth]).T
+    truth = [entry for entry in part.truth(masks=False)["annotations"] if entry["image_id"] == part.image_ids[1]]
+    x, y, width, height = np.array([annotation["bbox"] for annotation in truth]).T
     assert first["targets"][1]["boxes"].tolist() == np.stack([x, y, x + width, y + height], 1).tolist()
     assert data.test_dataloader() == []
 
@@ -440,15 +442,15 @@ def test_batches_hold_what_is_documented(shapes: Path, masks: bool, view: Any) -
 def test_boxes_fit_the_masks_of_their_image(shapes: Path) -> None:
     data = COCO(shapes, view=MultiScale([48], flip=0), num_workers=0)
     images = data.splits.train.images
-    seen = 0
+    count = 0
     for row in range(16):
         target = images[row, 0]["target"]
         for (x1, y1, x2, y2), mask in zip(target["boxes"].tolist(), target["masks"], strict=True):
             rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
-            found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-            assert np.abs(np.array(found) - [x1, y1, x2, y2]).max() <= 1
-            seen += 1
-    assert seen == sum(data.instance_counts)
+            box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            assert np.abs(np.array(box) - [x1, y1, x2, y2]).max() <= 1
+            count += 1
+    assert count == sum(data.instance_counts)
 
 
 def images_of(data: DetectionData) -> Iterator[torch.Tensor]:
@@ -459,13 +461,13 @@ def images_of(data: DetectionData) -> Iterator[torch.Tensor]:
 def test_the_same_row_and_draw_give_the_same_image(shapes: Path) -> None:
     data = COCO(shapes, num_workers=0, view=MultiScale([48, 56, 64]))
     images = data.splits.train.images
-    first, again, other = images[3, 99], images[3, 99], [images[3, draw]["image"] for draw in range(8)]
-    assert torch.equal(first["image"], again["image"])
-    assert all(torch.equal(value, again["target"][name]) for name, value in first["target"].items())
-    assert len({tuple(each.shape) for each in other}) == 3
-    worked = COCO(shapes, num_workers=1, view=MultiScale([48, 56, 64]))
-    worked.seed = data.seed
-    assert all(torch.equal(*pair) for pair in zip(images_of(data), images_of(worked), strict=True))
+    first, copy, pictures = images[3, 99], images[3, 99], [images[3, draw]["image"] for draw in range(8)]
+    assert torch.equal(first["image"], copy["image"])
+    assert all(torch.equal(value, copy["target"][name]) for name, value in first["target"].items())
+    assert len({tuple(picture.shape) for picture in pictures}) == 3
+    twin = COCO(shapes, num_workers=1, view=MultiScale([48, 56, 64]))
+    twin.seed = data.seed
+    assert all(torch.equal(*pair) for pair in zip(images_of(data), images_of(twin), strict=True))
 
 
 def test_the_validation_file_can_be_the_test(tmp_path):

@@ -38,12 +38,12 @@ def text(path: Path, content: str) -> None:
 def boxes(data: DetectionData, split: str = "train") -> dict[str, list[tuple[str, list[float]]]]:
     """The class and the corners of each object, by the name of the image."""
     _ = data.splits
-    found = {}
+    objects = {}
     for row in range(data.size(split)):
         instances = data.instances(split, row)
         pairs = zip(instances.labels.tolist(), instances.boxes.tolist(), strict=True)
-        found[Path(data.file_name(split, row)).name] = [(data.classes[label], corners) for label, corners in pairs]
-    return found
+        objects[Path(data.file_name(split, row)).name] = [(data.classes[label], corners) for label, corners in pairs]
+    return objects
 
 
 # --- Pascal VOC -------------------------------------------------------------------------------------------------------
@@ -97,15 +97,15 @@ def voc(root: Path) -> None:
     text(root / "ImageSets/Main/cat_train.txt", "2007_000001  1\n2007_000003 -1\n")
 
 
-def test_pascal_voc_with_lists(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_pascal_voc_with_lists(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     voc(tmp_path)
     data = PascalVOC(tmp_path, **BOXES)
     assert boxes(data) == {"2007_000001.jpg": [("cat", [0, 0, 24, 16])], "2007_000003.jpg": []}
     assert boxes(data, "val") == {"2007_000002.jpg": [("bird", [4.5, 5, 7, 8])]}
     assert data.classes == ["bird", "cat", "dog"]
     truth = data.truth("train", masks=False)["annotations"]
-    assert [(each["bbox"], each["iscrowd"]) for each in truth] == [([0, 0, 24, 16], 0), ([2, 3, 7, 9], 1)]
-    lines = "\n".join(told.messages)
+    assert [(entry["bbox"], entry["iscrowd"]) for entry in truth] == [([0, 0, 24, 16], 0), ([2, 3, 7, 9], 1)]
+    lines = "\n".join(log.messages)
     assert "read as Pascal VOC's format: train in ImageSets/Main/train.txt, val in ImageSets/Main/val.txt" in lines
     assert "2 of 3 classes have no training instance and will not be found: bird (in val alone), dog" in lines
 
@@ -117,7 +117,7 @@ def test_pascal_voc_of_labelimg_beside_the_images(tmp_path: Path) -> None:
     assert boxes(PascalVOC(tmp_path, **BOXES)) == {"a b.jpg": [("cat", [0, 1, 3, 4])], "c.PNG": [("dog", [0, 1, 3, 4])]}
 
 
-def test_pascal_voc_has_the_masks_of_its_objects(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_pascal_voc_has_the_masks_of_its_objects(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     voc(tmp_path)
     values = np.zeros((16, 24), np.uint8)
     values[2:5, 3:9], values[2, 3], values[8:12, 4:6] = 1, 255, 2
@@ -127,13 +127,13 @@ def test_pascal_voc_has_the_masks_of_its_objects(tmp_path: Path, told: pytest.Lo
     data = PascalVOC(tmp_path, **OPTIONS)
     assert boxes(data) == {"2007_000001.jpg": [("cat", [0, 0, 24, 16])]}
     assert np.array_equal(data.mask("train", data.instances("train", 0).numbers[0]), values == 1)
-    assert "train: masks are those of SegmentationObject/, left out 1 image without" in told.messages
+    assert "train: masks are those of SegmentationObject/, left out 1 image without" in log.messages
     Image.new("L", (3, 3)).save(tmp_path / "SegmentationObject/2007_000002.png")
     with pytest.raises(InputError, match=r"SegmentationObject/2007_000002\.png: is no PNG of 24 x 16 values"):
         _ = PascalVOC(tmp_path, **OPTIONS).splits
 
 
-def test_pascal_voc_of_datumaro_and_cvat(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_pascal_voc_of_datumaro_and_cvat(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     """Names with blanks, corners counted from 0, no XML file for an image without an object, numbers as colours."""
     for name in ("ä b 1", "Tag/ä b 2", "Tag/ä b 3"):
         image(tmp_path / "JPEGImages" / f"{name}.png")
@@ -146,7 +146,7 @@ def test_pascal_voc_of_datumaro_and_cvat(tmp_path: Path, told: pytest.LogCapture
         "ä b 2.png": [("cat", [3, 4, 9, 12]), ("dog", [5.5, 6, 7, 8])],
         "ä b 3.png": [],
     }
-    assert "1 train image without a .xml file: counted as without an object" in told.messages
+    assert "1 train image without a .xml file: counted as without an object" in log.messages
     colours = np.zeros((16, 24, 3), np.uint8)
     colours[4:12, 3:9], colours[6:8, 5:7], colours[0, 0] = (128, 0, 0), (0, 128, 0), (1, 2, 3)
     (tmp_path / "SegmentationObject/Tag").mkdir(parents=True)
@@ -314,20 +314,20 @@ def test_a_bad_line_of_yolo(line: str, reason: str, tmp_path: Path) -> None:
     yolo_roboflow(tmp_path)
     file = tmp_path / "train/labels/1.txt"
     text(file, f"{file.read_text()}\n{line}\n")
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         _ = YOLO(tmp_path, **BOXES).splits
-    assert f"train/labels/1.txt, line 3 {reason}" in str(caught.value)
-    assert "--data.skip_bad_annotations true" in str(caught.value)
+    assert f"train/labels/1.txt, line 3 {reason}" in str(error.value)
+    assert "--data.skip_bad_annotations true" in str(error.value)
     data = YOLO(tmp_path, skip_bad_annotations=True, **BOXES)
     assert len(boxes(data)["1.jpg"]) == 2
     assert data.left_out == {("train annotation", "that cannot be used"): 1}
 
 
-def test_yolo_boxes_beyond_their_image_are_clipped_and_told(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_yolo_boxes_beyond_their_image_are_clipped_and_told(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     yolo_roboflow(tmp_path)
     text(tmp_path / "train/labels/1.txt", "0 0.9 0.5 0.5 0.5\n")
     assert boxes(YOLO(tmp_path, **BOXES))["1.jpg"] == [("cat", [pytest.approx(15.6), 4, 24, 12])]
-    assert any("clipped 1 box that reaches beyond its image" in line for line in told.messages)
+    assert any("clipped 1 box that reaches beyond its image" in line for line in log.messages)
 
 
 def test_a_text_file_without_an_image(tmp_path: Path) -> None:
@@ -357,13 +357,13 @@ def test_a_bad_yaml_of_yolo(change: tuple[str, str], message: str, tmp_path: Pat
         _ = YOLO(tmp_path, **BOXES).splits
 
 
-def test_yolo_where_validation_is_training_holds_images_out(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_yolo_where_validation_is_training_holds_images_out(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     yolo_ultralytics(tmp_path)
     text(tmp_path / "pets.yaml", ULTRALYTICS_YAML.replace("val: images/val", "val: images/train"))
     text(tmp_path / "labels/train/2.txt", "0 0.5 0.5 0.25 0.5\n")
     data = YOLO(tmp_path, **BOXES | {"val_fraction": 0.5})
     assert (data.size("train"), data.size("val")) == (1, 1)
-    assert any("the images of val are those of train, so it is left out" in line for line in told.messages)
+    assert any("the images of val are those of train, so it is left out" in line for line in log.messages)
 
 
 # --- COCO's format, as tools write it ---------------------------------------------------------------------------------
@@ -395,7 +395,7 @@ def roboflow(names: list[str], categories: list[int]) -> str:
     return json.dumps(head | {"images": images, "annotations": annotations})
 
 
-def test_coco_of_roboflow(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_coco_of_roboflow(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     for split in ("train", "valid", "test"):
         image(tmp_path / split / "1_jpg.rf.2a.jpg")
         text(
@@ -409,7 +409,7 @@ def test_coco_of_roboflow(tmp_path: Path, told: pytest.LogCaptureFixture) -> Non
     assert boxes(data, "test") == {"1_jpg.rf.2a.jpg": [("dog", [2, 3, 8.5, 11])]}
     assert data.category_ids == [1, 2]
     assert data.parts["val"].path(0) == str(tmp_path / "valid/1_jpg.rf.2a.jpg")
-    lines = "\n".join(told.messages)
+    lines = "\n".join(log.messages)
     assert "no annotation is of the categories pets (0), cat (3); they are left out" in lines
     assert "train in train/_annotations.coco.json, val in valid/_annotations.coco.json" in lines
 
@@ -428,12 +428,12 @@ def test_images_of_another_split_are_never_taken(tmp_path: Path) -> None:
     }
 
 
-def coco(names: list[str], **more: Any) -> dict[str, Any]:
+def coco(names: list[str], **fields: Any) -> dict[str, Any]:
     images = [{"id": i + 1, "file_name": name, "width": 24, "height": 16} for i, name in enumerate(names)]
     square = [2, 3, 8, 3, 8, 11, 2, 11]
-    each = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 3, 6, 8], "segmentation": [square], "iscrowd": 0}
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 3, 6, 8], "segmentation": [square], "iscrowd": 0}
     categories = [{"id": 1, "name": "cat", "supercategory": ""}, {"id": 2, "name": "dog", "supercategory": ""}]
-    return {"images": images, "annotations": [each | more], "categories": categories}
+    return {"images": images, "annotations": [box | fields], "categories": categories}
 
 
 def test_coco_of_cvat(tmp_path: Path) -> None:
@@ -531,9 +531,9 @@ def labelme(name: str, *shapes: dict[str, Any]) -> str:
     return json.dumps(whole | {"imageHeight": 16, "imageWidth": 24}, indent=2)
 
 
-def shape(label: str, points: list[list[float]], kind: str = "polygon", **more: Any) -> dict[str, Any]:
+def shape(label: str, points: list[list[float]], kind: str = "polygon", **fields: Any) -> dict[str, Any]:
     base = {"label": label, "points": points, "group_id": None, "description": "", "shape_type": kind, "flags": {}}
-    return base | {"mask": None} | more
+    return base | {"mask": None} | fields
 
 
 def drawn_mask() -> str:
@@ -559,10 +559,10 @@ def test_labelme(tmp_path: Path) -> None:
     )
     text(tmp_path / "annotations/2.json", labelme("..\\images\\2.jpg"))
     data = LabelMe(tmp_path, **OPTIONS)
-    found = boxes(data)
-    assert found["2.jpg"] == []
-    rounded = [(name, np.round(corners, 3).tolist()) for name, corners in found["1.jpg"]]
-    assert rounded == [
+    objects = boxes(data)
+    assert objects["2.jpg"] == []
+    shapes = [(name, np.round(corners, 3).tolist()) for name, corners in objects["1.jpg"]]
+    assert shapes == [
         ("cat", [2, 3, 8, 11]),
         ("dog", [10, 2, 20, 14]),
         ("cat", [8, 4, 16, 12]),
@@ -574,7 +574,7 @@ def test_labelme(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "reason"),
+    ("fault", "reason"),
     [
         (shape("cat", [[1, 1], [4, 4]], "line"), "shape 2 is a line, which has no area"),
         (shape("cat", [[1, 1], [4, 4]]), "shape 2 has a polygon of 2 points"),
@@ -583,9 +583,9 @@ def test_labelme(tmp_path: Path) -> None:
         (shape("cat", [[30, 1], [34, 4], [30, 9]]), r"shape 2 \(cat\) has a box outside its image"),
     ],
 )
-def test_a_bad_shape_of_labelme(bad: dict[str, Any], reason: str, tmp_path: Path) -> None:
+def test_a_bad_shape_of_labelme(fault: dict[str, Any], reason: str, tmp_path: Path) -> None:
     image(tmp_path / "1.jpg")
-    text(tmp_path / "1.json", labelme("1.jpg", shape("cat", [[2, 3], [8, 3], [8, 11]]), bad))
+    text(tmp_path / "1.json", labelme("1.jpg", shape("cat", [[2, 3], [8, 3], [8, 11]]), fault))
     with pytest.raises(InputError, match=rf"1\.json, {reason}"):
         _ = LabelMe(tmp_path, **OPTIONS).splits
     data = LabelMe(tmp_path, skip_bad_annotations=True, **OPTIONS)
@@ -603,9 +603,9 @@ def labelme_set(root: Path) -> None:
 
 def test_labelme_has_turned_rectangles_and_folders_of_its_own(tmp_path: Path) -> None:
     image(tmp_path / "Tag/1.jpg", tmp_path / "Nacht/1.jpg")
-    turned = shape("cat", [[6, 2], [9, 5], [6, 8], [3, 5]], "oriented_rectangle")
+    rectangle = shape("cat", [[6, 2], [9, 5], [6, 8], [3, 5]], "oriented_rectangle")
     for folder in ("Tag", "Nacht"):
-        text(tmp_path / folder / "1.json", labelme("1.jpg", turned))
+        text(tmp_path / folder / "1.json", labelme("1.jpg", rectangle))
     assert list(box_readers(tmp_path)) == ["LabelMe"]
     data = LabelMe(tmp_path, **OPTIONS)
     _ = data.splits
@@ -668,17 +668,17 @@ def cvat_set(root: Path) -> None:
     text(root / "annotations.xml", CVAT_META.format(images=images))
 
 
-def test_cvat(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_cvat(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     cvat_set(tmp_path)
     data = CVAT(tmp_path, **BOXES)
-    found = boxes(data)
-    assert [name for name, _ in found["1.png"]] == ["cat", "cat", "dog", "owl"]
+    objects = boxes(data)
+    assert [name for name, _ in objects["1.png"]] == ["cat", "cat", "dog", "owl"]
     expected = [[2, 3, 7.5, 9], [6, 6, 14, 10], [6, 6, 14, 10], [21, 4, 23, 5]]
-    assert np.allclose([corners for _, corners in found["1.png"]], expected)
-    assert found["2.png"] == []
+    assert np.allclose([corners for _, corners in objects["1.png"]], expected)
+    assert objects["2.png"] == []
     assert boxes(data, "val") == {"1.png": [("cat", [2, 3, 7.5, 9])]}
     assert data.classes == ["cat", "dog", "owl"]
-    lines = "\n".join(told.messages)
+    lines = "\n".join(log.messages)
     assert "read as CVAT's XML: train in annotations.xml, val in annotations.xml" in lines
     assert "left out what has no area: 1 line, 1 point, 1 tag" in lines
 
@@ -701,9 +701,9 @@ def test_cvat_without_subsets_has_masks(tmp_path: Path) -> None:
     owl = np.zeros((16, 24), bool)
     owl[4, 21:23] = True
     assert np.array_equal(data.mask("train", numbers[2]) > 0, owl)
-    turned = np.zeros((16, 24), bool)
-    turned[6:10, 6:14] = True
-    assert np.array_equal(data.mask("train", numbers[0]) > 0, turned)
+    mask = np.zeros((16, 24), bool)
+    mask[6:10, 6:14] = True
+    assert np.array_equal(data.mask("train", numbers[0]) > 0, mask)
 
 
 @pytest.mark.parametrize(
@@ -756,8 +756,8 @@ def broken_xml(root: Path) -> None:
 
 
 def without_a_name(root: Path) -> None:
-    bad, flat = voc_object("", 1, 1, 4, 4), voc_object("cat", 9, 1, 4, 16)
-    text(root / "Annotations/2007_000001.xml", xml(bad, flat))
+    nameless, flat = voc_object("", 1, 1, 4, 4), voc_object("cat", 9, 1, 4, 16)
+    text(root / "Annotations/2007_000001.xml", xml(nameless, flat))
 
 
 def without_a_box(root: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from refusal import refused
+from refusal import refusal_of
 from tables import IMAGE, encoded, pa, parquet, with_features
 
 from longtail.augment.instances import MultiScale
@@ -49,7 +49,7 @@ def picture(grey: int) -> bytes:
 
 
 def table(
-    rows: Sequence[Boxes], kind: Any = STRUCTURES, about: Any = NEW_STRUCTURES, first: int = 1, **more: Any
+    rows: Sequence[Boxes], kind: Any = STRUCTURES, feature: Any = NEW_STRUCTURES, first: int = 1, **extra: Any
 ) -> Any:
     """A table of plain images, grey as their number, with boxes and classes."""
     images = [{"bytes": picture(first + i), "path": f"{first + i}.png"} for i in range(len(rows))]
@@ -60,8 +60,8 @@ def table(
         for row in rows
     ]
     columns = {"image": pa.array(images, IMAGE), "objects": pa.array(objects, kind)}
-    content = pa.table(columns | {name: pa.array(values) for name, values in more.items()})
-    features = {"image": {"_type": "Image"}, "objects": about}
+    content = pa.table(columns | {name: pa.array(values) for name, values in extra.items()})
+    features = {"image": {"_type": "Image"}, "objects": feature}
     return with_features(content, features)
 
 
@@ -72,9 +72,9 @@ def boxes(data: BoxTables, split: str = "train") -> list[list[tuple[str, list[fl
     return [
         [
             (data.classes[label], corners)
-            for label, corners in zip(each.labels.tolist(), each.boxes.tolist(), strict=True)
+            for label, corners in zip(image.labels.tolist(), image.boxes.tolist(), strict=True)
         ]
-        for each in instances
+        for image in instances
     ]
 
 
@@ -83,14 +83,14 @@ READ = [[("dog", [10, 4, 16, 12]), ("cat", [0, 0, 2, 3])], [], [("dog", [12, 10,
 
 
 @pytest.mark.parametrize(
-    ("kind", "about"),
+    ("kind", "feature"),
     [(LISTS, NEW_LISTS), (LISTS, OLD_LISTS), (STRUCTURES, NEW_STRUCTURES), (STRUCTURES, OLD_STRUCTURES)],
     ids=["lists", "old lists", "structures", "old structures"],
 )
-def test_objects(tmp_path: Path, kind: Any, about: Any, told: pytest.LogCaptureFixture) -> None:
-    parquet(tmp_path / "data/train-00000-of-00002.parquet", table(TRAIN[:2], kind, about))
-    parquet(tmp_path / "data/train-00001-of-00002.parquet", table(TRAIN[2:], kind, about, first=3))
-    parquet(tmp_path / "data/validation-00000-of-00001.parquet", table([[([1, 1, 5, 5], 2)]], kind, about, first=9))
+def test_objects(tmp_path: Path, kind: Any, feature: Any, log: pytest.LogCaptureFixture) -> None:
+    parquet(tmp_path / "data/train-00000-of-00002.parquet", table(TRAIN[:2], kind, feature))
+    parquet(tmp_path / "data/train-00001-of-00002.parquet", table(TRAIN[2:], kind, feature, first=3))
+    parquet(tmp_path / "data/validation-00000-of-00001.parquet", table([[([1, 1, 5, 5], 2)]], kind, feature, first=9))
     data = BoxTables(tmp_path, **OPTIONS)
     assert boxes(data) == READ
     assert boxes(data, "val") == [[("owl", [1, 1, 6, 6])]]
@@ -99,12 +99,12 @@ def test_objects(tmp_path: Path, kind: Any, about: Any, told: pytest.LogCaptureF
     areas = [entry["area"] for entry in data.truth("train", False)["annotations"]]
     assert areas == ([48, 6, 72] if kind == LISTS else [7, 7, 7])
     files = "train in data/train-00000-of-00002.parquet and 1 more file, val in data/validation-00000-of-00001.parquet"
-    assert f"read as boxes in tables: {files}; boxes read as x, y, width, height" in told.text
+    assert f"read as boxes in tables: {files}; boxes read as x, y, width, height" in log.text
     assert [layout.words for layout in find_layouts(tmp_path)] == ["boxes in tables"]
     assert data_options(str(tmp_path), "longtail.data.COCO")[1] == "longtail.data.BoxTables"
 
 
-def test_metadata_beside_the_images(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_metadata_beside_the_images(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     """As ``imagefolder`` reads it, with names as text."""
     for split, categories in (("train", ["dog", "cat"]), ("test", ["cat"])):
         folder = tmp_path / split
@@ -119,7 +119,7 @@ def test_metadata_beside_the_images(tmp_path: Path, told: pytest.LogCaptureFixtu
     assert boxes(data) == [[("dog", [4, 4, 10, 12])], [("cat", [4, 4, 10, 12])]]
     assert boxes(data, "test") == [[("cat", [4, 4, 10, 12])]]
     assert data.file_name("test", 0) == "test/0.png"
-    assert "train in train/metadata.jsonl, test in test/metadata.jsonl" in told.text
+    assert "train in train/metadata.jsonl, test in test/metadata.jsonl" in log.text
     with (tmp_path / "train" / "metadata.jsonl").open("a") as file:
         file.write('\n{"file_name": "1.png", "objects": 5}')
     with pytest.raises(InputError, match=r"train/metadata\.jsonl, row 3 has 5 in the place of objects"):
@@ -131,14 +131,14 @@ def test_metadata_beside_the_images(tmp_path: Path, told: pytest.LogCaptureFixtu
     assert boxes(data) == [[("cat", [4, 4, 10, 12])], []]
 
 
-def test_columns_without_a_structure_and_numbers_without_names(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_columns_without_a_structure_and_numbers_without_names(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     content = table(TRAIN).drop_columns(["objects"])
     content = content.append_column("bboxes", pa.array([[[1.0, 1.0, 4.0, 4.0]], [], None]))
     content = content.append_column("labels", pa.array([[17], [], None]))
     file = parquet(tmp_path / "train.parquet", content)
     data = BoxTables(tmp_path, **OPTIONS)
     assert boxes(data) == [[("17", [1, 1, 5, 5])], [], []]
-    assert "no names, so classes are numbers" in told.text
+    assert "no names, so classes are numbers" in log.text
     options = data_options(str(file), "longtail.data.COCO")
     assert options == ["--data", "longtail.data.BoxTables", f"--data.root={tmp_path}", f"--data.train={file}"]
 
@@ -175,14 +175,14 @@ CENTRES: list[Boxes] = [[([13, 8, 6, 8], 1), ([1, 1.5, 2, 3], 0)], [], [([18, 13
     ],
 )
 def test_what_the_numbers_of_a_box_are(
-    tmp_path: Path, rows: list[Boxes], form: Any, words: str, told: pytest.LogCaptureFixture
+    tmp_path: Path, rows: list[Boxes], form: Any, words: str, log: pytest.LogCaptureFixture
 ) -> None:
     parquet(tmp_path / "train.parquet", table(rows))
-    found = boxes(BoxTables(tmp_path, box_form=form, **OPTIONS))
-    assert [[name for name, _ in row] for row in found] == [[name for name, _ in row] for row in READ]
-    corners = [[value for row in part for _, box in row for value in box] for part in (found, READ)]
+    objects = boxes(BoxTables(tmp_path, box_form=form, **OPTIONS))
+    assert [[name for name, _ in row] for row in objects] == [[name for name, _ in row] for row in READ]
+    corners = [[value for row in part for _, box in row for value in box] for part in (objects, READ)]
     np.testing.assert_allclose(*corners, atol=1e-5)
-    assert f"train in train.parquet; {words}\n" in f"{told.messages[0]}\n"
+    assert f"train in train.parquet; {words}\n" in f"{log.messages[0]}\n"
 
 
 def test_what_cannot_be_told_of_boxes_is_said() -> None:
@@ -191,8 +191,8 @@ def test_what_cannot_be_told_of_boxes_is_said() -> None:
     assert form.words.endswith(", though nothing tells them from corners (--data.box_form xyxy)")
     form = box_form(SET, [[20, 12, 8, 8], *[[4, 4, 6, 8]] * 9], [SIZE] * 10)
     assert form.form == "xywh", "one is a mistake"
-    less = "as centre x, y, width, height 0 (--data.box_form cxcywh)"
-    assert form.words.endswith(f", of which 1 of 10 have no area or reach beyond their images; {less}")
+    rest = "as centre x, y, width, height 0 (--data.box_form cxcywh)"
+    assert form.words.endswith(f", of which 1 of 10 have no area or reach beyond their images; {rest}")
     with pytest.raises(InputError, match=r"^set: 1 of 1 box are not x, y, width, height, and nothing tells what they"):
         box_form(SET, [[12, 8, 20, 14]], [SIZE])
     form = box_form(SET, [[20, 12, 5, 4.9], [8, 4, 6, 3]], [SIZE] * 2)
@@ -203,8 +203,8 @@ def test_what_cannot_be_told_of_boxes_is_said() -> None:
     assert "of which 1 of 10 have no area or reach beyond their images; as " in form.words
     form = box_form(SET, [[10, 4, 16, 12]] * 20 + [[3, 3, 3, 3]], [SIZE] * 21)
     assert form.form == "xyxy", "nor does one mistake make something else of corners"
-    nothing = box_form(SET, [], [])
-    assert (nothing.form, nothing.parts, nothing.words) == ("xywh", False, "boxes read as x, y, width, height")
+    guess = box_form(SET, [], [])
+    assert (guess.form, guess.parts, guess.words) == ("xywh", False, "boxes read as x, y, width, height")
     assert box_form(SET, [[float("nan")] * 4], [SIZE]).form == "xywh"
 
 
@@ -229,11 +229,11 @@ def test_a_bad_object_is_one_line_or_left_out(tmp_path: Path, objects: Any, mess
     metadata = content.schema.metadata
     content = content.set_column(position, "objects", pa.array([objects, good], kind)).replace_schema_metadata(metadata)
     parquet(tmp_path / "train.parquet", content)
-    assert message in refused(lambda: BoxTables(tmp_path, **OPTIONS).setup("fit"))
+    assert message in refusal_of(lambda: BoxTables(tmp_path, **OPTIONS).setup("fit"))
     assert sum(map(len, boxes(BoxTables(tmp_path, **OPTIONS, skip_bad_annotations=True)))) == 1
 
 
-def test_a_group_is_a_column(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_a_group_is_a_column(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     rows: list[Boxes] = [[([10, 4, 6, 8], i % 3)] for i in range(8)]
     parquet(tmp_path / "train.parquet", table(rows, site=["a", "a", "a", "b", "b", "b", "c", "c"]))
     options = OPTIONS | {"val_fraction": 0.25}
@@ -241,18 +241,18 @@ def test_a_group_is_a_column(tmp_path: Path, told: pytest.LogCaptureFixture) -> 
     _ = data.splits
     held_out = sorted(data.file_name("val", row)[-5:] for row in range(data.size("val")))
     assert held_out == ["7.png", "8.png"] or held_out in (["1.png", "2.png", "3.png"], ["4.png", "5.png", "6.png"])
-    assert "of 1 group, " in told.text
+    assert "of 1 group, " in log.text
     with pytest.raises(InputError, match=r"no image has a place, they have site: give one as --data\.group"):
         BoxTables(tmp_path, group="place", **options).setup("fit")
     _ = BoxTables(tmp_path, group=r"row(\d)-", **options).splits
 
 
-def test_test_images_without_an_object_are_left_out(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_test_images_without_an_object_are_left_out(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     parquet(tmp_path / "train.parquet", table(TRAIN))
     parquet(tmp_path / "test.parquet", table([[], []], first=7))
     data = BoxTables(tmp_path, **OPTIONS)
     assert data.splits.test is None
-    assert "left out 2 test images, of which none has an object" in told.text
+    assert "left out 2 test images, of which none has an object" in log.text
 
 
 def test_a_missing_image_does_not_tell_what_boxes_are(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_a_missing_image_does_not_tell_what_boxes_are(tmp_path: Path) -> None:
     assert boxes(data) == [[("cat", [16, 10, 22, 15])]]
 
 
-def test_configurations(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_configurations(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     parquet(tmp_path / "a.parquet", table(TRAIN))
     parquet(tmp_path / "b.parquet", table(TRAIN[:1]))
     parquet(tmp_path / "odd" / "c.parquet", table(TRAIN[2:], first=7))
@@ -274,7 +274,7 @@ def test_configurations(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     data = BoxTables(tmp_path, **OPTIONS)
     assert boxes(data) == READ
     assert boxes(data, "test") == READ[2:]
-    assert "configuration big taken, not tiny (--data.configuration tiny); read as boxes in tables" in told.text
+    assert "configuration big taken, not tiny (--data.configuration tiny); read as boxes in tables" in log.text
     assert boxes(BoxTables(tmp_path, configuration="tiny", **OPTIONS)) == READ[:1]
     with pytest.raises(InputError, match=r"has no such configuration, only big, tiny: give one"):
         BoxTables(tmp_path, configuration="huge", **OPTIONS).setup("fit")
@@ -312,9 +312,9 @@ def test_shapes_are_masks_and_can_be_drawn(tmp_path: Path) -> None:
     _ = data.splits
     assert data.mask("train", 0).sum() == 48
     assert [layout.words for layout in find_layouts(tmp_path)] == ["shapes in tables"]
-    drawn = PolygonFolder(tmp_path, val_fraction=0, batch_size=1, num_workers=0)
-    _ = drawn.splits
-    assert drawn.pixel_counts == [2 * 24 * 16 - 48 - 6, 6, 48, 0]
+    pixels = PolygonFolder(tmp_path, val_fraction=0, batch_size=1, num_workers=0)
+    _ = pixels.splits
+    assert pixels.pixel_counts == [2 * 24 * 16 - 48 - 6, 6, 48, 0]
 
 
 def test_other_grains_name_the_recipe(tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def encode(path: Path, frames: int = FRAMES, options: dict[str, str] | None = No
 
 def numbers(images: torch.Tensor) -> list[Any]:
     """The numbers of the frames of clips (..., 3, T, H, W) of ``encode``."""
-    found: list[Any] = ((images.double().mean((-1, -2)).mean(-2) - 10) / 10).round().long().tolist()
-    return found
+    values: list[Any] = ((images.double().mean((-1, -2)).mean(-2) - 10) / 10).round().long().tolist()
+    return values
 
 
 def frame_folder(folder: Path, frames: int, still: bool = False) -> Path:
@@ -66,9 +66,9 @@ def listing(*paths: Path) -> Listing:
 
 
 def refusal(data: Any) -> str:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         _ = data.splits
-    message = str(caught.value)
+    message = str(error.value)
     assert "\n" not in message
     return message
 
@@ -103,10 +103,10 @@ def videos(root: Path, store: Path, **classes: list[str]) -> Path:
     return root
 
 
-def test_videos_whose_frames_differ_in_size_and_flow_are_told(tmp_path: Path, store: Path, told: Any) -> None:
+def test_videos_whose_frames_differ_in_size_and_flow_are_told(tmp_path: Path, store: Path, log: Any) -> None:
     root = videos(tmp_path / "set", store, a=["good"] * 4, b=["good"] * 3)
-    bad = frame_folder(root / "b" / "bad", 4)
-    Image.new("RGB", (8, 8)).save(bad / "5.png")
+    folder = frame_folder(root / "b" / "bad", 4)
+    Image.new("RGB", (8, 8)).save(folder / "5.png")
     flow = frame_folder(root / "b" / "flow", FRAMES)
     for number in range(FRAMES):
         Image.new("L", (20, 16)).save(flow / f"flow_x_{number + 1}.png")
@@ -115,15 +115,15 @@ def test_videos_whose_frames_differ_in_size_and_flow_are_told(tmp_path: Path, st
     )
     data = VideoFolder(root=root, batch_size=2, skip_bad_images=True)
     assert sum(len(part) for part in (data.splits.train, data.splits.val) if part is not None) == 8
-    assert "left out 1 of 9 video files that cannot be read" in told.text
-    assert f"left out {FRAMES} images of optical flow, which are no frames, beside those of 1 video: " in told.text
+    assert "left out 1 of 9 video files that cannot be read" in log.text
+    assert f"left out {FRAMES} images of optical flow, which are no frames, beside those of 1 video: " in log.text
 
 
 def test_training_draws_one_frame_of_each_part(store: Path) -> None:
     files = ClipFiles(listing(store / "good.mp4"), 6, 16, [ResizedCrop()])
-    drawn = np.array([numbers(files[0, draw]["images"])[0] for draw in range(30)])
-    assert (drawn // 4 == np.arange(6)).all()
-    assert all(len(set(part)) == 4 for part in drawn.T)
+    frames = np.array([numbers(files[0, draw]["images"])[0] for draw in range(30)])
+    assert (frames // 4 == np.arange(6)).all()
+    assert all(len(set(part)) == 4 for part in frames.T)
 
 
 def test_evaluation_takes_the_middle_and_test_clips_lie_evenly(store: Path) -> None:
@@ -131,9 +131,9 @@ def test_evaluation_takes_the_middle_and_test_clips_lie_evenly(store: Path) -> N
     middle = ClipFiles(path, 6, 16)[0, 5]["images"]
     assert (middle.shape, middle.dtype) == ((1, 3, 6, 16, 16), torch.uint8)
     assert numbers(middle) == [[2, 6, 10, 14, 18, 22]]
-    several = ClipFiles(path, 3, 16, clips=3)[0, 5]["images"]
-    assert several.shape == (3, 3, 3, 16, 16)
-    assert numbers(several) == [[2, 10, 18], [4, 12, 20], [6, 14, 22]]
+    views = ClipFiles(path, 3, 16, clips=3)[0, 5]["images"]
+    assert views.shape == (3, 3, 3, 16, 16)
+    assert numbers(views) == [[2, 10, 18], [4, 12, 20], [6, 14, 22]]
 
 
 def test_a_crop_is_the_same_for_every_frame_and_each_view_has_its_own(tmp_path: Path) -> None:
@@ -178,8 +178,8 @@ def test_evaluation_crops_the_centre(tmp_path: Path) -> None:
 def test_a_sample_depends_on_its_row_and_draw_alone(store: Path, tmp_path: Path) -> None:
     files = ClipFiles(listing(store / "good.mp4", frame_folder(tmp_path / "clip", 12)), 4, 16, [ResizedCrop()] * 2)
     first = [files[row, draw]["images"] for row in (0, 1) for draw in (3, 4)]
-    again = [files[row, draw]["images"] for row in (1, 0) for draw in (4, 3)][::-1]
-    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    copies = [files[row, draw]["images"] for row in (1, 0) for draw in (4, 3)][::-1]
+    assert all(torch.equal(clip, copy) for clip, copy in zip(first, copies, strict=True))
     assert not torch.equal(first[2], first[3])
 
 
@@ -190,9 +190,9 @@ def test_worker_processes_give_the_same_batches(store: Path, tmp_path: Path) -> 
         data = VideoFolder(root=root, batch_size=2, num_workers=workers, image_size=16, val_fraction=0)
         return list(data.train_dataloader())  # after the check, which has decoded in this process
 
-    for here, there in zip(batches(0), batches(2), strict=True):
-        assert here["seed"] == there["seed"]
-        assert all(torch.equal(here[name], there[name]) for name in ("images", "rows", "targets"))
+    for batch, copy in zip(batches(0), batches(2), strict=True):
+        assert batch["seed"] == copy["seed"]
+        assert all(torch.equal(batch[name], copy[name]) for name in ("images", "rows", "targets"))
 
 
 @pytest.mark.parametrize("kind", VIEWS)
@@ -234,16 +234,16 @@ def test_views_of_a_batch_are_clips(store: Path, tmp_path: Path) -> None:
     assert [(view.shape, view.dtype) for view in views] == [((3, 3, 4, 16, 16), torch.float32)] * 2
 
 
-def test_short_videos_repeat_frames_and_are_told(store: Path, tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_short_videos_repeat_frames_and_are_told(store: Path, tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     files = ClipFiles(listing(store / "short.mp4"), 8, 16, [ResizedCrop()])
     for draw in range(5):
-        (drawn,) = numbers(files[0, draw]["images"])
-        assert drawn == sorted(drawn)
-        assert set(drawn) <= {0, 1, 2}
+        (frames,) = numbers(files[0, draw]["images"])
+        assert frames == sorted(frames)
+        assert set(frames) <= {0, 1, 2}
     assert numbers(read_clips(str(store / "short.mp4"), 6, 16)) == [[0, 0, 1, 1, 2, 2]]
     root = videos(tmp_path / "set", store, a=["good", "short"], b=["good"])
     _ = VideoFolder(root=root, batch_size=2, val_fraction=0).splits
-    assert f"1 video of fewer than 8 frames, some come twice: {root}/a/1-short.mp4 (3)" in told.text
+    assert f"1 video of fewer than 8 frames, some come twice: {root}/a/1-short.mp4 (3)" in log.text
 
 
 def test_class_folders_hold_videos_and_folders_of_frames(store: Path, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_table_names_files_and_folders_of_frames(store: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("bad", "reason"),
+    ("fault", "reason"),
     [
         ("truncated", "truncated"),
         ("sound", "no video stream, audio only"),
@@ -282,16 +282,16 @@ def test_a_table_names_files_and_folders_of_frames(store: Path, tmp_path: Path) 
     ],
 )
 def test_a_bad_video_gives_one_line(
-    bad: str, reason: str, store: Path, tmp_path: Path, told: pytest.LogCaptureFixture
+    fault: str, reason: str, store: Path, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    root = videos(tmp_path / "set", store, a=["good", bad], b=["good"])
+    root = videos(tmp_path / "set", store, a=["good", fault], b=["good"])
     options: dict[str, Any] = {"batch_size": 2, "val_fraction": 0}
     message = refusal(VideoFolder(root=root, **options))
-    assert message.startswith(f"{root}/a/1-{bad}.mp4: {reason}")
+    assert message.startswith(f"{root}/a/1-{fault}.mp4: {reason}")
     assert message.endswith("leave such files out by --skip-bad-videos")
     data = VideoFolder(root=root, skip_bad_images=True, **options)
     assert data.image_counts == [1, 1]
-    assert "left out 1 of 3 video files that cannot be read" in told.text
+    assert "left out 1 of 3 video files that cannot be read" in log.text
 
 
 def test_many_bad_videos_are_counted_and_a_class_may_be_left_without_any(store: Path, tmp_path: Path) -> None:
@@ -318,59 +318,59 @@ def test_damage_in_the_middle_is_one_line(workers: int, store: Path, tmp_path: P
     assert refusal(VideoFolder(**options)).startswith(start)
     assert VideoFolder(skip_bad_images=True, **options).image_counts == [1, 1]
     unchecked = VideoFolder(check_images=False, frames=FRAMES, image_size=16, **{**options, "batch_size": 3})
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         list(unchecked.train_dataloader())
-    message = str(caught.value)
+    message = str(error.value)
     assert "\n" not in message
     assert message.startswith(start)
     assert message.endswith("; replace or remove the file")
 
 
 def test_what_the_check_has_found_is_kept(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
 ) -> None:
-    decoded: list[str] = []
+    names: list[str] = []
     check = checks.check_videos
 
     def spy(paths: list[str], pattern: str | None, full: bool) -> Iterator[tuple[int, str]]:
-        for path, found in zip(paths, check(paths, pattern, full), strict=True):
-            decoded.append(Path(path).name)
-            yield found
+        for path, fault in zip(paths, check(paths, pattern, full), strict=True):
+            names.append(Path(path).name)
+            yield fault
 
     def checked() -> list[str]:
-        decoded.clear()
+        names.clear()
         data = VideoFolder(root=root, batch_size=2, val_fraction=0, num_workers=0, skip_bad_images=True)
         assert data.image_counts == [2, 1]
         assert sorted(data._frame_counts.values()) == [3, 24, 24]
-        return sorted(decoded)
+        return sorted(names)
 
     monkeypatch.setattr(checks, "check_videos", spy)
     root = videos(tmp_path / "set", store, a=["good", "short", "corrupt"], b=["good"])
-    everything = ["0-good.mp4", "0-good.mp4", "1-short.mp4", "2-corrupt.mp4"]
-    assert checked() == everything
+    files = ["0-good.mp4", "0-good.mp4", "1-short.mp4", "2-corrupt.mp4"]
+    assert checked() == files
     assert checked() == ["2-corrupt.mp4"]  # perhaps it is better now
     root = root.rename(tmp_path / "moved")
     os.utime(root / "b" / "0-good.mp4", ns=(1, 1))
     assert checked() == ["0-good.mp4", "2-corrupt.mp4"]
-    kept = root / ".longtail" / "videos.json"
-    for damaged in ("{", "[]", '{"version": 0, "videos": {}}', '{"version": 1, "videos": {"a": 1}}'):
-        kept.write_text(damaged)
-        assert checked() == everything
-    kept.unlink()
-    kept.mkdir()
-    assert checked() == everything
-    assert "the videos will be checked again next time" in told.text
+    file = root / ".longtail" / "videos.json"
+    for content in ("{", "[]", '{"version": 0, "videos": {}}', '{"version": 1, "videos": {"a": 1}}'):
+        file.write_text(content)
+        assert checked() == files
+    file.unlink()
+    file.mkdir()
+    assert checked() == files
+    assert "the videos will be checked again next time" in log.text
 
 
 def test_a_check_that_is_stopped_goes_on_later(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [str(shutil.copy(store / "good.mp4", tmp_path / f"{number}.mp4")) for number in range(3)]
     check = checks.check_videos
 
-    def stopped(rest: list[str], pattern: str | None, full: bool) -> Iterator[tuple[int, str]]:
+    def interrupt(rest: list[str], pattern: str | None, full: bool) -> Iterator[tuple[int, str]]:
         yield from check(rest[:2], pattern, full)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checks, "check_videos", stopped)
+    monkeypatch.setattr(checks, "check_videos", interrupt)
     with pytest.raises(KeyboardInterrupt):
         checked_videos(paths, tmp_path)
     monkeypatch.setattr(checks, "check_videos", lambda rest, pattern, full: [(len(rest), "")] * len(rest))
@@ -389,18 +389,18 @@ def test_videos_are_counted_from_what_the_check_has_read(
 
 
 def test_only_the_frames_that_are_needed_are_decoded(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[list[int]] = []
-    read = clips.read_frames
+    requests: list[list[int]] = []
+    real = clips.read_frames
 
     def spy(path: str, indices: list[int], bit_depth: int | None, pattern: str | None) -> torch.Tensor:
-        asked.append(indices)
-        return read(path, indices, bit_depth)
+        requests.append(indices)
+        return real(path, indices, bit_depth)
 
     monkeypatch.setattr(clips, "read_frames", spy)
     monkeypatch.setattr(dataset, "read_frames", spy)
     path = listing(store / "good.mp4")
     _ = ClipFiles(path, 4, 16, [ResizedCrop()] * 3)[0, 1], ClipFiles(path, 4, 16, clips=2)[0, 1]
-    assert [len(each) for each in asked] == [4, 8]  # once for all views
+    assert [len(indices) for indices in requests] == [4, 8]  # once for all views
 
 
 @pytest.mark.parametrize("options", [{"frames": 0}, {"test_clips": 0}])
@@ -433,14 +433,14 @@ def egtea(store: Path, tmp_path: Path) -> Path:
     [("action", [1, 7, 106], [2, 0, 1]), ("verb", [1, 2, 19], [1, 0, 2]), ("noun", [1, 3, 53], [2, 0, 1])],
 )
 def test_egtea(egtea: Path, label: Any, classes: list[int], targets: list[int]) -> None:
-    found = EGTEA(root=egtea, label=label).list_images()
-    assert found["train"].targets.tolist() == targets
-    assert found["val"].targets.tolist() == targets[1:2]
-    assert found["test"].targets.tolist() == targets[2:]
-    assert found["train"].classes == [f"{label} {number}" for number in classes]
+    listings = EGTEA(root=egtea, label=label).list_images()
+    assert listings["train"].targets.tolist() == targets
+    assert listings["val"].targets.tolist() == targets[1:2]
+    assert listings["test"].targets.tolist() == targets[2:]
+    assert listings["train"].classes == [f"{label} {number}" for number in classes]
     places = [egtea / SESSION / f"{CLIPS[0]}.mp4", egtea / f"{CLIPS[1]}.mp4", egtea / CLIPS[2]]
-    assert found["train"].paths == [str(path) for path in places]
-    assert [reason for _, reason in check_videos(found["train"].paths)] == ["", "", ""]
+    assert listings["train"].paths == [str(path) for path in places]
+    assert [reason for _, reason in check_videos(listings["train"].paths)] == ["", "", ""]
 
 
 def test_egtea_pictures_are_middle_frames(egtea: Path) -> None:
@@ -455,13 +455,13 @@ def test_egtea_lists_may_lie_elsewhere(egtea: Path, tmp_path: Path) -> None:
     for file in egtea.glob("*.txt"):
         file.rename(lists / file.name)
     assert len(EGTEA(root=egtea, lists=lists).list_images()["train"]) == 3
-    with pytest.raises(InputError, match=r"EGTEA_train_split\.txt") as caught:
+    with pytest.raises(InputError, match=r"EGTEA_train_split\.txt") as error:
         EGTEA(root=egtea).list_images()
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "fault"),
     [
         (f"{CLIPS[0]} 1 2", "expected a clip and at least three numbers, got"),
         (f"{CLIPS[0]} 1 2 3 x", "expected a clip and at least three numbers, got"),
@@ -472,13 +472,13 @@ def test_egtea_lists_may_lie_elsewhere(egtea: Path, tmp_path: Path) -> None:
         (f"{SESSION}-99 1 2 3", f"there is no {SESSION}/{SESSION}-99.mp4 in"),
     ],
 )
-def test_egtea_says_which_line_is_wrong(egtea: Path, line: str, said: str) -> None:
+def test_egtea_says_which_line_is_wrong(egtea: Path, line: str, fault: str) -> None:
     file = egtea / "EGTEA_train_split.txt"
     file.write_text(f"{file.read_text()}{line}\n")
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         EGTEA(root=egtea).list_images()
-    assert str(caught.value).startswith(f"{file}, line 5: {said}")
-    assert "\n" not in str(caught.value)
+    assert str(error.value).startswith(f"{file}, line 5: {fault}")
+    assert "\n" not in str(error.value)
 
 
 def test_egtea_without_a_folder(tmp_path: Path) -> None:
@@ -486,7 +486,7 @@ def test_egtea_without_a_folder(tmp_path: Path) -> None:
         EGTEA(root=tmp_path / "none").list_images()
 
 
-def test_frames_of_a_pattern_are_counted_and_kept_for_prediction(tmp_path: Path, told: Any) -> None:
+def test_frames_of_a_pattern_are_counted_and_kept_for_prediction(tmp_path: Path, log: Any) -> None:
     root = tmp_path / "set"
     for name in "ab":
         for number in range(2):
@@ -495,6 +495,6 @@ def test_frames_of_a_pattern_are_counted_and_kept_for_prediction(tmp_path: Path,
     data = VideoFolder(root=root, batch_size=1, num_workers=0, frame_pattern="*.png")
     _ = data.splits
     assert set(data._frame_counts.values()) == {3}
-    assert "left out 4 images of other names than *.png, which are no frames, beside those of 4 videos: " in told.text
+    assert "left out 4 images of other names than *.png, which are no frames, beside those of 4 videos: " in log.text
     assert data.input["frame_pattern"] == "*.png"
     assert "(1.png is 40 x 32, poster.jpg is 8 x 8)" in refusal(VideoFolder(root=root, batch_size=1))

@@ -51,8 +51,8 @@ def test_draw_alone_decides(pair):
     assert torch.equal(images[0, 7]["images"], first)
     assert not torch.equal(images[0, 8]["images"], first)
     assert not torch.equal(first[0], first[1])
-    fewer = ImageFiles(pair, 32, [ResizedCrop()])
-    assert torch.equal(fewer[0, 7]["images"], first[:1])
+    single = ImageFiles(pair, 32, [ResizedCrop()])
+    assert torch.equal(single[0, 7]["images"], first[:1])
 
 
 def test_evaluation_ignores_draw(pair):
@@ -102,11 +102,11 @@ def blank(width, height):
 
 
 def boxes(monkeypatch, pixels, scale, count):
-    found = []
-    monkeypatch.setattr(crops, "_cut", lambda pixels, size, box, *_: found.append(box))
+    cuts = []
+    monkeypatch.setattr(crops, "_cut", lambda pixels, size, box, *_: cuts.append(box))
     for draw in range(count):
         crops.random_crop(pixels, 8, ResizedCrop(scale=scale), np.random.default_rng(draw))
-    return np.array(found)
+    return np.array(cuts)
 
 
 def test_random_crops_are_distributed_as_in_random_resized_crop(monkeypatch):
@@ -136,8 +136,8 @@ def test_crops_match_those_of_torchvision(monkeypatch):
     ours = np.stack([ours[:, 2] - ours[:, 0], ours[:, 3] - ours[:, 1]])
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        drawn = [transforms.RandomResizedCrop.get_params(image, (0.08, 1.0), (3 / 4, 4 / 3)) for _ in range(3000)]
-    theirs = np.array(drawn)[:, [3, 2]].T
+        draws = [transforms.RandomResizedCrop.get_params(image, (0.08, 1.0), (3 / 4, 4 / 3)) for _ in range(3000)]
+    theirs = np.array(draws)[:, [3, 2]].T
     for quantile in (0.1, 0.25, 0.5, 0.75, 0.9):
         assert np.abs(np.quantile(ours, quantile, axis=1) - np.quantile(theirs, quantile, axis=1)).max() < 9
 
@@ -151,11 +151,11 @@ def test_fallback_is_the_largest_central_crop(monkeypatch, size, box):
         def uniform(self, low, high):
             return 1e9
 
-    found = []
-    monkeypatch.setattr(crops, "_cut", lambda pixels, size, box, *_: found.append(box))
+    cuts = []
+    monkeypatch.setattr(crops, "_cut", lambda pixels, size, box, *_: cuts.append(box))
     monkeypatch.setattr(crops.math, "exp", lambda value: 1.0)
     crops.random_crop(blank(*size), 8, ResizedCrop(), NeverFits())
-    assert found == [box]
+    assert cuts == [box]
 
 
 def test_a_cut_is_resized_as_by_pillow() -> None:
@@ -163,15 +163,15 @@ def test_a_cut_is_resized_as_by_pillow() -> None:
     smooth = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize((120, 90))
     pixels = torch.from_numpy(np.array(smooth)).permute(2, 0, 1)
     for box in ((0, 0, 120, 90), (10, 20, 70, 65), (5, 0, 20, 90)):
-        found = crops._cut(pixels[None], 32, box)[0]
+        crop = crops._cut(pixels[None], 32, box)[0]
         expected = np.array(smooth.crop(box).resize((32, 32), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-        assert found.dtype == torch.uint8
-        assert found.is_contiguous()
-        assert np.abs(found.numpy().astype(int) - expected).max() <= 1
+        assert crop.dtype == torch.uint8
+        assert crop.is_contiguous()
+        assert np.abs(crop.numpy().astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize(
-    ("train", "scale", "stored", "decoded"),
+    ("train", "scale", "size", "expected"),
     [
         (False, (0.08, 1.0), (600, 400), (75, 50)),  # to 37
         (False, (0.08, 1.0), (147, 90), (74, 45)),
@@ -182,18 +182,18 @@ def test_a_cut_is_resized_as_by_pillow() -> None:
         (True, (1.0, 1.0), (2000, 40), (2000, 40)),  # the central crop is 53 × 40
     ],
 )
-def test_draft_of_jpeg(tmp_path, monkeypatch, train, scale, stored, decoded):
-    Image.new("RGB", stored).save(tmp_path / "x.jpg")
-    found = []
+def test_draft_of_jpeg(tmp_path, monkeypatch, train, scale, size, expected):
+    Image.new("RGB", size).save(tmp_path / "x.jpg")
+    images = []
     real = dataset.decode
 
     def spy(*args):
-        found.append(real(*args))
-        return found[0]
+        images.append(real(*args))
+        return images[0]
 
     monkeypatch.setattr(dataset, "decode", spy)
     ImageFiles(listing(tmp_path / "x.jpg"), 32, [ResizedCrop(scale=scale)] if train else None)[0, 0]
-    assert found[0].size == decoded
+    assert images[0].size == expected
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -227,10 +227,10 @@ def test_arguments_out_of_range(options):
         ImageFiles(listing(), **{"size": 8, **options})
 
 
-@pytest.mark.parametrize(("crop", "most"), [(1.0, 0), (0.95, 1)])
-def test_squash_is_that_of_timm(crop, most):
+@pytest.mark.parametrize(("crop", "bound"), [(1.0, 0), (0.95, 1)])
+def test_squash_is_that_of_timm(crop, bound):
     """An image whose sides are both resized, and cut in the same step."""
     image = Image.fromarray(NOISE)
     of_timm = create_transform((3, 64, 64), interpolation="bicubic", crop_pct=crop, crop_mode="squash", normalize=False)
     difference = prepare(image, 64, Resize("bicubic", crop, "squash")).int() - of_timm(image).int()
-    assert difference.abs().max() <= most
+    assert difference.abs().max() <= bound

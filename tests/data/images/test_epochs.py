@@ -57,17 +57,17 @@ def test_worker_processes_follow_the_epoch_and_resume_inside_one(photos: Path) -
         last = [batch["images"] for batch in loader]
         for images, batch in zip(last, fixed, strict=True):
             assert torch.equal(images, batch["images"]), epoch
-    resumed = photos_data(photos, GrowingCrop(), 0).train_dataloader()
-    resumed.sampler.set_epoch(2)
-    resumed.load_state_dict({"position": 3})
-    assert [torch.equal(batch["images"], last[3]) for batch in resumed] == [True]
+    rerun = photos_data(photos, GrowingCrop(), 0).train_dataloader()
+    rerun.sampler.set_epoch(2)
+    rerun.load_state_dict({"position": 3})
+    assert [torch.equal(batch["images"], last[3]) for batch in rerun] == [True]
 
 
 def test_images_in_memory_follow_the_epoch_and_are_resized_at_once() -> None:
     options: dict[str, Any] = {"batch_size": 8, "image_size": 40}
     for interpolation in ("bilinear", "bicubic"):
-        how = Preprocessing(interpolation=interpolation)
-        data = in_training(DigitsLT(views=[PlainView(0, crop=GrowingCrop())], preprocessing=how, **options))
+        preprocessing = Preprocessing(interpolation=interpolation)
+        data = in_training(DigitsLT(views=[PlainView(0, crop=GrowingCrop())], preprocessing=preprocessing, **options))
         loader = data.train_dataloader()
         loader.sampler.set_epoch(1)
         batch = next(iter(loader))
@@ -75,11 +75,11 @@ def test_images_in_memory_follow_the_epoch_and_are_resized_at_once() -> None:
             8, 16, 16, torch.Generator().manual_seed(batch["seed"])
         )
         (view,) = data.make_views(batch, True)["views"]
-        for image, (top, left, height, width), got in zip(batch["images"][:, 0], boxes.tolist(), view, strict=True):
+        for image, (top, left, height, width), crop in zip(batch["images"][:, 0], boxes.tolist(), view, strict=True):
             part = Image.fromarray(image[:, top : top + height, left : left + width].permute(1, 2, 0).numpy())
             large = np.asarray(part.resize((40, 40), Image.Resampling[interpolation.upper()]))
             expected = (torch.from_numpy(large / 255.0).permute(2, 0, 1) - 0.305) / 0.376
-            assert (got - expected).abs().max() <= 1.01 / 255 / 0.376
+            assert (crop - expected).abs().max() <= 1.01 / 255 / 0.376
 
 
 def test_a_crop_without_epochs_is_what_it_was() -> None:
@@ -136,22 +136,22 @@ def test_clips_follow_the_epoch_and_have_five_crops(tmp_path: Path) -> None:
             for i in range(3):
                 Image.fromarray(random.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(folder / f"{i}.png")
 
-    def data(crop: ResizedCrop, shown: int = 1) -> Any:
-        options: dict[str, Any] = {"batch_size": 2, "num_workers": 0, "image_size": 16, "test_crops": shown}
+    def data(crop: ResizedCrop, crops: int = 1) -> Any:
+        options: dict[str, Any] = {"batch_size": 2, "num_workers": 0, "image_size": 16, "test_crops": crops}
         fractions = {"val_fraction": 0.0, "test_fraction": 0.25}
         return in_training(VideoFolder(root=tmp_path, frames=2, views=[PlainView(crop=crop)], **options, **fractions))
 
     growing = data(GrowingCrop(), 5)
     batches = []
-    for each in (growing, data(ResizedCrop(scale=(AREAS[1], 1.0), ratio=(1.0, 1.0)))):
-        loader = each.train_dataloader()
+    for module in (growing, data(ResizedCrop(scale=(AREAS[1], 1.0), ratio=(1.0, 1.0)))):
+        loader = module.train_dataloader()
         loader.sampler.set_epoch(1)
         batches.append(next(iter(loader))["images"])
     assert torch.equal(*batches)
     five = next(iter(growing.test_dataloader()))["images"]
-    one = next(iter(data(GrowingCrop()).test_dataloader()))["images"]
+    clip = next(iter(data(GrowingCrop()).test_dataloader()))["images"]
     assert five.shape == (2, 5, 3, 2, 16, 16)
-    assert torch.equal(five[:, :1], one), "the central one comes first"
+    assert torch.equal(five[:, :1], clip), "the central one comes first"
     assert not torch.equal(five[:, 1], five[:, 4])
 
 

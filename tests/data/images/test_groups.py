@@ -16,23 +16,23 @@ def test_groups_stay_whole_and_classes_balanced() -> None:
     """20 groups of 5 rows, half of either class: a fifth of each is 10 rows, two groups."""
     targets = np.repeat([0, 1], 50)
     groups = [f"g{row // 5}" for row in range(100)]
-    kept, held = grouped_split(targets, groups, 0.2, 0)
-    assert sorted([*kept, *held]) == list(range(100))
-    assert np.bincount(targets[held]).tolist() == [10, 10]
-    assert not {groups[i] for i in kept} & {groups[i] for i in held}
-    again = grouped_split(targets, groups, 0.2, 1)[1]
-    assert again.tolist() != held.tolist(), "the seed draws the groups"
+    train, val = grouped_split(targets, groups, 0.2, 0)
+    assert sorted([*train, *val]) == list(range(100))
+    assert np.bincount(targets[val]).tolist() == [10, 10]
+    assert not {groups[i] for i in train} & {groups[i] for i in val}
+    draw = grouped_split(targets, groups, 0.2, 1)[1]
+    assert draw.tolist() != val.tolist(), "the seed draws the groups"
 
 
 def test_a_class_of_one_group_stays_in_training() -> None:
-    kept, held = grouped_split(np.array([0, 0, 0, 0, 1, 1]), ["a", "b", "c", "d", "e", "e"], 0.5, 0)
-    assert {4, 5} <= set(kept.tolist())
-    assert len(held) == 2
+    train, val = grouped_split(np.array([0, 0, 0, 0, 1, 1]), ["a", "b", "c", "d", "e", "e"], 0.5, 0)
+    assert {4, 5} <= set(train.tolist())
+    assert len(val) == 2
 
 
 def test_rows_without_a_group_are_on_their_own() -> None:
-    kept, held = grouped_split(np.zeros(10, dtype=np.int64), [""] * 10, 0.3, 0)
-    assert (len(kept), len(held)) == (7, 3)
+    train, val = grouped_split(np.zeros(10, dtype=np.int64), [""] * 10, 0.3, 0)
+    assert (len(train), len(val)) == (7, 3)
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("how", ["column", "pattern in a table", "pattern in a folder"])
-def test_a_patient_is_on_one_side(photos: Path, caplog: pytest.LogCaptureFixture, how: str) -> None:
+@pytest.mark.parametrize("source", ["column", "pattern in a table", "pattern in a folder"])
+def test_a_patient_is_on_one_side(photos: Path, caplog: pytest.LogCaptureFixture, source: str) -> None:
     caplog.set_level(logging.INFO, logger="longtail")
-    group = "patient" if how == "column" else r"/p(\d)_"
+    group = "patient" if source == "column" else r"/p(\d)_"
     options = {"val_fraction": 0.2, "group": group, "batch_size": 4, "image_size": 8}
-    data = Folder(photos / "photos", **options) if "folder" in how else Table(photos / "t.csv", **options)
+    data = Folder(photos / "photos", **options) if "folder" in source else Table(photos / "t.csv", **options)
     names = {
         name: {Path(data.file_name(name, row)).name.partition("_")[0] for row in range(data.size(name))}
         for name in ("train", "val")
@@ -107,6 +107,6 @@ def test_images_that_no_row_names_are_told(photos: Path, caplog: pytest.LogCaptu
     ],
 )
 def test_groups_that_cannot_be(photos: Path, group: str, words: str) -> None:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         _ = Table(photos / "t.csv", group=group).splits
-    assert words in str(caught.value)
+    assert words in str(error.value)

@@ -75,10 +75,10 @@ def inaturalist_lists(root: Path, folder: Path | None = None) -> Path:
 
 def annotations(rows: Rows, classes: int = 3, first: int = 0) -> dict[str, Any]:
     """What the official JSON files hold."""
-    more = {"license": 3, "rights_holder": "Somebody", "width": 20, "height": 24}
+    fields = {"license": 3, "rights_holder": "Somebody", "width": 20, "height": 24}
     return {
         "info": {"year": 2018},
-        "images": [{"id": first + i, "file_name": path, **more} for i, (path, _) in enumerate(rows)],
+        "images": [{"id": first + i, "file_name": path, **fields} for i, (path, _) in enumerate(rows)],
         # in another order than the images
         "annotations": [
             {"id": first + i, "image_id": first + i, "category_id": label} for i, (_, label) in enumerate(rows)
@@ -104,17 +104,17 @@ def sizes(data: PublishedLT) -> dict[str, list[int]]:
 
 
 def refusal(data: PublishedLT) -> str:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         _ = data.splits
-    message = str(caught.value)
+    message = str(error.value)
     assert "\n" not in message
     return message
 
 
 @pytest.fixture
-def notices(told: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+def notices(log: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """The lines said so far about other totals than the published ones."""
-    return lambda: [line for line in told.messages if "as published" in line]
+    return lambda: [line for line in log.messages if "as published" in line]
 
 
 def test_imagenet_lt(tmp_path: Path) -> None:
@@ -146,11 +146,11 @@ def test_inaturalist_tests_on_its_val_images_and_holds_out_training_images(tmp_p
 def test_inaturalist_lists_and_json_are_the_same_set(tmp_path: Path) -> None:
     inaturalist(tmp_path / "images", tmp_path / "json")
     inaturalist_lists(tmp_path / "images", tmp_path / "lists")
-    one, other = (INaturalist2018(tmp_path / "images", tmp_path / lists).list_images() for lists in ("json", "lists"))
+    coco, text = (INaturalist2018(tmp_path / "images", tmp_path / lists).list_images() for lists in ("json", "lists"))
     for split in ("train", "test"):
-        assert one[split].paths == other[split].paths
-        assert one[split].targets.tolist() == other[split].targets.tolist()
-    assert other["train"].classes == ["0", "1", "2"]
+        assert coco[split].paths == text[split].paths
+        assert coco[split].targets.tolist() == text[split].targets.tolist()
+    assert text["train"].classes == ["0", "1", "2"]
     names = [{"id": c, "name": name} for c, name in enumerate(("Parus major", "Bellis perennis", "Pica pica"))]
     for lists in ("json", "lists"):
         (tmp_path / lists / "categories.json").write_text(json.dumps(names))
@@ -166,8 +166,8 @@ def test_names_that_are_not_unique_give_way_to_numbers(tmp_path: Path) -> None:
     assert INaturalist2018(root).list_images()["train"].classes == ["0", "1", "2"]
 
     rows = [("train/x/1.png", 0), ("train/x/2.png", 1), ("train/y/3.png", 1)]
-    mixed = make_lists(tmp_path / "mixed", {f"ImageNet_LT_{s}.txt": rows for s in ("train", "val", "test")})
-    assert ImageNetLT(mixed).list_images()["train"].classes == ["0", "1"]
+    folder = make_lists(tmp_path / "mixed", {f"ImageNet_LT_{s}.txt": rows for s in ("train", "val", "test")})
+    assert ImageNetLT(folder).list_images()["train"].classes == ["0", "1"]
 
 
 @pytest.mark.parametrize(
@@ -235,13 +235,13 @@ def test_a_list_with_bad_rows(tmp_path: Path) -> None:
 def change(key: str, index: int, **values: Any) -> Callable[[dict[str, Any]], Any]:
     """Change an entry of a JSON file; None removes a field."""
 
-    def changed(content: dict[str, Any]) -> Any:
+    def edit(content: dict[str, Any]) -> Any:
         entry = content[key][index]
         entry.update(values)
         content[key][index] = {name: value for name, value in entry.items() if value is not None}
         return content
 
-    return changed
+    return edit
 
 
 def without(key: str) -> Callable[[dict[str, Any]], Any]:
@@ -332,10 +332,10 @@ def test_bad_categories(content: str, message: str, tmp_path: Path) -> None:
 
 def test_bad_images_are_looked_for_on_request(tmp_path: Path) -> None:
     root = imagenet(tmp_path)
-    bad = root / "train" / WNIDS[0] / f"{WNIDS[0]}_3.JPEG"
-    bad.write_bytes(bad.read_bytes()[:-40])
+    path = root / "train" / WNIDS[0] / f"{WNIDS[0]}_3.JPEG"
+    path.write_bytes(path.read_bytes()[:-40])
     assert ImageNetLT(root, batch_size=2, image_size=16).image_counts == [9, 4, 2]
-    assert str(bad) in refusal(ImageNetLT(root, batch_size=2, image_size=16, check_images=True))
+    assert str(path) in refusal(ImageNetLT(root, batch_size=2, image_size=16, check_images=True))
     assert ImageNetLT(root, batch_size=2, image_size=16, skip_bad_images=True).image_counts == [8, 4, 2]
     with pytest.raises(InputError, match="skip_bad_images needs the check"):
         ImageNetLT(root, check_images=False, skip_bad_images=True)
@@ -343,12 +343,12 @@ def test_bad_images_are_looked_for_on_request(tmp_path: Path) -> None:
 
 def test_the_shot_groups_of_inaturalist_are_the_published_ones() -> None:
     published = np.arange(2, 1001)
-    kept, _ = stratified_split(np.repeat(np.arange(len(published)), published), 0.1, seed=0)
-    counts = np.bincount(np.repeat(np.arange(len(published)), published)[kept])
+    train, _ = stratified_split(np.repeat(np.arange(len(published)), published), 0.1, seed=0)
+    counts = np.bincount(np.repeat(np.arange(len(published)), published)[train])
     options = load_recipe("inaturalist2018/ce")["model"]["init_args"]
-    found = shot_groups(counts.tolist(), options["many"], options["few"])
+    groups = shot_groups(counts.tolist(), options["many"], options["few"])
     for name, expected in shot_groups(published.tolist()).items():
-        assert found[name].tolist() == expected.tolist(), name
+        assert groups[name].tolist() == expected.tolist(), name
 
 
 FAST = ["--epochs", "1", "--workers", "0", "--batch-size", "4", "--backbone", "resnet8_cifar", "--image-size", "16"]
@@ -371,8 +371,8 @@ def test_the_command_line_trains(
 ) -> None:
     root = make(tmp_path / "images", tmp_path / "lists")
     run = tmp_path / "run"
-    where = ["--data", str(root), "--data.lists", str(tmp_path / "lists"), "--pretrained=false"]
-    assert main(["fit", "--recipe", recipe, *where, "--run", str(run), *FAST]) == 0
+    place = ["--data", str(root), "--data.lists", str(tmp_path / "lists"), "--pretrained=false"]
+    assert main(["fit", "--recipe", recipe, *place, "--run", str(run), *FAST]) == 0
     results = json.loads((run / "results.json").read_text())
     assert results["train_counts"] == train_counts
     assert {evaluation["split"] for evaluation in results["evaluations"]} == splits

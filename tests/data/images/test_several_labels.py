@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from refusal import refused
+from refusal import refusal_of
 
 from longtail.data.images.folder import Table
 from longtail.data.images.several_labels import MultiLabelFolder, MultiLabelTable
@@ -100,7 +100,7 @@ def test_a_list_file_says_them_as_well(place: Path, name: str) -> None:
 
 
 def objects(place: Path, name: str, *labels: Any) -> Path:
-    rows = [json.dumps({"image": f"{i}.png", name: its, "width": 8, "at": [0, 0]}) for i, its in enumerate(labels)]
+    rows = [json.dumps({"image": f"{i}.png", name: texts, "width": 8, "at": [0, 0]}) for i, texts in enumerate(labels)]
     return write(place / "t.jsonl", rows[0], rows[1:])
 
 
@@ -149,16 +149,16 @@ def coco(place: Path, file: str, images: range, names: list[str]) -> Path:
     return place / file
 
 
-def test_the_classes_of_objects_are_labels(place: Path, told: pytest.LogCaptureFixture) -> None:
+def test_the_classes_of_objects_are_labels(place: Path, log: pytest.LogCaptureFixture) -> None:
     train = coco(place, "instances_train.json", range(4), ["cat", "dog"])
     val = coco(place, "instances_val.json", range(4, 8), CLASSES)
-    expected = {name: [c for c in its if c != "bird"] for name, its in EXPECTED.items()}
+    expected = {name: [c for c in classes if c != "bird"] for name, classes in EXPECTED.items()}
     for data in (MultiLabelTable(table=train, val=val, **FEW), MultiLabelFolder(root=place, **FEW)):
         assert data.classes == ["cat", "dog"]
         assert sets_of(data) == {f"{i}.png": expected[f"{i}.png"] for i in range(4)}
         assert sets_of(data, "val") == {f"{i}.png": expected[f"{i}.png"] for i in range(4, 8)}
-        assert "left out 3 labels of 1 class that training lacks: bird" in told.text
-        told.clear()
+        assert "left out 3 labels of 1 class that training lacks: bird" in log.text
+        log.clear()
 
 
 def test_classes_that_are_given_are_taken_in_their_order(place: Path) -> None:
@@ -176,7 +176,7 @@ def test_classes_that_are_given_are_taken_in_their_order(place: Path) -> None:
 def test_what_is_held_out_is_label_by_label_and_whole_groups(place: Path) -> None:
     data = MultiLabelTable(table=names(place), val_fraction=0.4, **FEW)
     for split in ("train", "val"):
-        assert {c for its in sets_of(data, split).values() for c in its} == set(CLASSES)
+        assert {c for labels in sets_of(data, split).values() for c in labels} == set(CLASSES)
     for i in range(len(SETS)):
         (place / f"{i % 2}").mkdir(exist_ok=True)
         (place / f"{i}.png").rename(place / f"{i % 2}" / f"{i}.png")
@@ -199,21 +199,21 @@ def test_rows_of_an_image_that_differ_in_group_or_split_are_refused(place: Path)
         _ = MultiLabelTable(table=table, **FEW).classes
 
 
-def test_a_run_finds_its_splits_again(place: Path, told: pytest.LogCaptureFixture) -> None:
+def test_a_run_finds_its_splits_again(place: Path, log: pytest.LogCaptureFixture) -> None:
     record = SplitRecord.of(MultiLabelTable(table=names(place), val_fraction=0.4, **FEW))
     assert record is not None
     before = MultiLabelTable(table=names(place), val_fraction=0.4, **FEW)
-    again = MultiLabelTable(table=names(place), val_fraction=0.1, **FEW)
-    again.keep_splits(record, measured_alone=True)
+    rerun = MultiLabelTable(table=names(place), val_fraction=0.1, **FEW)
+    rerun.keep_splits(record, measured_alone=True)
     for split in ("train", "val"):
-        assert sets_of(again, split) == sets_of(before, split)
+        assert sets_of(rerun, split) == sets_of(before, split)
     first = next(iter(sets_of(before)))
-    changed = [f"{i}.png,{'fox' if f'{i}.png' == first else text}" for i, text in enumerate(SETS)]
-    write(place / "t.csv", "path,labels", changed)
-    other = MultiLabelTable(table=place / "t.csv", **FEW)
-    other.keep_splits(record, measured_alone=True)
-    assert sets_of(other).keys() == sets_of(before).keys() - {first}
-    assert f"training images of the run has changed, left out: {first}" in told.text
+    rows = [f"{i}.png,{'fox' if f'{i}.png' == first else text}" for i, text in enumerate(SETS)]
+    write(place / "t.csv", "path,labels", rows)
+    data = MultiLabelTable(table=place / "t.csv", **FEW)
+    data.keep_splits(record, measured_alone=True)
+    assert sets_of(data).keys() == sets_of(before).keys() - {first}
+    assert f"training images of the run has changed, left out: {first}" in log.text
 
 
 @pytest.mark.parametrize(
@@ -250,8 +250,8 @@ def test_folders_of_classes_are_refused(place: Path) -> None:
         MultiLabelFolder(root=place / "photos", **FEW).labelled("test", ["cat", "dog"])
 
 
-@pytest.mark.parametrize("most", [True, False])
-def test_a_table_of_single_labels_with_several_names_the_recipes(place: Path, most: bool) -> None:
-    rows = ["0.png,1,1", "1.png,1,1", "2.png,0,1"] if most else ["0.png,1,0", "1.png,1,1", "2.png,0,1"]
+@pytest.mark.parametrize("majority", [True, False])
+def test_a_table_of_single_labels_with_several_names_the_recipes(place: Path, majority: bool) -> None:
+    rows = ["0.png,1,1", "1.png,1,1", "2.png,0,1"] if majority else ["0.png,1,0", "1.png,1,1", "2.png,0,1"]
     table = write(place / "t.csv", "path,cat,dog", rows)
-    assert "give --recipe multilabel/bce" in refused(lambda: Table(table, **FEW).classes)
+    assert "give --recipe multilabel/bce" in refusal_of(lambda: Table(table, **FEW).classes)

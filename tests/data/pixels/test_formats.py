@@ -61,15 +61,15 @@ def binary(tmp_path: Path) -> Path:
 
 
 def test_a_class_that_is_ignored_by_its_value_stops_with_the_way_out(binary: Path) -> None:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         _ = SegmentationFolder(binary, **OPTIONS).splits
-    assert "no pixel is vessel, and 96 pixels have the value 255, which is ignored" in str(caught.value)
-    assert str(caught.value).endswith('--data.values "[0, 255]"')
+    assert "no pixel is vessel, and 96 pixels have the value 255, which is ignored" in str(error.value)
+    assert str(error.value).endswith('--data.values "[0, 255]"')
 
 
 def test_masks_of_0_and_255(binary: Path) -> None:
     data = SegmentationFolder(binary, values=[0, 255], **OPTIONS)
-    assert all(np.array_equal(each, LABELS) for each in annotations(data))
+    assert all(np.array_equal(annotation, LABELS) for annotation in annotations(data))
     assert data.pixel_counts == [2 * 336, 2 * 48]
 
 
@@ -89,15 +89,15 @@ def test_values_that_cannot_be(options: dict[str, Any], message: str, binary: Pa
 
 
 def test_a_class_without_pixels_beside_others_is_told_with_what_is_ignored(
-    binary: Path, told: pytest.LogCaptureFixture
+    binary: Path, log: pytest.LogCaptureFixture
 ) -> None:
     text(binary / "classes.txt", "background\nvessel\nlens\n")
-    both = LABELS.copy()
-    both[0, 0] = 255
-    mask(binary / "masks" / "a.png", both)
-    mask(binary / "masks" / "b.png", both)
+    labels = LABELS.copy()
+    labels[0, 0] = 255
+    mask(binary / "masks" / "a.png", labels)
+    mask(binary / "masks" / "b.png", labels)
     assert len(annotations(SegmentationFolder(binary, **OPTIONS))) == 2
-    assert any("no pixel is lens, and 2 pixels have the value 255" in line for line in told.messages)
+    assert any("no pixel is lens, and 2 pixels have the value 255" in line for line in log.messages)
 
 
 # --- Colours ----------------------------------------------------------------------------------------------------------
@@ -123,9 +123,9 @@ def test_colours_of_a_table(name: str, content: str, tmp_path: Path) -> None:
     data = SegmentationFolder(tmp_path, **OPTIONS)
     assert data.classes == ["background", "road sign"]
     for split in ("train", "val"):
-        assert [np.array_equal(each, LABELS) for each in annotations(data, split)] == [True] * 3
-    elsewhere = (tmp_path / name).rename(tmp_path.parent / "table.csv")
-    assert SegmentationFolder(tmp_path, colours=elsewhere, **OPTIONS).pixel_counts == data.pixel_counts
+        assert [np.array_equal(annotation, LABELS) for annotation in annotations(data, split)] == [True] * 3
+    path = (tmp_path / name).rename(tmp_path.parent / "table.csv")
+    assert SegmentationFolder(tmp_path, colours=path, **OPTIONS).pixel_counts == data.pixel_counts
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def pascal_palette() -> list[int]:
     return colours
 
 
-def test_pascal_voc_by_its_palette(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_pascal_voc_by_its_palette(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     palette = pascal_palette()
     assert palette[: len(FIRST)] == FIRST
     values = LABELS * 15
@@ -180,8 +180,8 @@ def test_pascal_voc_by_its_palette(tmp_path: Path, told: pytest.LogCaptureFixtur
     data = SegmentationFolder(tmp_path, **OPTIONS)
     assert (data.size("train"), data.size("val"), len(data.classes)) == (2, 1, 21)
     assert data.classes[15] == "person"
-    assert all(np.array_equal(each, values) for each in annotations(data))
-    assert any("palette of Pascal VOC, so the classes are its 21" in line for line in told.messages)
+    assert all(np.array_equal(annotation, values) for annotation in annotations(data))
+    assert any("palette of Pascal VOC, so the classes are its 21" in line for line in log.messages)
     text(tmp_path / "ImageSets/Segmentation/train.txt", "2007_1\n2007_9\n")
     with pytest.raises(InputError, match=r"2007_9\.jpg: is not there, and .*train\.txt names it"):
         _ = SegmentationFolder(tmp_path, **OPTIONS).splits
@@ -198,7 +198,7 @@ def test_pascal_voc_has_classes_beside_objects(tmp_path: Path) -> None:
     text(tmp_path / "ImageSets/Segmentation/train.txt", "2007_1\na/2007_2\n")
     data = SegmentationFolder(tmp_path, **OPTIONS)
     assert data.classes[15] == "person"
-    assert all(np.array_equal(each, LABELS * 15) for each in annotations(data))
+    assert all(np.array_equal(annotation, LABELS * 15) for annotation in annotations(data))
     for name in ("Annotations", "SegmentationClass"):
         shutil.rmtree(tmp_path / name)
     text(tmp_path / "classes.txt", "background\ncat\n")
@@ -308,18 +308,18 @@ def cvat(root: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [labelme, coco, cvat])
-def test_shapes_are_drawn(write: Callable[[Path], None], tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_shapes_are_drawn(write: Callable[[Path], None], tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     write(tmp_path)
     expected = LABELS.copy()
     expected[4:12, 10:14] = 2
     expected[:2, :2] = 255
-    named = ["--data", "longtail.data.PolygonFolder", f"--data.root={tmp_path}"]
-    assert data_options(str(tmp_path), "longtail.data.SegmentationFolder") == named
+    options = ["--data", "longtail.data.PolygonFolder", f"--data.root={tmp_path}"]
+    assert data_options(str(tmp_path), "longtail.data.SegmentationFolder") == options
     data = PolygonFolder(tmp_path, **OPTIONS)
     assert data.classes == ["background", "cat", "dog"]
-    assert any("its shapes are drawn" in line for line in told.messages)
-    (found,) = annotations(data)
-    assert np.array_equal(found, expected)
+    assert any("its shapes are drawn" in line for line in log.messages)
+    (annotation,) = annotations(data)
+    assert np.array_equal(annotation, expected)
     sample = data.splits.train.images[0, 0]
     assert sample["target"].shape == (8, 8)
     assert data.pixel_counts == np.bincount(expected.ravel(), minlength=256)[:3].tolist()

@@ -34,7 +34,7 @@ def save(path: Path, values: Any, **options: Any) -> None:
     image.save(path, **options)
 
 
-def pair(image: Path, annotation: Path, values: Any, suffix: str = ".png", **more: int) -> None:
+def pair(image: Path, annotation: Path, values: Any, suffix: str = ".png", **options: int) -> None:
     """An image whose colours tell the labels, and its annotation."""
     values = np.asarray(values)
     save(image.with_name(image.name + suffix), COLOURS[values % 4])
@@ -74,7 +74,7 @@ def naive(data: SegmentationData, name: str) -> tuple[list[int], list[int], list
     return pixels, images, pairs
 
 
-def test_a_class_that_training_lacks_is_told_with_where_it_is(root: Path, told: pytest.LogCaptureFixture) -> None:
+def test_a_class_that_training_lacks_is_told_with_where_it_is(root: Path, log: pytest.LogCaptureFixture) -> None:
     birds = scene(0)
     birds[0, 0] = 3
     for split in ("val", "test"):
@@ -82,8 +82,8 @@ def test_a_class_that_training_lacks_is_told_with_where_it_is(root: Path, told: 
     data = SegmentationFolder(root, **OPTIONS)
     _ = data.splits
     assert sum(int((data.annotation("train", row) == 3).sum()) for row in range(len(data.parts["train"]))) == 0
-    said = "1 of 4 classes have no training pixel and will not be found: bird (in val and test alone)"
-    assert said in [record.message for record in told.records]
+    message = "1 of 4 classes have no training pixel and will not be found: bird (in val and test alone)"
+    assert message in [record.message for record in log.records]
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
@@ -95,7 +95,7 @@ def test_a_value_that_is_no_class_is_found_before_training(split: str, root: Pat
         _ = SegmentationFolder(root, **OPTIONS).splits
 
 
-def test_a_folder_is_read_and_counted(root: Path, told: pytest.LogCaptureFixture) -> None:
+def test_a_folder_is_read_and_counted(root: Path, log: pytest.LogCaptureFixture) -> None:
     data = SegmentationFolder(root, **OPTIONS)
     assert data.classes == ["sky", "road", "car", "bird"]
     names = [Path(path).relative_to(root / "images").as_posix() for path in data.parts["train"].images]
@@ -112,14 +112,14 @@ def test_a_folder_is_read_and_counted(root: Path, told: pytest.LogCaptureFixture
         assert part.pixels.ignored.tolist() == ignored
         assert (part.pixels.labelled() == 480 - np.array(ignored)).all()
         for c in range(4):
-            found = {row: int((data.annotation(name, row) == c).sum()) for row in range(len(part))}
-            order = sorted((row for row in found if found[row]), key=lambda row: -found[row])
+            counts = {row: int((data.annotation(name, row) == c).sum()) for row in range(len(part))}
+            order = sorted((row for row in counts if counts[row]), key=lambda row: -counts[row])
             assert part.pixels.most(c, 2) == order[:2]
         if name == "train":
             assert (data.pixel_counts, data.group_counts, data.image_counts) == (pixels, pixels, images)
             assert images == [5, 4, 1, 0]
             assert all(isinstance(count, int) for count in data.pixel_counts)
-    messages = "\n".join(each.message for each in told.records)
+    messages = "\n".join(record.message for record in log.records)
     assert f"counted the pixels of 5 annotations (train): {sum(data.pixel_counts):,} labelled" in messages
     assert "1 of 4 classes have no training pixel and will not be found: bird" in messages
     assert np.array_equal(data.picture("val", 1), Image.open(root / "images" / "val" / "1.png"))
@@ -131,17 +131,17 @@ def test_pixels_are_never_given_as_images(root: Path) -> None:
     first = SegmentationFolder(root, **OPTIONS)
     record = SplitRecord.of(first)
     assert record is not None
-    evaluated, again = SegmentationFolder(root, **OPTIONS), SegmentationFolder(root, **OPTIONS)
-    evaluated.only_evaluate("test", record.trained)
-    assert evaluated.label_counts == evaluated.group_counts == evaluated.pixel_counts == first.pixel_counts
+    evaluation, rerun = SegmentationFolder(root, **OPTIONS), SegmentationFolder(root, **OPTIONS)
+    evaluation.only_evaluate("test", record.trained)
+    assert evaluation.label_counts == evaluation.group_counts == evaluation.pixel_counts == first.pixel_counts
     with pytest.raises(InputError, match="has kept the training pixels of each class, not its images"):
-        _ = evaluated.image_counts
-    again.keep_splits(record, measured_alone=True)
-    assert (again.pixel_counts, again.image_counts) == (first.pixel_counts, [5, 4, 1, 0])
+        _ = evaluation.image_counts
+    rerun.keep_splits(record, measured_alone=True)
+    assert (rerun.pixel_counts, rerun.image_counts) == (first.pixel_counts, [5, 4, 1, 0])
 
 
 @pytest.mark.parametrize(
-    ("renamed", "lengths"),
+    ("names", "lengths"),
     [
         ({"train": "training", "val": "validation", "test": "testing"}, [5, 2, 1]),
         ({"val": "valid"}, [5, 2, 1]),
@@ -150,9 +150,9 @@ def test_pixels_are_never_given_as_images(root: Path) -> None:
     ],
     ids=["long", "valid", "train alone", "flat"],
 )
-def test_layouts(root: Path, renamed: dict[str, str], lengths: list[int | None]) -> None:
+def test_layouts(root: Path, names: dict[str, str], lengths: list[int | None]) -> None:
     for kind in ("images", "annotations"):
-        for old, new in renamed.items():
+        for old, new in names.items():
             (root / kind / old).rename(root / kind / new)
     data = SegmentationFolder(root, **OPTIONS)
     assert [None if data.split(name) is None else len(data.parts[name]) for name in ("train", "val", "test")] == lengths
@@ -165,9 +165,9 @@ def test_validation_images_are_held_out(root: Path) -> None:
     train, val = (set(data.parts[name].images) for name in ("train", "val"))
     assert (len(train), len(val), len(train | val)) == (4, 3, 7)
     assert naive(data, "train")[0] == data.pixel_counts
-    again = SegmentationFolder(root, val_fraction=0.4, **OPTIONS)
-    again.seed += 1
-    assert set(again.parts["val"].images) == val, "whatever the seed of the run"
+    rerun = SegmentationFolder(root, val_fraction=0.4, **OPTIONS)
+    rerun.seed += 1
+    assert set(rerun.parts["val"].images) == val, "whatever the seed of the run"
     assert len({*SegmentationFolder(root, val_fraction=0.4, split_seed=1, **OPTIONS).parts["val"].images} - val) > 0
     assert SegmentationFolder(root, val_fraction=0, **OPTIONS).splits.val is None
 
@@ -224,7 +224,7 @@ BAD_PAIRS = {
 
 @pytest.mark.parametrize(("spoil", "message"), BAD_PAIRS.values(), ids=BAD_PAIRS.keys())
 def test_bad_files_are_refused_or_left_out(
-    spoil: Callable[[Path], None], message: str, root: Path, told: pytest.LogCaptureFixture
+    spoil: Callable[[Path], None], message: str, root: Path, log: pytest.LogCaptureFixture
 ) -> None:
     spoil(root)
     with pytest.raises(InputError, match=message) as error:
@@ -232,12 +232,12 @@ def test_bad_files_are_refused_or_left_out(
     assert "\n" not in str(error.value)
     assert str(error.value).endswith("repair or remove it, or leave such files out by --skip-bad-images")
     for _ in range(2):  # counted, then from the cache
-        told.clear()
+        log.clear()
         data = SegmentationFolder(root, skip_bad_images=True, **OPTIONS)
         pixels, images, _ = naive(data, "train")
         assert (data.pixel_counts, data.image_counts) == (pixels, images)
         assert len(data.parts["train"]) == (5 if "same name" in message else 4)
-        messages = [each.message for each in told.records if "left out" in each.message]
+        messages = [record.message for record in log.records if "left out" in record.message]
         assert len(messages) == 1
         assert messages[0].startswith("left out 1 train file that cannot be used: ")
 
@@ -305,12 +305,12 @@ def test_empty_folders_and_too_few_images_are_refused(tmp_path: Path) -> None:
         SegmentationFolder(tmp_path, **OPTIONS).setup("fit")
 
 
-def test_splits_without_a_labelled_pixel(root: Path, told: pytest.LogCaptureFixture) -> None:
+def test_splits_without_a_labelled_pixel(root: Path, log: pytest.LogCaptureFixture) -> None:
     save(root / "annotations" / "val" / "0.png", np.full((20, 24), 255))
     assert len(SegmentationFolder(root, **OPTIONS).parts["val"]) == 2, "one such image counts nothing"
     save(root / "annotations" / "test" / "0.png", np.full((20, 24), 255))
     assert SegmentationFolder(root, **OPTIONS).splits.test is None
-    assert any("so there is no test split" in each.message for each in told.records)
+    assert any("so there is no test split" in record.message for record in log.records)
     save(root / "annotations" / "val" / "1.png", np.full((20, 24), 255))
     with pytest.raises(InputError, match="no pixel of the val images has a class"):
         SegmentationFolder(root, **OPTIONS).setup("fit")
@@ -319,7 +319,7 @@ def test_splits_without_a_labelled_pixel(root: Path, told: pytest.LogCaptureFixt
 def palette(values: Any, bits: int) -> tuple[Image.Image, dict[str, Any]]:
     image = Image.fromarray(np.asarray(values, dtype=np.uint8)).convert("P")
     image.putdata(np.asarray(values).flatten().tolist())
-    image.putpalette([each for i in range(256) for each in (255 - i, 7, i // 2)])
+    image.putpalette([value for i in range(256) for value in (255 - i, 7, i // 2)])
     return image, {"bits": bits}
 
 
@@ -328,28 +328,28 @@ def grey(values: Any, bits: int) -> bytes:
     file = io.BytesIO()
     image, options = palette(values, bits)
     image.save(file, "PNG", **options)
-    data, found, chunks = file.getvalue(), b"", 8
+    data, output, chunks = file.getvalue(), b"", 8
     while chunks < len(data):
         length = int.from_bytes(data[chunks : chunks + 4], "big")
         kind, body = data[chunks + 4 : chunks + 8], data[chunks + 8 : chunks + 8 + length]
         if kind == b"IHDR":
             body = body[:9] + b"\0" + body[10:]
         if kind != b"PLTE":
-            found += length.to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+            output += length.to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
         chunks += 12 + length
-    return data[:8] + found
+    return data[:8] + output
 
 
 def test_every_kind_of_index_png_is_read(root: Path) -> None:
     values = (np.arange(480).reshape(20, 24) // 7) % 4
     path = root / MASK
-    few = values % 2
+    remainders = values % 2
     kinds: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         "8 bits": (values, values, {}),
         "16 bits": (values, Image.fromarray(values.astype(np.uint16)), {}),
-        "1 bit": (few, Image.fromarray(few.astype(bool)), {}),
+        "1 bit": (remainders, Image.fromarray(remainders.astype(bool)), {}),
         **{f"palette, {bits} bits": (values, *palette(values, bits)) for bits in (2, 4, 8)},
-        "palette, 1 bit": (few, *palette(few, 1)),
+        "palette, 1 bit": (remainders, *palette(remainders, 1)),
         "transparent palette": (values, palette(values, 8)[0], {"transparency": 1}),
     }
     for kind, (expected, image, options) in kinds.items():
@@ -357,8 +357,8 @@ def test_every_kind_of_index_png_is_read(root: Path) -> None:
         data = SegmentationFolder(root, **OPTIONS)
         row = data.parts["train"].annotations.index(str(path))
         assert np.array_equal(data.annotation("train", row), expected), kind
-        found = data.parts["train"].pixels.subset(np.array([row])).per_class(4)
-        assert found.tolist() == [(expected == c).sum() for c in range(4)], kind
+        counts = data.parts["train"].pixels.subset(np.array([row])).per_class(4)
+        assert counts.tolist() == [(expected == c).sum() for c in range(4)], kind
     for bits in (2, 4):
         path.write_bytes(grey(values, bits))
         with Image.open(path) as image:
@@ -394,7 +394,7 @@ def test_images_turned_by_their_metadata_fit_the_mask_as_they_are_seen(root: Pat
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The annotations that are counted, as it happens."""
     paths: list[str] = []
     real = IndexLabels.read
@@ -408,29 +408,29 @@ def open_set(root: Path, **options: Any) -> SegmentationFolder:
     return data
 
 
-def test_counts_are_kept_until_anything_changes(root: Path, counted: list[str]) -> None:
+def test_counts_are_kept_until_anything_changes(root: Path, reads: list[str]) -> None:
     first = open_set(root)
-    assert len(counted) == 8
-    kept = sorted(path.name for path in (root / ".longtail").iterdir())
-    assert [name.rsplit("-", 1)[0] for name in kept] == ["pixels-test", "pixels-train", "pixels-val"]
+    assert len(reads) == 8
+    names = sorted(path.name for path in (root / ".longtail").iterdir())
+    assert [name.rsplit("-", 1)[0] for name in names] == ["pixels-test", "pixels-train", "pixels-val"]
     assert open_set(root).pixel_counts == first.pixel_counts
-    assert len(counted) == 8
+    assert len(reads) == 8
 
     os.utime(root / MASK, ns=(1, 1))
     open_set(root)
-    assert len(counted) == 8 + 5, "a file was touched, which concerns its split alone"
+    assert len(reads) == 8 + 5, "a file was touched, which concerns its split alone"
     save(root / IMAGE, np.zeros((20, 24, 3)))
     open_set(root)
-    assert len(counted) == 8 + 10, "an image was replaced"
+    assert len(reads) == 8 + 10, "an image was replaced"
     pair(root / "images/train/new", root / "annotations/train/new", scene(1))
     assert sum(open_set(root).pixel_counts) > sum(first.pixel_counts)
-    assert len(counted) == 8 + 16, "a pair was added"
+    assert len(reads) == 8 + 16, "a pair was added"
     (root / "classes.txt").write_text("sky\nroad\ncar\nfish\n")
     open_set(root)
-    assert len(counted) == 8 + 16 + 9, "a class has another name"
+    assert len(reads) == 8 + 16 + 9, "a class has another name"
     with pytest.raises(InputError, match="has the label 255"):
         open_set(root, ignore_index=2)
-    assert len(counted) == 8 + 16 + 9 + 6, "other labels count"
+    assert len(reads) == 8 + 16 + 9 + 6, "other labels count"
     assert len(list((root / ".longtail").iterdir())) == 3, "old counts are removed"
 
 
@@ -439,45 +439,45 @@ def test_counts_are_kept_until_anything_changes(root: Path, counted: list[str]) 
     [
         lambda old: b"",
         lambda old: old[:-40],
-        lambda old: old[:90] + bytes(each ^ 255 for each in old[90:99]) + old[99:],
+        lambda old: old[:90] + bytes(byte ^ 255 for byte in old[90:99]) + old[99:],
     ],
 )
-def test_damaged_counts_are_made_anew(damage: Callable[[bytes], bytes], root: Path, counted: list[str]) -> None:
+def test_damaged_counts_are_made_anew(damage: Callable[[bytes], bytes], root: Path, reads: list[str]) -> None:
     expected = open_set(root).pixel_counts
     (file,) = (root / ".longtail").glob("pixels-train-*.npz")
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
     assert open_set(root).pixel_counts == expected
-    assert len(counted) == 8 + 5
+    assert len(reads) == 8 + 5
     open_set(root)
-    assert len(counted) == 8 + 5, "and written again"
+    assert len(reads) == 8 + 5, "and written again"
 
 
-def test_counts_of_another_shape_are_made_anew(root: Path, counted: list[str]) -> None:
+def test_counts_of_another_shape_are_made_anew(root: Path, reads: list[str]) -> None:
     expected = open_set(root).pixel_counts
     (file,) = (root / ".longtail").glob("pixels-train-*.npz")
-    with np.load(file) as kept:
-        arrays = dict(kept)
+    with np.load(file) as archive:
+        arrays = dict(archive)
     for name, change in (
-        ("sizes", lambda each: each[1:]),
-        ("labels", lambda each: each + 4),
-        ("owners", lambda each: each + 5),
-        ("pixels", lambda each: each[:-1]),
+        ("sizes", lambda array: array[1:]),
+        ("labels", lambda array: array + 4),
+        ("owners", lambda array: array + 5),
+        ("pixels", lambda array: array[:-1]),
     ):
         np.savez(file, **{**arrays, name: change(arrays[name])})
-        counted.clear()
+        reads.clear()
         assert open_set(root).pixel_counts == expected
-        assert len(counted) == 5, name
+        assert len(reads) == 5, name
 
 
 def test_a_folder_that_cannot_be_written_is_told_once_for_each_split(
-    root: Path, counted: list[str], told: pytest.LogCaptureFixture
+    root: Path, reads: list[str], log: pytest.LogCaptureFixture
 ) -> None:
     (root / ".longtail").write_text("a file in the way")
     expected = open_set(root).pixel_counts
     assert open_set(root).pixel_counts == expected
-    assert len(counted) == 16
-    messages = {each.message for each in told.records if "cannot be written" in each.message}
+    assert len(reads) == 16
+    messages = {record.message for record in log.records if "cannot be written" in record.message}
     assert len(messages) == 1
     assert messages.pop().endswith("so nothing is kept for next time")
 
@@ -497,9 +497,9 @@ def test_camvid_has_two_layouts(tmp_path: Path) -> None:
     for split in ("train", "val", "test"):
         for number in range(3):
             pair(tmp_path / "a" / split / f"{number}", tmp_path / "a" / f"{split}annot" / f"{number}", values)
-            other = np.where(values == 11, 255, values)
+            labels = np.where(values == 11, 255, values)
             folders = (tmp_path / "b" / kind / split / f"{number}" for kind in ("images", "annotations"))
-            pair(*folders, other)
+            pair(*folders, labels)
     for root in (tmp_path / "a", tmp_path / "b"):
         data = CamVid(root, **OPTIONS)
         assert len(data.classes) == 11
@@ -562,13 +562,13 @@ def write_cityscapes(root: Path, kind: str, values: Any, test: Any) -> None:
     for split, count in (("train", 4), ("val", 2), ("test", 1)):
         for number in range(count):
             name = f"{split}/ulm/ulm_00000{number}_000019"
-            shown = test if split == "test" else values
-            pair(root / "leftImg8bit" / f"{name}_leftImg8bit", root / "gtFine" / f"{name}_gtFine_{kind}", shown)
-            save(root / "gtFine" / f"{name}_gtFine_color.png", COLOURS[np.asarray(shown) % 4])
-            save(root / "gtFine" / f"{name}_gtFine_instanceIds.png", shown)
+            labels = test if split == "test" else values
+            pair(root / "leftImg8bit" / f"{name}_leftImg8bit", root / "gtFine" / f"{name}_gtFine_{kind}", labels)
+            save(root / "gtFine" / f"{name}_gtFine_color.png", COLOURS[np.asarray(labels) % 4])
+            save(root / "gtFine" / f"{name}_gtFine_instanceIds.png", labels)
 
 
-def test_cityscapes(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+def test_cityscapes(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     values = np.arange(36).reshape(6, 6)
     values[values >= 34] = 255  # of licence plates
     write_cityscapes(tmp_path, "labelIds", values, np.full((6, 6), 3))
@@ -583,7 +583,7 @@ def test_cityscapes(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     assert np.array_equal(data.annotation("train", 0), expected)
     assert data.pixel_counts == [4] * 19
     assert [len(data.parts["train"]), len(data.parts["val"]), data.splits.test] == [4, 2, None]
-    assert any("there is no test split" in each.message for each in told.records)
+    assert any("there is no test split" in record.message for record in log.records)
     data = Cityscapes(tmp_path, val_as_test=True, val_fraction=0.25, **OPTIONS)
     assert {name: len(part) for name, part in data.parts.items()} == {"train": 3, "val": 1, "test": 2}
 
@@ -617,7 +617,7 @@ def test_training_batches(root: Path) -> None:
         assert (batch["targets"].shape, batch["targets"].dtype) == ((2, 12, 18), torch.uint8)
         assert (batch["rows"].shape, batch["rows"].dtype) == ((2,), torch.int64)
         after = data.on_after_batch_transfer(dict(batch), 0)
-        mean, std = (torch.tensor(each).view(3, 1, 1) for each in (data.normalise.mean, data.normalise.std))
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (data.normalise.mean, data.normalise.std))
         assert torch.allclose(after["images"], (batch["images"] / 255 - mean) / std, atol=1e-5)
         assert (after["images"].dtype, after["targets"].dtype) == (torch.float32, torch.int64)
         assert torch.equal(after["targets"], batch["targets"].long())
@@ -661,12 +661,12 @@ def test_a_jpeg_decoded_at_a_reduced_size_fits_its_mask(size: tuple[int, int], r
     image = data.parts["val"].images.index(str(root / "images/val/2.jpg"))
     split = data.splits.val
     assert split is not None
-    shown = split.images[image, 0]["image"]
-    assert min(shown.shape[1:]) == 40
-    assert max(shown.shape[1:]) == pytest.approx(40 * max(size) / min(size), abs=2)
-    greener = shown[1].int() > shown[0].int()
-    assert abs(int(greener[2].sum()) - shown.shape[2] / 2) <= 1
-    assert abs(int(greener[:, 2].sum()) - shown.shape[1] / 2) <= 1
+    picture = split.images[image, 0]["image"]
+    assert min(picture.shape[1:]) == 40
+    assert max(picture.shape[1:]) == pytest.approx(40 * max(size) / min(size), abs=2)
+    greener = picture[1].int() > picture[0].int()
+    assert abs(int(greener[2].sum()) - picture.shape[2] / 2) <= 1
+    assert abs(int(greener[:, 2].sum()) - picture.shape[1] / 2) <= 1
 
 
 def test_masks_of_training_are_resized_with_their_images(root: Path) -> None:
@@ -675,9 +675,9 @@ def test_masks_of_training_are_resized_with_their_images(root: Path) -> None:
     for row in range(5):
         sample = small[row, 7]
         labels = sample["target"]
-        own = SegmentationFolder(root, **OPTIONS).annotation("train", row)
+        annotation = SegmentationFolder(root, **OPTIONS).annotation("train", row)
         assert 100 <= int((labels != 255).sum()) <= 120
-        assert set(labels.unique().tolist()) <= set(np.unique(own).tolist()) | {255}
+        assert set(labels.unique().tolist()) <= set(np.unique(annotation).tolist()) | {255}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -687,10 +687,10 @@ def test_draws_depend_on_the_seed_alone(workers: int, root: Path) -> None:
         data.seed = seed
         return list(data.train_dataloader())
 
-    first, again, other = batches(0, 1), batches(workers, 1), batches(0, 2)
-    for one, two in zip(first, again, strict=True):
-        assert all(torch.equal(one[name], two[name]) for name in ("images", "targets", "rows"))
-    assert any(not torch.equal(one["images"], two["images"]) for one, two in zip(first, other, strict=True))
+    first, rerun, variant = batches(0, 1), batches(workers, 1), batches(0, 2)
+    for batch, copy in zip(first, rerun, strict=True):
+        assert all(torch.equal(batch[name], copy[name]) for name in ("images", "targets", "rows"))
+    assert any(not torch.equal(batch["images"], copy["images"]) for batch, copy in zip(first, variant, strict=True))
 
 
 def test_an_epoch_goes_on_at_the_next_batch(root: Path) -> None:
@@ -699,10 +699,10 @@ def test_an_epoch_goes_on_at_the_next_batch(root: Path) -> None:
         data.seed = 5
         return data.train_dataloader()
 
-    whole, first, resumed = list(loader()), loader(), loader()
+    whole, first, rerun = list(loader()), loader(), loader()
     next(iter(first))
-    resumed.load_state_dict(first.state_dict())
-    (rest,) = resumed
+    rerun.load_state_dict(first.state_dict())
+    (rest,) = rerun
     assert torch.equal(rest["images"], whole[1]["images"])
     assert torch.equal(rest["targets"], whole[1]["targets"])
 
@@ -710,19 +710,19 @@ def test_an_epoch_goes_on_at_the_next_batch(root: Path) -> None:
 def shares(data: SegmentationData, sampling: Sampling) -> np.ndarray[Any, Any]:
     """How often each image is drawn in an epoch, on average."""
     data.seed = 0
-    batches, drawn = data.batches("train"), np.zeros(5)
+    batches, counts = data.batches("train"), np.zeros(5)
     for epoch in range(600):
         batches.set_epoch(epoch)
         for ((row, _),) in batches:
-            drawn[row] += 1
-    return drawn / 600
+            counts[row] += 1
+    return counts / 600
 
 
 def test_images_are_drawn_by_the_classes_in_them(root: Path) -> None:
     """Class 2 is in the last of five images alone; class 1 in all but the first."""
     options = {**OPTIONS, "batch_size": 1}
 
-    def drawn(sampling: Sampling) -> Any:
+    def frequencies(sampling: Sampling) -> Any:
         data = SegmentationFolder(root, sampling=sampling, **options)
         difficulty = ClassDifficulty(4, tau=1)
         difficulty.update([1.0, 0.75, 0.25, 0.0])
@@ -731,9 +731,9 @@ def test_images_are_drawn_by_the_classes_in_them(root: Path) -> None:
 
     labels = SegmentationFolder(root, **options).splits.train.labels
     assert (labels.size, labels.images is not None) == (5, True)
-    assert np.abs(drawn(RepeatFactorSampling(0.8)) - [1, 1, 1, 1, (0.8 / 0.2) ** 0.5]).max() < 0.1
+    assert np.abs(frequencies(RepeatFactorSampling(0.8)) - [1, 1, 1, 1, (0.8 / 0.2) ** 0.5]).max() < 0.1
     # Images belong to their hardest class: class 2 the last, class 1 three, class 0 the first.
     by_difficulty = np.array([0, 0.25 / 3, 0.25 / 3, 0.25 / 3, 0.75])
-    assert np.abs(drawn(DifficultySampling()) - 5 * by_difficulty).max() < 0.15
+    assert np.abs(frequencies(DifficultySampling()) - 5 * by_difficulty).max() < 0.15
     by_class = np.array([1 / 5, 1 / 5 + 1 / 4, 1 / 5 + 1 / 4, 1 / 5 + 1 / 4, 1 / 5 + 1 / 4 + 1]) / 3
-    assert np.abs(drawn(PowerSampling(0)) - 5 * by_class).max() < 0.15
+    assert np.abs(frequencies(PowerSampling(0)) - 5 * by_class).max() < 0.15

@@ -19,16 +19,16 @@ from longtail.files.formats.recognise import recognise
 OPTIONS: dict[str, Any] = {"num_workers": 0, "batch_size": 1, "val_fraction": 0}
 
 
-def stored(values: Any) -> dict[str, Any]:
+def cell(values: Any) -> dict[str, Any]:
     return {"bytes": encoded(values), "path": None}
 
 
-def masked(file: Path, masks: Sequence[Any], image: str = "image", mask: str = "label", **more: Any) -> Path:
+def write_table(file: Path, masks: Sequence[Any], image: str = "image", mask: str = "label", **extra: Any) -> Path:
     """Images with these masks, None for none, in columns of these names."""
-    drawn = [None if each is None else stored(each) for each in masks]
-    images = [stored(np.full((2, 3, 3), 10 * i)) for i in range(1, len(masks) + 1)]
-    columns = {image: pa.array(images, IMAGE), mask: pa.array(drawn, IMAGE)}
-    content = pa.table(columns | {name: pa.array(values) for name, values in more.items()})
+    cells = [None if labels is None else cell(labels) for labels in masks]
+    images = [cell(np.full((2, 3, 3), 10 * i)) for i in range(1, len(masks) + 1)]
+    columns = {image: pa.array(images, IMAGE), mask: pa.array(cells, IMAGE)}
+    content = pa.table(columns | {name: pa.array(values) for name, values in extra.items()})
     features = {name: {"_type": "Image"} for name in columns}
     return parquet(file, with_features(content, features))
 
@@ -39,10 +39,10 @@ A, B = [[0, 0, 1], [1, 1, 255]], [[2, 2, 2], [0, 0, 0]]
 @pytest.mark.parametrize(
     ("image", "mask"), [("image", "annotation"), ("pixel_values", "label"), ("picture", "mask"), ("image", "labels")]
 )
-def test_masks_in_tables(tmp_path: Path, image: str, mask: str, told: pytest.LogCaptureFixture) -> None:
-    masked(tmp_path / "data/train-00000-of-00002.parquet", [A], image, mask)
-    masked(tmp_path / "data/train-00001-of-00002.parquet", [B], image, mask)
-    masked(tmp_path / "data/validation-00000-of-00001.parquet", [B, A], image, mask)
+def test_masks_in_tables(tmp_path: Path, image: str, mask: str, log: pytest.LogCaptureFixture) -> None:
+    write_table(tmp_path / "data/train-00000-of-00002.parquet", [A], image, mask)
+    write_table(tmp_path / "data/train-00001-of-00002.parquet", [B], image, mask)
+    write_table(tmp_path / "data/validation-00000-of-00001.parquet", [B, A], image, mask)
     (tmp_path / "classes.txt").write_text("road\ncar\nsky\n")
     data = MaskTables(tmp_path, **OPTIONS)
     _ = data.splits
@@ -50,7 +50,7 @@ def test_masks_in_tables(tmp_path: Path, image: str, mask: str, told: pytest.Log
     assert (data.size("train"), data.size("val")) == (2, 2)
     assert data.annotation("train", 0).tolist() == A
     assert np.asarray(data.picture("val", 1))[0, 0, 0] == 20
-    assert f"images in column {image}, masks in column {mask}" in told.text
+    assert f"images in column {image}, masks in column {mask}" in log.text
     words = recognise(tmp_path)
     assert (words.data, words.words) == ("MaskTables", "masks in tables")
     expected = ["--data", "longtail.data.MaskTables", f"--data.root={tmp_path}"]
@@ -59,7 +59,7 @@ def test_masks_in_tables(tmp_path: Path, image: str, mask: str, told: pytest.Log
 
 
 def test_names_of_values(tmp_path: Path) -> None:
-    masked(tmp_path / "train.parquet", [[[7, 7, 9], [9, 9, 255]]])
+    write_table(tmp_path / "train.parquet", [[[7, 7, 9], [9, 9, 255]]])
     names = {"9": "car", "7": "road", "255": "void"}
     (tmp_path / "id2label.json").write_text(json.dumps(names))
     data = MaskTables(tmp_path, **OPTIONS)
@@ -75,7 +75,7 @@ def test_names_of_values(tmp_path: Path) -> None:
 
 
 def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
-    file = masked(tmp_path / "train.parquet", [A, None, [[0, 3, 0], [0, 0, 0]], [[0, 0], [1, 1]]])
+    file = write_table(tmp_path / "train.parquet", [A, None, [[0, 3, 0], [0, 0, 0]], [[0, 0], [1, 1]]])
     (tmp_path / "classes.txt").write_text("road\ncar\nsky\n")
     with pytest.raises(InputError, match=rf"^{file}, row 2: has no mask \(and 2 more bad files\); repair or remove it"):
         MaskTables(tmp_path, **OPTIONS).setup("fit")
@@ -86,7 +86,7 @@ def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("outside", ["/", ".."])
 def test_a_path_leads_to_no_file_outside_the_set(tmp_path: Path, outside: str) -> None:
-    file = masked(tmp_path / "set/train.parquet", [A, B])
+    file = write_table(tmp_path / "set/train.parquet", [A, B])
     picture = tmp_path / "secret.png"
     Image.fromarray(np.asarray(B, np.uint8)).save(picture)
     content = pq.read_table(file)
@@ -99,14 +99,14 @@ def test_a_path_leads_to_no_file_outside_the_set(tmp_path: Path, outside: str) -
 
 
 def test_which_columns(tmp_path: Path) -> None:
-    file = masked(tmp_path / "train.parquet", [A, B], "left", "drawing")
+    file = write_table(tmp_path / "train.parquet", [A, B], "left", "drawing")
     (tmp_path / "classes.txt").write_text("road\ncar\nsky\n")
     with pytest.raises(InputError, match=r"has no table with a column of images and one of masks: give their column"):
         MaskTables(tmp_path, **OPTIONS).setup("fit")
     assert MaskTables(tmp_path, mask_column="drawing", **OPTIONS).pixel_counts == [5, 3, 3]
     with pytest.raises(InputError, match=r"^--data\.mask_column map: .* has no such images, only left, drawing$"):
         MaskTables(tmp_path, mask_column="map", **OPTIONS).setup("fit")
-    masked(file, [A, B], site=[1, 2])
+    write_table(file, [A, B], site=[1, 2])
     message = f"^{file} holds masks in tables: give --recipe segmentation/ce --data {tmp_path}$"
     with pytest.raises(InputError, match=message):
         recognise(file)
@@ -114,9 +114,9 @@ def test_which_columns(tmp_path: Path) -> None:
         Folder(tmp_path, batch_size=1).setup("fit")
 
 
-def test_a_configuration_and_the_splits_of_a_run(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
-    masked(tmp_path / "a.parquet", [A, B, A])
-    file = masked(tmp_path / "b.parquet", [A, B])
+def test_a_configuration_and_the_splits_of_a_run(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    write_table(tmp_path / "a.parquet", [A, B, A])
+    file = write_table(tmp_path / "b.parquet", [A, B])
     (tmp_path / "classes.txt").write_text("road\ncar\nsky\n")
     (tmp_path / "README.md").write_text(
         "---\nconfigs:\n- config_name: one\n  data_files: a.parquet\n- config_name: two\n  data_files: b.parquet\n---\n"
@@ -129,7 +129,7 @@ def test_a_configuration_and_the_splits_of_a_run(tmp_path: Path, told: pytest.Lo
     data.setup("fit")
     record = SplitRecord.of(data)
     assert record is not None
-    masked(file, [A, A])
+    write_table(file, [A, A])
     later = MaskTables(tmp_path, configuration="two", **OPTIONS)
     later.recall = Recall(record)
     later.setup("fit")

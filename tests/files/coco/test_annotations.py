@@ -19,14 +19,14 @@ TRIANGLE = [1.0, 1.0, 6.3, 1.7, 3.1, 5.9]
 SQUARE = [7, 2, 9.5, 2, 9.5, 4.5, 7, 4.5]
 
 
-def annotation(number, image=5, category=3, box=(1, 1, 5, 4), segmentation=(TRIANGLE,), **more):
+def annotation(number, image=5, category=3, box=(1, 1, 5, 4), segmentation=(TRIANGLE,), **fields):
     return {
         "id": number,
         "image_id": image,
         "category_id": category,
         "bbox": list(box),
         "segmentation": list(segmentation) if isinstance(segmentation, tuple) else segmentation,
-        **more,
+        **fields,
     }
 
 
@@ -62,9 +62,9 @@ def write(tmp_path):
 
 
 def refusal(file, **options):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         read_annotations(file, **options)
-    message = str(caught.value)
+    message = str(error.value)
     assert message.startswith(f"{file}: ")
     assert "\n" not in message
     return message
@@ -82,50 +82,50 @@ def arrays(annotations):
 
 
 def test_arrays(write):
-    given = [
+    entries = [
         annotation(10, 7, 1, area=2.5, iscrowd=1),
         annotation(4, 9, box=(-2.5, 1, 20, 4)),
         annotation(2, 7, box=(0.5, 0.25, 1, 2)),
     ]
-    found = read_annotations(write(coco(*given)))
-    assert len(found) == 3
-    assert (found.classes, found.frequencies, found.federated) == (["dog", "cat"], None, False)
-    assert found.category_ids.tolist() == [1, 3]
-    assert (found.image_ids.tolist(), found.file_names) == ([9, 5, 7], ["9.jpg", "5.jpg", "7.jpg"])
-    assert found.sizes.tolist() == [[8, 10]] * 3
-    assert (found.ids.tolist(), found.images.tolist(), found.labels.tolist()) == ([4, 10, 2], [0, 2, 2], [1, 0, 1])
-    assert [found.ids[found.rows(i)].tolist() for i in range(3)] == [[4], [], [10, 2]]
-    assert found.boxes.tolist() == [[0, 1, 10, 5], [1, 1, 6, 5], [0.5, 0.25, 1.5, 2.25]]
-    assert found.areas.tolist() == [80, 2.5, 2]
-    assert found.crowd.tolist() == [False, True, False]
-    dtypes = {name: str(getattr(found, name).dtype) for name in ("ids", "images", "labels", "boxes", "areas", "sizes")}
+    data = read_annotations(write(coco(*entries)))
+    assert len(data) == 3
+    assert (data.classes, data.frequencies, data.federated) == (["dog", "cat"], None, False)
+    assert data.category_ids.tolist() == [1, 3]
+    assert (data.image_ids.tolist(), data.file_names) == ([9, 5, 7], ["9.jpg", "5.jpg", "7.jpg"])
+    assert data.sizes.tolist() == [[8, 10]] * 3
+    assert (data.ids.tolist(), data.images.tolist(), data.labels.tolist()) == ([4, 10, 2], [0, 2, 2], [1, 0, 1])
+    assert [data.ids[data.rows(i)].tolist() for i in range(3)] == [[4], [], [10, 2]]
+    assert data.boxes.tolist() == [[0, 1, 10, 5], [1, 1, 6, 5], [0.5, 0.25, 1.5, 2.25]]
+    assert data.areas.tolist() == [80, 2.5, 2]
+    assert data.crowd.tolist() == [False, True, False]
+    dtypes = {name: str(getattr(data, name).dtype) for name in ("ids", "images", "labels", "boxes", "areas", "sizes")}
     assert list(dtypes.values()) == ["int64", "int64", "int64", "float32", "float64", "int32"]
-    assert found.negatives(0).tolist() == found.not_exhaustive(2).tolist() == []
-    assert found.segments is None
+    assert data.negatives(0).tolist() == data.not_exhaustive(2).tolist() == []
+    assert data.segments is None
     with pytest.raises(ValueError, match="read without masks"):
-        found.mask(0)
+        data.mask(0)
     assert len(read_annotations(write(coco())).ids) == 0
 
 
 def test_lvis(write):
-    found = read_annotations(write(lvis(annotation(1), annotation(2, 9))))
-    assert found.federated
-    assert found.frequencies == ["f", "r"]
-    assert found.file_names[0] == "val2017/9.jpg"
-    assert [found.negatives(i).tolist() for i in range(3)] == [[], [1, 0], []]
-    assert found.not_exhaustive(1).tolist() == [0]
+    annotations = read_annotations(write(lvis(annotation(1), annotation(2, 9))))
+    assert annotations.federated
+    assert annotations.frequencies == ["f", "r"]
+    assert annotations.file_names[0] == "val2017/9.jpg"
+    assert [annotations.negatives(i).tolist() for i in range(3)] == [[], [1, 0], []]
+    assert annotations.not_exhaustive(1).tolist() == [0]
 
 
 @pytest.mark.parametrize("make", [coco, lvis])
 def test_truth_gives_back_the_file(write, make):
     content = make(annotation(4, box=(-2.5, 1, 20, 4), area=3.5, iscrowd=0), annotation(2, area=1.0, iscrowd=1))
     truth = read_annotations(write(content), masks=True).truth(masks=True)
-    masks = [each.pop("segmentation") for each in truth["annotations"]]
+    masks = [entry.pop("segmentation") for entry in truth["annotations"]]
     assert all(mask["size"] == [8, 10] and isinstance(mask["counts"], bytes) for mask in masks)
-    for each in content["annotations"]:
-        del each["segmentation"]
-    for each in content["images"]:
-        each.pop("file_name", None), each.pop("coco_url", None)
+    for entry in content["annotations"]:
+        del entry["segmentation"]
+    for entry in content["images"]:
+        entry.pop("file_name", None), entry.pop("coco_url", None)
     content["categories"].reverse()
     del content["info"]
     assert truth == content
@@ -139,10 +139,10 @@ def run_lengths(mask, compressed):
         return {"size": rle["size"], "counts": rle["counts"].decode()}
     flat = mask.flatten(order="F").tolist()
     counts, value = [0], 0
-    for each in flat:
-        if each != value:
+    for bit in flat:
+        if bit != value:
             counts.append(0)
-            value = each
+            value = bit
         counts[-1] += 1
     return {"size": list(mask.shape), "counts": counts}
 
@@ -156,17 +156,17 @@ def test_masks_are_those_of_pycocotools(write):
     masks = [random.integers(0, 2, (8, 10), dtype=np.uint8) for _ in range(20)]
     masks += [np.zeros((8, 10), np.uint8), np.ones((8, 10), np.uint8)]
     shapes += [run_lengths(mask, compressed) for mask in masks for compressed in (True, False)]
-    given = [annotation(i, (5, 7, 9)[i % 3], segmentation=shape, iscrowd=1) for i, shape in enumerate(shapes)]
-    file = write(coco(*given))
+    entries = [annotation(i, (5, 7, 9)[i % 3], segmentation=shape, iscrowd=1) for i, shape in enumerate(shapes)]
+    file = write(coco(*entries))
     with contextlib.redirect_stdout(io.StringIO()):
         reference = coco_api.COCO(str(file))
-    found = read_annotations(file, masks=True)
-    assert found.segments is not None
-    for k, number in enumerate(found.ids.tolist()):
-        mask = found.mask(k)
+    data = read_annotations(file, masks=True)
+    assert data.segments is not None
+    for k, number in enumerate(data.ids.tolist()):
+        mask = data.mask(k)
         assert mask.dtype == np.uint8
         np.testing.assert_array_equal(mask, reference.annToMask(reference.anns[number]))
-        assert found.rle(k) == reference.annToRLE(reference.anns[number]) | {"counts": found.rle(k)["counts"]}
+        assert data.rle(k) == reference.annToRLE(reference.anns[number]) | {"counts": data.rle(k)["counts"]}
 
 
 def test_long_run_lengths_are_read(write):
@@ -189,7 +189,7 @@ def test_neither_order_nor_window_matters(write, monkeypatch, window, keys):
     assert same(read_annotations(file, masks=True), expected)
 
 
-def edited(change):
+def edit(change):
     content = lvis(annotation(1), annotation(2))
     change(content)
     return content
@@ -211,35 +211,35 @@ def edited(change):
         (b'{"images": {}}', 'format (its "images" is not a list)'),
         (b'{"images": [], "images": []}', 'format (two lists are called "images")'),
         (b'{"images": [], "annotations": [], "categories": []}', 'format (its "images" is empty)'),
-        (edited(lambda c: c["categories"].clear()), 'format (its "categories" is empty)'),
-        (edited(lambda c: c["images"].append(7)), 'format (entry 4 of "images" has a wrong "id")'),
-        (edited(lambda c: c["images"][0].pop("height")), 'format (image 9 has no "height")'),
-        (edited(lambda c: c["images"][0].update(width=1.5)), 'format (image 9 has a wrong "width")'),
-        (edited(lambda c: c["images"][0].update(width=0)), "format (image 9 has no positive height and width)"),
-        (edited(lambda c: c["images"][0].pop("coco_url")), 'image 9 has neither "file_name" nor "coco_url"'),
-        (edited(lambda c: c["images"][0].update(file_name=3)), 'image 9 has a wrong "file_name"'),
-        (edited(lambda c: c["images"][0].update(neg_category_ids=3)), 'image 9 has a wrong "neg_category_ids"'),
+        (edit(lambda c: c["categories"].clear()), 'format (its "categories" is empty)'),
+        (edit(lambda c: c["images"].append(7)), 'format (entry 4 of "images" has a wrong "id")'),
+        (edit(lambda c: c["images"][0].pop("height")), 'format (image 9 has no "height")'),
+        (edit(lambda c: c["images"][0].update(width=1.5)), 'format (image 9 has a wrong "width")'),
+        (edit(lambda c: c["images"][0].update(width=0)), "format (image 9 has no positive height and width)"),
+        (edit(lambda c: c["images"][0].pop("coco_url")), 'image 9 has neither "file_name" nor "coco_url"'),
+        (edit(lambda c: c["images"][0].update(file_name=3)), 'image 9 has a wrong "file_name"'),
+        (edit(lambda c: c["images"][0].update(neg_category_ids=3)), 'image 9 has a wrong "neg_category_ids"'),
         (
-            edited(lambda c: c["images"][2].update(not_exhaustive_category_ids=[1, 4])),
+            edit(lambda c: c["images"][2].update(not_exhaustive_category_ids=[1, 4])),
             'image 7 has 4 in "not_exhaustive_category_ids", which is not in "categories"',
         ),
-        (edited(lambda c: c["images"].extend(c["images"])), "image id 5 is there more than once (and 2 more such)"),
-        (edited(lambda c: c["categories"][0].update(id=1)), "category id 1 is there more than once)"),
-        (edited(lambda c: c["categories"][0].update(id=[1])), 'entry 1 of "categories" has a wrong "id"'),
+        (edit(lambda c: c["images"].extend(c["images"])), "image id 5 is there more than once (and 2 more such)"),
+        (edit(lambda c: c["categories"][0].update(id=1)), "category id 1 is there more than once)"),
+        (edit(lambda c: c["categories"][0].update(id=[1])), 'entry 1 of "categories" has a wrong "id"'),
         (
-            edited(lambda c: [c["categories"][0].update(name="dog"), c["annotations"][1].update(category_id=1)]),
+            edit(lambda c: [c["categories"][0].update(name="dog"), c["annotations"][1].update(category_id=1)]),
             "2 categories are called dog",
         ),
-        (edited(lambda c: c["categories"][0].update(name=None)), 'category 3 has a wrong "name"'),
-        (edited(lambda c: c["categories"][0].update(frequency="x")), 'a "frequency" that is not r, c or f'),
-        (edited(lambda c: c["categories"][0].pop("frequency")), 'category 3 has no "frequency", but others have'),
-        (edited(lambda c: c["annotations"][0].update(id=2)), "annotation id 2 is there more than once)"),
+        (edit(lambda c: c["categories"][0].update(name=None)), 'category 3 has a wrong "name"'),
+        (edit(lambda c: c["categories"][0].update(frequency="x")), 'a "frequency" that is not r, c or f'),
+        (edit(lambda c: c["categories"][0].pop("frequency")), 'category 3 has no "frequency", but others have'),
+        (edit(lambda c: c["annotations"][0].update(id=2)), "annotation id 2 is there more than once)"),
         (
-            edited(lambda c: [c["annotations"][1].pop(key) for key in ("bbox", "segmentation")]),
+            edit(lambda c: [c["annotations"][1].pop(key) for key in ("bbox", "segmentation")]),
             'annotation 2 has no "bbox"',
         ),
-        (edited(lambda c: c["annotations"][1].update(image_id=2**70)), 'annotation 2 has a wrong "image_id"'),
-        (edited(lambda c: c["annotations"][1].update(iscrowd="no")), 'annotation 2 has a wrong "iscrowd"'),
+        (edit(lambda c: c["annotations"][1].update(image_id=2**70)), 'annotation 2 has a wrong "image_id"'),
+        (edit(lambda c: c["annotations"][1].update(iscrowd="no")), 'annotation 2 has a wrong "iscrowd"'),
     ],
 )
 def test_a_file_of_another_kind(write, content, reason):
@@ -265,10 +265,10 @@ BAD = [
     ({"area": "2"}, 'has an "area" that is not a number of 0 or more'),
 ]
 MASKS = [
-    *((each, 'has no "segmentation"') for each in (None, [])),
+    *((shape, 'has no "segmentation"') for shape in (None, [])),
     *(
-        (each, "has a polygon that is not an even count of at least 6 numbers below a million")
-        for each in (
+        (shape, "has a polygon that is not an even count of at least 6 numbers below a million")
+        for shape in (
             *([[1, 2, 3, 4]], [TRIANGLE, [*TRIANGLE, 1]], [TRIANGLE, [*TRIANGLE[:5], float("nan")]], [FAR]),
             *(TRIANGLE, [[*TRIANGLE[:5], None]], 7, "text"),
         )
@@ -285,46 +285,46 @@ MASKS = [
 
 
 @pytest.mark.parametrize(
-    ("bad", "reason", "masks"),
-    [(*each, False) for each in BAD] + [({"segmentation": shape}, reason, True) for shape, reason in MASKS],
+    ("fields", "reason", "masks"),
+    [(*case, False) for case in BAD] + [({"segmentation": shape}, reason, True) for shape, reason in MASKS],
 )
-def test_a_bad_annotation(write, told, bad, reason, masks):
+def test_a_bad_annotation(write, log, fields, reason, masks):
     good = [annotation(1), annotation(3, 7, segmentation=(SQUARE,))]
-    file = write(coco(good[0], annotation(2, **bad), good[1]))
+    file = write(coco(good[0], annotation(2, **fields), good[1]))
     repair = "; repair or remove it, or leave such annotations out by --data.skip_bad_annotations true"
     assert refusal(file, masks=masks) == f"{file}: annotation 2 {reason}{repair}"
-    found = read_annotations(file, masks=masks, skip_bad=True)
-    assert told.messages == [f"{file}: left out 1 of 3 annotations: annotation 2 {reason}"]
-    assert len(found) == 3
+    annotations = read_annotations(file, masks=masks, skip_bad=True)
+    assert log.messages == [f"{file}: left out 1 of 3 annotations: annotation 2 {reason}"]
+    assert len(annotations) == 3
     if masks:
         read_annotations(file)
         expected = read_annotations(write(coco(*good)), masks=True)
-        assert [found.rle(k) for k in range(2)] == [expected.rle(k) for k in range(2)]
+        assert [annotations.rle(k) for k in range(2)] == [expected.rle(k) for k in range(2)]
     else:
-        assert found.bad == 1
-        assert same(replace(found, bad=0), read_annotations(write(coco(*good))))
+        assert annotations.bad == 1
+        assert same(replace(annotations, bad=0), read_annotations(write(coco(*good))))
 
 
-def test_a_short_polygon_among_others_goes_alone(write, told, cached):
-    given = [
+def test_a_short_polygon_among_others_goes_alone(write, log, parses):
+    entries = [
         annotation(1, segmentation=(SQUARE,)),
         annotation(2, segmentation=([1, 2, 3, 4], TRIANGLE, [], SQUARE, [5, 5])),
         annotation(3, 9, segmentation=([1, 2, 3, 4, 5], SQUARE)),
     ]
-    file = write(coco(*given))
-    what = "4 polygons of fewer than three points, of 2 annotations, such as annotation 2, whose other polygons stay"
-    said = f"{file}: left out {what}"
-    found = [read_annotations(file, masks=True) for _ in range(2)]
-    assert told.messages == [said, said]  # the second from the cache
-    given[1]["segmentation"], given[2]["segmentation"] = [TRIANGLE, SQUARE], [SQUARE]
-    expected = read_annotations(write(coco(*given)), masks=True)
-    for each in found:
-        assert each.ids.tolist() == expected.ids.tolist()
+    file = write(coco(*entries))
+    words = "4 polygons of fewer than three points, of 2 annotations, such as annotation 2, whose other polygons stay"
+    line = f"{file}: left out {words}"
+    copies = [read_annotations(file, masks=True) for _ in range(2)]
+    assert log.messages == [line, line]  # the second from the cache
+    entries[1]["segmentation"], entries[2]["segmentation"] = [TRIANGLE, SQUARE], [SQUARE]
+    expected = read_annotations(write(coco(*entries)), masks=True)
+    for copy in copies:
+        assert copy.ids.tolist() == expected.ids.tolist()
         for k in range(3):
-            np.testing.assert_array_equal(each.mask(k), expected.mask(k))
-    assert len(told.messages) == 2
+            np.testing.assert_array_equal(copy.mask(k), expected.mask(k))
+    assert len(log.messages) == 2
     read_annotations(file)
-    assert len(told.messages) == 2  # without masks no polygon is read
+    assert len(log.messages) == 2  # without masks no polygon is read
 
 
 def test_a_short_polygon_that_is_all_there_is_makes_the_annotation_bad(write):
@@ -333,52 +333,54 @@ def test_a_short_polygon_that_is_all_there_is_makes_the_annotation_bad(write):
     )
 
 
-def test_many_bad_annotations(write, told):
-    flat, lost = [annotation(i, box=(1, 1, 0, 2)) for i in range(4)], annotation(4, 99)
-    file = write(coco(*flat, lost, annotation(5)))
+def test_many_bad_annotations(write, log):
+    flat, last = [annotation(i, box=(1, 1, 0, 2)) for i in range(4)], annotation(4, 99)
+    file = write(coco(*flat, last, annotation(5)))
     assert (
         "annotation 0 has a box without area, width 0 and height 2 (and 3 more such, 1 bad in other ways); "
         in refusal(file)
     )
     assert read_annotations(file, skip_bad=True).ids.tolist() == [5]
-    assert told.messages[0].startswith(f"{file}: left out 5 of 6 annotations: annotation 0 has a box ")
-    assert told.messages[0].endswith("annotation 2 has a box without area, width 0 and height 2 and 2 more")
-    assert "none of the 5 annotations can be used (annotation 0 has" in refusal(write(coco(*flat, lost)), skip_bad=True)
+    assert log.messages[0].startswith(f"{file}: left out 5 of 6 annotations: annotation 0 has a box ")
+    assert log.messages[0].endswith("annotation 2 has a box without area, width 0 and height 2 and 2 more")
+    assert "none of the 5 annotations can be used (annotation 0 has" in refusal(write(coco(*flat, last)), skip_bad=True)
 
 
 @pytest.fixture
-def cached(monkeypatch):
+def parses(monkeypatch):
     """Every file has a cache; a list of the files that were read in spite of it."""
-    read, parse = [], cache.parse
+    calls, parse = [], cache.parse
     monkeypatch.setattr(cache, "_CACHED_FROM", 1)
-    monkeypatch.setattr(cache, "parse", lambda file, masks: read.append(masks) or parse(file, masks))
-    return read
+    monkeypatch.setattr(cache, "parse", lambda file, masks: calls.append(masks) or parse(file, masks))
+    return calls
 
 
 @pytest.mark.parametrize("masks", [False, True])
-@pytest.mark.parametrize("given", [(), (annotation(1), annotation(2, segmentation=run_lengths(np.eye(8, 10), False)))])
-def test_cache(write, monkeypatch, cached, given, masks):
-    file = write(lvis(*given))
-    fresh, again = (read_annotations(file, masks=masks) for _ in range(2))
-    assert cached == [masks]
-    assert fresh.cache == again.cache
-    assert not again.boxes.flags.writeable
-    reopened = pickle.loads(pickle.dumps(again))
-    assert reopened.cache == again.cache
+@pytest.mark.parametrize(
+    "entries", [(), (annotation(1), annotation(2, segmentation=run_lengths(np.eye(8, 10), False)))]
+)
+def test_cache(write, monkeypatch, parses, entries, masks):
+    file = write(lvis(*entries))
+    fresh, copy = (read_annotations(file, masks=masks) for _ in range(2))
+    assert parses == [masks]
+    assert fresh.cache == copy.cache
+    assert not copy.boxes.flags.writeable
+    clone = pickle.loads(pickle.dumps(copy))
+    assert clone.cache == copy.cache
     monkeypatch.setattr(cache, "_CACHED_FROM", 2**24)
     direct = read_annotations(file, masks=masks)
     assert direct.cache is None
     assert not direct.boxes.flags.writeable
     assert same(fresh, direct)
-    assert same(again, direct)
-    assert same(reopened, direct)
+    assert same(copy, direct)
+    assert same(clone, direct)
     assert same(pickle.loads(pickle.dumps(direct)), direct)
-    shutil.rmtree(again.cache)
+    shutil.rmtree(copy.cache)
     with pytest.raises(InputError, match="was removed in the meantime; start again"):
-        pickle.loads(pickle.dumps(again))
+        pickle.loads(pickle.dumps(copy))
 
 
-def test_the_cache_of_a_changed_file_is_replaced(write, cached):
+def test_the_cache_of_a_changed_file_is_replaced(write, parses):
     first = read_annotations(write(coco(annotation(1))))
     file = write(coco(annotation(2)))
     os.utime(file, ns=(1, 1))
@@ -386,55 +388,55 @@ def test_the_cache_of_a_changed_file_is_replaced(write, cached):
     assert second.ids.tolist() == [2]
     assert first.ids.tolist() == [1]
     read_annotations(file, masks=True)
-    assert cached == [False, False, True]
+    assert parses == [False, False, True]
     assert len(list((file.parent / ".longtail").iterdir())) == 2
 
 
-def test_the_cache_keeps_what_is_bad(write, told, cached):
+def test_the_cache_keeps_what_is_bad(write, log, parses):
     file = write(coco(annotation(1), annotation(2, 99)))
     assert refusal(file) == refusal(file)
     assert read_annotations(file, skip_bad=True).ids.tolist() == [1]
-    assert len(told.messages) == len(cached) == 1
+    assert len(log.messages) == len(parses) == 1
 
 
 @pytest.mark.parametrize("name", ["about.json", "boxes.npy", "crowd.npy"])
 @pytest.mark.parametrize("damage", [b"", b"{}", None, "cut", "other"])
-def test_a_damaged_cache_is_made_anew(write, cached, name, damage):
+def test_a_damaged_cache_is_made_anew(write, parses, name, damage):
     file = write(coco(annotation(1)))
-    found = read_annotations(file)
-    part = found.cache / name
+    annotations = read_annotations(file)
+    part = annotations.cache / name
     if damage is None:
         part.unlink()
     elif damage == "other":
-        shutil.copy(found.cache / "ids.npy", part)
+        shutil.copy(annotations.cache / "ids.npy", part)
     else:
         part.write_bytes(part.read_bytes()[:-3] if damage == "cut" else damage)
     for _ in range(2):
         assert read_annotations(file).boxes.tolist() == [[1, 1, 6, 5]]
-    assert len(cached) == 2
+    assert len(parses) == 2
 
 
-def test_no_cache_where_the_folder_cannot_be_written(write, told, cached, tmp_path):
+def test_no_cache_where_the_folder_cannot_be_written(write, log, parses, tmp_path):
     (tmp_path / ".longtail").touch()
     file = write(coco(annotation(1)))
     for _ in range(2):
         assert read_annotations(file).cache is None
-    assert len(cached) == len(told.messages) == 2
-    assert told.messages[0].startswith(f"{tmp_path}/.longtail: cannot be written (")
+    assert len(parses) == len(log.messages) == 2
+    assert log.messages[0].startswith(f"{tmp_path}/.longtail: cannot be written (")
 
 
-def test_no_part_of_a_cache_is_left(write, told, cached, monkeypatch, tmp_path):
+def test_no_part_of_a_cache_is_left(write, log, parses, monkeypatch, tmp_path):
     def full(file, values):
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
     assert read_annotations(write(coco(annotation(1)))).ids.tolist() == [1]
-    assert "(No space left on device)" in told.messages[0]
+    assert "(No space left on device)" in log.messages[0]
     assert list((tmp_path / ".longtail").iterdir()) == []
 
 
-def test_the_cache_of_a_quicker_process_stays(write, cached, monkeypatch):
+def test_the_cache_of_a_quicker_process_stays(write, parses, monkeypatch):
     file = write(coco(annotation(1)))
     parse = cache.parse
 
@@ -460,15 +462,15 @@ def test_masks_without_faster_coco_eval(write, monkeypatch):
 
 
 def test_check_files(write, tmp_path):
-    found = read_annotations(write(lvis()))
+    annotations = read_annotations(write(lvis()))
     (tmp_path / "val2017").mkdir()
     (tmp_path / "val2017" / "9.jpg").touch()
-    with pytest.raises(InputError) as caught:
-        check_files(found, tmp_path)
-    assert str(caught.value) == (
-        f"{found.file}, image 5: no such file: {tmp_path}/val2017/5.jpg; 2 of 3 images are missing: "
+    with pytest.raises(InputError) as error:
+        check_files(annotations, tmp_path)
+    assert str(error.value) == (
+        f"{annotations.file}, image 5: no such file: {tmp_path}/val2017/5.jpg; 2 of 3 images are missing: "
         f"put them below {tmp_path}, or leave such images out by --data.skip_bad_annotations true"
     )
     for number in (5, 7):
         (tmp_path / "val2017" / f"{number}.jpg").touch()
-    check_files(found, tmp_path)
+    check_files(annotations, tmp_path)

@@ -16,7 +16,7 @@ from longtail.files.tables.entries import Reading
 
 
 @pytest.fixture(autouse=True)
-def _told(caplog: pytest.LogCaptureFixture) -> None:
+def _log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="longtail")
 
 
@@ -186,7 +186,7 @@ TASKS = [
                         "origin": "manual",
                     }
                 ],
-                "was_cancelled": cancelled,
+                "was_cancelled": skip,
                 "lead_time": 2.5,
             }
         ],
@@ -194,7 +194,7 @@ TASKS = [
         "predictions": [],
         "data": {"image": place},
     }
-    for label, place, cancelled in [
+    for label, place, skip in [
         ("Cat", "/data/upload/1/0a1b2c3d-a.jpg", False),
         ("Dog", "/data/local-files/?d=pets/b%20c.jpg", False),
         ("Dog", "s3://bucket/pets/d.jpg", True),
@@ -231,8 +231,8 @@ def test_label_studio(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: st
     assert pairs(read_folder(tmp_path, reading)["all"], tmp_path) == expected
     assert pairs(read_file(file, None, Reading())["all"], tmp_path) == expected
     assert f"read as {kind}" in caplog.text
-    left = [(1, "image", "without a class in project-1.json", Why.OTHER)] if content is TASKS else []
-    assert reading.passed.counts("image") == left, "a task that was skipped has none"
+    skips = [(1, "image", "without a class in project-1.json", Why.OTHER)] if content is TASKS else []
+    assert reading.passed.counts("image") == skips, "a task that was skipped has none"
 
 
 def test_several_choices(tmp_path: Path) -> None:

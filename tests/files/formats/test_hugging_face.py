@@ -34,7 +34,7 @@ FEATURES = {"image": {"_type": "Image"}, "label": {"names": NAMES, "_type": "Cla
 
 
 @pytest.fixture(autouse=True)
-def _told(caplog: pytest.LogCaptureFixture) -> None:
+def _log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="longtail")
 
 
@@ -56,7 +56,7 @@ def table(
     return with_features(content, features)
 
 
-def saved(folder: Path, content: Any, split: str | None = None) -> Path:
+def save(folder: Path, content: Any, split: str | None = None) -> Path:
     """As ``Dataset.save_to_disk``: a stream of Arrow."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
@@ -78,7 +78,7 @@ def saved(folder: Path, content: Any, split: str | None = None) -> Path:
     return folder
 
 
-def seen(listing: Listing) -> list[tuple[int, str]]:
+def samples(listing: Listing) -> list[tuple[int, str]]:
     """The grey of each image, with its class."""
     greys = [np.asarray(decode(path))[0, 0, 0] for path in listing.paths]
     return [(int(grey), listing.classes[target]) for grey, target in zip(greys, listing.targets, strict=True)]
@@ -98,7 +98,7 @@ def hub(tmp_path: Path) -> Path:
 def test_push_to_hub(hub: Path, caplog: pytest.LogCaptureFixture) -> None:
     reading = Reading()
     listings = read_folder(hub, reading)
-    assert {name: seen(listing) for name, listing in listings.items()} == {
+    assert {name: samples(listing) for name, listing in listings.items()} == {
         "train": [(10, "dog"), (20, "cat"), (30, "dog")],
         "val": [(40, "cat")],
     }
@@ -110,23 +110,23 @@ def test_push_to_hub(hub: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert "left out 1 class without an image: owl" in caplog.text
     first = Path(listings["train"].paths[0])
     assert first.relative_to(hub).as_posix() == ".longtail/images/data/train-00000-of-00002.parquet/row1-10.png"
-    written = first.stat().st_mtime_ns
+    time = first.stat().st_mtime_ns
     assert read_folder(hub, Reading())["train"].paths == listings["train"].paths
-    assert first.stat().st_mtime_ns == written, "they are unpacked once"
+    assert first.stat().st_mtime_ns == time, "they are unpacked once"
     parquet(hub / train, table([11, 20], [1, 0], FEATURES))
-    assert seen(read_folder(hub, Reading())["train"])[0] == (11, "dog"), "the table is another one"
+    assert samples(read_folder(hub, Reading())["train"])[0] == (11, "dog"), "the table is another one"
     assert not list(hub.glob("**/*.tmp"))
 
 
 def test_save_to_disk(tmp_path: Path) -> None:
-    saved(tmp_path / "all", table([10, 20], [1, 2]), "train")
+    save(tmp_path / "all", table([10, 20], [1, 2]), "train")
     (tmp_path / "all" / "cache-0123456789abcdef.arrow").write_bytes(b"of a map")
-    assert seen(read_folder(tmp_path / "all", Reading())["all"]) == [(10, "dog"), (20, "owl")]
-    saved(tmp_path / "dict/train", table([10, 20], [1, 2]))
-    saved(tmp_path / "dict/valid", table([30], [2]))
+    assert samples(read_folder(tmp_path / "all", Reading())["all"]) == [(10, "dog"), (20, "owl")]
+    save(tmp_path / "dict/train", table([10, 20], [1, 2]))
+    save(tmp_path / "dict/valid", table([30], [2]))
     (tmp_path / "dict/dataset_dict.json").write_text('{"splits": ["train", "valid"]}')
     listings = read_folder(tmp_path / "dict", Reading())
-    assert {name: seen(listing) for name, listing in listings.items()} == {
+    assert {name: samples(listing) for name, listing in listings.items()} == {
         "train": [(10, "dog"), (20, "owl")],
         "val": [(30, "owl")],
     }
@@ -161,14 +161,14 @@ def test_names_in_the_readme_and_plain_bytes(tmp_path: Path) -> None:
     assert listing.classes == ["1", "3"]
     (tmp_path / "default" / "README.md").write_text(README)
     listing = read_folder(tmp_path, Reading())["train"]
-    assert seen(listing) == [(10, "dog"), (20, "owl")]
+    assert samples(listing) == [(10, "dog"), (20, "owl")]
     assert [Path(path).name for path in listing.paths] == ["row1.jpg", "row2.png"]
 
 
 def test_one_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = parquet(tmp_path / "pets.parquet", table([10, 20, 30], ["x", "y", "y"], split=["train", "dev", "train"]))
     listings = read_file(file, None, Reading())
-    assert {name: seen(listing) for name, listing in listings.items()} == {
+    assert {name: samples(listing) for name, listing in listings.items()} == {
         "train": [(10, "x"), (30, "y")],
         "val": [(20, "y")],
     }
@@ -177,23 +177,23 @@ def test_one_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 def test_images_that_are_named(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8), (20, 20, 20)).save(tmp_path / "b.png")
     file = parquet(tmp_path / "t.parquet", table([10, {"bytes": None, "path": "b.png"}], ["x", "y"]))
-    assert seen(read_file(file, None, Reading())["all"]) == [(10, "x"), (20, "y")]
+    assert samples(read_file(file, None, Reading())["all"]) == [(10, "x"), (20, "y")]
 
 
 def test_which_column(tmp_path: Path) -> None:
     content = table([10, 20], [1, 0])
     content = content.append_column("mask", content["image"]).append_column("fine", pa.array([3, 4]))
     file = parquet(tmp_path / "t.parquet", content)
-    assert seen(read_file(file, None, Reading())["all"]) == [(10, "1"), (20, "0")]
-    chosen = Reading(columns=Columns("mask", "fine"))
-    assert seen(read_file(file, None, chosen)["all"]) == [(10, "3"), (20, "4")]
+    assert samples(read_file(file, None, Reading())["all"]) == [(10, "1"), (20, "0")]
+    choice = Reading(columns=Columns("mask", "fine"))
+    assert samples(read_file(file, None, choice)["all"]) == [(10, "3"), (20, "4")]
     parquet(file, content.rename_columns(["left", "coarse", "right", "fine"]))
     assert "which column has the images? There are left, right: give --data.path_column left" in refusal(file)
     reading = Reading(columns=Columns("left"))
     assert "which column has the classes? There are left, coarse, fine: give --data.label" in refusal(file, reading)
 
 
-def test_images_beside_the_tables_are_told(hub: Path, told: pytest.LogCaptureFixture) -> None:
+def test_images_beside_the_tables_are_told(hub: Path, log: pytest.LogCaptureFixture) -> None:
     (hub / "images").mkdir()
     (hub / "images" / "a.JPG").touch()
     data = Folder(hub, batch_size=1)
@@ -225,7 +225,7 @@ def test_a_row_without_an_image_or_class(tmp_path: Path) -> None:
     file = parquet(tmp_path / "t.parquet", table([10, None, 20, 30], [1, 0, 0, None]))
     assert f"{file}, row 2: there is no image; fill it in or remove the row, or leave such rows out by" in refusal(file)
     reading = Reading(skip=True)
-    assert seen(read_file(file, None, reading)["all"]) == [(10, "1"), (20, "0")]
+    assert samples(read_file(file, None, reading)["all"]) == [(10, "1"), (20, "0")]
     assert reading.passed.counts("image") == [
         (1, "row", "of t.parquet without image", Why.GONE),
         (1, "image", "without a class in t.parquet", Why.FAULTY),
@@ -240,9 +240,9 @@ def test_bytes_that_are_no_image(tmp_path: Path) -> None:
     odd = {"bytes": b"<html>", "path": "a.png"}
     file = parquet(tmp_path / "t.parquet", table([10, odd, 20, 30, 40], [1, 0, 0, 1, 1]))
     data = Table(file, batch_size=1)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         data.setup("fit")
-    message = str(caught.value)
+    message = str(error.value)
     assert "t.parquet/row2-a.png: not an image in a known format (" in message
     assert message.endswith("; correct it where it was packed from, or leave such files out by --skip-bad-images")
     data = Table(file, batch_size=1, skip_bad_images=True)
@@ -266,7 +266,7 @@ def test_files_that_cannot_be_read(hub: Path) -> None:
 
 
 def test_a_stream_that_was_cut_off(tmp_path: Path) -> None:
-    folder = saved(tmp_path, table([10, 20], [1, 2]))
+    folder = save(tmp_path, table([10, 20], [1, 2]))
     file = folder / "data-00000-of-00001.arrow"
     file.write_bytes(file.read_bytes()[:-200])
     assert f"{file}: not a readable Arrow file (" in refusal(folder)
@@ -301,7 +301,7 @@ def test_the_configuration_says_the_splits(hub: Path, caplog: pytest.LogCaptureF
     (hub / "README.md").write_text(CONFIGS)
     parquet(hub / "more/a.parquet", table([70], [1], FEATURES))
     listings = read_folder(hub, Reading())
-    assert {name: seen(listing) for name, listing in listings.items()} == {
+    assert {name: samples(listing) for name, listing in listings.items()} == {
         "train": [(40, "cat"), (70, "dog")],
         "val": [(10, "dog"), (20, "cat"), (30, "dog")],
     }
@@ -322,18 +322,18 @@ def test_a_configuration_of_folders_and_tables(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(head)
     listings = read_folder(tmp_path, Reading())
     expected = {"train": [(1, "cat"), (2, "dog"), (4, "dog")], "val": [(3, "cat")]}
-    assert {name: seen(listing) for name, listing in listings.items()} == expected
+    assert {name: samples(listing) for name, listing in listings.items()} == expected
     (tmp_path / "b/metadata.csv").write_text("file_name,label\ncat/1.png,dog\n")
     (tmp_path / "a/metadata.csv").write_text("file_name,label\ncat/1.png,dog\ndog/1.png,cat\n")
     head = head.replace("[a/**, c/**], dev: b/**", "a/**, dev: b/**")
     (tmp_path / "README.md").write_text(head)
     listings = read_folder(tmp_path, Reading())
     expected = {"train": [(1, "dog"), (2, "cat")], "val": [(3, "dog")]}
-    assert {name: seen(listing) for name, listing in listings.items()} == expected
+    assert {name: samples(listing) for name, listing in listings.items()} == expected
     (tmp_path / "README.md").write_text("---\nconfigs:\n- {config_name: x, data_dir: a}\n---\n")
     (tmp_path / "a/metadata.csv").unlink()
     data = Folder(tmp_path, batch_size=1, val_fraction=0)
-    assert seen(data.list_images()["all"]) == [(1, "cat"), (2, "dog")]
+    assert samples(data.list_images()["all"]) == [(1, "cat"), (2, "dog")]
 
 
 def test_a_class_in_one_split_only(hub: Path) -> None:
@@ -370,7 +370,7 @@ def test_imagefolder(tmp_path: Path, name: str) -> None:
             lines = [{"file_name": a, "objects": {"bbox": []}, "label": b} for a, b in pairs]
             (folder / name).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     listings = read_folder(tmp_path, Reading())
-    assert {split: seen(listing) for split, listing in listings.items()} == {
+    assert {split: samples(listing) for split, listing in listings.items()} == {
         "train": [(1, "cat"), (2, "dog")],
         "test": [(1, "dog")],
     }
@@ -392,22 +392,22 @@ def test_what_stops_the_unpacking_leaves_nothing_half_written(hub: Path, monkeyp
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         return write(path, content)
 
-    def stopped(path: Path, content: bytes) -> int:
+    def interrupt(path: Path, content: bytes) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Path, "write_bytes", full)
     assert refusal(first).endswith("row2-20.png: No space left on device: free some space")
-    monkeypatch.setattr(Path, "write_bytes", stopped)
+    monkeypatch.setattr(Path, "write_bytes", interrupt)
     with pytest.raises(KeyboardInterrupt):
         read_file(first, None, Reading())
     monkeypatch.setattr(Path, "write_bytes", write)
     assert not [path for path in (hub / "data/.longtail").rglob("*") if path.is_file() and path.name != ".lock"]
-    assert seen(read_file(first, None, Reading())["all"]) == [(10, "dog"), (20, "cat")]
+    assert samples(read_file(first, None, Reading())["all"]) == [(10, "dog"), (20, "cat")]
 
 
 def test_several_processes_unpack_once(hub: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda _: seen(read_folder(hub, Reading())["train"]), range(4)))
+        results = list(pool.map(lambda _: samples(read_folder(hub, Reading())["train"]), range(4)))
     assert results == [[(10, "dog"), (20, "cat"), (30, "dog")]] * 4
     assert len(list(hub.glob(".longtail/images/data/train-00000-of-00002.parquet/*.png"))) == 2
 
@@ -430,9 +430,9 @@ def test_videos_in_a_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
 
 def test_images_in_a_table_are_predicted(tmp_path: Path) -> None:
     file = parquet(tmp_path / "t.parquet", table([10, 20], [0, 1]))
-    listed = listed_files(file, IMAGES)
-    assert [each.name for each in listed] == ["t.parquet/row1-10.png", "t.parquet/row2-20.png"]
-    assert [int(np.asarray(decode(each.path))[0, 0, 0]) for each in listed] == [10, 20]
+    files = listed_files(file, IMAGES)
+    assert [entry.name for entry in files] == ["t.parquet/row1-10.png", "t.parquet/row2-20.png"]
+    assert [int(np.asarray(decode(entry.path))[0, 0, 0]) for entry in files] == [10, 20]
 
 
 @pytest.mark.parametrize("name", ["train.zip", "data/train.tar.gz"])
@@ -449,8 +449,8 @@ def test_the_splits_of_a_run_hold_for_rows(hub: Path) -> None:
     data.setup("fit")
     record = SplitRecord.of(data)
     assert record is not None
-    other = {"bytes": plain(31), "path": "30.png"}
-    parquet(hub / "data/train-00001-of-00002.parquet", table([other, 70], [1, 0], FEATURES))
+    picture = {"bytes": plain(31), "path": "30.png"}
+    parquet(hub / "data/train-00001-of-00002.parquet", table([picture, 70], [1, 0], FEATURES))
     later = Folder(hub, batch_size=1)
     later.recall = Recall(record)
     later.setup("fit")

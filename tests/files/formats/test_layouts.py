@@ -108,10 +108,10 @@ OTHERS = [
 @pytest.mark.parametrize(("make", "recipe"), OTHERS, ids=lambda value: getattr(value, "__name__", None))
 def test_images_name_the_recipe_of_another_grain(make: Callable[[Path], None], recipe: str, tmp_path: Path) -> None:
     make(tmp_path)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         Folder(tmp_path).list_images()
-    assert str(caught.value).startswith(f"{tmp_path} holds ")
-    assert str(caught.value).endswith(f": give --recipe {recipe}")
+    assert str(error.value).startswith(f"{tmp_path} holds ")
+    assert str(error.value).endswith(f": give --recipe {recipe}")
 
 
 def photos(root: Path) -> None:

@@ -49,21 +49,21 @@ def test_pixels_are_those_of_the_files_or_smaller(photos, tmp_path):
         np.testing.assert_array_equal(whole[row], np.asarray(decode(path)))
     small = decoded(paths, 15, None, tmp_path / "small").reader(paths[::-1])
     assert [small[row].shape for row in range(5)] == [(15, 18, 3), (15, 18, 3), (15, 19, 3), (15, 19, 3), (15, 20, 3)]
-    wanted = decode(paths[-1], lambda *size: min(size) / 15).resize((18, 15), Image.Resampling.BICUBIC)
-    np.testing.assert_array_equal(small[0], np.asarray(wanted))
-    again = pickle.loads(pickle.dumps(small))
-    np.testing.assert_array_equal(again[3], small[3])
+    picture = decode(paths[-1], lambda *size: min(size) / 15).resize((18, 15), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(small[0], np.asarray(picture))
+    copy = pickle.loads(pickle.dumps(small))
+    np.testing.assert_array_equal(copy[3], small[3])
     small[0][:] = 7  # nobody's file
-    np.testing.assert_array_equal(decoded(paths, 15, None, tmp_path / "small").reader(paths[::-1])[0], again[0])
+    np.testing.assert_array_equal(decoded(paths, 15, None, tmp_path / "small").reader(paths[::-1])[0], copy[0])
 
 
 @pytest.mark.parametrize("crops", [[None], [PlainView(), PlainView()]])
 def test_tensors_are_equal_where_nothing_is_made_smaller(photos, crops):
     views = [PlainView() if view is None else view for view in crops]
     options: dict[str, Any] = {"root": photos, "views": views, "batch_size": 2, "image_size": 24}
-    plain, kept = Folder(**options), Folder(**options, cache="disk", cache_size=64)
+    plain, disk = Folder(**options), Folder(**options, cache="disk", cache_size=64)
     for split in ("train", "val"):
-        ours, theirs = kept.split(split).images, plain.split(split).images
+        ours, theirs = disk.split(split).images, plain.split(split).images
         for row in range(len(ours.images)):
             for draw in (0, 1):
                 assert torch.equal(ours[row, draw][0]["images"], theirs[row, draw][0]["images"])
@@ -74,17 +74,17 @@ def test_where_there_are_no_locks_each_decodes_for_itself(photos, tmp_path, monk
     monkeypatch.setattr(module, "alone", lambda home: home.mkdir(parents=True, exist_ok=True) or nullcontext(False))
     paths = files(photos)
     with ThreadPoolExecutor(2) as pool:
-        for kept in pool.map(lambda _: decoded(paths, 100, None, tmp_path / "home").reader(paths), range(2)):
-            np.testing.assert_array_equal(kept[3], np.asarray(decode(paths[3])))
+        for reader in pool.map(lambda _: decoded(paths, 100, None, tmp_path / "home").reader(paths), range(2)):
+            np.testing.assert_array_equal(reader[3], np.asarray(decode(paths[3])))
     one_folder(tmp_path / "home")
 
 
 def test_features_of_smaller_pixels_are_others(photos):
-    plain, kept = Folder(photos, image_size=24), Folder(photos, image_size=24, cache="disk", cache_size=16)
-    assert plain.fingerprint("train") != kept.fingerprint("train")
+    plain, disk = Folder(photos, image_size=24), Folder(photos, image_size=24, cache="disk", cache_size=16)
+    assert plain.fingerprint("train") != disk.fingerprint("train")
 
 
-def test_it_is_done_once_for_each_state_of_the_files(photos, tmp_path, monkeypatch, told):
+def test_it_is_done_once_for_each_state_of_the_files(photos, tmp_path, monkeypatch, log):
     calls = []
     monkeypatch.setattr(module, "decode", lambda *args: calls.append(args[0]) or decode(*args))
     paths = files(photos)
@@ -92,33 +92,33 @@ def test_it_is_done_once_for_each_state_of_the_files(photos, tmp_path, monkeypat
         list(pool.map(lambda _: decoded(paths, 64, None, tmp_path / "home"), range(2)))
     decoded(paths[::-1], 64, None, tmp_path / "home")
     assert len(calls) == 10
-    assert "pixels of 10 images in" in told.text
+    assert "pixels of 10 images in" in log.text
     os.utime(paths[0], (1, 1))
     decoded(paths, 64, None, tmp_path / "home")
     assert len(calls) == 20
 
 
-@pytest.mark.parametrize("cut", [0, 1])
-def test_it_goes_on_where_it_was_stopped(photos, tmp_path, monkeypatch, cut):
+@pytest.mark.parametrize("loss", [0, 1])
+def test_it_goes_on_where_it_was_stopped(photos, tmp_path, monkeypatch, loss):
     monkeypatch.setattr(module, "_BLOCK", 3)
     paths, home, calls = files(photos), tmp_path / "home", []
 
-    def stopping(path: str, *args: Any) -> Image.Image:
+    def stop(path: str, *args: Any) -> Image.Image:
         calls.append(path)
         if path == paths[7] and len(calls) < 10:
             raise InputError("stopped")
         return decode(path, *args)
 
-    monkeypatch.setattr(module, "decode", stopping)
+    monkeypatch.setattr(module, "decode", stop)
     with pytest.raises(InputError, match="stopped"):
         decoded(paths, 64, None, home)
     part = one_folder(home)
     assert part.suffix == ".part"
-    os.truncate(part / "pixels.bin", (part / "pixels.bin").stat().st_size - cut)
+    os.truncate(part / "pixels.bin", (part / "pixels.bin").stat().st_size - loss)
     calls.clear()
     monkeypatch.setattr(module, "decode", lambda path, *args: calls.append(path) or decode(path, *args))
     pixels = decoded(paths, 64, None, home).reader(paths)
-    assert sorted(calls) == paths[6 - cut :]
+    assert sorted(calls) == paths[6 - loss :]
     for row, path in enumerate(paths):
         np.testing.assert_array_equal(pixels[row], np.asarray(decode(path)))
 

@@ -38,15 +38,15 @@ def pgm(path: Path, values: Values, top: int) -> Path:
 def test_twelve_bits_are_scaled_from_their_largest_value(
     write: Callable[[Path], Path], bit_depth: int | None, tmp_path: Path
 ) -> None:
-    found = pixels(write(tmp_path / "a"), bit_depth)
-    assert len(np.unique(found)) == 256
-    assert np.array_equal(found, expected(RAMP, 4095))
+    levels = pixels(write(tmp_path / "a"), bit_depth)
+    assert len(np.unique(levels)) == 256
+    assert np.array_equal(levels, expected(RAMP, 4095))
 
 
 @pytest.mark.parametrize("bit_depth", [None, 12])
 def test_a_pgm_says_its_largest_value(bit_depth: int | None, tmp_path: Path) -> None:
-    found = pixels(pgm(tmp_path / "a.pgm", RAMP, 4095), bit_depth)
-    assert np.abs(found.astype(int) - expected(RAMP, 4095)).max() <= 1  # Pillow rounds to 16 bits on the way
+    levels = pixels(pgm(tmp_path / "a.pgm", RAMP, 4095), bit_depth)
+    assert np.abs(levels.astype(int) - expected(RAMP, 4095)).max() <= 1  # Pillow rounds to 16 bits on the way
     dark = np.minimum(RAMP, 15)
     assert pixels(pgm(tmp_path / "b.pgm", dark, 4095), bit_depth).max() == 1  # round(255 * 15 / 4095)
 
@@ -59,15 +59,15 @@ def test_significant_bits_that_fill_all_sixteen_are_scaled_from_all(dark: bool, 
 
 
 def test_without_a_word_all_sixteen_bits_count(tmp_path: Path) -> None:
-    found = pixels(write_png(tmp_path / "a.png", RAMP))
-    assert len(np.unique(found)) == 17
-    assert np.array_equal(found, expected(RAMP, 65535))
+    levels = pixels(write_png(tmp_path / "a.png", RAMP))
+    assert len(np.unique(levels)) == 17
+    assert np.array_equal(levels, expected(RAMP, 65535))
 
 
 def test_what_is_over_the_depth_is_white(tmp_path: Path) -> None:
-    found = pixels(write_png(tmp_path / "a.png", RAMP), 10)
-    assert np.array_equal(found, expected(RAMP, 1023))
-    assert (found[RAMP > 1023] == 255).all()
+    levels = pixels(write_png(tmp_path / "a.png", RAMP), 10)
+    assert np.array_equal(levels, expected(RAMP, 1023))
+    assert (levels[RAMP > 1023] == 255).all()
 
 
 @pytest.mark.parametrize("bit_depth", [None, 12])
@@ -77,11 +77,11 @@ def test_colours_of_twelve_bits(bit_depth: int | None, tmp_path: Path) -> None:
     grey = [expected(colours[..., channel], 4095)[..., 0] for channel in range(3)]
     assert np.array_equal(pixels(write_png(tmp_path / "a.png", colours, bits), bit_depth), np.stack(grey, axis=-1))
     opaque = np.concatenate([colours, np.full((64, 64, 1), 65535, np.uint16)], axis=-1)
-    found = pixels(write_png(tmp_path / "b.png", opaque, (*bits, 16) if bits else ()), bit_depth)
-    assert np.array_equal(found, np.stack(grey, axis=-1))
+    levels = pixels(write_png(tmp_path / "b.png", opaque, (*bits, 16) if bits else ()), bit_depth)
+    assert np.array_equal(levels, np.stack(grey, axis=-1))
     transparent = np.stack([RAMP, np.zeros_like(RAMP)], axis=-1)
-    found = pixels(write_png(tmp_path / "c.png", transparent, (12, 16) if bits else ()), bit_depth)
-    assert (found == 255).all()  # laid on white
+    levels = pixels(write_png(tmp_path / "c.png", transparent, (12, 16) if bits else ()), bit_depth)
+    assert (levels == 255).all()  # laid on white
 
 
 def test_colours_of_sixteen_bits_stay_as_they_were(tmp_path: Path) -> None:
@@ -93,11 +93,11 @@ def test_colours_of_sixteen_bits_stay_as_they_were(tmp_path: Path) -> None:
 def test_colours_of_sixteen_bits_in_a_tiff_cannot_be_scaled(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", np.stack([RAMP] * 3, axis=-1), 16)
     assert np.array_equal(pixels(path), np.stack([RAMP >> 8] * 3, axis=-1))
-    for refused in (lambda: pixels(path, 12), lambda: tell_depth([str(path)], 12)):
+    for call in (lambda: pixels(path, 12), lambda: tell_depth([str(path)], 12)):
         with pytest.raises(
             InputError, match="read by the upper 8, which bit_depth cannot change in TIFF: save it as PNG"
         ):
-            refused()
+            call()
 
 
 @pytest.mark.parametrize(
@@ -117,15 +117,15 @@ def test_unused_bits_are_told(
     significant: tuple[int, ...],
     bit_depth: int | None,
     message: str,
-    told: pytest.LogCaptureFixture,
+    log: pytest.LogCaptureFixture,
     tmp_path: Path,
 ) -> None:
     eight = tmp_path / "eight.png"
     Image.new("RGB", (4, 4)).save(eight)
     paths = [write_png(tmp_path / name, values, significant) for name in ("a.png", "b.png")]
     tell_depth([str(path) for path in (*paths, eight)], bit_depth)
-    assert len(told.messages) == bool(message)
-    assert message in "".join(told.messages)
+    assert len(log.messages) == bool(message)
+    assert message in "".join(log.messages)
 
 
 def test_a_depth_that_cannot_be_is_refused(tmp_path: Path) -> None:
@@ -141,12 +141,12 @@ def test_a_depth_that_cannot_be_is_refused(tmp_path: Path) -> None:
             tell_depth(paths, bit_depth)
 
 
-def test_bad_files_are_left_to_those_who_decode_them(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
-    cut = write_png(tmp_path / "cut.png", RAMP)
-    cut.write_bytes(cut.read_bytes()[:-2000])
+def test_bad_files_are_left_to_those_who_decode_them(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    stump = write_png(tmp_path / "cut.png", RAMP)
+    stump.write_bytes(stump.read_bytes()[:-2000])
     (tmp_path / "text.png").write_text("text")
-    tell_depth([str(cut), str(tmp_path / "text.png"), str(tmp_path / "none.png")], None)
-    assert told.messages == []
+    tell_depth([str(stump), str(tmp_path / "text.png"), str(tmp_path / "none.png")], None)
+    assert log.messages == []
 
 
 def test_few_are_spread_over_all() -> None:

@@ -19,8 +19,8 @@ def scene(seed: int, side: int = 8) -> Image.Image:
     return Image.fromarray(pixels).resize((96, 80), Image.Resampling.BICUBIC)
 
 
-def changed(image: Image.Image, how: str) -> Image.Image:
-    match how:
+def variant(image: Image.Image, form: str) -> Image.Image:
+    match form:
         case "quality":
             file = io.BytesIO()
             image.save(file, "JPEG", quality=30)
@@ -42,12 +42,12 @@ def smalls(images: list[Image.Image]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("how", "found"),
+    ("form", "found"),
     [("quality", True), ("size", True), ("brightness", True), ("grey", True), ("mirror", False), ("crop", False)],
 )
-def test_a_picture_in_another_form_is_like_the_first_and_like_no_other(how: str, found: bool) -> None:
+def test_a_picture_in_another_form_is_like_the_first_and_like_no_other(form: str, found: bool) -> None:
     originals = [scene(i) for i in range(40)]
-    partners = near(smalls([changed(image, how) for image in originals]), smalls(originals))
+    partners = near(smalls([variant(image, form) for image in originals]), smalls(originals))
     assert partners.tolist() == (list(range(40)) if found else [-1] * 40)
 
 
@@ -57,22 +57,22 @@ def test_bands_find_what_a_comparison_of_all_pairs_finds(monkeypatch: pytest.Mon
     base = smalls([scene(i, 12) for i in range(20)]).astype(np.float64)
     noise = RANDOM.normal(size=(6, *base.shape)) * np.arange(0, 18, 3)[:, None, None, None]
     ours = np.clip(base + noise, 0, 255).astype(np.uint8).reshape(-1, *base.shape[1:])
-    others = base.astype(np.uint8)
+    theirs = base.astype(np.uint8)
     expected = []
-    for one in ours.astype(np.float64):
+    for image in ours.astype(np.float64):
         likeness = []
-        for other in others.astype(np.float64):
-            steps = [[row[x + 1] - row[x] for row in picture for x in range(16)] for picture in (one, other)]
+        for partner in theirs.astype(np.float64):
+            steps = [[row[x + 1] - row[x] for row in picture for x in range(16)] for picture in (image, partner)]
             bits = sum((a > 2) != (b > 2) for a, b in zip(*steps, strict=True))
             a, b = map(np.array, steps)
             cosine = float(a @ b / np.sqrt((a @ a) * (b @ b)))
             likeness.append(cosine if bits <= 23 and cosine >= 0.97 else 0.0)
         expected.append(int(np.argmax(likeness)) if max(likeness) else -1)
     assert 20 < np.count_nonzero(np.array(expected) >= 0) < 120
-    partners = near(ours, others).tolist()
-    missed = [i for i, (one, two) in enumerate(zip(partners, expected, strict=True)) if one != two]
-    assert len(missed) <= 2  # of those that differ in more than 15 bits a few agree in no band
-    assert all(partners[i] == -1 for i in missed)
+    partners = near(ours, theirs).tolist()
+    misses = [i for i, (row, partner) in enumerate(zip(partners, expected, strict=True)) if row != partner]
+    assert len(misses) <= 2  # of those that differ in more than 15 bits a few agree in no band
+    assert all(partners[i] == -1 for i in misses)
 
 
 def test_a_crowd_of_like_pictures_is_compared_with_some_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

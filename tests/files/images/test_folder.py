@@ -19,9 +19,9 @@ def fill(root: Path, *files: str) -> Path:
 
 
 def refusal(root: Path, kind: Kind = IMAGES) -> str:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         scan_folder(root, kind)
-    message = str(caught.value)
+    message = str(error.value)
     assert "\n" not in message
     return message
 
@@ -32,22 +32,22 @@ def relative(listing: Listing, root: Path) -> list[str]:
 
 def test_flat(tmp_path):
     fill(tmp_path, "dog/b.PNG", "dog/a.jpg", "cat/c.jpeg")
-    found = scan_folder(tmp_path)
-    assert list(found) == ["all"]
-    assert found["all"].classes == ["cat", "dog"]
-    assert relative(found["all"], tmp_path) == ["cat/c.jpeg", "dog/a.jpg", "dog/b.PNG"]
-    assert found["all"].targets.tolist() == [0, 1, 1]
-    assert found["all"].targets.dtype == np.int64
+    listings = scan_folder(tmp_path)
+    assert list(listings) == ["all"]
+    assert listings["all"].classes == ["cat", "dog"]
+    assert relative(listings["all"], tmp_path) == ["cat/c.jpeg", "dog/a.jpg", "dog/b.PNG"]
+    assert listings["all"].targets.tolist() == [0, 1, 1]
+    assert listings["all"].targets.dtype == np.int64
 
 
 @pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
 def test_split(tmp_path, val):
     fill(tmp_path, "train/a/1.jpg", "train/b/2.jpg", f"{val}/b/3.jpg", "test/a/4.jpg", "test/b/5.jpg", "notes/x.txt")
-    found = scan_folder(tmp_path)
-    assert list(found) == ["train", "val", "test"]
-    assert all(listing.classes == ["a", "b"] for listing in found.values())
-    assert found["val"].targets.tolist() == [1]
-    assert found["test"].class_counts().tolist() == [1, 1]
+    listings = scan_folder(tmp_path)
+    assert list(listings) == ["train", "val", "test"]
+    assert all(listing.classes == ["a", "b"] for listing in listings.values())
+    assert listings["val"].targets.tolist() == [1]
+    assert listings["test"].class_counts().tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_names_of_splits_in_those_of_classes(tmp_path, names):
 def test_what_is_passed_over_is_counted(tmp_path):
     fill(tmp_path, "train/a/1.jpg", "train/b/2.jpg", "train/b/3.nef", "train/a/4.txt", "train/5.jpg")
     fill(tmp_path, "test/6.jpg", "test/7.jpg", "extra/8.jpg", "notes/9.txt")
-    passed = PassedOver()
-    assert list(scan_folder(tmp_path, IMAGES, passed)) == ["train"]
-    assert passed.counts("image") == [
+    skips = PassedOver()
+    assert list(scan_folder(tmp_path, IMAGES, skips)) == ["train"]
+    assert skips.counts("image") == [
         (2, "file", "of another kind (.txt, .nef; raw data of cameras, .nef, has to be developed)", Why.OTHER),
         (1, "image", "beside the class folders", Why.OTHER),
         (2, "folder", "beside those of the splits (extra, notes)", Why.OTHER),
@@ -184,12 +184,12 @@ def test_unreadable_folder(tmp_path, monkeypatch, function):
     fill(tmp_path, "a/1.jpg", "b/sub/3.jpg")
     real = getattr(os, function)
 
-    def guarded(path, *args, **kwargs):
+    def guard(path, *args, **kwargs):
         if str(path).endswith("sub"):
             raise PermissionError(13, "Permission denied", path)
         return real(path, *args, **kwargs)
 
-    monkeypatch.setattr(os, function, guarded)
+    monkeypatch.setattr(os, function, guard)
     assert refusal(tmp_path).startswith(f"{tmp_path}/b/sub: cannot read the folder (Permission denied); check")
 
 
@@ -211,11 +211,11 @@ def test_no_class_folders(tmp_path, folder):
     )
 
 
-@pytest.mark.parametrize(("folder", "within"), [("", ""), ("train", " in train")])
-def test_single_class(tmp_path, folder, within):
+@pytest.mark.parametrize(("folder", "place"), [("", ""), ("train", " in train")])
+def test_single_class(tmp_path, folder, place):
     fill(tmp_path / folder, "cat/1.jpg", "cat/2.jpg")
     message = refusal(tmp_path)
-    assert message.startswith(f"{tmp_path}: only one class{within} (cat), at least two are needed; if that folder")
+    assert message.startswith(f"{tmp_path}: only one class{place} (cat), at least two are needed; if that folder")
 
 
 def test_classes_that_train_lacks(tmp_path):
@@ -228,10 +228,10 @@ def test_empty_unknown_class_of_a_split_is_ignored(tmp_path):
     assert len(scan_folder(tmp_path)["val"]) == 1
 
 
-@pytest.mark.parametrize(("folder", "within"), [("", ""), ("train", " in train")])
-def test_empty_classes(tmp_path, folder, within):
+@pytest.mark.parametrize(("folder", "place"), [("", ""), ("train", " in train")])
+def test_empty_classes(tmp_path, folder, place):
     fill(tmp_path / folder, "a/1.jpg", "b/1.jpg", *(f"{name}/x.txt" for name in "defgh"))
-    assert f"{tmp_path}: classes without any image{within}: d, e, f and 2 more; add" in refusal(tmp_path)
+    assert f"{tmp_path}: classes without any image{place}: d, e, f and 2 more; add" in refusal(tmp_path)
 
 
 def test_no_train_folder(tmp_path):
@@ -254,9 +254,9 @@ def test_videos_are_files_and_folders_of_images(tmp_path):
 
 def test_splits_of_videos(tmp_path):
     fill(tmp_path, "train/run/a/1.jpg", "train/sit/b.mp4", "val/sit/c/1.jpg", "notes/plot.png")
-    found = scan_folder(tmp_path, VIDEOS)
-    assert list(found) == ["train", "val"]
-    assert relative(found["train"], tmp_path) == ["train/run/a", "train/sit/b.mp4"]
+    listings = scan_folder(tmp_path, VIDEOS)
+    assert list(listings) == ["train", "val"]
+    assert relative(listings["train"], tmp_path) == ["train/run/a", "train/sit/b.mp4"]
 
 
 def test_an_image_beside_videos_makes_no_video_of_their_folder(tmp_path):
@@ -268,9 +268,9 @@ def test_an_image_beside_videos_makes_no_video_of_their_folder(tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["", "train"])
-@pytest.mark.parametrize("others", [(), ("sit/b.mp4", "walk/c.mp4")])
-def test_a_class_of_images_is_no_class_of_videos(tmp_path, folder, others):
-    fill(tmp_path / folder, "run/1.jpg", "run/2.jpg", *(others or ("sit/1.jpg",)))
+@pytest.mark.parametrize("files", [(), ("sit/b.mp4", "walk/c.mp4")])
+def test_a_class_of_images_is_no_class_of_videos(tmp_path, folder, files):
+    fill(tmp_path / folder, "run/1.jpg", "run/2.jpg", *(files or ("sit/1.jpg",)))
     assert f"{tmp_path / folder / 'run'}: its images are the frames of one video" in refusal(tmp_path, VIDEOS)
 
 

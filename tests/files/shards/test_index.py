@@ -18,7 +18,7 @@ import fsspec
 import numpy as np
 import pytest
 from PIL import Image
-from refusal import refused
+from refusal import refusal_of
 
 from longtail.data import Folder, Shards, Table
 from longtail.data.images.files import FileData
@@ -56,9 +56,9 @@ def photos(root: Path, split: str = "", shift: int = 0) -> Path:
     return root
 
 
-def packed(data: FileData, folder: Path, most: int = 3000, group: str = "") -> Path:
+def packed(data: FileData, folder: Path, limit: int = 3000, group: str = "") -> Path:
     listings = data.list_images()
-    pack(folder, listings, {split: data.file_names(split, its) for split, its in listings.items()}, most, group)
+    pack(folder, listings, {split: data.file_names(split, part) for split, part in listings.items()}, limit, group)
     return folder
 
 
@@ -68,15 +68,15 @@ def shards(tmp_path: Path) -> Path:
     return packed(Folder(tmp_path / "photos"), tmp_path / "shards")
 
 
-def assert_same_images(one: FileData, other: FileData) -> None:
+def assert_same_images(data: FileData, twin: FileData) -> None:
     """The same splits, with the same images in the same order."""
-    ours, theirs = one.list_images(), other.list_images()
+    ours, theirs = data.list_images(), twin.list_images()
     assert list(ours) == list(theirs)
     for split in ours:
         assert ours[split].classes == theirs[split].classes
         assert ours[split].groups == theirs[split].groups
         np.testing.assert_array_equal(ours[split].targets, theirs[split].targets)
-        assert one.file_names(split, ours[split]) == other.file_names(split, theirs[split])
+        assert data.file_names(split, ours[split]) == twin.file_names(split, theirs[split])
         for path, partner in zip(ours[split].paths, theirs[split].paths, strict=True):
             with open_binary(path) as file:
                 assert file.read() == Path(partner).read_bytes()
@@ -107,9 +107,9 @@ def test_paths_of_members():
     assert member_of(str(member)) == member
     assert str(member) == "set/a.tar[512:700]/cat/a[1].jpg"
     assert member_of("photos/a.tar/cat/a.jpg") is member_of("photos/a[1:2]/b.jpg") is None
-    twice = [str(Member("set/a.tar", 0, 1, "0.jpg")), str(Member("set/b.tar", 0, 1, "0.jpg"))]
-    assert member_names(twice) == ["a.tar/0.jpg", "b.tar/0.jpg"]
-    assert member_names([twice[0], "b.jpg"]) is None
+    members = [str(Member("set/a.tar", 0, 1, "0.jpg")), str(Member("set/b.tar", 0, 1, "0.jpg"))]
+    assert member_names(members) == ["a.tar/0.jpg", "b.tar/0.jpg"]
+    assert member_names([members[0], "b.jpg"]) is None
 
 
 def test_a_set_in_shards_is_the_set(tmp_path, shards):
@@ -124,7 +124,7 @@ def test_a_set_in_shards_is_the_set(tmp_path, shards):
 
 def test_others_read_them_too(shards):
     """Each sample has a name without points in its last part, an image and the number of its class."""
-    seen = []
+    numbers = []
     for file in sorted(shards.glob("train-*.tar")):
         with tarfile.open(file) as tar:
             members = tar.getmembers()
@@ -134,12 +134,12 @@ def test_others_read_them_too(shards):
                 assert "." not in image.name.removesuffix(".png").rpartition("/")[2]
                 number = int(tar.extractfile(label).read())
                 assert list(COUNTS)[number] in image.name
-                seen.append(number)
-    assert sorted(seen) == [0] * 4 + [1] * 3
-    assert seen != sorted(seen)
+                numbers.append(number)
+    assert sorted(numbers) == [0] * 4 + [1] * 3
+    assert numbers != sorted(numbers)
 
 
-def test_tables_with_groups_and_odd_names(tmp_path, told):
+def test_tables_with_groups_and_odd_names(tmp_path, log):
     root = tmp_path / "set"
     for i, name in enumerate(["a.png", "b/a.png", "ü 1.2.png", "ü 1_2.png"]):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -149,29 +149,29 @@ def test_tables_with_groups_and_odd_names(tmp_path, told):
     )
     packed(Table(root / "t.csv", group="who"), tmp_path / "shards", group="who")
     assert_same_images(Folder(tmp_path / "shards", group="who"), Table(root / "t.csv", group="who"))
-    assert "shards: the packed groups" not in told.text
+    assert "shards: the packed groups" not in log.text
     assert_same_images(Folder(tmp_path / "shards"), Table(root / "t.csv", group="who"))
-    message = refused(lambda: Folder(tmp_path / "shards", configuration="big").list_images())
+    message = refusal_of(lambda: Folder(tmp_path / "shards", configuration="big").list_images())
     assert (
         message == f"--data.configuration big: {tmp_path / 'shards'} is read as shards, which have none: leave it out"
     )
-    assert "shards: the packed groups, by who, stay on one side of a split each" in told.text
+    assert "shards: the packed groups, by who, stay on one side of a split each" in log.text
 
 
 def test_packing_leaves_nothing_half_written(tmp_path, shards):
     data = Folder(tmp_path / "photos")
-    assert "is not an empty folder" in refused(lambda: packed(data, shards))
-    left = tmp_path / ".new.0123.tmp"  # of a process that was killed
-    left.mkdir()
+    assert "is not an empty folder" in refusal_of(lambda: packed(data, shards))
+    folder = tmp_path / ".new.0123.tmp"  # of a process that was killed
+    folder.mkdir()
     listings = data.list_images()
-    names = {split: data.file_names(split, its) for split, its in listings.items()}
+    names = {split: data.file_names(split, part) for split, part in listings.items()}
     (tmp_path / "photos/train/dog/a.1.png").unlink()
-    message = refused(lambda: pack(tmp_path / "new", listings, names, 3000))
+    message = refusal_of(lambda: pack(tmp_path / "new", listings, names, 3000))
     assert message.endswith("dog/a.1.png: cannot be read (No such file or directory); repair it, and pack again")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "shards"]
 
 
-def harmed(shards: Path, harm: str) -> None:
+def spoil(shards: Path, harm: str) -> None:
     first = shards / "train-000000.tar"
     index = shards / "index.json"
     if harm == "cut":
@@ -183,8 +183,8 @@ def harmed(shards: Path, harm: str) -> None:
         content[600] ^= 1
         first.write_bytes(content)
     elif harm == "class":
-        about = json.loads(index.read_text())
-        index.write_text(json.dumps({**about, "labels": ["cat"]}))
+        header = json.loads(index.read_text())
+        index.write_text(json.dumps({**header, "labels": ["cat"]}))
     elif harm == "arrays":
         (shards / "index.npz").write_bytes(b"PK")
     elif harm == "version":
@@ -206,8 +206,8 @@ def harmed(shards: Path, harm: str) -> None:
     ],
 )
 def test_harmed_shards(shards, harm, words):
-    harmed(shards, harm)
-    assert re.search(words, refused(lambda: Folder(shards).list_images()))
+    spoil(shards, harm)
+    assert re.search(words, refusal_of(lambda: Folder(shards).list_images()))
 
 
 WITH_CLS = {"0.a.x": b"", "0.jpg": encoded(0, "JPEG"), "0.cls": b"3\n", "1.webp": encoded(9, "WEBP"), "1.cls": b"10"}
@@ -219,24 +219,24 @@ WITH_JSON = {
 }
 
 
-def test_shards_of_others_are_indexed_once(tmp_path, told):
+def test_shards_of_others_are_indexed_once(tmp_path, log):
     root = tmp_path / "set"
     archive(root / "imagenet-train-000000.tar", WITH_CLS)
     archive(root / "imagenet-train-000001.tar", WITH_CLS)
     archive(root / "imagenet-validation-00.tar", WITH_CLS)
     listings = Folder(root).list_images()
-    assert {split: its.targets.tolist() for split, its in listings.items()} == {"train": [0, 1, 0, 1], "val": [0, 1]}
+    assert {split: part.targets.tolist() for split, part in listings.items()} == {"train": [0, 1, 0, 1], "val": [0, 1]}
     assert listings["train"].classes == ["3", "10"]
     assert decode(listings["val"].paths[1]).size == (12, 8)
     assert Folder(root).file_names("train", listings["train"])[2] == "imagenet-train-000001.tar/0.jpg"
     index = root / ".longtail/shards/auto-auto/index.json"
-    written = index.stat().st_mtime_ns
+    time = index.stat().st_mtime_ns
     with ThreadPoolExecutor(2) as pool:  # each waits for the other
         assert len(list(pool.map(lambda _: Folder(root).list_images(), range(2)))) == 2
-    assert index.stat().st_mtime_ns == written
+    assert index.stat().st_mtime_ns == time
     archive(root / "imagenet-train-000001.tar", {**WITH_CLS, "2.jpg": encoded(1, "JPEG"), "2.cls": b"3"})
     assert len(Folder(root).list_images()["train"]) == 5
-    assert "not those that were indexed, and are read again" in told.text
+    assert "not those that were indexed, and are read again" in log.text
 
 
 def test_labels_in_json_and_folders_of_splits(tmp_path):
@@ -265,7 +265,7 @@ TWO = {"0.l.png": encoded(0), "0.r.png": encoded(1), "0.cls": b"0", "1.l.png": e
 )
 def test_shards_that_cannot_be_used(tmp_path, members, words):
     archive(tmp_path / "set/0.tar", members)
-    assert re.search(words, refused(lambda: Folder(tmp_path / "set").list_images()))
+    assert re.search(words, refusal_of(lambda: Folder(tmp_path / "set").list_images()))
 
 
 PLAIN = {"0.jpg": encoded(0, "JPEG"), "1.jpg": encoded(0, "JPEG")}
@@ -309,14 +309,16 @@ def test_samples_that_can_be_left_out_or_chosen(tmp_path):
     archive(tmp_path / "two/0.tar", TWO)
     paths = Folder(tmp_path / "two", path_column="l.png").list_images()["all"].paths
     assert [path.rpartition("/")[2] for path in paths] == ["0.l.png", "1.l.png"]
-    assert "there is no r.png beside it" in refused(lambda: Folder(tmp_path / "two", path_column="r.png").list_images())
+    assert "there is no r.png beside it" in refusal_of(
+        lambda: Folder(tmp_path / "two", path_column="r.png").list_images()
+    )
 
 
 @pytest.mark.parametrize("size", [8000, 10752])  # in a file, and between it and the end of the archive
 def test_shards_of_others_that_are_cut(tmp_path, size):
     file = archive(tmp_path / "set/0.tar", {**WITH_CLS, "9.cls": b"3", "9.png": bytes(5000)})
     os.truncate(file, size)
-    assert "is cut" in refused(lambda: Folder(tmp_path / "set").list_images())
+    assert "is cut" in refusal_of(lambda: Folder(tmp_path / "set").list_images())
 
 
 def test_a_set_that_cannot_be_written_is_indexed_in_the_cache_of_the_user(tmp_path, monkeypatch):
@@ -330,18 +332,18 @@ def test_a_set_that_cannot_be_written_is_indexed_in_the_cache_of_the_user(tmp_pa
 def test_an_index_of_another_user_is_read_without_a_lock(tmp_path, monkeypatch):
     file = archive(tmp_path / "set/0.tar", WITH_CLS)
     Folder(tmp_path / "set").list_images()
-    kept = tmp_path / "set/.longtail/shards"
-    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*")}
-    (kept / ".lock").unlink(missing_ok=True)
-    own = str(tmp_path / "user-cache")
-    monkeypatch.setattr(os, "access", lambda path, *_: str(path).startswith(own))
+    cache = tmp_path / "set/.longtail/shards"
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
+    (cache / ".lock").unlink(missing_ok=True)
+    home = str(tmp_path / "user-cache")
+    monkeypatch.setattr(os, "access", lambda path, *_: str(path).startswith(home))
     assert len(Folder(tmp_path / "set").list_images()["all"]) == 2
-    assert not (kept / ".lock").exists()
-    assert not Path(own).exists()
+    assert not (cache / ".lock").exists()
+    assert not Path(home).exists()
     archive(file, {**WITH_CLS, "2.jpg": encoded(1, "JPEG"), "2.cls": b"3"})
     assert [len(Folder(tmp_path / "set").list_images()["all"]) for _ in range(2)] == [3, 3]
-    assert not (kept / ".lock").exists()
-    index = kept / "auto-auto/index.json"
+    assert not (cache / ".lock").exists()
+    index = cache / "auto-auto/index.json"
     assert index.stat().st_mtime_ns == before[index]
 
 
@@ -355,10 +357,10 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
             _Ranges.failures -= 1
             return self.send_error(503)
         path = Path(self.translate_path(self.path))
-        wanted = re.match(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
-        if not (wanted and path.is_file() and self.parts):
+        span = re.match(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
+        if not (span and path.is_file() and self.parts):
             return super().do_GET()
-        start, end = int(wanted[1]), int(wanted[2]) + 1
+        start, end = int(span[1]), int(span[2]) + 1
         self.send_response(206)
         data = path.read_bytes()[start:end]
         self.send_header("Content-Length", str(len(data)))
@@ -391,9 +393,9 @@ def test_stores(tmp_path, shards, store, address):
     assert_same_images(data, Folder(tmp_path / "photos"))
     sample = data.splits.train.images[3, 0][0]
     assert sample["images"].shape[0] == 1
-    others = Shards(f"{base}/others").list_images()["train"]
-    assert others.classes == ["ant", "owl"]
-    assert decode(others.paths[1]).getpixel((0, 0)) == (9, 9, 9)
+    listing = Shards(f"{base}/others").list_images()["train"]
+    assert listing.classes == ["ant", "owl"]
+    assert decode(listing.paths[1]).getpixel((0, 0)) == (9, 9, 9)
     assert list((tmp_path / "user-cache/longtail/shards").glob("*/auto-auto/index.json"))
     assert data.list_labelled("test", ["eel", "dog", "cat"]).targets.tolist() == [2] * 4 + [1] * 3
     if store == "memory":
@@ -403,10 +405,10 @@ def test_stores(tmp_path, shards, store, address):
 def test_stores_that_do_not_answer(tmp_path, shards, monkeypatch, address):
     with pytest.raises(NoAnswer, match=r"127.0.0.1:9/set: the store does not answer after 3 tries \(.*\); check"):
         Shards("http://127.0.0.1:9/set").list_images()
-    assert "no-such/set: not there; correct the address" in refused(
+    assert "no-such/set: not there; correct the address" in refusal_of(
         lambda: Shards(f"{address}/no-such/set").list_images()
     )
-    assert "Protocol not known" in refused(lambda: Shards("nosuch://set").list_images())
+    assert "Protocol not known" in refusal_of(lambda: Shards("nosuch://set").list_images())
     path = Shards(f"{address}/shards").list_images()["train"].paths[0]
     monkeypatch.setattr(_Ranges, "failures", 2)
     assert decode(path).size == (12, 8)
@@ -417,15 +419,15 @@ def test_stores_that_do_not_answer(tmp_path, shards, monkeypatch, address):
 
 def test_slow_stores_are_given_up(monkeypatch):
     monkeypatch.setattr(stores, "_PATIENCE", 0.01)
-    done = threading.Event()
+    end = threading.Event()
     with pytest.raises(NoAnswer, match=r"\(TimeoutError\)"):
-        stores.answer_of("memory://a", lambda *_: done.wait(5))
-    done.set()
+        stores.answer_of("memory://a", lambda *_: end.wait(5))
+    end.set()
 
 
 def test_a_server_without_parts(tmp_path, shards, address, monkeypatch):
     monkeypatch.setattr(_Ranges, "parts", False)
-    message = refused(lambda: stores.read_bytes(f"{address}/shards/train-000000.tar", 512, 700))
+    message = refusal_of(lambda: stores.read_bytes(f"{address}/shards/train-000000.tar", 512, 700))
     assert "gives whole files and no parts of them" in message
     with pytest.raises(InputError, match="is cut, it ends before byte"):
         stores.read_bytes(str(shards / "train-000000.tar"), 0, 10**6)

@@ -44,10 +44,10 @@ def test_names_come_in_the_order_of_the_classes(name: str, content: str, tmp_pat
 )
 def test_names_that_do_not_match_are_one_line(name: str, content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError, match=message) as error:
         read_class_names(tmp_path / name, CLASSES)
-    assert name in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert name in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from refusal import refused
+from refusal import refusal_of
 
 from longtail.errors import InputError
 from longtail.files.tables.configurations import configuration, configuration_names
@@ -15,7 +15,7 @@ FILES = (
 )
 
 
-def written(root: Path, configs: str) -> Path:
+def write(root: Path, configs: str) -> Path:
     for name in FILES:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
@@ -24,9 +24,9 @@ def written(root: Path, configs: str) -> Path:
 
 
 def splits(root: Path, name: str | None = None) -> dict[str, str]:
-    found = configuration(root, name).splits
-    assert found is not None
-    return {file.relative_to(root).as_posix(): split for file, split in sorted(found.items())}
+    files = configuration(root, name).splits
+    assert files is not None
+    return {file.relative_to(root).as_posix(): split for file, split in sorted(files.items())}
 
 
 BOTH = {"data/train-0.parquet": "train", "data/train-1.parquet": "train"}
@@ -47,7 +47,7 @@ BOTH = {"data/train-0.parquet": "train", "data/train-1.parquet": "train"}
     ],
 )
 def test_patterns(tmp_path: Path, data_files: str, expected: dict[str, str]) -> None:
-    root = written(tmp_path, f"- config_name: default\n  data_files: {data_files}\n")
+    root = write(tmp_path, f"- config_name: default\n  data_files: {data_files}\n")
     assert splits(root) == expected
 
 
@@ -65,15 +65,15 @@ SEVERAL = """- config_name: small
 """
 
 
-def test_several_configurations(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
-    root = written(tmp_path, SEVERAL)
+def test_several_configurations(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
+    root = write(tmp_path, SEVERAL)
     assert configuration_names(root) == ["small", "large", "inner"]
     message = f"{root} has several configurations, small, large, inner: give one, by --data.configuration small"
-    assert refused(lambda: configuration(root)) == message
+    assert refusal_of(lambda: configuration(root)) == message
     small = configuration(root, "small")
     assert (small.folder, small.splits, small.words) == (root / "small", None, "")
     assert splits(root, "large") == BOTH
-    assert "configuration large: unsupervised is neither train, val nor test, and left out" in told.text
+    assert "configuration large: unsupervised is neither train, val nor test, and left out" in log.text
     assert splits(root, "inner") == {"small/test.parquet": "test", "small/train.parquet": "train"}
     with pytest.raises(InputError, match=r"has no such configuration, only small, large, inner: give one$"):
         configuration(root, "huge")
@@ -82,11 +82,11 @@ def test_several_configurations(tmp_path: Path, told: pytest.LogCaptureFixture) 
 @pytest.mark.parametrize("mark", ["default: true", "config_name: default"])
 def test_the_default_is_taken_and_told(tmp_path: Path, mark: str) -> None:
     name = "default" if "config_name" in mark else "main"
-    own = f"- config_name: {name}\n  data_files: data/train-*\n" + ("  default: true\n" if name == "main" else "")
-    chosen = configuration(written(tmp_path, SEVERAL + own))
-    assert chosen.name == name
+    entry = f"- config_name: {name}\n  data_files: data/train-*\n" + ("  default: true\n" if name == "main" else "")
+    choice = configuration(write(tmp_path, SEVERAL + entry))
+    assert choice.name == name
     ways = "(--data.configuration small)"
-    assert chosen.words == f"configuration {name} taken, not small, large, inner {ways}; "
+    assert choice.words == f"configuration {name} taken, not small, large, inner {ways}; "
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_the_default_is_taken_and_told(tmp_path: Path, mark: str) -> None:
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path: Path, config: str, message: str) -> None:
-    root = written(tmp_path, f"- config_name: default\n  {config}\n")
-    assert message in refused(lambda: configuration(root))
+    root = write(tmp_path, f"- config_name: default\n  {config}\n")
+    assert message in refusal_of(lambda: configuration(root))
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, config: str, message: str) ->
 )
 def test_other_heads_say_nothing(tmp_path: Path, head: str) -> None:
     (tmp_path / "README.md").write_text(head)
-    chosen = configuration(tmp_path)
-    assert (chosen.folder, chosen.splits, chosen.words) == (tmp_path, None, "")
+    choice = configuration(tmp_path)
+    assert (choice.folder, choice.splits, choice.words) == (tmp_path, None, "")
     with pytest.raises(InputError, match=r"README\.md there has none: leave it out"):
         configuration(tmp_path, "small")
 

@@ -23,9 +23,9 @@ def write(root: Path, text: str | bytes, name: str = "t.csv") -> Path:
 
 
 def refusal(file: Path, **options: object) -> str:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         read_table(file, **options)
-    message = str(caught.value)
+    message = str(error.value)
     assert "\n" not in message
     return message
 
@@ -268,8 +268,8 @@ def test_absolute_paths_inside_root(root, tmp_path_factory):
     Path(sibling).touch()
     assert "is not inside" in refusal(write(root, f"path,label\nb.jpg,0\n{sibling},1\n"))
     Path(sibling).unlink()
-    moved = read_table(write(root, f"path,label\nb.jpg,0\n{sibling},1\n"))
-    assert names(moved, root) == ["b.jpg", "a.jpg"], "a folder of another machine"
+    listing = read_table(write(root, f"path,label\nb.jpg,0\n{sibling},1\n"))
+    assert names(listing, root) == ["b.jpg", "a.jpg"], "a folder of another machine"
 
 
 def test_relative_root(root, monkeypatch):

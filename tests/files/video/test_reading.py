@@ -73,8 +73,8 @@ def every_frame(path):
 
 def assert_every_frame(path, whole):
     assert count_frames(str(path)) == count_frames(path) == len(whole)
-    shuffled = np.random.default_rng(0).permutation(len(whole)).tolist()
-    assert torch.equal(read_frames(str(path), shuffled), whole[shuffled])
+    order = np.random.default_rng(0).permutation(len(whole)).tolist()
+    assert torch.equal(read_frames(str(path), order), whole[order])
     assert torch.equal(read_frames(path, [0]), whole[[0]])
     for index in range(0, len(whole), 7):
         assert torch.equal(read_frames(str(path), [index]), whole[[index]]), index
@@ -82,9 +82,9 @@ def assert_every_frame(path, whole):
 
 
 def refusal(path, indices=(0,)):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         read_frames(str(path), indices)
-    message = str(caught.value)
+    message = str(error.value)
     assert "\n" not in message
     assert message.startswith(f"{path}: ")
     assert message.endswith("; replace or remove the file")
@@ -92,10 +92,10 @@ def refusal(path, indices=(0,)):
 
 
 def reason(path):
-    frames, why = reading.checked(str(path), None, False)
+    frames, fault = reading.checked(str(path), None, False)
     assert frames == 0
-    assert "\n" not in why
-    return why
+    assert "\n" not in fault
+    return fault
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def with_matrix(source, path, matrix):
     return path
 
 
-def autorotated(path):
+def upright_frames(path):
     """Every frame as the ffmpeg program shows it, by the filters that it puts in (ffmpeg_filter.c, autorotate)."""
     frames = []
     with av.open(str(path)) as container:
@@ -183,10 +183,10 @@ def autorotated(path):
             chain = [
                 graph.add_buffer(width=plain.width, height=plain.height, format=plain.format, time_base=Fraction(1, 25))
             ]
-            chain += [graph.add(*((each,) if isinstance(each, str) else each)) for each in filters]
+            chain += [graph.add(*((item,) if isinstance(item, str) else item)) for item in filters]
             chain.append(graph.add("buffersink"))
-            for one, other in pairwise(chain):
-                one.link_to(other)
+            for node, successor in pairwise(chain):
+                node.link_to(successor)
             graph.configure()
             graph.push(plain)
             frames.append(graph.pull().to_ndarray(format="rgb24"))
@@ -209,21 +209,21 @@ def autorotated(path):
 def test_orientations(tmp_path, matrix, corner, pyav_alone):
     """``corner``: row and column to which the upper left corner comes, by the definition of the matrix."""
     path = with_matrix(encode(tmp_path / "stored.mp4", frames=5), tmp_path / "shown.mp4", matrix)
-    found, stored = read_frames(str(path), range(5)), every_frame(tmp_path / "stored.mp4")
-    assert torch.equal(found, autorotated(path))
-    assert torch.equal(found[0, :, -corner[0], -corner[1]], stored[0, :, 0, 0])
-    assert found.shape[2:] == (stored.shape[2:] if matrix[0] else stored.shape[:1:-1])
+    frames, original = read_frames(str(path), range(5)), every_frame(tmp_path / "stored.mp4")
+    assert torch.equal(frames, upright_frames(path))
+    assert torch.equal(frames[0, :, -corner[0], -corner[1]], original[0, :, 0, 0])
+    assert frames.shape[2:] == (original.shape[2:] if matrix[0] else original.shape[:1:-1])
     assert pyav.is_plain(str(path)) == (matrix == (1, 0, 0, 0, 1))  # torchcodec knows no mirrored videos
 
 
 def test_a_tilted_video_is_shown_by_the_nearest_quarter_turn(tmp_path, pyav_alone):
-    stored = encode(tmp_path / "stored.mp4", frames=3)
-    data = bytearray(stored.read_bytes())
+    source = encode(tmp_path / "stored.mp4", frames=3)
+    data = bytearray(source.read_bytes())
     at = data.index(b"tkhd") + 4 + 40
     tilt = [round(65536 * value) for value in (np.sin(0.1), np.cos(0.1), 0, -np.cos(0.1), np.sin(0.1))]
     data[at : at + 20] = b"".join(value.to_bytes(4, "big", signed=True) for value in tilt)
     (tmp_path / "tilted.mp4").write_bytes(data)
-    clockwise = torch.rot90(every_frame(stored), -1, (2, 3))
+    clockwise = torch.rot90(every_frame(source), -1, (2, 3))
     assert torch.equal(read_frames(str(tmp_path / "tilted.mp4"), range(3)), clockwise)
 
 
@@ -269,7 +269,7 @@ def test_frames_alone_are_frames_whatever_they_are_called(tmp_path, names):
     assert reading.other_images(str(tmp_path)) == 0
 
 
-def damaged(data, random):
+def damage(data, random):
     """A file cut off, with bytes changed, or with a piece taken out."""
     data, kind = bytearray(data), random.integers(3)
     if kind == 0:
@@ -287,16 +287,16 @@ def damaged(data, random):
 def test_damage_leads_to_our_error_alone(tmp_path, name, pyav_alone, capfd):
     codec, options, *_ = KINDS[name]
     whole = encode(tmp_path / name, codec, options, frames=8, size=(32, 24))
-    random, refused = np.random.default_rng(0), 0
+    random, refusals = np.random.default_rng(0), 0
     for number in range(40):
         path = tmp_path / f"{number}{whole.suffix}"
-        path.write_bytes(damaged(whole.read_bytes(), random))
-        frames, why = reading.checked(str(path), None, False)
-        assert (frames > 0) != bool(why)
-        refused += bool(why)
+        path.write_bytes(damage(whole.read_bytes(), random))
+        frames, fault = reading.checked(str(path), None, False)
+        assert (frames > 0) != bool(fault)
+        refusals += bool(fault)
         with suppress(InputError):
             read_frames(str(path), range(count_frames(str(path))))
-    assert refused > 5
+    assert refusals > 5
     assert capfd.readouterr() == ("", "")
 
 
@@ -320,28 +320,28 @@ def test_any_order_and_repeats(mp4):
 @pytest.mark.parametrize("name", ["h264.mp4", "mpeg4.avi"])
 def test_indices_outside(folder, indices, name):
     path = encode(folder / f"outside_{name}", *KINDS[name][:2])
-    with pytest.raises(ValueError, match=r"indices must|60 frames") as caught:
+    with pytest.raises(ValueError, match=r"indices must|60 frames") as error:
         read_frames(str(path), indices)
-    assert not isinstance(caught.value, InputError)
+    assert not isinstance(error.value, InputError)
 
 
 def test_little_else_is_decoded(folder, monkeypatch, pyav_alone):
     path = encode(folder / "long.mp4", frames=120)
     whole = every_frame(path)
-    decoded = []
+    times = []
     after = pyav._after
 
     def counting(*args, **options):
         for frame in after(*args, **options):
-            decoded.append(frame.pts)
+            times.append(frame.pts)
             yield frame
 
     monkeypatch.setattr(pyav, "_after", counting)
     assert torch.equal(read_frames(str(path), [110]), whole[[110]])
-    assert len(decoded) <= 3  # of the 12 in its group: the key frame is 108
-    decoded.clear()
+    assert len(times) <= 3  # of the 12 in its group: the key frame is 108
+    times.clear()
     assert torch.equal(read_frames(str(path), [119, 114, 109]), whole[[119, 114, 109]])
-    assert len(decoded) <= 12  # in one go
+    assert len(times) <= 12  # in one go
 
 
 def test_packets_are_read_once(mp4, tmp_path, pyav_alone):
@@ -417,7 +417,7 @@ def test_audio_only(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "part", "why"),
+    ("name", "part", "message"),
     [
         ("h264.mp4", 0.6, r"truncated: holds \d+ of 60 frames"),
         ("mpeg4.avi", 0.6, r"truncated: holds \d+ of 60 frames"),
@@ -425,12 +425,12 @@ def test_audio_only(tmp_path):
         ("late.mp4", 0.6, "truncated or damaged: its index .* is missing"),
     ],
 )
-def test_truncated(tmp_path, name, part, why, capfd):
+def test_truncated(tmp_path, name, part, message, capfd):
     codec, options, *_ = KINDS.get(name, KINDS["h264.mp4"])
     path = encode(tmp_path / name, codec, options, faststart=name != "late.mp4")
     data = path.read_bytes()
     path.write_bytes(data[: int(part * len(data))])
-    assert re.match(why, reason(path))
+    assert re.match(message, reason(path))
     assert capfd.readouterr() == ("", "")
 
 
@@ -463,9 +463,9 @@ def test_concealed_damage_is_an_error(tmp_path, pyav_alone):
 
 
 def test_check_keeps_the_order(mp4, tmp_path):
-    found = list(check_videos([str(tmp_path / "b.mp4"), str(mp4), str(tmp_path / "a.mp4")]))
+    answers = list(check_videos([str(tmp_path / "b.mp4"), str(mp4), str(tmp_path / "a.mp4")]))
     missing = (0, "no such file or directory")
-    assert found == [missing, (FRAMES, ""), missing]
+    assert answers == [missing, (FRAMES, ""), missing]
 
 
 def test_neither_decoder(mp4, monkeypatch):
@@ -561,13 +561,13 @@ def test_test_segments():
 
 
 def test_segments_repeat_with_the_generator():
-    first, again = (segment_indices(50, 8, np.random.default_rng(7)).tolist() for _ in range(2))
-    assert first == again
+    first, copy = (segment_indices(50, 8, np.random.default_rng(7)).tolist() for _ in range(2))
+    assert first == copy
 
 
-@pytest.mark.parametrize(("args", "named"), [((0, 3), "frames"), ((3, 0), "segments")])
-def test_segments_of_nothing(args, named):
-    with pytest.raises(ValueError, match=named):
+@pytest.mark.parametrize(("args", "message"), [((0, 3), "frames"), ((3, 0), "segments")])
+def test_segments_of_nothing(args, message):
+    with pytest.raises(ValueError, match=message):
         segment_indices(*args, None)
 
 

@@ -23,7 +23,7 @@ THRESHOLDS: Thresholds = {"many": 100, "few": 20}
 
 def texts(svg: str) -> list[str]:
     """Return the texts in a drawing, which must be well-formed."""
-    return ["".join(each.itertext()) for each in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    return ["".join(node.itertext()) for node in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10, 40, 41, 1000])
@@ -31,25 +31,25 @@ def test_class_counts_names_few_classes_and_counts_many(classes: int) -> None:
     results = make_results(classes)
     accuracy = [None, *[0.5] * (classes - 1)]
     svg = class_counts(results["classes"], results["train_counts"], THRESHOLDS, accuracy)
-    shown = texts(svg)
-    assert ("class 0" in shown) == (classes <= NAMED_CLASSES)
-    assert (f"{classes:,} classes, most training images first" in shown) == (classes > NAMED_CLASSES)
-    assert {"training images", "accuracy (%)"} <= set(shown)
+    labels = texts(svg)
+    assert ("class 0" in labels) == (classes <= NAMED_CLASSES)
+    assert (f"{classes:,} classes, most training images first" in labels) == (classes > NAMED_CLASSES)
+    assert {"training images", "accuracy (%)"} <= set(labels)
     assert len(svg) < 250_000
 
 
 def test_classes_are_drawn_most_frequent_first() -> None:
-    shown = texts(class_counts(["rare", "common", "none"], [3, 700, 0], THRESHOLDS))
-    names = [each for each in shown if each in ("rare", "common", "none")]
+    labels = texts(class_counts(["rare", "common", "none"], [3, 700, 0], THRESHOLDS))
+    names = [label for label in labels if label in ("rare", "common", "none")]
     assert names == ["common", "rare", "none"]
-    assert "accuracy (%)" not in shown
+    assert "accuracy (%)" not in labels
 
 
 def test_hostile_names_are_drawn_as_they_are() -> None:
     results = make_results(hostile=True)
-    shown = texts(class_counts(results["classes"], results["train_counts"], THRESHOLDS, [0.5] * 10))
-    assert {"<script>alert(1…", "$\\frac{1}$ & $", "[bold]markup[/b…"} <= set(shown)
-    assert any(each.startswith("猫") for each in shown)
+    labels = texts(class_counts(results["classes"], results["train_counts"], THRESHOLDS, [0.5] * 10))
+    assert {"<script>alert(1…", "$\\frac{1}$ & $", "[bold]markup[/b…"} <= set(labels)
+    assert any(label.startswith("猫") for label in labels)
 
 
 @pytest.mark.parametrize("runs", [1, 2, 3, 9])
@@ -58,25 +58,25 @@ def test_group_bars(runs: int) -> None:
         Bars(name, {"many": 0.7, "medium": 0.5, "few": None, "balanced_accuracy": 0.6}, {"many": 0.01})
         for name in [*HOSTILE, "last"][:runs]
     ]
-    shown = texts(group_bars(bars, [500, 200, 50], THRESHOLDS))
-    assert "2 classes" in shown
-    assert "0 classes" in shown
-    assert shown.count("70.0") == (runs if runs <= 2 else 0)
-    assert ("<script>alert(1)</script>" in shown) == (runs > 1)
+    labels = texts(group_bars(bars, [500, 200, 50], THRESHOLDS))
+    assert "2 classes" in labels
+    assert "0 classes" in labels
+    assert labels.count("70.0") == (runs if runs <= 2 else 0)
+    assert ("<script>alert(1)</script>" in labels) == (runs > 1)
 
 
 def test_training_curves() -> None:
     history = make_results()["history"]
     assert {"loss", "logit_adjusted", "contrastive", "epoch"} <= set(texts(loss_curves(history) or ""))
-    shown = texts(validation_curves(history) or "")
-    assert {"balanced", "many", "medium", "few"} <= set(shown)
-    assert "all images" not in shown  # never measured
+    labels = texts(validation_curves(history) or "")
+    assert {"balanced", "many", "medium", "few"} <= set(labels)
+    assert "all images" not in labels  # never measured
 
 
 def test_names_that_begin_with_an_underscore_are_in_the_legend() -> None:
     history = make_results()["history"]
     history[0]["train"] |= {"_part": 1.0}
-    assert any(each.endswith("_part") for each in texts(loss_curves(history) or ""))
+    assert any(label.endswith("_part") for label in texts(loss_curves(history) or ""))
 
 
 def test_curves_without_numbers_are_not_drawn() -> None:
@@ -90,9 +90,9 @@ def test_curves_without_numbers_are_not_drawn() -> None:
 
 @pytest.mark.parametrize("changes", [[0.1, None, -0.2], [None, None, None], [0.0, 0.0, 0.0]])
 def test_change_by_count(changes: Sequence[float | None]) -> None:
-    shown = texts(change_by_count([500, 20, 0], changes, THRESHOLDS))
-    assert "change (percentage points)" in shown
-    assert ("many" in shown) == (changes[0] is not None)
+    labels = texts(change_by_count([500, 20, 0], changes, THRESHOLDS))
+    assert "change (percentage points)" in labels
+    assert ("many" in labels) == (changes[0] is not None)
 
 
 @pytest.mark.parametrize("classes", [1, 10, 1000])
@@ -103,9 +103,9 @@ def test_difficulty_by_count(classes: int) -> None:
         "epoch 9, no correlation: all classes equally difficult": [1.0] * classes,
     }
     svg = difficulty_by_count(results["train_counts"], panels, THRESHOLDS)
-    shown = texts(svg)
-    assert {*panels, "difficulty (%)", "training images of the class", "many"} <= set(shown)
-    assert ("few" in shown) == (classes > 1)
+    labels = texts(svg)
+    assert {*panels, "difficulty (%)", "training images of the class", "many"} <= set(labels)
+    assert ("few" in labels) == (classes > 1)
     assert len(svg) < 250_000
 
 
@@ -125,8 +125,8 @@ def test_the_accuracy_of_the_training_has_an_axis_of_its_own() -> None:
     history = make_results()["history"]
     for epoch in history:
         epoch["train"] = {"loss": 40.0, "top1": 0.5}
-    shown = texts(str(loss_curves(history)))
-    assert {"training loss", "loss", "top-1", "training top-1 (%)", "100"} <= set(shown)
+    labels = texts(str(loss_curves(history)))
+    assert {"training loss", "loss", "top-1", "training top-1 (%)", "100"} <= set(labels)
     assert "training top-1 (%)" not in texts(str(loss_curves([{**epoch, "train": {"loss": 1.0}} for epoch in history])))
 
 
@@ -136,9 +136,9 @@ def test_what_a_run_says_of_its_own_figures_tells_a_share_from_a_loss() -> None:
     results["words"] = {"near_rate": asdict(near), "distance": asdict(distance)}
     for epoch in results["history"]:
         epoch["train"] = {"loss": 40.0, "near_rate": 0.5, "distance": 2.0}
-    shown = texts(str(loss_curves(results["history"], words_of(results))))
-    assert {"training loss", "loss", "distance", "near", "training near (%)"} <= set(shown)
-    assert "near_rate" not in shown
+    labels = texts(str(loss_curves(results["history"], words_of(results))))
+    assert {"training loss", "loss", "distance", "near", "training near (%)"} <= set(labels)
+    assert "near_rate" not in labels
     assert "training near (%)" in report_page(results)
 
 
@@ -147,31 +147,31 @@ def dial(label: str, head: Sequence[float | None], best: int = 2) -> Dial:
 
 
 def test_tradeoff_of_one_run_names_the_best_strength_and_the_whole_ones() -> None:
-    shown = texts(head_to_tail([dial("$run$ <b>", [0.9, 0.8, 0.5, 0.2])], "many", "few"))
-    assert {"$run$ <b>", "many-shot accuracy (%)", "few-shot accuracy (%)"} <= set(shown)
-    assert {"0.5", "0", "1", "−1"} <= set(shown)  # noqa: RUF001
+    labels = texts(head_to_tail([dial("$run$ <b>", [0.9, 0.8, 0.5, 0.2])], "many", "few"))
+    assert {"$run$ <b>", "many-shot accuracy (%)", "few-shot accuracy (%)"} <= set(labels)
+    assert {"0.5", "0", "1", "−1"} <= set(labels)  # noqa: RUF001
 
 
 def test_tradeoff_of_several_runs_names_the_best_strength_where_it_is_another() -> None:
-    many = [dial("a", [0.9, 0.8, 0.5, 0.2]), dial("b", [0.9, 0.9, 0.8, 0.7], best=1)]
-    shown = texts(head_to_tail(many, "medium", "few"))
-    assert {"a", "b", "0.5", "medium-shot accuracy (%)"} <= set(shown)
-    assert "−1" not in shown  # noqa: RUF001
+    curves = [dial("a", [0.9, 0.8, 0.5, 0.2]), dial("b", [0.9, 0.9, 0.8, 0.7], best=1)]
+    labels = texts(head_to_tail(curves, "medium", "few"))
+    assert {"a", "b", "0.5", "medium-shot accuracy (%)"} <= set(labels)
+    assert "−1" not in labels  # noqa: RUF001
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
 def test_tradeoff_axes_stay_between_0_and_100(value: float) -> None:
     flat = Dial("run", [-1.0, 0.0, 1.0], [value] * 3, [value] * 3, 1, 1)
-    shown = texts(head_to_tail([flat], "many", "few"))
-    ticks = [float(text) for text in shown if text.replace(".", "").isdigit()]
+    labels = texts(head_to_tail([flat], "many", "few"))
+    ticks = [float(text) for text in labels if text.replace(".", "").isdigit()]
     assert len(ticks) >= 4
     assert all(0 <= tick <= 100 for tick in ticks)
 
 
 def test_by_strength() -> None:
-    shown = texts(by_strength([-1.0, 0.0, 1.0], {"few": [0.1, 0.2, 0.3], "many": [None] * 3, "top1": [1.0] * 3}, 1))
-    assert {"few", "all images", "strength", "accuracy (%)"} <= set(shown)
-    assert "many" not in shown
+    labels = texts(by_strength([-1.0, 0.0, 1.0], {"few": [0.1, 0.2, 0.3], "many": [None] * 3, "top1": [1.0] * 3}, 1))
+    assert {"few", "all images", "strength", "accuracy (%)"} <= set(labels)
+    assert "many" not in labels
 
 
 def test_drawings_do_not_depend_on_the_readers_settings_or_the_time() -> None:
