@@ -7,11 +7,13 @@ import sys
 
 
 def show_log() -> None:
-    """Write what the package logs from level info on to stderr, as plain lines, in the first process only."""
+    """Write what the package logs from level info on to stderr, as plain lines, in the first process only. A line that
+    follows on the same one, such as a hint about each split, is left out."""
     logger = logging.getLogger("longtail")
     logger.setLevel(logging.INFO)
     logger.propagate = False  # a handler of another package would show every line again
     logger.addHandler(TERMINAL)
+    TERMINAL.last = ""
 
 
 def is_interrupt(error: BaseException) -> bool:
@@ -51,11 +53,15 @@ def last_word(text: str) -> None:
 
 
 class _Terminal(logging.Handler):
+    last = ""
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line to what stderr is now, above the bars that are drawn there."""
         from tqdm import tqdm
 
-        tqdm.write(record.getMessage(), file=sys.stderr)
+        if (line := record.getMessage()) != self.last:
+            tqdm.write(line, file=sys.stderr)
+        self.last = line
 
 
 def _is_first_process(record: logging.LogRecord) -> bool:
