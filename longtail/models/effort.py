@@ -12,7 +12,8 @@ SIDE = 224  # of an image in pixels, where neither the user nor the weights say 
 def training_work(backbone: str, size: int | None = None) -> float:
     """Floating-point operations of one training step for an image: three times those of a forward pass.
 
-    They are counted on tensors without values, so neither weights nor images are read.
+    They are counted in a pass of one image through the network with random weights; the random state of torch is the
+    same afterwards.
 
     Args:
         backbone: as ``Backbone`` takes it.
@@ -23,9 +24,9 @@ def training_work(backbone: str, size: int | None = None) -> float:
     """
     expected = Backbone.expected({"name": backbone, "pretrained": True})
     side = size or expected.size or SIDE
-    with torch.device("meta"), torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         network = Backbone(backbone, image_size=side if expected.fixed else None).eval()
-        images = torch.empty(1, 3, side, side)
+        images = torch.zeros(1, 3, side, side)
         try:
             with FlopCounterMode(display=False) as counter:
                 network(images)
