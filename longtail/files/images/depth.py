@@ -30,7 +30,7 @@ class Deep(NamedTuple):
 def header(file: BinaryIO, image: Image.Image) -> Deep | None:
     """What an image that is opened and not loaded says of its depth; None where 8 bits are all it has."""
     tile = getattr(image, "tile", ())  # gone once it is loaded
-    arguments = tile[0].args if tile else ""
+    arguments = tile[0][3] if tile else ""  # a plain tuple in Pillow 10
     layout, *more = (arguments,) if isinstance(arguments, str) else arguments or ("",)
     grey = image.mode in ("I", "F") or image.mode.startswith("I;16")
     top = more[-1] if image.format == "PPM" and more else 255
