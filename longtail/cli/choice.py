@@ -20,7 +20,7 @@ MANY = 10_000  # images from which a CPU gets the small network: the transformer
 # what EfficientNet-Lite0 was measured to train at. Dense convolutions and matrix products are up to five times as fast.
 HALF_AN_HOUR = 7.2e13
 SMALL = "tf_efficientnet_lite0.in1k"
-BATCH = 128  # of the recipes; a set with fewer than a few of these gets smaller ones
+BATCH = 128  # of the probes; a set with fewer than a few of these gets smaller ones
 PLAIN_STAGE = "second/ce"  # which others are compared with
 # What a second stage shares with the run that it goes on from, and does not take from there.
 SHARED = (

@@ -3,7 +3,6 @@
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from longtail.errors import InputError
 from longtail.models.backbones import Backbone
 
 SIDE = 224  # of an image in pixels, where neither the user nor the weights say one
@@ -26,10 +25,7 @@ def training_work(backbone: str, size: int | None = None) -> float:
     side = size or expected.size or SIDE
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         network = Backbone(backbone, image_size=side if expected.fixed else None).eval()
-        images = torch.zeros(1, 3, side, side)
-        try:
-            with FlopCounterMode(display=False) as counter:
-                network(images)
-        except Exception as error:
-            raise InputError(f"{backbone} does not take images of {side} pixels") from error
+        network.check_size(side)
+        with FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, side, side))
     return 3.0 * float(counter.get_total_flops())

@@ -26,3 +26,5 @@ def test_what_cannot_be_had_gets_one_line():
         training_work("resnet18a", 64)
     with pytest.raises(InputError, match="100 pixels"):
         training_work("test_vit", 100)
+    with pytest.raises(InputError, match="takes no images of 200 pixels"):
+        training_work("halonet26t", 200)
