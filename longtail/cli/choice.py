@@ -17,7 +17,7 @@ BACKBONE, WEIGHTS = "--model.method.backbone.name", "--model.method.backbone.wei
 ENOUGH = 1000  # training images for which a whole network is tuned; what fewer would give has not been measured
 MANY = 10_000  # images from which a CPU gets the small network: the transformer needs minutes for fewer
 # Floating-point operations that a CPU tunes a whole network for: half an hour of two cores at 20 GFLOP/s each, which is
-# what EfficientNet-Lite0 was measured to train at. Dense convolutions and matrix products are up to five times as fast.
+# what EfficientNet-Lite0 was measured to train at. Dense convolutions are faster: ResNet-32 trains at 130 in bfloat16.
 HALF_AN_HOUR = 7.2e13
 SMALL = "tf_efficientnet_lite0.in1k"
 BATCH = 128  # of the probes; a set with fewer than a few of these gets smaller ones
@@ -53,9 +53,9 @@ def choose(options: Sequence[str]) -> Choice:
     """The recipe for the images that ``--data`` names.
 
     Pretrained weights, where they are given or can be had, are worth more than any loss, so they come first. To tune
-    the whole network gives the most and costs ten times as much as a classifier on its frozen features, so it is picked
-    where there are enough images, and an accelerator or little enough work for a CPU. Without weights a network is
-    trained from random ones.
+    the whole network gives the most and costs some seven times as much as a classifier on its frozen features, so it is
+    picked where there are enough images, and an accelerator or little enough work for a CPU. Without weights a network
+    is trained from random ones.
 
     Args:
         options: of ``longtail fit``, written out in full.
