@@ -25,6 +25,18 @@ def classes_of(package: ModuleType, base: type[T]) -> list[type[T]]:
     return sorted((kind for kind in result if not inspect.isabstract(kind)), key=lambda kind: kind.__qualname__)
 
 
+def options_of(kind: type[object]) -> dict[str, inspect.Parameter]:
+    """The options of a class, also of those that it hands on to its bases."""
+    options: dict[str, inspect.Parameter] = {}
+    for base in kind.__mro__:
+        own = inspect.signature(base.__init__).parameters if "__init__" in vars(base) else None  # type: ignore[misc]
+        if own is not None:
+            options = {**own, **options}
+            if not any(option.kind is inspect.Parameter.VAR_KEYWORD for option in own.values()):
+                break
+    return options
+
+
 def losses() -> list[type[Loss]]:
     """Every loss but the one that only serves as a base."""
     return [loss for loss in classes_of(longtail.losses, Loss) if loss is not SoftmaxLoss]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from longtail.cli.agreement import grouped
 from longtail.cli.options import add_trust, command_parser, short_options
 from longtail.errors import InputError
+from longtail.reports.results import FILE_NAME
 from longtail.roll_call import Facts, checksum
 
 if TYPE_CHECKING:
@@ -70,9 +71,7 @@ def export(args: list[str]) -> int:
     """Write ONNX and safetensors, or a folder of timm."""
     predictor, known = _parse(EXPORT, args)
     folder, run = _load(predictor, known)
-    from longtail.inference.runs import export_folder
-
-    output = known.pop("output") or export_folder(folder, known.get("layout"))
+    output = known.pop("output") or predictor.export_folder(folder, **known)
     for path in run.export(output, **known):
         sys.stdout.write(f"{path}\n")
     return 0
@@ -115,7 +114,8 @@ class _Use:
         return parser
 
     def run(self, args: list[str]) -> str | None:
-        """The folder of the run, wherever it stands among the options."""
+        """The folder of the run, wherever it stands among the options: of the words that may be it, the first one that
+        is, as those before it may be values of options that only its predictor knows."""
         parser = command_parser(self.name, add_help=False, conflict_handler="resolve")
         parser.add_argument("run", nargs="?")
         parser.add_argument("images", nargs="*")
@@ -123,8 +123,9 @@ class _Use:
         add_trust(parser)
         for predictor in _shipped():
             self.add_own(parser, predictor)
-        run: str | None = parser.parse_known_args(args)[0].run
-        return run
+        known = parser.parse_known_args(args)[0]
+        words: list[str] = [word for word in (known.run, *known.images) if word is not None]
+        return next((word for word in words if (Path(word) / FILE_NAME).is_file()), known.run)
 
 
 PREDICT = _Use(

@@ -30,8 +30,11 @@ class Introduction:
         short_name: what ``--data NAME`` calls the class by; None for a class that is only named by its import path.
         needs: how to give what it reads, as a message goes on where that is missing or is of another kind.
         movable: its options that leave the splits of a run as they are, so that an evaluation may change them.
-        split_options: its options that the splits follow from.
+        split_options: its options that the splits follow from, which a run keeps where it is gone on from.
+        roots: its options that say which set is meant, so that a second stage with one of them is on another set; a
+            benchmark is the same set wherever it lies.
         places: its options that say where parts of a set lie, and may be left out; another set has its own.
+        of_input: its options that follow from what the network of a run takes, with their keys in the record of that.
         noun: for what carries a label.
         skips: its option that leaves out what cannot be used, which is an error otherwise; None without one.
         looks: its options, and their values, with which a look at the set is enough to tell what is there.
@@ -41,11 +44,11 @@ class Introduction:
 
     short_name: ClassVar[str | None] = None
     needs: ClassVar[str] = "give --data FOLDER"
-    movable: ClassVar[frozenset[str]] = frozenset({"batch_size", "num_workers"})
-    split_options: ClassVar[frozenset[str]] = frozenset(
-        {"val_fraction", "test_fraction", "split_seed", "val_as_test", "group"}
-    )
+    movable: ClassVar[frozenset[str]] = frozenset({"batch_size"})
+    split_options: ClassVar[frozenset[str]] = frozenset()
+    roots: ClassVar[frozenset[str]] = frozenset({"root"})
     places: ClassVar[frozenset[str]] = frozenset()
+    of_input: ClassVar[Mapping[str, str]] = {}
     noun: ClassVar[str] = "image"
     skips: ClassVar[str | None] = None
     looks: ClassVar[Mapping[str, bool]] = {}

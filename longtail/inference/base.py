@@ -77,6 +77,11 @@ class Predictor(ABC):
             InputError: on a file that cannot be read, or an output that cannot be written.
         """
 
+    @classmethod
+    def export_folder(cls, run: Path, **options: Any) -> Path:  # those of ``export``
+        """Where ``longtail export`` writes by default: export/ in the folder of the run."""
+        return run / "export"
+
     @abstractmethod
     def export(self, output: AnyPath, *args: Any, **options: Any) -> list[Path]:  # each task has its own
         """Write the run for use without this package, and return the files.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,14 +28,13 @@ from longtail.files.video.clips import read_clips
 from longtail.inference.answers import Batch, answers, columns, write_answers
 from longtail.inference.base import Predictor
 from longtail.inference.inputs import NORMALISATION, network_input
-from longtail.inference.posterior import Posterior
+from longtail.inference.posterior import Posterior, add_sets
 from longtail.inference.priors import ESTIMATE, HELP, add_adjustments
 from longtail.inference.rejection import Rejection, add_rejection, with_features
 from longtail.inference.runs import load_method, readable, samples, tell_escaped
 from longtail.messages import retrievable
 from longtail.methods.base import Method
 from longtail.plain import AnyPath
-from longtail.posthoc.conformal import SETS
 from longtail.reports.results import Results
 
 logger = logging.getLogger(__name__)
@@ -82,15 +82,7 @@ class Classifier(Predictor):
             "--format", dest="style", choices=("csv", "jsonl"), default="csv", help="of the answer (default csv)"
         )
         add_adjustments(group, f"{HELP}, or {ESTIMATE}, from the images themselves (by default what training implies)")
-        group.add_argument(
-            "--coverage", type=float, help="add sets of classes that hold the true one as often, such as 0.9"
-        )
-        group.add_argument(
-            "--sets",
-            choices=SETS,
-            default="marginal",
-            help="promised over all (marginal, default; prevalence is fair to rare classes), by class or by cluster",
-        )
+        add_sets(group)
         add_rejection(group)
         group.add_argument("--batch-size", type=int, default=64)
 
@@ -254,6 +246,11 @@ class Classifier(Predictor):
 
         paths = [sample.path for sample in files]
         return (batch for batch in share(range(0, len(files), batch_size), outputs, paths) if batch is not None)
+
+    @classmethod
+    def export_folder(cls, run: Path, layout: str = "onnx", **options: Any) -> Path:  # the others of ``export``
+        """That of its layout: export/, or timm/, in the folder of the run."""
+        return run / "timm" if layout == "timm" else super().export_folder(run, **options)
 
     def export(
         self, output: AnyPath, strength: float = 0.0, prior: str | None = None, layout: str = "onnx"

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from longtail.inference.priors import prior_of
 from longtail.messages import plural
 from longtail.methods.base import Method
 from longtail.plain import AnyPath
-from longtail.posthoc.conformal import ConformalSets, check_coverage
+from longtail.posthoc.conformal import SETS, ConformalSets, check_coverage
 from longtail.posthoc.prior import estimate_prior, prior_interval
 from longtail.reports.results import Results
 
@@ -169,6 +170,19 @@ class Posterior:
                 f"--coverage {coverage:g}: in every set"
             )
         return sets
+
+
+def add_sets(group: Any) -> None:  # argparse does not name the type of a group
+    """Add the options of ``longtail predict`` about sets of classes."""
+    group.add_argument(
+        "--coverage", type=float, help="add sets of classes that hold the true one as often, such as 0.9"
+    )
+    group.add_argument(
+        "--sets",
+        choices=SETS,
+        default="marginal",
+        help="promised over all (marginal, default; prevalence is fair to rare classes), by class or by cluster",
+    )
 
 
 def _log(prior: Tensor) -> Tensor:

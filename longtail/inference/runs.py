@@ -22,7 +22,7 @@ from longtail.inference.beside import check_beside
 from longtail.messages import plural, retrievable
 from longtail.plain import JSON, AnyPath
 from longtail.refusal import layers, misfit
-from longtail.reports.results import Results, load_results
+from longtail.reports.results import Results, label_counts, load_results
 from longtail.trust import METHOD, building_from_run, check_path
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def export_run(
 
     Args:
         run: folder of the run.
-        output: folder for the files; by default that of ``export_folder``.
+        output: folder for the files; by default ``export`` in the folder of the run, for a folder of timm ``timm``.
         checkpoint: "best" or "last"; by default the one best on validation if there is one.
         options: those of the predictor, such as ``strength`` for a classifier.
 
@@ -70,13 +70,9 @@ def export_run(
     Raises:
         InputError: as `load_run`; or if something that is needed is not installed, or the outputs differ from torch's.
     """
-    folder = export_folder(Path(run), options.get("layout")) if output is None else Path(output)
-    return load_run(run, checkpoint).export(folder, **options)
-
-
-def export_folder(run: Path, layout: str | None) -> Path:
-    """Where the export of a run goes by default: export/ in its folder, for a layout other than ONNX its name."""
-    return run / ("export" if layout in (None, "onnx") else layout)
+    predictor = load_run(run, checkpoint)
+    folder = predictor.export_folder(Path(run), **options) if output is None else Path(output)
+    return predictor.export(folder, **options)
 
 
 def predictor_of(results: Results) -> type[Predictor]:
@@ -154,7 +150,7 @@ def _method_config(run: Path, results: Results) -> dict[str, JSON]:
     Raises:
         InputError: if the results hold none.
     """
-    counts = {"class_counts": results.get("instance_counts", results["train_counts"])}
+    counts = {"class_counts": label_counts(results)}
     try:
         config = parse_yaml(results["config"])["model"]["init_args"]["method"]
         return for_checkpoint({**config, "init_args": {**(config.get("init_args") or {}), **counts}})

@@ -14,7 +14,7 @@ from longtail.reports.schema import misfit
 
 @dataclass(frozen=True)
 class Grain:
-    """How classes are counted and measured.
+    """How classes are counted and measured. The figure of a class is a fraction, of which more is better.
 
     In ``headline`` and ``card`` names in braces stand for values.
 

@@ -61,7 +61,7 @@ def report_page(results: Results, calibration: Mapping[str, JSON] | None = None)
         results: of the run.
         calibration: its calibration, as ``read_calibration`` gives it.
     """
-    evaluation, grain = final_evaluation(results), grain_of(results)
+    evaluation, grain, words = final_evaluation(results), grain_of(results), words_of(results)
     counts, thresholds = results["train_counts"], results["thresholds"]
     figures = class_figures(evaluation, grain.key) if evaluation else None
     return html.page(
@@ -72,8 +72,8 @@ def report_page(results: Results, calibration: Mapping[str, JSON] | None = None)
         headline=headline(results),
         remarks=_notes(results),
         counts=class_counts(results["classes"], counts, thresholds, figures, grain),
-        losses=loss_curves(results["history"], words_of(results)),
-        validation=validation_curves(results["history"], grain),
+        losses=loss_curves(results["history"], words),
+        validation=validation_curves(results["history"], grain, words),
         best_epoch=results["best_epoch"],
         difficulty=_difficulty(results, grain),
         calibration=None if calibration is None else probabilities(calibration),

@@ -227,6 +227,12 @@ def class_figures(evaluation: Evaluation, key: str) -> list[float | None]:
     return cast(dict[str, list[float | None]], evaluation["per_class"])[key]
 
 
+def label_counts(results: Results) -> list[int]:
+    """Return how many training labels each class of a run has, (C,): what its losses count, where its groups count
+    something else, ``instance_counts``."""
+    return results.get("instance_counts", results["train_counts"])
+
+
 def ordered_evaluations(results: Results, checkpoint: str = "last") -> list[Evaluation]:
     """Return the evaluations, the one that counts first: test before val, the given checkpoint before the other."""
     return sorted(

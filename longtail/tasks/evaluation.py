@@ -97,7 +97,7 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     quiet()
     results = load_results(run)
     names = [arg.split("=")[0] for arg in args if arg.startswith("--data")]
-    movable = movable_options(run) if names else frozenset()
+    movable = trained_on(run).movable if names else frozenset()
     for name in names:
         if name.rsplit(".", 1)[-1] not in movable:
             raise InputError(f"{name} could mix the splits of the run: leave it out")
@@ -107,8 +107,7 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
     cli = configure(options, [run / "config.yaml"], prepare=splits_of(run, measured_alone=True))
     if cli.datamodule.split(split) is None:
         raise InputError(f"{cli.datamodule.source} has no {SPLITS[split]} split: train with images held out for it")
-    if (cli.datamodule.classes, cli.datamodule.group_counts) != (results["classes"], results["train_counts"]):
-        raise InputError(f"{cli.datamodule.source} is not what the run was trained on: its classes or counts differ")
+    check_counts(cli.datamodule, results)
     if not results["history"]:
         raise InputError(f"{run} has no finished epoch: go on by {command('longtail', 'fit', '--resume', run)}")
     return cli, results
@@ -142,11 +141,17 @@ def splits_of(run: Path, measured_alone: bool) -> Callable[[LongTailData], None]
     return prepare
 
 
-def movable_options(run: Path) -> frozenset[str]:
-    """The options of a run's data set that leave its splits as they are."""
+def check_counts(data: LongTailData, results: Results) -> None:
+    """Check that a set has the classes and the counts that a run was trained on; raises InputError."""
+    if (data.classes, data.group_counts) != (results["classes"], results["train_counts"]):
+        raise InputError(f"{data.source} is not what the run was trained on: its classes or counts differ")
+
+
+def trained_on(run: Path) -> type[LongTailData]:
+    """The class of the set that a run was trained on."""
     config = read_config(run)
     with building_from_run(run, config):
-        return find_class(config["data"]["class_path"]).movable
+        return find_class(config["data"]["class_path"])
 
 
 def read_config(run: Path) -> dict[str, JSON]:

@@ -9,13 +9,12 @@ import yaml
 from rich.console import Console
 
 from longtail.data.base import LongTailData
-from longtail.data.images.files import FileData
 from longtail.data.names import find_class
 from longtail.data.trained import Trained
 from longtail.errors import InputError
 from longtail.inference.inputs import network_input
 from longtail.inference.runs import for_checkpoint
-from longtail.reports.results import Results, load_results
+from longtail.reports.results import Results, label_counts, load_results
 from longtail.reports.terminal import evaluation_table
 from longtail.tasks.evaluation import MEASURING, check_spread, evaluate, moved_weights, read_config
 from longtail.tasks.facts import facts_of
@@ -74,7 +73,7 @@ def _of_set(named: str, data: Sequence[str], results: Results) -> list[str]:
     """The options of the other set: what says where parts of the run's own lie is left out."""
     head, rest = (list(data[:2]), data[2:]) if data[0] == "--data" else ([], data)
     kind = find_class(head[1] if head else named)
-    of_input = {"image_size": results["data"]["input"].get("size")} if issubclass(kind, FileData) else {}
+    of_input = {option: results["data"]["input"].get(key) for option, key in kind.of_input.items()}
     settings = {**dict.fromkeys(sorted(kind.places)), **of_input}
     return [*head, *(f"--data.{name}={'null' if value is None else value}" for name, value in settings.items()), *rest]
 
@@ -85,6 +84,5 @@ def _prepare(data: LongTailData, split: str, results: Results) -> None:
         raise InputError(
             f"{data.source} is what the run was trained on: leave out --data to evaluate its {split} split"
         )
-    counts = results["train_counts"]
-    label_counts = results.get("instance_counts", counts)
-    data.only_evaluate(split, Trained(results["classes"], label_counts, counts, results["data"]["input"]))
+    counts = label_counts(results), results["train_counts"]
+    data.only_evaluate(split, Trained(results["classes"], *counts, results["data"]["input"]))

@@ -19,13 +19,11 @@ from longtail.errors import InputError
 from longtail.reports.results import Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table, said, show
 from longtail.tasks.checkpoints import TrainingStopped
-from longtail.tasks.evaluation import check_spread, evaluate, left_out, splits_of
+from longtail.tasks.evaluation import check_counts, check_spread, evaluate, left_out, splits_of, trained_on
 from longtail.tasks.facts import facts_of
 from longtail.tasks.rates import about_rate
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
 from longtail.writing import check_unused, locked, remove_unused, write_atomically
-
-_OTHER_SET = frozenset({"--data", *(f"--data.{name}" for name in ("root", "table", "lists", "train", "val", "test"))})
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +61,9 @@ def fit(
                 f"{cli.datamodule.source} has other classes than {first}: a second stage keeps those of the first, "
                 "leave out --data"
             )
+        before = first if not resume else None if stopped_early(run) else run
+        if prepare is not None and before is not None and SplitRecord.read(before) is None:
+            check_counts(cli.datamodule, load_results(before))
         _fit(cli, args, run, resume, held)
 
 
@@ -73,11 +74,15 @@ def _splits_before(args: Sequence[str], run: Path | None, resume: bool) -> Calla
         InputError: an option would make other splits.
     """
     names = [arg.split("=")[0] for arg in args if arg.startswith("--data")]
-    if run is None or not (resume or _OTHER_SET.isdisjoint(names)):
+    if run is None:
         return None
-    for name in names:
-        if name.rsplit(".", 1)[-1] in LongTailData.split_options:
-            raise InputError(f"{name} could mix the splits of {run}: leave it out")
+    if names:
+        kind = trained_on(run)
+        if not resume and not {"--data", *(f"--data.{name}" for name in kind.roots)}.isdisjoint(names):
+            return None
+        for name in names:
+            if name.rsplit(".", 1)[-1] in kind.split_options:
+                raise InputError(f"{name} could mix the splits of {run}: leave it out")
     return splits_of(run, measured_alone=False)
 
 

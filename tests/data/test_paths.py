@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from discovery import classes_of
+from discovery import classes_of, options_of
 from pictures import photos
 
 import longtail.data
@@ -26,18 +26,6 @@ class Place(os.PathLike[str]):
 
     def __fspath__(self) -> str:
         return self.path
-
-
-def options_of(kind: type[LongTailData]) -> dict[str, inspect.Parameter]:
-    """The options of a class, also of those that it hands on to its bases."""
-    options: dict[str, inspect.Parameter] = {}
-    for base in kind.__mro__:
-        own = inspect.signature(base.__init__).parameters if "__init__" in vars(base) else None  # type: ignore[misc]
-        if own is not None:
-            options = {**own, **options}
-            if not any(option.kind is inspect.Parameter.VAR_KEYWORD for option in own.values()):
-                break
-    return options
 
 
 def cases() -> Iterator[tuple[type[LongTailData], str]]:

@@ -1,5 +1,7 @@
 """Heads on frozen features, and second stages: the same figures as by the images, from features computed once."""
 
+import json
+import shutil
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -305,6 +307,31 @@ def test_a_second_stage_keeps_the_classes(place, adjusted, capsys):
     args = ["--recipe", "second/crt", "--from", str(adjusted), "--data", str(place / "others"), "--run", str(run)]
     assert "others has other classes than" in fails(capsys, "fit", *args, "--batch-size", "4")
     assert not run.exists()
+
+
+@pytest.mark.parametrize("option", ["factor", "test_crops"])
+def test_what_goes_on_from_a_run_keeps_its_splits(first, option, capsys):
+    run = first.with_name(f"other-{option}")
+    for way in (["--resume", str(first)], ["--recipe", "second/crt", "--from", str(first), "--run", str(run)]):
+        refused = option == "factor"
+        args = ["fit", *way, f"--data.{option}", "0.5" if refused else "1", "--epochs", "2"]
+        if refused:
+            before = results(first)
+            assert f"--data.{option} could mix the splits of {first}" in fails(capsys, *args)
+            assert (results(first), run.exists()) == (before, False)
+        else:
+            assert main(args) == 0
+
+
+def test_a_set_that_keeps_no_record_has_the_counts_of_the_run(first, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(first, run)
+    content = json.loads((run / "results.json").read_text())
+    content["train_counts"][0] += 1
+    (run / "results.json").write_text(json.dumps(content))
+    for way in (["--resume", str(run)], ["--recipe", "second/crt", "--from", str(run), "--run", str(tmp_path / "new")]):
+        assert "is not what the run was trained on" in fails(capsys, "fit", *way)
+    assert not (tmp_path / "new").exists()
 
 
 def test_rows_of_a_start():

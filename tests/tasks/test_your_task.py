@@ -72,9 +72,11 @@ def test_it_is_evaluated_again(folder: Path) -> None:
 
 def test_it_predicts_with_options_of_its_own(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    assert main(["predict", "run", str(picture), "--places", "3"]) == 0
-    answers = json.loads(capsys.readouterr().out)
-    assert 0 <= answers[str(picture)] <= 9
+    own = ["--places", "3"]
+    for words in (["run", str(picture), *own], [*own, "run", str(picture)], ["run", *own, str(picture)]):
+        assert main(["predict", *words]) == 0
+        answers = json.loads(capsys.readouterr().out)
+        assert 0 <= answers[str(picture)] <= 9
     assert "this one is of ordinal recognition" in fails(capsys, "predict", "run", str(picture), "--top-k", "2")
     with pytest.raises(SystemExit):
         main(["predict", "run", "--help"])

@@ -64,7 +64,9 @@ class DetectionData(LongTailData):
         bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
     """
 
-    movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root", "train", "val", "test"}
+    split_options: ClassVar[frozenset[str]] = frozenset({"val_as_test", "val_fraction", "split_seed", "group"})
+    roots: ClassVar[frozenset[str]] = frozenset({"root", "train", "val", "test"})
+    movable: ClassVar[frozenset[str]] = LongTailData.movable | roots | {"num_workers"}
     places: ClassVar[frozenset[str]] = frozenset({"train", "val", "test"})
     skips: ClassVar[str | None] = "skip_bad_annotations"
     looks: ClassVar[Mapping[str, bool]] = {"masks": False}  # boxes tell the same, and are read sooner

@@ -31,7 +31,9 @@ class EGTEA(ClipData):
 
     short_name: ClassVar[str | None] = "egtea"
     needs: ClassVar[str] = "give --data egtea --data.root FOLDER, with the clips and the split files"
+    roots: ClassVar[frozenset[str]] = frozenset()
     movable: ClassVar[frozenset[str]] = ClipData.movable | {"root", "lists"}
+    split_options: ClassVar[frozenset[str]] = ClipData.split_options | {"label"}
     files: ClassVar[dict[str, str]] = {split: f"EGTEA_{split}_split.txt" for split in ("train", "val", "test")}
     sizes: ClassVar[dict[str, int]] = {"action": 106, "verb": 19, "noun": 53}
 

@@ -54,6 +54,10 @@ class CifarLT(MemoryData):
 
     needs: ClassVar[str] = "give the folder that holds that of the official files, or --data.download true"
     movable: ClassVar[frozenset[str]] = MemoryData.movable | {"root"}
+    roots: ClassVar[frozenset[str]] = frozenset()
+    split_options: ClassVar[frozenset[str]] = frozenset(
+        {"factor", "profile", "subset_seed", "val_per_class", "val_fraction"}
+    )
     folder: ClassVar[str]
     train_files: ClassVar[tuple[str, ...]]
     test_file: ClassVar[str]

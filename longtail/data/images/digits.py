@@ -37,6 +37,8 @@ class DigitsLT(MemoryData):
     """
 
     short_name: ClassVar[str | None] = "digits_lt"
+    roots: ClassVar[frozenset[str]] = frozenset()
+    split_options: ClassVar[frozenset[str]] = frozenset({"factor"})
     needs: ClassVar[str] = "give --data digits_lt, which comes with scikit-learn, or a recipe for images of your own"
     usual = Preprocessing((0.305, 0.305, 0.305), (0.376, 0.376, 0.376), "bilinear", 1.0)
     native_size = 16

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from PIL import Image
@@ -52,6 +53,9 @@ class FeatureData(ImageData):
         features: of each split, float32 (M, K, D): of K augmented views of each training image, and of all views of
             another that evaluation shows.
     """
+
+    movable: ClassVar[frozenset[str]] = frozenset()
+    roots: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, data: ImageData, features: Mapping[str, Tensor]) -> None:
         super().__init__(None, data.batch_size, 0, data.sampling)

@@ -3,7 +3,7 @@
 import logging
 import os
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -78,8 +78,10 @@ class FileData(ImageData):
     kind: ClassVar[Kind] = IMAGES
     largest_size: ClassVar[int] = 224
     any_size: ClassVar[bool] = True
+    of_input: ClassVar[Mapping[str, str]] = {"image_size": "size"}
     skips: ClassVar[str | None] = "skip_bad_images"
-    movable: ClassVar[frozenset[str]] = ImageData.movable | {"test_crops", "cache", "cache_size"}
+    movable: ClassVar[frozenset[str]] = ImageData.movable | {"num_workers", "test_crops", "cache", "cache_size"}
+    split_options: ClassVar[frozenset[str]] = frozenset({"val_fraction", "test_fraction", "split_seed"})
 
     def __init__(
         self,
@@ -104,15 +106,14 @@ class FileData(ImageData):
     ) -> None:
         super().__init__(views, batch_size, num_workers, sampling, preprocessing, test_crops, class_names)
         check_fractions(val_fraction, test_fraction)
-        check_images = check_images or full_check
-        if skip_bad_images and not check_images:
+        self.check_images, self.full_check = check_images or full_check, full_check
+        if skip_bad_images and not self.check_images:
             raise InputError("skip_bad_images needs the check: leave out --data.check_images false")
         if cache_size is not None and cache is None:
             raise InputError("cache_size is of the images that are kept decoded: give --data.cache disk or ram too")
-        self.cache, self.cache_size = cache, cache_size
+        self.cache, self.cache_size, self.skip_bad_images = cache, cache_size, skip_bad_images
         self._image_size, self.min_scale, self.bit_depth = image_size, min_scale, bit_depth
         self.val_fraction, self.test_fraction, self.split_seed = val_fraction, test_fraction, split_seed
-        self.check_images, self.full_check, self.skip_bad_images = check_images, full_check, skip_bad_images
 
     @property
     def input(self) -> Input:
@@ -168,9 +169,8 @@ class FileData(ImageData):
         if not {split, "all"} & listings.keys():
             raise InputError(f"{self.source} has no {split} split: give a set with one")
         listing = listings[split if split in listings else "all"]
-        present = [listing.classes[c] for c in np.unique(listing.targets)]
-        rows = np.zeros(len(listing.classes), dtype=np.int64)
-        rows[np.unique(listing.targets)] = class_rows(self.source, present, classes)
+        present, rows = np.unique(listing.targets), np.zeros(len(listing.classes), dtype=np.int64)
+        rows[present] = class_rows(self.source, [listing.classes[c] for c in present], classes)
         return Listing(listing.paths, rows[listing.targets], classes)
 
     def labelled(self, split: str, classes: list[str]) -> Split:

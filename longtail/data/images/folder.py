@@ -44,6 +44,8 @@ class OwnFiles(FileData):
     """
 
     needs: ClassVar[str] = "give --data FOLDER with one subfolder of images for each class, or --data TABLE"
+    split_options: ClassVar[frozenset[str]] = FileData.split_options | {"group"}
+    roots: ClassVar[frozenset[str]] = frozenset({"root", "val", "test"})
     places: ClassVar[frozenset[str]] = frozenset({"val", "test"})
     picks_recipe: ClassVar[bool] = True
     names: list[str] | None = None  # of the classes, where they are given
@@ -109,7 +111,7 @@ class Folder(OwnFiles):
         kwargs: see ``OwnFiles``.
     """
 
-    movable: ClassVar[frozenset[str]] = OwnFiles.movable | {"root", "val", "test"}
+    movable: ClassVar[frozenset[str]] = OwnFiles.movable | OwnFiles.roots
     places: ClassVar[frozenset[str]] = OwnFiles.places | {"configuration"}
 
     def __init__(self, root: AnyPath, configuration: str | None = None, **kwargs: Any) -> None:  # options of the base
@@ -183,7 +185,8 @@ class Table(OwnFiles):
         kwargs: see ``OwnFiles``.
     """
 
-    movable: ClassVar[frozenset[str]] = OwnFiles.movable | {"table", "root", "val", "test"}
+    roots: ClassVar[frozenset[str]] = OwnFiles.roots | {"table"}
+    movable: ClassVar[frozenset[str]] = OwnFiles.movable | roots
     places: ClassVar[frozenset[str]] = OwnFiles.places | {"root"}
 
     def __init__(self, table: AnyPath, root: AnyPath | None = None, **kwargs: Any) -> None:  # options of the base

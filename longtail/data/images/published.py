@@ -51,6 +51,7 @@ class PublishedLT(FileData):
     """
 
     needs: ClassVar[str] = "give --data FOLDER with the original images, and --data.lists FOLDER with the lists"
+    roots: ClassVar[frozenset[str]] = frozenset()
     movable: ClassVar[frozenset[str]] = FileData.movable | {"root", "lists"}
     title: ClassVar[str]
     files: ClassVar[dict[str, str]]  # the list of each split, "train" first

@@ -25,7 +25,7 @@ class Shards(OwnFiles):
     """
 
     needs: ClassVar[str] = "give --data ADDRESS, such as s3://bucket/set"
-    movable: ClassVar[frozenset[str]] = OwnFiles.movable | {"root", "val", "test"}
+    movable: ClassVar[frozenset[str]] = OwnFiles.movable | OwnFiles.roots
 
     def __init__(
         self,

@@ -62,7 +62,8 @@ class SegmentationData(LongTailData):
         mean, std: of red, green and blue, to normalise images by; those of the network's weights, or ImageNet's.
     """
 
-    movable: ClassVar[frozenset[str]] = LongTailData.movable | {"root"}
+    movable: ClassVar[frozenset[str]] = LongTailData.movable | {"num_workers", "root"}
+    split_options: ClassVar[frozenset[str]] = frozenset({"val_fraction", "split_seed", "group"})
     skips: ClassVar[str | None] = "skip_bad_images"
     stills: ClassVar[bool] = True
     grain = PIXELS
@@ -222,8 +223,7 @@ class SegmentationData(LongTailData):
     def read(self) -> Splits:
         """Find the files, and count the pixels."""
         views = {"train": self.view}
-        splits = {name: self._split_of(part, views.get(name)) for name, part in self.parts.items()}
-        return Splits.of(self.names, splits)
+        return Splits.of(self.names, {name: self._split_of(part, views.get(name)) for name, part in self.parts.items()})
 
     def _split_of(self, part: Part, view: PixelView | None) -> Split:
         images = SegmentationImages(part, self.image_size, view, self.bit_depth)

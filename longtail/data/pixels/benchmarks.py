@@ -50,6 +50,7 @@ class CamVid(SegmentationData):
     """
 
     short_name: ClassVar[str | None] = "camvid"
+    roots: ClassVar[frozenset[str]] = frozenset()
     needs: ClassVar[str] = "give --data camvid --data.root FOLDER, with images/ and annotations/"
 
     def read_classes(self) -> list[str]:
@@ -76,6 +77,9 @@ class _Benchmark(SegmentationData):
             the training images: what is reported on must not set difficulties or choose an epoch.
         kwargs: see ``SegmentationData``.
     """
+
+    roots: ClassVar[frozenset[str]] = frozenset()
+    split_options: ClassVar[frozenset[str]] = SegmentationData.split_options | {"val_as_test"}
 
     def __init__(self, root: AnyPath, val_as_test: bool = False, **kwargs: Any) -> None:
         super().__init__(root, **kwargs)

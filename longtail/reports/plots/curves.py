@@ -13,6 +13,7 @@ from longtail.reports.grains import IMAGES, Grain
 from longtail.reports.groups import Group
 from longtail.reports.plots.drawing import COLOURS, DASHES, MARKERS, Array, drawing, legend, numbers, percent_axis, svg
 from longtail.reports.results import Epoch
+from longtail.reports.wording import metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,13 +42,20 @@ def loss_curves(history: Sequence[Epoch], words: Mapping[str, Metric] = METRICS)
     return _curves(history, curves, "training loss", shares)
 
 
-def validation_curves(history: Sequence[Epoch], grain: Grain = IMAGES) -> str | None:
-    """Draw the validation metrics over the epochs, or return None where there is nothing to draw."""
+def validation_curves(
+    history: Sequence[Epoch], grain: Grain = IMAGES, words: Mapping[str, Metric] = METRICS
+) -> str | None:
+    """Draw the validation metrics over the epochs, or return None where there is nothing to draw.
+
+    They are percentages where all of them are fractions by the ``words`` of the run.
+    """
     epochs = [epoch for epoch in history if epoch["val"] is not None]
+    shares = all(metric(key, words).fraction for key in grain.curves)
     curves = {
-        label: 100 * numbers([(epoch["val"] or {}).get(key) for epoch in epochs]) for key, label in grain.curves.items()
+        label: (100 if shares else 1) * numbers([(epoch["val"] or {}).get(key) for epoch in epochs])
+        for key, label in grain.curves.items()
     }
-    return _curves(epochs, curves, f"validation {grain.scale} (%)")
+    return _curves(epochs, curves, f"validation {grain.scale}{' (%)' if shares else ''}")
 
 
 def head_to_tail(dials: Sequence[Dial], head: Group, tail: Group) -> str:

@@ -3,12 +3,13 @@
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import matplotlib
 import pytest
 
-from longtail.figures import Metric
+from longtail.figures import METRICS, Metric
+from longtail.reports.grains import IMAGES
 from longtail.reports.plots.classes import Bars, change_by_count, class_counts, difficulty_by_count, group_bars
 from longtail.reports.plots.curves import Dial, by_strength, head_to_tail, loss_curves, validation_curves
 from longtail.reports.plots.drawing import GROUP_COLOURS, NAMED_CLASSES
@@ -71,6 +72,18 @@ def test_training_curves() -> None:
     labels = texts(validation_curves(history) or "")
     assert {"balanced", "many", "medium", "few"} <= set(labels)
     assert "all images" not in labels  # never measured
+
+
+def test_validation_curves_are_percentages_where_all_are_fractions() -> None:
+    history = make_results()["history"]
+    for epoch in history:
+        if epoch["val"] is not None:
+            epoch["val"]["distance"] = 2.5
+    grain = replace(IMAGES, scale="figures", curves={"distance": "distance", "balanced_accuracy": "balanced"})
+    words = {**METRICS, "distance": Metric("Distance", fraction=False)}
+    assert "validation figures" in (labels := texts(validation_curves(history, grain, words) or ""))
+    assert "250" not in labels
+    assert "validation accuracy (%)" in texts(validation_curves(history) or "")
 
 
 def test_names_that_begin_with_an_underscore_are_in_the_legend() -> None:
