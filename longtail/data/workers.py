@@ -104,11 +104,21 @@ def starting(owner: object) -> Iterator[list[BaseProcess]]:
 
 def _kill(processes: Iterable[BaseProcess]) -> None:
     """End workers: they ignore SIGTERM, so Python would wait for them at exit, and torch's loader, whose own word does
-    not reach them where it is collected as a part of a cycle, for ten seconds each."""
+    not reach them where it is collected as a part of a cycle, for ten seconds each. A handler that torch has installed
+    for a loader of somebody else does not hear of it."""
+    alive = []
     for process in list(processes):
         with contextlib.suppress(AssertionError):  # it is of the process that this one was forked from
             if process.is_alive():
-                process.kill()
+                alive.append(process)
+    hears = alive and threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGCHLD")
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if hears else None
+    for process in alive:
+        process.kill()
+    for process in alive:
+        process.join()
+    if handler is not None:
+        signal.signal(signal.SIGCHLD, handler)
 
 
 atexit.register(_kill, _started)

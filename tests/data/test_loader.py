@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -152,6 +153,22 @@ def test_a_loader_goes_on_without_a_worker_that_was_killed() -> None:
 def test_a_killed_worker_is_an_error_where_nothing_is_to_be_saved() -> None:
     with pytest.raises(InputError, match=r"killed by SIGKILL.*--workers"):
         list(with_workers(kill))
+
+
+def test_what_torch_installs_for_another_loader_does_not_hear_of_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda problem: errors.append(str(problem.exc_value)))
+    before = signal.signal(signal.SIGCHLD, lambda *_: torch._C._error_if_any_worker_fails())  # as torch does
+    try:
+        for _ in range(3):
+            loader = with_workers(lambda: None)
+            loader.itself = loader  # type: ignore[attr-defined]
+            next(iter(loader))
+            del loader
+            gc.collect()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert errors == []
 
 
 def test_workers_end_with_their_loader_though_it_is_part_of_a_cycle() -> None:
