@@ -113,6 +113,15 @@ def _shape_text(shape: tuple[int | str, ...]) -> str:
     return ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
 
 
+def check_class_weights(weights: Numbers) -> Tensor:
+    """The weights of the classes w (C,) as float32, a copy; raises ``ValueError`` on one that is negative or not
+    finite."""
+    checked = check_shape("class_weights", weights, "C").float().clone()
+    if not bool((checked.isfinite() & (checked >= 0)).all()):
+        raise ValueError(f"class_weights must be finite and not negative, got {checked.tolist()}")
+    return checked
+
+
 def check_integers(name: str, values: Numbers, *shape: int | str, device: torch.device | None = None) -> Tensor:
     """Return whole numbers as an int64 tensor of a shape. A tensor has to be of that type.
 

@@ -6,9 +6,14 @@ import pkgutil
 from types import ModuleType
 from typing import TypeVar
 
+import torch
+
 import longtail.losses
+from longtail.errors import InputError
 from longtail.losses.base import Loss
+from longtail.losses.pixels import PixelLoss
 from longtail.losses.softmax import SoftmaxLoss
+from longtail.methods.boxes import BoxClassification
 
 T = TypeVar("T")
 
@@ -35,6 +40,19 @@ def options_of(kind: type[object]) -> dict[str, inspect.Parameter]:
             if not any(option.kind is inspect.Parameter.VAR_KEYWORD for option in own.values()):
                 break
     return options
+
+
+def losses_of(boxes: type[BoxClassification]) -> list[type[Loss]]:
+    """The losses that a way to classify boxes takes."""
+
+    def takes(loss: type[Loss]) -> bool:
+        try:
+            value = boxes([5, 3, 2], loss)(torch.zeros(4, 4), torch.arange(4))
+        except (InputError, TypeError, ValueError):  # a loss of another kind
+            return False
+        return bool(value.isfinite())
+
+    return [loss for loss in losses() if loss is not PixelLoss and takes(loss)]
 
 
 def losses() -> list[type[Loss]]:

@@ -118,6 +118,15 @@ def test_the_table_names_every_room_and_runs_one_way() -> None:
         above.add(name)
 
 
+def test_the_page_of_the_architecture_has_the_rooms_in_their_order() -> None:
+    page = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page[page.index("| `errors.py` |") : page.index("| `cli/` |")] + "| `cli/` |"
+    rooms = [line.split("`")[1].removesuffix("/").removesuffix(".py") for line in table.splitlines()]
+    assert {*rooms, "__main__"} == ROOMS.keys()
+    for place, name in enumerate(rooms):
+        assert ROOMS[name] <= set(rooms[:place]), name
+
+
 def rooms_imported(file: Path) -> set[str]:
     """The other rooms that a file imports from."""
     paths = [

@@ -169,22 +169,27 @@ def for_checkpoint(config: dict[str, JSON]) -> dict[str, JSON]:
 def without_starts(config: dict[str, JSON], of_backbone: bool = False) -> dict[str, JSON]:
     """A configuration whose backbones and classifiers start from no weights, as the checkpoint holds the trained ones.
 
-    A backbone of which a part is trained keeps them: its checkpoint holds that part alone.
+    A backbone of which a part is trained keeps them: its checkpoint holds that part alone. What the classifier of
+    somebody else calls weights may be anything.
 
     Args:
         config: of a method, or a part of it.
         of_backbone: whether it is that of a backbone or a classifier, or of something inside one.
     """
+
+    def within(key: str, value: JSON) -> JSON:
+        if of_backbone and key in STARTS:
+            return STARTS[key]
+        if isinstance(value, list):
+            return [within(key, part) for part in value]
+        if not isinstance(value, dict):
+            return value
+        ours = str(value.get("class_path")).startswith("longtail.")
+        return without_starts(value, of_backbone or key == "backbone" or (key == "classifier" and ours))
+
     if of_backbone and config.get("tuning", "all") != "all":
         return config
-    return {
-        key: STARTS[key]
-        if of_backbone and key in STARTS
-        else without_starts(value, of_backbone or key in ("backbone", "classifier"))
-        if isinstance(value, dict)
-        else value
-        for key, value in config.items()
-    }
+    return {key: within(key, value) for key, value in config.items()}
 
 
 def sample_files(paths: Sequence[AnyPath], kind: Kind = IMAGES) -> list[str]:

@@ -53,12 +53,14 @@ class Loss(nn.Module):
         return cls(**options)
 
     def with_reduction(self, reduction: str) -> "Loss":
-        """This loss with another reduction: itself if that is its own, else a second object on the same parameters,
-        buffers and inner losses. This one stays as it is."""
-        if reduction == self.reduction:
-            return self
+        """A second object with this reduction, on the same parameters and buffers. The losses inside it are second
+        objects as well, so that this one stays as it is, whatever mode or background the other is told."""
         other = copy.copy(self)
         other.reduction = reduction
+        other._modules = {
+            name: inner.with_reduction(inner.reduction) if isinstance(inner, Loss) else inner
+            for name, inner in self._modules.items()
+        }
         return other
 
     @property
@@ -95,27 +97,26 @@ class Loss(nn.Module):
 def build_loss(
     loss: Loss | Callable[[Counts], Loss],
     class_counts: Counts,
-    reduction: str = "mean",
     background: int | None = None,
 ) -> Loss:
-    """The loss that a method or another loss works with, from what it was given.
+    """The loss that a method works with, from what it was given, with reduction "mean". A loss that works with another
+    one takes this `Loss.with_reduction`, which is a second object in any case.
 
     Args:
         loss: a loss, a loss class (made by its `Loss.from_counts`), or anything else that is called with the class
             counts and returns a loss, as a configuration with ``class_path`` and ``init_args`` gives it.
         class_counts: training images of each class (C,).
-        reduction: that of the place where the loss is used. A loss that was given keeps its own: what comes back is
-            then the same loss `Loss.with_reduction`.
         background: class that stands for none of the others, where there is one. A loss that is made here is told; one
             that was given stays as it is.
     """
     if isinstance(loss, Loss):
-        return loss.with_reduction(reduction)
-    make: Callable[[Counts], Loss] = getattr(loss, "from_counts", loss)
-    new_loss = make(class_counts)
-    if background is not None:
-        new_loss.set_background(background)
-    return new_loss.with_reduction(reduction)
+        built = loss
+    else:
+        make: Callable[[Counts], Loss] = getattr(loss, "from_counts", loss)
+        built = make(class_counts)
+        if background is not None:
+            built.set_background(background)
+    return built if built.reduction == "mean" else built.with_reduction("mean")
 
 
 def full_precision(values: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from longtail.checks import Numbers, check_shape
+from longtail.checks import Numbers, check_class_weights
 from longtail.counts import Counts
 from longtail.losses.class_balanced import effective_number_weights
 from longtail.losses.sigmoid import SigmoidLoss
@@ -32,11 +32,8 @@ class BinaryCrossEntropyLoss(SigmoidLoss):
 
     def __init__(self, class_weights: Numbers | None = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        weights = None
-        if class_weights is not None:
-            weights = check_shape("class_weights", class_weights, "C").float().clone()
-            if not bool((weights.isfinite() & (weights >= 0)).all()):
-                raise ValueError(f"class_weights must be finite and not negative, got {weights.tolist()}")
+        weights = None if class_weights is None else check_class_weights(class_weights)
+        if weights is not None:
             self.num_classes = len(weights)
         self.register_buffer("class_weights", weights, persistent=False)
 

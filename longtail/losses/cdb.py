@@ -63,7 +63,7 @@ class ClassDifficultyLoss(Loss):
             self.difficulty, self.loss = difficulty, rows.with_reduction("none")
         else:
             self.difficulty = ClassDifficulty(len(counts_tensor(difficulty)))
-            self.loss = build_loss(rows, difficulty, reduction="none")
+            self.loss = build_loss(rows, difficulty).with_reduction("none")
         self.sigmoid = self.loss.sigmoid
         if background is not None:
             self.set_background(background)

@@ -1,6 +1,6 @@
 """Softmax cross-entropy, with class weights and label smoothing where wanted."""
 
-from longtail.checks import Numbers, check_shape
+from longtail.checks import Numbers, check_class_weights
 from longtail.losses.softmax import SoftmaxLoss
 
 
@@ -26,11 +26,7 @@ class CrossEntropyLoss(SoftmaxLoss):
     def __init__(
         self, class_weights: Numbers | None = None, label_smoothing: float = 0.0, reduction: str = "mean"
     ) -> None:
-        weights = None
-        if class_weights is not None:
-            weights = check_shape("class_weights", class_weights, "C").float().clone()
-            if not bool((weights.isfinite() & (weights >= 0)).all()):
-                raise ValueError(f"class_weights must be finite and not negative, got {weights.tolist()}")
+        weights = None if class_weights is None else check_class_weights(class_weights)
         super().__init__(reduction, weights, label_smoothing)
         self.num_classes = None if weights is None else len(weights)
         self.prior_strength = 1.0 if weights is None and not label_smoothing else None

@@ -48,7 +48,7 @@ class PixelLoss(Loss):
         super().__init__(reduction)
         self.num_classes = len(counts_tensor(class_counts))
         self.ignore_index = ignore_index
-        self.loss = build_loss(loss, class_counts, reduction="none").eval()
+        self.loss = build_loss(loss, class_counts).with_reduction("none").eval()
         if self.loss.sigmoid:
             raise ValueError(f"{type(self.loss).__name__} takes every logit for itself, pixels need a loss of softmax")
         if any(True for _ in self.loss.parameters()):  # the blocks give the logits a gradient, and nothing else

@@ -67,6 +67,15 @@ def evaluate(cli: TrainingCLI, split: str, epochs: Mapping[str, int | None]) -> 
     return evaluations
 
 
+def evaluate_finished(cli: TrainingCLI, split: str, results: Results) -> list[Evaluation]:
+    """Evaluate the checkpoints of a finished run, which was built again, on a split; raises InputError if there is not
+    something for each process."""
+    check_spread(cli.trainer, cli.datamodule, split)
+    epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
+    with cli.processes.running(cli.trainer, cli.checkpoints.stops, partial(facts_of, cli)):
+        return evaluate(cli, split, epochs)
+
+
 def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
     """Evaluate a finished run again on a split, last checkpoint and best, and show the table.
 
@@ -76,10 +85,7 @@ def evaluate_run(split: str, run: Path, args: Sequence[str]) -> None:
     cli, results = open_run(split, run, args)
     if left_out(cli.trainer, split):
         raise InputError(f"a limit of 0 batches leaves nothing to evaluate: give --trainer.limit_{split}_batches 1.0")
-    check_spread(cli.trainer, cli.datamodule, split)
-    epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
-    with cli.processes.running(cli.trainer, cli.checkpoints.stops, partial(facts_of, cli)):
-        evaluations = evaluate(cli, split, epochs)
+    evaluations = evaluate_finished(cli, split, results)
     others = [e for e in results["evaluations"] if e["split"] != split]
     if cli.trainer.is_global_zero:
         results["evaluations"] = [*others, *evaluations]

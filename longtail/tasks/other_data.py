@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import yaml
@@ -16,8 +15,7 @@ from longtail.inference.inputs import network_input
 from longtail.inference.runs import for_checkpoint
 from longtail.reports.results import Results, label_counts, load_results
 from longtail.reports.terminal import evaluation_table
-from longtail.tasks.evaluation import MEASURING, check_spread, evaluate, moved_weights, read_config
-from longtail.tasks.facts import facts_of
+from longtail.tasks.evaluation import MEASURING, evaluate_finished, moved_weights, read_config
 from longtail.tasks.training_cli import TrainingCLI, quiet
 from longtail.trust import building_from_run
 from longtail.writing import finite, write_atomically
@@ -55,10 +53,7 @@ def evaluate_on(split: str, run: Path, data: Sequence[str], args: Sequence[str])
             *MEASURING,
         ]
         cli = TrainingCLI(["--config", yaml.safe_dump(config), *options], lambda other: _prepare(other, split, results))
-    check_spread(cli.trainer, cli.datamodule, split)
-    epochs = {"last": results["history"][-1]["epoch"], "best": results["best_epoch"]}
-    with cli.processes.running(cli.trainer, cli.checkpoints.stops, partial(facts_of, cli)):
-        evaluations = evaluate(cli, split, epochs)
+    evaluations = evaluate_finished(cli, split, results)
     if cli.trainer.is_global_zero:
         source = cli.datamodule.source
         titled: Results = {**results, "name": f"{results['name']} on {source}"}

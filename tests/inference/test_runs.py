@@ -93,6 +93,21 @@ def test_no_other_weights_are_left_out() -> None:
         "loss": {"init_args": {"weights": [1.0, 2.0], "pretrained": True}},
         "weights": 3,
     }
+    weights = {"init_args": {"weights": "a.pt"}}
+    tau = {"class_path": "longtail.models.TauClassifier", **weights}
+    mine = {"class_path": "mine.Classifier", "init_args": {"weights": [1, 2]}}
+    assert without_starts({"parts": [{"backbone": [weights, inner]}, {"classifier": tau}, {"classifier": mine}]}) == {
+        "parts": [
+            {
+                "backbone": [
+                    {"init_args": {"weights": None}},
+                    {"class_path": "mine.Network", "init_args": {"pretrained": False, "width": 2}},
+                ]
+            },
+            {"classifier": {**tau, "init_args": {"weights": None}}},
+            {"classifier": mine},
+        ]
+    }
     assert config["backbone"]["init_args"]["weights"] == "a.pt", "that of the caller is left as it is"
 
 

@@ -49,23 +49,34 @@ def test_every_loss_class_is_made_from_counts_and_takes_them_for_nothing_else(lo
 def test_a_loss_has_the_reduction_of_its_place_and_the_one_given_keeps_its_own() -> None:
     ldam = LDAMLoss(COUNTS, reweight_from=0.5)
     assert build_loss(ldam, COUNTS) is ldam
-    rows = build_loss(ldam, COUNTS, reduction="none")
+    rows = ldam.with_reduction("none")
     assert (ldam.reduction, rows.reduction) == ("mean", "none")
-    assert build_loss(LDAMLoss, COUNTS, reduction="none").reduction == "none"
+    assert build_loss(rows, COUNTS).reduction == "mean"
     ldam.set_epoch(5, 10)  # one state
     assert rows.class_weights is ldam.class_weights
     logits, targets = torch.randn(6, 3), torch.tensor([0, 0, 0, 1, 1, 2])
     torch.testing.assert_close(rows(logits, targets).mean(), ldam(logits, targets))
 
 
+@pytest.mark.parametrize("reduction", ["mean", "none"])
 @pytest.mark.parametrize("outer", [ClassDifficultyLoss, PixelLoss])
-def test_a_loss_inside_another_stays_as_it_is(outer: Callable[..., Loss]) -> None:
-    seesaw = SeesawLoss(3)
-    state = dict(vars(seesaw))
-    wrapper = outer(COUNTS, seesaw)
+def test_a_loss_inside_another_stays_as_it_is(outer: Callable[..., Loss], reduction: str) -> None:
+    seesaw = SeesawLoss(3, reduction=reduction)
+    given = ClassDifficultyLoss(COUNTS, lambda counts: seesaw, reduction=reduction)
+    states = [dict(vars(loss)) for loss in (seesaw, given)]
+    wrapper = outer(COUNTS, given)
+    wrapper.eval()
     wrapper.train()(torch.randn(6, 3), torch.tensor([0, 0, 0, 1, 1, 2]))
-    assert vars(seesaw) == state
+    assert [vars(loss) for loss in (seesaw, given)] == states
+    assert seesaw.training
     assert seesaw.seen.tolist() == [3, 2, 1], "counts of both"
+
+
+def test_a_background_that_an_outer_loss_is_told_is_not_that_of_a_given_one_inside() -> None:
+    inner = EqualizationLossV2(3, reduction="none")
+    outer = build_loss(lambda counts: ClassDifficultyLoss(counts, inner), COUNTS, background=0)
+    assert (outer.background, outer.loss.background, inner.background) == (0, 0, None)
+    assert outer.loss.positive_gradients is inner.positive_gradients
 
 
 def test_the_epoch_reaches_the_losses_inside() -> None:
