@@ -220,9 +220,9 @@ def push(loss: Any, targets: Tensor, prototypes: bool = False) -> tuple[Any, Any
         anchor = int((targets == label).nonzero()[0])
         z, p = keys[: 2 * n].unflatten(0, (n, 2)).requires_grad_(), keys[2 * n :].clone().requires_grad_()
         rows = loss(z, targets, p) if prototypes else loss(z, targets)
-        found = torch.autograd.grad(rows[2 * anchor], (z, p), allow_unused=True)
-        of_images = torch.zeros(C).index_add(0, targets, found[0][..., 2 * anchor].sum(1))
-        of_prototypes = found[1][:, 2 * anchor] if prototypes else torch.zeros(C)
+        gradients = torch.autograd.grad(rows[2 * anchor], (z, p), allow_unused=True)
+        of_images = torch.zeros(C).index_add(0, targets, gradients[0][..., 2 * anchor].sum(1))
+        of_prototypes = gradients[1][:, 2 * anchor] if prototypes else torch.zeros(C)
         share = loss.temperature * torch.stack([of_images, of_prototypes])
         share[:, label] = math.nan  # the own class pulls
         shares.append(share)
@@ -258,13 +258,13 @@ def class_instance_balanced(figure: Figure) -> None:
     first = images.cumsum(0) - images
     curves = {}
     for trade_off in (10, 1, 0.1):
-        found = []
+        gradients = []
         for a in (0, trade_off):
             logits = torch.zeros(len(targets), len(images), requires_grad=True)
             losses.ClassInstanceBalancedLoss(a)(logits, embeddings, targets).backward()
             assert logits.grad is not None
-            found.append(logits.grad[first, targets[first]])
-        curves[f"trade_off {trade_off}"] = 100 * (1 - found[1] / found[0])  # what cross-entropy has lost
+            gradients.append(logits.grad[first, targets[first]])
+        curves[f"trade_off {trade_off}"] = 100 * (1 - gradients[1] / gradients[0])  # what cross-entropy has lost
     axes = figure.subplots()
     lines(axes, images, curves, marker="o", markersize=3.5)
     for place, name in ((1, "rarest class, if there"), (256 * 500 / IMAGES, "largest class, on average")):
@@ -314,7 +314,7 @@ def pixels(figure: Figure) -> None:
         return torch.stack([torch.zeros_like(looks), weight[0] * looks + weight[1]])[None, :, None]
 
     strengths = torch.linspace(0, 1.5, 31)
-    found = []
+    figures_of = []
     for strength in strengths.tolist():
         loss = losses.PixelLoss(counts, functools.partial(losses.LogitAdjustedLoss, strength=strength))
         weight = torch.zeros(2, dtype=torch.float64, requires_grad=True)
@@ -330,10 +330,10 @@ def pixels(figure: Figure) -> None:
         confusion = PixelConfusion(counts, many=10_000, few=5_000)
         confusion.update(logits(weight).argmax(1)[0], targets[0])
         figures, per_class = confusion.compute()
-        found.append([per_class["accuracy"][1], figures["mean_accuracy"], per_class["iou"][1], figures["miou"]])
+        figures_of.append([per_class["accuracy"][1], figures["mean_accuracy"], per_class["iou"][1], figures["miou"]])
     names = ("accuracy, rare class", "mean accuracy", "IoU, rare class", "mean IoU")
     axes = figure.subplots()
-    lines(axes, strengths, dict(zip(names, 100 * torch.tensor(found).T, strict=True)))
+    lines(axes, strengths, dict(zip(names, 100 * torch.tensor(figures_of).T, strict=True)))
     axes.set_ylim(0, 100)
     axes.set_xlabel("strength of the logit adjustment")
     axes.set_ylabel("percent")

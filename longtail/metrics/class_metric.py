@@ -27,7 +27,7 @@ class ClassMetric(ABC):
         """Compute the metric.
 
         Args:
-            per_class: tensors (C,): "counts", the training images of each class; "images", those it was measured on;
+            per_class: tensors (C,): "image_counts", those of training; "images", those it was measured on;
                 "accuracy", NaN for a class without images; "precision", NaN for one that was never predicted.
 
         Returns:

@@ -55,7 +55,7 @@ class Dataset:
         grain: how its classes are counted.
         classes: (C,) names.
         counts: (C,) what the groups of many, medium and few go by.
-        counted: the noun of that.
+        group_noun: the noun of that.
         thresholds: of the groups.
         sizes: samples of each split.
         samples: of each split the samples that have each class, (C,).
@@ -74,8 +74,8 @@ class Dataset:
     recognised: str
     grain: Grain
     classes: list[str]
-    counts: list[int]
-    counted: str
+    group_counts: list[int]
+    group_noun: str
     thresholds: Thresholds
     sizes: dict[str, int]
     samples: dict[str, list[int]]
@@ -92,7 +92,7 @@ class Dataset:
     @property
     def groups(self) -> str:
         """How many classes each group has."""
-        return group_summary(self.counts, self.thresholds, self.grain, self.counted)
+        return group_summary(self.group_counts, self.thresholds, self.grain, self.group_noun)
 
     def plain(self) -> dict[str, JSON]:
         """What is known as plain values, without pictures."""
@@ -109,7 +109,9 @@ def validation_words(dataset: Dataset) -> str:
     if "val" not in dataset.samples:
         return f"no validation {noun}s: no class can be measured, and no epoch chosen"
     counts = dataset.samples["val"]
-    few = sorted((c for c, count in enumerate(counts) if count < ENOUGH), key=lambda c: (counts[c], dataset.counts[c]))
+    few = sorted(
+        (c for c, count in enumerate(counts) if count < ENOUGH), key=lambda c: (counts[c], dataset.group_counts[c])
+    )
     if not few:
         return f"every class has {ENOUGH} {noun}s or more"
     named = ", ".join(f"{escape(dataset.classes[c])} ({counts[c]})" for c in few[:NAMED])

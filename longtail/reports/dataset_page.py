@@ -37,8 +37,8 @@ def dataset_page(dataset: Dataset, examples: Sequence[Sequence[str]]) -> str:
         remarks=dataset.notes,
         about=[(name.capitalize(), text) for name, text in about],
         next=dataset.next,
-        counts=class_counts(dataset.classes, dataset.counts, dataset.thresholds, grain=dataset.grain),
-        counted=f"{dataset.counted}s",
+        counts=class_counts(dataset.classes, dataset.group_counts, dataset.thresholds, grain=dataset.grain),
+        counted=f"{dataset.group_noun}s",
         ranges=group_ranges(dataset.thresholds, dataset.grain),
         copies=[_copy(copy) for overlap in dataset.overlaps or [] for copy in overlap.copies],
         classes_table=_classes_table(dataset),
@@ -58,11 +58,11 @@ def _classes_table(dataset: Dataset) -> Table:
     """Return the classes with what each split has of them."""
     noun = dataset.grain.samples
     heads = [Head("Class", False), Head("Group", False)]
-    groups = [group_of(count, dataset.thresholds) for count in dataset.counts]
+    groups = [group_of(count, dataset.thresholds) for count in dataset.group_counts]
     columns = [map(html.name, dataset.classes), map(html.group, groups)]
-    if dataset.counts != dataset.samples["train"]:
-        heads.append(Head(f"Training {dataset.counted}s"))
-        columns.append(map(html.count, dataset.counts))
+    if dataset.group_counts != dataset.samples["train"]:
+        heads.append(Head(f"Training {dataset.group_noun}s"))
+        columns.append(map(html.count, dataset.group_counts))
     for split, counts in dataset.samples.items():
         heads.append(Head(f"{SPLITS[split].capitalize()} {noun}"))
         columns.append(map(html.count, counts))
@@ -71,6 +71,6 @@ def _classes_table(dataset: Dataset) -> Table:
 
 def _examples(dataset: Dataset, examples: Sequence[Sequence[str]]) -> list[Examples]:
     """Return the classes with pictures, the most frequent first."""
-    order = sorted(range(len(examples)), key=lambda index: -dataset.counts[index])
-    counts = [plural(count, f"training {dataset.counted}") for count in dataset.counts]
+    order = sorted(range(len(examples)), key=lambda index: -dataset.group_counts[index])
+    counts = [plural(count, f"training {dataset.group_noun}") for count in dataset.group_counts]
     return [Examples(dataset.classes[c], f"{counts[c]}.", examples[c]) for c in order]

@@ -28,7 +28,7 @@ def tail_table(dataset: Dataset) -> Table:
     """
     encoding = Console().encoding
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED
-    order = sorted(range(len(dataset.counts)), key=lambda index: -dataset.counts[index])
+    order = sorted(range(len(dataset.group_counts)), key=lambda index: -dataset.group_counts[index])
     runs = [run.tolist() for run in np.array_split(order, min(ROWS, len(order)))]
     rows = [_row(dataset, run) for run in runs]
     names = [_name(dataset, run, encoding, max(16, columns // 3)) for run in runs]
@@ -52,9 +52,11 @@ def tail_table(dataset: Dataset) -> Table:
 
 def _row(dataset: Dataset, run: Sequence[int]) -> tuple[str, str, float, str]:
     """The counts of a run of classes, their groups, the mean count and the style of its bar."""
-    counts = [dataset.counts[index] for index in run]
+    counts = [dataset.group_counts[index] for index in run]
     groups = [group_of(count, dataset.thresholds) for count in counts]
-    brief = [with_prefix(float(f"{count:.3g}")) if max(dataset.counts) >= 10**7 else f"{count:,}" for count in counts]
+    brief = [
+        with_prefix(float(f"{count:.3g}")) if max(dataset.group_counts) >= 10**7 else f"{count:,}" for count in counts
+    ]
     words = [dataset.grain.lvis.get(group, group) for group in GROUPS if group in groups]
     ends = list(dict.fromkeys([brief[0], brief[-1]]))
     return "-".join(ends), ", ".join(words), sum(counts) / len(counts), STYLES[groups[len(groups) // 2]]

@@ -156,7 +156,7 @@ class Classification(ImageTask):
     def finish(self, split: str) -> None:
         scalars, per_class = self.metrics.compute()
         image_counts = torch.as_tensor(self.data.image_counts, device=per_class["images"].device)
-        scalars |= measure(self.own_metrics, {"counts": image_counts, **per_class})
+        scalars |= measure(self.own_metrics, {"image_counts": image_counts, **per_class})
         self.metrics.reset()
         self.log_figures(split, scalars)
         if self.fitting:

@@ -92,7 +92,7 @@ class ImageTask(Task[ImageBatch]):
             raise InputError(
                 f"{type(networks[0]).__name__} takes {takes}, and {data.source} has {has}: give a recipe for {has}"
             )
-        if (network := next((each for each in networks if isinstance(each, Backbone)), None)) is not None:
+        if (network := next((module for module in networks if isinstance(module, Backbone)), None)) is not None:
             network.check_size(data.image_size)
         if networks and isinstance(networks[0], VideoBackbone):
             side = data.input["size"]

@@ -7,12 +7,12 @@ ADAPTIVE = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adafactor")  # divide 
 HIGHEST, LOWEST = 0.01, 1e-3  # usual rates of those are below, of SGD not below
 
 
-def about_rate(optimizer: OptimizerCallable, given: bool) -> str | None:
+def about_rate(optimizer: OptimizerCallable, by_user: bool) -> str | None:
     """What the rate of an optimizer means, in one line.
 
     Args:
         optimizer: called with parameters.
-        given: whether the user chose the rate.
+        by_user: whether the user chose the rate.
 
     Returns:
         The line where the rate is that of an adaptive optimizer and was chosen, or looks like one for the other kind
@@ -24,7 +24,7 @@ def about_rate(optimizer: OptimizerCallable, given: bool) -> str | None:
         means = f"{name} at a rate of {rate:g} changes each weight by about {rate:g} a step, however large its gradient"
         if rate > HIGHEST:
             return f"{means}: that is a rate for SGD; give --lr 0.001 or less"
-        return f"{means}; rates of SGD are about 100 times as large" if given else None
+        return f"{means}; rates of SGD are about 100 times as large" if by_user else None
     if name == "SGD" and rate < LOWEST:
         return f"SGD at a rate of {rate:g} changes little: that is a rate for AdamW; SGD's are about 100 times as large"
     return None

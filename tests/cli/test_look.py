@@ -165,7 +165,7 @@ def test_boxes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert dict(zip(summary["classes"], summary["samples"]["train"], strict=True)) == {
         k: len(v) for k, v in owners.items()
     }
-    assert summary["counts"] == summary["samples"]["train"]
+    assert summary["group_counts"] == summary["samples"]["train"]
     assert (summary["overlaps"][0]["exact"], summary["overlaps"][0]["near"]) == (1, 1)
     assert line(out, "recipe") == "maskrcnn_logit_adjusted"
     assert re.search(r"(\d+) frequent .* (\d+) common, (\d+) rare \(fewer than 11\)", line(out, "groups"))
@@ -183,7 +183,7 @@ def test_pixels(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
             Image.fromarray(labels).save(root / "annotations" / split / f"{seed}.png")
     (root / "classes.txt").write_text("sky\nroad\n")
     summary, out = look(capsys, tmp_path, str(root), "--html", str(tmp_path / "page.html"), "--model.few", "0.001")
-    assert summary["counts"] == [4 * 64 * 64 - 32, 32]
+    assert summary["group_counts"] == [4 * 64 * 64 - 32, 32]
     assert summary["samples"] == {"train": [4, 2], "val": [2, 1]}
     assert summary["thresholds"] == {"many": 2 * 64 * 64, "few": 8}
     assert line(out, "duplicates").startswith("1 exact copy of training images among the 2 validation images, such as")

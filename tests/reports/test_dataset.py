@@ -79,9 +79,9 @@ def test_many_classes_share_rows_and_none_is_lost() -> None:
 
 
 def test_classes_without_any_and_of_one_size() -> None:
-    assert [len(row) for row in rows(make_dataset(counts=[5, 5, 0, 0]))] == [4, 4, 3, 3]
-    assert {len(row[3]) for row in rows(make_dataset(counts=[7] * 4))} == {40}
-    assert [len(row) for row in rows(make_dataset(counts=[0] * 4))] == [3] * 4
+    assert [len(row) for row in rows(make_dataset(group_counts=[5, 5, 0, 0]))] == [4, 4, 3, 3]
+    assert {len(row[3]) for row in rows(make_dataset(group_counts=[7] * 4))} == {40}
+    assert [len(row) for row in rows(make_dataset(group_counts=[0] * 4))] == [3] * 4
     assert rows(make_dataset(grain=MASKS))[0][2] == "frequent"
 
 

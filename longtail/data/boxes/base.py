@@ -97,7 +97,7 @@ class DetectionData(LongTailData):
         check_fraction("val_fraction", val_fraction)
         places = {"train": train, "val": val, "test": test}
         self.root = Path(root)
-        self.given = {split: Path(place) for split, place in places.items() if place is not None}
+        self.split_paths = {split: Path(place) for split, place in places.items() if place is not None}
         if val_as_test and test is not None:
             raise InputError("val_as_test makes a test set of the validation file: leave out it or the test file")
         self.masks, self.val_as_test = masks, val_as_test
@@ -197,15 +197,15 @@ class DetectionData(LongTailData):
     @cached_property
     def files(self) -> BoxSet:
         """The set as it lies in its folder."""
-        files = self.open(self.given)
+        files = self.open(self.split_paths)
         if "train" not in files.places and (self.trained is None or self.recall is not None):
             refuse_missing(self.reader, self.root, files.needs, "train")
         logger.info(f"{self.source}: {files.where()}")
         return files
 
-    def open(self, given: Mapping[str, Path]) -> BoxSet:
-        """The set, with what holds the splits that are ``given``."""
-        return self.reader(self.root, given)
+    def open(self, paths: Mapping[str, Path]) -> BoxSet:
+        """The set, with what holds the splits that ``paths`` names."""
+        return self.reader(self.root, paths)
 
     @cached_property
     def parts(self) -> dict[str, Part]:

@@ -43,6 +43,6 @@ class BoxTables(DetectionData):
         super().__init__(root, **kwargs)
         self.configuration, self.path_column, self.box_form = configuration, path_column, box_form
 
-    def open(self, given: Mapping[str, Path]) -> BoxSet:
+    def open(self, paths: Mapping[str, Path]) -> BoxSet:
         """As in the base, with what was said of its tables."""
-        return TableSet(self.root, given, self.configuration, self.path_column, self.box_form)
+        return TableSet(self.root, paths, self.configuration, self.path_column, self.box_form)

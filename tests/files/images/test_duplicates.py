@@ -42,13 +42,13 @@ def smalls(images: list[Image.Image]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("form", "found"),
+    ("form", "alike"),
     [("quality", True), ("size", True), ("brightness", True), ("grey", True), ("mirror", False), ("crop", False)],
 )
-def test_a_picture_in_another_form_is_like_the_first_and_like_no_other(form: str, found: bool) -> None:
+def test_a_picture_in_another_form_is_like_the_first_and_like_no_other(form: str, alike: bool) -> None:
     originals = [scene(i) for i in range(40)]
     partners = near(smalls([variant(image, form) for image in originals]), smalls(originals))
-    assert partners.tolist() == (list(range(40)) if found else [-1] * 40)
+    assert partners.tolist() == (list(range(40)) if alike else [-1] * 40)
 
 
 def test_bands_find_what_a_comparison_of_all_pairs_finds(monkeypatch: pytest.MonkeyPatch) -> None:
