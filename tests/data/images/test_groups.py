@@ -1,6 +1,5 @@
 """Splits that keep together what belongs together, through the data modules."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +48,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("source", ["column", "pattern in a table", "pattern in a folder"])
-def test_a_patient_is_on_one_side(photos: Path, caplog: pytest.LogCaptureFixture, source: str) -> None:
-    caplog.set_level(logging.INFO, logger="longtail")
+def test_a_patient_is_on_one_side(photos: Path, log: pytest.LogCaptureFixture, source: str) -> None:
     group = "patient" if source == "column" else r"/p(\d)_"
     options = {"val_fraction": 0.2, "group": group, "batch_size": 4, "image_size": 8}
     data = Folder(photos / "photos", **options) if "folder" in source else Table(photos / "t.csv", **options)
@@ -61,13 +59,12 @@ def test_a_patient_is_on_one_side(photos: Path, caplog: pytest.LogCaptureFixture
     assert (len(names["train"]), len(names["val"])) == (4, 1)
     assert not names["train"] & names["val"]
     assert data.size("val") == 8
-    assert "val: 8 images of 1 group, 20%; 4 groups kept" in caplog.text
+    assert "val: 8 images of 1 group, 20%; 4 groups kept" in log.text
 
 
-def test_the_smallest_fraction_for_groups_is_told(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_smallest_fraction_for_groups_is_told(photos: Path, log: pytest.LogCaptureFixture) -> None:
     """Of five patients with eight of forty photos each none is held out by 0.05, and one by 0.11 and more; the sum of
     |held out - wanted| / n over the classes goes down for one patient, 4 of 20 in each, where 20 f > 2."""
-    caplog.set_level(logging.INFO, logger="longtail")
     with (photos / "t.csv").open("a") as table:
         for i in range(20):
             Image.new("RGB", (8, 8)).save(photos / "photos" / f"owl{i}.png")
@@ -75,26 +72,24 @@ def test_the_smallest_fraction_for_groups_is_told(photos: Path, caplog: pytest.L
     options = {"group": "patient", "batch_size": 4, "image_size": 8}
     _ = Table(photos / "t.csv", val_fraction=0.09, **options).splits
     way_out = "--data.val_fraction 0.11 is the smallest that gives one to every class that several groups have"
-    assert f"2 of 3 classes have no val image: mel, nv; {way_out}" in caplog.text
+    assert f"2 of 3 classes have no val image: mel, nv; {way_out}" in log.text
 
 
-def test_groups_on_both_sides_of_given_splits_are_told(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="longtail")
+def test_groups_on_both_sides_of_given_splits_are_told(photos: Path, log: pytest.LogCaptureFixture) -> None:
     header, *lines = (photos / "t.csv").read_text().splitlines()
     (photos / "val.csv").write_text("\n".join([header, *lines[2:6], *lines[22:26]]))
     (photos / "t.csv").write_text("\n".join([header, *lines[:2], *lines[6:22], *lines[26:40]]))
     data = Table(photos / "t.csv", val=photos / "val.csv", group="patient", batch_size=4, image_size=8)
     _ = data.splits
-    assert "val has 8 images of 2 groups that training images have too: 0, 1" in caplog.text
+    assert "val has 8 images of 2 groups that training images have too: 0, 1" in log.text
 
 
-def test_images_that_no_row_names_are_told(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="longtail")
+def test_images_that_no_row_names_are_told(photos: Path, log: pytest.LogCaptureFixture) -> None:
     lines = (photos / "t.csv").read_text().splitlines()
     (photos / "t.csv").write_text("\n".join(lines[:-1]))
     data = Table(photos / "t.csv", batch_size=4, image_size=8)
     _ = data.splits
-    assert "left out 1 image that no row in use names, such as " in caplog.text
+    assert "left out 1 image that no row in use names, such as " in log.text
     assert data.left_out == {("image", "that no row in use names"): 1}
 
 
