@@ -314,7 +314,7 @@ def pixels(figure: Figure) -> None:
         return torch.stack([torch.zeros_like(looks), weight[0] * looks + weight[1]])[None, :, None]
 
     strengths = torch.linspace(0, 1.5, 31)
-    figures_of = []
+    rows = []
     for strength in strengths.tolist():
         loss = losses.PixelLoss(counts, functools.partial(losses.LogitAdjustedLoss, strength=strength))
         weight = torch.zeros(2, dtype=torch.float64, requires_grad=True)
@@ -330,10 +330,10 @@ def pixels(figure: Figure) -> None:
         confusion = PixelConfusion(counts, many=10_000, few=5_000)
         confusion.update(logits(weight).argmax(1)[0], targets[0])
         figures, per_class = confusion.compute()
-        figures_of.append([per_class["accuracy"][1], figures["mean_accuracy"], per_class["iou"][1], figures["miou"]])
+        rows.append([per_class["accuracy"][1], figures["mean_accuracy"], per_class["iou"][1], figures["miou"]])
     names = ("accuracy, rare class", "mean accuracy", "IoU, rare class", "mean IoU")
     axes = figure.subplots()
-    lines(axes, strengths, dict(zip(names, 100 * torch.tensor(figures_of).T, strict=True)))
+    lines(axes, strengths, dict(zip(names, 100 * torch.tensor(rows).T, strict=True)))
     axes.set_ylim(0, 100)
     axes.set_xlabel("strength of the logit adjustment")
     axes.set_ylabel("percent")

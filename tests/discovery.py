@@ -16,6 +16,12 @@ from longtail.losses.softmax import SoftmaxLoss
 from longtail.methods.boxes import BoxClassification
 
 T = TypeVar("T")
+# Losses that are there already, so that none is left out because it fails; a new one need not be added.
+LOSSES_OF_BOXES = {
+    *("ClassBalancedLoss", "ClassDifficultyLoss", "CrossEntropyLoss", "FocalLoss", "LDAMLoss", "LogitAdjustedLoss"),
+    *("SeesawLoss", "EqualizationLossV2", "FederatedLoss"),
+}
+OF_EMBEDDINGS = ("Balanced", "ClassInstance", "GaussianMixture", "Supervised")  # as their names begin
 
 
 def classes_of(package: ModuleType, base: type[T]) -> list[type[T]]:

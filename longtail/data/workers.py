@@ -116,7 +116,7 @@ def _kill(processes: Iterable[BaseProcess]) -> None:
     for process in alive:
         process.kill()
     for process in alive:
-        process.join()
+        process.join(1)  # one that waits for a disk that does not answer ends when that does
     if handler is not None:
         signal.signal(signal.SIGCHLD, handler)
 

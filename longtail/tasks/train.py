@@ -56,14 +56,15 @@ def fit(
             held.enter_context(locked(run))
         prepare = _splits_before(args, run if resume else first, resume)
         cli = configure([*args, f"--run={run}"], of_runs, recipe, first, prepare)
-        if first is not None and cli.datamodule.classes != load_results(first)["classes"]:
-            raise InputError(
-                f"{cli.datamodule.source} has other classes than {first}: a second stage keeps those of the first, "
-                "leave out --data"
-            )
-        before = first if not resume else None if stopped_early(run) else run
-        if prepare is not None and before is not None and SplitRecord.read(before) is None:
-            check_counts(cli.datamodule, load_results(before))
+        if first is not None:
+            results = load_results(first)
+            if cli.datamodule.classes != results["classes"]:
+                raise InputError(
+                    f"{cli.datamodule.source} has other classes than {first}: a second stage keeps those of the first, "
+                    "leave out --data"
+                )
+            if prepare is not None and cli.datamodule.recall is None:
+                check_counts(cli.datamodule, results)
         _fit(cli, args, run, resume, held)
 
 
@@ -93,8 +94,10 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
     if resume and not go_on:
         logger.info(f"{run} has no checkpoint yet: it starts from its beginning")
     if go_on:
-        load_state(task, read_checkpoint(last)["state_dict"], last)
         before = load_results(run)
+        if data.recall is None:
+            check_counts(data, before)
+        load_state(task, read_checkpoint(last)["state_dict"], last)
         for key in ("seconds", "history", "started", "images_per_second"):
             cli.results[key] = before[key]
     task.check(data)  # what is wrong is said before anything is written

@@ -62,17 +62,17 @@ def test_a_loss_has_the_reduction_of_its_place_and_the_one_given_keeps_its_own()
 @pytest.mark.parametrize("outer", [ClassDifficultyLoss, PixelLoss])
 def test_a_loss_inside_another_stays_as_it_is(outer: Callable[..., Loss], reduction: str) -> None:
     seesaw = SeesawLoss(3, reduction=reduction)
-    given = ClassDifficultyLoss(COUNTS, lambda counts: seesaw, reduction=reduction)
-    states = [dict(vars(loss)) for loss in (seesaw, given)]
-    wrapper = outer(COUNTS, given)
+    of_rows = ClassDifficultyLoss(COUNTS, lambda counts: seesaw, reduction=reduction)
+    states = [dict(vars(loss)) for loss in (seesaw, of_rows)]
+    wrapper = outer(COUNTS, of_rows)
     wrapper.eval()
     wrapper.train()(torch.randn(6, 3), torch.tensor([0, 0, 0, 1, 1, 2]))
-    assert [vars(loss) for loss in (seesaw, given)] == states
+    assert [vars(loss) for loss in (seesaw, of_rows)] == states
     assert seesaw.training
     assert seesaw.seen.tolist() == [3, 2, 1], "counts of both"
 
 
-def test_a_background_that_an_outer_loss_is_told_is_not_that_of_a_given_one_inside() -> None:
+def test_a_background_that_an_outer_loss_is_told_is_not_that_of_the_loss_of_a_caller_inside() -> None:
     inner = EqualizationLossV2(3, reduction="none")
     outer = build_loss(lambda counts: ClassDifficultyLoss(counts, inner), COUNTS, background=0)
     assert (outer.background, outer.loss.background, inner.background) == (0, 0, None)
