@@ -120,7 +120,7 @@ def test_what_cannot_be_picked_for_gets_one_line(photos, tmp_path, capsys, monke
     fails(capsys, "fit", "--data", str(tmp_path / "boxes"))
 
 
-def test_what_is_read_to_choose_is_said_once_and_counted_as_trained(photos, tmp_path, monkeypatch, caplog):
+def test_what_is_read_to_choose_is_said_once_and_counted_as_trained(photos, tmp_path, monkeypatch, log):
     """Rows that are left out when it trains are no mistake when it chooses."""
     monkeypatch.setattr("longtail.models.downloads.obtainable", lambda name: True)
     rows = (photos.parent / "photos.csv").read_text() + f"\n{tmp_path}/gone.png,cat"
@@ -128,11 +128,11 @@ def test_what_is_read_to_choose_is_said_once_and_counted_as_trained(photos, tmp_
     table = ["--data", str(photos.parent / "gone.csv"), "--data.path_column=file"]
     with pytest.raises(InputError, match=r"no such file|is not inside"):
         choose(table)
-    caplog.clear()
+    log.clear()
     rows = (photos.parent / "photos.csv").read_text() + "\nphotos/cat/gone.png,cat"
     (photos.parent / "gone.csv").write_text(rows)
     assert choose([*table, "--data.skip_bad_images=true"]).reason.startswith("25 training images of 3 classes")
-    assert not caplog.records
+    assert not log.records
 
 
 def test_classes_that_look_like_lists_are_told():

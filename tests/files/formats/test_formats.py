@@ -1,7 +1,6 @@
 """Files about images with classes, as the tools write them."""
 
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,6 @@ from longtail.files.images.passed_over import Why
 from longtail.files.listing import Listing
 from longtail.files.tables.columns import Columns
 from longtail.files.tables.entries import Reading
-
-
-@pytest.fixture(autouse=True)
-def _log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="longtail")
 
 
 def fill(root: Path, *names: str) -> None:
@@ -38,16 +32,16 @@ def pairs(listing: Listing, root: Path) -> list[tuple[str, str]]:
     return [(name, listing.classes[target]) for name, target in zip(names, listing.targets, strict=True)]
 
 
-def test_ids_without_suffix_and_numbers_as_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_ids_without_suffix_and_numbers_as_classes(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     """As in the competition on diabetic retinopathy of APTOS."""
     fill(tmp_path, "train_images/000c.png", "train_images/1.2.png", "test_images/000d.png")
     write(tmp_path / "train.csv", "id_code,diagnosis\n000c,4\n1.2,2\n")
     write(tmp_path / "sample_submission.csv", "id_code,diagnosis\n000d,0\n")
     listings = read_folder(tmp_path, Reading())
     assert pairs(listings["train"], tmp_path) == [("train_images/000c.png", "4"), ("train_images/1.2.png", "2")]
-    assert "read as a table: train in train.csv" in caplog.text
-    assert "paths in column id_code, classes in column diagnosis" in caplog.text
-    assert "labels are 2 numbers from 2 to 4, which are the names of the classes in this order" in caplog.text
+    assert "read as a table: train in train.csv" in log.text
+    assert "paths in column id_code, classes in column diagnosis" in log.text
+    assert "labels are 2 numbers from 2 to 4, which are the names of the classes in this order" in log.text
 
 
 def test_a_column_for_each_class(tmp_path: Path) -> None:
@@ -114,7 +108,7 @@ INATURALIST = {
 }
 
 
-def test_inaturalist(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_inaturalist(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     fill(tmp_path, "train_val2019/Birds/1/a.jpg", "train_val2019/Birds/2/b.jpg", "train_val2019/Birds/2/c.jpg")
     write(tmp_path / "train2019.json", INATURALIST)
     val = {**INATURALIST, "images": [{"id": 9, "file_name": "train_val2019/Birds/2/c.jpg"}]}
@@ -127,8 +121,8 @@ def test_inaturalist(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ]
     assert pairs(listings["val"], tmp_path) == [("train_val2019/Birds/2/c.jpg", "Corvus")]
     words = "read as classes of images in COCO's form: train in train2019.json, val in val2019.json"
-    assert words in caplog.text
-    assert "left out 1 class without an image: Pica" in caplog.text
+    assert words in log.text
+    assert "left out 1 class without an image: Pica" in log.text
     write(tmp_path / "train_more.json", INATURALIST)
     assert "has several files for train, train2019.json, train_more.json: give one" in refusal(tmp_path)
 
@@ -146,27 +140,27 @@ def camera_traps(root: Path) -> Path:
     return write(root / "cct.json", {"images": images, "annotations": annotations, "categories": names})
 
 
-def test_camera_traps(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_camera_traps(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     file = camera_traps(tmp_path)
     listing = read_file(file, None, Reading(columns=Columns(group="location")))["all"]
     assert listing.classes == ["opossum", "empty"]
     assert listing.targets.tolist() == [0, 0, 1, 0, 1]
     assert listing.groups == ["26", "26", "33", "33", "40"]
-    assert "left out 1 image that it calls corrupt" in caplog.text
-    assert "--data.group location keeps" not in caplog.text
+    assert "left out 1 image that it calls corrupt" in log.text
+    assert "--data.group location keeps" not in log.text
     read_file(file, None, Reading())
-    assert "--data.group location keeps those of one on one side" in caplog.text
+    assert "--data.group location keeps those of one on one side" in log.text
     message = refusal(file, Reading(columns=Columns(group="place")))
     assert "no image has a place, they have file_name, frame_num, id, location, seq_id" in message
 
 
-def test_lists_of_places(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_lists_of_places(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     """As LILA has them beside its sets."""
     camera_traps(tmp_path)
     write(tmp_path / "cct_splits.json", {"info": {}, "splits": {"train": ["26", "33"], "val": ["40"]}})
     listings = read_folder(tmp_path, Reading())
     assert {name: len(listing) for name, listing in listings.items()} == {"train": 4, "val": 1}
-    assert "splits by location are those of " in caplog.text
+    assert "splits by location are those of " in log.text
 
 
 TASKS = [
@@ -222,7 +216,7 @@ LABEL_STUDIO_CSV = (
         ("project-1.csv", LABEL_STUDIO_CSV, "Label Studio's CSV"),
     ],
 )
-def test_label_studio(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, content: Any, kind: str) -> None:
+def test_label_studio(tmp_path: Path, log: pytest.LogCaptureFixture, name: str, content: Any, kind: str) -> None:
     fill(tmp_path, "images/a.jpg", "pets/b c.jpg")
     file = write(tmp_path / name, content)
     assert is_labels(file)
@@ -230,7 +224,7 @@ def test_label_studio(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: st
     expected = [("images/a.jpg", "Cat"), ("pets/b c.jpg", "Dog")]
     assert pairs(read_folder(tmp_path, reading)["all"], tmp_path) == expected
     assert pairs(read_file(file, None, Reading())["all"], tmp_path) == expected
-    assert f"read as {kind}" in caplog.text
+    assert f"read as {kind}" in log.text
     skips = [(1, "image", "without a class in project-1.json", Why.OTHER)] if content is TASKS else []
     assert reading.passed.counts("image") == skips, "a task that was skipped has none"
 
@@ -243,7 +237,7 @@ def test_several_choices(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("classes", [["cat", "dog", "owl"], None])
-def test_fiftyone(tmp_path: Path, caplog: pytest.LogCaptureFixture, classes: list[str] | None) -> None:
+def test_fiftyone(tmp_path: Path, log: pytest.LogCaptureFixture, classes: list[str] | None) -> None:
     fill(tmp_path, "data/a.1.jpg", "data/b.jpg", "data/c.png")
     labels: dict[str, Any] = {"a.1": 1, "b": {"label": 0, "confidence": 0.5}, "c": None}
     if classes is None:
@@ -251,13 +245,13 @@ def test_fiftyone(tmp_path: Path, caplog: pytest.LogCaptureFixture, classes: lis
     write(tmp_path / "labels.json", {"classes": classes, "labels": labels})
     reading = Reading()
     assert pairs(read_folder(tmp_path, reading)["all"], tmp_path) == [("data/a.1.jpg", "dog"), ("data/b.jpg", "cat")]
-    assert "read as FiftyOne's export: all in labels.json" in caplog.text
+    assert "read as FiftyOne's export: all in labels.json" in log.text
     assert reading.passed.counts("image") == [(1, "image", "without a class in labels.json", Why.OTHER)]
     write(tmp_path / "labels.json", {"classes": ["cat"], "labels": {"b": 1}})
     assert "labels.json, image 1: b has the class 1, there are 1" in refusal(tmp_path)
 
 
-def test_roboflow(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_roboflow(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     for split, names in (("train", "ab"), ("valid", "c"), ("test", "d")):
         fill(tmp_path / split, *(f"{name}_jpg.rf.0a.jpg" for name in names))
         lines = [f"{name}_jpg.rf.0a.jpg, {int(name != 'b')}, {int(name == 'b')}" for name in names]
@@ -269,10 +263,10 @@ def test_roboflow(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         "test": [("test/d_jpg.rf.0a.jpg", "cat")],
     }
     words = "read as a table: test in test/_classes.csv, train in train/_classes.csv, val in valid/_classes.csv"
-    assert words in caplog.text
+    assert words in log.text
 
 
-def test_open_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_open_images(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     fill(tmp_path, "train/0a.jpg", "train/0b.jpg", "validation/0c.jpg")
     head = "ImageID,Source,LabelName,Confidence\n"
     lines = ["0a,verification,/m/1,1", "0a,verification,/m/2,0", "0b,verification,/m/2,1"]
@@ -282,7 +276,7 @@ def test_open_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     listings = read_folder(tmp_path, Reading())
     assert pairs(listings["train"], tmp_path) == [("train/0a.jpg", "Tortoise"), ("train/0b.jpg", "Container")]
     assert pairs(listings["val"], tmp_path) == [("validation/0c.jpg", "Tortoise")]
-    assert "left out 1 label of confidence 0, of what an image does not show" in caplog.text
+    assert "left out 1 label of confidence 0, of what an image does not show" in log.text
     write(tmp_path / "validation-annotations-human-imagelabels.csv", head + "0c,verification,/m/1,x\n")
     assert "imagelabels.csv, line 2: could not convert string to float: 'x'; correct the row" in refusal(tmp_path)
 
@@ -303,7 +297,7 @@ def test_no_json(tmp_path: Path) -> None:
     assert "a.json, annotation 1: there is no category 1" in refusal(file)
 
 
-def test_tags_of_cvat(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_tags_of_cvat(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     """As CVAT writes them with subsets, and Datumaro and FiftyOne with a file for each split."""
 
     def xml(*images: tuple[str, str, str]) -> str:
@@ -320,7 +314,7 @@ def test_tags_of_cvat(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     listings = read_folder(tmp_path, Reading())
     assert pairs(listings["train"], tmp_path) == [("images/ä 1.png", "cat"), ("images/2.png", "dog")]
     assert pairs(listings["val"], tmp_path) == [("images/4.png", "cat")]
-    assert "read as tags in CVAT's XML: all in annotations.xml" in caplog.text
+    assert "read as tags in CVAT's XML: all in annotations.xml" in log.text
     (tmp_path / "annotations.xml").unlink()
     write(tmp_path / "train.xml", xml(("ä 1.png", "cat", ""), ("2.png", "dog", "")))
     write(tmp_path / "val.xml", xml(("4.png", "cat", "")))
@@ -330,6 +324,6 @@ def test_tags_of_cvat(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         tmp_path / "train.xml", xml(("ä 1.png", "cat", train), ("2.png", "dog", train), ("3.png", "dog", 'subset="x"'))
     )
     assert len(read_file(tmp_path / "train.xml", None, Reading())["train"].paths) == 2
-    assert "left out 1 tag of a subset that is no split" in caplog.text
+    assert "left out 1 tag of a subset that is no split" in log.text
     write(tmp_path / "train.xml", xml(("ä 1.png", "cat dog", ""))[:-5])
     assert "train.xml: cannot be read as XML" in refusal(tmp_path / "train.xml")

@@ -4,7 +4,6 @@
 import errno
 import io
 import json
-import logging
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,11 +30,6 @@ from longtail.files.tables.labelled import listed_files
 
 NAMES = ["cat", "dog", "owl"]
 FEATURES = {"image": {"_type": "Image"}, "label": {"names": NAMES, "_type": "ClassLabel"}}
-
-
-@pytest.fixture(autouse=True)
-def _log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="longtail")
 
 
 def plain(grey: int, kind: str = "PNG") -> bytes:
@@ -95,7 +89,7 @@ def hub(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_push_to_hub(hub: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_push_to_hub(hub: Path, log: pytest.LogCaptureFixture) -> None:
     reading = Reading()
     listings = read_folder(hub, reading)
     assert {name: samples(listing) for name, listing in listings.items()} == {
@@ -105,9 +99,9 @@ def test_push_to_hub(hub: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert listings["train"].classes == ["cat", "dog"]
     assert reading.passed.counts("image") == [(2, "image", "of a test split without classes", Why.OTHER)]
     train = Path("data/train-00000-of-00002.parquet")
-    assert f"images in tables: train in {train} and 1 more file, val in data/validation-00000-of-00001" in caplog.text
-    assert "paths in column image, classes in column label" in caplog.text
-    assert "left out 1 class without an image: owl" in caplog.text
+    assert f"images in tables: train in {train} and 1 more file, val in data/validation-00000-of-00001" in log.text
+    assert "paths in column image, classes in column label" in log.text
+    assert "left out 1 class without an image: owl" in log.text
     first = Path(listings["train"].paths[0])
     assert first.relative_to(hub).as_posix() == ".longtail/images/data/train-00000-of-00002.parquet/row1-10.png"
     time = first.stat().st_mtime_ns
@@ -165,7 +159,7 @@ def test_names_in_the_readme_and_plain_bytes(tmp_path: Path) -> None:
     assert [Path(path).name for path in listing.paths] == ["row1.jpg", "row2.png"]
 
 
-def test_one_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_file(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     file = parquet(tmp_path / "pets.parquet", table([10, 20, 30], ["x", "y", "y"], split=["train", "dev", "train"]))
     listings = read_file(file, None, Reading())
     assert {name: samples(listing) for name, listing in listings.items()} == {
@@ -297,7 +291,7 @@ configs:
 """
 
 
-def test_the_configuration_says_the_splits(hub: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_configuration_says_the_splits(hub: Path, log: pytest.LogCaptureFixture) -> None:
     (hub / "README.md").write_text(CONFIGS)
     parquet(hub / "more/a.parquet", table([70], [1], FEATURES))
     listings = read_folder(hub, Reading())
@@ -305,7 +299,7 @@ def test_the_configuration_says_the_splits(hub: Path, caplog: pytest.LogCaptureF
         "train": [(40, "cat"), (70, "dog")],
         "val": [(10, "dog"), (20, "cat"), (30, "dog")],
     }
-    assert "configuration default taken, not tests (--data.configuration tests); read as images in" in caplog.text
+    assert "configuration default taken, not tests (--data.configuration tests); read as images in" in log.text
     assert "no image has a class" in refusal(hub, Reading(configuration="tests", skip=True))
     data = Folder(hub, batch_size=1, configuration="tests")
     with pytest.raises(InputError, match="row 1: the label is empty"):
@@ -412,7 +406,7 @@ def test_several_processes_unpack_once(hub: Path) -> None:
     assert len(list(hub.glob(".longtail/images/data/train-00000-of-00002.parquet/*.png"))) == 2
 
 
-def test_videos_in_a_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_videos_in_a_table(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
     videos = []
     for i in range(3):
         file = io.BytesIO()
@@ -425,7 +419,7 @@ def test_videos_in_a_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     data = VideoFolder(root=tmp_path, batch_size=1, val_fraction=0, frames=2)
     data.setup("fit")
     assert data.image_counts == [1, 2]
-    assert "read as videos in tables: train in train.parquet; paths in column video" in caplog.text
+    assert "read as videos in tables: train in train.parquet; paths in column video" in log.text
 
 
 def test_images_in_a_table_are_predicted(tmp_path: Path) -> None:
