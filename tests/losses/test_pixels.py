@@ -232,7 +232,6 @@ def test_state_dict_and_pickle(name: str) -> None:
         assert torch.equal(duplicate(logits, targets), expected)
 
 
-@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # of torch 2.6 alone
 def test_compiled_in_one_piece_it_counts_as_well() -> None:
     torch.compiler.reset()
     logits, targets = batch(2, 3, 5)
