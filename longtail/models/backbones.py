@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from longtail.errors import InputError
 from longtail.messages import first_line, near_names
 from longtail.models.downloads import from_hub
-from longtail.models.inputs import NetworkInput, timm_input
+from longtail.models.inputs import NetworkInput, published_record, timm_input
 from longtail.models.local_dir import recorded_input, resolved
 from longtail.models.resnet_cifar import CifarResNet
 from longtail.models.trained_state import keep_trained_state
@@ -143,12 +143,13 @@ def make_timm(name: str, pretrained: bool, **options: Any) -> Any:  # timm has n
     if not timm.is_model(name.split(".")[0]):
         near = near_names(name, [*CIFAR_RESNETS, *timm.list_models()])
         raise InputError(f'unknown backbone "{name}"{near}. Any timm name works, or {", ".join(CIFAR_RESNETS)}')
+    published_record(name)  # refuses an unknown tag
     try:
         with from_hub() if pretrained else contextlib.nullcontext():
             return timm.create_model(name, pretrained=pretrained, **options)
     except Exception as error:
         reason = first_line(error)
-        if not pretrained:  # such as a tag that timm does not know
+        if not pretrained:
             raise InputError(f'cannot make the backbone "{name}": {reason}') from error
         raise InputError(
             f"no pretrained weights for {name} ({reason}): give a local file with weights (--weights FILE), or leave "

@@ -7,6 +7,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
+from longtail.models.inputs import published_record
+
 SECONDS = 10.0  # that a server has for its first answer
 
 
@@ -62,11 +64,14 @@ def reachable(address: str) -> bool:
 
 
 def obtainable(name: str) -> bool:
-    """Whether the published weights of a timm network are on this machine or can be fetched now."""
-    import timm
+    """Whether the published weights of a timm network are on this machine or can be fetched now.
+
+    Raises:
+        InputError: if timm knows the network and not the tag of the weights.
+    """
     from huggingface_hub import constants, try_to_load_from_cache
 
-    config = timm.get_pretrained_cfg(name) if timm.is_model(name.split(".")[0]) else None
+    config = published_record(name)
     if config is None or config.hf_hub_id is None:
         return False
     if isinstance(try_to_load_from_cache(config.hf_hub_id, "model.safetensors"), str):

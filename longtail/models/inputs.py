@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from longtail.augment.preprocessing import Channels, CropMode, Interpolation, Preprocessing
+from longtail.errors import InputError
+from longtail.messages import escape, some
 from longtail.plain import JSON
 
 UNKNOWN = Preprocessing()
@@ -33,16 +35,39 @@ def timm_input(name: str, from_weights: bool) -> NetworkInput:
     Args:
         name: with or without the tag of the weights.
         from_weights: whether it starts from them, or from a file of their kind.
-    """
-    import timm
 
-    published = timm.get_pretrained_cfg(name) if timm.is_model(name.split(".")[0]) else None
+    Raises:
+        InputError: if timm knows the network and not the tag.
+    """
+    published = published_record(name)
     if published is None:
         return NetworkInput()
     size = published.input_size[-1]
     if not from_weights:
         return NetworkInput(size=size if published.fixed_input_size else None, fixed=published.fixed_input_size)
     return of_record(published.to_dict())  # type: ignore[no-untyped-call]  # it has no types
+
+
+def published_record(name: str) -> Any:  # timm has no types
+    """timm's record of the published weights of a network, its ``pretrained_cfg``; None where it has no such network.
+
+    Args:
+        name: with or without the tag of the weights.
+
+    Raises:
+        InputError: if timm knows the network and not the tag.
+    """
+    import timm
+
+    network = name.split(".")[0]
+    if not timm.is_model(network):
+        return None
+    try:
+        return timm.get_pretrained_cfg(name)
+    except RuntimeError as error:
+        tags = sorted(other for other in timm.list_pretrained(f"{network}.*") if other.split(".")[0] == network)
+        others = f": there are {some(tags)}" if tags else ""
+        raise InputError(f'timm knows no weights "{escape(name)}"{others}; {network} alone works as well') from error
 
 
 def of_record(record: Mapping[str, JSON]) -> NetworkInput:

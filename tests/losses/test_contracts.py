@@ -278,6 +278,7 @@ def test_nan_is_refused_by_name_in_debug_mode(case: Case) -> None:
 
 
 @every_case
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # of torch 2.8 alone
 def test_compiled_in_one_piece_it_gives_the_same(case: Case) -> None:
     torch.compiler.reset()
     inputs, copies = with_grad(case.inputs(), torch.float64), with_grad(case.inputs(), torch.float64)

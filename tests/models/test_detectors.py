@@ -120,7 +120,7 @@ def test_the_pyramid_has_strides_from_4_on_and_an_anchor_size_for_each(name: str
     [
         ("test_vit", r"^test_vit has feature maps of strides \[16, 16, 16\]: a pyramid needs 4, 8 and so on$"),
         ("test_resmet", r'^unknown backbone "test_resmet"; near it: test_resnet'),
-        ("resnet18.none", r'^cannot make the backbone "resnet18\.none": [^\n]+$'),
+        ("resnet18.none", r'^timm knows no weights "resnet18\.none": there are resnet18\.a1_in1k, [^\n]+$'),
     ],
 )
 def test_backbones_that_do_not_fit_are_refused(name: str, message: str) -> None:
