@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.torch_version import TorchVersion
 
 from longtail.export.model import compare, packages, save_tensors, write_checked
 from longtail.methods.base import Method
@@ -48,14 +47,16 @@ def write_classifier(
     images = torch.randn(4, *shape)
 
     def write(part: Path) -> None:
-        names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
-        if TorchVersion(torch.__version__) >= "2.8":
-            shapes = {"images": {0: torch.export.Dim("N", min=1)}}
-            torch.onnx.export(
-                network, (images,), part, **names, dynamic_shapes=shapes, external_data=False, dynamo=True
-            )
-        else:  # the newer exporter fails there on batch normalisation
-            torch.onnx.export(network, (images,), str(part), **names, dynamic_axes={"images": {0: "N"}}, dynamo=False)
+        torch.onnx.export(
+            network,
+            (images,),
+            part,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes={"images": {0: torch.export.Dim("N", min=1)}},
+            external_data=False,
+            dynamo=True,
+        )
 
     def check(session: Any) -> None:  # onnxruntime has no types
         for batch in (images, images[:1]):

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.torch_version import TorchVersion
 
 from longtail.checks import check_outputs
 from longtail.errors import InputError
@@ -37,8 +36,6 @@ def write_segmenter(
     if size is not None and min(size) < 1:
         raise InputError(f"--size is a height and a width of at least 1 pixel, got {size[0]} and {size[1]}")
     onnx, onnxruntime = packages()
-    if TorchVersion(torch.__version__) < "2.8":
-        raise InputError(f"the export of segmenters needs torch 2.8 or newer, and this is {torch.__version__}")
     network = _PixelLogits(method.cpu()).eval()
     if size is not None:
         metadata = {**metadata, "height": str(size[0]), "width": str(size[1])}

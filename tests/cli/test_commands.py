@@ -354,7 +354,10 @@ BAD_OPTIONS = [
     (["--recipe", "bcl", "--data", "/nowhere/at/all"], "/nowhere/at/all"),
     (["--recipe", "bcl", "--data", "nowhere"], "digits_lt"),
     (["--recipe", "digits_lt/ce", "--backbone", "resnet5"], 'unknown backbone "resnet5".*resnet50'),
-    (["--recipe", "digits_lt/ce", "--backbone", "resnet18.foo"], 'no weights "resnet18.foo": there are .*; resnet18 alone'),
+    (
+        ["--recipe", "digits_lt/ce", "--backbone", "resnet18.foo"],
+        'no weights "resnet18.foo": there are .*; resnet18 alone',
+    ),
     (["--recipe", "digits_lt/ce", "--model.method", "Foo"], '"Foo".*BCL, .*Plain'),
     (["--recipe", "digits_lt/ce", "--monitor", "f1"], 'unknown metric "f1".*top1'),
     (["--recipe", "digits_lt/ce", "--batch-size", "100000"], "batch_size 100000 is larger"),
