@@ -214,7 +214,7 @@ def check_any_size(network: nn.Module, name: str) -> None:
 
 def takes(body: nn.Module, size: int) -> bool:
     """Whether a network takes images of a size, and all of them: a whole number of patches."""
-    if any(size % side for side in _patches(body)):
+    if size % _patch(body):
         return False
     try:
         with torch.no_grad():
@@ -226,10 +226,16 @@ def takes(body: nn.Module, size: int) -> bool:
     return True
 
 
-def _patches(body: nn.Module) -> tuple[int, ...]:
-    """Sides of the patches that a network takes images apart into; empty where it has none."""
-    sides = getattr(getattr(body, "patch_embed", None), "patch_size", ())
-    return (sides,) if isinstance(sides, int) else tuple(sides)
+def _patch(body: Any) -> int:  # timm has no types
+    """Side of the patches that a network takes images apart into, in pixels; 1 where it has none.
+
+    A network that is made for one size has them by timm's record of its first stage; another where its first
+    convolution has them side by side.
+    """
+    if body.pretrained_cfg.get("fixed_input_size") and getattr(body, "feature_info", None):
+        return int(body.feature_info[0]["reduction"])
+    first = next((module for module in body.modules() if isinstance(module, nn.Conv2d)), None)
+    return 1 if first is None or first.kernel_size != first.stride else first.kernel_size[0]
 
 
 def _no_size(name: str, body: nn.Module, size: int, fits: Callable[[int], bool]) -> InputError:
@@ -253,7 +259,8 @@ def _fits(name: str, weights: Mapping[str, Tensor] | None, size: int) -> bool:
 
 def _nearby(body: nn.Module, size: int) -> tuple[range, range]:
     """Three sizes below, and three above, from the nearest on: whole numbers of patches, or of the usual stride."""
-    step = max(_patches(body), default=32)
+    patch = _patch(body)
+    step = 32 if patch == 1 else patch
     below, above = (size - 1) // step * step, (size // step + 1) * step
     return range(below, max(0, below - 3 * step), -step), range(above, above + 3 * step, step)
 

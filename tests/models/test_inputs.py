@@ -155,6 +155,29 @@ def test_a_size_that_a_network_of_any_size_does_not_take_is_refused():
     Backbone("resnet8_cifar").check_size(1)
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "near"),
+    [
+        ("gmlp_s16_224", 230, "224 or 240"),
+        ("tnt_s_legacy_patch16_224", 225, "224 or 240"),  # which pads what it takes apart first
+        ("vit_tiny_r_s16_p8_224", 240, "224 or 256"),  # patches of what a ResNet makes of the image
+        ("volo_d1_224", 230, "224 or 232"),
+    ],
+)
+def test_images_that_are_no_whole_number_of_patches_are_refused_by_every_design(name: str, size: int, near: str):
+    with pytest.raises(InputError, match=rf"{name} takes no images of {size} pixels: give --image-size {near}$"):
+        Backbone(name, image_size=size)
+
+
+def test_images_of_any_size_are_a_whole_number_of_patches_as_well():
+    with pytest.raises(
+        InputError, match=r"convmixer_768_32 takes no images of 230 pixels: give --image-size 224 or 231$"
+    ):
+        Backbone("convmixer_768_32").check_size(230)
+    Backbone("pvt_v2_b0").check_size(256)  # its patches overlap
+    Backbone("test_resnet").check_size(99)
+
+
 def test_weights_whose_positions_do_not_fit_are_answered_with_the_native_size(tmp_path):
     torch.save(timm.create_model("levit_128s").state_dict(), tmp_path / "weights.pt")
     with pytest.raises(InputError, match=r"in place of .*; give --image-size 224, the size of its published weights"):
