@@ -27,6 +27,7 @@ def second_stage(recipe: dict[str, JSON], run: Path) -> dict[str, JSON]:
     """
     from longtail.checkpoint import checkpoint_path
     from longtail.inference.runs import predictor_of
+    from longtail.methods.base import Method
     from longtail.reports.results import load_results
 
     results = load_results(run)
@@ -35,7 +36,8 @@ def second_stage(recipe: dict[str, JSON], run: Path) -> dict[str, JSON]:
     if not predictor_of(results).second_stages:
         raise InputError(f"{escape(run)} is a run of {results['task']}: second stages are for classification")
     method, data = _parts(results["config"], run)
-    backbone, options = method["backbone"]["class_path"], method["backbone"].get("init_args") or {}
+    settings = method["init_args"]
+    backbone, options = settings["backbone"]["class_path"], settings["backbone"].get("init_args") or {}
     check_can_freeze(backbone, options, run)
     checkpoint, tuning = str(checkpoint_path(run)), options.get("tuning", "all")
     if tuning == "all":
@@ -48,11 +50,13 @@ def second_stage(recipe: dict[str, JSON], run: Path) -> dict[str, JSON]:
     if isinstance(head, dict):  # it goes on from that of the run
         head["init_args"] = {**head.get("init_args", {}), "weights": checkpoint}
         kind = class_at(head["class_path"], object)
-        if kind is not None and "classifier" in signature(kind).parameters and method.get("classifier"):
-            head["init_args"]["classifier"] = method["classifier"]  # it stands on that of the run
-    settings = {key: value for key, value in (data.get("init_args") or {}).items() if key not in OF_RECIPE}
+        if kind is not None and "classifier" in signature(kind).parameters:  # it stands on that of the run
+            first = class_at(method["class_path"], Method)
+            if first is not None:
+                head["init_args"]["classifier"] = first.classifier_config(settings)
+    kept = {key: value for key, value in (data.get("init_args") or {}).items() if key not in OF_RECIPE}
     own = recipe.get("data", {}).get("init_args", {})
-    recipe["data"] = {"class_path": data["class_path"], "init_args": {**settings, **own}}
+    recipe["data"] = {"class_path": data["class_path"], "init_args": {**kept, **own}}
     return recipe
 
 
@@ -77,13 +81,14 @@ def check_can_freeze(backbone: str, options: Collection[str], run: Path) -> None
 
 
 def _parts(config: str, run: Path) -> tuple[dict[str, JSON], dict[str, JSON]]:
-    """The options of the method, and the data set, in the configuration that the results of a run hold."""
+    """The method, and the data set, in the configuration that the results of a run hold."""
     try:
         tree = parse_yaml(config)
-        method, data = tree["model"]["init_args"]["method"]["init_args"], tree["data"]
-        classes = [method["backbone"], data]
+        method, data = tree["model"]["init_args"]["method"], tree["data"]
+        classes = [method["init_args"]["backbone"], data]
         sound = all(
-            isinstance(part["class_path"], str) and isinstance(part.get("init_args"), dict | None) for part in classes
+            isinstance(part["class_path"], str) and isinstance(part.get("init_args"), dict | None)
+            for part in (method, *classes)
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         sound = False

@@ -1,7 +1,8 @@
 """What a method is: a network and its losses, usable in any training loop."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from operator import index
 from typing import ClassVar
 
@@ -9,7 +10,9 @@ from torch import Tensor, nn
 
 from longtail.counts import Counts, counts_tensor
 from longtail.models.backbones import Backbone
+from longtail.models.classifiers import CosineClassifier
 from longtail.models.video import FrameMean, VideoBackbone
+from longtail.plain import JSON
 
 
 class Method(nn.Module, ABC):
@@ -57,6 +60,11 @@ class Method(nn.Module, ABC):
         if len(views) != self.num_views:
             raise ValueError(f"{type(self).__name__} trains on {self.num_views} views, got {len(views)}")
 
+    @classmethod
+    def classifier_config(cls, options: Mapping[str, JSON]) -> JSON:
+        """The configuration of the classifier that the method makes by its options; a second stage goes on from it."""
+        return options.get("classifier", "torch.nn.Linear")
+
 
 def feature_count(network: nn.Module) -> int:
     """D, the number of features that a backbone says it makes of an image; raises ValueError where it does not."""
@@ -94,3 +102,25 @@ class OneNetwork(Method):
     def classify(self, images: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(images))
         return logits
+
+
+class OneCosine(OneNetwork):
+    """A method that classifies by one backbone and a cosine classifier.
+
+    Args:
+        class_counts: training images of each class (C,).
+        backbone: images to features, with an attribute ``num_features``.
+        scale: of the classifier.
+    """
+
+    def __init__(self, class_counts: Counts, backbone: nn.Module, scale: float) -> None:
+        super().__init__(class_counts, backbone, partial(CosineClassifier, scale=scale))
+
+    @classmethod
+    def classifier_config(cls, options: Mapping[str, JSON]) -> JSON:
+        return cosine_config(options)
+
+
+def cosine_config(options: Mapping[str, JSON]) -> JSON:
+    """The configuration of the cosine classifier of a method with an option ``scale``."""
+    return {"class_path": "longtail.models.CosineClassifier", "init_args": {"scale": options["scale"]}}

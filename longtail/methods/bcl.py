@@ -1,7 +1,6 @@
 """Balanced contrastive learning."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +10,11 @@ from longtail.distributed import gather
 from longtail.losses.base import Loss, build_loss
 from longtail.losses.bcl import BalancedContrastiveLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
-from longtail.methods.base import OneNetwork
-from longtail.models.classifiers import CosineClassifier
+from longtail.methods.base import OneCosine
 from longtail.models.heads import ClassPrototypes, ProjectionHead
 
 
-class BCL(OneNetwork):
+class BCL(OneCosine):
     """Balanced contrastive learning: L = classifier_weight * L_LA(view 1) + contrastive_weight * L_BCL(views 2, 3).
 
     L_LA is the logit-adjusted cross-entropy of a cosine classifier, L_BCL the balanced contrastive loss between the
@@ -51,7 +49,7 @@ class BCL(OneNetwork):
         scale: float = 30.0,
         logit_loss: Loss | Callable[[Counts], Loss] = LogitAdjustedLoss,
     ) -> None:
-        super().__init__(class_counts, backbone, partial(CosineClassifier, scale=scale))
+        super().__init__(class_counts, backbone, scale)
         self.projection = ProjectionHead(self.num_features, hidden_features, embedding_features)
         self.prototypes = ClassPrototypes(self.num_features, hidden_features, embedding_features)
         self.logit_loss = build_loss(logit_loss, class_counts)

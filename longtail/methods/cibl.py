@@ -1,7 +1,6 @@
 """Class instance balanced learning."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,12 +9,11 @@ from longtail.counts import Counts
 from longtail.distributed import gather
 from longtail.losses.base import Loss, build_loss
 from longtail.losses.cibl import ClassInstanceBalancedLoss
-from longtail.methods.base import OneNetwork
-from longtail.models.classifiers import CosineClassifier
+from longtail.methods.base import OneCosine
 from longtail.models.heads import ProjectionHead
 
 
-class CIBL(OneNetwork):
+class CIBL(OneCosine):
     """Class instance balanced learning: cross-entropy of view 1 and supervised contrastive loss of views 2 and 3,
     balanced for each image by the instances of its class in the batch.
 
@@ -49,7 +47,7 @@ class CIBL(OneNetwork):
         scale: float = 30.0,
         logit_loss: Loss | Callable[[Counts], Loss] | None = None,
     ) -> None:
-        super().__init__(class_counts, backbone, partial(CosineClassifier, scale=scale))
+        super().__init__(class_counts, backbone, scale)
         self.projection = ProjectionHead(self.num_features, hidden_features, embedding_features)
         of_logits = None if logit_loss is None else build_loss(logit_loss, class_counts)
         self.loss = ClassInstanceBalancedLoss(trade_off, temperature, logit_loss=of_logits)

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from longtail.errors import InputError
 from longtail.losses.base import Loss, build_loss
 from longtail.losses.gml import GaussianMixtureLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
-from longtail.methods.base import OneNetwork, feature_count
+from longtail.methods.base import OneCosine, feature_count
 from longtail.models.class_queue import ClassQueue
 from longtail.models.classifiers import CosineClassifier
 from longtail.models.heads import ProjectionHead
@@ -59,7 +58,7 @@ class Teacher(nn.Module):
         return features, self.classifier(features)
 
 
-class GaussianMixture(OneNetwork):
+class GaussianMixture(OneCosine):
     """What the two forms of GML share: they differ in where the keys come from.
 
     Args:
@@ -97,7 +96,7 @@ class GaussianMixture(OneNetwork):
         scale: float = 30.0,
         logit_loss: Loss | Callable[[Counts], Loss] = LogitAdjustedLoss,
     ) -> None:
-        super().__init__(class_counts, backbone, partial(CosineClassifier, scale=scale))
+        super().__init__(class_counts, backbone, scale)
         self.scale = scale
         self.projection = ProjectionHead(self.num_features, self.num_features, embedding_features)
         if queue_size is None:

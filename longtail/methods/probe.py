@@ -1,6 +1,6 @@
 """A classifier on the features of a frozen network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from torch import Tensor, nn
@@ -9,8 +9,10 @@ from longtail.counts import Counts
 from longtail.errors import InputError
 from longtail.losses.base import Loss
 from longtail.losses.cross_entropy import CrossEntropyLoss
+from longtail.methods.base import cosine_config
 from longtail.methods.plain import Plain
 from longtail.models.classifiers import CosineClassifier
+from longtail.plain import JSON
 
 
 class Probe(Plain):
@@ -73,4 +75,8 @@ class NearestClassMean(Probe):
     def __init__(self, class_counts: Counts, backbone: nn.Module, scale: float = 25.0) -> None:
         super().__init__(class_counts, backbone, CrossEntropyLoss(), partial(CosineClassifier, scale=scale))
         self.classifier.requires_grad_(False)
+
+    @classmethod
+    def classifier_config(cls, options: Mapping[str, JSON]) -> JSON:
+        return cosine_config(options)
         self.prior_strength = None  # it is not trained by its loss

@@ -177,7 +177,7 @@ def make_sized(name: str, pretrained: bool, size: int, from_weights: bool) -> An
     except InputError as error:
         failure = error
     else:
-        if takes(body, size):
+        if size == timm_input(name, True).size or takes(body, size):  # a few were trained on part of an image
             return body
     whole = make_timm(name, False, num_classes=0)
     fits = functools.partial(_fits, name, whole.state_dict() if from_weights else None)

@@ -272,6 +272,26 @@ def test_a_second_stage_goes_on_from_a_run(first, stage, capsys):
     )
 
 
+@pytest.mark.parametrize("recipe", ["bcl", "cibl", "gml"])
+def test_factors_stand_on_the_classifier_of_any_method(place, recipe):
+    run, data = place / f"stage-{recipe}", ["--data", str(place / "photos"), "--backbone", "resnet8_cifar"]
+    assert main(["fit", "--recipe", recipe, *data, *OPTIONS, "--epochs", "1", "--run", str(run)]) == 0
+    check_factors(run)
+
+
+def test_factors_stand_on_class_means(place):
+    check_factors(probe(place, "probe/ncm", "stage-ncm"))
+
+
+def check_factors(run: Path) -> None:
+    """Factors are learned on the classifier of a run, which stays."""
+    scaled = run.with_name(f"{run.name}-lws")
+    assert main(["fit", "--recipe", "second/lws", "--from", str(run), "--run", str(scaled), "--batch-size", "8"]) == 0
+    before, after = load_run(run).method.classifier, load_run(scaled).method.classifier.first
+    assert torch.equal(before.weight, after.weight)
+    assert before.scale == after.scale
+
+
 def test_second_stages_are_what_their_formulas_say(first):
     linear = load_run(first).method.classifier
     features = torch.randn(5, linear.in_features, dtype=torch.float32)
