@@ -42,7 +42,7 @@ def second_stage(recipe: dict[str, JSON], run: Path) -> dict[str, JSON]:
     checkpoint, tuning = str(checkpoint_path(run)), options.get("tuning", "all")
     if tuning == "all":
         options |= {"pretrained": False, "weights": checkpoint, "tuning": "none"}
-    elif tuning != "none" and not options.get("tuned"):  # the weights stay, and what was trained beside them
+    elif tuning != "none":  # the weights stay, and what was trained beside them
         options["tuned"] = checkpoint
     stage: dict[str, JSON] = recipe["model"]["init_args"]["method"]["init_args"]
     stage["backbone"] = {"class_path": backbone, "init_args": options}

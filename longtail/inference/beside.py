@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from longtail.checkpoint import checkpoint_path
 from longtail.configuration import parse_yaml
 from longtail.errors import InputError
 from longtail.messages import escape
@@ -35,6 +36,25 @@ def check_beside(run: Path, method: Mapping[str, JSON]) -> None:
             f"{escape(run)} was trained beside the weights in {escape(weights)}, and there is no such file: say where "
             "it is now by --weights FILE"
         )
+
+
+def use_own_part(method: Mapping[str, JSON], checkpoint: Path) -> None:
+    """Let a second stage take what an earlier run tuned of the network from its own checkpoint, which holds it as well.
+
+    Args:
+        method: of its configuration, where this is entered.
+        checkpoint: of the second stage.
+    """
+    options = frozen_options(method) or {}
+    if options.get("tuned"):
+        options["tuned"] = str(checkpoint)
+
+
+def own_part(run: Path, method: Mapping[str, JSON]) -> list[str]:
+    """The same as an option of the command line, for a run that has a checkpoint."""
+    last = checkpoint_path(run, "last")
+    tuned = (frozen_options(method) or {}).get("tuned")
+    return [f"--model.method.backbone.tuned={last}"] if tuned and last.is_file() else []
 
 
 def check_needs(run: Path, method: Mapping[str, JSON]) -> None:

@@ -18,7 +18,7 @@ from longtail.files.images.folder import IMAGES, Kind, is_sample, samples_below
 from longtail.files.tables.labelled import Listed, listed_files
 from longtail.files.tables.table import is_table
 from longtail.inference.base import Predictor
-from longtail.inference.beside import check_beside
+from longtail.inference.beside import check_beside, use_own_part
 from longtail.messages import plural, retrievable
 from longtail.plain import JSON, AnyPath
 from longtail.refusal import layers, misfit
@@ -122,6 +122,7 @@ def load_method(run: AnyPath, results: Results, kind: type[M], checkpoint: str |
     state = read_method(path)
     config = _method_config(run, results)
     check_beside(run, config)
+    use_own_part(config, path)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(nn.Module, "method", required=True)
     with building_from_run(run, config, METHOD):

@@ -75,8 +75,8 @@ class NearestClassMean(Probe):
     def __init__(self, class_counts: Counts, backbone: nn.Module, scale: float = 25.0) -> None:
         super().__init__(class_counts, backbone, CrossEntropyLoss(), partial(CosineClassifier, scale=scale))
         self.classifier.requires_grad_(False)
+        self.prior_strength = None  # it is not trained by its loss
 
     @classmethod
     def classifier_config(cls, options: Mapping[str, JSON]) -> JSON:
         return cosine_config(options)
-        self.prior_strength = None  # it is not trained by its loss

@@ -40,7 +40,7 @@ class Backbone(nn.Module):
             trained alone, and the hash of the weights it started from, which have to be there when it is loaded.
         frozen_statistics: whether batch normalisation keeps the statistics of the weights while all is trained.
         tuned: checkpoint of a run that trained this part beside the same weights. It is loaded, and nothing of the
-            network is trained then.
+            network is trained then; the state holds it as well.
 
     Raises:
         InputError: for an unknown name, weights that cannot be had, a file that does not fit, or an image size that
@@ -110,11 +110,11 @@ class Backbone(nn.Module):
             return
         self.tuning(self.body, num_classes)
         self.train(self.training)
+        if self.starts_from_weights:
+            keep_trained_state(self)
         if self.tuned is not None:
             load_tuned(self, self.tuned)
             self.requires_grad_(False)
-        if self.starts_from_weights:
-            keep_trained_state(self)
 
     def train(self, mode: bool = True) -> "Backbone":
         """Training or evaluation mode, which what is frozen keeps."""

@@ -14,7 +14,7 @@ from longtail.data.base import LongTailData
 from longtail.data.names import find_class
 from longtail.data.record import SplitRecord
 from longtail.errors import InputError
-from longtail.inference.beside import check_beside, check_needs
+from longtail.inference.beside import check_beside, check_needs, own_part
 from longtail.messages import SPLITS, command, plural
 from longtail.plain import JSON
 from longtail.reports.results import Evaluation, Results, load_results, save_results
@@ -120,7 +120,7 @@ def open_run(split: str, run: Path, args: Sequence[str]) -> tuple[TrainingCLI, R
 
 
 def moved_weights(run: Path, method: dict[str, JSON], args: Sequence[str]) -> list[str]:
-    """Options that go with ``--weights``, where a run is used whose weights lie in another file than they did.
+    """Options by which a run finds weights that have moved: those that go with ``--weights``, and what it holds itself.
 
     Args:
         run: its folder.
@@ -132,9 +132,9 @@ def moved_weights(run: Path, method: dict[str, JSON], args: Sequence[str]) -> li
     """
     if all(arg.split("=")[0] != WEIGHTS for arg in args):
         check_beside(run, method)
-        return []
+        return own_part(run, method)
     check_needs(run, method)
-    return ["--model.method.backbone.pretrained=false"]
+    return ["--model.method.backbone.pretrained=false", *own_part(run, method)]
 
 
 def splits_of(run: Path, measured_alone: bool) -> Callable[[LongTailData], None]:

@@ -16,10 +16,11 @@ from longtail.data.record import FILE_NAME as RECORD
 from longtail.data.record import SplitRecord
 from longtail.distributed import is_first_process
 from longtail.errors import InputError
+from longtail.inference.beside import own_part
 from longtail.reports.results import Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table, said, show
 from longtail.tasks.checkpoints import TrainingStopped
-from longtail.tasks.evaluation import check_counts, check_spread, evaluate, left_out, splits_of, trained_on
+from longtail.tasks.evaluation import check_counts, check_spread, evaluate, left_out, read_config, splits_of, trained_on
 from longtail.tasks.facts import facts_of
 from longtail.tasks.rates import about_rate
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
@@ -55,7 +56,8 @@ def fit(
         if resume and is_first_process():
             held.enter_context(locked(run))
         prepare = _splits_before(args, run if resume else first, resume)
-        cli = configure([*args, f"--run={run}"], of_runs, recipe, first, prepare)
+        tuned = own_part(run, read_config(run)["model"]["init_args"]["method"]) if resume else []
+        cli = configure([*args, *tuned, f"--run={run}"], of_runs, recipe, first, prepare)
         if first is not None:
             results = load_results(first)
             if cli.datamodule.classes != results["classes"]:

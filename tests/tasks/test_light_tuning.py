@@ -222,12 +222,42 @@ def test_a_tuned_network_goes_on_in_a_second_stage(
     names = {name for name, value in full_state(backbone).items() if not torch.equal(value, before[name])}
     assert names
     assert names <= {name for name, parameter in backbone.named_parameters() if parameter.requires_grad}
-    assert [name for name in tensors(run) if name.startswith("method.backbone.")] == [f"method.backbone.{HASH}"]
-    capsys.readouterr()
-    photo = str(next((place / "photos").rglob("*.png")))
+    kept = {name for name in tensors(run) if name.startswith("method.backbone.")}
+    assert kept == {name for name in tensors(first) if name.startswith("method.backbone.")}
     torch.save({"state_dict": {}}, first / "last.ckpt")
     torch.save({"state_dict": {}}, first / "best.ckpt")
-    assert "does not hold what is trained of the network" in fails(capsys, "predict", str(run), photo)
+    again = ["--recipe", "second/tau", "--from", str(first), "--run", str(place / f"third-{tuning}")]
+    assert "does not hold what is trained of the network" in fails(capsys, "fit", *again)
+
+
+def test_a_second_stage_of_a_tuned_network_needs_the_first_no_more(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It holds what was tuned, and finds the weights beside which it was by --weights."""
+    first, run = place / "stage-1", place / "stage-2"
+    assert (
+        fit(place, first.name, "--model.method.backbone.tuning", "longtail.models.LoRA", "--lr", "0.5", epochs=1) == 0
+    )
+    stage = ["--recipe", "second/crt", "--from", str(first), "--batch-size", "4"]
+    assert main(["fit", *stage, "--epochs", "2", "--run", str(run)]) == 0
+    with stopping(Classification, 1, 1):
+        assert main(["fit", *stage, "--epochs", "2", "--run", str(place / "stage-stopped")]) == 130
+    images = torch.randn(2, 3, 32, 32)
+    expected = load_run(run, "last").method.classify(images)
+    first.rename(tmp_path / "first")
+    (place / "vit.pth").rename(tmp_path / "moved.pth")
+    now = ["--weights", str(tmp_path / "moved.pth")]
+    try:
+        assert "stage-2 was trained beside the weights in" in fails(capsys, "validate", str(run))
+        assert main(["validate", str(run), *now]) == 0
+        assert main(["export", str(run), "--checkpoint", "last", *now]) == 0
+        assert main(["fit", "--resume", str(place / "stage-stopped"), *now]) == 0
+        further = ["fit", "--recipe", "second/lws", "--from", str(run), "--batch-size", "4", "--epochs", "1"]
+        assert main([*further, "--run", str(place / "stage-3"), *now]) == 0
+    finally:
+        (tmp_path / "moved.pth").rename(place / "vit.pth")
+    assert torch.equal(load_run(run, "last").method.classify(images), expected)
+    assert_same_weights(place / "stage-stopped", run)
 
 
 def test_weights_that_have_moved_are_told_where(
