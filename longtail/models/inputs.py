@@ -45,7 +45,7 @@ def timm_input(name: str, from_weights: bool) -> NetworkInput:
     size = published.input_size[-1]
     if not from_weights:
         return NetworkInput(size=size if published.fixed_input_size else None, fixed=published.fixed_input_size)
-    return of_record(published.to_dict())  # type: ignore[no-untyped-call]  # it has no types
+    return of_record(published.to_dict())
 
 
 def published_record(name: str) -> Any:  # timm has no types

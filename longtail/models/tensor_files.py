@@ -74,9 +74,18 @@ def _tensors(content: Any, file: Path) -> dict[str, Tensor]:  # as it was saved
     tensors = {name: value for name, value in named.items() if isinstance(name, str) and isinstance(value, Tensor)}
     if not isinstance(content, dict) or (named and not tensors):
         raise InputError(f"cannot read weights from {escape(file)}: it is not a file of named tensors")
+    if (odd := next((name for name, value in tensors.items() if not _is_plain(value)), None)) is not None:
+        raise InputError(
+            f"cannot read weights from {escape(file)}: {escape(odd)} is no plain array of numbers, as it is sparse, "
+            "quantised or without values; save the network with dense weights"
+        )
     if len(tensors) < len(named):
         logger.info(f"{escape(file)}: left out, as no tensors: {some([name for name in named if name not in tensors])}")
     return tensors
+
+
+def _is_plain(value: Tensor) -> bool:
+    return value.layout == torch.strided and not (value.is_meta or value.is_quantized or value.is_nested)
 
 
 def _has_tensors(content: Any, name: str) -> bool:  # as it was saved

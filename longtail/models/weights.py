@@ -66,6 +66,13 @@ def load_weights(body: nn.Module, file: AnyPath, native: int | None = None) -> N
             f"{escape(file)} does not fit the backbone: {fitting} of {len(own)} tensors do, and it {fault}; {way_out}"
             "name the network that it was saved from, as by --backbone"
         )
+    for key, name in names.items():
+        if own[key].is_floating_point() and not tensors[name].is_floating_point():
+            kind = str(tensors[name].dtype).removeprefix("torch.")
+            raise InputError(
+                f"{escape(file)} holds {escape(name)} as {kind}, and weights are floating-point numbers: give the file "
+                "of a network that is not quantised"
+            )
     rest = tensors.keys() - set(names.values())
     if (more := _continued(names, rest)) is not None:
         raise InputError(

@@ -4,6 +4,7 @@ import pickle
 import zipfile
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -300,3 +301,28 @@ def test_what_is_no_file_of_tensors_is_refused(tmp_path: Path) -> None:
         assert str(tmp_path / name) in message
         assert message.isprintable(), "one line without escape codes"
     assert not sprung.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda weight: weight.to_sparse(), r"body\.conv\.weight is no plain array of numbers, as it is sparse"),
+        (lambda weight: weight.to("meta"), "is no plain array of numbers"),
+        (lambda weight: weight.to(torch.int8), r"holds body\.conv\.weight as int8, and weights are floating-point"),
+        (lambda weight: weight.to(torch.complex64), "as complex64, and weights are floating-point numbers"),
+        (lambda weight: weight.double(), None),
+    ],
+)
+@pytest.mark.filterwarnings(
+    "ignore:TypedStorage is deprecated:UserWarning"
+)  # torch's own, where it saves quantised ones
+def test_weights_that_are_no_plain_numbers_are_refused(change: Any, words: str | None, tmp_path: Path) -> None:
+    network, file = Backbone("resnet20_cifar"), tmp_path / "weights.pth"
+    state = network.state_dict()
+    torch.save({**state, "body.conv.weight": change(state["body.conv.weight"])}, file)
+    if words is None:
+        again = Backbone("resnet20_cifar", weights=file).state_dict()
+        assert torch.equal(again["body.conv.weight"], state["body.conv.weight"])
+        return
+    with pytest.raises(InputError, match=words):
+        Backbone("resnet20_cifar", weights=file)
