@@ -1,6 +1,7 @@
 """Files of named tensors: read by what is in them, without executing any of it."""
 
 import logging
+import warnings
 import zipfile
 from argparse import Namespace
 from pathlib import Path
@@ -45,7 +46,8 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
                 "Python, and give that"
             )
         # the options of DeiT, MAE and others are a namespace of plain values; of a path torch would read the suffix
-        with torch.serialization.safe_globals([Namespace]), file.open("rb") as stream:
+        with torch.serialization.safe_globals([Namespace]), file.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sparse tensors, which are refused below
             content = torch.load(stream, map_location="cpu", weights_only=True)
     except InputError:
         raise

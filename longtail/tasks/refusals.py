@@ -35,9 +35,8 @@ def building() -> Iterator[None]:
 def explain(message: str) -> str:
     """What a parser's message says is wrong, as one line: the option, what was expected and what came."""
     keys = re.findall(r'[Kk]ey "([^"]+)"', message)
-    values = re.findall(r"Given value: (.+)", message)
-    types = dict.fromkeys(re.findall(r"Expected an? <class '([\w.]+)'>", message))
-    types.pop("NoneType", None)
+    values = re.findall(r"G(?:iven|ot) value: (.+?)(?:\. Got value: .*)?$", message, re.M)
+    types = _expected(message)
     unknown = re.search(r"Expected a path but (\S+) either", message)
     other = re.search(r"Import path ([\w.]+) does not correspond to a subclass of (\w+)", message)
     gone = re.search(r"(?:import path string: |class_path ')([\w.]+)(?:$|':\s+module '[\w.]+' has no )", message, re.M)
@@ -47,9 +46,12 @@ def explain(message: str) -> str:
     if missing and keys == ["data"]:
         return f"no data given: {find_class(missing[1]).needs}"
     if refused:
-        return f"--{keys[0]}: {refused[1]} has no option {refused[2]}"
+        return f"--{'.'.join(keys)}: {refused[1]} has no option {refused[2]}"
     if other:
         return f"--{'.'.join(keys)}: {other[1]} is no {other[2]}; {_choices(keys[-1], other[1])}"
+    if (gone or unknown) and (plain := [name for name in types if "." not in name]):
+        path = "" if {"int", "float"} & {*plain} else " or the import path of a class"
+        return f'--{".".join(keys)}: expected {" or ".join(plain)}{path}, got "{(gone or unknown)[1]}"'
     if gone:
         return f'--{".".join(keys)}: there is no class "{gone[1]}"; {_choices(keys[-1], gone[1])}'
     if "collections.abc.Sequence" in types and values:
@@ -62,6 +64,20 @@ def explain(message: str) -> str:
         return f'--{".".join(keys)}: expected {" or ".join(types)}, got "{values[0]}"'
     lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
     return " ".join(lines)[:400]
+
+
+def _expected(message: str) -> dict[str, None]:
+    """What a parser's message says that it expected, in words, in its order; without what stands for no value."""
+    found = re.findall(
+        r"Expected an? (?:<class '([\w.]+)'>|typing\.Literal\[(.+)\]|(tuple with \d+ elements))", message
+    )
+    words = dict.fromkeys(
+        word
+        for kind, choices, length in found
+        for word in (re.findall(r"'([^']*)'", choices) if choices else [kind or f"a {length}"])
+    )
+    words.pop("NoneType", None)
+    return words
 
 
 def _choices(key: str, path: str) -> str:

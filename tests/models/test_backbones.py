@@ -313,9 +313,6 @@ def test_what_is_no_file_of_tensors_is_refused(tmp_path: Path) -> None:
         (lambda weight: weight.double(), None),
     ],
 )
-@pytest.mark.filterwarnings(
-    "ignore:TypedStorage is deprecated:UserWarning"
-)  # torch's own, where it saves quantised ones
 def test_weights_that_are_no_plain_numbers_are_refused(change: Any, words: str | None, tmp_path: Path) -> None:
     network, file = Backbone("resnet20_cifar"), tmp_path / "weights.pth"
     state = network.state_dict()
