@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+import lightning.pytorch as pl
 from lightning.pytorch.callbacks import WeightAveraging
 
 from longtail.checkpoint import load_state, read_checkpoint
@@ -89,6 +90,17 @@ def _splits_before(args: Sequence[str], run: Path | None, resume: bool) -> Calla
     return splits_of(run, measured_alone=False)
 
 
+def _check_trains(trainer: pl.Trainer) -> None:
+    """Check that no option leaves the trainer without a step; raises InputError."""
+    for option, value in (
+        ("--epochs", trainer.max_epochs),
+        ("--trainer.max_steps", trainer.max_steps),
+        ("--trainer.limit_train_batches", trainer.limit_train_batches),
+    ):
+        if value == 0:
+            raise InputError(f"{option} 0 trains nothing: give a larger number, or leave it out")
+
+
 def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: contextlib.ExitStack) -> None:
     trainer, task, data = cli.trainer, cli.model, cli.datamodule
     last = cli.checkpoints.last
@@ -103,6 +115,7 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
         for key in ("seconds", "history", "started", "images_per_second"):
             cli.results[key] = before[key]
     task.check(data)  # what is wrong is said before anything is written
+    _check_trains(trainer)
     if left_out(trainer, "val") and (what := task.by_validation(data)):
         raise InputError(f"{what} on validation images: leave out --trainer.limit_val_batches 0")
     for name in ("val", "test"):

@@ -361,6 +361,8 @@ BAD_OPTIONS = [
     (["--recipe", "digits_lt/ce", "--model.method", "Foo"], '"Foo".*BCL, .*Plain'),
     (["--recipe", "digits_lt/ce", "--monitor", "f1"], 'unknown metric "f1".*top1'),
     (["--recipe", "digits_lt/ce", "--batch-size", "100000"], "batch_size 100000 is larger"),
+    (["--recipe", "digits_lt/ce", "--epochs", "0"], "--epochs 0 trains nothing"),
+    (["--recipe", "digits_lt/ce", "--trainer.limit_train_batches", "0"], "limit_train_batches 0 trains nothing"),
     (["--recipe", "digits_lt/ce", "--epochs", "many"], "max_epochs.*many"),
     (["--recipe", "digits_lt/ce", "--nonsense", "1"], "--nonsense"),
     (["--recipe", "digits_lt/ce", "--trainer.limit_val_batches", "1.5"], "1.5 for limit_val_batches"),
