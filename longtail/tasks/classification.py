@@ -216,7 +216,10 @@ def start_classifier(
     """
     classifier = getattr(method, "classifier", None)
     if not isinstance(classifier, CosineClassifier):
-        raise InputError("a start of the classifier wants longtail.models.CosineClassifier: give it as the classifier")
+        raise InputError(
+            "a start of the classifier wants longtail.models.CosineClassifier: give it as the classifier, or "
+            "--model.start null"
+        )
     split = images.split("train")
     assert split is not None
     targets = torch.from_numpy(split.targets)

@@ -283,6 +283,17 @@ def test_factors_stand_on_class_means(place):
     check_factors(probe(place, "probe/ncm", "stage-ncm"))
 
 
+def test_a_linear_classifier_starts_from_random_weights(place):
+    linear = ["--model.method.classifier", "torch.nn.Linear", "--epochs", "1"]
+    assert type(load_run(probe(place, "probe/ce", "linear", *linear)).method.classifier) is torch.nn.Linear
+
+
+def test_the_first_steps_of_a_few_do_not_spoil_a_head(place):
+    """Its rows, of length 1 at the start, hardly turn any more once they are long."""
+    weight = load_run(probe(place, "probe/ce", "few"), "last").method.classifier.weight
+    assert weight.norm(dim=1).max() < 2
+
+
 def check_factors(run: Path) -> None:
     """Factors are learned on the classifier of a run, which stays."""
     scaled = run.with_name(f"{run.name}-lws")
