@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from longtail.errors import InputError
-from longtail.messages import first_line, near_names
+from longtail.messages import escape, first_line, near_names
 from longtail.models.downloads import from_hub
 from longtail.models.inputs import NetworkInput, published_record, timm_input
 from longtail.models.local_dir import recorded_input, resolved
 from longtail.models.resnet_cifar import CifarResNet
 from longtail.models.trained_state import keep_trained_state
 from longtail.models.tuning import BATCH_NORM, Frozen, Tuning
-from longtail.models.weights import carries_over, check_start, load_tuned, load_weights
+from longtail.models.weights import carries_over, check_start, fits, load_tuned, load_weights
 from longtail.plain import JSON, AnyPath
 
 CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (8, 20, 32, 56)}
@@ -78,8 +78,16 @@ class Backbone(nn.Module):
             )
             self.body, self.num_features = body, getattr(body, "head_hidden_size", None) or body.num_features
         if file is not None:
-            published = None if image_size is None else timm_input(name, True).size
-            load_weights(self.body, file, published if published != image_size else None)
+            try:
+                load_weights(self.body, file)
+            except InputError as error:
+                native = None if image_size is None else timm_input(name, True).size
+                if native in (None, image_size) or not fits(file, make_timm(name, False, num_classes=0)):
+                    raise
+                raise InputError(
+                    f"{escape(file)} fits {name} at {native} pixels, and not at {image_size}, for which it has no "
+                    f"positions: give --image-size {native}"
+                ) from error
 
     @classmethod
     def expected(cls, options: Mapping[str, JSON]) -> NetworkInput:
@@ -180,10 +188,10 @@ def make_sized(name: str, pretrained: bool, size: int, from_weights: bool) -> An
         if size == timm_input(name, True).size or takes(body, size):  # a few were trained on part of an image
             return body
     whole = make_timm(name, False, num_classes=0)
-    fits = functools.partial(_fits, name, whole.state_dict() if from_weights else None)
-    if failure is not None and fits(size):
+    possible = functools.partial(_possible, name, whole.state_dict() if from_weights else None)
+    if failure is not None and possible(size):
         raise failure  # the size is not the reason
-    raise _no_size(name, whole, size, fits)
+    raise _no_size(name, whole, size, possible)
 
 
 def any_size(name: str) -> dict[str, Any]:  # for timm
@@ -238,15 +246,15 @@ def _patch(body: Any) -> int:  # timm has no types
     return 1 if first is None or first.kernel_size != first.stride else first.kernel_size[0]
 
 
-def _no_size(name: str, body: nn.Module, size: int, fits: Callable[[int], bool]) -> InputError:
+def _no_size(name: str, body: nn.Module, size: int, possible: Callable[[int], bool]) -> InputError:
     """What is said of a size that a network does not take, with those near it that fit, and that of its weights."""
-    near = [next((other for other in others if fits(other)), None) for others in _nearby(body, size)]
+    near = [next((other for other in others if possible(other)), None) for others in _nearby(body, size)]
     sizes = {other for other in [*near, timm_input(name, True).size] if other is not None}
     choices = " or ".join(", ".join(map(str, sorted(sizes))).rsplit(", ", 1))
     return InputError(f"{name} takes no images of {size} pixels: give --image-size {choices}")
 
 
-def _fits(name: str, weights: Mapping[str, Tensor] | None, size: int) -> bool:
+def _possible(name: str, weights: Mapping[str, Tensor] | None, size: int) -> bool:
     """Whether a network can be made for a size, and where it starts from weights, whether these fit it then."""
     try:
         body = make_timm(name, False, num_classes=0, img_size=size)

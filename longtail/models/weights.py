@@ -29,7 +29,7 @@ def check_start(pretrained: bool, weights: AnyPath | None) -> None:
         raise InputError("pretrained and weights exclude each other: give one of them")
 
 
-def load_weights(body: nn.Module, file: AnyPath, native: int | None = None) -> None:
+def load_weights(body: nn.Module, file: AnyPath) -> None:
     """Load a local weight file into a backbone, and say what fits.
 
     In a checkpoint of a run or in its ``model.safetensors`` the names of the backbone begin with those of the modules
@@ -39,7 +39,6 @@ def load_weights(body: nn.Module, file: AnyPath, native: int | None = None) -> N
     Args:
         body: the backbone.
         file: with the weights.
-        native: side of the images that its published weights are for, in pixels, where it is made for another.
 
     Raises:
         InputError: if the file is missing, damaged, holds anything but tensors, or does not fit.
@@ -60,10 +59,8 @@ def load_weights(body: nn.Module, file: AnyPath, native: int | None = None) -> N
         else:
             fault = f'lacks "{key}"{_nearest(key, tensors)}'
         fitting = len(names) - sum(key in names for key in faults)
-        sized = native is not None and all(key in names for key in faults)
-        way_out = f"give --image-size {native}, the size of its published weights, or " if sized else ""
         raise InputError(
-            f"{escape(file)} does not fit the backbone: {fitting} of {len(own)} tensors do, and it {fault}; {way_out}"
+            f"{escape(file)} does not fit the backbone: {fitting} of {len(own)} tensors do, and it {fault}; "
             "name the network that it was saved from, as by --backbone"
         )
     for key, name in names.items():
@@ -85,6 +82,11 @@ def load_weights(body: nn.Module, file: AnyPath, native: int | None = None) -> N
         raise InputError(f"{escape(file)} holds NaN or infinite weights, such as {name}: give another file")
     others = f", the other {len(rest)} are left out: {some(sorted(rest))}" if rest else ""
     logger.info(f"{escape(file)}: {len(names)} tensors fit the backbone{others}")
+
+
+def fits(file: AnyPath, body: nn.Module) -> bool:
+    """Whether the weights in a file fit a network."""
+    return carries_over(from_transformers(read_tensors(Path(file))), body)
 
 
 def carries_over(state: Mapping[str, Tensor], body: nn.Module) -> bool:

@@ -49,9 +49,9 @@ def explain(message: str) -> str:
         return f"--{'.'.join(keys)}: {refused[1]} has no option {refused[2]}"
     if other:
         return f"--{'.'.join(keys)}: {other[1]} is no {other[2]}; {_choices(keys[-1], other[1])}"
-    if (gone or unknown) and (plain := [name for name in types if "." not in name]):
+    if (no_class := gone or unknown) and (plain := [name for name in types if "." not in name]):
         path = "" if {"int", "float"} & {*plain} else " or the import path of a class"
-        return f'--{".".join(keys)}: expected {" or ".join(plain)}{path}, got "{(gone or unknown)[1]}"'
+        return f'--{".".join(keys)}: expected {" or ".join(plain)}{path}, got "{no_class[1]}"'
     if gone:
         return f'--{".".join(keys)}: there is no class "{gone[1]}"; {_choices(keys[-1], gone[1])}'
     if "collections.abc.Sequence" in types and values:

@@ -180,8 +180,10 @@ def test_images_of_any_size_are_a_whole_number_of_patches_as_well():
 
 def test_weights_whose_positions_do_not_fit_are_answered_with_the_native_size(tmp_path):
     torch.save(timm.create_model("levit_128s").state_dict(), tmp_path / "weights.pt")
-    with pytest.raises(InputError, match=r"in place of .*; give --image-size 224, the size of its published weights"):
+    with pytest.raises(InputError, match=r"fits levit_128s at 224 pixels, and not at 256, .*: give --image-size 224$"):
         Backbone("levit_128s", weights=tmp_path / "weights.pt", image_size=256)
+    with pytest.raises(InputError, match=r"does not fit the backbone: .*; name the network that it was saved from"):
+        Backbone("levit_192", weights=tmp_path / "weights.pt", image_size=256)  # of another width, at any size
 
 
 @pytest.mark.parametrize(
