@@ -1,4 +1,5 @@
-"""Files of features: each ends in the CRC-32 of what is before, and so does what an extraction goes on from."""
+"""Files of features: each ends in the CRC-32 of its name and of what is before, and so does what an extraction goes on
+from."""
 
 import logging
 import struct
@@ -34,7 +35,7 @@ class Part:
 
     def __init__(self, stream: BinaryIO, entries: BinaryIO) -> None:
         self._stream, self._entries = stream, entries
-        self.size = self._value = 0
+        self.size, self._value = 0, _of_name(stream)
         whole = entries.seek(0, 2) // ENTRY.size * ENTRY.size
         if whole:
             entries.seek(whole - ENTRY.size)
@@ -43,7 +44,7 @@ class Part:
             logger.warning(
                 f"{escape(stream.name)}: the features in it are not those that were written; the extraction starts over"
             )
-            self.size = self._value = whole = 0
+            self.size, self._value, whole = 0, _of_name(stream), 0
         stream.truncate(self.size)
         entries.truncate(whole)
 
@@ -83,12 +84,17 @@ def is_whole(file: Path, size: int) -> bool:
 
 
 def _crc(stream: BinaryIO, size: int) -> int:
-    """The CRC-32 of the first bytes of a file, which is then read up to there."""
+    """The CRC-32 of the name of a file and of its first bytes, which is then read up to there."""
     stream.seek(0)
-    value = 0
+    value = _of_name(stream)
     for start in range(0, size, CHUNK):
         value = zlib.crc32(stream.read(min(CHUNK, size - start)), value)
     return value
+
+
+def _of_name(stream: BinaryIO) -> int:
+    """The CRC-32 of the name of a file without its ending, by which it is of a network and a set."""
+    return zlib.crc32(Path(stream.name).stem.encode())
 
 
 def _bytes(value: int) -> bytes:

@@ -151,6 +151,20 @@ def test_features_that_are_not_those_written_are_computed_anew(place, broken, lo
     assert "are computed anew" in log.text
 
 
+def test_features_under_the_name_of_others_are_not_taken(place, log):
+    networks = [Backbone("test_efficientnet"), Backbone("test_efficientnet")]
+    kept = []
+    for network in networks:
+        extraction, data = extraction_of(place, "swapped", network)
+        kept.append(extraction.of_split(data, "val", 1).clone())
+    first, second = (place / "swapped").glob("val*.f32")
+    first.write_bytes(second.read_bytes())
+    for network, expected in zip(networks, kept, strict=True):
+        extraction, data = extraction_of(place, "swapped", network)
+        assert torch.equal(extraction.of_split(data, "val", 1), expected)
+    assert "are computed anew" in log.text
+
+
 def test_another_network_of_the_same_weights_has_features_of_its_own(place):
     networks = [Backbone("test_vit"), Backbone("test_vit")]
     networks[1].load_state_dict(networks[0].state_dict())
