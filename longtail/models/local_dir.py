@@ -47,14 +47,27 @@ def resolved(name: str, weights: AnyPath | None) -> tuple[str, Path | None]:
 
 
 def recorded_input(name: str, weights: Path | None) -> NetworkInput | None:
-    """The images that weights expect by the ``config.json`` beside them; None where there is none for the network."""
+    """The images that weights expect by the ``config.json`` beside them; None where there is none for the network.
+
+    Raises:
+        InputError: if there is one, and its record cannot be read.
+    """
     if weights is None or not (weights.parent / "config.json").is_file():
         return None
     try:
         config = _read(weights.parent)
-        return of_record(config["pretrained_cfg"]) if config["architecture"] == name.split(".")[0] else None
-    except (InputError, KeyError, TypeError, ValueError):  # a file of something else
+    except InputError:  # a file of something else
         return None
+    if config.get("architecture") != name.split(".")[0] or "pretrained_cfg" not in config:
+        return None
+    try:
+        return of_record(config["pretrained_cfg"])
+    except (KeyError, TypeError, ValueError) as error:
+        fault = f"lacks {error}" if isinstance(error, KeyError) else "cannot be read"
+        raise InputError(
+            f"{escape(weights.parent / 'config.json')}: its pretrained_cfg, by which images are prepared, {fault}: "
+            "repair it, or give the weights from a folder without it and --data.preprocessing"
+        ) from error
 
 
 def _read(folder: Path) -> dict[str, JSON]:

@@ -14,6 +14,7 @@ from PIL import Image
 from longtail.augment.preprocessing import Resize
 from longtail.cli.main import main
 from longtail.cli.starts import start_as_given
+from longtail.errors import InputError
 from longtail.files.images.crops import prepare
 from longtail.inference import load_run
 from longtail.models.inputs import timm_input
@@ -139,6 +140,13 @@ def test_short_recipes_take_the_size_of_the_weights_that_are_given(recipe, tmp_p
     (tmp_path / "config.json").write_text(json.dumps(content))
     assert input_size(recipe, name, weights) == 64
     assert input_size("cifar100_lt/finetune", name, weights, data="CIFAR100LT") == 112
+    for fault, words in (({"mean": None}, "cannot be read"), ({}, "lacks 'mean'")):
+        broken = {key: value for key, value in content["pretrained_cfg"].items() if key != "mean"} | fault
+        (tmp_path / "config.json").write_text(json.dumps(content | {"pretrained_cfg": broken}))
+        with pytest.raises(InputError, match=rf"config\.json: its pretrained_cfg, .*, {words}: repair it"):
+            input_size(recipe, name, weights)
+    (tmp_path / "config.json").write_text("[1, 2")  # of something else
+    assert input_size(recipe, name, weights) == 160
 
 
 def test_the_network_of_the_probes_has_a_size_of_its_own(tmp_path):
