@@ -14,6 +14,7 @@ from longtail.messages import escape, plural
 logger = logging.getLogger(__name__)
 
 BACKBONE, WEIGHTS = "--model.method.backbone.name", "--model.method.backbone.weights"
+PRETRAINED = "--model.method.backbone.pretrained"
 ENOUGH = 1000  # training images for which a whole network is tuned; what fewer would give has not been measured
 MANY = 10_000  # images from which a CPU gets the small network: the transformer needs minutes for fewer
 # Floating-point operations that a CPU tunes a whole network for: half an hour of two cores at 20 GFLOP/s each, which is
@@ -93,6 +94,11 @@ def choose(options: Sequence[str]) -> Choice:
     size = f"{plural(images, 'training image')} of {plural(classes, 'class', 'classes')}"
     where = "with an accelerator" if accelerated else "on a CPU"
     if weights is None and not _there(backbone):
+        if settings.get(PRETRAINED) == "true":
+            raise InputError(
+                f"--pretrained: the weights of {escape(backbone)} cannot be fetched from here: give a file by --weights "
+                "FILE with --backbone NAME, or leave out --pretrained to train from random weights"
+            )
         scratch = "bcl" if accelerated else "logit_adjusted"
         why = f"{size} {where}, and no pretrained weights: those of {backbone} cannot be fetched from here"
         return Choice(scratch, batch, f"{why}; --weights FILE with --backbone NAME gives others")

@@ -120,6 +120,14 @@ def test_what_cannot_be_picked_for_gets_one_line(photos, tmp_path, capsys, monke
     fails(capsys, "fit", "--data", str(tmp_path / "boxes"))
 
 
+def test_weights_that_are_asked_for_and_cannot_be_had_are_told_of_the_network_that_wants_them(
+    photos, monkeypatch, capsys
+):
+    monkeypatch.setattr(choice, "_there", lambda backbone: False)
+    line = fails(capsys, "fit", "--data", str(photos), "--pretrained", "--backbone", "test_efficientnet")
+    assert "--pretrained: the weights of test_efficientnet cannot be fetched from here: give a file by" in line
+
+
 def test_what_is_read_to_choose_is_said_once_and_counted_as_trained(photos, tmp_path, monkeypatch, log):
     """Rows that are left out when it trains are no mistake when it chooses."""
     monkeypatch.setattr("longtail.models.downloads.obtainable", lambda name: True)
