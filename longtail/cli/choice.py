@@ -96,8 +96,8 @@ def choose(options: Sequence[str]) -> Choice:
     if weights is None and not _there(backbone):
         if settings.get(PRETRAINED) == "true":
             raise InputError(
-                f"--pretrained: the weights of {escape(backbone)} cannot be fetched from here: give a file by --weights "
-                "FILE with --backbone NAME, or leave out --pretrained to train from random weights"
+                f"--pretrained: the weights of {escape(backbone)} cannot be fetched from here: give a file by "
+                "--weights FILE with --backbone NAME, or leave out --pretrained to train from random weights"
             )
         scratch = "bcl" if accelerated else "logit_adjusted"
         why = f"{size} {where}, and no pretrained weights: those of {backbone} cannot be fetched from here"
