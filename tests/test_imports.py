@@ -63,7 +63,7 @@ ROOMS: dict[str, set[str]] = {
     "cli": {
         *("launch", "plain", "option_names", "roll_call"),
         *("errors", "signals", "own_modules", "configuration", "distributed", "messages", "checkpoint", "writing"),
-        *("trust", "recipes", "models", "reports", "files", "data", "inference", "tasks"),
+        *("trust", "recipes", "models", "methods", "reports", "files", "data", "inference", "tasks"),
     },
     "__main__": {"cli"},
 }

@@ -40,11 +40,7 @@ class Choice:
     recipe: str
     options: tuple[str, ...]
     reason: str
-
-    @property
-    def is_probe(self) -> bool:
-        """Whether the network stays as it is."""
-        return self.recipe.startswith("probe/")
+    is_probe: bool  # whether the network stays as it is
 
     def __str__(self) -> str:
         return f"recipe {self.recipe}: {self.reason}; another by --recipe (longtail recipes lists them)"
@@ -101,12 +97,12 @@ def choose(options: Sequence[str]) -> Choice:
             )
         scratch = "bcl" if accelerated else "logit_adjusted"
         why = f"{size} {where}, and no pretrained weights: those of {backbone} cannot be fetched from here"
-        return Choice(scratch, batch, f"{why}; --weights FILE with --backbone NAME gives others")
+        return Choice(scratch, batch, f"{why}; --weights FILE with --backbone NAME gives others", False)
     frozen = f"{backbone} stays as it is and its features are computed once"
     if images >= ENOUGH:
         frozen += ", as the tuning of a whole network would take more than half an hour"
     tuning = f"all of {backbone} is tuned" if tunes else frozen
-    return Choice(recipe, (*own, *batch), f"{size} {where}, pretrained weights; {tuning}")
+    return Choice(recipe, (*own, *batch), f"{size} {where}, pretrained weights; {tuning}", not tunes)
 
 
 def baseline(choice: Choice, run: Path, options: Sequence[str]) -> list[str]:
@@ -147,7 +143,8 @@ def _size(data: str, options: Sequence[str]) -> tuple[int, list[str], int | None
         raise InputError(f"--data {escape(data)} has recipes of its own: give one by --recipe (longtail recipes)")
     texts = [f"--data.{name}={text}" for name, text in settings.items() if name.split(".")[0] != "views"]
     images = build_data(place, None, texts)
-    assert isinstance(images, FileData)
+    if not isinstance(images, FileData):
+        raise InputError(f"--data {escape(data)} lists no files, by which a recipe is picked: give one by --recipe")
     with quiet():
         listings = images.list_images()
     first = next(iter(listings.values()))
@@ -166,8 +163,7 @@ def _tuning_work(backbone: str, size: int | None) -> float:
 
 def _there(backbone: str) -> bool:
     """Whether the published weights of a network can be had."""
-    if backbone.startswith("local-dir:"):
-        return True
     from longtail.models.downloads import obtainable
+    from longtail.models.local_dir import PREFIX
 
-    return obtainable(backbone)
+    return backbone.startswith(PREFIX) or obtainable(backbone)

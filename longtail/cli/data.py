@@ -23,19 +23,19 @@ _ENDINGS = frozenset(
 )
 
 
-def data_options(value: str, named: str | None) -> list[str]:
+def data_options(value: str, class_path: str | None) -> list[str]:
     """What ``--data VALUE`` stands for.
 
     Args:
         value: short name of a data set, path of a folder or a file, a set on Hugging Face's hub, the address
             of shards in a store, or a class.
-        named: the class that the recipe or the configuration names, which is asked what a path means.
+        class_path: the class that the recipe or the configuration names, which is asked what a path means.
 
     Raises:
         InputError: if it is none of these, or the class cannot read what lies there.
     """
     if is_address(value):
-        return _of_address(value, named)
+        return _of_address(value, class_path)
     original, (path, configuration) = value, local_place(value)
     value = str(path) if value.startswith(HUB) else value
     must_exist = "/" in value or os.sep in value or ("." in value and not _is_class(value))
@@ -44,7 +44,7 @@ def data_options(value: str, named: str | None) -> list[str]:
     from longtail.data.names import find_class, import_path, shipped, short_names
     from longtail.files.formats.readers import Reader
 
-    own = None if named is None else find_class(named)
+    own = None if class_path is None else find_class(class_path)
     names = short_names(own)
     if value in names:
         return ["--data", import_path(names[value])]
@@ -72,12 +72,12 @@ def local_place(value: str) -> tuple[Path, str | None]:
     return downloaded(value) if value.startswith(HUB) else (Path(value), None)
 
 
-def _of_address(address: str, named: str | None) -> list[str]:
+def _of_address(address: str, class_path: str | None) -> list[str]:
     """What the address of shards stands for."""
     from longtail.data.names import find_class, import_path
     from longtail.files.formats.readers import Reader
 
-    place = find_class(named or Reader.FOLDER).at_address(address)
+    place = find_class(class_path or Reader.FOLDER).at_address(address)
     return ["--data", import_path(place.data), *_options(place)]
 
 
@@ -85,12 +85,12 @@ def _options(place: "Located") -> list[str]:
     return [f"--data.{name}={path}" for name, path in place.options.items()]
 
 
-def build_data(place: Sequence[str], named: str | None, options: Sequence[str]) -> "LongTailData":
+def build_data(place: Sequence[str], class_path: str | None, options: Sequence[str]) -> "LongTailData":
     """The data set of some options, without a task.
 
     Args:
         place: what ``data_options`` gives.
-        named: the class that it was asked by.
+        class_path: the class that it was asked by.
         options: of the data.
 
     Raises:
@@ -101,7 +101,7 @@ def build_data(place: Sequence[str], named: str | None, options: Sequence[str]) 
     from longtail.data.base import LongTailData
     from longtail.tasks.refusals import building, explain
 
-    data_class = [] if named is None or "--data" in place else ["--data", named]
+    data_class = [] if class_path is None or "--data" in place else ["--data", class_path]
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(LongTailData, "data", required=True)
     try:
@@ -133,14 +133,14 @@ def _near(path: Path) -> str:
     return near_names(path.name, sorted(entry.name for entry in beside.iterdir()))
 
 
-def check_table(value: str, named: str | None, settings: Mapping[str, str]) -> None:
+def check_table(value: str, class_path: str | None, settings: Mapping[str, str]) -> None:
     """Read a table given to ``--data``, and those for validation and test, where a class of this package does it.
 
     It does so before anything is imported that takes seconds. What is no table passes.
 
     Args:
         value: as in ``data_options``.
-        named: as in ``data_options``.
+        class_path: as in ``data_options``.
         settings: options of the data by their names, such as "label_column", by which the table is read.
 
     Raises:
@@ -157,7 +157,7 @@ def check_table(value: str, named: str | None, settings: Mapping[str, str]) -> N
     from longtail.files.tables.entries import Reading
     from longtail.files.tables.table import is_table
 
-    reader = Reader.FOLDER if named is None else reader_of(named)
+    reader = Reader.FOLDER if class_path is None else reader_of(class_path)
     if reader is None or reader.kind is None:
         return
     refuse_archive(file)

@@ -65,7 +65,7 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
   --ema DECAY          average the weights, such as 0.999
   --clip NORM          clip the gradient to this norm
   --trust MODULE       let runs name what is in a module of your own, from now on
-  --monitor METRIC     of the best epoch on validation (by default balanced_accuracy, AP or miou)
+  --monitor METRIC     of the best epoch on validation (by default balanced_accuracy, mean_ap, mask_ap or box_ap, miou)
 
 Every other option of the trainer, the model and the data can be given by its full name, such as
 --trainer.devices 2, --model.many 50, --data.val_fraction 0.1, --trainer.logger WandbLogger.
@@ -209,10 +209,10 @@ def _meaning(data: str, config: dict[str, JSON], of_runs: list[Path], options: l
 
     configs = [read_run_config(file) for file in of_runs]
     with building_from_run(of_runs[0], configs) if of_runs else nullcontext():
-        named, settings = _data_of([config, *configs], options)
+        class_path, settings = _data_of([config, *configs], options)
         if not checked:
-            check_table(data, named, settings)
-        return data_options(data, named)
+            check_table(data, class_path, settings)
+        return data_options(data, class_path)
 
 
 def _data_of(configs: list[dict[str, JSON]], options: list[str]) -> tuple[str | None, dict[str, str]]:

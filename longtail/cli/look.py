@@ -63,11 +63,11 @@ def look(args: list[str]) -> int:
         raise InputError("give what to look at: longtail data WHAT (longtail data --help tells more)")
     for output in filter(None, (page, file)):
         _check_output(output)
-    named, words = _recognised(what, data_settings(options))
+    class_path, words = _recognised(what, data_settings(options))
     if words:
         _say([("format", words)])
     with _notes() as notes:
-        data = _read(data_options(what, named), named, options)
+        data = _read(data_options(what, class_path), class_path, options)
         lines = data.summary()
     from longtail.cli import findings
 
@@ -155,9 +155,9 @@ def _notes() -> Iterator[list[str]]:
         package.handlers = handlers
 
 
-def _read(place: Sequence[str], named: str | None, options: Sequence[str]) -> "LongTailData":
+def _read(place: Sequence[str], class_path: str | None, options: Sequence[str]) -> "LongTailData":
     """The set, without what cannot be used unless that is to stop it; the arguments are those of ``build_data``."""
-    data = build_data(place, named, options)
+    data = build_data(place, class_path, options)
     settings = dict(pairs(options))
     data.batch_size = 1  # a set may be smaller than a batch
     for name, value in {**data.looks, **({} if data.skips is None else {data.skips: True})}.items():

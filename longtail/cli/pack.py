@@ -47,9 +47,8 @@ def pack(args: list[str]) -> int:
     settings = data_settings(options)
     check_table(source, None, settings)
     data = build_data(data_options(source, None), None, options)
-    if not data.packs:
+    if not (data.packs and isinstance(data, FileData)):
         raise InputError(f"{escape(source)} holds no image files with one class each, which are all that can be packed")
-    assert isinstance(data, FileData)  # as every set that can be packed is
     listings = data.list_images()
     if data.check_images:
         listings = {split: data.without_bad(listing) for split, listing in listings.items()}

@@ -21,31 +21,31 @@ if TYPE_CHECKING:
 
 def predict(args: list[str]) -> int:
     """Classify images or videos, find objects in images, or give their pixels classes."""
-    predictor, known = _parse(PREDICT, args)
-    with grouped(partial(_facts, known)):
-        _, run = _load(predictor, known)
-        run.predict(known.pop("images"), known.pop("output"), known.pop("skip_bad_images"), **known)
+    predictor, settings = _parse(PREDICT, args)
+    with grouped(partial(_facts, settings)):
+        _, run = _load(predictor, settings)
+        run.predict(settings.pop("images"), settings.pop("output"), settings.pop("skip_bad_images"), **settings)
     return 0
 
 
-def _facts(known: dict[str, Any]) -> Facts:
+def _facts(settings: dict[str, Any]) -> Facts:
     """What a process tells of the options that were parsed, and of the run; of what may be a path only that it is
     given."""
-    options = {name: value for name, value in known.items() if name != "results"}
+    options = {name: value for name, value in settings.items() if name != "results"}
     plain = {name: value if isinstance(value, int | float | None) else "given" for name, value in options.items()}
-    run = checksum(json.dumps(known["results"], sort_keys=True).encode())
+    run = checksum(json.dumps(settings["results"], sort_keys=True).encode())
     facts = {f"has the option {name} {{}}": str(value) for name, value in plain.items()}
     return {**facts, "reads results of the run with the checksum {}": run}
 
 
-def _load(predictor: "type[Predictor]", known: dict[str, Any]) -> "tuple[Path, Predictor]":
+def _load(predictor: "type[Predictor]", settings: dict[str, Any]) -> "tuple[Path, Predictor]":
     """The folder of the run, and the run, by what was parsed for it, which is taken out."""
-    folder, results, weights = known.pop("run"), known.pop("results"), known.pop("weights")
+    folder, results, weights = settings.pop("run"), settings.pop("results"), settings.pop("weights")
     if weights is not None:
         from longtail.inference.beside import with_weights
 
         results = with_weights(folder, results, weights)
-    return folder, predictor.load(folder, results, known.pop("checkpoint"))
+    return folder, predictor.load(folder, results, settings.pop("checkpoint"))
 
 
 def _for_all(parser: argparse.ArgumentParser) -> None:
@@ -69,10 +69,10 @@ def _for_predict(parser: argparse.ArgumentParser) -> None:
 
 def export(args: list[str]) -> int:
     """Write ONNX and safetensors, or a folder of timm."""
-    predictor, known = _parse(EXPORT, args)
-    folder, run = _load(predictor, known)
-    output = known.pop("output") or predictor.export_folder(folder, **known)
-    for path in run.export(output, **known):
+    predictor, settings = _parse(EXPORT, args)
+    folder, run = _load(predictor, settings)
+    output = settings.pop("output") or predictor.export_folder(folder, **settings)
+    for path in run.export(output, **settings):
         sys.stdout.write(f"{path}\n")
     return 0
 
@@ -121,7 +121,9 @@ class _Use:
         parser.add_argument("images", nargs="*")
         self.add(parser)
         add_trust(parser)
-        for predictor in _shipped():
+        from longtail.inference.runs import shipped
+
+        for predictor in shipped():
             self.add_own(parser, predictor)
         known = parser.parse_known_args(args)[0]
         words: list[str] = [word for word in (known.run, *known.images) if word is not None]
@@ -144,10 +146,12 @@ def _parse(use: _Use, args: list[str]) -> "tuple[type[Predictor], dict[str, Any]
     Raises:
         InputError: on a wrong option; one of other runs is told as such.
     """
+    from longtail.inference.runs import shipped
+
     run = use.run(args)
     if run is None:
         if {"-h", "--help"} & set(args):
-            texts = (use.own_parser(predictor).format_help() for predictor in _shipped())
+            texts = (use.own_parser(predictor).format_help() for predictor in shipped())
             sys.stdout.write("\n".join([use.parser().format_help(), *(text for text in texts if text.strip())]))
             raise SystemExit(0)
         use.parser().error("the folder of a run is required")
@@ -161,21 +165,12 @@ def _parse(use: _Use, args: list[str]) -> "tuple[type[Predictor], dict[str, Any]
     options, rest = parser.parse_known_args(args)
     if rest:
         option = rest[0].split("=")[0]
-        tasks = [predictor.task for predictor in _shipped() if _knows(use.own_parser(predictor), rest)]
+        tasks = [predictor.task for predictor in shipped() if _knows(use.own_parser(predictor), rest)]
         if tasks:
             whose = f"runs of {' and '.join(tasks)}"
             raise InputError(f"{option} is for {whose}, this one is of {predictor.task}: leave it out")
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return predictor, {**vars(options), "results": results}
-
-
-def _shipped() -> "list[type[Predictor]]":
-    """The predictors of this package."""
-    import longtail.inference
-    from longtail.inference.base import Predictor
-
-    members = (getattr(longtail.inference, name) for name in longtail.inference.__all__)
-    return [c for c in members if isinstance(c, type) and issubclass(c, Predictor) and c is not Predictor]
 
 
 def _knows(parser: argparse.ArgumentParser, rest: list[str]) -> bool:

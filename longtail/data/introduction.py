@@ -1,4 +1,7 @@
-"""What a data set says of itself: the command line and the tasks ask the class, and nobody keeps a list of them."""
+"""What a data set says of itself: the command line and the tasks ask the class, and nobody keeps a list of them.
+
+But for one: a path is recognised before any class is imported, by ``longtail.files.formats.readers``.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ class Introduction:
         noun: for what carries a label.
         skips: its option that leaves out what cannot be used, which is an error otherwise; None without one.
         looks: its options, and their values, with which a look at the set is enough to tell what is there.
-        picks_recipe: whether ``longtail fit`` without a recipe picks one by how many images and classes it lists.
+        picks_recipe: whether ``longtail fit`` without a recipe picks one by how many images and classes it lists: of
+            a ``FileData``.
         packs: whether ``longtail pack`` can write it: a ``FileData`` of images with one class each.
     """
 

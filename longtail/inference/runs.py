@@ -41,7 +41,7 @@ def load_run(run: AnyPath, checkpoint: str | None = None) -> Predictor:
         checkpoint: "best" or "last"; by default the one best on validation if there is one.
 
     Returns:
-        A ``Classifier``, ``Detector`` or ``Segmenter``, or what a task of your own names.
+        A ``Classifier``, ``Labeller``, ``Detector`` or ``Segmenter``, or what a task of your own names.
 
     Raises:
         InputError: if the run, its checkpoint or the class that uses it is not there or damaged.
@@ -82,7 +82,7 @@ def predictor_of(results: Results) -> type[Predictor]:
         InputError: if it cannot be imported, or is no predictor.
     """
     path = results["predictor"]
-    check_path(path, results["name"], _shipped())
+    check_path(path, results["name"], _paths())
     module, _, name = path.rpartition(".")
     try:
         predictor = getattr(importlib.import_module(module), name)
@@ -95,12 +95,20 @@ def predictor_of(results: Results) -> type[Predictor]:
     return predictor
 
 
-def _shipped() -> list[str]:
-    """Import paths of the predictors of this package."""
+def shipped() -> list[type[Predictor]]:
+    """The predictors of this package."""
     package = importlib.import_module("longtail.inference")  # which imports this module
-    classes = {name: member for name in package.__all__ if isinstance(member := getattr(package, name), type)}
-    defined = [f"{member.__module__}.{member.__qualname__}" for member in classes.values()]
-    return [*defined, *(f"{package.__name__}.{name}" for name in classes)]
+    members = (getattr(package, name) for name in package.__all__)
+    return [c for c in members if isinstance(c, type) and issubclass(c, Predictor) and c is not Predictor]
+
+
+def _paths() -> list[str]:
+    """Import paths of the predictors of this package, where they are defined and where they are exported."""
+    classes = shipped()
+    return [
+        *(f"{c.__module__}.{c.__qualname__}" for c in classes),
+        *(f"longtail.inference.{c.__name__}" for c in classes),
+    ]
 
 
 def load_method(run: AnyPath, results: Results, kind: type[M], checkpoint: str | None = None) -> tuple[M, Path]:

@@ -16,7 +16,6 @@ import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
 from tqdm import tqdm
 
-from longtail.data.base import LongTailData
 from longtail.distributed import gather_to_first
 from longtail.errors import InputError
 from longtail.messages import duration
@@ -98,9 +97,8 @@ class Recorder(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the data, the model and the hardware."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, LongTailData)
         assert isinstance(pl_module, Task)
+        data = pl_module.data
         splits = {name: split for name in ("train", "val", "test") if (split := data.split(name)) is not None}
         self.results["data"] = {
             "name": type(data).__name__,

@@ -14,7 +14,9 @@ from longtail.data import DigitsLT
 from longtail.inference import load_run
 from longtail.inference.calibration import Calibration
 from longtail.metrics.calibration import probability_figures
+from longtail.posthoc.scaling import SCALINGS
 from longtail.reports.calibration import FILE_NAME
+from longtail.tasks.calibration import AUTO
 
 CLASSES = [str(digit) for digit in range(10)]
 
@@ -52,6 +54,12 @@ def test_no_calibration_no_promise(trained: Path, images: Path, capsys: pytest.C
     assert "longtail calibrate RUN" in fails(capsys, "predict", str(trained), str(images), "--coverage", "0.9")
     assert "longtail calibrate RUN" in fails(capsys, "predict", str(trained), str(images), "--prior", "estimate")
     assert main(["predict", str(trained), str(images), "--prior", "uniform"]) == 0  # cross-entropy tells
+
+
+def test_the_command_offers_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    offered = re.search(r"choose from ([a-z, ']+)", fails(capsys, "calibrate", "run", "--kind", "x"))
+    assert offered is not None
+    assert re.findall(r"[a-z]+", offered[1]) == [AUTO, *SCALINGS]
 
 
 def test_calibration_improves_what_it_fits(calibrated: Path) -> None:

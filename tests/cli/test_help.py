@@ -54,5 +54,5 @@ def test_the_help_of_fit_names_the_backbones(name: str) -> None:
 
 
 def test_the_metrics_of_the_help_exist() -> None:
-    assert {"balanced_accuracy", "miou"} <= METRICS.keys()
-    assert "by default balanced_accuracy, AP or miou" in FIT_HELP
+    assert {"balanced_accuracy", "mean_ap", "mask_ap", "box_ap", "miou"} <= METRICS.keys()
+    assert "by default balanced_accuracy, mean_ap, mask_ap or box_ap, miou" in FIT_HELP

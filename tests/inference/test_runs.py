@@ -120,6 +120,7 @@ def test_no_other_weights_are_left_out() -> None:
         ("Classifier", [], "add --trust Classifier"),
         ("longtail.methods.Plain", [], "no run may build"),
         ("timm.layers.Mlp", ["--trust", "timm.layers"], "is no longtail.inference.Predictor"),
+        ("longtail.inference.Predictor", [], "no run may build"),
     ],
 )
 @pytest.mark.parametrize("command", ["predict", "export"])

@@ -69,12 +69,12 @@ class MaskTables(SegmentationFolder):
         return lookup_table({self.ignore_index: IGNORED} | {value: c for c, value in enumerate(self._by_value)})
 
     def find(self) -> dict[str, Pairs]:
-        chosen = configuration(self.root, self.configuration)
-        self.home = kept_in(chosen.folder, "images")
-        tables = mask_tables(chosen, self.path_column, self.mask_column)
+        config = configuration(self.root, self.configuration)
+        self.home = kept_in(config.folder, "images")
+        tables = mask_tables(config, self.path_column, self.mask_column)
         places = {split: shards_words(self.root, [file for file, _ in its]) for split, its in tables.items()}
         masked = next(iter(tables.values()))[0][1]
         words = ", ".join(f"{split} in {place}" for split, place in places.items())
         columns = f"images in column {masked.image}, masks in column {masked.mask}"
-        logger.info(f"{self.source}: {chosen.words}read as masks in tables: {words}; {columns}")
-        return {split: mask_pairs(chosen, its) for split, its in tables.items()}
+        logger.info(f"{self.source}: {config.words}read as masks in tables: {words}; {columns}")
+        return {split: mask_pairs(config, its) for split, its in tables.items()}

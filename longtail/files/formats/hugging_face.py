@@ -18,42 +18,42 @@ from longtail.messages import escape, some
 logger = logging.getLogger(__name__)
 
 
-def packed_files(chosen: Configuration) -> list[Path]:
+def packed_files(config: Configuration) -> list[Path]:
     """The files of a set that have images in them.
 
     Raises:
         InputError: one cannot be read, or is missing.
     """
-    return [file for file in table_files(chosen) if has_images(file)]
+    return [file for file in table_files(config) if has_images(file)]
 
 
-def read_packed(chosen: Configuration, files: Sequence[Path], reading: Reading) -> dict[str, Rows]:
+def read_packed(config: Configuration, files: Sequence[Path], reading: Reading) -> dict[str, Rows]:
     """The rows of each split.
 
     Args:
-        chosen: the set.
+        config: the set.
         files: those of ``packed_files``.
         reading: how to read.
 
     Raises:
         InputError: a file cannot be used or is missing, or several sets of files claim one split.
     """
-    root = chosen.folder
-    splits, others = tables_by_split(chosen, files)
+    root = config.folder
+    splits, others = tables_by_split(config, files)
     if others:
         reading.passed.leave_out(len(others), "file", f"of no split ({some([file.name for file in others])})")
     parts: dict[str, Rows] = {}
     for split, its in splits.items():
-        rows = _joined([read_columnar(file, reading.columns, root, chosen.name) for file in its])
+        rows = _joined([read_columnar(file, reading.columns, root, config.name) for file in its])
         if split == "test" and not any(rows.labels) and parts:
             reading.passed.unlabelled += len(rows.labels)
         else:
             parts[split] = rows
-    if chosen.splits is None and (beside := samples_below(str(root), IMAGES)):
+    if config.splits is None and (beside := samples_below(str(root), IMAGES)):
         reading.passed.leave_out(len(beside), "image file", "beside the tables")
     words = ", ".join(f"{split} in {shards_words(root, its)}" for split, its in splits.items())
     columns = next(iter(parts.values())).columns
-    logger.info(f"{chosen.words}read as {reading.kind.noun}s in tables: {words}; {columns}")
+    logger.info(f"{config.words}read as {reading.kind.noun}s in tables: {words}; {columns}")
     return parts
 
 

@@ -84,20 +84,20 @@ def read_folder(root: Path, reading: Reading, classes: Sequence[str] | None = No
             option = command("--data.configuration", reading.configuration)
             raise InputError(f"{option}: {escape(root)} is read as shards, which have none: leave it out")
         return read_shards(str(root), reading, classes)
-    chosen = configuration(root, reading.configuration)
-    root = chosen.folder
-    if packed := _packed_files(chosen, reading):
-        return listings_of(read_packed(chosen, packed, reading), [str(root)], reading, classes)
-    files = [(file, known) for file in _candidates(chosen) if (known := format_of(file, reading.columns.several))]
+    config = configuration(root, reading.configuration)
+    root = config.folder
+    if packed := _packed_files(config, reading):
+        return listings_of(read_packed(config, packed, reading), [str(root)], reading, classes)
+    files = [(file, known) for file in _candidates(config) if (known := format_of(file, reading.columns.several))]
     kinds = list(dict.fromkeys(known.name for _, known in files))
     if len(kinds) > 1:
         raise InputError(f"{escape(root)} holds {' and '.join(kinds)}: give the file, by --data FILE")
     if not files:
-        return _read_tables(chosen, reading, classes) or _read_named(chosen, reading, classes)
+        return _read_tables(config, reading, classes) or _read_named(config, reading, classes)
     places: dict[str, list[Path]] = {}
     for file, _ in files:
-        places.setdefault(chosen.split_of(file), []).append(file)
-    parts = {split: _rows(file, reading) for split, file in _single(chosen, places, kinds[0]).items()}
+        places.setdefault(config.split_of(file), []).append(file)
+    parts = {split: _rows(file, reading) for split, file in _single(config, places, kinds[0]).items()}
     return listings_of(parts, [str(root)], reading, classes)
 
 
@@ -155,45 +155,45 @@ def _first_images(rows: Rows, root: Path, reading: Reading, split: str) -> list[
     return [(path, label) for path, label in zip(paths, first.labels, strict=True) if path and label]
 
 
-def _packed_files(chosen: Configuration, reading: Reading) -> list[Path]:
+def _packed_files(config: Configuration, reading: Reading) -> list[Path]:
     """The tables with images in them; what cannot be read is passed over where folders of images lie beside it."""
-    root = chosen.folder
+    root = config.folder
     try:
-        files = packed_files(chosen)
+        files = packed_files(config)
     except InputError:
         if _class_folders(root, reading):
             return []
         raise
-    if files and chosen.splits is None and (folders := _class_folders(root, reading)):
+    if files and config.splits is None and (folders := _class_folders(root, reading)):
         both = f"folders of images, {some(folders)}, and tables with images"
         raise InputError(f"{escape(root)} has {both}: give one of them, by --data")
     return files
 
 
-def _single(chosen: Configuration, places: dict[str, list[Path]], kind: str) -> dict[str, Path]:
+def _single(config: Configuration, places: dict[str, list[Path]], kind: str) -> dict[str, Path]:
     """The file of each split, which no other claims; what was recognised is told."""
-    root = chosen.folder
+    root = config.folder
     for split, claims in places.items():
         if len(claims) > 1:
             names = some([os.path.relpath(file, root) for file in claims])
             raise InputError(f"{escape(root)} has several files for {split}, {names}: give one, by --data FILE")
     words = ", ".join(f"{split} in {os.path.relpath(claims[0], root)}" for split, claims in places.items())
-    logger.info(f"{chosen.words}read as {kind}: {words}")
+    logger.info(f"{config.words}read as {kind}: {words}")
     return {split: claims[0] for split, claims in places.items()}
 
 
-def _read_tables(chosen: Configuration, reading: Reading, classes: Sequence[str] | None) -> dict[str, Listing]:
+def _read_tables(config: Configuration, reading: Reading, classes: Sequence[str] | None) -> dict[str, Listing]:
     """The images of a folder in which tables lie that name them, unless their folders are their classes.
 
     Tables that name no image there, or no classes, are passed over.
     """
-    root = chosen.folder
+    root = config.folder
     tables: dict[str, list[Path]] = {}
     rows: dict[Path, Rows] = {}
-    for file in _candidates(chosen):
+    for file in _candidates(config):
         if not is_table(file) or _is_unlabelled(file):
             continue
-        split = chosen.split_of(file)
+        split = config.split_of(file)
         with suppress(*[InputError] * (split != "train")):
             its = read_rows(file, reading.columns)
             pairs = _first_images(its, root, reading, split)
@@ -204,29 +204,29 @@ def _read_tables(chosen: Configuration, reading: Reading, classes: Sequence[str]
         return {}
     if "train" in tables:
         tables.pop("all", None)
-    if chosen.splits is None and (folders := _class_folders(root, reading)):
+    if config.splits is None and (folders := _class_folders(root, reading)):
         file = next(iter(tables.values()))[0]
         raise InputError(
             f"{escape(root)} has folders of images, {some(folders)}, and {escape(file.name)} with other classes: give "
             f"{command('--data', file)}, or move the table elsewhere to take the folders for the classes"
         )
-    places = _single(chosen, tables, "a table")
+    places = _single(config, tables, "a table")
     return listings_of({split: rows[file] for split, file in places.items()}, [str(root)], reading, classes)
 
 
-def _read_named(chosen: Configuration, reading: Reading, classes: Sequence[str] | None) -> dict[str, Listing]:
+def _read_named(config: Configuration, reading: Reading, classes: Sequence[str] | None) -> dict[str, Listing]:
     """The images that a configuration itself names, whose classes are their folders; nothing where these are not
     several."""
     drafts: dict[str, Draft] = {}
-    for file, split in sorted((chosen.splits or {}).items()):
+    for file, split in sorted((config.splits or {}).items()):
         if reading.kind.has(str(file)):
             rows = drafts.setdefault(split, Draft())
-            rows.add(len(rows) + 1, str(file.relative_to(chosen.folder)), file.parent.name)
-    parts = {split: rows.rows(chosen.folder / "README.md", "file") for split, rows in drafts.items()}
+            rows.add(len(rows) + 1, str(file.relative_to(config.folder)), file.parent.name)
+    parts = {split: rows.rows(config.folder / "README.md", "file") for split, rows in drafts.items()}
     if len({label for rows in parts.values() for label in rows.labels}) < 2:
         return {}
-    logger.info(f"{chosen.words}read as folders of classes, with the splits of README.md: {', '.join(parts)}")
-    return listings_of(parts, [str(chosen.folder)], reading, classes)
+    logger.info(f"{config.words}read as folders of classes, with the splits of README.md: {', '.join(parts)}")
+    return listings_of(parts, [str(config.folder)], reading, classes)
 
 
 def read_labelled(place: Path, classes: list[str], split: str, reading: Reading, root: Path | None = None) -> Listing:
@@ -274,12 +274,12 @@ def _rows(file: Path, reading: Reading) -> Rows:
     return rows
 
 
-def _candidates(chosen: Configuration) -> list[Path]:
+def _candidates(config: Configuration) -> list[Path]:
     """Files about images that a configuration names, or in its folder: right in it, in folders such as annotations/,
     and in those of splits."""
-    if chosen.splits is not None:
-        return chosen.files(_ABOUT)
-    root = chosen.folder
+    if config.splits is not None:
+        return config.files(_ABOUT)
+    root = config.folder
     folders = [root]
     below = [entry.name for entry in entries(str(root)) if is_folder(entry)]
     folders += [root / name for name in below if name.lower() in _BELOW]

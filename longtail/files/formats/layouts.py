@@ -183,8 +183,8 @@ def _tables_in(root: Path, name: str | None = None) -> list[Layout]:
     return list(dict.fromkeys(layouts)) if any(candidates) else []
 
 
-def _tables(chosen: Configuration) -> list[Path]:
-    return [*metadata_files(chosen), *table_files(chosen)]
+def _tables(config: Configuration) -> list[Path]:
+    return [*metadata_files(config), *table_files(config)]
 
 
 def in_file(file: Path) -> list[Layout]:

@@ -23,42 +23,42 @@ NAMES = "id2label.json"  # as transformers and its sets have the names of the cl
 
 
 def mask_tables(
-    chosen: Configuration, image: str | None = None, mask: str | None = None
+    config: Configuration, image: str | None = None, mask: str | None = None
 ) -> dict[str, list[tuple[Path, Masked]]]:
     """The tables of each split in which images and masks are, and their columns.
 
     Args:
-        chosen: the set.
+        config: the set.
         image, mask: the columns; None for the likeliest.
 
     Raises:
         InputError: there are none, or one cannot be used.
     """
-    tables = {file: masked for file in table_files(chosen) if (masked := find_masks(file, image, mask))}
-    splits, others = tables_by_split(chosen, list(tables))
+    tables = {file: masked for file in table_files(config) if (masked := find_masks(file, image, mask))}
+    splits, others = tables_by_split(config, list(tables))
     if not splits:
         way_out = "give their column by --data.mask_column"
-        raise InputError(f"{escape(chosen.folder)} has no table with a column of images and one of masks: {way_out}")
+        raise InputError(f"{escape(config.folder)} has no table with a column of images and one of masks: {way_out}")
     if others:
-        logger.info(f"{escape(chosen.folder)}: left out {plural(len(others), 'table')} of no split")
+        logger.info(f"{escape(config.folder)}: left out {plural(len(others), 'table')} of no split")
     named = {"train" if split == "all" else split: files for split, files in splits.items()}
     return {split: [(file, tables[file]) for file in files] for split, files in named.items()}
 
 
-def mask_pairs(chosen: Configuration, tables: Sequence[tuple[Path, Masked]]) -> Pairs:
+def mask_pairs(config: Configuration, tables: Sequence[tuple[Path, Masked]]) -> Pairs:
     """The images and masks in the rows of some tables, unpacked into files.
 
     Args:
-        chosen: the set.
+        config: the set.
         tables: of a split, and their columns.
 
     Raises:
         InputError: a table cannot be read.
     """
     pairs = Pairs([], [], [])
-    homes = [kept_in(chosen.folder, "images"), kept_in(chosen.folder, "masks")]
+    homes = [kept_in(config.folder, "images"), kept_in(config.folder, "masks")]
     for file, masked in tables:
-        name = file.relative_to(chosen.folder)
+        name = file.relative_to(config.folder)
         columns = [unpacked(file, column, home, name) for column, home in zip(masked, homes, strict=True)]
         for row, paths in enumerate(zip(*columns, strict=True), start=1):
             if "" in paths:

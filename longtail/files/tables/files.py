@@ -23,30 +23,30 @@ _SHARD = re.compile(r"(.*?)-?(\d+)(?:-of-(\d+)(?:-[0-9a-f]{16})?)?")  # the numb
 _STATE = "state.json"
 
 
-def table_files(chosen: Configuration) -> list[Path]:
+def table_files(config: Configuration) -> list[Path]:
     """The tables that a configuration names, or in its folder and below; of a folder that ``save_to_disk`` wrote those
     that it says are its data.
 
     Raises:
         InputError: one of these is missing.
     """
-    return _files(chosen.folder) if chosen.splits is None else chosen.files(SUFFIXES)
+    return _files(config.folder) if config.splits is None else config.files(SUFFIXES)
 
 
-def metadata_files(chosen: Configuration) -> list[Path]:
+def metadata_files(config: Configuration) -> list[Path]:
     """The files called metadata with what is known of the images beside them, as ``imagefolder`` has them: those that
     a configuration names, or in its folder, in data/ and in folders of splits."""
-    if chosen.splits is not None:
-        return [file for file in chosen.files((*SUFFIXES, ".jsonl")) if file.stem == "metadata"]
-    folders = [chosen.folder]
-    for folder in folders[:] + [chosen.folder / "data"] * (chosen.folder / "data").is_dir():
+    if config.splits is not None:
+        return [file for file in config.files((*SUFFIXES, ".jsonl")) if file.stem == "metadata"]
+    folders = [config.folder]
+    for folder in folders[:] + [config.folder / "data"] * (config.folder / "data").is_dir():
         below = (entry.name for entry in entries(str(folder)) if is_folder(entry))
         folders += [folder / name for name in sorted(below) if name == "data" or split_of(name)]
     names = ("metadata.jsonl", "metadata.parquet")
     return [folder / name for folder in folders for name in names if (folder / name).is_file()]
 
 
-def tables_by_split(chosen: Configuration, files: Sequence[Path]) -> tuple[dict[str, list[Path]], list[Path]]:
+def tables_by_split(config: Configuration, files: Sequence[Path]) -> tuple[dict[str, list[Path]], list[Path]]:
     """The files of each split, "train" or "all" first, and those of no split where there are some for training.
 
     Raises:
@@ -54,7 +54,7 @@ def tables_by_split(chosen: Configuration, files: Sequence[Path]) -> tuple[dict[
     """
     splits: dict[str, list[Path]] = {}
     for file in files:
-        splits.setdefault(chosen.split_of(file), []).append(file)
+        splits.setdefault(config.split_of(file), []).append(file)
     others = splits.pop("all", []) if "train" in splits else []
     splits = {split: splits[split] for split in ("train", "all", "val", "test") if split in splits}
     for split, its in splits.items():
@@ -62,8 +62,8 @@ def tables_by_split(chosen: Configuration, files: Sequence[Path]) -> tuple[dict[
         for file in its:
             match = _SHARD.fullmatch(file.stem)
             sets.setdefault((file.parent, match[1] if match else file.stem, match and match[3]), []).append(file)
-        if len(sets) > 1 and chosen.splits is None:
-            _refuse_several(chosen.folder, split, its)
+        if len(sets) > 1 and config.splits is None:
+            _refuse_several(config.folder, split, its)
         for shards in sets.values():
             _check_shards(split, shards)
     return splits, others
