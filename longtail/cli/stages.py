@@ -49,11 +49,9 @@ def second_stage(recipe: dict[str, JSON], run: Path) -> dict[str, JSON]:
     head = stage.get("classifier")
     if isinstance(head, dict):  # it goes on from that of the run
         head["init_args"] = {**head.get("init_args", {}), "weights": checkpoint}
-        kind = class_at(head["class_path"], object)
-        if kind is not None and "classifier" in signature(kind).parameters:  # it stands on that of the run
-            first = class_at(method["class_path"], Method)
-            if first is not None:
-                head["init_args"]["classifier"] = first.classifier_config(settings)
+        kind, first = class_at(head["class_path"], object), class_at(method["class_path"], Method)
+        if kind is not None and first is not None and "classifier" in signature(kind).parameters:
+            head["init_args"]["classifier"] = first.classifier_config(settings)  # it stands on that of the run
     kept = {key: value for key, value in (data.get("init_args") or {}).items() if key not in OF_RECIPE}
     own = recipe.get("data", {}).get("init_args", {})
     recipe["data"] = {"class_path": data["class_path"], "init_args": {**kept, **own}}

@@ -116,13 +116,13 @@ class _Use:
     def run(self, args: list[str]) -> str | None:
         """The folder of the run, wherever it stands among the options: of the words that may be it, the first one that
         is, as those before it may be values of options that only its predictor knows."""
+        from longtail.inference.runs import shipped
+
         parser = command_parser(self.name, add_help=False, conflict_handler="resolve")
         parser.add_argument("run", nargs="?")
         parser.add_argument("images", nargs="*")
         self.add(parser)
         add_trust(parser)
-        from longtail.inference.runs import shipped
-
         for predictor in shipped():
             self.add_own(parser, predictor)
         known = parser.parse_known_args(args)[0]
