@@ -79,11 +79,11 @@ def _recorded() -> set[str]:
         return set()
 
 
-def check_path(path: str, source: object, allowed: Sequence[str] = ()) -> None:
-    """Refuse to import what a run names, unless it is allowed or trusted; raises InputError."""
+def check_path(path: str, source: object, allowlist: Sequence[str] = ()) -> None:
+    """Refuse to import what a run names, unless it is on the allowlist or trusted; raises InputError."""
     modules = trusted()
     own_modules.serve(modules)
-    if path not in allowed and not any(f"{path}.".startswith(f"{module}.") for module in modules):
+    if path not in allowlist and not any(f"{path}.".startswith(f"{module}.") for module in modules):
         raise InputError(f"{source}: {_refusal(path)}")
 
 

@@ -6,6 +6,7 @@ images are grouped by the operation they drew, so a batch costs one call per ope
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -144,7 +145,20 @@ _APPLY = [operation.apply for operation in OPERATIONS.values()]
 _SIGNED = torch.tensor([operation.signed for operation in OPERATIONS.values()])
 
 
-class AutoAugment:
+class _Policy(ABC):
+    """Operations of ``OPERATIONS`` that are drawn for each image, one after the other."""
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        images = as_batch(images)
+        choice, magnitude = self.draw(len(images), images.shape[2], images.shape[3], generator)
+        return apply_grouped(images, choice, magnitude, _APPLY)
+
+    @abstractmethod
+    def draw(self, n: int, height: int, width: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The index in ``OPERATIONS`` and the magnitude of each step of ``n`` images, both (steps, n)."""
+
+
+class AutoAugment(_Policy):
     """Each image goes through the two steps of a sub-policy drawn for it, each with the step's own probability.
 
     The magnitudes have ten levels, from nothing to 0.3 (shear), 150/331 of the side (translation), 30 degrees, a
@@ -161,11 +175,6 @@ class AutoAugment:
         if policy not in _POLICIES:
             raise ValueError(f"expected policy as one of {', '.join(_POLICIES)}, got {policy!r}")
         self.policy = policy
-
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        images = as_batch(images)
-        choice, magnitude = self.draw(len(images), images.shape[2], images.shape[3], generator)
-        return apply_grouped(images, choice, magnitude, _APPLY)
 
     def draw(self, n: int, height: int, width: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The index in ``OPERATIONS`` and the magnitude of each step of ``n`` images, both (2, n)."""
@@ -184,7 +193,7 @@ class AutoAugment:
         return f"AutoAugment({self.policy!r})"
 
 
-class RandAugment:
+class RandAugment(_Policy):
     """Each image goes through ``n`` operations drawn for it, all of the same strength (Cubuk et al., CVPRW 2020).
 
     They are drawn with replacement from all operations of ``AutoAugment`` but inversion, and doing nothing.
@@ -202,11 +211,6 @@ class RandAugment:
         check_range("magnitude", magnitude, 0, 30)
         self.n = n
         self.magnitude = magnitude
-
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        images = as_batch(images)
-        choice, magnitude = self.draw(len(images), images.shape[2], images.shape[3], generator)
-        return apply_grouped(images, choice, magnitude, _APPLY)
 
     def draw(self, n: int, height: int, width: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The index in ``OPERATIONS`` and the magnitude of each step of ``n`` images, both (self.n, n)."""

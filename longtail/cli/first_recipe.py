@@ -1,6 +1,7 @@
 """What the task that takes a data set makes of it: the recipe to try first, and the groups of its classes."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from longtail.data.base import LongTailData
@@ -14,9 +15,11 @@ from longtail.tasks.limits import group_limits
 
 
 def first_recipe(data: LongTailData) -> str | None:
-    """The recipe to try first, as docs/methods.md has it: one for this very set, else the one that its class names."""
+    """The recipe to try first, as docs/methods.md has it: the one that its class names, or the one of the same name for
+    this very set; a set whose recipes are others has the first of those."""
     own = [name for name in recipe_names() if name.startswith(f"{data.short_name}/")]
-    return next((name for name in own if name.endswith("logit_adjusted")), own[0] if own else data.recipe)
+    name = None if data.recipe is None else f"{data.short_name}/{Path(data.recipe).name}"
+    return name if name in own else next(iter(own), data.recipe)
 
 
 def limits_of(data: LongTailData, recipe: str | None, limits: Mapping[str, float | None]) -> Thresholds:

@@ -63,7 +63,7 @@ def look(args: list[str]) -> int:
         raise InputError("give what to look at: longtail data WHAT (longtail data --help tells more)")
     for output in filter(None, (page, file)):
         _check_output(output)
-    class_path, words = _recognised(what, data_settings(options))
+    class_path, words = _recognise(what, data_settings(options))
     if words:
         _say([("format", words)])
     with _notes() as notes:
@@ -126,7 +126,7 @@ def _say(lines: Sequence[tuple[str, str]]) -> None:
     sys.stdout.flush()
 
 
-def _recognised(what: str, settings: Mapping[str, str]) -> tuple[str | None, str]:
+def _recognise(what: str, settings: Mapping[str, str]) -> tuple[str | None, str]:
     """The class that reads a path, and what lies there; of a name nothing is known yet.
 
     What is wrong with a path is said before anything is imported that takes seconds.

@@ -59,6 +59,11 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Add ``--checkpoint``: which one of a run."""
+    parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+
+
 def trust_modules(args: list[str]) -> None:
     """Remove ``--trust`` from the arguments, and obey it."""
     while (module := take(args, "--trust")) is not None:

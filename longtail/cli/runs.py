@@ -7,7 +7,7 @@ from typing import Literal
 
 from longtail.cli.agreement import meet_anew, trainer_options
 from longtail.cli.data import data_options
-from longtail.cli.options import add_trust, command_parser, short_options
+from longtail.cli.options import add_checkpoint, add_trust, command_parser, short_options
 from longtail.errors import InputError
 from longtail.launch import follows
 from longtail.messages import command
@@ -48,7 +48,7 @@ def calibrate(args: list[str]) -> int:
         help="one scale; a scale and an offset for many, medium and few; one scale and an offset for every class; a "
         "scale and an offset for every class (default the best of them by cross-fitting)",
     )
-    parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+    add_checkpoint(parser)
     parser.add_argument("--coverage", type=float, default=0.9, help="of the sets that are measured (default 0.9)")
     parser.add_argument(
         "--reject-rate",

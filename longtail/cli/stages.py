@@ -26,7 +26,7 @@ def second_stage(recipe: dict[str, JSON], run: Path) -> dict[str, JSON]:
             are damaged.
     """
     from longtail.checkpoint import checkpoint_path
-    from longtail.inference.runs import predictor_of
+    from longtail.inference.runs import predictor_of, wrong_task
     from longtail.methods.base import Method
     from longtail.reports.results import load_results
 
@@ -34,7 +34,7 @@ def second_stage(recipe: dict[str, JSON], run: Path) -> dict[str, JSON]:
     if results["status"] != "finished":
         raise InputError(f"{escape(run)} is not finished ({results['status']}): finish it by longtail fit --resume")
     if not predictor_of(results).second_stages:
-        raise InputError(f"{escape(run)} is a run of {results['task']}: second stages are for classification")
+        raise wrong_task(results, "second stages", lambda predictor: predictor.second_stages)
     method, data = _parts(results["config"], run)
     settings = method["init_args"]
     backbone, options = settings["backbone"]["class_path"], settings["backbone"].get("init_args") or {}

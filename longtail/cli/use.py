@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from longtail.cli.agreement import grouped
-from longtail.cli.options import add_trust, command_parser, short_options
+from longtail.cli.options import add_checkpoint, add_trust, command_parser, short_options
 from longtail.errors import InputError
 from longtail.reports.results import FILE_NAME
 from longtail.roll_call import Facts, checksum
@@ -49,7 +49,7 @@ def _load(predictor: "type[Predictor]", settings: dict[str, Any]) -> "tuple[Path
 
 
 def _for_all(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+    add_checkpoint(parser)
     parser.add_argument(
         "--weights", type=Path, help="the file of weights that a part of the network was trained beside, if it moved"
     )
@@ -155,7 +155,7 @@ def _parse(use: _Use, args: list[str]) -> "tuple[type[Predictor], dict[str, Any]
             sys.stdout.write("\n".join([use.parser().format_help(), *(text for text in texts if text.strip())]))
             raise SystemExit(0)
         use.parser().error("the folder of a run is required")
-    from longtail.inference.runs import predictor_of
+    from longtail.inference.runs import predictor_of, tasks_that
     from longtail.reports.results import load_results
 
     results = load_results(Path(str(run)))
@@ -165,10 +165,8 @@ def _parse(use: _Use, args: list[str]) -> "tuple[type[Predictor], dict[str, Any]
     options, rest = parser.parse_known_args(args)
     if rest:
         option = rest[0].split("=")[0]
-        tasks = [predictor.task for predictor in shipped() if _knows(use.own_parser(predictor), rest)]
-        if tasks:
-            whose = f"runs of {' and '.join(tasks)}"
-            raise InputError(f"{option} is for {whose}, this one is of {predictor.task}: leave it out")
+        if tasks := tasks_that(lambda predictor: _knows(use.own_parser(predictor), rest)):
+            raise InputError(f"{option} is for runs of {tasks}, this one is of {predictor.task}: leave it out")
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return predictor, {**vars(options), "results": results}
 
@@ -190,18 +188,17 @@ def tradeoff(args: list[str]) -> int:
     parser.add_argument(
         "--output", type=Path, help="page, with a JSON beside it; by default tradeoff.html in the run, or here"
     )
-    parser.add_argument("--checkpoint", choices=("best", "last"), help="by default best on validation, else last")
+    add_checkpoint(parser)
     add_trust(parser)
     options, rest = parser.parse_known_args(args)
-    from longtail.inference.base import wrong_task
-    from longtail.inference.runs import predictor_of
+    from longtail.inference.runs import predictor_of, wrong_task
     from longtail.reports.results import load_results
     from longtail.reports.tradeoff import check_output, check_runs, tradeoff_notes, tradeoff_text, write_tradeoff
 
     output = options.output or (options.runs[0] if len(options.runs) == 1 else Path()) / "tradeoff.html"
     runs = [load_results(run) for run in options.runs]  # what is wrong is said before anything is measured
     if other := next((results for results in runs if not predictor_of(results).tradeoff), None):
-        raise wrong_task(other)
+        raise wrong_task(other, "trade-offs", lambda predictor: predictor.tradeoff)
     check_runs(runs)
     check_output(output)
     from longtail.reports.terminal import show

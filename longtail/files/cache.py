@@ -73,13 +73,13 @@ def filling(home: Path) -> Iterator[None]:
         raise refusal or InputError(f"{escape(home)}: cannot be written ({error.strerror or error})") from error
 
 
-def keep(folder: Path, write: Callable[[], None], lost: str = "nothing is kept for next time") -> None:
+def keep(folder: Path, write: Callable[[], None], consequence: str = "nothing is kept for next time") -> None:
     """Make the folder of a cache and write into it; a line is all that is said where that is not possible.
 
     Args:
         folder: that of the cache.
         write: writes what is to be kept, whole or not at all.
-        lost: what it means that it could not, for the line.
+        consequence: what it means that it could not, for the line.
     """
     try:
         folder.mkdir(exist_ok=True)
@@ -87,4 +87,4 @@ def keep(folder: Path, write: Callable[[], None], lost: str = "nothing is kept f
     except (OSError, InputError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         reason = getattr(cause, "strerror", None) or type(cause).__name__
-        logger.info(f"{escape(folder)}: cannot be written ({reason}), so {lost}")
+        logger.info(f"{escape(folder)}: cannot be written ({reason}), so {consequence}")

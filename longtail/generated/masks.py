@@ -45,10 +45,10 @@ def run_lengths(mask: NDArray[np.bool_]) -> dict[str, list[int]]:
     return {"size": list(mask.shape), "counts": [0, *runs] if flat[0] else runs}
 
 
-def segmentation(mask: NDArray[np.bool_], cut: bool) -> list[list[int]] | dict[str, list[int]]:
+def segmentation(mask: NDArray[np.bool_], is_cut: bool) -> list[list[int]] | dict[str, list[int]]:
     """Polygons of a mask (H, W), or its run lengths where it is cut or has a hole."""
     lines = outlines(mask)
-    return run_lengths(mask) if cut or any(_area(line) < 0 for line in lines) else lines
+    return run_lengths(mask) if is_cut or any(_area(line) < 0 for line in lines) else lines
 
 
 def box(mask: NDArray[np.bool_]) -> list[int]:

@@ -6,16 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from longtail.errors import InputError
 from longtail.plain import AnyPath
 from longtail.reports.results import Results
 
 P = TypeVar("P", bound="Predictor")
-
-
-def wrong_task(results: Results) -> InputError:
-    """What is said of a run of which one of classification is wanted."""
-    return InputError(f"{results['name']} is a run of {results['task']}; give runs of classification")
 
 
 class Predictor(ABC):

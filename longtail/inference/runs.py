@@ -102,6 +102,22 @@ def shipped() -> list[type[Predictor]]:
     return [c for c in members if isinstance(c, type) and issubclass(c, Predictor) and c is not Predictor]
 
 
+def tasks_that(can: Callable[[type[Predictor]], bool]) -> str:
+    """The tasks of this package whose predictors can do something, for messages; empty where there is none."""
+    return " and ".join(predictor.task for predictor in shipped() if can(predictor))
+
+
+def wrong_task(results: Results, use: str, can: Callable[[type[Predictor]], bool]) -> InputError:
+    """What is said of a run that cannot be used in some way, with the tasks of this package whose runs can.
+
+    Args:
+        results: of the run.
+        use: what is not possible, as a subject in the plural.
+        can: whether runs of a predictor can be used so.
+    """
+    return InputError(f"{results['name']} is a run of {results['task']}: {use} are for runs of {tasks_that(can)}")
+
+
 def _paths() -> list[str]:
     """Import paths of the predictors of this package, where they are defined and where they are exported."""
     classes = shipped()

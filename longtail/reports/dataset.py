@@ -54,7 +54,7 @@ class Dataset:
         recognised: what it is; empty for a set that was given by its name.
         grain: how its classes are counted.
         classes: (C,) names.
-        counts: (C,) what the groups of many, medium and few go by.
+        group_counts: (C,) what the groups of many, medium and few go by.
         group_noun: the noun of that.
         thresholds: of the groups.
         sizes: samples of each split.

@@ -133,7 +133,7 @@ def _difficulty(results: Results, grain: Grain) -> Difficulty | None:
     epochs, counts = snapshots(results["history"]), results["train_counts"]
     if not epochs:
         return None
-    correlations = [Correlation.of(snapshot, counts) for snapshot in epochs]
+    correlations = [Correlation.of_snapshot(snapshot, counts) for snapshot in epochs]
     titles = {
         f"epoch {snapshot.epoch:,}, {correlation.words}": snapshot.difficulty
         for snapshot, correlation in zip(epochs, correlations, strict=True)
@@ -155,10 +155,10 @@ class Correlation:
     reason: str
 
     @classmethod
-    def of(cls, snapshot: Snapshot, counts: Sequence[int]) -> "Correlation":
+    def of_snapshot(cls, snapshot: Snapshot, image_counts: Sequence[int]) -> "Correlation":
         """That of the classes that were measured."""
-        value = rarity_correlation(snapshot, counts)
-        return cls(snapshot.epoch, value, no_correlation(snapshot, counts) if value is None else "")
+        value = rarity_correlation(snapshot, image_counts)
+        return cls(snapshot.epoch, value, no_correlation(snapshot, image_counts) if value is None else "")
 
     @property
     def words(self) -> str:

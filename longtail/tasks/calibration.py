@@ -12,13 +12,13 @@ from torch.nn.functional import cross_entropy
 from longtail.checks import check_outputs
 from longtail.counts import shot_groups
 from longtail.errors import InputError
-from longtail.inference.base import wrong_task
+from longtail.inference.base import Predictor
 from longtail.inference.calibration import Calibration
 from longtail.inference.classification import Classifier
 from longtail.inference.posterior import Posterior
 from longtail.inference.priors import ESTIMATE
 from longtail.inference.rejection import FILE_NAME as MEANS
-from longtail.inference.runs import predictor_of
+from longtail.inference.runs import predictor_of, tasks_that, wrong_task
 from longtail.methods.base import Method
 from longtail.metrics.calibration import probability_figures, reliability
 from longtail.metrics.long_tail import LongTailMetrics
@@ -29,7 +29,6 @@ from longtail.reports.calibration import Figures
 from longtail.reports.results import load_results
 from longtail.reports.terminal import metrics_table
 from longtail.reports.wording import metric, number
-from longtail.tasks.classification import Classification
 from longtail.tasks.logits import open_split
 from longtail.tasks.rejection import measure_means, refused, score_outsiders
 from longtail.tasks.sets import measure_sets
@@ -77,14 +76,15 @@ def calibrate(
             check(value)
         except ValueError as error:
             raise InputError(f"{option}{error}") from None
+    if not _is_classifier(predictor_of(results := load_results(run))):
+        raise wrong_task(results, "calibrations", _is_classifier)
     opened = open_split(run, "val", checkpoint, args)
-    path, results = opened.checkpoint, opened.results
-    if not isinstance(opened.task, Classification):
-        raise wrong_task(results)
+    path, method = opened.checkpoint, opened.task.method
+    assert isinstance(method, Method)  # as of every run that is of such a predictor
     counts, limits = results["train_counts"], results["thresholds"]
     groups = {"all": torch.ones(len(counts), dtype=torch.bool), **shot_groups(counts, **limits)}
     posterior = Posterior(results["classes"], counts)
-    classifier = Classifier.around(opened.task.method, run, results, path, posterior)
+    classifier = Classifier.around(method, run, results, path, posterior)
     others = [] if outsiders is None else [file.path for file in classifier.files([outsiders])]
     means = measure_means(opened) if class_means or others else None
     outliers = {} if means is None or not others else score_outsiders(others, classifier, means)
@@ -133,6 +133,10 @@ def calibrate(
     return calibration, calibration.write(run)
 
 
+def _is_classifier(predictor: type[Predictor]) -> bool:
+    return issubclass(predictor, Classifier)
+
+
 def _figures(probabilities: Tensor, targets: Tensor, classes: Tensor) -> Figures:
     """What probabilities are worth on the images of some classes."""
     rows = classes[targets]
@@ -165,9 +169,10 @@ def measure_under(
         InputError: if the run, its checkpoint or the split is not there, or the frequencies cannot be used.
     """
     results = load_results(run)
-    if not issubclass(predictor_of(results), Classifier):
+    if not _is_classifier(predictor_of(results)):
         option = "--strength" if prior is None else "--prior"
-        raise InputError(f"{option} is for runs of classification, this one is of {results['task']}: leave it out")
+        whose = f"runs of {tasks_that(_is_classifier)}"
+        raise InputError(f"{option} is for {whose}, this one is of {results['task']}: leave it out")
     opened = open_split(run, split, None, args)
     method = opened.task.method
     assert isinstance(method, Method)  # as of every run that is of such a predictor

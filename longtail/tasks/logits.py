@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from longtail.checkpoint import checkpoint_path, load_state, read_method
 from longtail.data.base import LongTailData
-from longtail.inference.base import wrong_task
+from longtail.inference.runs import wrong_task
 from longtail.reports.results import Results
 from longtail.tasks.base import Task
 from longtail.tasks.evaluation import open_run
@@ -77,7 +77,7 @@ def open_split(
     path = checkpoint_path(run, checkpoint)
     cli, results = open_run(split, run, [*(f"--trainer.{option}" for option in ALONE), *args])
     if not cli.model.predictor.tradeoff:
-        raise wrong_task(results)
+        raise wrong_task(results, "trade-offs", lambda predictor: predictor.tradeoff)
     load_state(cli.model.method, read_method(path), path)
     cli.model.eval().to(cli.trainer.strategy.root_device)
     features = Path(cli.config.features or run.parent / "features")

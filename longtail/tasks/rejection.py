@@ -29,18 +29,18 @@ from longtail.tasks.logits import PRECISION, OpenSplit
 IMAGES = 100  # training images of each class, of which the means are taken
 
 
-def measure_means(opened: OpenSplit) -> ClassMeans:
+def measure_means(run: OpenSplit) -> ClassMeans:
     """The class means of a checkpoint by the first training images of each class, and the distance of the validation
     images to them.
 
     Raises:
         InputError: if the method has no features before a classifier.
     """
-    assert isinstance(opened.task, Classification)
-    method, data = with_features(opened.task.method), opened.data
+    assert isinstance(run.task, Classification)
+    method, data = with_features(run.task.method), run.data
     assert isinstance(data, ImageData)
-    folder = opened.features if isinstance(method, Probe) else None
-    settings = (opened.device, nullcontext, PRECISION, opened.task.channels_last)
+    folder = run.features if isinstance(method, Probe) else None
+    settings = (run.device, nullcontext, PRECISION, run.task.channels_last)
     extraction = Extraction(method.backbone, folder, *settings)
     split = data.split("train")
     assert split is not None
@@ -53,7 +53,7 @@ def measure_means(opened: OpenSplit) -> ClassMeans:
         )
     rows = first_rows(targets, IMAGES)
     means = mean_directions(extraction.of_rows(data, rows), targets[rows], len(data.classes))
-    return ClassMeans(opened.checkpoint.stem, means, class_distance(extraction.of_split(data, "val", 1)[:, 0], means))
+    return ClassMeans(run.checkpoint.stem, means, class_distance(extraction.of_split(data, "val", 1)[:, 0], means))
 
 
 def score_outsiders(files: Sequence[str], classifier: Classifier, means: ClassMeans) -> dict[str, Tensor]:

@@ -328,7 +328,8 @@ def test_wrong_input_gets_one_line(run: Path, shapes: Path, tmp_path: Path, caps
     assert not (tmp_path / "run").exists()
     assert "--top-k is for runs of classification" in fails(capsys, "predict", str(run), str(shapes), "--top-k", "3")
     assert "--strength" in fails(capsys, "export", str(run), "--strength", "1")
-    assert "run is a run of detection; give runs of classification" in fails(capsys, "calibrate", str(run))
+    line = fails(capsys, "calibrate", str(run))
+    assert "run is a run of detection: calibrations are for runs of classification" in line
     for option, value in (("--prior", "uniform"), ("--strength", "1")):
         line = fails(capsys, "test", str(run), option, value)
         assert f"{option} is for runs of classification, this one is of detection: leave it out" in line

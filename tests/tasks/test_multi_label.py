@@ -187,9 +187,11 @@ def test_a_run_that_was_stopped_and_resumed_is_as_one_that_was_not(run: Path, pl
     assert_same_epochs(place / "stopped", run)
 
 
-@pytest.mark.parametrize("command", ["tradeoff", "calibrate"])
-def test_what_is_for_one_label_alone_is_refused(command: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "is a run of several labels; give runs of classification" in fails(capsys, command, str(run))
+@pytest.mark.parametrize(("command", "use"), [("tradeoff", "trade-offs"), ("calibrate", "calibrations")])
+def test_what_is_for_one_label_alone_is_refused(
+    command: str, use: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"is a run of several labels: {use} are for runs of classification" in fails(capsys, command, str(run))
 
 
 def task_of(kind: type[ImageTask], data: ImageData, loss: Loss) -> ImageTask:

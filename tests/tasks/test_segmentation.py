@@ -440,7 +440,8 @@ def test_wrong_options_get_one_line(
         assert f"{option} is for runs of" in fails(capsys, "predict", str(run), str(shapes), option, value)
     assert "--output FOLDER" in fails(capsys, "predict", str(run), str(shapes / "images/test"))
     assert "--strength is for runs of classification" in fails(capsys, "export", str(run), "--strength", "1")
-    assert "is a run of segmentation; give runs of classification" in fails(capsys, "calibrate", str(run))
+    line = fails(capsys, "calibrate", str(run))
+    assert "is a run of segmentation: calibrations are for runs of classification" in line
 
 
 def spoil(root: Path, fault: str) -> None:

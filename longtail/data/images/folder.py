@@ -68,9 +68,9 @@ class OwnFiles(FileData):
         """How files about images are read; what is left out is counted here. What is gone the record of a run tells."""
         return Reading(self.kind, self.columns, self.skip_bad_images or self.recall is not None)
 
-    def finished(self, listings: dict[str, Listing], passed: PassedOver) -> dict[str, Listing]:
+    def finished(self, listings: dict[str, Listing], passed_over: PassedOver) -> dict[str, Listing]:
         """The listings, with groups where they are wanted or packed; what was passed over is told."""
-        for count, noun, reason, why in passed.counts(self.noun):
+        for count, noun, reason, why in passed_over.counts(self.noun):
             if why is not Why.GONE or self.recall is None:
                 self.leave_out(count, noun, reason, why)
         group = self.columns.group
@@ -154,7 +154,7 @@ class Folder(OwnFiles):
         if not by_files:
             folder = configuration(self.root, self.configuration).folder
             check_layout(folder, "images")
-            listings = scan_folder(folder, self.kind, reading.passed)
+            listings = scan_folder(folder, self.kind, reading.passed_over)
         first = next(iter(listings))
         for name, place in self.apart.items():
             if name in listings:
@@ -169,7 +169,7 @@ class Folder(OwnFiles):
             listings[first] = rest
         if by_files:
             self.tell_unnamed(listings)
-        return self.finished(listings, reading.passed)
+        return self.finished(listings, reading.passed_over)
 
     def list_labelled(self, split: str, classes: list[str]) -> Listing:
         """List what lies below the class folders, or in the folder of the split."""
@@ -229,7 +229,7 @@ class Table(OwnFiles):
                 raise InputError(f"{escape(self.table)} has {name} {self.noun}s: leave out --data.{name}")
             listings[name] = read_labelled(place, listings[first].classes, name, reading, self.root)
         self.tell_unnamed(listings)
-        return self.finished(listings, reading.passed)
+        return self.finished(listings, reading.passed_over)
 
     def list_labelled(self, split: str, classes: list[str]) -> Listing:
         """Read the table."""

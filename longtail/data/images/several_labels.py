@@ -51,11 +51,11 @@ class SeveralLabels(OwnFiles):
         if self.names is not None and len(set(self.names)) < len(self.names):
             raise InputError(f"--data.classes has a name twice: {some(self.names)}")
 
-    def finished(self, listings: dict[str, Listing], passed: PassedOver) -> dict[str, Listing]:
+    def finished(self, listings: dict[str, Listing], passed_over: PassedOver) -> dict[str, Listing]:
         """The listings, all of them of sets of labels."""
         for name, listing in listings.items():
             self._check(listing, self.apart.get(name, self.source))
-        return super().finished(listings, passed)
+        return super().finished(listings, passed_over)
 
     def list_labelled(self, split: str, classes: list[str]) -> Listing:
         """What a finished run is evaluated on, each image with its labels."""

@@ -66,7 +66,7 @@ class Shards(OwnFiles):
             if name in listings:
                 raise InputError(f"{escape(self.root)} has {name} {self.noun}s: leave out --data.{name}")
             listings[name] = read_labelled(place, listings[first].classes, name, reading)
-        return self.finished(listings, reading.passed)
+        return self.finished(listings, reading.passed_over)
 
     def list_labelled(self, split: str, classes: list[str]) -> Listing:
         """The images of the split, or all where the set is not split."""

@@ -103,14 +103,14 @@ class Categories(Entries):
         self.groups.append(entry.get("supercategory"))
         self.frequencies.append(frequency)
 
-    def useful(self, used: set[int]) -> list[int]:
+    def useful(self, annotated: set[int]) -> list[int]:
         """Rows of the categories less those without an annotation that only group others, or share their name.
 
         Args:
-            used: ids of the categories with an annotation.
+            annotated: ids of the categories with an annotation.
         """
         rows = list(range(len(self.ids)))
-        idle = [i for i in rows if self.ids[i] not in used]
+        idle = [i for i in rows if self.ids[i] not in annotated]
         groups = [i for i in idle if any(self.groups[j] == self.names[i] for j in rows if j != i)]
         for i in [*groups, *idle]:
             others = [j for j in rows if j != i]

@@ -103,8 +103,8 @@ def content_of(images: Images, categories: Categories, instances: Instances) -> 
     return Content(of_categories | of_images | of_instances, about_categories | about_images | about_instances)
 
 
-def _checked_categories(categories: Categories, used: set[int]) -> tuple[Arrays, dict[str, JSON]]:
-    ids, useful = _ids(categories), categories.useful(used)
+def _checked_categories(categories: Categories, annotated: set[int]) -> tuple[Arrays, dict[str, JSON]]:
+    ids, useful = _ids(categories), categories.useful(annotated)
     rows = [int(i) for i in np.argsort(ids) if int(i) in useful]
     names = [categories.names[i] for i in rows]
     if len(set(names)) < len(names):

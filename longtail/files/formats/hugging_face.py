@@ -41,16 +41,16 @@ def read_packed(config: Configuration, files: Sequence[Path], reading: Reading) 
     root = config.folder
     splits, others = tables_by_split(config, files)
     if others:
-        reading.passed.leave_out(len(others), "file", f"of no split ({some([file.name for file in others])})")
+        reading.passed_over.leave_out(len(others), "file", f"of no split ({some([file.name for file in others])})")
     parts: dict[str, Rows] = {}
     for split, its in splits.items():
         rows = _joined([read_columnar(file, reading.columns, root, config.name) for file in its])
         if split == "test" and not any(rows.labels) and parts:
-            reading.passed.unlabelled += len(rows.labels)
+            reading.passed_over.unlabelled += len(rows.labels)
         else:
             parts[split] = rows
     if config.splits is None and (beside := samples_below(str(root), IMAGES)):
-        reading.passed.leave_out(len(beside), "image file", "beside the tables")
+        reading.passed_over.leave_out(len(beside), "image file", "beside the tables")
     words = ", ".join(f"{split} in {shards_words(root, its)}" for split, its in splits.items())
     columns = next(iter(parts.values())).columns
     logger.info(f"{config.words}read as {reading.kind.noun}s in tables: {words}; {columns}")

@@ -115,7 +115,9 @@ def in_shards(root: Path, reading: Reading) -> bool:
     if not tars:
         return False
     if _is_set(root, reading):
-        reading.passed.leave_out(len(tars), "archive", f"beside the set ({some([Path(file).name for file in tars])})")
+        reading.passed_over.leave_out(
+            len(tars), "archive", f"beside the set ({some([Path(file).name for file in tars])})"
+        )
         return False
     if not any(tars.values()):
         way_out = "unpack it, and give the folder"

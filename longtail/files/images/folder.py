@@ -48,7 +48,7 @@ IMAGES = Kind("image", SUFFIXES)
 VIDEOS = Kind("video", VIDEO_SUFFIXES, folders=True)
 
 
-def scan_folder(root: Path, kind: Kind = IMAGES, passed: PassedOver | None = None) -> dict[str, Listing]:
+def scan_folder(root: Path, kind: Kind = IMAGES, passed_over: PassedOver | None = None) -> dict[str, Listing]:
     """List the images below ``root``, where every class has a folder; or what else ``kind`` says.
 
     Two layouts are known, and told apart by a ``train`` folder that holds folders:
@@ -68,7 +68,7 @@ def scan_folder(root: Path, kind: Kind = IMAGES, passed: PassedOver | None = Non
     Args:
         root: the folder.
         kind: what is looked for.
-        passed: counts what is passed over, where it is given.
+        passed_over: counts what is passed over, where it is given.
 
     Returns:
         Listings under ``"train"`` and, where present, ``"val"`` and ``"test"``; or one under ``"all"``.
@@ -80,9 +80,9 @@ def scan_folder(root: Path, kind: Kind = IMAGES, passed: PassedOver | None = Non
     """
     if os.path.isfile(root):
         raise InputError(f"{escape(root)}: is a file; give the folder that holds the class folders")
-    passed = PassedOver() if passed is None else passed
-    places = _splits(str(root), kind, passed)
-    splits = {split: _classes(folder, kind, passed) for split, folder in places.items()}
+    passed_over = PassedOver() if passed_over is None else passed_over
+    places = _splits(str(root), kind, passed_over)
+    splits = {split: _classes(folder, kind, passed_over) for split, folder in places.items()}
     if "all" not in places:
         words = ", ".join(f"{split} in {escape(os.path.relpath(folder, root))}" for split, folder in places.items())
         logger.info(f"read as a folder for each class: {words}")
@@ -143,7 +143,7 @@ def _within(split: str) -> str:
     return "" if split == "all" else f" in {split}"
 
 
-def _splits(root: str, kind: Kind, passed: PassedOver) -> dict[str, str]:
+def _splits(root: str, kind: Kind, passed_over: PassedOver) -> dict[str, str]:
     """The folder of every split, ``train`` first; or ``root`` itself under ``"all"``."""
     folders, _ = _contents(root, kind)
     of_splits = folder_splits(folders)
@@ -161,12 +161,12 @@ def _splits(root: str, kind: Kind, passed: PassedOver) -> dict[str, str]:
     for split, names in split_folders.items():
         if len(names) > 1:
             raise InputError(f"{escape(root)}: {' and '.join(names)} both stand for {split}; keep one of them")
-    passed.folders += [name for name in folders if name not in of_splits]
+    passed_over.folders += [name for name in folders if name not in of_splits]
     places = {
         split: _innermost(os.path.join(root, names[0]), split, kind) for split, names in split_folders.items() if names
     }
     if "test" in places and (unlabelled := _without_classes(places["test"], kind)):
-        passed.unlabelled += unlabelled
+        passed_over.unlabelled += unlabelled
         del places["test"]
     return places
 
@@ -186,7 +186,7 @@ def _without_classes(folder: str, kind: Kind) -> int:
     return 0 if folders else len(samples)
 
 
-def _classes(folder: str, kind: Kind, passed: PassedOver | None = None) -> dict[str, list[str]]:
+def _classes(folder: str, kind: Kind, passed_over: PassedOver | None = None) -> dict[str, list[str]]:
     """Paths of the samples in every class folder in ``folder``."""
     folders, samples = _contents(folder, kind)
     if lone := [path for name in samples if os.path.isdir(path := os.path.join(folder, name))]:
@@ -199,15 +199,15 @@ def _classes(folder: str, kind: Kind, passed: PassedOver | None = None) -> dict[
             f"{escape(folder)}: no class folders; put the {kind.noun}s of every class in a folder of its own"
         )
     above = {_identity(str(path)) for path in (Path(folder).resolve(), *Path(folder).resolve().parents)}
-    others = None if passed is None else passed.suffixes
+    others = None if passed_over is None else passed_over.suffixes
     classes = {name: samples_below(os.path.join(folder, name), kind, above, others) for name in folders}
     if not any(classes.values()):
         refuse_archives(Path(folder))
         suffixes = ", ".join(sorted(kind.suffixes))
         instead = f"; there are {named_suffixes(others)}" if others else ""
         raise InputError(f"{escape(folder)}: no {kind.noun}s ({suffixes}) in class folders below it{instead}")
-    if passed is not None:
-        passed.beside += len(samples)
+    if passed_over is not None:
+        passed_over.beside += len(samples)
     return classes
 
 

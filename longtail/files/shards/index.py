@@ -171,7 +171,7 @@ class Index:
         listings: dict[str, Listing] = {}
         for split, rows in by_split.items():
             if split == "test" and listings and len(rows) and (self.label[rows] < 0).all():
-                reading.passed.unlabelled += len(rows)
+                reading.passed_over.unlabelled += len(rows)
             elif len(rows):
                 rows = self._labelled(place, rows, reading)
                 listings[split] = self._listing(place, rows, classes, reading.columns.group)
@@ -185,7 +185,7 @@ class Index:
         if not reading.skip or len(bare) == len(rows):
             path = escape(self._paths(place, bare[:1])[0])
             raise InputError(f"{path}: there is no label (.cls or .json) beside it{reading.way_out}")
-        reading.passed.leave_out(len(bare), reading.kind.noun, "without a label beside it", Why.FAULTY)
+        reading.passed_over.leave_out(len(bare), reading.kind.noun, "without a label beside it", Why.FAULTY)
         return rows[self.label[rows] >= 0]
 
     def _listing(

@@ -32,14 +32,14 @@ class Reading:
         columns: what is known of those of a table.
         skip: leave out rows without an image, without a class or with several, and count them; otherwise they are an
             error, but for rows without a class in the files of tools. None where that cannot be chosen.
-        passed: counts what is left out.
+        passed_over: counts what is left out.
         configuration: which one of a set that has several, by its name; None for the default.
     """
 
     kind: Kind = IMAGES
     columns: Columns = field(default_factory=Columns)
     skip: bool | None = False
-    passed: PassedOver = field(default_factory=PassedOver)
+    passed_over: PassedOver = field(default_factory=PassedOver)
     configuration: str | None = None
 
     @property
@@ -153,7 +153,7 @@ def _with_path(rows: Rows, reading: Reading) -> Rows:
     if len(bare) == len(rows.paths):
         raise InputError(f"{escape(rows.file)}: no row has {noun}s")
     words = f"of {escape(rows.file.name)} without {noun}"
-    reading.passed.leave_out(len(bare), "row", words, Why.GONE)
+    reading.passed_over.leave_out(len(bare), "row", words, Why.GONE)
     return rows.subset(all_but(bare, len(rows.paths)).tolist())
 
 
@@ -167,7 +167,7 @@ def _labelled(rows: Rows, reading: Reading) -> Rows:
     if len(bare) == len(rows.labels):
         raise InputError(f"{escape(rows.file)}: no {reading.kind.noun} has a class")
     why = Why.OTHER if rows.several else Why.FAULTY
-    reading.passed.leave_out(len(bare), reading.kind.noun, f"without a class in {escape(rows.file.name)}", why)
+    reading.passed_over.leave_out(len(bare), reading.kind.noun, f"without a class in {escape(rows.file.name)}", why)
     return rows.subset([i for i in range(len(rows.labels)) if i not in bare])
 
 
@@ -182,7 +182,7 @@ def _placed(rows: Rows, folders: Sequence[str], reading: Reading, split: str | N
         raise rows.error(missing[0], f"no such file: {names}; {way_out}{reading.way_out}")
     if missing:
         words = f"of {escape(rows.file.name)} without {reading.kind.noun}"
-        reading.passed.leave_out(len(missing), "row", words, Why.GONE)
+        reading.passed_over.leave_out(len(missing), "row", words, Why.GONE)
         there = all_but(missing, len(paths))
         rows, paths = rows.subset(there.tolist()), paths.take(there)
     return rows, paths
@@ -215,6 +215,6 @@ def _single(rows: Rows, paths: Block, reading: Reading) -> tuple[Rows, Block]:
         raise InputError(f"{escape(rows.file)}: each {reading.kind.noun} has several classes; {SEVERAL}")
     if several:
         words = f"of several classes in {escape(rows.file.name)}"
-        reading.passed.leave_out(several, reading.kind.noun, words, Why.FAULTY)
+        reading.passed_over.leave_out(several, reading.kind.noun, words, Why.FAULTY)
     rest.sort()
     return rows.subset(rest), paths.take(np.array(rest, dtype=np.int64))
