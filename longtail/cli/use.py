@@ -59,7 +59,7 @@ def _for_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         type=Path,
-        help="file for the answer, by default it is printed; for segmentation a new folder for PNGs",
+        help="where the answer goes; by default it is printed",
     )
     _for_all(parser)
     parser.add_argument(
@@ -78,9 +78,7 @@ def export(args: list[str]) -> int:
 
 
 def _for_export(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--output", type=Path, help="folder; by default export/ in the run's folder, or timm/ with --format timm"
-    )
+    parser.add_argument("--output", type=Path, help="folder; by default one in that of the run")
     _for_all(parser)
 
 

@@ -96,7 +96,7 @@ class Classifier(Predictor):
             dest="layout",
             choices=("onnx", "timm"),
             default="onnx",
-            help="onnx writes ONNX and safetensors (default), timm a folder that timm.create_model loads",
+            help="onnx writes ONNX and safetensors to export/ (default), timm writes timm/ for timm.create_model",
         )
 
     @classmethod

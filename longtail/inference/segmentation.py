@@ -55,7 +55,9 @@ class Segmenter(Predictor):
     @classmethod
     def predict_options(cls, parser: argparse.ArgumentParser) -> None:
         """Pictures."""
-        group = parser.add_argument_group("for runs of segmentation, whose answer is a PNG for each image")
+        group = parser.add_argument_group(
+            "for runs of segmentation, whose answer is a PNG for each image in a new folder --output"
+        )
         group.add_argument("--overlays", type=Path, help="folder for a picture of each image with what was found")
 
     @classmethod

@@ -1,12 +1,14 @@
 """What every loss shares: the reduction and the precision."""
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from longtail.checks import check_number
 from longtail.counts import Counts
 
 
@@ -92,6 +94,36 @@ class Loss(nn.Module):
         if self.reduction == "none":
             return rows
         return rows.sum() / max(len(rows), 1)
+
+
+class BackgroundLoss(Loss, ABC):
+    """Base of the losses in which one of the classes may stand for none of the others, as in detection.
+
+    Args:
+        num_classes: C.
+        background: that class, where there is one.
+        reduction: "mean" or "none".
+
+    Raises:
+        ValueError: on a background outside 0..C-1.
+    """
+
+    def __init__(self, num_classes: int, background: int | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.num_classes = num_classes
+        self.background: int | None = None
+        if background is not None:
+            self.set_background(background)
+
+    def set_background(self, background: int) -> None:
+        if self.background is None:
+            check_number("background", background, low=0, high=self.num_classes - 1)
+            self.background = background
+        super().set_background(background)
+
+    @abstractmethod
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Mean, or one value per row (M,), from logits (M, C) and targets (M,)."""
 
 
 def build_loss(

@@ -9,11 +9,11 @@ from torch.nn import functional as F
 from longtail.checks import check_logits, check_number
 from longtail.counts import Counts, class_number
 from longtail.distributed import sum_over_processes
-from longtail.losses.base import Loss, full_precision
+from longtail.losses.base import BackgroundLoss, full_precision
 from longtail.losses.softmax import blocks, scale_rows, worth_blocks
 
 
-class EqualizationLossV2(Loss):
+class EqualizationLossV2(BackgroundLoss):
     r"""Sigmoid cross-entropy with classes weighted by the balance of the gradients they have had so far.
 
     .. math::
@@ -57,26 +57,18 @@ class EqualizationLossV2(Loss):
         background: int | None = None,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(reduction)
         num_classes = class_number(num_classes)
+        super().__init__(num_classes, background, reduction)
         check_number("gamma", gamma, low=0)
         check_number("mu", mu, low=0)
         check_number("alpha", alpha, low=0)
-        self.num_classes, self.gamma, self.mu, self.alpha = num_classes, gamma, mu, alpha
-        self.background: int | None = None
-        if background is not None:
-            self.set_background(background)
+        self.gamma, self.mu, self.alpha = gamma, mu, alpha
         self.register_buffer("positive_gradients", torch.zeros(num_classes))
         self.register_buffer("negative_gradients", torch.zeros(num_classes))
 
     @classmethod
     def from_counts(cls, class_counts: Counts, **options: Any) -> "EqualizationLossV2":  # those of the constructor
         return cls(class_counts, **options)
-
-    def set_background(self, background: int) -> None:
-        if self.background is None:
-            check_number("background", background, low=0, high=self.num_classes - 1)
-            self.background = background
 
     def weights(self) -> tuple[Tensor, Tensor]:
         """Weights of the classes as positives and as negatives, (C,) each."""

@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 from longtail.checks import check_logits, check_number
 from longtail.counts import Counts, counts_tensor
-from longtail.losses.base import Loss, full_precision
+from longtail.losses.base import BackgroundLoss, full_precision
 
 
-class FederatedLoss(Loss):
+class FederatedLoss(BackgroundLoss):
     r"""Sigmoid cross-entropy where only some of the classes count in each batch: those in it, and a sample of the rest.
 
     .. math::
@@ -55,25 +55,17 @@ class FederatedLoss(Loss):
         background: int | None = None,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(reduction)
         counts = counts_tensor(class_counts)
+        super().__init__(len(counts), background, reduction)
         check_number("num_sampled", num_sampled, low=1)
         check_number("power", power, low=0)
-        self.num_classes, self.num_sampled = len(counts), num_sampled
-        self.background: int | None = None
-        if background is not None:
-            self.set_background(background)
+        self.num_sampled = num_sampled
         weights = (counts / counts.double().max()) ** power
         self.register_buffer("draw_weights", weights.float(), persistent=False)
 
     @classmethod
     def from_counts(cls, class_counts: Counts, **options: Any) -> "FederatedLoss":  # those of the constructor
         return cls(class_counts, **options)
-
-    def set_background(self, background: int) -> None:
-        if self.background is None:
-            check_number("background", background, low=0, high=self.num_classes - 1)
-            self.background = background
 
     def sample(self, targets: Tensor) -> Tensor:
         """Draw the classes that count in a batch with these targets (M,): a mask (C,)."""
