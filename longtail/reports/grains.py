@@ -24,6 +24,7 @@ class Grain:
         scale: what the axis of the validation curves is called.
         scales: the plural of it, as it begins a sentence.
         noun: what the training counts, the thresholds and the confusions count.
+        label_noun: what carries a label, where that is something else and counted too.
         overall: the metric that counts every class the same.
         overall_name: what stands under its bar.
         groups: the metric that is the mean of each group.
@@ -58,6 +59,7 @@ class Grain:
     sample: str = "image"
     evaluated: str = "images"
     limits: str = "--model.many N and --model.few N"
+    label_noun: str = "label"
 
     def __post_init__(self) -> None:
         if list(self.groups) != list(GROUPS):
@@ -145,6 +147,7 @@ def _detection(shape: str, others: Mapping[str, str]) -> Grain:
         headline=f"On {{images}} the {shape} AP is {{{key}}}, with every class counting the same",
         card=f"{shape.capitalize()} AP {{figure}} on {{images}}",
         lvis={"many": "frequent", "medium": "common", "few": "rare"},
+        label_noun="instance",
     )
 
 

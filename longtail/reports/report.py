@@ -248,6 +248,7 @@ def _metrics_notes(results: Results, grain: Grain) -> list[str]:
 
 def _facts(results: Results, grain: Grain) -> list[tuple[str, object]]:
     data, hardware, counts = results["data"], results["hardware"], results["train_counts"]
+    labels = results.get("label_counts")
     rate, least, most = results["images_per_second"], min(counts, default=0), max(counts, default=0)
     parts = [("process", "processes", hardware.get("processes")), ("thread", "threads", hardware.get("threads"))]
     machine = [hardware.get("device"), hardware.get("name"), hardware.get("precision")]
@@ -259,7 +260,7 @@ def _facts(results: Results, grain: Grain) -> list[tuple[str, object]]:
         ("Data", f"{data['name']}, {data['source']}"),
         (grain.samples.capitalize(), ", ".join(f"{count:,} {split}" for split, count in data["images"].items())),
         ("Classes", f"{len(counts):,}, with {least:,} to {most:,} training {grain.nouns}"),
-        *([("Training instances", f"{sum(results['instance_counts']):,}")] if "instance_counts" in results else []),
+        *([(f"Training {grain.label_noun}s", f"{sum(labels):,}")] if labels is not None else []),
         ("Started", results["started"]),
         ("Time", NOTHING if results["seconds"] is None else duration(results["seconds"])),
         ("Epochs", _progress(results)),

@@ -96,8 +96,8 @@ def classes_table(results: Results, evaluation: Evaluation, grain: Grain) -> Tab
         (Head("Group", numeric=False), map(html.group, groups)),
         (Head(f"Training {grain.nouns}"), map(html.count, results["train_counts"])),
     ]
-    if "instance_counts" in results:
-        columns.append((Head("Training instances"), map(html.count, results["instance_counts"])))
+    if "label_counts" in results:
+        columns.append((Head(f"Training {grain.label_noun}s"), map(html.count, results["label_counts"])))
     split = split_name(evaluation).capitalize()
     heads = {key: (f"{split} {key}", html.count) for key in ("images", "instances", "pixels")}
     heads |= {key: (head, html.fraction) for key, head in grain.columns.items()}

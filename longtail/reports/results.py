@@ -146,7 +146,7 @@ class _OfSomeRuns(TypedDict, total=False):
     """What only some tasks have. ``words`` says what each metric of their own is called, as
     ``longtail.figures.Metric`` takes it."""
 
-    instance_counts: list[int]
+    label_counts: list[int]
     accuracy_of: str
     words: dict[str, dict[str, JSON]]  # from outside: checked where it is read, in ``words_of``
 
@@ -155,7 +155,7 @@ class Results(_OfSomeRuns):
     """Everything kept about a run.
 
     ``train_counts`` holds of each class its training images; in detection the images that have the class, beside the
-    instances in ``instance_counts``; in segmentation its pixels. ``thresholds`` are in the same unit. ``predictor`` is
+    instances in ``label_counts``; in segmentation its pixels. ``thresholds`` are in the same unit. ``predictor`` is
     the import path of the class that uses the run, and ``grain`` holds how its classes are measured, as
     ``longtail.reports.grains.Grain`` takes it.
     """
@@ -229,8 +229,8 @@ def class_figures(evaluation: Evaluation, key: str) -> list[float | None]:
 
 def label_counts(results: Results) -> list[int]:
     """Return how many training labels each class of a run has, (C,): what its losses count, where its groups count
-    something else, ``instance_counts``."""
-    return results.get("instance_counts", results["train_counts"])
+    something else, ``label_counts``."""
+    return results.get("label_counts", results["train_counts"])
 
 
 def ordered_evaluations(results: Results, checkpoint: str = "last") -> list[Evaluation]:
@@ -276,7 +276,7 @@ def _problem(results: Mapping[str, JSON]) -> str | None:
     classes = len(results["classes"])
     if not classes or min(results["train_counts"], default=0) < 0:
         return "has no classes, or negative counts"
-    for key in ("train_counts", "instance_counts"):
+    for key in ("train_counts", "label_counts"):
         if len(results.get(key, results["classes"])) != classes:
             return f"has {classes} classes but {len(results[key])} entries in {key}"
     if any(len(epoch.get("class_accuracy") or results["classes"]) != classes for epoch in results["history"]):

@@ -158,12 +158,14 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
 
     def record(self) -> dict[str, JSON]:
         """What this task adds to the results of a run."""
+        data = self.data
         return {
             "task": self.predictor.task,
             "predictor": f"{self.predictor.__module__}.{self.predictor.__qualname__}",
             "grain": asdict(self.grain),
             "words": {name: asdict(metric) for name, metric in self.monitors.items() if METRICS.get(name) != metric},
             "thresholds": self.thresholds,
+            **({} if data.label_counts == data.group_counts else {"label_counts": data.label_counts}),
         }
 
     @property

@@ -89,7 +89,6 @@ class Detection(Task[BoxBatch]):
         }
         return {
             **super().record(),
-            "instance_counts": self.data.instance_counts,
             "accuracy_of": accuracies[self.difficulty_from],
         }
 

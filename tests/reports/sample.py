@@ -98,7 +98,7 @@ def make_detection(classes: int = 10, *, masks: bool = True, name: str = "rcnn",
     results = make_results(classes, name=name, **options)
     results |= {"task": "detection", "predictor": "longtail.inference.detection.Detector"}
     results |= {"grain": asdict(MASKS if masks else BOXES), "thresholds": {"many": 100, "few": 11}}
-    results |= {"instance_counts": [3 * count for count in results["train_counts"]]}
+    results |= {"label_counts": [3 * count for count in results["train_counts"]]}
     results |= {"accuracy_of": "accuracy of the box classifier on matched proposals"}
     shapes = ("mask", "box") if masks else ("box",)
     for epoch in results["history"]:

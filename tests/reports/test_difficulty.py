@@ -116,7 +116,7 @@ def test_one_sentence() -> None:
 def test_a_correlation_that_does_not_exist_says_why(
     difficulty: tuple[float | None, ...], counts: list[int], reason: str
 ) -> None:
-    correlation = Correlation.of(Snapshot(3, difficulty), counts)
+    correlation = Correlation.of_snapshot(Snapshot(3, difficulty), counts)
     assert (correlation.value, correlation.reason) == (None, reason)
     assert correlation.words == f"no correlation: {reason}"
 

@@ -117,9 +117,9 @@ def test_lists_of_different_length(tmp_path: Path) -> None:
 def test_lists_of_a_task(tmp_path: Path) -> None:
     results = make_detection()
     assert load_results(write_run(tmp_path, results)) == results
-    results["instance_counts"].pop()
+    results["label_counts"].pop()
     write_run(tmp_path, results)
-    with pytest.raises(InputError, match="10 classes but 9 entries in instance_counts"):
+    with pytest.raises(InputError, match="10 classes but 9 entries in label_counts"):
         load_results(tmp_path)
     for results, name in (
         (make_results(), "accuracy"),

@@ -47,7 +47,7 @@ def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_is_recorded_as_one_of_detection(run: Path) -> None:
     content = results(run)
     assert (content["status"], content["task"]) == ("finished", "detection")
-    assert sum(content["instance_counts"]) == content["instance_counts"][0] + sum(content["instance_counts"][1:]) > 24
+    assert sum(content["label_counts"]) == content["label_counts"][0] + sum(content["label_counts"][1:]) > 24
     assert max(content["train_counts"]) <= 24
     assert content["history"][-1]["train"]["loss"] < content["history"][0]["train"]["loss"]
     parts = {"loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg"}
@@ -363,7 +363,7 @@ def test_a_set_in_yolos_format_is_trained_on_and_evaluated_in_cocos(shapes: Path
     record = results(run)
     content = json.loads((shapes / "annotations/instances_train.json").read_text())
     names = {category["id"]: category["name"] for category in content["categories"]}
-    counts = dict(zip(record["classes"], record["instance_counts"], strict=True))
+    counts = dict(zip(record["classes"], record["label_counts"], strict=True))
     labels = [names[annotation["category_id"]] for annotation in content["annotations"]]
     assert counts == {name: labels.count(name) for name in names.values()}
     assert main(["validate", str(run), "--data", str(shapes), "--workers", "0"]) == 0

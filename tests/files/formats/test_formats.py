@@ -61,7 +61,7 @@ def test_a_column_for_each_class(tmp_path: Path) -> None:
     assert "or correct it, or leave such rows out by --skip-bad-images" in message
     reading = Reading(skip=True)
     assert len(read_file(file, None, reading)["all"]) == 2
-    assert reading.passed.counts("image") == [(1, "image", "of several classes in truth.csv", Why.FAULTY)]
+    assert reading.passed_over.counts("image") == [(1, "image", "of several classes in truth.csv", Why.FAULTY)]
 
 
 def test_semicolons_no_header_and_a_column_of_splits(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_label_studio(tmp_path: Path, log: pytest.LogCaptureFixture, name: str, 
     assert pairs(read_file(file, None, Reading())["all"], tmp_path) == expected
     assert f"read as {kind}" in log.text
     skips = [(1, "image", "without a class in project-1.json", Why.OTHER)] if content is TASKS else []
-    assert reading.passed.counts("image") == skips, "a task that was skipped has none"
+    assert reading.passed_over.counts("image") == skips, "a task that was skipped has none"
 
 
 def test_several_choices(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_fiftyone(tmp_path: Path, log: pytest.LogCaptureFixture, classes: list[s
     reading = Reading()
     assert pairs(read_folder(tmp_path, reading)["all"], tmp_path) == [("data/a.1.jpg", "dog"), ("data/b.jpg", "cat")]
     assert "read as FiftyOne's export: all in labels.json" in log.text
-    assert reading.passed.counts("image") == [(1, "image", "without a class in labels.json", Why.OTHER)]
+    assert reading.passed_over.counts("image") == [(1, "image", "without a class in labels.json", Why.OTHER)]
     write(tmp_path / "labels.json", {"classes": ["cat"], "labels": {"b": 1}})
     assert "labels.json, image 1: b has the class 1, there are 1" in refusal(tmp_path)
 

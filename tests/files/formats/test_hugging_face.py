@@ -97,7 +97,7 @@ def test_push_to_hub(hub: Path, log: pytest.LogCaptureFixture) -> None:
         "val": [(40, "cat")],
     }
     assert listings["train"].classes == ["cat", "dog"]
-    assert reading.passed.counts("image") == [(2, "image", "of a test split without classes", Why.OTHER)]
+    assert reading.passed_over.counts("image") == [(2, "image", "of a test split without classes", Why.OTHER)]
     train = Path("data/train-00000-of-00002.parquet")
     assert f"images in tables: train in {train} and 1 more file, val in data/validation-00000-of-00001" in log.text
     assert "paths in column image, classes in column label" in log.text
@@ -220,7 +220,7 @@ def test_a_row_without_an_image_or_class(tmp_path: Path) -> None:
     assert f"{file}, row 2: there is no image; fill it in or remove the row, or leave such rows out by" in refusal(file)
     reading = Reading(skip=True)
     assert samples(read_file(file, None, reading)["all"]) == [(10, "1"), (20, "0")]
-    assert reading.passed.counts("image") == [
+    assert reading.passed_over.counts("image") == [
         (1, "row", "of t.parquet without image", Why.GONE),
         (1, "image", "without a class in t.parquet", Why.FAULTY),
     ]
