@@ -21,7 +21,6 @@ LOSSES_OF_BOXES = {
     *("ClassBalancedLoss", "ClassDifficultyLoss", "CrossEntropyLoss", "FocalLoss", "LDAMLoss", "LogitAdjustedLoss"),
     *("SeesawLoss", "EqualizationLossV2", "FederatedLoss"),
 }
-OF_EMBEDDINGS = ("Balanced", "ClassInstance", "GaussianMixture", "Supervised")  # as their names begin
 
 
 def classes_of(package: ModuleType, base: type[T]) -> list[type[T]]:
@@ -59,6 +58,11 @@ def losses_of(boxes: type[BoxClassification]) -> list[type[Loss]]:
         return bool(value.isfinite())
 
     return [loss for loss in losses() if loss is not PixelLoss and takes(loss)]
+
+
+def takes_logits(loss: type[Loss]) -> bool:
+    """Whether it takes logits and a class for each, and nothing else."""
+    return list(inspect.signature(loss.forward).parameters) == ["self", "logits", "targets"]
 
 
 def losses() -> list[type[Loss]]:

@@ -26,15 +26,14 @@ def second_stage(recipe: dict[str, JSON], run: Path) -> dict[str, JSON]:
             are damaged.
     """
     from longtail.checkpoint import checkpoint_path
-    from longtail.inference.runs import predictor_of, wrong_task
+    from longtail.inference.runs import check_use
     from longtail.methods.base import Method
     from longtail.reports.results import load_results
 
     results = load_results(run)
     if results["status"] != "finished":
         raise InputError(f"{escape(run)} is not finished ({results['status']}): finish it by longtail fit --resume")
-    if not predictor_of(results).second_stages:
-        raise wrong_task(results, "second stages", lambda predictor: predictor.second_stages)
+    check_use(results, lambda predictor: predictor.second_stages, "second stages")
     method, data = _parts(results["config"], run)
     settings = method["init_args"]
     backbone, options = settings["backbone"]["class_path"], settings["backbone"].get("init_args") or {}

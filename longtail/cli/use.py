@@ -189,14 +189,14 @@ def tradeoff(args: list[str]) -> int:
     add_checkpoint(parser)
     add_trust(parser)
     options, rest = parser.parse_known_args(args)
-    from longtail.inference.runs import predictor_of, wrong_task
+    from longtail.inference.runs import check_use
     from longtail.reports.results import load_results
     from longtail.reports.tradeoff import check_output, check_runs, tradeoff_notes, tradeoff_text, write_tradeoff
 
     output = options.output or (options.runs[0] if len(options.runs) == 1 else Path()) / "tradeoff.html"
     runs = [load_results(run) for run in options.runs]  # what is wrong is said before anything is measured
-    if other := next((results for results in runs if not predictor_of(results).tradeoff), None):
-        raise wrong_task(other, "trade-offs", lambda predictor: predictor.tradeoff)
+    for results in runs:
+        check_use(results, lambda predictor: predictor.tradeoff, "trade-offs")
     check_runs(runs)
     check_output(output)
     from longtail.reports.terminal import show

@@ -22,12 +22,15 @@ class Predictor(ABC):
         task: what the run was trained for, in results and messages.
         tradeoff: whether ``longtail tradeoff`` can adjust its logits: each image has one class, and the task of the run
             gives the logits of a batch (``Task.logits``).
+        calibration: whether ``longtail calibrate`` can fit its probabilities, and ``test --prior`` correct its logits,
+            as those of a ``Classifier``.
         second_stages: whether the recipes second/... can go on from its runs: each image has one class, and the method
             a backbone whose features a classifier takes.
     """
 
     task: ClassVar[str]
     tradeoff: ClassVar[bool] = False
+    calibration: ClassVar[bool] = False
     second_stages: ClassVar[bool] = False
 
     @classmethod

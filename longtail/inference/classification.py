@@ -59,7 +59,7 @@ class Classifier(Predictor):
     """
 
     task = "classification"
-    tradeoff = second_stages = True
+    tradeoff = calibration = second_stages = True
 
     method: Method
     classes: list[str]

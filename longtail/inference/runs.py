@@ -107,15 +107,19 @@ def tasks_that(can: Callable[[type[Predictor]], bool]) -> str:
     return " and ".join(predictor.task for predictor in shipped() if can(predictor))
 
 
-def wrong_task(results: Results, use: str, can: Callable[[type[Predictor]], bool]) -> InputError:
-    """What is said of a run that cannot be used in some way, with the tasks of this package whose runs can.
+def check_use(results: Results, can: Callable[[type[Predictor]], bool], use: str) -> None:
+    """Check that a run can be used in some way.
 
     Args:
         results: of the run.
-        use: what is not possible, as a subject in the plural.
         can: whether runs of a predictor can be used so.
+        use: what that is, in the plural.
+
+    Raises:
+        InputError: if it cannot; it names the tasks of this package whose runs can.
     """
-    return InputError(f"{results['name']} is a run of {results['task']}: {use} are for runs of {tasks_that(can)}")
+    if not can(predictor_of(results)):
+        raise InputError(f"{results['name']} is a run of {results['task']}: {use} are for runs of {tasks_that(can)}")
 
 
 def _paths() -> list[str]:
@@ -215,11 +219,6 @@ def without_starts(config: dict[str, JSON], of_backbone: bool = False) -> dict[s
     if of_backbone and config.get("tuning", "all") != "all":
         return config
     return {key: within(key, value) for key, value in config.items()}
-
-
-def sample_files(paths: Sequence[AnyPath], kind: Kind = IMAGES) -> list[str]:
-    """The paths of ``samples``."""
-    return [sample.path for sample in samples(paths, kind)]
 
 
 def samples(paths: Sequence[AnyPath], kind: Kind = IMAGES) -> list[Listed]:

@@ -33,11 +33,6 @@ from longtail.writing import write_atomically
 CLASSES_SHOWN = 10
 
 
-def write_comparison(runs: Sequence[AnyPath], output: AnyPath) -> Path:
-    """Write the page that compares runs with the first of them, and return where it is."""
-    return write_columns(load_columns(runs), output)
-
-
 def write_columns(columns: Sequence[Column], output: AnyPath) -> Path:
     """Write the page that compares columns with the first of them, and return where it is."""
     write_atomically(output, comparison_page(columns))

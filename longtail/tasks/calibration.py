@@ -12,13 +12,12 @@ from torch.nn.functional import cross_entropy
 from longtail.checks import check_outputs
 from longtail.counts import shot_groups
 from longtail.errors import InputError
-from longtail.inference.base import Predictor
 from longtail.inference.calibration import Calibration
 from longtail.inference.classification import Classifier
 from longtail.inference.posterior import Posterior
 from longtail.inference.priors import ESTIMATE
 from longtail.inference.rejection import FILE_NAME as MEANS
-from longtail.inference.runs import predictor_of, tasks_that, wrong_task
+from longtail.inference.runs import check_use, predictor_of, tasks_that
 from longtail.methods.base import Method
 from longtail.metrics.calibration import probability_figures, reliability
 from longtail.metrics.long_tail import LongTailMetrics
@@ -76,8 +75,8 @@ def calibrate(
             check(value)
         except ValueError as error:
             raise InputError(f"{option}{error}") from None
-    if not _is_classifier(predictor_of(results := load_results(run))):
-        raise wrong_task(results, "calibrations", _is_classifier)
+    results = load_results(run)
+    check_use(results, lambda predictor: predictor.calibration, "calibrations")
     opened = open_split(run, "val", checkpoint, args)
     path, method = opened.checkpoint, opened.task.method
     assert isinstance(method, Method)  # as of every run that is of such a predictor
@@ -133,10 +132,6 @@ def calibrate(
     return calibration, calibration.write(run)
 
 
-def _is_classifier(predictor: type[Predictor]) -> bool:
-    return issubclass(predictor, Classifier)
-
-
 def _figures(probabilities: Tensor, targets: Tensor, classes: Tensor) -> Figures:
     """What probabilities are worth on the images of some classes."""
     rows = classes[targets]
@@ -169,9 +164,9 @@ def measure_under(
         InputError: if the run, its checkpoint or the split is not there, or the frequencies cannot be used.
     """
     results = load_results(run)
-    if not _is_classifier(predictor_of(results)):
-        option = "--strength" if prior is None else "--prior"
-        whose = f"runs of {tasks_that(_is_classifier)}"
+    option = "--strength" if prior is None else "--prior"
+    if not predictor_of(results).calibration:
+        whose = f"runs of {tasks_that(lambda predictor: predictor.calibration)}"
         raise InputError(f"{option} is for {whose}, this one is of {results['task']}: leave it out")
     opened = open_split(run, split, None, args)
     method = opened.task.method

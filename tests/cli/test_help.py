@@ -11,6 +11,8 @@ from longtail.figures import METRICS
 from longtail.models.backbones import CIFAR_RESNETS
 from longtail.option_names import SHORT
 from longtail.recipes import recipe_names
+from longtail.reports import grains
+from longtail.reports.grains import Grain
 
 OF_FIT = {
     "--recipe",
@@ -53,6 +55,9 @@ def test_the_help_of_fit_names_the_backbones(name: str) -> None:
     assert name in FIT_HELP
 
 
-def test_the_metrics_of_the_help_exist() -> None:
-    assert {"balanced_accuracy", "mean_ap", "mask_ap", "box_ap", "miou"} <= METRICS.keys()
-    assert "by default balanced_accuracy, mean_ap, mask_ap or box_ap, miou" in FIT_HELP
+def test_the_help_names_the_metric_of_every_grain_that_chooses_the_best_epoch() -> None:
+    names = re.search(r"--monitor METRIC .*\(by default (.*)\)", FIT_HELP)
+    assert names is not None
+    overall = {grain.overall for grain in vars(grains).values() if isinstance(grain, Grain)}
+    assert set(re.split(", | or ", names[1])) == overall
+    assert overall <= METRICS.keys()

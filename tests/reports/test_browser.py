@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from longtail.reports.compare import write_comparison
+from longtail.reports.compare import write_columns
 from longtail.reports.dataset_page import dataset_page
 from longtail.reports.report import write_report
 from longtail.reports.results import Results
+from longtail.reports.seeds import load_columns
 from longtail.reports.tradeoff import write_tradeoff
 
 from .sample import HOSTILE, make_detection, make_results, make_segmentation, write_run
@@ -127,7 +128,7 @@ def test_report_of_other_tasks(tmp_path: Path, make: Callable[..., Results]) -> 
     names = ("a-0", "a-1", "b" * 200)
     folders = [write_run(tmp_path / name, make(seed=seed, name=name, hostile=True)) for seed, name in enumerate(names)]
     check(tmp_path, write_report(folders[-1]))
-    check(tmp_path, write_comparison(folders, tmp_path / "page.html"))
+    check(tmp_path, write_columns(load_columns(folders), tmp_path / "page.html"))
 
 
 @pytest.mark.parametrize("classes", [10, 1000])
@@ -140,7 +141,7 @@ def test_comparison(tmp_path: Path, classes: int) -> None:
         results = make_results(classes, seed=2, gain=0.05, name=name, hostile=True)
         results["recipe"] = name
         folders.append(write_run(tmp_path / name[0], results))
-    check(tmp_path, write_comparison(folders, tmp_path / "page.html"))
+    check(tmp_path, write_columns(load_columns(folders), tmp_path / "page.html"))
 
 
 @pytest.mark.parametrize("runs", [1, 9])

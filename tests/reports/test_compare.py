@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from longtail.errors import InputError
-from longtail.reports.compare import comparison_text, write_comparison
+from longtail.reports.compare import comparison_text, write_columns
 from longtail.reports.results import Results, ordered_evaluations
 from longtail.reports.seeds import Value, load_columns
 from longtail.reports.terminal import evaluation_table
@@ -110,7 +110,7 @@ def test_terminal_shows_the_change_against_the_first(tmp_path: Path) -> None:
 
 def test_page_shows_changes_and_says_what_they_are_worth(tmp_path: Path) -> None:
     folders = [run(tmp_path, "ce", 0, 0.5), run(tmp_path, "bcl", 0, 0.45, recipe="x")]
-    text = write_comparison(folders, tmp_path / "page.html").read_text(encoding="utf-8")
+    text = write_columns(load_columns(folders), tmp_path / "page.html").read_text(encoding="utf-8")
     assert (
         "bcl compared with ce: balanced accuracy 45.0% against 50.0% (−5.0 points); "  # noqa: RUF001
         "few-shot accuracy 45.0% against 50.0% (−5.0 points)."  # noqa: RUF001
@@ -132,7 +132,7 @@ def test_largest_gain_comes_first(tmp_path: Path) -> None:
     results["evaluations"][1]["per_class"]["accuracy"] = [0.5, 0.6, 0.9, 0.4, 0.1, *[0.5] * 4, None]
     results["recipe"] = "x"
     folders = [run(tmp_path, "a", 0), write_run(tmp_path / "b", results)]
-    text = write_comparison(folders, tmp_path / "page.html").read_text(encoding="utf-8")
+    text = write_columns(load_columns(folders), tmp_path / "page.html").read_text(encoding="utf-8")
     rows = Reader(section(text, "b against a, class by class")).rows
     names = [(row[0], row[1]) for row in rows if row[0] != "Class"]
     assert names == [("class 2", "+40.0"), ("class 1", "+10.0"), ("class 4", "−40.0"), ("class 3", "−10.0")]  # noqa: RUF001
@@ -141,7 +141,7 @@ def test_largest_gain_comes_first(tmp_path: Path) -> None:
 def test_changes_within_the_spread_of_the_seeds_are_called_that(tmp_path: Path) -> None:
     values = (("ce", 0.4), ("ce", 0.5), ("bcl", 0.42), ("bcl", 0.52), ("ncl", 0.90), ("ncl", 0.91))
     folders = [run(tmp_path, f"{name}-{index}", index, top1, recipe=name) for index, (name, top1) in enumerate(values)]
-    text = write_comparison(folders, tmp_path / "page.html").read_text(encoding="utf-8")
+    text = write_columns(load_columns(folders), tmp_path / "page.html").read_text(encoding="utf-8")
     assert "(+2.0 points, within the spread of the seeds)" in text
     assert "(+45.5 points)" in text
     assert "One seed only" not in text
@@ -153,7 +153,7 @@ def test_unlike_runs_come_with_a_warning(tmp_path: Path) -> None:
     results |= {"status": "interrupted", "train_counts": [7] * 10}
     results["evaluations"] = [{**results["evaluations"][1], "split": "val"}]
     folders = [run(tmp_path, "a", 0), write_run(tmp_path / "b", results)]
-    text = write_comparison(folders, tmp_path / "page.html").read_text(encoding="utf-8")
+    text = write_columns(load_columns(folders), tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Not finished, and measured as they are: b." in text
     assert "The runs were not measured on the same images" in text
     assert "The runs were not trained on the same data" in text
@@ -180,7 +180,7 @@ def test_hostile_names(tmp_path: Path, classes: int) -> None:
     )
     second["recipe"] = attack
     folders = [write_run(tmp_path / "a", first), write_run(tmp_path / "b", second)]
-    reader = Reader(write_comparison(folders, tmp_path / "page.html").read_text(encoding="utf-8"))
+    reader = Reader(write_columns(load_columns(folders), tmp_path / "page.html").read_text(encoding="utf-8"))
     assert reader.tags.count("script") == 1
     assert not reader.handlers
     assert all(address.startswith("#") for address in reader.addresses)
@@ -201,8 +201,8 @@ def test_final_table_in_the_terminal() -> None:
 def test_folders_and_page_may_be_given_as_text(tmp_path: Path) -> None:
     folders = [run(tmp_path, "ce", 0, 0.5), run(tmp_path, "bcl", 0, 0.45, recipe="x")]
     texts = [str(folder) for folder in folders]
-    page = write_comparison(folders, tmp_path / "page.html")
-    again = write_comparison(texts, str(tmp_path / "again.html"))
+    page = write_columns(load_columns(folders), tmp_path / "page.html")
+    again = write_columns(load_columns(texts), str(tmp_path / "again.html"))
     assert again == tmp_path / "again.html"
     assert again.read_bytes() == page.read_bytes()
     assert load_columns(texts) == load_columns(folders)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from longtail.errors import InputError
-from longtail.reports.compare import comparison_text, write_comparison
+from longtail.reports.compare import comparison_text, write_columns
 from longtail.reports.grains import BOXES, IMAGES, MASKS, PIXELS, Grain, grain_of
 from longtail.reports.report import headline, report_page, write_report
 from longtail.reports.results import Results, ordered_evaluations
+from longtail.reports.seeds import load_columns
 from longtail.reports.terminal import evaluation_table
 from longtail.reports.wording import METRICS, group_ranges, inside, with_prefix
 
@@ -177,7 +178,7 @@ def test_report_of_a_segmentation_run() -> None:
 def test_figures_that_are_all_undefined(tmp_path: Path, make: Maker, classes: int) -> None:
     folders = [write_run(tmp_path / name, without_figures(make(classes, name=name))) for name in ("a", "b")]
     assert Reader(write_report(folders[0]).read_text("utf-8")).open == []
-    assert Reader(write_comparison(folders, tmp_path / "page.html").read_text("utf-8")).open == []
+    assert Reader(write_columns(load_columns(folders), tmp_path / "page.html").read_text("utf-8")).open == []
     results = without_figures(make(classes))
     assert render(evaluation_table(results, ordered_evaluations(results))).count("\N{EN DASH}") >= 10
 
@@ -203,7 +204,7 @@ def test_nothing_from_outside_becomes_markup(tmp_path: Path, make: Maker) -> Non
         for example in results["evaluations"][1]["examples"]:
             example |= {"name": attack, "truth": attack, "predicted": attack}
         folders.append(write_run(tmp_path / str(len(name)), results))
-    for page in (write_report(folders[0]), write_comparison(folders, tmp_path / "page.html")):
+    for page in (write_report(folders[0]), write_columns(load_columns(folders), tmp_path / "page.html")):
         reader = Reader(page.read_text(encoding="utf-8"))
         assert reader.open == []
         assert reader.tags.count("script") == 1
@@ -219,7 +220,7 @@ def test_comparison_of_one_task(tmp_path: Path, make: Maker, figure: str, noun: 
     first, second = make(name="a"), make(name="b", gain=0.1)
     second["recipe"] = "x"
     folders = [write_run(tmp_path / "a", first), write_run(tmp_path / "b", second)]
-    text = write_comparison(folders, tmp_path / "page.html").read_text(encoding="utf-8")
+    text = write_columns(load_columns(folders), tmp_path / "page.html").read_text(encoding="utf-8")
     overall = "mean IoU" if figure == "IoU" else figure
     assert re.search(
         rf"b compared with a: {overall} [\d.]+% against [\d.]+% \(\+[\d.]+ points\); few-shot {figure} [\d.]+% against",
@@ -244,7 +245,7 @@ def test_comparison_of_one_task(tmp_path: Path, make: Maker, figure: str, noun: 
 
 def test_boxes_are_compared_where_a_run_has_no_masks(tmp_path: Path) -> None:
     folders = [write_run(tmp_path / "a", make_detection(name="a")), write_run(tmp_path / "b", boxes(name="b"))]
-    text = write_comparison(folders, tmp_path / "page.html").read_text(encoding="utf-8")
+    text = write_columns(load_columns(folders), tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Mean box AP of the classes in each group" in text
     rows = [row for row in Reader(section(text, "Metrics")).rows if row[0].startswith("Mask AP")]
     assert all(row[-2:] == ["\N{EN DASH}"] * 2 for row in rows)
@@ -254,7 +255,7 @@ def test_boxes_are_compared_where_a_run_has_no_masks(tmp_path: Path) -> None:
 def test_runs_of_different_tasks_are_not_compared(tmp_path: Path, make: Maker) -> None:
     folders = [write_run(tmp_path / "a", make_results()), write_run(tmp_path / "b", make())]
     with pytest.raises(InputError) as error:
-        write_comparison(folders, tmp_path / "page.html")
+        write_columns(load_columns(folders), tmp_path / "page.html")
     assert str(error.value) == (
         f"{tmp_path}/a is a run of classification, {tmp_path}/b one of {make()['task']}; compare runs of one task"
     )
