@@ -56,7 +56,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "tasks": {
         *("augment", "errors", "signals", "configuration", "difficulty", "distributed", "messages", "checkpoint"),
-        *("writing", "plain"),
+        *("writing", "plain", "own_modules"),
         *("trust", "losses", "models", "metrics", "reports", "figures", "files", "methods", "data", "inference"),
         *("checks", "counts", "launch", "option_names", "posthoc", "refusal", "roll_call"),
     },

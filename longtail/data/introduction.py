@@ -38,7 +38,10 @@ class Introduction:
             benchmark is the same set wherever it lies.
         places: its options that say where parts of a set lie, and may be left out; another set has its own.
         of_input: its options that follow from what the network of a run takes, with their keys in the record of that.
-        noun: for what carries a label.
+        any_size: whether images are resized from any size, so that size and central crop follow the weights of a
+            network; else they have one size and are shown whole, unless an option says otherwise or the network keeps a
+            part of its weights, which the size follows then.
+        noun: for a sample, of which a batch holds so many.
         skips: its option that leaves out what cannot be used, which is an error otherwise; None without one.
         looks: its options, and their values, with which a look at the set is enough to tell what is there.
         picks_recipe: whether ``longtail fit`` without a recipe picks one by how many images and classes it lists: of
@@ -53,6 +56,7 @@ class Introduction:
     roots: ClassVar[frozenset[str]] = frozenset({"root"})
     places: ClassVar[frozenset[str]] = frozenset()
     of_input: ClassVar[Mapping[str, str]] = {}
+    any_size: ClassVar[bool] = False
     noun: ClassVar[str] = "image"
     skips: ClassVar[str | None] = None
     looks: ClassVar[Mapping[str, bool]] = {}

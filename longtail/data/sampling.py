@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
@@ -24,7 +24,13 @@ class Labels(NamedTuple):
 
 
 class Sampling(ABC):
-    """Makes the sampler of a training split, once its labels, the difficulty of its classes and the run are known."""
+    """Makes the sampler of a training split, once its labels, the difficulty of its classes and the run are known.
+
+    Attributes:
+        by_difficulty: whether it goes by the difficulty, which is measured on validation images.
+    """
+
+    by_difficulty: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, labels: Labels, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
@@ -66,6 +72,8 @@ class PowerSampling(Sampling):
 
 class DifficultySampling(Sampling):
     """CDB-S, classes by their difficulty on validation: `longtail.samplers.ClassDifficultySampler`."""
+
+    by_difficulty = True
 
     def __call__(self, labels: Labels, difficulty: ClassDifficulty, epochs: int, seed: int) -> EpochSampler:
         return ClassDifficultySampler(labels.targets, difficulty, images=labels.images, seed=seed)

@@ -9,9 +9,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from longtail.counts import Counts, counts_tensor
-from longtail.models.backbones import Backbone
+from longtail.models.base import FeatureNetwork
 from longtail.models.classifiers import CosineClassifier
-from longtail.models.video import FrameMean, VideoBackbone
 from longtail.plain import JSON
 
 
@@ -90,7 +89,7 @@ class OneNetwork(Method):
         self.num_classes = len(counts_tensor(class_counts))
         self.num_features = feature_count(backbone)
         self.backbone = backbone
-        if isinstance(backbone, Backbone | FrameMean | VideoBackbone):
+        if isinstance(backbone, FeatureNetwork):
             backbone.tune(self.num_classes)
         self.classifier = classifier(self.num_features, self.num_classes)
 

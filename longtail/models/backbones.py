@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from longtail.errors import InputError
 from longtail.messages import escape, first_line, near_names
+from longtail.models.base import FeatureNetwork
 from longtail.models.downloads import from_hub
 from longtail.models.inputs import NetworkInput, published_record, timm_input
 from longtail.models.local_dir import recorded_input, resolved
@@ -22,7 +23,7 @@ from longtail.plain import JSON, AnyPath
 CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (8, 20, 32, 56)}
 
 
-class Backbone(nn.Module):
+class Backbone(FeatureNetwork):
     """A network from images to pooled features.
 
     Shapes: images (N, 3, H, W) to features (N, num_features).
@@ -46,8 +47,6 @@ class Backbone(nn.Module):
         InputError: for an unknown name, weights that cannot be had, a file that does not fit, or an image size that
             the network cannot have.
     """
-
-    num_features: int
 
     def __init__(
         self,
@@ -98,16 +97,17 @@ class Backbone(nn.Module):
         preprocessing = recorded.preprocessing.over(published.preprocessing)
         return NetworkInput(preprocessing, recorded.size or published.size, published.fixed, recorded.border)
 
-    def check_size(self, size: int) -> None:
-        """Check that the network takes images of a size, where it is not made for one; raises InputError with those
-        near it that it takes."""
+    def check_size(self, size: tuple[int, ...]) -> None:
+        """As in the base, of squares, where the network is not made for one size; the error names sizes near it that it
+        takes."""
         if self.name in CIFAR_RESNETS:
             return
+        side = size[-1]
         published = timm_input(self.name, True)
-        if published.fixed or published.size == size:
+        if published.fixed or published.size == side:
             return
-        taken = takes(self.body, size)
-        refusal = None if taken else _no_size(self.name, self.body, size, functools.partial(takes, self.body))
+        taken = takes(self.body, side)
+        refusal = None if taken else _no_size(self.name, self.body, side, functools.partial(takes, self.body))
         self.train(self.training)  # as what is frozen has it
         if refusal is not None:
             raise refusal

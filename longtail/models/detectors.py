@@ -25,6 +25,7 @@ from longtail.augment.preprocessing import Preprocessing
 from longtail.errors import InputError
 from longtail.messages import first_line
 from longtail.models.backbones import any_size, check_any_size, freeze_norms, make_timm
+from longtail.models.base import WithInput
 from longtail.models.downloads import impatient
 from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.weights import check_start, load_weights
@@ -32,7 +33,7 @@ from longtail.plain import JSON, AnyPath
 
 
 @dataclass
-class DetectorBackbone(ABC):
+class DetectorBackbone(WithInput, ABC):
     """A backbone with a feature pyramid; calling it makes a network of torchvision around it.
 
     Args:
@@ -46,12 +47,6 @@ class DetectorBackbone(ABC):
 
     def __post_init__(self) -> None:
         check_start(self.pretrained, self.weights)
-
-    @classmethod
-    def expected(cls, options: Mapping[str, JSON]) -> NetworkInput:
-        """The images that the weights of the backbone expect, as far as that is known; the options are those of the
-        class."""
-        return NetworkInput()
 
     @abstractmethod
     def __call__(self, num_classes: int, masks: bool, **options: Any) -> FasterRCNN:  # those of FasterRCNN

@@ -25,7 +25,7 @@ def training_work(backbone: str, size: int | None = None) -> float:
     side = size or expected.size or SIDE
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         network = Backbone(backbone, image_size=side if expected.fixed else None).eval()
-        network.check_size(side)
+        network.check_size((side, side))
         with FlopCounterMode(display=False) as counter:
             network(torch.zeros(1, 3, side, side))
     return 3.0 * float(counter.get_total_flops())

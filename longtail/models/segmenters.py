@@ -14,6 +14,7 @@ from longtail.augment.preprocessing import Preprocessing
 from longtail.errors import InputError
 from longtail.messages import first_line, near_names
 from longtail.models.backbones import any_size, check_any_size
+from longtail.models.base import WithInput
 from longtail.models.downloads import from_hub
 from longtail.models.inputs import NetworkInput, timm_input
 from longtail.models.weights import check_start, load_weights
@@ -25,7 +26,7 @@ LEFT_OUT = {"dpt", "pan"}  # the decoder takes more than the maps of the encoder
 POOLED = {"deeplabv3", "deeplabv3plus", "upernet"}  # with batch normalisation of a pooled image
 
 
-class PixelBackbone(nn.Module, ABC):
+class PixelBackbone(nn.Module, WithInput, ABC):
     """Images to a map of features.
 
     Shapes: images (N, 3, H, W) to features (N, num_features, h, w). The images are filled up with zeros on the right

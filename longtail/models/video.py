@@ -12,6 +12,7 @@ from longtail.checks import check_shape
 from longtail.errors import InputError
 from longtail.messages import first_line, near_names, plural
 from longtail.models.backbones import Backbone
+from longtail.models.base import FeatureNetwork
 from longtail.models.downloads import impatient
 from longtail.models.inputs import NetworkInput
 from longtail.models.trained_state import keep_trained_state
@@ -19,7 +20,7 @@ from longtail.models.weights import check_start, load_weights
 from longtail.plain import JSON, AnyPath
 
 
-class VideoBackbone(nn.Module):
+class VideoBackbone(FeatureNetwork):
     """A video network of torchvision, from clips to pooled features, without its classifier and the dropout before it.
 
     Most take clips of any size. The positions of mvit_v1_b and mvit_v2_s are fixed at 16 frames of 224 x 224 pixels;
@@ -41,7 +42,7 @@ class VideoBackbone(nn.Module):
             of a size that the network does not take.
     """
 
-    num_features: int
+    takes_clips = True
 
     def __init__(
         self,
@@ -79,7 +80,6 @@ class VideoBackbone(nn.Module):
         return NetworkInput(Preprocessing(mean, std, published.interpolation.value, crop), size)
 
     def tune(self, num_classes: int) -> None:
-        """As ``Backbone.tune``; nothing depends on C here."""
         if not self.frozen:
             return
         self.requires_grad_(False)
@@ -103,7 +103,6 @@ class VideoBackbone(nn.Module):
         return features
 
     def check_size(self, size: tuple[int, ...]) -> None:
-        """Check that clips of a size (T, H, W) can be taken; raises InputError."""
         # torchvision's MViT takes some others of as many patches in silence, with their positions mixed up
         fits = [have == want if self._fixed else have >= want for have, want in zip(size, self._least, strict=True)]
         if not all(fits):
@@ -111,7 +110,7 @@ class VideoBackbone(nn.Module):
             raise InputError(f"{self.name} takes clips of {expected}, got {_size_text(size)}")
 
 
-class FrameMean(nn.Module):
+class FrameMean(FeatureNetwork):
     """An image network applied to each frame of a clip, its features averaged over time.
 
     Shapes: clips (N, 3, T, H, W) to features (N, num_features).
@@ -127,7 +126,7 @@ class FrameMean(nn.Module):
     average of the features and a linear classifier give the average of the logits of the frames.
     """
 
-    num_features: int
+    takes_clips = True
 
     def __init__(self, name: str, **options: Any) -> None:  # those of the image network
         super().__init__()
@@ -137,8 +136,10 @@ class FrameMean(nn.Module):
     expected = Backbone.expected
 
     def tune(self, num_classes: int) -> None:
-        """As ``Backbone.tune``."""
         self.backbone.tune(num_classes)
+
+    def check_size(self, size: tuple[int, ...]) -> None:
+        self.backbone.check_size(size[1:])
 
     def forward(self, clips: Tensor) -> Tensor:
         check_shape("clips", clips, "N", 3, "T", "H", "W")

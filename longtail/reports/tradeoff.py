@@ -13,7 +13,7 @@ from longtail.messages import plural
 from longtail.plain import JSON, AnyPath
 from longtail.reports import html
 from longtail.reports.config import differing_setting
-from longtail.reports.grains import IMAGES
+from longtail.reports.grains import grain_of
 from longtail.reports.groups import GROUPS, Group, ends
 from longtail.reports.html import Cell, Head, Table
 from longtail.reports.plots.curves import Dial, by_strength, head_to_tail
@@ -142,7 +142,7 @@ def tradeoff_record(curves: Sequence[Curve]) -> dict[str, JSON]:
 
 def tradeoff_text(curves: Sequence[Curve]) -> terminal.Table:
     """Return every point of a single run; of several, each as it was trained and at its best."""
-    rows = []
+    grain, rows = grain_of(*(curve.results for curve in curves)), []
     for label, curve in zip(labels(curves), curves, strict=True):
         ends_only = [curve.start] if curve.best is curve.start else [curve.start, curve.best]
         for point in curve.points if len(curves) == 1 else ends_only:
@@ -150,10 +150,12 @@ def tradeoff_text(curves: Sequence[Curve]) -> terminal.Table:
             text = strength_text(point.strength) + (f" ({marks})" if marks else "")
             values = [number(key, point.metrics[key]) for key in KEYS]
             rows.append((text if len(curves) == 1 else f"{label}: {text}", values))
-    title = f"{curves[0].results['name']}: {curves[0].measurement}" if len(curves) == 1 else "Validation images"
-    table = metrics_table(title, ["many", "medium", "few", "balanced", "all images"], rows)
+    title = (
+        f"{curves[0].results['name']}: {curves[0].measurement}" if len(curves) == 1 else f"Validation {grain.samples}"
+    )
+    table = metrics_table(title, [grain.curves.get(key, key) for key in KEYS], rows)
     table.columns[0].header = "strength"
-    table.caption = "Accuracy on validation images. Larger strengths are for the rare classes."
+    table.caption = f"Accuracy on validation {grain.samples}. Larger strengths are for the rare classes."
     return table
 
 
@@ -181,12 +183,13 @@ def tradeoff_page(curves: Sequence[Curve]) -> str:
         commands=[curve.export for curve in curves],
         curves=[(label, _table(curve)) for label, curve in named],
         runs=_runs(named),
+        grain=grain_of(*(curve.results for curve in curves)),
     )
 
 
 def _headline(label: str, curve: Curve) -> str:
     """Say in plain words what the best strength does to a run."""
-    images = plural(sum(curve.images.values()), "validation image")
+    images = plural(sum(curve.images.values()), f"validation {grain_of(curve.results).sample}")
     start, best = curve.start, curve.best
     if best is start:
         value = number(CHOSEN_BY, start.metrics[CHOSEN_BY])
@@ -203,20 +206,24 @@ def _headline(label: str, curve: Curve) -> str:
 def _notes(curves: Sequence[Curve], undrawn: bool) -> list[str]:
     """Say what the strength is, and what the reader must know before believing the numbers."""
     first = curves[0]
+    grain = grain_of(*(curve.results for curve in curves))
     notes = [
-        "A strength s predicts by the logits less s times the logarithm of each class's share of the training images "
+        "A strength s predicts by the logits less s times the logarithm of each class's share of the training "
+        f"{grain.samples} "
         "(Menon et al., ICLR 2021): more than 0 gives to the rare classes what it takes from the frequent ones. "
         "Nothing is trained. It comes on top of what the training did: a run whose loss adjusted the logits is at its "
         "own balance at strength 0.",
-        "Everything here was measured on validation images, and the best strength chosen on them, as a best checkpoint "
-        "is: the figures flatter it. Measure the model that you take on images of its own.",
-        f"Validation images of {first.results['name']}: "
+        f"Everything here was measured on validation {grain.samples}, and the best strength chosen on them, as a best "
+        f"checkpoint is: the figures flatter it. Measure the model that you take on {grain.samples} of its own.",
+        f"Validation {grain.samples} of {first.results['name']}: "
         + ", ".join(f"{group} {first.images[group]:,}" for group in GROUPS)
-        + ". Figures of few images move in large steps.",
+        + f". Figures of few {grain.samples} move in large steps.",
     ]
     if undrawn:
-        notes.append("There is no picture: it takes classes of two groups with validation images, in every run.")
-    if note := empty_groups(first.results["train_counts"], first.results["thresholds"], IMAGES):
+        notes.append(
+            f"There is no picture: it takes classes of two groups with validation {grain.samples}, in every run."
+        )
+    if note := empty_groups(first.results["train_counts"], first.results["thresholds"], grain):
         notes.append(note)
     edge = [
         curve.results["name"]
@@ -234,8 +241,8 @@ def _notes(curves: Sequence[Curve], undrawn: bool) -> list[str]:
         for curve in curves[1:]
     ):
         notes.append(
-            "The runs were not trained or not measured on the same images, or group their classes differently: do not "
-            "rank them."
+            f"The runs were not trained or not measured on the same {grain.samples}, or group their classes "
+            "differently: do not rank them."
         )
     return notes
 
@@ -256,6 +263,7 @@ def _by_strength(curve: Curve) -> str | None:
         [point.strength for point in curve.points],
         {key: [point.metrics[key] for point in curve.points] for key in KEYS},
         curve.best.strength,
+        grain_of(curve.results),
     )
 
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import lightning.pytorch as pl
 import torch
@@ -14,7 +14,6 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from longtail.data.base import LongTailData
-from longtail.data.sampling import DifficultySampling
 from longtail.data.summary import Line
 from longtail.difficulty import ClassDifficulty
 from longtail.errors import InputError
@@ -23,7 +22,6 @@ from longtail.inference.base import Predictor
 from longtail.losses.base import Loss
 from longtail.losses.cdb import ClassDifficultyLoss
 from longtail.messages import plural
-from longtail.models.classifiers import TauClassifier
 from longtail.plain import JSON, Input
 from longtail.reports.grains import Grain
 from longtail.reports.results import Measured
@@ -42,6 +40,14 @@ def sgd(parameters: Any) -> torch.optim.Optimizer:  # tensors, or groups of them
 
 
 Batch = TypeVar("Batch")
+
+
+@runtime_checkable
+class FollowsEpochs(Protocol):
+    """A part of a method that changes with the epochs, such as a loss or a classifier."""
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Say that an epoch begins, counted from 0, of how many."""
 
 
 class Task(pl.LightningModule, ABC, Generic[Batch]):
@@ -130,7 +136,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
         """What of the training is done on validation images, such as "the difficulty of the classes is measured", where
         the weights of a loss or the draws go by it; None where nothing is."""
         weighs = any(isinstance(module, ClassDifficultyLoss) for module in self.method.modules())
-        by_difficulty = weighs or isinstance(data.sampling, DifficultySampling)
+        by_difficulty = weighs or (data.sampling is not None and data.sampling.by_difficulty)
         return "the difficulty of the classes is measured" if by_difficulty else None
 
     def setup(self, stage: str) -> None:
@@ -231,7 +237,7 @@ class Task(pl.LightningModule, ABC, Generic[Batch]):
     def on_train_epoch_start(self) -> None:
         """Tell the losses, and classifiers, that change with the epochs which one begins."""
         for module in self.method.modules():
-            if isinstance(module, (Loss, TauClassifier)):
+            if isinstance(module, FollowsEpochs):
                 module.set_epoch(self.current_epoch, self.trainer.max_epochs or 1)
 
     def log_parts(self, out: dict[str, Tensor], size: int) -> None:

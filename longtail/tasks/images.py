@@ -9,7 +9,6 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from longtail.data.base import LongTailData
-from longtail.data.clips.folder import ClipData
 from longtail.data.images.base import ImageBatch, ImageData
 from longtail.data.images.features import FeatureData
 from longtail.difficulty import ClassDifficulty
@@ -17,9 +16,8 @@ from longtail.errors import InputError
 from longtail.losses.base import Loss
 from longtail.methods.base import Method
 from longtail.methods.probe import Probe
-from longtail.models.backbones import Backbone
+from longtail.models.base import FeatureNetwork
 from longtail.models.tuning import BATCH_NORM
-from longtail.models.video import FrameMean, VideoBackbone
 from longtail.tasks.base import Task
 from longtail.tasks.features import Extraction
 from longtail.tasks.layer_rates import EQUAL, Rates
@@ -83,20 +81,16 @@ class ImageTask(Task[ImageBatch]):
             raise InputError(f"{type(data).__name__} is not for classification: give data with labels of images")
         if self.method.num_classes != len(data.classes):
             raise InputError(f"the method has {self.method.num_classes} classes, {data.source} has {len(data.classes)}")
-        networks = [
-            module for module in self.method.modules() if isinstance(module, (Backbone, FrameMean, VideoBackbone))
-        ]
-        clips = isinstance(data, ClipData)
-        if networks and isinstance(networks[0], Backbone) == clips:  # the outermost: FrameMean holds a Backbone
-            takes, has = ("images", "clips") if clips else ("clips", "images")
-            raise InputError(
-                f"{type(networks[0]).__name__} takes {takes}, and {data.source} has {has}: give a recipe for {has}"
-            )
-        if (network := next((module for module in networks if isinstance(module, Backbone)), None)) is not None:
-            network.check_size(data.image_size)
-        if networks and isinstance(networks[0], VideoBackbone):
-            side = data.input["size"]
-            networks[0].check_size((data.input["frames"], side, side))
+        # the outermost: FrameMean holds a Backbone
+        network = next((module for module in self.method.modules() if isinstance(module, FeatureNetwork)), None)
+        if network is not None:
+            side, frames = data.input["size"], data.input.get("frames")
+            if network.takes_clips == (frames is None):
+                takes, has = ("images", "clips") if frames is not None else ("clips", "images")
+                raise InputError(
+                    f"{type(network).__name__} takes {takes}, and {data.source} has {has}: give a recipe for {has}"
+                )
+            network.check_size((*(() if frames is None else (frames,)), side, side))
         if len(data.views) != self.method.num_views:
             raise InputError(
                 f"{type(self.method).__name__} trains on {self.method.num_views} views of each {data.noun}, "

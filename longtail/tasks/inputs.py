@@ -1,6 +1,5 @@
 """The images that a run shows to its network, as the weights it starts from expect them."""
 
-import importlib
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,10 @@ from longtail.augment.preprocessing import STANDARD, Preprocessing
 from longtail.data.names import find_class
 from longtail.errors import InputError
 from longtail.inference.inputs import network_input
+from longtail.models.base import WithInput
 from longtail.models.inputs import NetworkInput
 from longtail.models.local_dir import PREFIX, resolved
+from longtail.own_modules import class_at
 from longtail.reports.results import load_results
 
 
@@ -37,7 +38,7 @@ def fit_to_network(config: Namespace) -> None:
         # in the configuration stand network and file, so that a run is used without the folder
         options.name, options.weights = resolved(options.name, options.get("weights"))
         options.pretrained = False
-    expected, any_size = expected_input(backbone), getattr(find_class(config.data.class_path), "any_size", False)
+    expected, any_size = expected_input(backbone), find_class(config.data.class_path).any_size
     if "preprocessing" in data:
         of_user = Preprocessing(**vars(data.preprocessing)) if data.preprocessing else Preprocessing()
         if expected.border and any_size and of_user.crop_mode is None:
@@ -68,11 +69,10 @@ def fit_to_network(config: Namespace) -> None:
 def expected_input(backbone: Namespace) -> NetworkInput:
     """The images that a network expects; where it starts from the weights of another run, those of that run."""
     options: dict[str, Any] = dict(vars(backbone.get("init_args") or Namespace()))  # type: ignore[no-untyped-call]
-    module, _, name = backbone.class_path.rpartition(".")
-    ask = getattr(getattr(importlib.import_module(module), name), "expected", None)
-    if ask is None:
+    kind = class_at(backbone.class_path, WithInput)
+    if kind is None:
         return NetworkInput()
-    expected: NetworkInput = ask(options)
+    expected: NetworkInput = kind.expected(options)
     run = Path(options["weights"]).parent if options.get("weights") else None
     for folder in () if run is None else (run, run.parent):  # of a checkpoint, or of an export below it
         if (folder / "results.json").is_file():

@@ -150,9 +150,9 @@ def test_a_size_that_a_network_of_any_size_does_not_take_is_refused():
     with pytest.raises(
         InputError, match=r"lambda_resnet26t takes no images of 100 pixels: give --image-size 96, 1.* or 256"
     ):
-        backbone.check_size(100)
+        backbone.check_size((100, 100))
     assert not any(module.training for module in backbone.body.modules())
-    Backbone("resnet8_cifar").check_size(1)
+    Backbone("resnet8_cifar").check_size((1, 1))
 
 
 @pytest.mark.parametrize(
@@ -173,9 +173,9 @@ def test_images_of_any_size_are_a_whole_number_of_patches_as_well():
     with pytest.raises(
         InputError, match=r"convmixer_768_32 takes no images of 230 pixels: give --image-size 224 or 231$"
     ):
-        Backbone("convmixer_768_32").check_size(230)
-    Backbone("pvt_v2_b0").check_size(256)  # its patches overlap
-    Backbone("test_resnet").check_size(99)
+        Backbone("convmixer_768_32").check_size((230, 230))
+    Backbone("pvt_v2_b0").check_size((256, 256))  # its patches overlap
+    Backbone("test_resnet").check_size((99, 99))
 
 
 def test_weights_whose_positions_do_not_fit_are_answered_with_the_native_size(tmp_path):

@@ -68,15 +68,11 @@ class ImageData(LongTailData):
     Attributes:
         usual: the preprocessing of the set for networks that start from random weights.
         several_labels: whether an image may have several classes, or none.
-        any_size: whether the images are resized from any size, so that size and central crop follow the weights of a
-            network; else the images have one size and are shown whole, unless an option says otherwise or the network
-            keeps a part of its weights, which the size follows then.
         mixing: that of the task, which mixes the one view of each training image with that of another.
     """
 
     usual: ClassVar[Preprocessing] = STANDARD
     several_labels: ClassVar[bool] = False
-    any_size: ClassVar[bool] = False
     grain = IMAGES
     recipe = "logit_adjusted"
     mixing: Mixing | None = None

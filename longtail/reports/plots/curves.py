@@ -132,9 +132,11 @@ def _curves(
         return svg(figure, f"{label[:1].upper()}{label[1:]} over the epochs")
 
 
-def by_strength(strengths: Sequence[float], curves: Mapping[str, Sequence[float | None]], best: float) -> str:
+def by_strength(
+    strengths: Sequence[float], curves: Mapping[str, Sequence[float | None]], best: float, grain: Grain
+) -> str:
     """Draw accuracies of one run over the strengths, with a line at the best and at 0."""
-    shares = {IMAGES.curves[key]: 100 * numbers(values) for key, values in curves.items()}
+    shares = {grain.curves.get(key, key): 100 * numbers(values) for key, values in curves.items()}
     with drawing(3.7) as figure:
         axes = figure.subplots()
         for place, line in ((0.0, "-"), (best, ":")):

@@ -182,7 +182,9 @@ def test_tradeoff_axes_stay_between_0_and_100(value: float) -> None:
 
 
 def test_by_strength() -> None:
-    labels = texts(by_strength([-1.0, 0.0, 1.0], {"few": [0.1, 0.2, 0.3], "many": [None] * 3, "top1": [1.0] * 3}, 1))
+    labels = texts(
+        by_strength([-1.0, 0.0, 1.0], {"few": [0.1, 0.2, 0.3], "many": [None] * 3, "top1": [1.0] * 3}, 1, IMAGES)
+    )
     assert {"few", "all images", "strength", "accuracy (%)"} <= set(labels)
     assert "many" not in labels
 
