@@ -2,8 +2,9 @@
 
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
@@ -16,11 +17,24 @@ os.environ["OMP_NUM_THREADS"] = "1"
 settings.register_profile("longtail", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("longtail")
 
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+
 
 @pytest.fixture(scope="session", autouse=True)
-def nothing_is_trusted(tmp_path_factory: pytest.TempPathFactory) -> None:
+def nothing_is_trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What the user of this machine trusts is left out of it."""
-    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """What signals do is after the test what it was before."""
+    before = {number: signal.getsignal(number) for number in HANDLED}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

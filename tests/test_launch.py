@@ -282,6 +282,7 @@ def _elastic(folder: str) -> list[int]:
     return [trained, main(["predict", "runs/digits_lt-ce", "photos", "--batch-size", "2", "--output", "answer.csv"])]
 
 
+@pytest.mark.usefixtures("handlers")
 def test_processes_of_torchrun_go_on_after_one_is_killed_and_predict(expected: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for i in range(7):
@@ -294,12 +295,7 @@ def test_processes_of_torchrun_go_on_after_one_is_killed_and_predict(expected: P
         max_restarts=1,
         start_method="forkserver",
     )
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    try:
-        codes = elastic_launch(config, _elastic)(str(tmp_path))
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    codes = elastic_launch(config, _elastic)(str(tmp_path))
     assert codes == {0: [0, 0], 1: [0, 0]}
     run = tmp_path / "runs/digits_lt-ce"
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [run.name]

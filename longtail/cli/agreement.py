@@ -80,8 +80,8 @@ def meet_anew() -> None:
 
 
 def grouped(facts: Callable[[], Facts]) -> AbstractContextManager[None]:
-    """What the processes of a launcher share the work of a command in that trains nothing, where all tell the same of
-    themselves."""
+    """A context for a command that trains nothing: the processes of a launcher share its work there, once all have told
+    the same of themselves."""
     here = launch()
     if not here.is_one_of_several:
         return nullcontext()

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache
-from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -21,6 +20,7 @@ from longtail.distributed import check_same, connection_lost
 from longtail.errors import InputError
 from longtail.launch import Launch, launch
 from longtail.messages import first_line
+from longtail.plain import JSON
 from longtail.roll_call import Facts, difference, with_host
 
 LATE = 1800.0  # seconds; as one process may need longer than another to start, or to read a set
@@ -49,7 +49,7 @@ class Meeting:
         self.met = self.differ = False
         self._count = 0
 
-    def agreed(self, matter: str, decide: Callable[[], Any]) -> Any:  # JSON
+    def agreed(self, matter: str, decide: Callable[[], JSON]) -> JSON:
         """What the first process decides, in all of them. Every process has to call.
 
         Args:
@@ -111,10 +111,10 @@ class Meeting:
                 raise
             return False
 
-    def _tell(self, key: str, value: Any) -> None:  # JSON
+    def _tell(self, key: str, value: JSON) -> None:
         self.store.set(key, json.dumps(value))
 
-    def _wait(self, key: str, rank: int = 0, patience: float = math.inf) -> Any:  # JSON
+    def _wait(self, key: str, rank: int = 0, patience: float = math.inf) -> JSON:
         """What a process tells under a key, once it does."""
         until = time.monotonic() + patience
         try:

@@ -51,8 +51,8 @@ class Processes(pl.Callback):
 
     @contextlib.contextmanager
     def running(self, trainer: pl.Trainer, stops: Stops, facts: Callable[[], Facts]) -> Iterator[None]:
-        """What Lightning is called in: all processes have read the same and are to do the same, it can be stopped, and
-        ends after the processes that it starts, as they watch this one.
+        """A context for Lightning's work. All processes have read the same and are to do the same; it can be stopped;
+        it ends after the processes that it starts, as they watch this one.
 
         Args:
             trainer: of the run.

@@ -2,8 +2,9 @@
 
 from lightning.pytorch.cli import OptimizerCallable
 from torch import nn, zeros
+from torch.optim import SGD, Adafactor, Adam, Adamax, AdamW, NAdam, RAdam
 
-ADAPTIVE = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adafactor")  # divide a step by the size of the gradient
+ADAPTIVE = (Adam, AdamW, NAdam, RAdam, Adamax, Adafactor)  # divide a step by the size of the gradient
 HIGHEST, LOWEST = 0.01, 1e-3  # usual rates of those are below, of SGD not below
 
 
@@ -20,11 +21,11 @@ def about_rate(optimizer: OptimizerCallable, by_user: bool) -> str | None:
     """
     instance = optimizer([nn.Parameter(zeros(1))])
     name, rate = type(instance).__name__, float(instance.param_groups[0]["lr"])
-    if name in ADAPTIVE:
+    if isinstance(instance, ADAPTIVE):
         means = f"{name} at a rate of {rate:g} changes each weight by about {rate:g} a step, however large its gradient"
         if rate > HIGHEST:
             return f"{means}: that is a rate for SGD; give --lr 0.001 or less"
         return f"{means}; rates of SGD are about 100 times as large" if by_user else None
-    if name == "SGD" and rate < LOWEST:
+    if isinstance(instance, SGD) and rate < LOWEST:
         return f"SGD at a rate of {rate:g} changes little: that is a rate for AdamW; SGD's are about 100 times as large"
     return None

@@ -155,19 +155,17 @@ def test_a_killed_worker_is_an_error_where_nothing_is_to_be_saved() -> None:
         list(with_workers(kill))
 
 
+@pytest.mark.usefixtures("handlers")
 def test_what_torch_installs_for_another_loader_does_not_hear_of_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     errors: list[str] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda problem: errors.append(str(problem.exc_value)))
-    before = signal.signal(signal.SIGCHLD, lambda *_: torch._C._error_if_any_worker_fails())  # as torch does
-    try:
-        for _ in range(3):
-            loader = with_workers(lambda: None)
-            loader.itself = loader  # type: ignore[attr-defined]
-            next(iter(loader))
-            del loader
-            gc.collect()
-    finally:
-        signal.signal(signal.SIGCHLD, before)
+    signal.signal(signal.SIGCHLD, lambda *_: torch._C._error_if_any_worker_fails())  # as torch does
+    for _ in range(3):
+        loader = with_workers(lambda: None)
+        loader.itself = loader  # type: ignore[attr-defined]
+        next(iter(loader))
+        del loader
+        gc.collect()
     assert errors == []
 
 

@@ -34,9 +34,8 @@ def of_table(data: type[LongTailData], file: Path) -> Located | None:
     if reader is None:
         return None
     kind = find_class(reader)
-    ours = shipped().get(data.__name__, LongTailData)
     other = Located(kind, {"root": file.parent, "train": file})
-    return other if issubclass(data, kind) else handed_on(data, ours, other)
+    return other if issubclass(data, kind) else handed_on(data, _replaceable(data), other)
 
 
 def other_format(data: type[LongTailData], reader: type[BoxSet], root: Path) -> Located | None:
@@ -58,9 +57,13 @@ def other_format(data: type[LongTailData], reader: type[BoxSet], root: Path) -> 
         raise InputError(f"{escape(root)} holds {words}: give {ways}")
     for kind in kinds.values():
         if not issubclass(reader, kind.reader):  # type: ignore[attr-defined]  # the layouts name classes of boxes alone
-            ours = shipped().get(data.__name__, LongTailData)
-            return handed_on(data, ours, Located(kind, {"root": root}))
+            return handed_on(data, _replaceable(data), Located(kind, {"root": root}))
     return None
+
+
+def _replaceable(data: type[LongTailData]) -> type[LongTailData]:
+    """The class itself where it is one of the package, which another may stand for; no other is."""
+    return data if data in shipped().values() else LongTailData
 
 
 def has_shapes(root: Path) -> bool:

@@ -81,7 +81,12 @@ class _Benchmark(SegmentationData):
     roots: ClassVar[frozenset[str]] = frozenset()
     split_options: ClassVar[frozenset[str]] = SegmentationData.split_options | {"val_as_test"}
 
-    def __init__(self, root: AnyPath, val_as_test: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        root: AnyPath,
+        val_as_test: bool = False,
+        **kwargs: Any,  # the options of the base class
+    ) -> None:
         super().__init__(root, **kwargs)
         self.val_as_test = val_as_test
 
