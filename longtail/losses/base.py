@@ -3,13 +3,15 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from longtail.checks import check_number
 from longtail.counts import Counts
+
+T = TypeVar("T")
 
 
 class Loss(nn.Module):
@@ -45,8 +47,7 @@ class Loss(nn.Module):
     def from_counts(cls, class_counts: Counts, **options: Any) -> "Loss":  # those of the constructor
         """Make the loss for a training set with these counts (C,).
 
-        What this one does is right for a loss that needs nothing of the counts. A loss that does takes them as the
-        first argument of its constructor, and hands them on here: ``return cls(class_counts, **options)``.
+        What this one does is right for a loss that needs nothing of the counts; see `FromCounts` for one that does.
 
         Args:
             class_counts: training images of each class (C,).
@@ -94,6 +95,15 @@ class Loss(nn.Module):
         if self.reduction == "none":
             return rows
         return rows.sum() / max(len(rows), 1)
+
+
+class FromCounts:
+    """First base of the losses that take the class counts, as the first argument of their constructor."""
+
+    @classmethod
+    def from_counts(cls: Callable[..., T], class_counts: Counts, **options: Any) -> T:  # those of the constructor
+        """Make the loss with these counts; see `Loss.from_counts`."""
+        return cls(class_counts, **options)
 
 
 class BackgroundLoss(Loss, ABC):

@@ -1,12 +1,11 @@
 """Binary cross-entropy of every class, with weights of the classes where wanted."""
 
-from typing import Any
-
 from torch import Tensor
 from torch.nn import functional as F
 
 from longtail.checks import Numbers, check_class_weights
 from longtail.counts import Counts
+from longtail.losses.base import FromCounts
 from longtail.losses.class_balanced import effective_number_weights
 from longtail.losses.sigmoid import SigmoidLoss
 
@@ -42,7 +41,7 @@ class BinaryCrossEntropyLoss(SigmoidLoss):
         return costs if self.class_weights is None else self.class_weights * costs
 
 
-class ClassBalancedBinaryLoss(BinaryCrossEntropyLoss):
+class ClassBalancedBinaryLoss(FromCounts, BinaryCrossEntropyLoss):
     r"""Binary cross-entropy with every class weighted by its inverse effective number of samples,
     :math:`w_c \propto (1 - \beta) / (1 - \beta^{n_c})` with mean 1 over the classes.
 
@@ -63,7 +62,3 @@ class ClassBalancedBinaryLoss(BinaryCrossEntropyLoss):
 
     def __init__(self, class_counts: Counts, beta: float = 0.9999, reduction: str = "mean") -> None:
         super().__init__(effective_number_weights(class_counts, beta), reduction)
-
-    @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "ClassBalancedBinaryLoss":  # those of the constructor
-        return cls(class_counts, **options)

@@ -1,16 +1,15 @@
 """Label-distribution-aware margins on sigmoids."""
 
-from typing import Any
-
 from torch import Tensor
 from torch.nn import functional as F
 
 from longtail.counts import Counts
+from longtail.losses.base import FromCounts
 from longtail.losses.ldam import DeferredMargins
 from longtail.losses.sigmoid import SigmoidLoss
 
 
-class BinaryLDAMLoss(DeferredMargins, SigmoidLoss):
+class BinaryLDAMLoss(FromCounts, DeferredMargins, SigmoidLoss):
     r"""Binary cross-entropy with a margin of the positives that is larger for rarer classes, and class weights from a
     late epoch on.
 
@@ -51,10 +50,6 @@ class BinaryLDAMLoss(DeferredMargins, SigmoidLoss):
     ) -> None:
         super().__init__(reduction)
         self.set_margins(class_counts, max_margin, scale, reweight_from, beta)
-
-    @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "BinaryLDAMLoss":  # those of the constructor
-        return cls(class_counts, **options)
 
     def terms(self, logits: Tensor, labels: Tensor) -> Tensor:
         shifted = logits - labels * self.margins

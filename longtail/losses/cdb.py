@@ -1,7 +1,6 @@
 """Class-difficulty-balanced loss (CDB-W)."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,11 +8,11 @@ from torch import Tensor
 from longtail.checks import check_logits, check_number
 from longtail.counts import Counts, counts_tensor
 from longtail.difficulty import ClassDifficulty
-from longtail.losses.base import Loss, build_loss, weights_of_rows
+from longtail.losses.base import FromCounts, Loss, build_loss, weights_of_rows
 from longtail.losses.cross_entropy import CrossEntropyLoss
 
 
-class ClassDifficultyLoss(Loss):
+class ClassDifficultyLoss(FromCounts, Loss):
     r"""Cross-entropy, or another loss of logits, weighted by class difficulty:
     :math:`L_i = -w_{y_i} \log \mathrm{softmax}(x_i)_{y_i}`.
 
@@ -67,10 +66,6 @@ class ClassDifficultyLoss(Loss):
         self.sigmoid = self.loss.sigmoid
         if background is not None:
             self.set_background(background)
-
-    @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "ClassDifficultyLoss":  # those of the constructor
-        return cls(class_counts, **options)
 
     @property
     def takes_soft_targets(self) -> bool:

@@ -1,11 +1,10 @@
 """Class-balanced loss, by the effective number of samples."""
 
-from typing import Any
-
 from torch import Tensor
 
 from longtail.checks import check_number
 from longtail.counts import Counts, counts_tensor
+from longtail.losses.base import FromCounts
 from longtail.losses.focal import FocalLoss
 
 
@@ -25,7 +24,7 @@ def effective_number_weights(class_counts: Counts, beta: float) -> Tensor:
     return (weights / weights.mean()).float()
 
 
-class ClassBalancedLoss(FocalLoss):
+class ClassBalancedLoss(FromCounts, FocalLoss):
     r"""Cross-entropy or focal loss, each class weighted by its inverse effective number of samples.
 
     .. math::
@@ -61,7 +60,3 @@ class ClassBalancedLoss(FocalLoss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(gamma, effective_number_weights(class_counts, beta), label_smoothing, reduction)
-
-    @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "ClassBalancedLoss":  # those of the constructor
-        return cls(class_counts, **options)

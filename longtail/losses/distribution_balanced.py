@@ -1,17 +1,16 @@
 """Distribution-balanced loss."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from longtail.checks import check_number
 from longtail.counts import Counts, counts_tensor
+from longtail.losses.base import FromCounts
 from longtail.losses.sigmoid import SigmoidLoss
 
 
-class DistributionBalancedLoss(SigmoidLoss):
+class DistributionBalancedLoss(FromCounts, SigmoidLoss):
     r"""Binary cross-entropy that makes good what classes that come together do to a class-balanced sampling, and that
     does not push absent classes down without an end.
 
@@ -73,10 +72,6 @@ class DistributionBalancedLoss(SigmoidLoss):
         self.register_buffer("offsets", torch.zeros(len(counts)))  # saved, as a resumed run may lack some images
         self._counts = counts
         self.set_images(int(counts.sum()) if images is None else images)
-
-    @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "DistributionBalancedLoss":  # of the constructor
-        return cls(class_counts, **options)
 
     def set_images(self, images: int) -> None:
         check_number("images", images, low=int(self._counts.max()))

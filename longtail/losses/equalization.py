@@ -9,11 +9,11 @@ from torch.nn import functional as F
 from longtail.checks import check_logits, check_number
 from longtail.counts import Counts, class_number
 from longtail.distributed import sum_over_processes
-from longtail.losses.base import BackgroundLoss, full_precision
+from longtail.losses.base import BackgroundLoss, FromCounts, full_precision
 from longtail.losses.softmax import blocks, scale_rows, worth_blocks
 
 
-class EqualizationLossV2(BackgroundLoss):
+class EqualizationLossV2(FromCounts, BackgroundLoss):
     r"""Sigmoid cross-entropy with classes weighted by the balance of the gradients they have had so far.
 
     .. math::
@@ -65,10 +65,6 @@ class EqualizationLossV2(BackgroundLoss):
         self.gamma, self.mu, self.alpha = gamma, mu, alpha
         self.register_buffer("positive_gradients", torch.zeros(num_classes))
         self.register_buffer("negative_gradients", torch.zeros(num_classes))
-
-    @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "EqualizationLossV2":  # those of the constructor
-        return cls(class_counts, **options)
 
     def weights(self) -> tuple[Tensor, Tensor]:
         """Weights of the classes as positives and as negatives, (C,) each."""

@@ -1,17 +1,15 @@
 """Federated loss."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from longtail.checks import check_logits, check_number
 from longtail.counts import Counts, counts_tensor
-from longtail.losses.base import BackgroundLoss, full_precision
+from longtail.losses.base import BackgroundLoss, FromCounts, full_precision
 
 
-class FederatedLoss(BackgroundLoss):
+class FederatedLoss(FromCounts, BackgroundLoss):
     r"""Sigmoid cross-entropy where only some of the classes count in each batch: those in it, and a sample of the rest.
 
     .. math::
@@ -62,10 +60,6 @@ class FederatedLoss(BackgroundLoss):
         self.num_sampled = num_sampled
         weights = (counts / counts.double().max()) ** power
         self.register_buffer("draw_weights", weights.float(), persistent=False)
-
-    @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "FederatedLoss":  # those of the constructor
-        return cls(class_counts, **options)
 
     def sample(self, targets: Tensor) -> Tensor:
         """Draw the classes that count in a batch with these targets (M,): a mask (C,)."""

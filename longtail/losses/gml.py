@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from longtail.checks import check_integers, check_shape, check_targets, check_temperature
 from longtail.counts import Counts, log_prior
-from longtail.losses.base import Loss, full_precision
+from longtail.losses.base import FromCounts, Loss, full_precision
 
 KEPT = 2**26  # scores (queries times keys) up to which their gradient is kept for backward: 256 MB in float32
 BLOCK = 2**22  # scores worked on at a time: 16 MB
 
 
-class GaussianMixtureLoss(Loss):
+class GaussianMixtureLoss(FromCounts, Loss):
     r"""Contrastive loss whose classes are Gaussian mixtures with a component for every key; mutual information of
     features and labels.
 
@@ -56,10 +56,6 @@ class GaussianMixtureLoss(Loss):
         check_temperature(temperature)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
         self.register_buffer("log_prior", log_prior(class_counts), persistent=False)
-
-    @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "GaussianMixtureLoss":  # those of the constructor
-        return cls(class_counts, **options)
 
     @property
     def temperature(self) -> Tensor:

@@ -1,12 +1,11 @@
 """Label-distribution-aware margin loss with deferred re-weighting."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from longtail.checks import check_number
 from longtail.counts import Counts, counts_tensor
+from longtail.losses.base import FromCounts
 from longtail.losses.class_balanced import effective_number_weights
 from longtail.losses.softmax import SoftmaxLoss
 
@@ -47,7 +46,7 @@ class DeferredMargins(nn.Module):
         self.class_weights.copy_(self.late_weights if late else torch.ones_like(self.late_weights))
 
 
-class LDAMLoss(DeferredMargins, SoftmaxLoss):
+class LDAMLoss(FromCounts, DeferredMargins, SoftmaxLoss):
     r"""Cross-entropy with a margin that is larger for rarer classes, and class weights from a late epoch on.
 
     .. math::
@@ -94,10 +93,6 @@ class LDAMLoss(DeferredMargins, SoftmaxLoss):
     ) -> None:
         super().__init__(reduction)
         self.set_margins(class_counts, max_margin, scale, reweight_from, beta)
-
-    @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "LDAMLoss":  # those of the constructor
-        return cls(class_counts, **options)
 
     def adjust(self, logits: Tensor, targets: Tensor) -> Tensor:
         margins = self.margins[targets, None].to(logits.dtype)

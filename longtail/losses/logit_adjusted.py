@@ -1,15 +1,15 @@
 """Logit-adjusted cross-entropy (balanced softmax)."""
 
 import math
-from typing import Any
 
 from torch import Tensor
 
 from longtail.counts import Counts, log_prior
+from longtail.losses.base import FromCounts
 from longtail.losses.softmax import SoftmaxLoss
 
 
-class LogitAdjustedLoss(SoftmaxLoss):
+class LogitAdjustedLoss(FromCounts, SoftmaxLoss):
     """Cross-entropy on logits shifted by the class prior, L_i = CE(logits_i + strength * log p, y_i).
 
     p_c = n_c / sum n. The shift belongs to training alone: classify with the unshifted logits. Strength 1 is the
@@ -48,10 +48,6 @@ class LogitAdjustedLoss(SoftmaxLoss):
         self.prior_strength = None if label_smoothing else 1.0 - strength
         self.register_buffer("adjustment", strength * log_prior(class_counts), persistent=False)
         self.num_classes = len(self.adjustment)
-
-    @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "LogitAdjustedLoss":  # those of the constructor
-        return cls(class_counts, **options)
 
     def adjust(self, logits: Tensor, targets: Tensor) -> Tensor:
         return logits + self.adjustment

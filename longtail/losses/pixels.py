@@ -1,14 +1,13 @@
 """Any loss of logits over the pixels of images."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from longtail.checks import as_tensor, check_integers, check_targets
 from longtail.counts import Counts, counts_tensor
-from longtail.losses.base import Loss, build_loss, full_precision
+from longtail.losses.base import FromCounts, Loss, build_loss, full_precision
 from longtail.losses.cross_entropy import CrossEntropyLoss
 from longtail.losses.with_gradient import Formula, WithGradient
 
@@ -16,7 +15,7 @@ CPU_BLOCK = 2**19  # logits worked on at a time: 2 MB in float32, so that tempor
 BLOCK = 2**24  # on an accelerator: 64 MB
 
 
-class PixelLoss(Loss):
+class PixelLoss(FromCounts, Loss):
     r"""A loss of logits with every pixel as a row; pixels without a label have no part in it:
     :math:`L = \frac{1}{M} \sum_{y_i \neq \mathrm{ignore}} \ell(x_i, y_i)`, M the number of pixels with a label.
 
@@ -53,10 +52,6 @@ class PixelLoss(Loss):
             raise ValueError(f"{type(self.loss).__name__} takes every logit for itself, pixels need a loss of softmax")
         if any(True for _ in self.loss.parameters()):  # the blocks give the logits a gradient, and nothing else
             raise ValueError(f"{type(self.loss).__name__} learns parameters, pixels need a loss of logits alone")
-
-    @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "PixelLoss":  # those of the constructor
-        return cls(class_counts, **options)
 
     def train(self, mode: bool = True) -> "PixelLoss":
         """The loss inside stays in evaluation mode: it sees blocks, and is told the labels of the batch by itself."""

@@ -1,18 +1,16 @@
 """Seesaw loss."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from longtail.checks import check_logits, check_number
 from longtail.counts import Counts, class_number
 from longtail.distributed import sum_over_processes
-from longtail.losses.base import Loss
+from longtail.losses.base import FromCounts, Loss
 from longtail.losses.softmax import true_log_probability
 
 
-class SeesawLoss(Loss):
+class SeesawLoss(FromCounts, Loss):
     r"""Cross-entropy that spares rare classes the push of common ones, and restores it where it is needed.
 
     .. math::
@@ -49,10 +47,6 @@ class SeesawLoss(Loss):
         check_number("q", q, low=0)
         self.num_classes, self.p, self.q = num_classes, p, q
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.int64))
-
-    @classmethod
-    def from_counts(cls, class_counts: Counts, **options: Any) -> "SeesawLoss":  # those of the constructor
-        return cls(class_counts, **options)
 
     def observe(self, targets: Tensor) -> None:
         known = targets >= 0
