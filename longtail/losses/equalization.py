@@ -1,7 +1,5 @@
 """Equalization loss v2."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,6 +9,7 @@ from longtail.counts import Counts, class_number
 from longtail.distributed import sum_over_processes
 from longtail.losses.base import BackgroundLoss, FromCounts, full_precision
 from longtail.losses.softmax import blocks, scale_rows, worth_blocks
+from longtail.losses.with_gradient import Formula, WithGradient
 
 
 class EqualizationLossV2(FromCounts, BackgroundLoss):
@@ -78,7 +77,7 @@ class EqualizationLossV2(FromCounts, BackgroundLoss):
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         logits, targets = check_logits(logits, targets, self.num_classes)
         as_positive, as_negative = self.weights()
-        formula = _Blocked.apply if worth_blocks(logits) else _plain
+        formula = _in_blocks if worth_blocks(logits) else _plain
         with torch.autocast(logits.device.type, enabled=False):
             rows, positive, negative = formula(logits, targets, as_positive, as_negative)
         if self.training:
@@ -104,31 +103,23 @@ def _plain(logits: Tensor, targets: Tensor, as_positive: Tensor, as_negative: Te
     return rows, positive, p.scatter(1, own, 0).sum(0) * as_negative
 
 
-class _Blocked(torch.autograd.Function):
+def _in_blocks(
+    logits: Tensor, targets: Tensor, as_positive: Tensor, as_negative: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """`_plain` in blocks of rows that stay in a CPU's cache. The gradient is made with the value, as in the softmax
     losses."""
+    sums: dict[str, Tensor] = {}
 
-    @staticmethod
-    def forward(
-        ctx: Any, logits: Tensor, targets: Tensor, as_positive: Tensor, as_negative: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.save_for_backward(logits, targets, as_positive, as_negative)
-        ctx.gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
-        rows, positive, negative = _values(logits, targets, as_positive, as_negative, ctx.gradient)
-        ctx.mark_non_differentiable(positive, negative)
-        return rows, positive, negative
+    def value_and_gradient(
+        logits: Tensor, targets: Tensor, weights: tuple[Tensor, Tensor], with_gradient: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        gradient = torch.empty_like(logits) if with_gradient else None
+        rows, sums["positive"], sums["negative"] = _values(logits, targets, *weights, gradient)
+        return rows, gradient
 
-    @staticmethod
-    def backward(ctx: Any, rows: Tensor, *sums: None) -> tuple[Tensor, None, None, None]:  # torch gives ctx no type
-        logits, targets, as_positive, as_negative = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a gradient of the gradient is wanted
-            again, _, _ = _plain(logits, targets, as_positive, as_negative)
-            return *torch.autograd.grad(again, logits, rows, create_graph=True), None, None, None
-        gradient, ctx.gradient = ctx.gradient, None
-        if gradient is None:
-            gradient = torch.empty_like(logits)
-            _values(logits, targets, as_positive, as_negative, gradient)
-        return scale_rows(gradient, rows), None, None, None
+    formula = Formula(lambda x, labels, weights: _plain(x, labels, *weights)[0], value_and_gradient, scale_rows)
+    rows: Tensor = WithGradient.apply(logits, targets, (as_positive, as_negative), formula)
+    return rows, sums["positive"], sums["negative"]
 
 
 def _values(
