@@ -12,7 +12,7 @@ Line = tuple[str, str]  # what it is about, and what is said
 
 def summary_of(data: "LongTailData") -> list[Line]:
     """The lines about a set, which is read for it."""
-    sizes = {name: len(split) for name in ("train", "val", "test") if (split := data.split(name)) is not None}
+    sizes = {name: data.size(name) for name in data.split_names}
     absent = "".join(f", no {name}" for name in ("val", "test") if name not in sizes)
     counts = data.group_counts
     largest, smallest = (f"{_name(data, c)} with {data.class_size(c)}" for c in map(counts.index, _range(counts)))

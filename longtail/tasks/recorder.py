@@ -99,11 +99,10 @@ class Recorder(pl.Callback):
         """Note the data, the model and the hardware."""
         assert isinstance(pl_module, Task)
         data = pl_module.data
-        splits = {name: split for name in ("train", "val", "test") if (split := data.split(name)) is not None}
         self.results["data"] = {
             "name": type(data).__name__,
             "source": data.source,
-            "images": {name: len(split) for name, split in splits.items()},
+            "images": {name: data.size(name) for name in data.split_names},
             "input": {**data.input, **pl_module.input},
         }
         self.results["classes"], self.results["train_counts"] = data.classes, data.group_counts

@@ -120,18 +120,25 @@ class PublishedLT(FileData):
         return train.classes
 
 
-def folder_names(train: Listing, root: Path, above: int) -> list[str]:
-    """Class names from the folders of the images, without the first ``above`` folders below ``root``.
+class OwnSplits(PublishedLT):
+    """Base of ImageNet-LT and Places-LT, which have three splits, and classes named by the folders of their images."""
 
-    The names stay as they are where classes and folders do not go together one to one.
-    """
-    pairs = sorted(set(zip(train.targets.tolist(), map(os.path.dirname, train.paths), strict=True)))
-    names = ["/".join(Path(folder).relative_to(root).parts[above:]) for _, folder in pairs]
-    one_to_one = [target for target, _ in pairs] == list(range(len(train.classes)))
-    return names if one_to_one and all(names) and len(set(names)) == len(names) else train.classes
+    above: ClassVar[int]  # folders below ``root`` that are no part of such a name
+
+    def __init__(
+        self, root: AnyPath = Path("data"), lists: AnyPath | None = None, **kwargs: Any
+    ) -> None:  # the options of the base class
+        super().__init__(root, lists, val_fraction=0.0, test_fraction=0.0, split_seed=0, **kwargs)
+
+    def class_names(self, train: Listing) -> list[str]:
+        """The names of the folders; those of the list where classes and folders do not go together one to one."""
+        pairs = sorted(set(zip(train.targets.tolist(), map(os.path.dirname, train.paths), strict=True)))
+        names = ["/".join(Path(folder).relative_to(self.root).parts[self.above :]) for _, folder in pairs]
+        one_to_one = [target for target, _ in pairs] == list(range(len(train.classes)))
+        return names if one_to_one and all(names) and len(set(names)) == len(names) else train.classes
 
 
-class ImageNetLT(PublishedLT):
+class ImageNetLT(OwnSplits):
     """ImageNet-LT: 1000 classes of 1280 to 5 images, with validation and test splits of their own.
 
     Its validation images are from ImageNet's ``train/``, its test images are ImageNet's ``val/``. The classes are named
@@ -148,6 +155,7 @@ class ImageNetLT(PublishedLT):
 
     short_name: ClassVar[str | None] = "imagenet_lt"
     title = "ImageNet-LT"
+    above = 1  # train/
     files: ClassVar[dict[str, str]] = {split: f"ImageNet_LT_{split}.txt" for split in ("train", "val", "test")}
     published: ClassVar[dict[str, Totals]] = {
         "train": Totals(115_846, 1000, 1280, 5),
@@ -155,17 +163,8 @@ class ImageNetLT(PublishedLT):
         "test": Totals(50_000, 1000, 50, 50),
     }
 
-    def __init__(
-        self, root: AnyPath = Path("data"), lists: AnyPath | None = None, **kwargs: Any
-    ) -> None:  # the options of the base class
-        super().__init__(root, lists, val_fraction=0.0, test_fraction=0.0, split_seed=0, **kwargs)
 
-    def class_names(self, train: Listing) -> list[str]:
-        """The wnids: names of the folders in ``train/``."""
-        return folder_names(train, self.root, above=1)
-
-
-class PlacesLT(PublishedLT):
+class PlacesLT(OwnSplits):
     """Places-LT: 365 classes of 4980 to 5 images, with validation and test splits of their own.
 
     Its validation images are from the training images of Places365, its test images are the validation images of
@@ -181,18 +180,10 @@ class PlacesLT(PublishedLT):
 
     short_name: ClassVar[str | None] = "places_lt"
     title = "Places-LT"
+    above = 2  # data_256/a/
     files: ClassVar[dict[str, str]] = {split: f"Places_LT_{split}.txt" for split in ("train", "val", "test")}
     published: ClassVar[dict[str, Totals]] = {
         "train": Totals(62_500, 365, 4980, 5),
         "val": Totals(7_300, 365, 20, 20),
         "test": Totals(36_500, 365, 100, 100),
     }
-
-    def __init__(
-        self, root: AnyPath = Path("data"), lists: AnyPath | None = None, **kwargs: Any
-    ) -> None:  # the options of the base class
-        super().__init__(root, lists, val_fraction=0.0, test_fraction=0.0, split_seed=0, **kwargs)
-
-    def class_names(self, train: Listing) -> list[str]:
-        """Names of the folders below those of the first letter, ``data_256/a/``."""
-        return folder_names(train, self.root, above=2)
