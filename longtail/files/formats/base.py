@@ -32,11 +32,14 @@ class Format(NamedTuple):
 
 def start(file: Path, suffixes: str = ".json") -> str:
     """The first characters of a file with one of some suffixes; nothing of another, or where it cannot be read."""
-    if file.suffix.lower() not in suffixes.split():
-        return ""
+    return text_start(file, _LOOKED_AT) if file.suffix.lower() in suffixes.split() else ""
+
+
+def text_start(file: Path, size: int) -> str:
+    """The text in the first bytes of a file; nothing where it cannot be read, which whoever reads the set will say."""
     try:
         with file.open("rb") as stream:
-            return stream.read(_LOOKED_AT).decode("utf-8-sig", "ignore")
+            return stream.read(size).decode("utf-8-sig", "ignore")
     except OSError:
         return ""
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from longtail.errors import InputError
 from longtail.files.archives import refuse_archive, refuse_archives
+from longtail.files.formats.base import text_start
 from longtail.files.formats.known import format_of, in_shards, is_labels
 from longtail.files.formats.layouts import boxes_in_file, check_tables, find_layouts, in_file, refuse_unread
 from longtail.files.formats.readers import Reader
@@ -92,19 +93,10 @@ def _in_file(file: Path) -> Recognition:
     if layouts and layouts[-1].grain == "boxes" and layouts[-1].reader:
         return Recognition(layouts[-1].reader, layouts[-1].words)
     known = format_of(file)
-    videos = file.suffix.lower() not in COLUMNAR and _more_videos(_ENDING.findall(_start(file).lower()))
+    videos = file.suffix.lower() not in COLUMNAR and _more_videos(_ENDING.findall(text_start(file, _TEXT).lower()))
     plain = "a table of videos" if videos else "a table of images"
     return Recognition(Reader.VIDEO_TABLE if videos else Reader.TABLE, plain if known is None else known.name)
 
 
 def _more_videos(suffixes: list[str]) -> bool:
     return sum(suffix in _VIDEOS for suffix in suffixes) > sum(suffix in SUFFIXES for suffix in suffixes)
-
-
-def _start(file: Path) -> str:
-    """The first characters of a file; nothing where it cannot be read, which whoever reads the set will say."""
-    try:
-        with file.open("rb") as stream:
-            return stream.read(_TEXT).decode("utf-8", "ignore")
-    except OSError:
-        return ""
