@@ -6,7 +6,6 @@ a CPU a small network on 4 images of 256 x 320.
 """
 
 import argparse
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.measure import MIB, machine, peak_memory, race, table
+from benchmarks.measure import MIB, peak_memory, race, save, table
 from longtail.losses import (
     ClassDifficultyLoss,
     CrossEntropyLoss,
@@ -89,15 +88,12 @@ def main() -> None:
         }
         for name, time in times.items()
     ]
-    print(machine(device))
+    save(known.json, device, images=len(images), steps=records)
     rows = [
         [step["boxes"], f"{step['milliseconds']:.0f}", f"{step['ratio']:.2f}", f"{step['peak_mib'] or math.nan:.0f}"]
         for step in records
     ]
     print(table(["Boxes classified by", "ms a step", "Times torchvision's", "Peak MiB"], rows))
-    if known.json:
-        figures = {"machine": machine(device), "images": len(images), "steps": records}
-        known.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

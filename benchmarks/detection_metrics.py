@@ -1,18 +1,16 @@
 """Time and memory of LVIS's average precision, against the package lvis: ``python -m benchmarks.detection_metrics``."""
 
 import argparse
-import json
 import logging
 import math
 import statistics
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import CPU, MIB, Run, alone, machine, table
+from benchmarks.measure import CPU, MIB, Run, alone, save, table
 from longtail.metrics.detection import average_precision, group_ap
 
 Record = dict[str, Any]
@@ -141,9 +139,7 @@ def main() -> None:
 
     logging.disable(logging.WARNING)
     record = race(options.images, options.repeats)
-    versions = {name: version(name) for name in ("faster-coco-eval", "lvis", "numpy")}
-    about = {**machine(CPU), **versions}
-    print(about)
+    save(options.json, CPU, ("faster-coco-eval", "lvis", "numpy"), average_precision=[record])
     size = " x ".join(f"{record[name]:,}" for name in ("images", "classes", "detections"))
     rows = [
         ["longtail", size, f"{record['seconds']:.1f}", f"{record['ratio']:.1f}", f"{record['peak_mib']:.0f}"],
@@ -151,8 +147,6 @@ def main() -> None:
     ]
     print(table(["AP by", "Images x classes x detections", "s", "Times as fast", "Peak MiB"], rows))
     print(f"On the processor: {record['ratio_of_cpu_seconds']:.1f} times as fast. All figures agree to 1e-6.")
-    if options.json:
-        options.json.write_text(json.dumps({"machine": about, "average_precision": [record]}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -18,29 +18,21 @@ import torch
 import yaml
 
 from benchmarks.measure import CPU, machine
+from benchmarks.training import RandomImages
 from longtail.cli.options import short_options
-from longtail.counts import exponential_counts
-from longtail.data import CIFAR100LT
 from longtail.data.images.features import FeatureData
-from longtail.data.images.memory import TensorImages
-from longtail.data.splits import Split, Splits
 from longtail.methods import Probe
 from longtail.models import Backbone
 from longtail.recipes import load_recipe
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
 
 BACKBONE = "tf_efficientnet_lite0"
-CLASSES, LARGEST, FACTOR = 100, 464, 0.01  # which makes 10,000 images
 
 
-class RandomImages(CIFAR100LT):
-    """Long-tailed labels, and no images: their features are there."""
+class FewerImages(RandomImages):
+    """Ten thousand of them, of which the labels count: their features are there."""
 
-    def read(self) -> Splits:
-        targets = torch.arange(CLASSES).repeat_interleave(exponential_counts(LARGEST, CLASSES, FACTOR))
-        images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8).expand(len(targets), -1, -1, -1)
-        train = Split(TensorImages(images, targets), targets.numpy())
-        return Splits([str(c) for c in range(CLASSES)], train, None, None)
+    largest = 464
 
 
 class Epochs(pl.Callback):
@@ -62,7 +54,7 @@ def command_line(run: Path, recipe: str, epochs: int, options: list[str]) -> Tra
     torch.save(Backbone(BACKBONE).body.state_dict(), weights)
     backbone = {"name": BACKBONE, "pretrained": False, "weights": str(weights), "tuning": "none"}
     values["model"]["init_args"]["method"]["init_args"]["backbone"]["init_args"] = backbone
-    own = ["--data=benchmarks.heads.RandomImages", "--trainer.accelerator=cpu", f"--trainer.max_epochs={epochs}"]
+    own = ["--data=benchmarks.heads.FewerImages", "--trainer.accelerator=cpu", f"--trainer.max_epochs={epochs}"]
     return configure(["--config", yaml.safe_dump(values), *own, f"--run={run}", *short_options(options)])
 
 

@@ -8,8 +8,9 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -118,9 +119,10 @@ def machine(device: torch.device) -> dict[str, Any]:
     return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
 
 
-def save(file: Path | None, device: torch.device, **figures: Any) -> None:
-    """Print what the figures were measured on, and write both to the file, if there is one."""
-    about = machine(device)
+def save(file: Path | None, device: torch.device, packages: Sequence[str] = (), **figures: Any) -> None:
+    """Print what the figures were measured on, with the versions of some packages, and write both to the file, if there
+    is one."""
+    about = {**machine(device), **{name: version(name) for name in packages}}
     print(about)
     if file:
         file.write_text(json.dumps({"machine": about, **figures}, indent=1) + "\n")

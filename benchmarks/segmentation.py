@@ -6,7 +6,6 @@ interleaved in one run. A GPU gets larger batches and networks.
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.measure import MIB, machine, peak_memory, race, table
+from benchmarks.measure import MIB, peak_memory, race, save, table
 from longtail.losses import (
     ClassDifficultyLoss,
     CrossEntropyLoss,
@@ -132,16 +131,12 @@ def main() -> None:
     known = parser.parse_args()
     device = torch.device(known.device)
     torch.manual_seed(0)
-    print(machine(device))
     alone, whole = losses(device, known.repeats), steps(device, known.repeats)
+    save(known.json, device, losses=alone, steps=whole)
     rows = [[row["loss"], f"{row['milliseconds']:.0f}", f"{row['ratio']:.2f}", f"{row['logits']:.1f}"] for row in alone]
     print(table(["Loss", "ms", "Times torch's", "Peak, in sizes of the logits"], rows))
     rows = [[row["architecture"], row["method"], f"{row['milliseconds']:.0f}", f"{row['ratio']:.2f}"] for row in whole]
     print("\n" + table(["Architecture", "Method", "ms a step", "Times cross-entropy"], rows))
-    if known.json:
-        known.json.write_text(
-            json.dumps({"machine": machine(device), "losses": alone, "steps": whole}, indent=1) + "\n"
-        )
 
 
 if __name__ == "__main__":

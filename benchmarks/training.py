@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import torch
@@ -37,8 +37,10 @@ BATCH = 256
 class RandomImages(CIFAR100LT):
     """Random images with the class counts of CIFAR-100-LT."""
 
+    largest: ClassVar[int] = 500
+
     def read(self) -> Splits:
-        counts = exponential_counts(500, 100, self.factor)
+        counts = exponential_counts(self.largest, 100, self.factor)
         targets = torch.arange(100).repeat_interleave(counts)
         images = torch.randint(256, (len(targets), 3, 32, 32), dtype=torch.uint8)
         train = Split(TensorImages(images, targets), targets.numpy())
