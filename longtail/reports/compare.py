@@ -26,6 +26,7 @@ from longtail.reports.wording import (
     metric,
     metric_keys,
     number,
+    unfinished,
     words_of,
 )
 from longtail.writing import write_atomically
@@ -121,9 +122,8 @@ def comparison_notes(columns: Sequence[Column]) -> list[str]:
             "Several seeds: mean ± sample standard deviation over the seeds. A change that is not clearly larger than "
             "the deviations is no evidence of a difference."
         )
-    unfinished = [run.results["name"] for run in runs if run.results["status"] != "finished"]
-    if unfinished:
-        notes.append(f"Not finished, and measured as they are: {'; '.join(unfinished)}.")
+    if note := unfinished(run.results for run in runs):
+        notes.append(note)
     if len({(run.evaluation["split"], run.evaluation["images"]) for run in runs}) > 1:
         notes.append("The runs were not measured on the same images (see the end of the page): do not rank them.")
     elif any(run.evaluation["split"] != "test" for run in runs):

@@ -17,6 +17,7 @@ NAME_LENGTH = 32
 LIGHTNESS = np.array([0.299, 0.587, 0.114])  # of red, green and blue
 NAMED_SHARE = 0.01  # a class is named where it covers at least this share of a picture
 JPEG_QUALITY = 85
+EXAMPLES_EACH, EXAMPLE_SIDE = 2, 512  # images of a weak class in the report, and their longer side in pixels
 
 Area = tuple[int, int, int, int]
 Colour = tuple[int, int, int]

@@ -19,7 +19,7 @@ from longtail.reports.html import Cell, Head, Table
 from longtail.reports.plots.curves import Dial, by_strength, head_to_tail
 from longtail.reports.results import FILE_NAME, Metrics, Results
 from longtail.reports.terminal import metrics_table
-from longtail.reports.wording import empty_groups, group_ranges, inside, metric, number
+from longtail.reports.wording import empty_groups, group_ranges, inside, metric, number, unfinished
 from longtail.writing import write_atomically
 
 CHOSEN_BY = "balanced_accuracy"
@@ -232,9 +232,8 @@ def _notes(curves: Sequence[Curve], undrawn: bool) -> list[str]:
     ]
     if edge:
         notes.append(f"At the end of the strengths that were tried, a stronger one may be better: {'; '.join(edge)}.")
-    unfinished = [curve.results["name"] for curve in curves if curve.results["status"] != "finished"]
-    if unfinished:
-        notes.append(f"Not finished, and measured as they are: {'; '.join(unfinished)}.")
+    if note := unfinished(curve.results for curve in curves):
+        notes.append(note)
     if any(
         (curve.images, curve.results["train_counts"], curve.results["thresholds"], curve.results["data"]["source"])
         != (first.images, first.results["train_counts"], first.results["thresholds"], first.results["data"]["source"])

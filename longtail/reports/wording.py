@@ -121,6 +121,12 @@ def empty_groups(train_counts: Sequence[int], thresholds: Thresholds, grain: Gra
     return f"{NOTHING} in the groups: no class has {ranges}. Train with other limits by {grain.limits}."
 
 
+def unfinished(runs: Iterable[Results]) -> str | None:
+    """Say which runs are not finished; None where all are."""
+    names = [results["name"] for results in runs if results["status"] != "finished"]
+    return f"Not finished, and measured as they are: {'; '.join(names)}." if names else None
+
+
 def evaluation_title(evaluation: Evaluation) -> str:
     """Name the split and the checkpoint of an evaluation."""
     return f"{evaluation['split']}, {evaluation['checkpoint']} (epoch {evaluation['epoch']})"

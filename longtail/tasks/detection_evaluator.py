@@ -13,11 +13,10 @@ from longtail.files.coco.results import MASK_FROM, decode, encode, sides
 from longtail.metrics.detection import FIGURES, average_precision, group_ap
 from longtail.metrics.detections import Detections, RunLengths
 from longtail.reports.groups import GROUPS
-from longtail.reports.overlays import data_uri, draw_instances
+from longtail.reports.overlays import EXAMPLE_SIDE, EXAMPLES_EACH, data_uri, draw_instances
 from longtail.reports.results import Example, Measured, Thresholds, weakest_classes
 
 KINDS: dict[str, Literal["bbox", "segm"]] = {"box": "bbox", "mask": "segm"}
-EXAMPLES_EACH, EXAMPLE_SIDE = 2, 512  # images of a weak class in the report, and their longer side in pixels
 SHOWN_FROM = 0.3  # score of a detection that is drawn there
 
 

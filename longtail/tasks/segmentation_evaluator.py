@@ -9,11 +9,9 @@ from torch import Tensor, nn
 from longtail.data.pixels.base import SegmentationData
 from longtail.distributed import is_first_process
 from longtail.metrics.segmentation import PixelConfusion
-from longtail.reports.overlays import data_uri, draw_labels
+from longtail.reports.overlays import EXAMPLE_SIDE, EXAMPLES_EACH, data_uri, draw_labels
 from longtail.reports.results import Confusion, Example, Measured, Thresholds, weakest_classes
 from longtail.tasks.base import CONFUSIONS
-
-EXAMPLES_EACH, EXAMPLE_SIDE = 2, 512  # images of a weak class in the report, and their longer side in pixels
 
 Segment = Callable[[Tensor, tuple[int, int]], Tensor]
 
