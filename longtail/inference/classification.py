@@ -215,9 +215,7 @@ class Classifier(Predictor):
         posterior = self.posterior.adjusted(strength).under(prior)
         promise = None if coverage is None else posterior.sets(coverage, sets)
         rejection = Rejection.of_run(reject, reject_rate, posterior.calibration, self.method, self.source)
-        files = self.files(paths)
-        tell_escaped([file.name for file in files])
-        batches: Iterable[Batch] = self.of_files(files, batch_size, skip_bad_images, rejection)
+        batches: Iterable[Batch] = self.of_files(paths, batch_size, skip_bad_images, rejection)
         if processes()[0] > 0:
             list(batches)  # the first one has them, and answers
             return
@@ -229,10 +227,12 @@ class Classifier(Predictor):
         write_answers(rows, partial(columns, top_k=ranks), style, output)
 
     def of_files(
-        self, files: Sequence[Listed], batch_size: int, skip_bad_images: bool, rejection: Rejection | None = None
+        self, paths: Sequence[AnyPath], batch_size: int, skip_bad_images: bool, rejection: Rejection | None = None
     ) -> Iterator[Batch]:
-        """Yield the names, logits and scores of the files that can be read; the processes of a group share the batches,
-        and the first one has them all."""
+        """Yield the names, logits and scores of what can be read of some files, folders and lists; the processes of a
+        group share the batches, and the first one has them all."""
+        files = self.files(paths)
+        tell_escaped([file.name for file in files])
 
         def outputs(start: int) -> Batch | None:
             part = files[start : start + batch_size]
@@ -244,8 +244,8 @@ class Classifier(Predictor):
             logits, features = self.outputs(images, rejection is not None and rejection.means is not None)
             return names, logits, None if rejection is None else rejection(logits, features)
 
-        paths = [sample.path for sample in files]
-        return (batch for batch in share(range(0, len(files), batch_size), outputs, paths) if batch is not None)
+        shared = share(range(0, len(files), batch_size), outputs, [sample.path for sample in files])
+        return (batch for batch in shared if batch is not None)
 
     @classmethod
     def export_folder(cls, run: Path, layout: str = "onnx", **options: Any) -> Path:  # the others of ``export``

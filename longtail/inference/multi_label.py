@@ -16,7 +16,6 @@ from longtail.export.classification import write_classifier
 from longtail.inference.answers import Batch, write_answers
 from longtail.inference.base import Predictor
 from longtail.inference.classification import Classifier
-from longtail.inference.runs import tell_escaped
 from longtail.plain import JSON, AnyPath
 from longtail.reports.results import Results
 
@@ -84,9 +83,7 @@ class Labeller(Predictor):
         if batch_size < 1:
             raise InputError(f"--batch-size must be at least 1, got {batch_size}")
         limits = self.limits if threshold is None else torch.full_like(self.limits, threshold).logit()
-        files = self.network.files(paths)
-        tell_escaped([file.name for file in files])
-        batches = self.network.of_files(files, batch_size, skip_bad_images)
+        batches = self.network.of_files(paths, batch_size, skip_bad_images)
         if processes()[0] > 0:
             list(batches)  # the first one has them, and answers
             return
