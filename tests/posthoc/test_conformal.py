@@ -100,6 +100,15 @@ def test_few_images_make_no_clusters() -> None:
     assert len(set(sets.thresholds.tolist())) == 1
 
 
+def test_a_class_of_too_few_images_for_a_cluster_goes_by_all_images() -> None:
+    labels = torch.arange(4).repeat_interleave(200).tolist() + [4] * 3
+    levels = torch.tensor([0.9, 0.7, 0.5, 0.3, 0.1])[labels]
+    true = levels + 0.01 * torch.rand(len(labels), generator=torch.Generator().manual_seed(0))
+    *clustered, rare = fit_sets(true, labels, [200, 200, 200, 200, 3], 0.8, "cluster").thresholds.tolist()
+    assert rare not in clustered
+    assert min(clustered) < rare < max(clustered)
+
+
 @pytest.mark.parametrize("coverage", [0.0, 1.0, -1, 2, math.nan])
 def test_a_promise_is_between_none_and_all(coverage: float) -> None:
     with pytest.raises(ValueError, match="coverage must be between 0 and 1"):

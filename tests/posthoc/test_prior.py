@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longtail.posthoc import estimate_prior, prior_interval, shift_prior
+from longtail.posthoc.prior import check_prior
 
 
 def test_a_posterior_is_shifted_as_by_bayes() -> None:
@@ -75,3 +76,7 @@ def test_wrong_frequencies_are_refused(source: list[int], target: list[int], mes
 def test_no_image_tells_nothing() -> None:
     with pytest.raises(ValueError, match="M >= 1"):
         estimate_prior(torch.zeros(0, 2), [1, 1])
+
+
+def test_counts_become_frequencies() -> None:
+    assert check_prior([3, 0, 1], 3).tolist() == [0.75, 0.0, 0.25]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from longtail.metrics import separation
 from longtail.posthoc import class_distance, energy, mean_directions, rejection_threshold
-from longtail.posthoc.rejection import cross_refused
+from longtail.posthoc.rejection import cross_refused, images_for
 from longtail.posthoc.scaling import fold_of
 
 
@@ -127,3 +127,11 @@ def test_separation_is_that_of_counting_pairs(known: list[int], outsiders: list[
 def test_of_nobody_nothing_is_told_apart() -> None:
     assert all(math.isnan(value) for value in separation([], [1.0]).values())
     assert all(math.isnan(value) for value in separation([1.0], []).values())
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.3, 0.1, 0.05, 0.01])
+def test_a_threshold_wants_as_many_images_as_it_says_and_no_fewer(rate: float) -> None:
+    least = images_for(rate)
+    assert math.isfinite(rejection_threshold(torch.arange(least).double(), rate))
+    with pytest.raises(ValueError, match=f"wants at least {least} held-out images, got {least - 1}"):
+        rejection_threshold(torch.arange(least - 1).double(), rate)
