@@ -36,7 +36,8 @@ class Introduction:
         split_options: its options that the splits follow from, which a run keeps where it is gone on from.
         roots: its options that say which set is meant, so that a second stage with one of them is on another set; a
             benchmark is the same set wherever it lies.
-        places: its options that say where parts of a set lie, and may be left out; another set has its own.
+        places: its options that say where parts of a set lie or what its files call them, and may be left out; another
+            set has its own.
         of_input: its options that follow from what the network of a run takes, with their keys in the record of that.
         any_size: whether images are resized from any size, so that size and central crop follow the weights of a
             network; else they have one size and are shown whole, unless an option says otherwise or the network keeps a

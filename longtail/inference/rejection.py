@@ -46,7 +46,7 @@ def with_features(method: Method) -> OneNetwork:
 
 
 @dataclass(frozen=True)
-class ClassMeans:
+class FeatureMeans:
     """Where the classes lie among the features of a checkpoint.
 
     Attributes:
@@ -67,7 +67,7 @@ class ClassMeans:
         write_atomically(run / FILE_NAME, save(tensors, {"checkpoint": self.checkpoint}))
 
     @classmethod
-    def read(cls, run: Path, shape: tuple[int, int], checkpoint: str) -> "ClassMeans | None":
+    def read(cls, run: Path, shape: tuple[int, int], checkpoint: str) -> "FeatureMeans | None":
         """Those of a run's checkpoint, or None where there are none.
 
         Args:
@@ -133,7 +133,7 @@ class Rejection:
         means, known = None, calibration.energy
         if score == "distance":
             shape = (method.num_classes, with_features(method).num_features)
-            own = ClassMeans.read(checkpoint.parent, shape, checkpoint.stem)
+            own = FeatureMeans.read(checkpoint.parent, shape, checkpoint.stem)
             if own is None:
                 raise InputError("--reject distance wants the class means: give longtail calibrate RUN --class-means")
             means, known = own.means, own.distance.tolist()

@@ -12,7 +12,7 @@ from longtail.data.split import classes_without
 from longtail.errors import InputError
 from longtail.files.progress import progress_bar
 from longtail.inference.classification import Classifier
-from longtail.inference.rejection import ClassMeans, with_features
+from longtail.inference.rejection import FeatureMeans, with_features
 from longtail.inference.runs import readable
 from longtail.messages import some
 from longtail.methods.probe import Probe
@@ -29,7 +29,7 @@ from longtail.tasks.logits import PRECISION, OpenSplit
 IMAGES = 100  # training images of each class, of which the means are taken
 
 
-def measure_means(run: OpenSplit) -> ClassMeans:
+def measure_means(run: OpenSplit) -> FeatureMeans:
     """The class means of a checkpoint by the first training images of each class, and the distance of the validation
     images to them.
 
@@ -53,10 +53,10 @@ def measure_means(run: OpenSplit) -> ClassMeans:
         )
     rows = first_rows(targets, IMAGES)
     means = mean_directions(extraction.of_rows(data, rows), targets[rows], len(data.classes))
-    return ClassMeans(run.checkpoint.stem, means, class_distance(extraction.of_split(data, "val", 1)[:, 0], means))
+    return FeatureMeans(run.checkpoint.stem, means, class_distance(extraction.of_split(data, "val", 1)[:, 0], means))
 
 
-def score_outsiders(files: Sequence[str], classifier: Classifier, means: ClassMeans) -> dict[str, Tensor]:
+def score_outsiders(files: Sequence[str], classifier: Classifier, means: FeatureMeans) -> dict[str, Tensor]:
     """Energy and distance (N,) of some images, or videos; those that cannot be read are left out and told.
 
     Raises:

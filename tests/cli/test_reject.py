@@ -15,7 +15,7 @@ from longtail.cli.main import main
 from longtail.data import DigitsLT
 from longtail.inference import load_run
 from longtail.inference.classification import Classifier
-from longtail.inference.rejection import FILE_NAME, ClassMeans
+from longtail.inference.rejection import FILE_NAME, FeatureMeans
 from longtail.posthoc import class_distance, energy, mean_directions
 from longtail.reports import calibration
 from longtail.reports.rejection import rejection_notes
@@ -74,7 +74,7 @@ def test_the_scores_of_validation_images_are_those_of_their_outputs(
     _, train, targets = outputs["train"]
     rows = torch.cat([(targets == c).nonzero()[:100, 0] for c in range(10)])
     means = mean_directions(train[rows], targets[rows], 10)
-    record = ClassMeans.read(calibrated, (10, train.shape[1]), "best")
+    record = FeatureMeans.read(calibrated, (10, train.shape[1]), "best")
     assert record is not None
     torch.testing.assert_close(record.means, means.float(), atol=1e-5, rtol=0)
     torch.testing.assert_close(record.distance, class_distance(features, means), atol=1e-4, rtol=0)
@@ -88,7 +88,7 @@ def test_an_image_is_rejected_above_the_threshold_of_counting(
     out = tmp_path / "out.csv"
     command = ["predict", str(calibrated), str(noise), "--skip-bad-images", "--top-k", "1", "--output", str(out)]
     assert main([*command, "--reject", score, "--reject-rate", "0.1"]) == 0
-    means = ClassMeans.read(calibrated, (10, 64), "best")
+    means = FeatureMeans.read(calibrated, (10, 64), "best")
     assert means is not None
     energies = json.loads((calibrated / calibration.FILE_NAME).read_text())["energy"]
     threshold = sorted(energies if score == "energy" else means.distance.tolist())[90]
