@@ -21,7 +21,7 @@ MANY = 10_000  # images from which a CPU gets the small network: the transformer
 # what EfficientNet-Lite0 was measured to train at. Dense convolutions are faster: ResNet-32 trains at 130 in bfloat16.
 HALF_AN_HOUR = 7.2e13
 SMALL = "tf_efficientnet_lite0.in1k"
-BATCH = 128  # of the probes; a set with fewer than a few of these gets smaller ones
+FEW = 512  # training images, below which a network from random weights gets batches of an eighth, for more steps
 PLAIN_STAGE = "second/ce"  # which others are compared with
 # What a second stage shares with the run that it goes on from, and does not take from there.
 SHARED = (
@@ -84,9 +84,6 @@ def choose(options: Sequence[str]) -> Choice:
         init = load_recipe(recipe)["model"]["init_args"]["method"]["init_args"]["backbone"]["init_args"]
         backbone = str(init["name"] if accelerated or images < MANY else SMALL)
         own = (f"{BACKBONE}={backbone}",)
-    batch = (
-        () if images >= 4 * BATCH or "--data.batch_size" in settings else (f"--data.batch_size={max(2, images // 8)}",)
-    )
     size = f"{plural(images, 'training image')} of {plural(classes, 'class', 'classes')}"
     where = "with an accelerator" if accelerated else "on a CPU"
     if weights is None and not _there(backbone):
@@ -97,12 +94,14 @@ def choose(options: Sequence[str]) -> Choice:
             )
         scratch = "bcl" if accelerated else "logit_adjusted"
         why = f"{size} {where}, and no pretrained weights: those of {backbone} cannot be fetched from here"
+        few = images < FEW and "--data.batch_size" not in settings
+        batch = (f"--data.batch_size={max(2, images // 8)}",) if few else ()
         return Choice(scratch, batch, f"{why}; --weights FILE with --backbone NAME gives others", False)
     frozen = f"{backbone} stays as it is and its features are computed once"
     if images >= ENOUGH:
         frozen += ", as the tuning of a whole network would take more than half an hour"
     tuning = f"all of {backbone} is tuned" if tunes else frozen
-    return Choice(recipe, (*own, *batch), f"{size} {where}, pretrained weights; {tuning}", not tunes)
+    return Choice(recipe, own, f"{size} {where}, pretrained weights; {tuning}", not tunes)
 
 
 def baseline(choice: Choice, run: Path, options: Sequence[str]) -> list[str]:
