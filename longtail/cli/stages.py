@@ -33,7 +33,7 @@ def second_stage(recipe: dict[str, JSON], run: Path) -> dict[str, JSON]:
     results = load_results(run)
     if results["status"] != "finished":
         raise InputError(f"{escape(run)} is not finished ({results['status']}): finish it by longtail fit --resume")
-    check_use(results, lambda predictor: predictor.second_stages, "second stages")
+    check_use(results, "second_stages")
     method, data = _parts(results["config"], run)
     settings = method["init_args"]
     backbone, options = settings["backbone"]["class_path"], settings["backbone"].get("init_args") or {}

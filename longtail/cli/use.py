@@ -153,7 +153,7 @@ def _parse(use: _Use, args: list[str]) -> "tuple[type[Predictor], dict[str, Any]
             sys.stdout.write("\n".join([use.parser().format_help(), *(text for text in texts if text.strip())]))
             raise SystemExit(0)
         use.parser().error("the folder of a run is required")
-    from longtail.inference.runs import predictor_of, tasks_that
+    from longtail.inference.runs import foreign_option, predictor_of, tasks_that
     from longtail.reports.results import load_results
 
     results = load_results(Path(str(run)))
@@ -164,7 +164,7 @@ def _parse(use: _Use, args: list[str]) -> "tuple[type[Predictor], dict[str, Any]
     if rest:
         option = rest[0].split("=")[0]
         if tasks := tasks_that(lambda predictor: _knows(use.own_parser(predictor), rest)):
-            raise InputError(f"{option} is for runs of {tasks}, this one is of {predictor.task}: leave it out")
+            raise foreign_option(option, results, tasks)
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return predictor, {**vars(options), "results": results}
 
@@ -196,7 +196,7 @@ def tradeoff(args: list[str]) -> int:
     output = options.output or (options.runs[0] if len(options.runs) == 1 else Path()) / "tradeoff.html"
     runs = [load_results(run) for run in options.runs]  # what is wrong is said before anything is measured
     for results in runs:
-        check_use(results, lambda predictor: predictor.tradeoff, "trade-offs")
+        check_use(results, "tradeoff")
     check_runs(runs)
     check_output(output)
     from longtail.reports.terminal import show

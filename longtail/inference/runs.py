@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -26,6 +26,9 @@ from longtail.reports.results import Results, label_counts, load_results
 from longtail.trust import METHOD, building_from_run, check_path
 
 logger = logging.getLogger(__name__)
+
+Use = Literal["tradeoff", "calibration", "second_stages"]
+USES: dict[Use, str] = {"tradeoff": "trade-offs", "calibration": "calibrations", "second_stages": "second stages"}
 
 T = TypeVar("T")
 M = TypeVar("M", bound=nn.Module)
@@ -107,19 +110,20 @@ def tasks_that(can: Callable[[type[Predictor]], bool]) -> str:
     return " and ".join(predictor.task for predictor in shipped() if can(predictor))
 
 
-def check_use(results: Results, can: Callable[[type[Predictor]], bool], use: str) -> None:
-    """Check that a run can be used in some way.
+def check_use(results: Results, use: Use) -> None:
+    """Check that a run can be used in some way; raises InputError, with the tasks of this package whose runs can."""
 
-    Args:
-        results: of the run.
-        can: whether runs of a predictor can be used so.
-        use: what that is, in the plural.
+    def can(predictor: type[Predictor]) -> bool:
+        return bool(getattr(predictor, use))
 
-    Raises:
-        InputError: if it cannot; it names the tasks of this package whose runs can.
-    """
     if not can(predictor_of(results)):
-        raise InputError(f"{results['name']} is a run of {results['task']}: {use} are for runs of {tasks_that(can)}")
+        words = f"{results['name']} is a run of {results['task']}"
+        raise InputError(f"{words}: {USES[use]} are for runs of {tasks_that(can)}")
+
+
+def foreign_option(option: str, results: Results, tasks: str) -> InputError:
+    """What is said of an option for runs of other tasks."""
+    return InputError(f"{option} is for runs of {tasks}, this one is of {results['task']}: leave it out")
 
 
 def _paths() -> list[str]:

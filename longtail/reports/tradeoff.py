@@ -13,7 +13,7 @@ from longtail.messages import plural
 from longtail.plain import JSON, AnyPath
 from longtail.reports import html
 from longtail.reports.config import differing_setting
-from longtail.reports.grains import grain_of
+from longtail.reports.grains import Grain, grain_of
 from longtail.reports.groups import GROUPS, Group, ends
 from longtail.reports.html import Cell, Head, Table
 from longtail.reports.plots.curves import Dial, by_strength, head_to_tail
@@ -142,7 +142,7 @@ def tradeoff_record(curves: Sequence[Curve]) -> dict[str, JSON]:
 
 def tradeoff_text(curves: Sequence[Curve]) -> terminal.Table:
     """Return every point of a single run; of several, each as it was trained and at its best."""
-    grain, rows = grain_of(*(curve.results for curve in curves)), []
+    grain, rows = _grain(curves), []
     for label, curve in zip(labels(curves), curves, strict=True):
         ends_only = [curve.start] if curve.best is curve.start else [curve.start, curve.best]
         for point in curve.points if len(curves) == 1 else ends_only:
@@ -183,8 +183,12 @@ def tradeoff_page(curves: Sequence[Curve]) -> str:
         commands=[curve.export for curve in curves],
         curves=[(label, _table(curve)) for label, curve in named],
         runs=_runs(named),
-        grain=grain_of(*(curve.results for curve in curves)),
+        grain=_grain(curves),
     )
+
+
+def _grain(curves: Sequence[Curve]) -> Grain:
+    return grain_of(*(curve.results for curve in curves))
 
 
 def _headline(label: str, curve: Curve) -> str:
@@ -206,7 +210,7 @@ def _headline(label: str, curve: Curve) -> str:
 def _notes(curves: Sequence[Curve], undrawn: bool) -> list[str]:
     """Say what the strength is, and what the reader must know before believing the numbers."""
     first = curves[0]
-    grain = grain_of(*(curve.results for curve in curves))
+    grain = _grain(curves)
     notes = [
         "A strength s predicts by the logits less s times the logarithm of each class's share of the training "
         f"{grain.samples} "
@@ -258,12 +262,9 @@ def _dial(label: str, curve: Curve, head: Group, tail: Group) -> Dial:
 
 
 def _by_strength(curve: Curve) -> str | None:
-    return by_strength(
-        [point.strength for point in curve.points],
-        {key: [point.metrics[key] for point in curve.points] for key in KEYS},
-        curve.best.strength,
-        grain_of(curve.results),
-    )
+    strengths = [point.strength for point in curve.points]
+    values = {key: [point.metrics[key] for point in curve.points] for key in KEYS}
+    return by_strength(strengths, values, curve.best.strength, grain_of(curve.results))
 
 
 def _marks(curve: Curve, point: Point) -> str:

@@ -17,7 +17,7 @@ from longtail.inference.classification import Classifier
 from longtail.inference.posterior import Posterior
 from longtail.inference.priors import ESTIMATE
 from longtail.inference.rejection import FILE_NAME as MEANS
-from longtail.inference.runs import check_use, predictor_of, tasks_that
+from longtail.inference.runs import check_use, foreign_option, predictor_of, tasks_that
 from longtail.methods.base import Method
 from longtail.metrics.calibration import probability_figures, reliability
 from longtail.metrics.long_tail import LongTailMetrics
@@ -76,7 +76,7 @@ def calibrate(
         except ValueError as error:
             raise InputError(f"{option}{error}") from None
     results = load_results(run)
-    check_use(results, lambda predictor: predictor.calibration, "calibrations")
+    check_use(results, "calibration")
     opened = open_split(run, "val", checkpoint, args)
     path, method = opened.checkpoint, opened.task.method
     assert isinstance(method, Method)  # as of every run that is of such a predictor
@@ -166,8 +166,7 @@ def measure_under(
     results = load_results(run)
     option = "--strength" if prior is None else "--prior"
     if not predictor_of(results).calibration:
-        whose = f"runs of {tasks_that(lambda predictor: predictor.calibration)}"
-        raise InputError(f"{option} is for {whose}, this one is of {results['task']}: leave it out")
+        raise foreign_option(option, results, tasks_that(lambda predictor: predictor.calibration))
     opened = open_split(run, split, None, args)
     method = opened.task.method
     assert isinstance(method, Method)  # as of every run that is of such a predictor

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from longtail.checkpoint import checkpoint_path, load_state, read_method
 from longtail.data.base import LongTailData
 from longtail.inference.runs import check_use
-from longtail.reports.results import Results, load_results
+from longtail.reports.results import Results
 from longtail.tasks.base import Task
 from longtail.tasks.evaluation import open_run
 
@@ -74,9 +74,9 @@ def open_split(
     Raises:
         InputError: if the run, its checkpoint or the split is not there, or the run is of another task.
     """
-    check_use(load_results(run), lambda predictor: predictor.tradeoff, "trade-offs")
     path = checkpoint_path(run, checkpoint)
     cli, results = open_run(split, run, [*(f"--trainer.{option}" for option in ALONE), *args])
+    check_use(results, "tradeoff")
     load_state(cli.model.method, read_method(path), path)
     cli.model.eval().to(cli.trainer.strategy.root_device)
     features = Path(cli.config.features or run.parent / "features")
