@@ -11,6 +11,7 @@ from longtail.augment.mixing import CMO, CutMix, Mixing, MixUp, Remix
 from longtail.augment.normalise import Normalise
 from longtail.augment.pixels import PixelView, ScaleCropFlip
 from longtail.augment.policies import AutoAugment, RandAugment
+from longtail.augment.resizing import ProgressiveResizing
 from longtail.augment.views import AutoAugmentView, BlurredView, ClassifierView, PlainView, RandView, SimView
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "PadCrop",
     "PixelView",
     "PlainView",
+    "ProgressiveResizing",
     "RandAugment",
     "RandView",
     "Remix",

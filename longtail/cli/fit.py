@@ -50,9 +50,9 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
   --total-batch-size N images of a step over all processes and accumulated batches, in place of --batch-size
   --lr X               highest rate of the recipe's optimizer: about 0.1 for SGD, 0.001 for AdamW; it is not scaled by
                        the batch size
-  --backbone NAME      a timm name, local-dir:FOLDER in timm's layout, or resnet8_cifar, resnet20_cifar, resnet32_cifar,
-                       resnet56_cifar; for segmentation an encoder of segmentation-models-pytorch, for clips a video
-                       network of torchvision
+  --backbone NAME      a timm name, local-dir:FOLDER in timm's layout, or resnet8_cifar (14, 20, 32, 56; with
+                       more channels resnet8x2_cifar, resnet8x4_cifar); for segmentation an encoder of
+                       segmentation-models-pytorch, for clips a video network of torchvision
   --pretrained         start from published weights    --weights FILE   start from a local file, or from a
                        checkpoint of a run
   --image-size N       --workers N           --skip-bad-images       --full-check (decode all before training)
@@ -70,6 +70,7 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
 Every other option of the trainer, the model and the data can be given by its full name, such as
 --trainer.devices 2, --model.many 50, --data.val_fraction 0.1, --trainer.logger WandbLogger.
 --model.mixing longtail.augment.CutMix mixes training images, as do MixUp, Remix and CMO there.
+--model.resizing longtail.augment.ProgressiveResizing trains on smaller images first, in less time.
 --data.views.flip 0 sets an option of every view of an image, --data.views.0.flip 0 that of the first.
 longtail fit --help-all lists those of the trainer; --data.help CLASS and --model.help CLASS those of a class.
 """

@@ -272,6 +272,10 @@ class LongTailData(Introduction, Appearance, pl.LightningDataModule, ABC):
         """Called before the first training image of an epoch is fetched."""
         return
 
+    def step_cost(self, epoch: int, epochs: int) -> float:
+        """What a step of an epoch, counted from 0, costs as a part of the dearest of the run; here they are alike."""
+        return 1.0
+
     def _sampler(self, split: Split) -> EpochSampler | None:
         if self.sampling is None:
             return None

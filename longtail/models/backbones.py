@@ -20,7 +20,11 @@ from longtail.models.tuning import BATCH_NORM, Frozen, Tuning
 from longtail.models.weights import carries_over, check_start, fits, load_tuned, load_weights
 from longtail.plain import JSON, AnyPath
 
-CIFAR_RESNETS = {f"resnet{depth}_cifar": functools.partial(CifarResNet, depth) for depth in (8, 20, 32, 56)}
+CIFAR_RESNETS = {
+    f"resnet{depth}{times}_cifar": functools.partial(CifarResNet, depth, width)
+    for times, width in (("", 1), ("x2", 2), ("x4", 4))
+    for depth in (8, 14, 20, 32, 56)
+}
 
 
 class Backbone(FeatureNetwork):
@@ -29,8 +33,9 @@ class Backbone(FeatureNetwork):
     Shapes: images (N, 3, H, W) to features (N, num_features).
 
     Args:
-        name: "resnet8_cifar", "resnet20_cifar", "resnet32_cifar", "resnet56_cifar", any timm model name, or
-            "local-dir:FOLDER" for one with its weights in timm's layout.
+        name: "resnet8_cifar", "resnet14_cifar", "resnet20_cifar", "resnet32_cifar", "resnet56_cifar", one of these with
+            two or four times the channels, such as "resnet14x2_cifar", any timm model name, or "local-dir:FOLDER" for
+            one with its weights in timm's layout.
         pretrained: start from timm's published weights, downloaded on first use.
         weights: start from this local file instead (safetensors, or a torch file of tensors), or from a checkpoint or
             an export of a run. What is no part of the backbone is left out, and told; all of it has to be there.
@@ -60,15 +65,16 @@ class Backbone(FeatureNetwork):
     ) -> None:
         super().__init__()
         name, file = resolved(name, weights)
-        self.name, self.frozen_statistics, self.tuned = name, frozen_statistics, tuned
+        self.name, self.image_size, self.frozen_statistics, self.tuned = name, image_size, frozen_statistics, tuned
         self.tuning = {"all": None, "none": Frozen()}[tuning] if isinstance(tuning, str) else tuning
         self.starts_from_weights = pretrained or file is not None
         check_start(pretrained, file)
         if name in CIFAR_RESNETS:
             if pretrained:
                 raise InputError(f"there are no published weights for {name}: leave out pretrained, or give weights")
-            self.body: nn.Module = CIFAR_RESNETS[name]()
-            self.num_features = CifarResNet.num_features
+            network = CIFAR_RESNETS[name]()
+            self.body: nn.Module = network
+            self.num_features = network.num_features
         else:
             body = (
                 make_timm(name, pretrained, num_classes=0)
@@ -99,12 +105,14 @@ class Backbone(FeatureNetwork):
 
     def check_size(self, size: tuple[int, ...]) -> None:
         """As in the base, of squares, where the network is not made for one size; the error names sizes near it that it
-        takes."""
+        takes, or the one that it is made for."""
         if self.name in CIFAR_RESNETS:
             return
-        side = size[-1]
-        published = timm_input(self.name, True)
-        if published.fixed or published.size == side:
+        side, published = size[-1], timm_input(self.name, True)
+        own = (self.image_size or published.size) if published.fixed else None
+        if own is not None and side != own:
+            raise InputError(f"{self.name} is made for images of {own} pixels, and takes none of {side}")
+        if own is not None or published.size == side:
             return
         taken = takes(self.body, side)
         refusal = None if taken else _no_size(self.name, self.body, side, functools.partial(takes, self.body))

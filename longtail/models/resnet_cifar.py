@@ -26,32 +26,33 @@ class BasicBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """ResNet of depth 6 n + 2 with 16, 32 and 64 channels, for images of 32x32 pixels.
+    """ResNet of depth 6 n + 2 with 16, 32 and 64 channels, or k times as many, for images of 32x32 pixels.
 
-    Shapes: images (N, 3, H, W) to pooled features (N, 64).
+    Shapes: images (N, 3, H, W) to pooled features (N, 64 k).
 
     Args:
         depth: 20, 32, 56, ...; 6 n + 2.
+        width: k, a multiple of the channels.
 
     Raises:
-        ValueError: if depth is not 6 n + 2.
+        ValueError: if depth is not 6 n + 2, or width is below 1.
 
     Source: He et al., Deep residual learning, CVPR 2016, section 4.2, shortcut option A.
     """
 
-    num_features = 64
-
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, width: int = 1) -> None:
         super().__init__()
         if depth < 8 or depth % 6 != 2:
             raise ValueError(f"depth must be 6 n + 2, got {depth}")
-        blocks = (depth - 2) // 6
-        self.conv = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
-        self.bn = nn.BatchNorm2d(16)
+        if width < 1:
+            raise ValueError(f"width must be at least 1, got {width}")
+        blocks, stem, self.num_features = (depth - 2) // 6, 16 * width, 64 * width
+        self.conv = nn.Conv2d(3, stem, 3, 1, 1, bias=False)
+        self.bn = nn.BatchNorm2d(stem)
         self.stages = nn.Sequential(
             *(
                 BasicBlock(channels // 2 if i == 0 and stride == 2 else channels, channels, stride if i == 0 else 1)
-                for channels, stride in ((16, 1), (32, 2), (64, 2))
+                for channels, stride in ((stem, 1), (2 * stem, 2), (4 * stem, 2))
                 for i in range(blocks)
             )
         )

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchmetrics.aggregation import CatMetric
 
 from longtail.augment.mixing import Mixing
+from longtail.augment.resizing import ProgressiveResizing
 from longtail.data.base import LongTailData
 from longtail.data.images.base import ImageBatch, ImageData
 from longtail.data.images.features import FeatureData
@@ -21,6 +22,7 @@ from longtail.figures import METRICS
 from longtail.inference.classification import Classifier
 from longtail.losses.base import Loss
 from longtail.methods.base import Method
+from longtail.methods.probe import Probe
 from longtail.methods.start import HeadStart, first_rows
 from longtail.metrics.class_metric import ClassMetric, by_name, measure
 from longtail.metrics.long_tail import SCALARS, LongTailMetrics
@@ -54,6 +56,7 @@ class Classification(ImageTask):
         rates: multiples of the learning rate for the parts of the network.
         start: of the weights of a cosine classifier; random where left out.
         mixing: mixes each training image with another, after the views, which gives soft targets.
+        resizing: makes the training images smaller in early epochs; whole where left out.
     """
 
     predictor = Classifier
@@ -74,10 +77,11 @@ class Classification(ImageTask):
         rates: Rates = EQUAL,
         start: HeadStart | None = None,
         mixing: Mixing | None = None,
+        resizing: ProgressiveResizing | None = None,
     ) -> None:
         shared = (optimizer, schedule, many, few, channels_last, compile, difficulty, rates)
         super().__init__(method, len(class_counts), *shared)
-        self.start, self.mixing = start, mixing
+        self.start, self.mixing, self.resizing = start, mixing, resizing
         self.metrics = LongTailMetrics(class_counts, many, few)
         self.own_metrics = by_name(metrics or (), SCALARS)
         names = sorted(SCALARS, key=lambda name: name != "balanced_accuracy")  # which comes first
@@ -89,8 +93,8 @@ class Classification(ImageTask):
         """Check that a data set and the method fit.
 
         Raises:
-            InputError: as in the base, or if the images may have several labels, the loss is one for those, or images
-                are mixed and the method takes no soft targets.
+            InputError: as in the base, or if the images may have several labels, the loss is one for those, images are
+                mixed and the method takes no soft targets, or they are resized and the network wants one size.
         """
         if isinstance(data, ImageData) and data.several_labels:
             raise InputError(
@@ -111,7 +115,20 @@ class Classification(ImageTask):
                 "longtail.methods.TextFeatures, or leave it out"
             )
         super().check(data)
+        if self.resizing is not None:
+            self._check_sizes(data, self.resizing)
         self.grain = data.grain
+
+    def _check_sizes(self, data: LongTailData, resizing: ProgressiveResizing) -> None:
+        """Check that the network takes the sides that images have in a run; raises InputError."""
+        way_out = "leave out --model.resizing"
+        if isinstance(self.method, Probe):
+            raise InputError(f"the features of images have no size that grows: {way_out}")
+        for side in resizing.sides(data.input["size"]):
+            try:
+                self.check_side(data.input, side)
+            except InputError as error:
+                raise InputError(f"--model.resizing has images of {side} pixels: {error}, or {way_out}") from error
 
     def by_validation(self, data: LongTailData) -> str | None:
         """As in the base; tau is chosen so too."""
@@ -119,9 +136,9 @@ class Classification(ImageTask):
         return "tau is chosen" if chosen else super().by_validation(data)
 
     def setup(self, stage: str) -> None:
-        """Check that the data and the method fit, and say how training images are mixed."""
+        """Check that the data and the method fit, and say how training images are mixed and resized."""
         super().setup(stage)
-        self.data.mixing = self.mixing
+        self.data.mixing, self.data.resizing = self.mixing, self.resizing
 
     def prepare(self, data: LongTailData, trainer: pl.Trainer, features: Path, resume: bool) -> LongTailData:
         """Compute the features of a frozen network, and start the weights of the classifier."""

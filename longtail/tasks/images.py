@@ -18,6 +18,7 @@ from longtail.methods.base import Method
 from longtail.methods.probe import Probe
 from longtail.models.base import FeatureNetwork
 from longtail.models.tuning import BATCH_NORM
+from longtail.plain import Input
 from longtail.tasks.base import Task
 from longtail.tasks.features import Extraction
 from longtail.tasks.layer_rates import EQUAL, Rates
@@ -81,22 +82,32 @@ class ImageTask(Task[ImageBatch]):
             raise InputError(f"{type(data).__name__} is not for classification: give data with labels of images")
         if self.method.num_classes != len(data.classes):
             raise InputError(f"the method has {self.method.num_classes} classes, {data.source} has {len(data.classes)}")
-        # the outermost: FrameMean holds a Backbone
-        network = next((module for module in self.method.modules() if isinstance(module, FeatureNetwork)), None)
+        network = self.network
         if network is not None:
-            side, frames = data.input["size"], data.input.get("frames")
+            frames = data.input.get("frames")
             if network.takes_clips == (frames is None):
                 takes, has = ("images", "clips") if frames is not None else ("clips", "images")
                 raise InputError(
                     f"{type(network).__name__} takes {takes}, and {data.source} has {has}: give a recipe for {has}"
                 )
-            network.check_size((*(() if frames is None else (frames,)), side, side))
+            self.check_side(data.input, data.input["size"])
         if len(data.views) != self.method.num_views:
             raise InputError(
                 f"{type(self.method).__name__} trains on {self.method.num_views} views of each {data.noun}, "
                 f"--data.views names {len(data.views)}"
             )
         super().check(data)
+
+    @property
+    def network(self) -> FeatureNetwork | None:
+        """The outermost network of features that the package can ask, as ``FrameMean`` holds a ``Backbone``."""
+        return next((module for module in self.method.modules() if isinstance(module, FeatureNetwork)), None)
+
+    def check_side(self, input: Input, side: int) -> None:
+        """Check that the network takes images of a side, or clips of it with the frames of the input; raises
+        InputError."""
+        if self.network is not None:
+            self.network.check_size((*([input["frames"]] if "frames" in input else []), side, side))
 
     def prepare(self, data: LongTailData, trainer: pl.Trainer, features: Path, resume: bool) -> LongTailData:
         """Compute the features of a frozen network."""

@@ -1,5 +1,6 @@
 """The first minute of a run: what it is trained on and how, and after some steps how long it will take."""
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -54,19 +55,28 @@ class Overview(pl.Callback):
         if self._is_done or not any(steps >= least and seconds >= span for least, span in ENOUGH):
             return
         self._is_done = True
-        if trainer.is_global_zero and (left := _batches_left(trainer, i)) is not None:
+        if trainer.is_global_zero and (epochs := _epochs(trainer)) is not None:
             assert isinstance(pl_module, Task)
-            tqdm.write(_expected(pl_module, left * seconds / steps))
+            done = trainer.current_epoch + (i + 1) / trainer.num_training_batches
+            before = max(0.0, done - steps / trainer.num_training_batches)
+            seconds_each = seconds / work(trainer, before, done)
+            tqdm.write(_expected(pl_module, seconds_each * work(trainer, done, epochs)))
 
 
-def _batches_left(trainer: pl.Trainer, i: int) -> float | None:
-    """Batches of the run after batch ``i`` of the epoch; None where nobody knows."""
-    per_epoch = float(trainer.num_training_batches)
-    done = trainer.current_epoch * per_epoch + i + 1
-    epochs = trainer.max_epochs or -1
-    ends = [epochs * per_epoch] if epochs > 0 else []
-    ends += [float(trainer.max_steps * trainer.accumulate_grad_batches)] if trainer.max_steps > 0 else []
-    return min(ends) - done if ends else None
+def _epochs(trainer: pl.Trainer) -> float | None:
+    """Epochs of the run, the last perhaps in part; None where nobody knows."""
+    epochs, steps = trainer.max_epochs or -1, trainer.max_steps * trainer.accumulate_grad_batches
+    ends = [float(epochs)] if epochs > 0 else []
+    ends += [steps / trainer.num_training_batches] if steps > 0 else []
+    return min(ends, default=None)
+
+
+def work(trainer: pl.Trainer, start: float, end: float) -> float:
+    """What the part of a run between two points costs, in epochs of its dearest steps; the points are in epochs."""
+    task = trainer.lightning_module
+    assert isinstance(task, Task)
+    spans = ((epoch, min(end, epoch + 1) - max(start, epoch)) for epoch in range(int(start), math.ceil(end)))
+    return sum(span * task.data.step_cost(epoch, trainer.max_epochs or 1) for epoch, span in spans)
 
 
 def _expected(task: Task[Any], seconds: float) -> str:

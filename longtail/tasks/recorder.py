@@ -23,6 +23,7 @@ from longtail.plain import JSON
 from longtail.reports.results import Results, save_results
 from longtail.reports.wording import words_of
 from longtail.tasks.base import Task
+from longtail.tasks.overview import work
 
 PACKAGES = ("longtail", "lightning", "timm", "numpy")
 
@@ -218,9 +219,9 @@ class Progress(TQDMProgressBar):
         """Throughput and time left beside the bar."""
         recorder = self._recorder
         seconds = time.perf_counter() - recorder._start
-        batches = trainer.fit_loop.epoch_loop.batch_idx + 1
-        per_epoch = seconds / max(batches, 1) * float(trainer.num_training_batches)
-        left = per_epoch * ((trainer.max_epochs or 1) - trainer.current_epoch) - seconds
+        epoch, batches = trainer.current_epoch, max(trainer.fit_loop.epoch_loop.batch_idx + 1, 1)
+        now = epoch + batches / trainer.num_training_batches
+        left = seconds / work(trainer, epoch, now) * work(trainer, now, trainer.max_epochs or 1)
         return {"images/s": f"{recorder._images / max(seconds, 1e-9):,.0f}", "left": duration(left)}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -237,7 +238,8 @@ class Progress(TQDMProgressBar):
             if metric.short and key in val:
                 value = 100 * val[key] if metric.fraction else val[key]
                 figures.append(f"{metric.short} {value:4.1f}" if value == value else f"{metric.short}   - ")
-        left = results["seconds"] / len(results["history"]) * (epochs - entry["epoch"])
+        done = entry["epoch"]
+        left = results["seconds"] / work(trainer, done - len(results["history"]), done) * work(trainer, done, epochs)
         rate = f"{entry['images_per_second']:,.0f} images/s"
         epoch = f"{entry['epoch']:>{len(str(epochs))}}/{epochs}"
         tqdm.write(f"epoch {epoch}  {'  '.join(figures)}  {rate}  {duration(left)} left")

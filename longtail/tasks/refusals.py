@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from longtail.augment.mixing import Mixing
+from longtail.augment.resizing import ProgressiveResizing
 from longtail.data.names import find_class, shipped
 from longtail.errors import InputError
 from longtail.metrics.class_metric import ClassMetric
@@ -88,6 +89,7 @@ def _choices(key: str, path: str) -> str:
 
     rooms = {"method": longtail.methods.__all__, "loss": longtail.losses.__all__, "data": list(shipped())}
     rooms["mixing"] = [name for name in longtail.augment.__all__ if _derived(getattr(longtail.augment, name), Mixing)]
+    rooms["resizing"] = [ProgressiveResizing.__name__]
     if key == "metrics":
         module = sys.modules.get(path.rpartition(".")[0])
         own = [name for name, member in vars(module).items() if _derived(member, ClassMetric)] if module else []

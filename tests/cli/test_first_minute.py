@@ -181,13 +181,19 @@ def test_messages_stand_on_lines_of_their_own_beside_a_bar(monkeypatch: pytest.M
     assert screen.getvalue().endswith("\nlongtail: stopped and saved\n")
 
 
-def expected(seconds: float, epochs: int, device: str = "cpu", capsys: Any = None) -> str:
-    """What is said of a run of epochs of 100 batches that take so long each."""
+def expected(seconds: float, epochs: int, device: str = "cpu", capsys: Any = None, small: float | None = None) -> str:
+    """What is said of a run of epochs of 100 batches that take so long each; those of the first cost a part."""
     now = iter(seconds * step for step in range(1000))
     overview = Overview(lambda: next(now))
     task: Any = SimpleNamespace(device=torch.device(device), time_options=["fewer --epochs", "a smaller --image-size"])
+    task.data = SimpleNamespace(step_cost=lambda epoch, epochs: 1.0 if epoch or small is None else small)
     trainer: Any = SimpleNamespace(
-        num_training_batches=100, max_epochs=epochs, max_steps=-1, accumulate_grad_batches=1, is_global_zero=True
+        num_training_batches=100,
+        max_epochs=epochs,
+        max_steps=-1,
+        accumulate_grad_batches=1,
+        is_global_zero=True,
+        lightning_module=task,
     )
     for epoch in range(epochs):
         trainer.current_epoch = epoch
@@ -211,3 +217,6 @@ def test_the_time_of_a_run_is_told_after_some_steps_and_once(
     assert expected(40.0, 3, capsys=capsys) == line + shorter
     assert expected(40.0, 3, "cuda", capsys) == f"{line}\n"
     assert expected(0.001, 3, capsys=capsys) == ""  # over before it could be told
+    # 2 s a batch of the first epoch, of which 89 are left, and 8 s one of the other two: 178 + 1600
+    line = "the training will take about 29 min 38 s, its validations not counted\n"
+    assert expected(2.0, 3, capsys=capsys, small=0.25) == line

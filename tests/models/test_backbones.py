@@ -54,6 +54,16 @@ def test_a_cifar_resnet_is_the_published_network() -> None:
     assert torch.equal(block(x), torch.cat([zeros, x[:, :, ::2, ::2], zeros], dim=1))
 
 
+def test_a_wide_cifar_resnet_has_its_channels_everywhere() -> None:
+    backbone = Backbone("resnet14x4_cifar")
+    channels = [module.out_channels for module in backbone.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert channels == [64] * 5 + [128] * 4 + [256] * 4
+    assert backbone.num_features == 256
+    assert backbone(IMAGES).shape == (2, 256)
+    with pytest.raises(ValueError, match="width must be at least 1, got 0"):
+        CifarResNet(20, 0)
+
+
 @pytest.mark.parametrize("depth", [2, 19, 31, 52])
 def test_a_depth_that_is_not_6n_plus_2_is_refused(depth: int) -> None:
     with pytest.raises(ValueError, match=rf"depth must be 6 n \+ 2, got {depth}"):

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from longtail.augment.base import Operator, View
 from longtail.augment.mixing import Mixing
 from longtail.augment.preprocessing import STANDARD, Preprocessing
+from longtail.augment.resizing import ProgressiveResizing
 from longtail.augment.views import PlainView
 from longtail.data.base import LongTailData
 from longtail.data.loader import EpochBatches
@@ -69,6 +70,7 @@ class ImageData(LongTailData):
         usual: the preprocessing of the set for networks that start from random weights.
         several_labels: whether an image may have several classes, or none.
         mixing: that of the task, which mixes the one view of each training image with that of another.
+        resizing: that of the task, which makes the views of training images smaller in early epochs.
     """
 
     usual: ClassVar[Preprocessing] = STANDARD
@@ -76,6 +78,7 @@ class ImageData(LongTailData):
     grain = IMAGES
     recipe = "logit_adjusted"
     mixing: Mixing | None = None
+    resizing: ProgressiveResizing | None = None
 
     def __init__(
         self,
@@ -97,8 +100,10 @@ class ImageData(LongTailData):
         self.test_crops, self.names_file = test_crops, None if class_names is None else Path(class_names)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Tell the crops of the views which epoch begins."""
+        """Tell the crops of the views, and the resizing, which epoch begins."""
         epochs = self.trainer.max_epochs if self.trainer is not None else None
+        if self.resizing is not None:
+            self.resizing.set_epoch(epoch, epochs or 1)
         for view in self.views:
             if view.crop is not None:
                 view.crop.set_epoch(epoch, epochs or 1)
@@ -173,7 +178,10 @@ class ImageData(LongTailData):
             views = [self.augment(view, crop, generator) for view, crop in zip(self.views, crops, strict=True)]
         else:
             views = self.evaluation_views(images, testing)
-        normalised = [self.normalise(self.fit_size(view)) for view in views]
+        views = [self.fit_size(view) for view in views]
+        if training and self.resizing is not None:
+            views = [self.resizing(view) for view in views]
+        normalised = [self.normalise(view) for view in views]
         targets, rows = batch["targets"], batch["rows"]
         if training and self.mixing is not None:
             (view,) = normalised
@@ -184,6 +192,10 @@ class ImageData(LongTailData):
     def evaluation_views(self, images: Tensor, testing: bool) -> list[Tensor]:
         """The views of a batch out of training, as the loader gives them."""
         return list(images.unbind(1))
+
+    def step_cost(self, epoch: int, epochs: int) -> float:
+        """As in the base: the pixels of smaller images."""
+        return 1.0 if self.resizing is None else self.resizing.size_in(epoch, epochs) ** 2
 
     def views_shown(self, name: str) -> int:
         """Views of each image of a split that evaluation shows, V."""
