@@ -21,7 +21,7 @@ from longtail.models.weights import carries_over, check_start, fits, load_tuned,
 from longtail.plain import JSON, AnyPath
 
 CIFAR_RESNETS = {
-    f"resnet{depth}{times}_cifar": functools.partial(CifarResNet, depth, width)
+    f"resnet{depth}{times}_cifar": functools.partial(CifarResNet, depth, width, projection=width > 1)
     for times, width in (("", 1), ("x2", 2), ("x4", 4))
     for depth in (8, 14, 20, 32, 56)
 }
@@ -34,8 +34,8 @@ class Backbone(FeatureNetwork):
 
     Args:
         name: "resnet8_cifar", "resnet14_cifar", "resnet20_cifar", "resnet32_cifar", "resnet56_cifar", one of these with
-            two or four times the channels, such as "resnet14x2_cifar", any timm model name, or "local-dir:FOLDER" for
-            one with its weights in timm's layout.
+            two or four times the channels and projected shortcuts, such as "resnet14x2_cifar", any timm model name, or
+            "local-dir:FOLDER" for one with its weights in timm's layout.
         pretrained: start from timm's published weights, downloaded on first use.
         weights: start from this local file instead (safetensors, or a torch file of tensors), or from a checkpoint or
             an export of a run. What is no part of the backbone is left out, and told; all of it has to be there.

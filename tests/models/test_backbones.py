@@ -57,11 +57,22 @@ def test_a_cifar_resnet_is_the_published_network() -> None:
 def test_a_wide_cifar_resnet_has_its_channels_everywhere() -> None:
     backbone = Backbone("resnet14x4_cifar")
     channels = [module.out_channels for module in backbone.modules() if isinstance(module, torch.nn.Conv2d)]
-    assert channels == [64] * 5 + [128] * 4 + [256] * 4
+    assert channels == [64] * 5 + [128] * 5 + [256] * 5, "with a projection in the first block of a stage"
     assert backbone.num_features == 256
     assert backbone(IMAGES).shape == (2, 256)
     with pytest.raises(ValueError, match="width must be at least 1, got 0"):
         CifarResNet(20, 0)
+
+
+def test_the_shortcut_of_a_wide_cifar_resnet_is_projected() -> None:
+    block = BasicBlock(16, 32, 2, projection=True).eval()
+    torch.nn.init.zeros_(block.conv2.weight)  # what is left is the shortcut
+    assert isinstance(block.projection, torch.nn.Sequential)
+    x, weight = torch.rand(1, 16, 4, 4), block.projection[1].weight[:, :, 0, 0]
+    means = x.reshape(1, 16, 2, 2, 2, 2).mean((3, 5))
+    expected = torch.einsum("oc,nchw->nohw", weight, means) / (1 + block.projection[2].eps) ** 0.5
+    torch.testing.assert_close(block(x), expected.relu())
+    assert BasicBlock(16, 16, 1, projection=True).projection is None
 
 
 @pytest.mark.parametrize("depth", [2, 19, 31, 52])
