@@ -1,7 +1,7 @@
 """What only an accelerator can tell, unattended: ``python -m benchmarks.gpu --data DIR [--out DIR]``.
 
-1. Training steps of every CIFAR-100-LT recipe that needs no teacher, eager and compiled: time, peak memory, and how
-   often a step makes the host wait for the device.
+1. Training steps of every CIFAR-100-LT recipe that needs neither a teacher nor pretrained weights, eager and compiled:
+   time, peak memory, and how often a step makes the host wait for the device.
 2. The losses (``benchmarks.losses``).
 3. BCL, GML and CDB-W at their published length, side by side as they share the device (``benchmarks.reproduce``).
 
@@ -26,7 +26,7 @@ import torch
 from benchmarks.measure import MIB, machine, synchronise, table
 from benchmarks.training import RandomImages, command_line
 from longtail.data.splits import Splits
-from longtail.recipes import recipe_names
+from longtail.recipes import load_recipe, recipe_names
 from longtail.writing import write_atomically
 
 RUNS = ("bcl", "gml", "cdb_w")
@@ -76,6 +76,7 @@ def steps_of(recipe: str, compiled: bool, device: torch.device, steps: int) -> d
             "data": "benchmarks.gpu.Held",
             "trainer.limit_val_batches": "0",
             "trainer.check_val_every_n_epoch": "1000000",
+            "model.resizing": "null",  # a step with whole images
         }
         cli = command_line(Path(folder) / "run", device, 1000000, 1000000, f"cifar100_lt/{recipe}", **options)
         cli.trainer.callbacks = [
@@ -101,12 +102,19 @@ def parts(options: argparse.Namespace, device: torch.device) -> Iterator[tuple[s
     """What is to be measured, by name, and how; a figure that is there is not measured again."""
     prefix, steps = "cifar100_lt/", 2 if options.tiny else 50
     recipes = [name.removeprefix(prefix) for name in recipe_names() if name.startswith(prefix)]
-    recipes = [name for name in recipes if name != "gml_teacher"][: 2 if options.tiny else None]
+    recipes = [name for name in recipes if not _wants_weights(load_recipe(prefix + name))]
+    recipes = recipes[: 2 if options.tiny else None]
     for compiled in (False, True):
         for recipe in recipes:
             name = f"{recipe} {'compiled' if compiled else 'eager'}"
             yield name, lambda recipe=recipe, compiled=compiled: steps_of(recipe, compiled, device, steps)
     yield "losses", lambda: losses(options, device)
+
+
+def _wants_weights(recipe: dict[str, Any]) -> bool:
+    """Whether a recipe starts from weights or has a teacher, which a machine without a network cannot get."""
+    method = recipe["model"]["init_args"]["method"]["init_args"]
+    return "teacher" in recipe or bool(method["backbone"]["init_args"].get("pretrained"))
 
 
 def losses(options: argparse.Namespace, device: torch.device) -> Any:
