@@ -50,9 +50,10 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
   --total-batch-size N images of a step over all processes and accumulated batches, in place of --batch-size
   --lr X               highest rate of the recipe's optimizer: about 0.1 for SGD, 0.001 for AdamW; it is not scaled by
                        the batch size
-  --backbone NAME      a timm name, local-dir:FOLDER in timm's layout, or resnet8_cifar (14, 20, 32, 56; with
-                       more channels resnet8x2_cifar, resnet8x4_cifar); for segmentation an encoder of
-                       segmentation-models-pytorch, for clips a video network of torchvision
+  --backbone NAME      a timm name, local-dir:FOLDER in timm's layout, or resnet8_cifar, resnet14_cifar,
+                       resnet20_cifar, resnet32_cifar, resnet56_cifar, which are wider as resnet8x2_cifar and
+                       resnet8x4_cifar; for segmentation an encoder of segmentation-models-pytorch, for clips a video
+                       network of torchvision
   --pretrained         start from published weights    --weights FILE   start from a local file, or from a
                        checkpoint of a run
   --image-size N       --workers N           --skip-bad-images       --full-check (decode all before training)
