@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from longtail.cli.fit import FIT_HELP
 from longtail.cli.main import COMMANDS, HELP
 from longtail.data.names import short_names
