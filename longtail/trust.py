@@ -1,4 +1,5 @@
-"""What may be built from a run: classes of this package, layers and optimizers of torch, and what is trusted here.
+"""What may be built from a run: classes of this package, layers of torch, optimizers of torch and timm, and what is
+trusted here.
 
 The configuration of a run comes from whoever made the run, and names classes to build. Any callable could stand there,
 and would be called. What was trusted is kept in a file of the user, never in a run.
@@ -147,7 +148,7 @@ def _entries(rooms: Sequence[str]) -> list[str]:
     names["torch.optim"] = _subclasses("torch.optim", torch.optim.Optimizer)
     names["torch.optim.lr_scheduler"] = _subclasses("torch.optim.lr_scheduler", torch.optim.lr_scheduler.LRScheduler)
     if rooms == TRAINING:
-        names |= _OTHERS
+        names |= {"timm.optim": _subclasses("timm.optim", torch.optim.Optimizer), **_OTHERS}
     entries = []
     for place, exported in names.items():
         for name in exported:

@@ -282,3 +282,11 @@ def test_errors_that_lead_to_one_another_are_looked_at_once() -> None:
     first, second = ValueError("a"), ValueError("b")
     first.__context__, second.__context__ = second, first
     assert list(causes(first)) == [first, second]
+
+
+def test_a_run_may_name_an_optimizer_of_timm(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    muon = ["--model.optimizer", "timm.optim.Muon", "--lr", "0.01"]
+    assert main([*FIT_DIGITS, *muon, "--epochs", "1", "--run", str(first)]) == 0
+    assert main(["fit", "--recipe", "second/ncm", "--from", str(first), "--run", str(second)]) == 0
+    assert results(second)["status"] == "finished"
