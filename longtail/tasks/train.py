@@ -23,7 +23,7 @@ from longtail.reports.terminal import evaluation_table, said, show
 from longtail.tasks.checkpoints import TrainingStopped
 from longtail.tasks.evaluation import check_counts, check_spread, evaluate, left_out, read_config, splits_of, trained_on
 from longtail.tasks.facts import facts_of
-from longtail.tasks.rates import about_rate
+from longtail.tasks.rates import about_rate, check_optimizer
 from longtail.tasks.training_cli import TrainingCLI, configure, quiet
 from longtail.writing import check_unused, locked, remove_unused, write_atomically
 
@@ -120,6 +120,7 @@ def _fit(cli: TrainingCLI, args: Sequence[str], run: Path, resume: bool, held: c
         raise InputError(f"{what} on validation images: leave out --trainer.limit_val_batches 0")
     for name in ("val", "test"):
         check_spread(trainer, data, name)
+    check_optimizer(task.optimizer, task.method)
     if line := about_rate(task.optimizer, any(arg.startswith("--model.optimizer.lr") for arg in args)):
         logger.info(line)
     if trainer.is_global_zero:  # before features are computed, which takes minutes

@@ -10,7 +10,8 @@ import torch
 from command import FIT_DIGITS, fails
 
 from longtail.cli.main import main
-from longtail.tasks.rates import about_rate
+from longtail.errors import InputError
+from longtail.tasks.rates import about_rate, check_optimizer
 
 SGD, ADAMW = torch.optim.SGD, torch.optim.AdamW
 
@@ -49,6 +50,41 @@ def test_a_step_of_adamw_is_of_the_size_of_its_rate() -> None:
         weight.grad = torch.full((1,), gradient)
         optimizer.step()
         assert weight.item() == pytest.approx(-0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--lr", "-1"], "Invalid learning rate: -1.0"),
+        (["--model.optimizer.momentum", "-0.5"], "Invalid momentum value: -0.5"),
+        (["--model.optimizer", "torch.optim.SparseAdam"], "SparseAdam does not support dense gradients"),
+        (["--model.optimizer", "torch.optim.LBFGS"], "view size is not compatible"),  # with weights in channels_last
+        (["--model.optimizer", "torch.optim.Adam", "--model.optimizer.betas", "[1.5, 2]"], "Invalid beta"),
+    ],
+)
+def test_an_optimizer_that_cannot_be_used_is_refused(
+    options: list[str], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = fails(capsys, *FIT_DIGITS, *options, "--run", str(tmp_path / "run"))
+    assert f"the optimizer cannot be used here: {reason}" in line
+    assert line.rstrip().endswith("another one by --model.optimizer")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_optimizer_for_matrices_alone_is_refused_where_there_are_others() -> None:
+    class Matrices(torch.optim.SGD):
+        def __init__(self, parameters: Any) -> None:
+            super().__init__(parameters)
+            if any(parameter.ndim != 2 for group in self.param_groups for parameter in group["params"]):
+                raise ValueError("only matrices")
+
+    check_optimizer(Matrices, torch.nn.Linear(4, 2, bias=False))
+    with pytest.raises(InputError, match="cannot be used here: only matrices"):
+        check_optimizer(Matrices, torch.nn.Linear(4, 2))
+    layer = torch.nn.Linear(4, 2)
+    layer.bias.requires_grad_(False)
+    check_optimizer(Matrices, layer)
+    check_optimizer(Matrices, torch.nn.Identity())
 
 
 def test_a_recipe_for_sgd_with_adamw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
