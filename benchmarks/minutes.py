@@ -1,14 +1,15 @@
-"""Minutes of one core that whole CIFAR-100-LT runs take: ``python -m benchmarks.minutes [RECIPE ...] [--json FILE]``.
+"""Minutes of one core that whole CIFAR-100-LT runs take: ``python -m benchmarks.minutes [--rows ROW ...]``.
 
-Some training steps of every recipe, as ``longtail fit`` runs them, are timed in turn on the processor's clock, at every
-size that its images grow through, and counted up to the steps of the whole run at factor 0.01, all training images.
-Validation, the test and the ends of epochs are not counted.
+Some training steps of the rows of the table, as ``longtail fit`` runs them, are timed in turn on the processor's clock,
+at every size that their images grow through, and counted up to the steps of the whole run at factor 0.01, all training
+images. Validation, the test and the ends of epochs are not counted.
 """
 
 import argparse
 import tempfile
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,11 +17,12 @@ import lightning.pytorch as pl
 import torch
 
 from benchmarks.measure import CPU, save, table
+from benchmarks.tables import CIFAR100_LT, Row
 from benchmarks.training import command_line
 from longtail.augment import ProgressiveResizing
-from longtail.recipes import load_recipe
+from longtail.tasks.training_cli import TrainingCLI
 
-RECIPES = ("bcl", "gml", "logit_adjusted", "cdb_w")
+ROWS = {row.key: row for row in CIFAR100_LT.rows}
 WARM_UP = 2  # steps before the timed ones
 
 
@@ -39,17 +41,6 @@ class Clock(pl.Callback):
         self._last = time.process_time()
 
 
-def sizes_of(recipe: str) -> tuple[int, dict[float, int]]:
-    """Epochs of a recipe, and how many of them each part of the side of the images is shown in."""
-    content = load_recipe(f"cifar100_lt/{recipe}")
-    epochs, resizing = content["trainer"]["max_epochs"], content["model"]["init_args"].get("resizing")
-    if resizing is None:
-        return epochs, {1.0: epochs}
-    growing = ProgressiveResizing(**resizing.get("init_args", {}) if isinstance(resizing, dict) else {})
-    sizes = [growing.size_in(epoch, epochs) for epoch in range(epochs)]
-    return epochs, {size: sizes.count(size) for size in sorted(set(sizes))}
-
-
 class Step(NamedTuple):
     """A training step: its least processor seconds, its images, and how many such are in an epoch."""
 
@@ -58,18 +49,26 @@ class Step(NamedTuple):
     in_epoch: int
 
 
-def step(recipe: str, size: float, steps: int) -> Step:
+def build(row: Row, run: Path, steps: int) -> TrainingCLI:
+    """What ``longtail fit`` builds for a row, on random images."""
+    options = {name.removeprefix("--"): value for name, value in row.options.items()}
+    options |= {"trainer.max_steps": str(steps), "trainer.limit_val_batches": "0"}
+    return command_line(run, CPU, 1, steps, f"{CIFAR100_LT.name}/{row.recipe}", **options)
+
+
+def epochs_by_size(row: Row) -> dict[float, int]:
+    """Epochs of a run in which the images have each part of their side."""
+    with tempfile.TemporaryDirectory() as folder:
+        resizing = build(row, Path(folder) / "run", WARM_UP).model.resizing or ProgressiveResizing((), ())
+    return dict(Counter(resizing.size_in(epoch, row.epochs) for epoch in range(row.epochs)))
+
+
+def step(row: Row, size: float, steps: int) -> Step:
     """Measure a training step with images of a part of their side."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        options = {"trainer.max_steps": str(WARM_UP + steps), "trainer.limit_val_batches": "0"}
-        if size < 1:
-            growing = {"sizes": f"[{size}]", "milestones": "[1.0]"}
-            options["model.resizing"] = "longtail.augment.ProgressiveResizing"
-            options |= {f"model.resizing.{name}": value for name, value in growing.items()}
-        else:
-            options["model.resizing"] = "null"
-        cli = command_line(Path(folder) / "run", CPU, 1, WARM_UP + steps, f"cifar100_lt/{recipe}", **options)
+        cli = build(row, Path(folder) / "run", WARM_UP + steps)
+        cli.model.resizing = ProgressiveResizing((size,), (1.0,))
         cli.trainer.callbacks = [clock]
         cli.trainer.fit(cli.model, datamodule=cli.datamodule)
     return Step(min(clock.seconds), cli.datamodule.batch_size, len(cli.datamodule.batches("train")))
@@ -77,40 +76,39 @@ def step(recipe: str, size: float, steps: int) -> Step:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipes", nargs="*", default=list(RECIPES), help="of cifar100_lt; bcl comes with them")
+    help = "of the table; bcl comes with them"
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=["ce_first_stage"], help=help)
     parser.add_argument("--steps", type=int, default=6, help="timed steps of a turn")
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="lightning.*")
     torch.set_num_threads(1)
-    recipes = list(dict.fromkeys(["bcl", *options.recipes]))
+    parts = {name: epochs_by_size(ROWS[name]) for name in dict.fromkeys(["bcl", *options.rows])}
     least: dict[tuple[str, float], Step] = {}
     for _ in range(options.turns):
-        for recipe in recipes:
-            for size in sizes_of(recipe)[1]:
-                figures = step(recipe, size, options.steps)
-                least[recipe, size] = min(least.get((recipe, size), figures), figures)
-    result = {}
-    for recipe in recipes:
-        epochs, shares = sizes_of(recipe)
-        steps = {size: least[recipe, size] for size in shares}
-        minutes = sum(steps[size].seconds * steps[size].in_epoch * count for size, count in shares.items()) / 60
-        rates = {str(size): one.images / one.seconds for size, one in steps.items()}
-        result[recipe] = {"epochs": epochs, "minutes": minutes, "images_per_second": rates}
+        for name, epochs in parts.items():
+            for size in epochs:
+                measured = step(ROWS[name], size, options.steps)
+                least[name, size] = min(least.get((name, size), measured), measured)
+    result = {
+        name: {
+            "epochs": epochs,
+            "images_per_second": {size: least[name, size].images / least[name, size].seconds for size in epochs},
+            "minutes": sum(least[name, size].seconds * least[name, size].in_epoch * n for size, n in epochs.items())
+            / 60,
+        }
+        for name, epochs in parts.items()
+    }
     save(options.json, CPU, minutes=result)
-    bcl = result["bcl"]["minutes"]
-    rows = [
-        [
-            recipe,
-            str(row["epochs"]),
-            ", ".join(f"{rate:.0f}" for rate in row["images_per_second"].values()),
-            f"{row['minutes']:.0f}",
-            f"{row['minutes'] / bcl:.2f}",
-        ]
-        for recipe, row in result.items()
-    ]
-    print(table(["Recipe", "Epochs", "Images per second, by size", "Minutes", "Of BCL's"], rows))
+    heads = ["Row", "Part of the side", "Epochs", "Images per second", "Minutes of the run", "Of BCL's"]
+    rows = []
+    for name, figures in result.items():
+        minutes, whole = figures["minutes"], result["bcl"]["minutes"]
+        for size, rate in figures["images_per_second"].items():
+            part = [name, f"{size:g}", str(figures["epochs"][size]), f"{rate:.0f}"]
+            rows.append([*part, f"{minutes:.0f}", f"{minutes / whole:.2f}"])
+    print(table(heads, rows))
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def cifar(
     return Table(name, title, columns, [*rows, *more], remark, {"--data.val_fraction": "0"})
 
 
-FIRST_STAGE = {  # of 30 epochs: quarter of an hour on a core, for second stages with several seeds
+FIRST_STAGE = {  # of 30 epochs, so few that second stages can be measured with several seeds
     "--model.method.backbone.name": "resnet14x2_cifar",
     "--model.optimizer": "timm.optim.Muon",
     "--model.optimizer.lr": "0.01",
@@ -445,8 +445,8 @@ SECOND = Table(
     ],
     "New classifiers on the frozen features of a finished run of the same seed, which the column names: of the table\n"
     "of CIFAR-100-LT, imbalance factor 0.01, from random weights, `cdb_w`, a ResNet-32, and `ce_first_stage`, a wider\n"
-    "and shallower network that is trained in a quarter of an hour. Its validation images choose the best epoch, and\n"
-    "so the power tau, which is 1 in the last. Measure the first stage first, with the same `--runs`.",
+    "and shallower network that is trained for 30 epochs. Its validation images choose the best epoch, and so the\n"
+    "power tau, which is 1 in the last. Measure the first stage first, with the same `--runs`.",
     first={"CDB-W": "cifar100_lt/cdb_w-0.01", "CE": "cifar100_lt/ce_first_stage-0.01"},
 )
 TABLES = {

@@ -105,8 +105,9 @@ def building_from_run(source: object, config: object, rooms: Sequence[str] = TRA
     # nothing public reads it or takes it back: for what it was there is only the private dictionary behind it.
     from jsonargparse import _common, set_parsing_settings
 
-    entries = _entries(rooms)
-    for path in _class_paths(config):
+    paths = list(_class_paths(config))
+    entries = _entries(rooms, paths)
+    for path in paths:
         check_path(path, source, entries)
     before = dict(_common.parsing_settings)
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*entries, *trusted()])
@@ -139,8 +140,12 @@ def _class_paths(config: object) -> Iterator[str]:
         yield from _class_paths(value)
 
 
-def _entries(rooms: Sequence[str]) -> list[str]:
-    """Import paths of the classes that a run may name: where they are exported, and where they are defined."""
+def _entries(rooms: Sequence[str], paths: Sequence[str]) -> list[str]:
+    """Import paths of the classes that a run may name: where they are exported, and where they are defined.
+
+    Optimizers of timm are among them where one of the ``paths`` that the run names is one, as timm takes a while to
+    import.
+    """
     import torch
 
     names = {f"longtail.{room}": _exported(f"longtail.{room}") for room in rooms}
@@ -148,7 +153,9 @@ def _entries(rooms: Sequence[str]) -> list[str]:
     names["torch.optim"] = _subclasses("torch.optim", torch.optim.Optimizer)
     names["torch.optim.lr_scheduler"] = _subclasses("torch.optim.lr_scheduler", torch.optim.lr_scheduler.LRScheduler)
     if rooms == TRAINING:
-        names |= {"timm.optim": _subclasses("timm.optim", torch.optim.Optimizer), **_OTHERS}
+        names |= _OTHERS
+        if any(path.startswith("timm.optim.") for path in paths):
+            names["timm.optim"] = _subclasses("timm.optim", torch.optim.Optimizer)
     entries = []
     for place, exported in names.items():
         for name in exported:

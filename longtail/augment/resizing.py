@@ -9,9 +9,9 @@ from torch.nn import functional as F
 class ProgressiveResizing:
     """Batches of training images at a part of their size, which grows with the epochs.
 
-    A network of convolutions costs the square of the side, and learns most of what it has to on small images: with the
-    defaults a run costs 0.42 of one at full size, and sees as many images. Statistics of batch normalisation, and what
-    a network knows of sizes, want the full one at the end.
+    A network of convolutions costs the square of the side: with the defaults a run costs 0.42 of one at full size, and
+    sees as many images. Statistics of batch normalisation, and what a network knows of sizes, want the full one at the
+    end.
 
     Shapes: images (N, 3, H, W), or clips (N, 3, T, H, W), uint8 or float, to (N, 3, h, w) or (N, 3, T, h, w), with h
     and w the parts of H and W, in whole pixels, by bilinear interpolation with antialiasing.

@@ -82,15 +82,13 @@ class ImageTask(Task[ImageBatch]):
             raise InputError(f"{type(data).__name__} is not for classification: give data with labels of images")
         if self.method.num_classes != len(data.classes):
             raise InputError(f"the method has {self.method.num_classes} classes, {data.source} has {len(data.classes)}")
-        network = self.network
-        if network is not None:
-            frames = data.input.get("frames")
-            if network.takes_clips == (frames is None):
-                takes, has = ("images", "clips") if frames is not None else ("clips", "images")
-                raise InputError(
-                    f"{type(network).__name__} takes {takes}, and {data.source} has {has}: give a recipe for {has}"
-                )
-            self.check_side(data.input, data.input["size"])
+        network, frames = self.network, data.input.get("frames")
+        if network is not None and network.takes_clips == (frames is None):
+            takes, has = ("images", "clips") if frames is not None else ("clips", "images")
+            raise InputError(
+                f"{type(network).__name__} takes {takes}, and {data.source} has {has}: give a recipe for {has}"
+            )
+        self.check_side(data.input, data.input["size"])
         if len(data.views) != self.method.num_views:
             raise InputError(
                 f"{type(self.method).__name__} trains on {self.method.num_views} views of each {data.noun}, "

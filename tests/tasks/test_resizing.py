@@ -1,4 +1,4 @@
-"""Training on images that grow with the epochs: the batches, resuming, and what is refused."""
+"""Training on images that grow with the epochs: the batches, what they cost, and what is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from command import FIT_DIGITS, fails
 
 from longtail.augment import ProgressiveResizing
 from longtail.cli.main import main
+from longtail.data.images.digits import DigitsLT
 from longtail.methods.plain import Plain
 
 GROWING = [*FIT_DIGITS, "--model.resizing", "longtail.augment.ProgressiveResizing", "--epochs", "4"]
@@ -53,6 +54,8 @@ def test_features_have_no_size(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_the_default_sizes_cost_less_than_half() -> None:
-    resizing = ProgressiveResizing()
-    cost = sum(resizing.size_in(epoch, 100) ** 2 for epoch in range(100)) / 100
+    data = DigitsLT()
+    assert sum(data.step_cost(epoch, 100) for epoch in range(100)) == 100
+    data.resizing = ProgressiveResizing()
+    cost = sum(data.step_cost(epoch, 100) for epoch in range(100)) / 100
     assert cost == pytest.approx(0.6 * 0.25 + 0.3 * 0.5625 + 0.1)
