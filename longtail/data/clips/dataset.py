@@ -34,7 +34,7 @@ class ClipFiles(Dataset[Sample]):
         frame_counts: frames of the videos by path, as far as they are known; others are counted when they are read.
         resize: how frames are brought to their size.
         bit_depth: how many bits of frames of 16 count, where they do not say it.
-        test_crops: crops of every clip for evaluation, 1 or 5.
+        test_crops: crops of every clip for evaluation, one of ``longtail.files.images.crops.CROPS``.
         pattern: what the names of frames in a folder are like.
     """
 

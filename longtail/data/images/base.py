@@ -21,6 +21,7 @@ from longtail.data.loader import EpochBatches
 from longtail.data.sampling import Sampling
 from longtail.data.splits import Splits
 from longtail.errors import InputError
+from longtail.files.images.crops import CROPS
 from longtail.files.tables.class_names import read_class_names
 from longtail.messages import some
 from longtail.plain import AnyPath, Input
@@ -61,8 +62,8 @@ class ImageData(LongTailData):
         num_workers: processes that decode images.
         sampling: how training images are drawn; each once an epoch where left out.
         preprocessing: normalisation, interpolation and central crop; what it leaves out is as ``usual``.
-        test_crops: views of a test image, whose logits are averaged: 1, the central crop, or 5, with those of the
-            corners.
+        test_crops: views of a test image, whose logits are averaged: 1, the central crop; 5, with those of the corners;
+            2 and 10, these and their mirror images.
         class_names: file of what a text start reads in the place of the names of the set; see
             ``longtail.files.tables.class_names``.
 
@@ -93,10 +94,10 @@ class ImageData(LongTailData):
         super().__init__(batch_size, num_workers, sampling)
         self.views: list[View] = [PlainView()] if views is None else list(views)
         self.normalise, self.resize = (preprocessing or Preprocessing()).over(self.usual).parts()
-        if test_crops not in (1, 5):
-            raise InputError(f"test_crops must be 1 or 5, got {test_crops}")
-        if test_crops > 1 and self.resize.crop == 1:
-            raise InputError("five test crops of whole images would be one: give --data.preprocessing.crop 0.9")
+        if test_crops not in CROPS:
+            raise InputError(f"test_crops must be 1, 2, 5 or 10, got {test_crops}")
+        if test_crops >= 5 and self.resize.crop == 1:
+            raise InputError(f"{test_crops} crops of whole images would all be one: give --data.preprocessing.crop 0.9")
         self.test_crops, self.names_file = test_crops, None if class_names is None else Path(class_names)
 
     def begin_epoch(self, epoch: int) -> None:

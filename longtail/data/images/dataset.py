@@ -51,7 +51,7 @@ class ImageFiles(Dataset[Sample]):
             out for evaluation.
         resize: how images are brought to their size.
         bit_depth: how many bits of images of 16 count, where they do not say it.
-        test_crops: crops for evaluation, 1 or 5.
+        test_crops: crops for evaluation, one of ``longtail.files.images.crops.CROPS``.
         pixels: the images as they are kept decoded, in the place of their files.
 
     Raises:

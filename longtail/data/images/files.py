@@ -64,7 +64,7 @@ class FileData(ImageData):
         sampling: how training images are drawn; each once an epoch where left out.
         preprocessing: see ``ImageData``.
         bit_depth: how many bits of images of 16 count, where the files do not say it, such as 12; by default all.
-        test_crops: 1 or 5, see ``ImageData``.
+        test_crops: see ``ImageData``.
         class_names: see ``ImageData``.
         cache: keep the images decoded, for later runs too: on "disk" beside the set, or in "ram" (``/dev/shm``).
         cache_size: shorter side of what is kept, in pixels, where images are larger; by default what the crops need.

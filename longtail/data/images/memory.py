@@ -19,7 +19,7 @@ from longtail.data.images.base import ImageData, LoadedImages
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
 from longtail.errors import InputError
-from longtail.files.images.crops import corners
+from longtail.files.images.crops import mirrored, places
 from longtail.plain import AnyPath
 
 T = TypeVar("T", bound="TensorImages")
@@ -80,8 +80,8 @@ class MemoryData(ImageData):
         image_size: side of the images that the network sees, in pixels; by default that of the set. They are resized
             to it after their augmentation, or by the crop of a view that resizes.
         preprocessing: see ``ImageData``.
-        test_crops: 1 for the whole image, or 5 for crops of a larger one, whose side is ``image_size`` over the crop
-            of the preprocessing.
+        test_crops: see ``ImageData``; five and ten are of a larger image, whose side is ``image_size`` over the crop of
+            the preprocessing.
         class_names: see ``ImageData``.
 
     Attributes:
@@ -123,13 +123,16 @@ class MemoryData(ImageData):
         return F.interpolate(images, (side, side), mode=self.resize.interpolation, antialias=True)
 
     def evaluation_views(self, images: Tensor, testing: bool) -> list[Tensor]:
-        """The image, or in a test five crops of it."""
-        if self.test_crops == 1 or not testing:
-            return super().evaluation_views(images, testing)
-        larger, size = self._resized(images[:, 0], self.resize.shorter(self.image_size)), self.image_size
-        side = larger.shape[-1]
-        places = [((side - size) // 2, (side - size) // 2), *corners(side, side, size)]
-        return [larger[..., top : top + size, left : left + size] for left, top in places]
+        """The image, or in a test as many crops of it as are wanted."""
+        views = super().evaluation_views(images, testing)
+        if not testing:
+            return views
+        if self.test_crops >= 5:
+            larger, size = self._resized(images[:, 0], self.resize.shorter(self.image_size)), self.image_size
+            side = larger.shape[-1]
+            cut = places(((side - size) // 2, (side - size) // 2), side, side, size, self.test_crops)
+            views = [larger[..., top : top + size, left : left + size] for left, top in cut]
+        return mirrored(views, self.test_crops)
 
     def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
         """Cut every view from the one image, each in its own way and with its own draw."""

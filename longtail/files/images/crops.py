@@ -14,6 +14,7 @@ from longtail.augment.geometric import ResizedCrop
 from longtail.augment.preprocessing import Interpolation, Resize
 
 STANDARD = Resize()
+CROPS = (1, 2, 5, 10)  # of a test image: the centre, and with the corners; even, with the mirror images
 _OF_PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -30,12 +31,12 @@ def prepare(image: Image.Image, size: int, resize: Resize = STANDARD) -> Tensor:
 
 
 def evaluation_crops(image: Image.Image, size: int, resize: Resize = STANDARD, crops: int = 1) -> list[Tensor]:
-    """The central crop of ``prepare``, and with ``crops`` = 5 after it those of the four corners."""
+    """The crops that a number of ``CROPS`` asks for, the central one of ``prepare`` first."""
     width, height = image.size
     new_width, new_height = resize.sides(width, height, size)
     centre = (round((new_width - size) / 2), round((new_height - size) / 2))
     views = []
-    for left, top in [centre, *corners(new_width, new_height, size)][:crops]:
+    for left, top in places(centre, new_width, new_height, size, crops):
         box = (
             left * width / new_width,
             top * height / new_height,
@@ -44,12 +45,18 @@ def evaluation_crops(image: Image.Image, size: int, resize: Resize = STANDARD, c
         )
         view = image.resize((size, size), _OF_PILLOW[resize.interpolation], box=box)
         views.append(torch.from_numpy(np.array(view).transpose(2, 0, 1).copy()))
-    return views
+    return mirrored(views, crops)
 
 
-def corners(width: int, height: int, size: int) -> list[tuple[int, int]]:
-    """Left and top of the crops in the four corners of an image, those above first."""
-    return [(left, top) for top in (0, height - size) for left in (0, width - size)]
+def places(centre: tuple[int, int], width: int, height: int, size: int, crops: int) -> list[tuple[int, int]]:
+    """Left and top of the crops before any is mirrored: the centre, then the corners, those above first."""
+    corners = [(left, top) for top in (0, height - size) for left in (0, width - size)]
+    return [centre] if crops < 5 else [centre, *corners]
+
+
+def mirrored(views: list[Tensor], crops: int) -> list[Tensor]:
+    """Views (..., W), and after them their mirror images where an even number of ``crops`` is wanted."""
+    return views if crops % 2 else [*views, *(view.flip(-1) for view in views)]
 
 
 def central_crop(pixels: Tensor, size: int, resize: Resize = STANDARD) -> Tensor:
@@ -58,13 +65,12 @@ def central_crop(pixels: Tensor, size: int, resize: Resize = STANDARD) -> Tensor
 
 
 def frame_crops(pixels: Tensor, size: int, resize: Resize = STANDARD, crops: int = 1) -> Tensor:
-    """The central crop of ``central_crop``, and with ``crops`` = 5 after it those of the four corners: uint8
-    (crops, T, 3, size, size)."""
+    """The crops that a number of ``CROPS`` asks for, that of ``central_crop`` first: (crops, T, 3, size, size)."""
     height, width = pixels.shape[2:]
     new_width, new_height = resize.sides(width, height, size)
     pixels = F.interpolate(pixels, (new_height, new_width), mode=resize.interpolation, antialias=True)
-    places = [((new_width - size) // 2, (new_height - size) // 2), *corners(new_width, new_height, size)][:crops]
-    return torch.stack([pixels[..., top : top + size, left : left + size] for left, top in places])
+    cut = places(((new_width - size) // 2, (new_height - size) // 2), new_width, new_height, size, crops)
+    return torch.stack(mirrored([pixels[..., top : top + size, left : left + size] for left, top in cut], crops))
 
 
 def smallest_side(crop: ResizedCrop, width: int, height: int) -> float:

@@ -113,6 +113,24 @@ def test_a_test_image_has_five_views_and_no_other_has(photos: Path) -> None:
     assert shapes == {"train": 1, "val": 1, "test": 5}
 
 
+@pytest.mark.parametrize("plain", [1, 5])
+def test_an_even_number_of_crops_has_their_mirror_images(photos: Path, plain: int) -> None:
+    def views(crops: int, in_memory: bool) -> torch.Tensor:
+        preprocessing = Preprocessing(crop=0.8)
+        if in_memory:
+            data = in_training(DigitsLT(test_crops=crops, preprocessing=preprocessing))
+            data.trainer.training = False
+            return torch.stack(data.make_views(next(iter(data.test_dataloader())), False, testing=True)["views"], dim=1)
+        options: dict[str, Any] = {"batch_size": 2, "num_workers": 0, "image_size": 16, "test_fraction": 0.25}
+        data = Folder(photos, test_crops=crops, preprocessing=preprocessing, **options)
+        return next(iter(data.test_dataloader()))["images"]
+
+    for in_memory in (False, True):
+        once, twice = views(plain, in_memory), views(2 * plain, in_memory)
+        assert torch.equal(twice, torch.cat([once, once.flip(-1)], dim=1))
+        assert not torch.equal(once, once.flip(-1))
+
+
 def test_five_crops_of_images_in_memory() -> None:
     data = in_training(DigitsLT(image_size=28, test_crops=5, preprocessing=Preprocessing(crop=28 / 31)))
     batch = next(iter(data.test_dataloader()))
@@ -158,8 +176,9 @@ def test_clips_follow_the_epoch_and_have_five_crops(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"test_crops": 3}, "test_crops must be 1 or 5, got 3"),
-        ({"test_crops": 5}, "five test crops of whole images would be one: give --data.preprocessing.crop 0.9"),
+        ({"test_crops": 3}, "test_crops must be 1, 2, 5 or 10, got 3"),
+        ({"test_crops": 5}, "5 crops of whole images would all be one: give --data.preprocessing.crop 0.9"),
+        ({"test_crops": 10}, "10 crops of whole images would all be one: give --data.preprocessing.crop 0.9"),
     ],
 )
 def test_five_crops_need_room(options: dict[str, Any], message: str) -> None:
