@@ -52,8 +52,8 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
                        the batch size
   --backbone NAME      a timm name, local-dir:FOLDER in timm's layout, or resnet8_cifar, resnet14_cifar,
                        resnet20_cifar, resnet32_cifar, resnet56_cifar, which are wider as resnet8x2_cifar and
-                       resnet8x4_cifar; for segmentation an encoder of segmentation-models-pytorch, for clips a video
-                       network of torchvision
+                       resnet8x4_cifar; resnet10_cifar, resnet18_cifar, which are narrower as resnet10x0.5_cifar; for
+                       segmentation an encoder of segmentation-models-pytorch, for clips a video network of torchvision
   --pretrained         start from published weights    --weights FILE   start from a local file, or from a
                        checkpoint of a run
   --image-size N       --workers N           --skip-bad-images       --full-check (decode all before training)

@@ -21,9 +21,15 @@ from longtail.models.weights import carries_over, check_start, fits, load_tuned,
 from longtail.plain import JSON, AnyPath
 
 CIFAR_RESNETS = {
-    f"resnet{depth}{times}_cifar": functools.partial(CifarResNet, depth, width, projection=width > 1)
-    for times, width in (("", 1), ("x2", 2), ("x4", 4))
-    for depth in (8, 14, 20, 32, 56)
+    f"resnet{depth}{times}_cifar": functools.partial(CifarResNet, depth, channels, projection)
+    for depths, times, channels, projection in (
+        ((8, 14, 20, 32, 56), "", (16, 32, 64), False),
+        ((8, 14, 20, 32, 56), "x2", (32, 64, 128), True),
+        ((8, 14, 20, 32, 56), "x4", (64, 128, 256), True),
+        ((10, 18), "", (64, 128, 256, 512), True),
+        ((10, 18), "x0.5", (32, 64, 128, 256), True),
+    )
+    for depth in depths
 }
 
 
@@ -34,8 +40,10 @@ class Backbone(FeatureNetwork):
 
     Args:
         name: "resnet8_cifar", "resnet14_cifar", "resnet20_cifar", "resnet32_cifar", "resnet56_cifar", one of these with
-            two or four times the channels and projected shortcuts, such as "resnet14x2_cifar", any timm model name, or
-            "local-dir:FOLDER" for one with its weights in timm's layout.
+            two or four times the channels and projected shortcuts, such as "resnet14x2_cifar"; "resnet10_cifar" or
+            "resnet18_cifar", with four stages and the channels of those for large images, or with half as many
+            "resnet10x0.5_cifar" or "resnet18x0.5_cifar"; any timm model name, or "local-dir:FOLDER" for one with its
+            weights in timm's layout.
         pretrained: start from timm's published weights, downloaded on first use.
         weights: start from this local file instead (safetensors, or a torch file of tensors), or from a checkpoint or
             an export of a run. What is no part of the backbone is left out, and told; all of it has to be there.

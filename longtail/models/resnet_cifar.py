@@ -1,5 +1,7 @@
 """The ResNets of the CIFAR experiments."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,7 +22,8 @@ class BasicBlock(nn.Module):
         self.projection: nn.Module | None = None
         if projection and (stride > 1 or self.padding):
             convolution = nn.Conv2d(channels_in, channels, 1, bias=False)
-            self.projection = nn.Sequential(nn.AvgPool2d(stride), convolution, nn.BatchNorm2d(channels))
+            pool = nn.AvgPool2d(stride, ceil_mode=True)  # odd sides are rounded up, as by the convolution
+            self.projection = nn.Sequential(pool, convolution, nn.BatchNorm2d(channels))
 
     def _shortcut(self, x: Tensor) -> Tensor:
         if self.projection is not None:
@@ -37,40 +40,38 @@ class BasicBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """ResNet of depth 6 n + 2 with 16, 32 and 64 channels, or k times as many, for images of 32x32 pixels.
+    """ResNet for images of 32x32 pixels: a convolution, then stages of n blocks, all but the first at half the size.
 
-    Shapes: images (N, 3, H, W) to pooled features (N, 64 k).
+    Shapes: images (N, 3, H, W) to pooled features (N, channels[-1]).
 
     Args:
-        depth: 20, 32, 56, ...; 6 n + 2.
-        width: k, a multiple of the channels.
+        depth: layers, 2 n for each stage and 2; with three stages 20, 32, 56, ...
+        channels: of every stage.
         projection: whether shortcuts that change size or channels are projections, as in ResNet-D, and not option A.
 
     Raises:
-        ValueError: if depth is not 6 n + 2, or width is below 1.
+        ValueError: if there is no n of the depth, no stage, or a number of channels is below 1.
 
     Source: He et al., Deep residual learning, CVPR 2016, section 4.2, shortcut option A; projections: He et al., Bag of
     tricks for image classification, CVPR 2019, figure 2c.
     """
 
-    def __init__(self, depth: int, width: int = 1, projection: bool = False) -> None:
+    def __init__(self, depth: int, channels: Sequence[int] = (16, 32, 64), projection: bool = False) -> None:
         super().__init__()
-        if depth < 8 or depth % 6 != 2:
-            raise ValueError(f"depth must be 6 n + 2, got {depth}")
-        if width < 1:
-            raise ValueError(f"width must be at least 1, got {width}")
-        blocks, stem, self.num_features = (depth - 2) // 6, 16 * width, 64 * width
+        if not channels or min(channels) < 1:
+            raise ValueError(f"expected a stage or more of one channel or more, got {list(channels)}")
+        layers = 2 * len(channels)
+        if depth < layers + 2 or depth % layers != 2:
+            raise ValueError(f"depth must be {layers} n + 2 with {len(channels)} stages, got {depth}")
+        stem, self.num_features = channels[0], channels[-1]
         self.conv = nn.Conv2d(3, stem, 3, 1, 1, bias=False)
         self.bn = nn.BatchNorm2d(stem)
-        self.stages = nn.Sequential(
-            *(
-                BasicBlock(
-                    channels // 2 if i == 0 and stride == 2 else channels, channels, stride if i == 0 else 1, projection
-                )
-                for channels, stride in ((stem, 1), (2 * stem, 2), (4 * stem, 2))
-                for i in range(blocks)
-            )
-        )
+        blocks, before = [], stem
+        for stage, width in enumerate(channels):
+            for i in range(depth // layers):
+                blocks.append(BasicBlock(before, width, 2 if stage and i == 0 else 1, projection))
+                before = width
+        self.stages = nn.Sequential(*blocks)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)

@@ -50,8 +50,8 @@ def test_the_help_of_fit_names_every_short_option_and_no_other() -> None:
 
 def test_the_help_of_fit_names_the_backbones() -> None:
     """Every depth, and every width of the shallowest."""
-    named = set(re.findall(r"resnet\w+_cifar", FIT_HELP))
-    assert named == {name for name in CIFAR_RESNETS if "x" not in name or name.startswith("resnet8x")}
+    named = set(re.findall(r"resnet[\w.]+_cifar", FIT_HELP))
+    assert named == {name for name in CIFAR_RESNETS if "x" not in name or name.startswith(("resnet8x", "resnet10x"))}
 
 
 def test_the_help_names_the_metric_of_every_grain_that_chooses_the_best_epoch() -> None:

@@ -60,8 +60,31 @@ def test_a_wide_cifar_resnet_has_its_channels_everywhere() -> None:
     assert channels == [64] * 5 + [128] * 5 + [256] * 5, "with a projection in the first block of a stage"
     assert backbone.num_features == 256
     assert backbone(IMAGES).shape == (2, 256)
-    with pytest.raises(ValueError, match="width must be at least 1, got 0"):
-        CifarResNet(20, 0)
+    with pytest.raises(ValueError, match=r"expected a stage or more of one channel or more, got \[16, 0\]"):
+        CifarResNet(20, (16, 0))
+
+
+@pytest.mark.parametrize(("name", "stem"), [("resnet10_cifar", 64), ("resnet18x0.5_cifar", 32)])
+def test_a_cifar_resnet_of_four_stages_doubles_its_channels_in_each(name: str, stem: int) -> None:
+    backbone = Backbone(name)
+    x, sizes = backbone.body.conv(IMAGES), []
+    for block in backbone.body.stages:
+        x = block(x)
+        sizes.append(tuple(x.shape[1:]))
+    blocks = len(sizes) // 4
+    assert sizes == [(stem * k, 32 // k, 32 // k) for k in (1, 2, 4, 8) for _ in range(blocks)]
+    assert backbone.num_features == 8 * stem
+
+
+def test_resnet18_for_small_images_has_the_size_that_everybody_reports() -> None:
+    """11,173,962 parameters with shortcuts of a 1x1 convolution and ten classes; pooling has none."""
+    assert sum(parameter.numel() for parameter in Backbone("resnet18_cifar").parameters()) + 5130 == 11_173_962
+
+
+@pytest.mark.parametrize("name", ["resnet14_cifar", "resnet14x2_cifar", "resnet10x0.5_cifar"])
+@pytest.mark.parametrize("side", [1, 17, 28, 30])
+def test_cifar_resnets_take_odd_sides(name: str, side: int) -> None:
+    assert Backbone(name)(torch.randn(2, 3, side, side + 5)).isfinite().all()
 
 
 def test_the_shortcut_of_a_wide_cifar_resnet_is_projected() -> None:
@@ -75,10 +98,11 @@ def test_the_shortcut_of_a_wide_cifar_resnet_is_projected() -> None:
     assert BasicBlock(16, 16, 1, projection=True).projection is None
 
 
-@pytest.mark.parametrize("depth", [2, 19, 31, 52])
-def test_a_depth_that_is_not_6n_plus_2_is_refused(depth: int) -> None:
-    with pytest.raises(ValueError, match=rf"depth must be 6 n \+ 2, got {depth}"):
-        CifarResNet(depth)
+@pytest.mark.parametrize(("depth", "stages"), [(2, 3), (19, 3), (31, 3), (52, 3), (14, 4), (2, 4)])
+def test_a_depth_that_the_stages_cannot_have_is_refused(depth: int, stages: int) -> None:
+    expected = rf"depth must be {2 * stages} n \+ 2 with {stages} stages, got {depth}"
+    with pytest.raises(ValueError, match=expected):
+        CifarResNet(depth, [16] * stages)
 
 
 @pytest.mark.parametrize(
