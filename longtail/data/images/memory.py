@@ -19,7 +19,7 @@ from longtail.data.images.base import ImageData, LoadedImages
 from longtail.data.loader import EpochBatches, Loader
 from longtail.data.sampling import Sampling
 from longtail.errors import InputError
-from longtail.files.images.crops import mirrored, places
+from longtail.files.images.crops import frame_crops, mirrored
 from longtail.plain import AnyPath
 
 T = TypeVar("T", bound="TensorImages")
@@ -124,15 +124,10 @@ class MemoryData(ImageData):
 
     def evaluation_views(self, images: Tensor, testing: bool) -> list[Tensor]:
         """The image, or in a test as many crops of it as are wanted."""
+        if testing and self.test_crops >= 5:
+            return list(frame_crops(images[:, 0], self.image_size, self.resize, self.test_crops))
         views = super().evaluation_views(images, testing)
-        if not testing:
-            return views
-        if self.test_crops >= 5:
-            larger, size = self._resized(images[:, 0], self.resize.shorter(self.image_size)), self.image_size
-            side = larger.shape[-1]
-            cut = places(((side - size) // 2, (side - size) // 2), side, side, size, self.test_crops)
-            views = [larger[..., top : top + size, left : left + size] for left, top in cut]
-        return mirrored(views, self.test_crops)
+        return mirrored(views, self.test_crops) if testing else views
 
     def crop(self, images: Tensor, view: int, generator: torch.Generator) -> Tensor:
         """Cut every view from the one image, each in its own way and with its own draw."""
