@@ -18,9 +18,10 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
         self.stride = stride
-        self.padding = (channels - channels_in) // 2
+        more = channels - channels_in
+        self.padding = (more // 2, more - more // 2)
         self.projection: nn.Module | None = None
-        if projection and (stride > 1 or self.padding):
+        if projection and (stride > 1 or more):
             convolution = nn.Conv2d(channels_in, channels, 1, bias=False)
             pool = nn.AvgPool2d(stride, ceil_mode=True)  # odd sides are rounded up, as by the convolution
             self.projection = nn.Sequential(pool, convolution, nn.BatchNorm2d(channels))
@@ -29,8 +30,8 @@ class BasicBlock(nn.Module):
         if self.projection is not None:
             projected: Tensor = self.projection(x)
             return projected
-        if self.stride > 1 or self.padding:
-            return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.padding, self.padding))
+        if self.stride > 1 or any(self.padding):
+            return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, *self.padding))
         return x
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,14 +62,14 @@ class CifarResNet(nn.Module):
         if not channels or min(channels) < 1:
             raise ValueError(f"expected a stage or more of one channel or more, got {list(channels)}")
         layers = 2 * len(channels)
-        if depth < layers + 2 or depth % layers != 2:
+        if depth < layers + 2 or (depth - 2) % layers:
             raise ValueError(f"depth must be {layers} n + 2 with {len(channels)} stages, got {depth}")
         stem, self.num_features = channels[0], channels[-1]
         self.conv = nn.Conv2d(3, stem, 3, 1, 1, bias=False)
         self.bn = nn.BatchNorm2d(stem)
         blocks, before = [], stem
         for stage, width in enumerate(channels):
-            for i in range(depth // layers):
+            for i in range((depth - 2) // layers):
                 blocks.append(BasicBlock(before, width, 2 if stage and i == 0 else 1, projection))
                 before = width
         self.stages = nn.Sequential(*blocks)

@@ -98,6 +98,14 @@ def test_the_shortcut_of_a_wide_cifar_resnet_is_projected() -> None:
     assert BasicBlock(16, 16, 1, projection=True).projection is None
 
 
+@pytest.mark.parametrize("channels", [(16,), (16, 33), (16, 33, 20)])
+@pytest.mark.parametrize("projection", [False, True])
+def test_a_cifar_resnet_has_any_channels(channels: tuple[int, ...], projection: bool) -> None:
+    network = CifarResNet(4 * len(channels) + 2, channels, projection)
+    assert len(network.stages) == 2 * len(channels)
+    assert network(IMAGES).shape == (2, channels[-1])
+
+
 @pytest.mark.parametrize(("depth", "stages"), [(2, 3), (19, 3), (31, 3), (52, 3), (14, 4), (2, 4)])
 def test_a_depth_that_the_stages_cannot_have_is_refused(depth: int, stages: int) -> None:
     expected = rf"depth must be {2 * stages} n \+ 2 with {stages} stages, got {depth}"

@@ -115,9 +115,7 @@ class MemoryData(ImageData):
 
     def fit_size(self, images: Tensor) -> Tensor:
         """Views (N, 3, H, W), uint8, at the size that the network sees."""
-        return self._resized(images, self.image_size)
-
-    def _resized(self, images: Tensor, side: int) -> Tensor:
+        side = self.image_size
         if images.shape[-1] == side:
             return images
         return F.interpolate(images, (side, side), mode=self.resize.interpolation, antialias=True)
