@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -71,6 +72,24 @@ def filling(home: Path) -> Iterator[None]:
     except OSError as error:
         refusal = system_error(error, str(home))
         raise refusal or InputError(f"{escape(home)}: cannot be written ({error.strerror or error})") from error
+
+
+def settle(part: Path, folder: Path, is_whole: Callable[[], bool]) -> None:
+    """Give what was written under another name its own, unless another process was quicker.
+
+    Args:
+        part: the folder that was written.
+        folder: what it is to be called; one of this name that is not whole is replaced.
+        is_whole: whether ``folder`` holds all that it should.
+    """
+    try:
+        part.rename(folder)
+    except OSError:  # there is one already
+        if is_whole():
+            shutil.rmtree(part, ignore_errors=True)
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
 
 
 def keep(folder: Path, write: Callable[[], None], consequence: str = "nothing is kept for next time") -> None:

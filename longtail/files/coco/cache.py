@@ -13,7 +13,7 @@ from zlib import crc32
 
 import numpy as np
 
-from longtail.files.cache import cache_folder, keep
+from longtail.files.cache import cache_folder, keep, settle
 from longtail.files.coco.reader import Content, parse
 
 _CACHED_FROM = 2**24  # bytes; a smaller file is read as quickly as its cache
@@ -80,13 +80,7 @@ class _Cache:
 
     def _write(self, content: Content, temporary: Path) -> None:
         _write(temporary, content)
-        try:
-            if mapped(self.folder) is None:  # else another process was quicker, as it still can be after this
-                shutil.rmtree(self.folder, ignore_errors=True)
-                temporary.rename(self.folder)
-        except OSError:
-            if mapped(self.folder) is None:
-                raise
+        settle(temporary, self.folder, lambda: mapped(self.folder) is not None)
         for other in self.folder.parent.iterdir():
             if other.name.startswith(self._prefix) and other != self.folder:
                 shutil.rmtree(other, ignore_errors=True)

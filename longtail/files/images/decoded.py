@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from longtail.errors import InputError
-from longtail.files.cache import alone, filling, kept_in
+from longtail.files.cache import alone, filling, kept_in, settle
 from longtail.files.images.reading import decode
 from longtail.files.progress import progress_bar
 from longtail.files.states import fingerprint
@@ -148,10 +148,7 @@ def _write(paths: Sequence[str], side: int, bit_depth: int | None, folder: Path,
             os.fsync(pixels.fileno())
         np.save(part / _DONE, np.fromfile(part / _SHAPES, dtype=np.int64).reshape(-1, 2))
         (part / _SHAPES).unlink()
-        if (folder / _DONE).is_file():  # where there are no locks, of another process
-            shutil.rmtree(part)
-        else:
-            part.rename(folder)
+        settle(part, folder, (folder / _DONE).is_file)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             shutil.rmtree(part, ignore_errors=True)  # a full disk stops others too

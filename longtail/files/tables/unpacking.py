@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
 import uuid
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from longtail.files.cache import alone, filling
+from longtail.files.cache import alone, filling, settle
 from longtail.files.images.folder import VIDEO_SUFFIXES
 from longtail.files.images.reading import SUFFIXES
 from longtail.files.progress import progress_bar
@@ -57,9 +58,13 @@ def unpacked(file: Path, column: str, home: Path, name: Path) -> list[str]:
     paths = _paths_in(home / name, state)
     if paths is not None:
         return paths
-    with filling(home), alone(home):
+    with filling(home), alone(home) as locked:
         paths = _paths_in(home / name, state)  # of a process that was quicker
-        return _unpack(file, column, home, name, state) if paths is None else paths
+        if paths is None:
+            if locked:  # else another process may be at it
+                _clear(home / name)
+            paths = _unpack(file, column, home, name, state)
+        return paths
 
 
 def _paths_in(folder: Path, state: list[JSON]) -> list[str] | None:
@@ -72,14 +77,17 @@ def _paths_in(folder: Path, state: list[JSON]) -> list[str] | None:
         return None
 
 
+def _clear(folder: Path) -> None:
+    """Remove what killed processes have left beside a folder."""
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def _unpack(file: Path, column: str, home: Path, name: Path, state: list[JSON]) -> list[str]:
     """Write the files under another name, and rename their folder in the end."""
     folder = home / name
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob(f".{folder.name}.*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)
-    temporary.mkdir()
+    temporary.mkdir(parents=True)
     paths: list[str] = []
     try:
         with progress_bar(None, f"unpacking {file.name}", "image") as bar:
@@ -92,8 +100,7 @@ def _unpack(file: Path, column: str, home: Path, name: Path, state: list[JSON]) 
                 paths.append(path or "")
                 bar.update()
         (temporary / _INDEX).write_text(json.dumps({"state": state, "paths": paths}))
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
+        settle(temporary, folder, lambda: _paths_in(folder, state) is not None)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return paths

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from longtail.files.images.folder import IMAGES
 from longtail.files.images.passed_over import Why
 from longtail.files.images.reading import decode
 from longtail.files.listing import Listing
+from longtail.files.tables import unpacking
 from longtail.files.tables.columns import Columns
 from longtail.files.tables.entries import Reading
 from longtail.files.tables.labelled import listed_files
@@ -399,7 +401,10 @@ def test_what_stops_the_unpacking_leaves_nothing_half_written(hub: Path, monkeyp
     assert samples(read_file(first, None, Reading())["all"]) == [(10, "dog"), (20, "cat")]
 
 
-def test_several_processes_unpack_once(hub: Path) -> None:
+@pytest.mark.parametrize("locks", [True, False])
+def test_several_processes_unpack_once(hub: Path, monkeypatch: pytest.MonkeyPatch, locks: bool) -> None:
+    if not locks:  # each for itself, and the files of one stay
+        monkeypatch.setattr(unpacking, "alone", lambda home: nullcontext(False))
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: samples(read_folder(hub, Reading())["train"]), range(4)))
     assert results == [[(10, "dog"), (20, "cat"), (30, "dog")]] * 4
