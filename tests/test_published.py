@@ -17,8 +17,9 @@ from longtail.data.images.files import FileData
 from longtail.data.pixels.base import SegmentationData
 from longtail.difficulty import ClassDifficulty
 from longtail.losses.cibl import instance_share
-from longtail.methods.gml import GaussianMixture, distil
+from longtail.methods.gml import GaussianMixture
 from longtail.methods.pixels import PixelMethod
+from longtail.methods.teachers import distil
 from longtail.metrics.calibration import reliability
 from longtail.metrics.detection import group_ap
 from longtail.posthoc.rejection import cross_refused

@@ -1,23 +1,25 @@
-"""``longtail fit``: train a run, and before it its teacher."""
+"""``longtail fit``: train a run, and before it its teachers."""
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from longtail.cli.agreement import agreed, meet_anew, trainer_options
+from longtail.cli.agreement import meet_anew, trainer_options
 from longtail.cli.choice import PLAIN_STAGE, baseline, choose
 from longtail.cli.data import check_table, data_options, data_settings
 from longtail.cli.interrupts import run_command
 from longtail.cli.log import is_interrupt, last_word
-from longtail.cli.options import pairs, short_options, take, trust_modules, without
+from longtail.cli.options import pairs, short_options, take, take_all, trust_modules
 from longtail.cli.resume import check_resumed
-from longtail.cli.run_folder import RUN_VARIABLE, agreed_folder, run_folder
+from longtail.cli.run_folder import RUN_VARIABLE, agreed_folder
 from longtail.cli.stages import second_stage
 from longtail.cli.starts import start_as_given
+from longtail.cli.teachers import taught_by, teacher_runs
 from longtail.configuration import read_run_config
 from longtail.errors import InputError
-from longtail.launch import is_first, launch
+from longtail.launch import is_first
 from longtail.messages import command
 from longtail.own_modules import named_in, serve
 from longtail.plain import JSON
@@ -43,7 +45,8 @@ usage: longtail fit [--recipe NAME] [--data WHAT] [options]
   --run FOLDER         where the run goes; by default runs/<data>-<recipe>
   --resume RUN         go on with a stopped run
   --from RUN           the finished run that a recipe second/... goes on from
-  --teacher RUN        run of the teacher, for recipes that have one; it is trained first if it is not there
+  --teacher RUN        run of the teacher, for recipes that have one; it is trained first if it is not there; for
+                       distilled a run, or several by a --teacher each
   --features FOLDER    where the features of frozen networks are kept; by default features/ beside the run
 
   --epochs N           --batch-size N (of each process, 2 or more)                --seed N
@@ -76,8 +79,6 @@ Every other option of the trainer, the model and the data can be given by its fu
 longtail fit --help-all lists those of the trainer; --data.help CLASS and --model.help CLASS those of a class.
 """
 
-TEACHER = "--model.method.teacher_checkpoint"
-
 
 def fit(args: list[str]) -> int:
     """Train a run."""
@@ -85,7 +86,7 @@ def fit(args: list[str]) -> int:
         sys.stdout.write(FIT_HELP)
         return 0
     trust_modules(args)
-    of_runs = _config_files(args)
+    of_runs = [Path(file) for file in take_all(args, "--config")]
     serve(named_in(args))
     if any(arg == "--help-all" or ".help" in arg.split("=")[0] for arg in args):
         from longtail.tasks.training_cli import configure
@@ -94,14 +95,18 @@ def fit(args: list[str]) -> int:
     resume = take(args, "--resume")
     recipe = take(args, "--recipe")
     folder = take(args, "--run")
-    teacher_run = take(args, "--teacher")
+    given = take_all(args, "--teacher")
     first = take(args, "--from")
     options = short_options(args)
     if {"--data.batch_size", "--total_batch_size"} <= {option.split("=")[0] for option in options}:
         raise InputError("--batch-size is of each process, --total-batch-size of all together: give one of them")
     if resume is not None:
         run = Path(resume)
-        check_resumed(run, options, {"--recipe": recipe, "--run": folder, "--from": first, "--teacher": teacher_run})
+        check_resumed(
+            run,
+            options,
+            {"--recipe": recipe, "--run": folder, "--from": first, "--teacher": next(iter(given), None)},
+        )
         check_can_be_made(run)
         return _train(options, run, True, [run / "config.yaml", *of_runs])
     speaks = is_first()  # the other processes are started with the same command
@@ -124,14 +129,14 @@ def fit(args: list[str]) -> int:
         if first is not None:
             config = second_stage(config, Path(first))
         start_as_given(config, dict(pairs(options)))
-    teacher = config.pop("teacher", None)
+    taught = config.pop("teacher", None)
     common = list(options)
     data = take(options, "--data")
-    if teacher is not None:
-        beside = run_folder(teacher, data) if folder is None else Path(f"{Path(folder)}-teacher")
-        where = beside if teacher_run is None else Path(teacher_run)
-        options.append(f"{TEACHER}={train_teacher(teacher, where, common)}")
-    elif teacher_run is not None:
+    teachers: list[Path] = []
+    if taught is not None:
+        teachers = teacher_runs(taught, given, folder, data, common)
+        config = taught_by(config, taught, teachers)
+    elif given:
         raise InputError(f'the recipe "{recipe}" has no teacher: leave out --teacher')
     if data is not None:
         options = [*_meaning(data, config, of_runs, options, choice is not None), *options]
@@ -146,7 +151,7 @@ def fit(args: list[str]) -> int:
         return _train([], run, True, [run / "config.yaml"])
     if choice is not None and speaks:
         check_unused(Path(f"{run}-ce"))
-    code = _train(options, run, False, of_runs, text, None if first is None else Path(first))
+    code = _train(options, run, False, of_runs, text, None if first is None else Path(first), teachers)
     if choice is not None and not code and speaks:
         args = baseline(choice, run, common)
         sys.stdout.write(f"to compare with, on the same features: {command('longtail', *args)}\n")
@@ -168,40 +173,6 @@ def _compare(first: Path, second: Path, checkpoint: str = "last") -> None:
 
     if load_results(first)["task"] == load_results(second)["task"]:
         show(comparison_text([first, second], checkpoint))
-
-
-def train_teacher(recipe: str, run: Path, options: list[str]) -> Path:
-    """Train the teacher of a recipe as a run of its own, unless it is there; return its checkpoint."""
-    checkpoint = run / "last.ckpt"
-    if launch().by == "lightning":  # the first process has seen to it
-        return checkpoint
-    agreed("teacher", lambda: _trained_teacher(recipe, run, options))
-    return checkpoint
-
-
-def _trained_teacher(recipe: str, run: Path, options: list[str]) -> None:
-    if (run / "results.json").is_file():
-        from longtail.reports.results import load_results
-
-        if load_results(run)["status"] == "finished":
-            return
-    if (run / "config.yaml").is_file():
-        args = ["--resume", str(run)]
-    else:
-        args = ["--recipe", recipe, "--run", str(run), *without(options, ("--model.", "--data.views"))]
-    sys.stdout.write(f"first the teacher: {command('longtail', 'fit', *args)}\n")
-    sys.stdout.flush()
-    code = run_command(["fit", *args])
-    if code:
-        raise InputError(f"the teacher {run} was not trained to its end: give the same command again to go on")
-
-
-def _config_files(args: list[str]) -> list[Path]:
-    """Remove the configuration files from the arguments, and return them."""
-    files = []
-    while (file := take(args, "--config")) is not None:
-        files.append(Path(file))
-    return files
 
 
 def _meaning(data: str, config: dict[str, JSON], of_runs: list[Path], options: list[str], checked: bool) -> list[str]:
@@ -234,6 +205,7 @@ def _train(
     of_runs: list[Path],
     recipe: str | None = None,
     first: Path | None = None,
+    teachers: Sequence[Path] = (),
 ) -> int:
     """Train, or go on.
 
@@ -244,6 +216,7 @@ def _train(
         of_runs: configurations of runs, which stand before the options.
         recipe: YAML that stands before both.
         first: the run that a second stage goes on from.
+        teachers: the runs that it learns from.
     """
     os.environ[RUN_VARIABLE] = str(run)
     go_on = command("longtail", "fit", "--resume", run)
@@ -253,7 +226,7 @@ def _train(
     from longtail.tasks.checkpoints import TrainingStopped
 
     try:
-        train.fit([*options, *trainer_options(options)], run, resume, of_runs, recipe, first)
+        train.fit([*options, *trainer_options(options)], run, resume, of_runs, recipe, first, teachers)
     except TrainingStopped as stop:
         if not is_first():  # the first one speaks for all
             return 0

@@ -43,6 +43,14 @@ def take(args: list[str], name: str) -> str | None:
     return None
 
 
+def take_all(args: list[str], name: str) -> list[str]:
+    """Remove an option that may be given several times from the arguments, and return its values."""
+    values = []
+    while (value := take(args, name)) is not None:
+        values.append(value)
+    return values
+
+
 class _Trust(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
         trust(values)
@@ -66,7 +74,7 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
 
 def trust_modules(args: list[str]) -> None:
     """Remove ``--trust`` from the arguments, and obey it."""
-    while (module := take(args, "--trust")) is not None:
+    for module in take_all(args, "--trust"):
         trust(module)
 
 

@@ -12,6 +12,8 @@ from longtail.messages import escape
 from longtail.plain import JSON
 from longtail.reports.results import Results
 
+TEACHERS = {"teacher_checkpoint", "teacher_checkpoints"}  # options of methods, files whose weights a student holds too
+
 
 def frozen_options(method: Mapping[str, JSON]) -> dict[str, JSON] | None:
     """The options of the backbone of a method, as configured, where a part of it is trained or none; else None."""
@@ -51,10 +53,26 @@ def use_own_part(method: Mapping[str, JSON], checkpoint: Path) -> None:
 
 
 def own_part(run: Path, method: Mapping[str, JSON]) -> list[str]:
-    """The same as an option of the command line, for a run that has a checkpoint."""
+    """Options by which a run that has a checkpoint takes from it what an earlier run tuned, and teachers whose own
+    checkpoints are gone."""
     last = checkpoint_path(run, "last")
+    if not last.is_file():
+        return []
     tuned = (frozen_options(method) or {}).get("tuned")
-    return [f"--model.method.backbone.tuned={last}"] if tuned and last.is_file() else []
+    given = method.get("init_args") or {}
+    teachers = {
+        name: [given[name]] if isinstance(given[name], str) else given[name] for name in TEACHERS & given.keys()
+    }
+    gone = {name: None for name, files in teachers.items() if not all(Path(file).is_file() for file in files or ())}
+    without = {"model": {"init_args": {"method": {"init_args": gone}}}}  # an option of null is read as text
+    return [
+        *([f"--model.method.backbone.tuned={last}"] if tuned else []),
+        *([f"--config={yaml.safe_dump(without)}"] if gone else []),
+    ]
+
+
+def _listed(files: str | list[str]) -> list[str]:
+    return [files] if isinstance(files, str) else files
 
 
 def check_needs(run: Path, method: Mapping[str, JSON]) -> None:

@@ -18,7 +18,7 @@ from longtail.files.images.folder import IMAGES, Kind, is_sample, samples_below
 from longtail.files.tables.labelled import Listed, listed_files
 from longtail.files.tables.table import is_table
 from longtail.inference.base import Predictor
-from longtail.inference.beside import check_beside, use_own_part
+from longtail.inference.beside import TEACHERS, check_beside, use_own_part
 from longtail.messages import plural, retrievable
 from longtail.plain import JSON, AnyPath
 from longtail.refusal import layers, misfit
@@ -152,9 +152,7 @@ def load_method(run: AnyPath, results: Results, kind: type[M], checkpoint: str |
     run = Path(run)
     path = checkpoint_path(run, checkpoint)
     state = read_method(path)
-    config = _method_config(run, results)
-    check_beside(run, config)
-    use_own_part(config, path)
+    config = method_config(run, results, path)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(nn.Module, "method", required=True)
     with building_from_run(run, config, METHOD):
@@ -177,25 +175,27 @@ def load_method(run: AnyPath, results: Results, kind: type[M], checkpoint: str |
     return method.eval().to("cuda" if torch.cuda.is_available() else "cpu"), path
 
 
-def _method_config(run: Path, results: Results) -> dict[str, JSON]:
-    """The configuration of the method of a run, with its counts, so that it starts from no weights.
+def method_config(run: Path, results: Results, checkpoint: Path) -> dict[str, JSON]:
+    """The configuration of the method of a run, with its counts, as it is built for one of its checkpoints.
 
     Raises:
-        InputError: if the results hold none.
+        InputError: if the results hold none, or weights beside which a part was trained are gone.
     """
     counts = {"class_counts": label_counts(results)}
     try:
-        config = parse_yaml(results["config"])["model"]["init_args"]["method"]
-        return for_checkpoint({**config, "init_args": {**(config.get("init_args") or {}), **counts}})
+        found = parse_yaml(results["config"])["model"]["init_args"]["method"]
+        config = for_checkpoint({**found, "init_args": {**(found.get("init_args") or {}), **counts}})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{run}: its results hold no configuration of a method: restore results.json") from error
+    check_beside(run, config)
+    use_own_part(config, checkpoint)
+    return config
 
 
 def for_checkpoint(config: dict[str, JSON]) -> dict[str, JSON]:
-    """The configuration of a method whose weights all come from its checkpoint, also those of a teacher."""
+    """The configuration of a method whose weights all come from its checkpoint, also those of teachers."""
     options = dict(config.get("init_args", {}))
-    if "teacher_checkpoint" in options:
-        options["teacher_checkpoint"] = None
+    options |= dict.fromkeys(TEACHERS & options.keys())
     return without_starts({**config, "init_args": options})
 
 

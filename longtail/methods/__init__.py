@@ -4,6 +4,7 @@ from longtail.methods.base import Method
 from longtail.methods.bcl import BCL
 from longtail.methods.boxes import ObjectnessBoxes, SigmoidBoxes, SoftmaxBoxes
 from longtail.methods.cibl import CIBL
+from longtail.methods.distilled import Distilled
 from longtail.methods.gml import GML, GMLTeacher
 from longtail.methods.pixel_gml import PixelGML
 from longtail.methods.pixels import PixelPlain
@@ -19,6 +20,7 @@ __all__ = [
     "GML",
     "RCNN",
     "ClassMeans",
+    "Distilled",
     "GMLTeacher",
     "HeadStart",
     "Method",

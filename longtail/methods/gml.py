@@ -2,14 +2,11 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from longtail.checkpoint import load_state, read_method
 from longtail.counts import Counts, counts_tensor
 from longtail.distributed import gather
 from longtail.errors import InputError
@@ -17,45 +14,11 @@ from longtail.losses.base import Loss, build_loss
 from longtail.losses.gml import GaussianMixtureLoss
 from longtail.losses.logit_adjusted import LogitAdjustedLoss
 from longtail.methods.base import OneCosine, feature_count
+from longtail.methods.teachers import Teacher, distil
 from longtail.models.class_queue import ClassQueue
-from longtail.models.classifiers import CosineClassifier
 from longtail.models.heads import ProjectionHead
 from longtail.models.momentum import MomentumEncoder
 from longtail.plain import AnyPath
-
-
-class Teacher(nn.Module):
-    """A trained network that stays as it is: images to features and logits, always in evaluation mode.
-
-    Args:
-        backbone: images to features, with an attribute ``num_features``.
-        num_classes: C.
-        scale: of the cosine classifier.
-        checkpoint: of a run of ``Plain`` with a cosine classifier; without it the backbone is taken as it is.
-
-    Raises:
-        InputError: if the checkpoint is missing, damaged, or of another network.
-    """
-
-    def __init__(self, backbone: nn.Module, num_classes: int, scale: float, checkpoint: AnyPath | None) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.classifier = CosineClassifier(feature_count(backbone), num_classes, scale)
-        if checkpoint is not None:
-            checkpoint = Path(checkpoint)
-            state = read_method(checkpoint)
-            weights = {key: value for key, value in state.items() if key.startswith(("backbone.", "classifier."))}
-            load_state(self, weights, checkpoint)
-        self.requires_grad_(False).eval()
-
-    def train(self, mode: bool = True) -> "Teacher":
-        """Stay in evaluation mode."""
-        return super().train(False)
-
-    @torch.no_grad()
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.backbone(images)
-        return features, self.classifier(features)
 
 
 class GaussianMixture(OneCosine):
@@ -245,12 +208,3 @@ class GMLTeacher(GaussianMixture):
         if self.distillation_weight == 0:  # the teacher need not look at these images
             return {}
         return {"distillation": (self.distillation_weight, distil(logits, self.key_encoder(images)[1]))}
-
-
-def distil(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
-    """KL(teacher || student) of predictions from logits (N, C), softened by a temperature, times its square.
-
-    Source: Hinton et al., Distilling the knowledge in a neural network, 2015.
-    """
-    of_student, of_teacher = ((logits.float() / temperature).log_softmax(1) for logits in (student, teacher))
-    return temperature**2 * F.kl_div(of_student, of_teacher, reduction="batchmean", log_target=True)

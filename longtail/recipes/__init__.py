@@ -1,9 +1,9 @@
 """Recipes: one YAML file for each published system, holding nothing but what differs from its base.
 
 Four keys belong to the recipe itself: ``about``, one line for the list; ``base``, the recipe it starts from, or several
-of them, each laid over those before it; ``teacher``, the recipe of the teacher that is trained first; and
-``second_stage``, whether it goes on from a finished run. Everything else is configuration of the trainer, the model and
-the data.
+of them, each laid over those before it; ``teacher``, the recipe of the teacher that is trained first, or a list of
+several; and ``second_stage``, whether it goes on from a finished run. Everything else is configuration of the trainer,
+the model and the data.
 """
 
 import difflib

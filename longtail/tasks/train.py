@@ -18,6 +18,7 @@ from longtail.data.record import SplitRecord
 from longtail.distributed import is_first_process
 from longtail.errors import InputError
 from longtail.inference.beside import own_part
+from longtail.inference.inputs import NORMALISATION
 from longtail.reports.results import Results, load_results, save_results
 from longtail.reports.terminal import evaluation_table, said, show
 from longtail.tasks.checkpoints import TrainingStopped
@@ -37,6 +38,7 @@ def fit(
     of_runs: Sequence[Path] = (),
     recipe: str | None = None,
     first: Path | None = None,
+    teachers: Sequence[Path] = (),
 ) -> None:
     """Train a run, then evaluate its last checkpoint and the one best on validation.
 
@@ -47,6 +49,7 @@ def fit(
         of_runs: configurations of runs, which come before the options.
         recipe: YAML that comes before both.
         first: see ``configure``.
+        teachers: runs that it learns from.
 
     Raises:
         TrainingStopped: if it was stopped and saved.
@@ -57,8 +60,8 @@ def fit(
         if resume and is_first_process():
             held.enter_context(locked(run))
         prepare = _splits_before(args, run if resume else first, resume)
-        tuned = own_part(run, read_config(run)["model"]["init_args"]["method"]) if resume else []
-        cli = configure([*args, *tuned, f"--run={run}"], of_runs, recipe, first, prepare)
+        own = own_part(run, read_config(run)["model"]["init_args"]["method"]) if resume else []
+        cli = configure([*args, *own, f"--run={run}"], of_runs, recipe, first, prepare)
         if first is not None:
             results = load_results(first)
             if cli.datamodule.classes != results["classes"]:
@@ -68,6 +71,8 @@ def fit(
                 )
             if prepare is not None and cli.datamodule.recall is None:
                 check_counts(cli.datamodule, results)
+        for teacher in teachers:
+            _check_teacher(cli.datamodule, teacher)
         _fit(cli, args, run, resume, held)
 
 
@@ -88,6 +93,22 @@ def _splits_before(args: Sequence[str], run: Path | None, resume: bool) -> Calla
             if name.rsplit(".", 1)[-1] in kind.split_options:
                 raise InputError(f"{name} could mix the splits of {run}: leave it out")
     return splits_of(run, measured_alone=False)
+
+
+def _check_teacher(data: LongTailData, run: Path) -> None:
+    """Check that a run was trained on images as those that it is to teach on.
+
+    Raises:
+        InputError: if its classes or the normalisation of its images are others.
+    """
+    results = load_results(run)
+    ours, theirs = dict(data.input), dict(results["data"]["input"])
+    if data.classes != results["classes"]:
+        raise InputError(f"the teacher {run} has other classes than {data.source}: give a run on the same classes")
+    if any(theirs.get(name) != ours.get(name) for name in NORMALISATION):
+        raise InputError(
+            f"the teacher {run} was trained on images of other mean and std: give a run that took them as this one does"
+        )
 
 
 def _check_trains(trainer: pl.Trainer) -> None:

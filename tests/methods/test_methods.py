@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from discovery import classes_of
@@ -26,6 +27,7 @@ from longtail.losses.logit_adjusted import LogitAdjustedLoss
 from longtail.methods.base import Method
 from longtail.methods.bcl import BCL
 from longtail.methods.cibl import CIBL
+from longtail.methods.distilled import Distilled
 from longtail.methods.gml import GML, GMLTeacher
 from longtail.methods.plain import Plain
 from longtail.methods.probe import NearestClassMean, Probe
@@ -56,6 +58,7 @@ ARGUMENTS = {
     "backbone": TinyBackbone,
     "loss": CrossEntropyLoss,
     "teacher": TinyBackbone,
+    "teachers": lambda: [Plain(COUNTS, TinyBackbone(), LogitAdjustedLoss)],
 }
 
 
@@ -298,3 +301,51 @@ def test_the_logit_part_takes_difficulty_weights(method: type[Method]) -> None:
 
 def weighted(class_counts: Counts) -> ClassDifficultyLoss:
     return ClassDifficultyLoss(class_counts, LogitAdjustedLoss)
+
+
+def test_distillation_is_the_divergence_from_the_mean_prediction_of_the_teachers() -> None:
+    plain = Case(Plain, {"loss": CrossEntropyLoss}).make()
+    adjusted = Case(Plain, {"loss": LogitAdjustedLoss, "classifier": CosineClassifier}).make()
+    options = {"teachers": [plain, adjusted], "temperature": 3.0, "classifier_weight": 0.5, "distillation_weight": 2.0}
+    method, views = Case(Distilled, options).make(), Case(Distilled).views()
+    before = {name: value.clone() for name, value in method.teachers.state_dict().items()}
+    outputs = method(views, TARGETS)
+    prior = np.log(np.array(COUNTS) / sum(COUNTS))
+    softened = []
+    for teacher, shift in ((plain, -prior), (adjusted, 0.0)):  # the student's logits imply equal classes
+        logits = teacher.classify(views[0]).detach().double().numpy() + shift
+        softened.append(np.exp(logits / 3) / np.exp(logits / 3).sum(1, keepdims=True))
+    expected = np.mean(softened, axis=0)
+    student = outputs["logits"].double().softmax(1).numpy() ** (1 / 3)
+    student /= student.sum(1, keepdims=True)
+    total = 0.0
+    for row in range(len(expected)):
+        for label in range(len(COUNTS)):
+            total += expected[row, label] * (np.log(expected[row, label]) - np.log(student[row, label]))
+    assert float(outputs["distillation"]) == pytest.approx(9 * total / len(expected), rel=1e-4)
+    torch.testing.assert_close(outputs["loss"].detach(), outputs["classifier"] / 2 + 2 * outputs["distillation"])
+    outputs["loss"].backward()
+    method.train()
+    assert not any(module.training for module in method.teachers.modules())
+    for name, value in method.teachers.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert all(parameter.grad is None for parameter in method.teachers.parameters())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"teachers": []}, "there is no teacher"),
+        ({"teacher_checkpoints": ["a.ckpt", "b.ckpt"]}, "1 teacher and 2 checkpoints: give one for each"),
+        ({"teacher_checkpoints": ["missing.ckpt"]}, r"no checkpoint at missing\.ckpt"),
+        ({"class_counts": [3, 2]}, "a teacher knows 4 classes, and the data has 2"),
+    ],
+)
+def test_teachers_that_do_not_fit_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Case(Distilled, options).make()
+
+
+def test_a_temperature_is_above_0() -> None:
+    with pytest.raises(ValueError, match=r"expected a temperature above 0, got 0\.0"):
+        Case(Distilled, {"temperature": 0.0}).make()

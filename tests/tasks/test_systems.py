@@ -1,5 +1,6 @@
 """The systems as the command line trains them: difficulty, sampling, queue and teacher through a whole run."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,7 @@ def test_a_teacher_is_trained_first_and_once(tmp_path: Path, monkeypatch: pytest
     assert Path("student-teacher/last.ckpt").stat().st_mtime_ns == time
     Path("student-teacher/last.ckpt").unlink()
     assert load_run(Path("student")).method.num_classes == 10, "a run is used without its teacher's run"
+    assert main(["fit", "--resume", "student", "--epochs", "2"]) == 0, "and gone on with"
 
 
 def test_a_teacher_for_a_recipe_without_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,3 +154,53 @@ def test_a_loss_leaves_its_temperature_out_of_weight_decay(tmp_path: Path) -> No
     assert (decayed["weight_decay"] > 0, rest["weight_decay"], len(rest["params"])) == (True, 0.0, 1)
     assert "method.contrastive.log_temperature" in checkpoint["state_dict"]
     assert (checkpoint["state_dict"]["method.queue.targets"] >= 0).any()
+
+
+DISTILLED = """\
+about: one network that learns from two
+base: digits_lt/ce
+teacher: [{first}, digits_lt/bcl]
+model:
+  init_args:
+    method:
+      class_path: longtail.methods.Distilled
+      init_args:
+        backbone:
+          class_path: longtail.models.Backbone
+          init_args: {{name: resnet8_cifar}}
+"""
+
+
+def test_several_teachers_of_any_kind_are_trained_first_and_taken_by_their_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("plain.yaml").write_text(TEACHER)
+    Path("distilled.yaml").write_text(DISTILLED.format(first=tmp_path / "plain.yaml"))
+    args = ["fit", "--recipe", "distilled.yaml", *DIGITS[3:], "--epochs", "1"]
+    assert main([*args, "--run", "student"]) == 0
+    runs = [Path("student-teacher-plain"), Path("student-teacher-bcl")]
+    times = [(run / "last.ckpt").stat().st_mtime_ns for run in runs]
+    tensors = state(Path("student"))
+    for i, run in enumerate(runs):
+        for name, value in load_run(run).method.state_dict().items():
+            assert torch.equal(tensors[f"method.teachers.methods.{i}.{name}"], value), name
+    assert {"classifier", "distillation"} <= results(Path("student"))["history"][-1]["train"].keys()
+
+    assert main([*args, "--run", "again", "--teacher", str(runs[1])]) == 0
+    assert times == [(run / "last.ckpt").stat().st_mtime_ns for run in runs]
+    for run in runs:
+        (run / "last.ckpt").unlink()
+        (run / "best.ckpt").unlink()
+    assert len(load_run(Path("again")).method.teachers.methods) == 1, "a run is used without its teachers' runs"
+    assert main(["fit", "--resume", "again", "--epochs", "2"]) == 0, "and gone on with"
+
+    capsys.readouterr()
+    assert main([*args, "--run", "third", "--teacher", "nowhere"]) == 2
+    assert "--teacher nowhere: no run is there; train it first" in capsys.readouterr().err
+    content = json.loads(Path("again/results.json").read_text())
+    content["classes"].reverse()
+    Path("again/results.json").write_text(json.dumps(content))
+    assert main([*args, "--run", "third", "--teacher", "again"]) == 2
+    assert "the teacher again has other classes than" in capsys.readouterr().err
+    assert not Path("third").exists()
