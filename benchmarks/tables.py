@@ -24,6 +24,7 @@ class Row:
     options: Options = field(default_factory=dict)  # by which it differs from the recipe
     columns: tuple[str, ...] = ()  # those to measure, if not all
     own_validation: bool = False  # validation images are held out as published
+    teachers: tuple[str, ...] = ()  # rows of the table whose runs teach it
 
     @property
     def key(self) -> str:

@@ -1,5 +1,6 @@
 """The weights that a run needs beside its checkpoint, where that holds what was trained of a network alone."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -60,10 +61,7 @@ def own_part(run: Path, method: Mapping[str, JSON]) -> list[str]:
         return []
     tuned = (frozen_options(method) or {}).get("tuned")
     given = method.get("init_args") or {}
-    teachers = {
-        name: [given[name]] if isinstance(given[name], str) else given[name] for name in TEACHERS & given.keys()
-    }
-    gone = {name: None for name, files in teachers.items() if not all(Path(file).is_file() for file in files or ())}
+    gone = {name: None for name in TEACHERS & given.keys() if not all(map(os.path.isfile, _listed(given[name])))}
     without = {"model": {"init_args": {"method": {"init_args": gone}}}}  # an option of null is read as text
     return [
         *([f"--model.method.backbone.tuned={last}"] if tuned else []),
@@ -71,8 +69,8 @@ def own_part(run: Path, method: Mapping[str, JSON]) -> list[str]:
     ]
 
 
-def _listed(files: str | list[str]) -> list[str]:
-    return [files] if isinstance(files, str) else files
+def _listed(files: str | list[str] | None) -> list[str]:
+    return [files] if isinstance(files, str) else files or []
 
 
 def check_needs(run: Path, method: Mapping[str, JSON]) -> None:

@@ -1,5 +1,6 @@
 """Trained networks that teach others, and what is learned from them."""
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import cast
@@ -66,8 +67,8 @@ class Ensemble(Frozen):
         checkpoints: of their runs, in the same order; None takes them as they are.
 
     Raises:
-        InputError: if there is none, they know another number of classes than one another, there are more or fewer
-            checkpoints, or one of these is missing, damaged, or of another network.
+        InputError: if there is none, there are more or fewer checkpoints, or one of these is missing, damaged, or of
+            another network.
     """
 
     def __init__(self, methods: Sequence[Method], checkpoints: Sequence[AnyPath] | None) -> None:
@@ -101,5 +102,5 @@ def distil(student: Tensor, teachers: Tensor, temperature: float = 4.0) -> Tenso
     Source: Hinton et al., Distilling the knowledge in a neural network, 2015, section 2, and of an ensemble section 3.
     """
     of_student, of_each = ((logits.float() / temperature).log_softmax(-1) for logits in (student, teachers))
-    of_teachers = of_each if of_each.ndim == 2 else of_each.logsumexp(0) - torch.tensor(float(len(of_each))).log()
+    of_teachers = of_each if of_each.ndim == 2 else of_each.logsumexp(0) - math.log(len(of_each))
     return temperature**2 * F.kl_div(of_student, of_teachers, reduction="batchmean", log_target=True)
