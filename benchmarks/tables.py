@@ -182,6 +182,9 @@ CIFAR100_LT = cifar(
         columns=("0.01",),
         own_validation=True,
     ),
+    Row(
+        "logit adjustment, in the least time", "fast", "ResNet-10, four stages from 32 channels", 100, columns=("0.01",)
+    ),
     Row("BCL, sim-sim", "bcl", R32, 100, suffix="_100", columns=("0.01",)),
     Row("BCL, sim-sim", "bcl", R32, 400, {"0.01": (53.9, LATER)}, {}, "_400", BCL_400, columns=("0.01",)),
     Row("GML, teacher", "gml_teacher", f"{R32}, {R56}", 400, GML_400, {}, "_400", {"--model.schedule.warmup": "10"}),
