@@ -76,8 +76,8 @@ def test_a_shipped_recipe_says_what_it_is_and_is_complete(name: str) -> None:
     assert recipe.keys() - {"teacher", "monitor", "second_stage"} == {"about", "trainer", "model", "data"}
     assert ("second_stage" in recipe) == name.startswith("second/")
     if "teacher" in recipe:
-        named = recipe["teacher"]
-        assert {named} if isinstance(named, str) else {*named} <= {*recipe_names()}
+        teachers = recipe["teacher"] if isinstance(recipe["teacher"], list) else [recipe["teacher"]]
+        assert {*teachers} <= {*recipe_names()}
     assert recipe["about"].strip()
     assert "\n" not in recipe["about"].strip()
     assert [key for key, text in abouts().items() if text == recipe["about"]] == [name]
