@@ -19,8 +19,8 @@ class Distilled(Plain):
     r"""A classifier that learns from the labels and from trained methods, which see the same images:
 
     .. math::
-        L = w_y \, L_{cls}(z, y) + w_d \, T^2 \, \mathrm{KL}\Big(\frac{1}{M} \sum_m \mathrm{softmax}(\tilde z_m / T)
-        \,\Big\|\, \mathrm{softmax}(z / T)\Big), \qquad \tilde z_m = z_m + (t - t_m) \log p
+        L = w_y \, L_{cls}(z, y) + w_d \, T^2 \, \mathrm{KL}(\frac{1}{M} \sum_m \mathrm{softmax}(\tilde z_m / T)
+        \,\|\, \mathrm{softmax}(z / T)), \qquad \tilde z_m = z_m + (t - t_m) \log p
 
     Logits of different losses imply different class frequencies, those of cross-entropy the prior p of the training
     set, those of logit adjustment equal ones. So those of each teacher, which imply p to the power t_m, are moved to

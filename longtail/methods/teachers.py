@@ -92,7 +92,7 @@ def distil(student: Tensor, teachers: Tensor, temperature: float = 4.0) -> Tenso
     r"""What a student lacks of its teachers' mean prediction, softened by a temperature:
 
     .. math::
-        T^2 \, \mathrm{KL}\Big(\frac{1}{M} \sum_m \mathrm{softmax}(z_m / T) \,\Big\|\, \mathrm{softmax}(z / T)\Big)
+        T^2 \, \mathrm{KL}(\frac{1}{M} \sum_m \mathrm{softmax}(z_m / T) \,\|\, \mathrm{softmax}(z / T))
 
     Args:
         student: logits z (N, C).
