@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class Run:
     epochs: int
     with_validation: bool = False
     settings: Options = field(default_factory=dict)
-    runs: Path = Path()  # where the first stage of a second one is
+    runs: Path = Path()  # where the first stage of a second one is, and teachers
 
     @property
     def recipe(self) -> str:
@@ -81,7 +81,14 @@ class Run:
         if self.column in self.table.first:
             ours["--from"] = f"{self.runs / self.table.first[self.column]}-seed{self.seed}"
         options = {**ours, **whole, **self.table.columns[self.column], **self.row.options, **self.settings}
-        return [f"{name}={value}" for name, value in options.items()]
+        return [f"{name}={value}" for name, value in options.items()] + [f"--teacher={run}" for run in self.teachers()]
+
+    def teachers(self) -> list[Path]:
+        """The runs of other rows that teach this one, without the settings that were given for it."""
+        rows = [row for key in self.row.teachers for row in self.table.rows if row.key == key]
+        short = self.epochs != self.row.epochs
+        runs = [replace(self, row=row, epochs=self.epochs if short else row.epochs, settings={}) for row in rows]
+        return [self.runs / self.table.name / run.name for run in runs]
 
 
 def finished(folder: Path) -> Results | None:
@@ -131,7 +138,7 @@ def longtail(args: Sequence[str], log: Path) -> int:
 
 def compact(run: Run, folder: Path, results: Results) -> Record:
     """What is kept of a run: no images, no paths of this machine."""
-    teacher = finished(teacher_of(folder))
+    parts = [results, *(finished(teacher) for teacher in (teacher_of(folder), *run.teachers()))]
     return {
         "table": run.table.name,
         "row": run.row.key,
@@ -139,7 +146,7 @@ def compact(run: Run, folder: Path, results: Results) -> Record:
         "epochs": results["history"][-1]["epoch"],
         "held_out": run.held_out,
         "changes": tidy([f"{name}={value}" for name, value in run.changes.items()]),
-        "minutes": tidy(sum(part["seconds"] or 0.0 for part in (results, teacher) if part) / 60),
+        "minutes": tidy(sum(part["seconds"] or 0.0 for part in parts if part) / 60),
         **{key: tidy(value) for key, value in results.items() if key in PUBLIC},
         "images": results["data"]["images"],
         "evaluations": [

@@ -24,6 +24,7 @@ class Row:
     options: Options = field(default_factory=dict)  # by which it differs from the recipe
     columns: tuple[str, ...] = ()  # those to measure, if not all
     own_validation: bool = False  # validation images are held out as published
+    teachers: tuple[str, ...] = ()  # rows of the table whose runs teach it
 
     @property
     def key(self) -> str:
@@ -182,6 +183,14 @@ CIFAR100_LT = cifar(
         own_validation=True,
     ),
     Row("logit adjustment, in little time", "fast", "ResNet-10, four stages from 32 channels", 100, columns=("0.01",)),
+    Row(
+        "taught by the runs of logit adjustment, BCL and GML",
+        "best",
+        R32,
+        300,
+        columns=("0.01",),
+        teachers=("logit_adjusted", "bcl", "gml"),
+    ),
     Row("BCL, sim-sim", "bcl", R32, 100, suffix="_100", columns=("0.01",)),
     Row("BCL, sim-sim", "bcl", R32, 400, {"0.01": (53.9, LATER)}, {}, "_400", BCL_400, columns=("0.01",)),
     Row("GML, teacher", "gml_teacher", f"{R32}, {R56}", 400, GML_400, {}, "_400", {"--model.schedule.warmup": "10"}),

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from reports.sample import make_results
 
 from benchmarks import reproduce
-from benchmarks.reproduce import PAGE, RESULTS, Run, main, pairs, render, train
+from benchmarks.reproduce import PAGE, RESULTS, Run, compact, main, pairs, render, train
 from benchmarks.tables import TABLES
+from longtail.reports.results import Results
 
 CIFAR = TABLES["cifar100_lt"]
 BCL = next(row for row in CIFAR.rows if row.key == "bcl")
@@ -200,6 +202,26 @@ def test_a_row_without_a_recipe_is_left_out(
     assert main(["imagenet_lt", "--only", "cibl", "--runs", str(tmp_path)]) == 0
     assert commands == []
     assert "not measured, as there is no such recipe yet: imagenet_lt/cibl" in capsys.readouterr().out
+
+
+def test_a_taught_row_names_its_teachers_and_counts_their_minutes(tmp_path: Path, commands: list[list[str]]) -> None:
+    row = next(row for row in CIFAR.rows if row.key == "best")
+    run = Run(CIFAR, row, "0.01", 2, row.epochs, settings={"--model.mixing.p": "1"}, runs=tmp_path)
+    names = ["logit_adjusted-0.01-seed2", "bcl-0.01-seed2", "gml-0.01-seed2"]
+    assert run.teachers() == [tmp_path / "cifar100_lt" / name for name in names]
+    assert [option for option in run.options() if option.startswith("--teacher=")] == [
+        f"--teacher={teacher}" for teacher in run.teachers()
+    ]
+    short = replace(run, epochs=3, with_validation=True)
+    assert short.teachers()[0].name == "logit_adjusted-0.01-seed2-3epochs-val"
+
+    for teacher in run.teachers():
+        assert train(teacher, "r", []) is None
+    done = {**results(), "seconds": 120.0}
+    assert compact(run, tmp_path / run.name, cast("Results", done))["minutes"] == 2 + 3 * 1
+    assert {key for table in TABLES.values() for row in table.rows for key in row.teachers} <= {
+        row.key for row in CIFAR.rows
+    }
 
 
 def test_a_second_stage_names_its_first_one(tmp_path: Path) -> None:
