@@ -85,9 +85,10 @@ class Run:
 
     def teachers(self) -> list[Path]:
         """The runs of other rows that teach this one, without the settings that were given for it."""
-        rows = [row for key in self.row.teachers for row in self.table.rows if row.key == key]
+        rows = {row.key: row for row in self.table.rows}
+        teachers = [rows[key] for key in self.row.teachers]
         short = self.epochs != self.row.epochs
-        runs = [replace(self, row=row, epochs=self.epochs if short else row.epochs, settings={}) for row in rows]
+        runs = [replace(self, row=row, epochs=self.epochs if short else row.epochs, settings={}) for row in teachers]
         return [self.runs / self.table.name / run.name for run in runs]
 
 

@@ -219,9 +219,8 @@ def test_a_taught_row_names_its_teachers_and_counts_their_minutes(tmp_path: Path
         assert train(teacher, "r", []) is None
     done = {**results(), "seconds": 120.0}
     assert compact(run, tmp_path / run.name, cast("Results", done))["minutes"] == 2 + 3 * 1
-    assert {key for table in TABLES.values() for row in table.rows for key in row.teachers} <= {
-        row.key for row in CIFAR.rows
-    }
+    for table in TABLES.values():
+        assert {key for row in table.rows for key in row.teachers} <= {row.key for row in table.rows}
 
 
 def test_a_second_stage_names_its_first_one(tmp_path: Path) -> None:
